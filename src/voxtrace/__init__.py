@@ -1,0 +1,88 @@
+"""VoxTrace shows how a CT or MR segmentation came about."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voxtrace.bundle import Bundle, load
+    from voxtrace.errors import VoxTraceError
+    from voxtrace.inference import Result, predict, segment
+    from voxtrace.io import read, read_labels, write
+    from voxtrace.method import Method, Phase, Step
+    from voxtrace.methods import method
+    from voxtrace.nn.flops import flops, parameters
+    from voxtrace.plan import Plan
+    from voxtrace.trace import Trace
+    from voxtrace.training import train
+    from voxtrace.volume import Case, Geometry, LabelMap, Volume
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bundle": "voxtrace.bundle",
+    "Case": "voxtrace.volume",
+    "Geometry": "voxtrace.volume",
+    "LabelMap": "voxtrace.volume",
+    "Method": "voxtrace.method",
+    "Phase": "voxtrace.method",
+    "Plan": "voxtrace.plan",
+    "Result": "voxtrace.inference",
+    "Step": "voxtrace.method",
+    "Trace": "voxtrace.trace",
+    "Volume": "voxtrace.volume",
+    "VoxTraceError": "voxtrace.errors",
+    "flops": "voxtrace.nn.flops",
+    "load": "voxtrace.bundle",
+    "method": "voxtrace.methods",
+    "parameters": "voxtrace.nn.flops",
+    "predict": "voxtrace.inference",
+    "read": "voxtrace.io",
+    "read_labels": "voxtrace.io",
+    "segment": "voxtrace.inference",
+    "train": "voxtrace.training",
+    "write": "voxtrace.io",
+}
+
+_MODULES = ("plan", "metrics", "phantoms")
+
+__all__ = [
+    "Bundle",
+    "Case",
+    "Geometry",
+    "LabelMap",
+    "Method",
+    "Phase",
+    "Plan",
+    "Result",
+    "Step",
+    "Trace",
+    "VoxTraceError",
+    "Volume",
+    "__version__",
+    "flops",
+    "load",
+    "method",
+    "parameters",
+    "predict",
+    "read",
+    "read_labels",
+    "segment",
+    "train",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"voxtrace.{name}")
+    raise AttributeError(f"module 'voxtrace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

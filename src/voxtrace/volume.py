@@ -1,0 +1,338 @@
+"""Voxels that know where they lie: Geometry, Volume, LabelMap, Case.
+
+Axes and units
+--------------
+Arrays are (C, Z, Y, X) for volumes and (Z, Y, X) for label maps. The world is measured in mm along
+(S, P, L): towards the head, towards the back, towards the patient's left. It is DICOM's and ITK's
+LPS read backwards, so that world axes and array axes come in the same order, and the affine of a
+canonical axial scan is a diagonal with positive entries.
+
+Inside VoxTrace data lie in *canonical* orientation: array axis 0 runs towards S, axis 1 towards P,
+axis 2 towards L, as nearly as the scan's own axes allow (nothing is resampled). The grid as the
+file had it is kept in ``Geometry.stored``, and label maps are written back onto exactly that grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtrace.errors import GeometryError
+
+Triple = tuple[float, float, float]
+Shape = tuple[int, int, int]
+Array = npt.NDArray[Any]
+
+_DIRECTION_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid as ITK and DICOM describe it: (x, y, z) order, LPS world, mm.
+
+    Attributes
+    ----------
+    size
+        Voxels along x, y, z.
+    spacing_mm
+        Distance between voxel centres along x, y, z.
+    origin_mm
+        Centre of the first voxel, (L, P, S).
+    direction
+        Row-major 3×3 matrix whose columns are the unit vectors of x, y, z in (L, P, S).
+    """
+
+    size: Shape
+    spacing_mm: Triple
+    origin_mm: Triple = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise GeometryError(f"a grid of {self.size} voxels is empty; every axis needs at least one voxel.")
+        if not np.all(np.isfinite(self.spacing_mm)) or min(self.spacing_mm) <= 0:
+            raise GeometryError(f"spacing {self.spacing_mm} mm is not positive; correct the header of the file.")
+        matrix = np.reshape(self.direction, (3, 3))
+        if not np.all(np.isfinite(matrix)) or abs(np.linalg.det(matrix)) < _DIRECTION_TOLERANCE:
+            raise GeometryError(f"direction {self.direction} has no inverse; correct the header of the file.")
+
+    @property
+    def affine(self) -> Array:
+        """The 4×4 matrix from array index (z, y, x) of the stored array to world (S, P, L) mm."""
+        matrix = np.reshape(self.direction, (3, 3)) * np.asarray(self.spacing_mm)
+        affine = np.eye(4)
+        affine[:3, :3] = matrix[::-1, ::-1]
+        affine[:3, 3] = self.origin_mm[::-1]
+        return affine
+
+    @property
+    def layout(self) -> Layout:
+        """How the stored array turns into the canonical one."""
+        return Layout.nearest(np.reshape(self.direction, (3, 3))[::-1, ::-1])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A permutation of array axes followed by flips: stored array (Z, Y, X) -> canonical array.
+
+    ``axes[i]`` is the stored axis that becomes canonical axis i; ``flips[i]`` tells whether canonical
+    axis i runs against its stored direction.
+    """
+
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+    @staticmethod
+    def nearest(directions: Array) -> Layout:
+        """Return the layout that brings unit vectors (columns, world order) nearest to the world axes."""
+        strength = np.abs(directions)
+        best = max(_PERMUTATIONS, key=lambda axes: sum(strength[i, a] for i, a in enumerate(axes)))
+        return Layout(best, tuple(bool(directions[i, a] < 0) for i, a in enumerate(best)))  # type: ignore[arg-type]
+
+    def to_canonical(self, array: Array) -> Array:
+        """Return a view of a stored array, last three axes (Z, Y, X), in canonical orientation."""
+        lead = array.ndim - 3
+        moved = array.transpose(*range(lead), *(lead + a for a in self.axes))
+        return moved[(..., *(slice(None, None, -1 if f else 1) for f in self.flips))]
+
+    def to_stored(self, array: Array) -> Array:
+        """Return a view of a canonical array, last three axes, in the stored orientation."""
+        lead = array.ndim - 3
+        unflipped = array[(..., *(slice(None, None, -1 if f else 1) for f in self.flips))]
+        return unflipped.transpose(*range(lead), *(lead + int(a) for a in np.argsort(self.axes)))
+
+
+_PERMUTATIONS: tuple[tuple[int, int, int], ...] = (
+    (0, 1, 2),
+    (0, 2, 1),
+    (1, 0, 2),
+    (1, 2, 0),
+    (2, 0, 1),
+    (2, 1, 0),
+)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of a canonical array lie.
+
+    Attributes
+    ----------
+    shape
+        Voxels along (Z, Y, X).
+    affine
+        Rows of the 4×4 matrix from voxel index (z, y, x) to world (S, P, L) in mm.
+    stored
+        The grid of the file the data came from, or None for data made in memory.
+    """
+
+    shape: Shape
+    affine: tuple[tuple[float, ...], ...]
+    stored: Grid | None = field(default=None, compare=False)
+
+    @staticmethod
+    def from_grid(grid: Grid) -> Geometry:
+        """Return the canonical geometry of data that lie on ``grid``."""
+        layout = grid.layout
+        stored_shape = np.asarray(grid.size[::-1])
+        shape = stored_shape[list(layout.axes)]
+        matrix = np.zeros((4, 4))  # canonical index -> stored index
+        for canonical, (stored, flip) in enumerate(zip(layout.axes, layout.flips, strict=True)):
+            matrix[stored, canonical] = -1.0 if flip else 1.0
+            matrix[stored, 3] = stored_shape[stored] - 1 if flip else 0.0
+        matrix[3, 3] = 1.0
+        return Geometry(tuple(int(n) for n in shape), _rows(grid.affine @ matrix), grid)  # type: ignore[arg-type]
+
+    @staticmethod
+    def from_spacing(shape: Shape, spacing_mm: Triple, origin_mm: Triple = (0.0, 0.0, 0.0)) -> Geometry:
+        """Return the geometry of an axis-aligned array; spacing and origin along (Z, Y, X)."""
+        affine = np.diag([*spacing_mm, 1.0])
+        affine[:3, 3] = origin_mm
+        return Geometry(shape, _rows(affine))
+
+    @property
+    def matrix(self) -> Array:
+        """The affine as a (4, 4) float64 array."""
+        return np.asarray(self.affine, dtype=np.float64)
+
+    @property
+    def spacing_mm(self) -> Triple:
+        """Distance between neighbouring voxel centres along (Z, Y, X), in mm."""
+        norms = np.linalg.norm(self.matrix[:3, :3], axis=0)
+        return float(norms[0]), float(norms[1]), float(norms[2])
+
+    @property
+    def origin_mm(self) -> Triple:
+        """World position (S, P, L) of voxel (0, 0, 0), in mm."""
+        origin = self.matrix[:3, 3]
+        return float(origin[0]), float(origin[1]), float(origin[2])
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in mL."""
+        return float(abs(np.linalg.det(self.matrix[:3, :3]))) / 1000.0
+
+    @property
+    def obliquity_deg(self) -> float:
+        """Largest angle between an array axis and the world axis nearest to it, in degrees."""
+        directions = self.matrix[:3, :3] / np.asarray(self.spacing_mm)
+        cosines = np.clip(np.abs(np.diag(directions)), 0.0, 1.0)
+        return float(np.degrees(np.arccos(cosines.min())))
+
+    @property
+    def grid(self) -> Grid:
+        """The grid to write onto: the stored one, or this canonical one in ITK's words."""
+        if self.stored is not None:
+            return self.stored
+        directions = (self.matrix[:3, :3] / np.asarray(self.spacing_mm))[::-1, ::-1]
+        return Grid(
+            self.shape[::-1], self.spacing_mm[::-1], self.origin_mm[::-1], tuple(float(v) for v in directions.ravel())
+        )
+
+    def world_mm(self, voxels: npt.ArrayLike) -> Array:
+        """Return world positions (..., 3) in mm, (S, P, L), of voxel indices (..., 3), (z, y, x)."""
+        matrix = self.matrix
+        return np.asarray(voxels, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+
+    def voxel(self, world_mm: npt.ArrayLike) -> Array:
+        """Return fractional voxel indices (..., 3), (z, y, x), of world positions in mm, (S, P, L)."""
+        matrix = self.matrix
+        offset = np.asarray(world_mm, dtype=np.float64) - matrix[:3, 3]
+        return offset @ np.linalg.inv(matrix[:3, :3]).T
+
+    def is_close(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
+        """Tell whether both grids have the same shape and no corner differs by more than the tolerance."""
+        if self.shape != other.shape:
+            return False
+        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"), -1)
+        return bool(np.abs(self.world_mm(corners) - other.world_mm(corners)).max() <= tolerance_mm)
+
+
+def _rows(matrix: Array) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(v) for v in row) for row in matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Intensities on a grid.
+
+    Attributes
+    ----------
+    data
+        (C, Z, Y, X), any real dtype, in the units of the scanner (HU for CT).
+    geometry
+        Where the voxels lie.
+    modality
+        ``"CT"``, ``"MR"`` or ``""`` when the file does not tell.
+    channels
+        A name for each channel; empty when nobody named them.
+    name
+        What to call the volume in messages: a file stem, never a patient's name.
+    notes
+        What was found while reading and what was done about it, one sentence each.
+    """
+
+    data: Array
+    geometry: Geometry
+    modality: str = ""
+    channels: tuple[str, ...] = ()
+    name: str = "volume"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 4 or self.data.shape[1:] != self.geometry.shape:
+            raise GeometryError(
+                f"data of shape {self.data.shape} does not fit geometry {self.geometry.shape}; "
+                "expected (C, Z, Y, X) with the same Z, Y, X."
+            )
+
+    @staticmethod
+    def stack(volumes: list[Volume]) -> Volume:
+        """Return one volume whose channels are the given volumes' channels, in order; grids must agree."""
+        first = volumes[0]
+        for other in volumes[1:]:
+            if not other.geometry.is_close(first.geometry):
+                raise GeometryError(
+                    f"{other.name} lies on another grid than {first.name} "
+                    f"({other.geometry.shape} at {_mm(other.geometry)} against {first.geometry.shape} at "
+                    f"{_mm(first.geometry)}); resample the channels of a case onto one grid first."
+                )
+        data = np.concatenate([v.data for v in volumes]) if len(volumes) > 1 else first.data
+        return replace(first, data=data, channels=tuple(name for v in volumes for name in v.channels))
+
+
+def _mm(geometry: Geometry) -> str:
+    return "×".join(f"{s:g}" for s in geometry.spacing_mm) + " mm"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Integer labels on a grid.
+
+    Attributes
+    ----------
+    data
+        (Z, Y, X), uint8 or uint16 (other integers are converted when they fit); 0 is background.
+    geometry
+        Where the voxels lie.
+    names
+        Label value -> name.
+    colours
+        Label value -> (red, green, blue), each 0..1.
+    name
+        What to call the label map in messages.
+    """
+
+    data: Array
+    geometry: Geometry
+    names: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[int, Triple] = field(default_factory=dict)
+    name: str = "labels"
+
+    def __post_init__(self) -> None:
+        if self.data.shape != self.geometry.shape:
+            raise GeometryError(
+                f"labels of shape {self.data.shape} do not fit geometry {self.geometry.shape}; expected equal shapes."
+            )
+        if self.data.dtype not in (np.uint8, np.uint16):
+            object.__setattr__(self, "data", _as_labels(self.data))
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The label values that occur, background left out, ascending."""
+        return tuple(int(v) for v in np.unique(self.data) if v)
+
+
+def _as_labels(data: Array) -> Array:
+    if data.dtype == bool:
+        return data.astype(np.uint8)
+    low, high = (data.min(), data.max()) if data.size else (0, 0)
+    if not np.issubdtype(data.dtype, np.integer) and not np.array_equal(data, np.floor(data)):
+        raise GeometryError(f"labels of type {data.dtype} have fractions; expected whole numbers.")
+    if low < 0 or high > 65535:
+        raise GeometryError(f"labels run from {low} to {high}; expected 0 to 65535.")
+    return data.astype(np.uint8 if high < 256 else np.uint16)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One training subject: an image, its reference labels, and scores that weigh it.
+
+    ``volume`` and ``labels`` lie on the same grid; ``scores`` maps names such as ``reliability`` to 0..1.
+    """
+
+    name: str
+    volume: Volume
+    labels: LabelMap
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.volume.geometry.is_close(self.labels.geometry):
+            raise GeometryError(
+                f"case {self.name}: the labels' grid {self.labels.geometry.shape} at {_mm(self.labels.geometry)} is not "
+                f"the image's {self.volume.geometry.shape} at {_mm(self.volume.geometry)}; export both on one grid."
+            )
