@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
-from voxtrace.volume import Case
 
 Parts = Mapping[str, Callable[..., Tensor]]
 
@@ -49,7 +48,7 @@ class Batch:
     labels: Tensor
 
 
-def equally(case: Case, progress: float) -> float:
+def equally(scores: Mapping[str, float], progress: float) -> float:
     """Weigh every case the same."""
     return 1.0
 
@@ -67,13 +66,14 @@ class Phase:
     trains
         Prefix of the parameters that get gradients; ``""`` is all.
     case_weight
-        How likely a case is drawn, given the case and the progress 0..1 through the phase.
+        How likely a case is drawn, given its scores and the progress 0..1 through the phase. (Scores, not voxels:
+        a curriculum must be able to weigh thousands of cases without reading one.)
     """
 
     name: str
     iterations: int
     trains: str = ""
-    case_weight: Callable[[Case, float], float] = equally
+    case_weight: Callable[[Mapping[str, float], float], float] = equally
 
 
 @dataclass(frozen=True)

@@ -93,16 +93,22 @@ class Layout:
         best = max(_PERMUTATIONS, key=lambda axes: sum(strength[i, a] for i, a in enumerate(axes)))
         return Layout(best, tuple(bool(directions[i, a] < 0) for i, a in enumerate(best)))  # type: ignore[arg-type]
 
+    @property
+    def _flip(self) -> tuple[Any, ...]:
+        """The index that runs every flipped canonical axis backwards."""
+        return (..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))
+
     def to_canonical(self, array: Array) -> Array:
         """Return a view of a stored array, last three axes (Z, Y, X), in canonical orientation."""
         lead = array.ndim - 3
         moved = array.transpose(*range(lead), *(lead + a for a in self.axes))
-        return moved[(..., *(slice(None, None, -1 if f else 1) for f in self.flips))]
+        canonical: Array = moved[self._flip]
+        return canonical
 
     def to_stored(self, array: Array) -> Array:
         """Return a view of a canonical array, last three axes, in the stored orientation."""
         lead = array.ndim - 3
-        unflipped = array[(..., *(slice(None, None, -1 if f else 1) for f in self.flips))]
+        unflipped: Array = array[self._flip]
         return unflipped.transpose(*range(lead), *(lead + int(a) for a in np.argsort(self.axes)))
 
 
@@ -208,7 +214,7 @@ class Geometry:
         """Tell whether both grids have the same shape and no corner differs by more than the tolerance."""
         if self.shape != other.shape:
             return False
-        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"), -1)
+        corners = np.stack(np.meshgrid(*[(0, n) for n in self.shape], indexing="ij"), -1)  # n: thickness counts too
         return bool(np.abs(self.world_mm(corners) - other.world_mm(corners)).max() <= tolerance_mm)
 
 
@@ -262,7 +268,8 @@ class Volume:
                     f"{_mm(first.geometry)}); resample the channels of a case onto one grid first."
                 )
         data = np.concatenate([v.data for v in volumes]) if len(volumes) > 1 else first.data
-        return replace(first, data=data, channels=tuple(name for v in volumes for name in v.channels))
+        names = tuple(name for v in volumes for name in v.channels)
+        return replace(first, data=data, channels=names if len(names) == len(data) else ())
 
 
 def _mm(geometry: Geometry) -> str:
@@ -333,6 +340,7 @@ class Case:
     def __post_init__(self) -> None:
         if not self.volume.geometry.is_close(self.labels.geometry):
             raise GeometryError(
-                f"case {self.name}: the labels' grid {self.labels.geometry.shape} at {_mm(self.labels.geometry)} is not "
-                f"the image's {self.volume.geometry.shape} at {_mm(self.volume.geometry)}; export both on one grid."
+                f"case {self.name}: the labels' grid {self.labels.geometry.shape} at {_mm(self.labels.geometry)} "
+                f"is not the image's {self.volume.geometry.shape} at {_mm(self.volume.geometry)}; "
+                "export both on one grid."
             )

@@ -1,0 +1,74 @@
+# Each target sets up what it needs; Python 3.11 or newer and make are enough.
+#
+#   make demo        segment a bundled sample with a bundled model, step by step
+#   make test        all checks and tests (the same as make check, and what CI runs)
+#   make lint        the static part of it: format, lint, types, direction of imports
+#   make test-slow   the tests that take longer
+#   make test-gpu    the tests that need a CUDA device
+#   make docs        the documentation as HTML, in site/
+#   make clean       forget the environment and everything that was built
+
+PYTHON ?= python3
+VENV ?= .venv
+# The CPU build of torch. For the CUDA build: make demo TORCH_INDEX=https://pypi.org/simple
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+TORCH := $(shell grep '^torch==' constraints.txt)
+DISPLAY_HERE := $(DISPLAY)$(WAYLAND_DISPLAY)
+ifeq ($(shell uname -s)$(DISPLAY_HERE),Linux)
+WINDOW := xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24 +extension GLX"
+endif
+
+.PHONY: demo test check lint test-slow test-gpu docs clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/run.stamp
+	$(if $(DISPLAY_HERE),-@scripts/system_libraries.sh)
+	$(BIN)/voxtrace demo
+
+test check: lint
+	$(WINDOW) $(BIN)/pytest -m "not slow and not gpu" $(PYTEST_ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test-slow: $(VENV)/dev.stamp
+	$(WINDOW) $(BIN)/pytest -m "slow and not gpu" $(PYTEST_ARGS)
+
+test-gpu: $(VENV)/dev.stamp
+	$(BIN)/pytest -m gpu $(PYTEST_ARGS)
+
+docs: $(VENV)/docs.stamp
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	    "$(PYTHON) is $$($(PYTHON) --version 2>&1); VoxTrace needs Python 3.11 or newer: make demo PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo \
+	    "python cannot make a virtual environment; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+
+# torch comes first and from its own index: the default index would bring gigabytes of CUDA packages along.
+$(VENV)/run.stamp: pyproject.toml constraints.txt napari.yaml | $(VENV)/bin/python
+	@echo "Installing torch and what the engine and the window need into $(VENV) (about two minutes)"
+	@$(PIP) install --no-deps --retries 1 --index-url $(TORCH_INDEX) $(TORCH)
+	@$(PIP) install --constraint constraints.txt --editable '.[gui]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp scripts/system_libraries.sh
+	@scripts/system_libraries.sh $(if $(WINDOW),xvfb)
+	@echo "Installing what the checks need into $(VENV)"
+	@$(PIP) install --constraint constraints.txt --editable '.[gui,dev]'
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/run.stamp
+	@$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	@touch $@

@@ -1,0 +1,156 @@
+"""Files and folders that appear whole or not at all.
+
+What is written goes into a hidden temporary neighbour first (same folder, so the same file system), is flushed to
+the disk, and takes its final name in one step. When anything fails, the temporary is removed and what lay under the
+final name before is still there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from voxtrace.errors import OutputError
+
+_REASONS = {
+    errno.ENOSPC: ("there is no space left on the disk", "Free some space or choose another place."),
+    errno.EACCES: ("writing there is not permitted", "Choose a folder that you may write to."),
+    errno.EPERM: ("writing there is not permitted", "Choose a folder that you may write to."),
+    errno.EROFS: ("the disk is read-only", "Choose a folder that you may write to."),
+    errno.ENOTDIR: ("a part of that path is a file, not a folder", "Correct the path."),
+    errno.EEXIST: ("a part of that path is a file, not a folder", "Correct the path."),
+    errno.EISDIR: ("there is a folder of that name", "Choose another name."),
+    errno.ENAMETOOLONG: ("the name is too long for the disk", "Choose a shorter name."),
+}
+if hasattr(errno, "EDQUOT"):  # not on Windows
+    _REASONS[errno.EDQUOT] = ("the disk quota is used up", "Free some space or choose another place.")
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; the file written there becomes ``path`` when the block succeeds.
+
+    The temporary ends in the same name as ``path``, so writers that choose a format by suffix choose the same one.
+    Missing parent folders are made, and removed again when the block fails.
+
+    Raises
+    ------
+    OutputError
+        When the system refuses: no space, no permission, a file where a folder is needed.
+    """
+    path = Path(path)
+    with _translated(path), _parents(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+        temporary = _neighbour(path)
+        try:
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside ``path``; it becomes ``path`` when the block succeeds.
+
+    A folder that was there before is replaced whole. Missing parent folders are made, and removed again when the
+    block fails.
+
+    Raises
+    ------
+    OutputError
+        When the system refuses: no space, no permission, a file of that name.
+    """
+    path = Path(path)
+    with _translated(path), _parents(path):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "is a file", str(path))
+        temporary = _neighbour(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            _flush_tree(temporary)
+            _swap_in(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _flush_folder(path.parent)
+
+
+def output_error(path: str | Path, error: OSError) -> OutputError:
+    """Return the one clear sentence for a refusal of the system while writing ``path``."""
+    reason, remedy = _REASONS.get(error.errno or 0, (error.strerror or str(error), "Choose another place."))
+    return OutputError(f"{path} could not be written: {reason}. {remedy}")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+@contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """Make the missing parents of ``path``; on failure remove those that are still empty."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def _neighbour(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+
+
+def _swap_in(folder: Path, path: Path) -> None:
+    """Give ``folder`` the name ``path``; the previous folder steps aside first and comes back on failure."""
+    if not path.exists():
+        folder.rename(path)
+        return
+    previous = _neighbour(path)
+    path.rename(previous)
+    try:
+        folder.rename(path)
+    except OSError:
+        previous.rename(path)
+        raise
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _flush(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_tree(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            _flush(file)
+    _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush the names in a folder, where the system lets folders be opened (not on Windows)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

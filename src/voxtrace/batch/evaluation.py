@@ -1,0 +1,138 @@
+"""Predictions against references: match the files, score each case, and say how sure the means are.
+
+A case's score is the mean over its foreground labels (as nnU-Net's foreground mean); the mean score is the mean of
+that over cases. A label that neither map of a case holds has no score there and takes no part. Cases without a
+prediction are named and take no part either: the means speak of the cases that were predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxtrace.batch.cases import find_cases
+from voxtrace.errors import InputError, UsageError, VoxTraceError
+
+if TYPE_CHECKING:
+    from voxtrace.metrics import Scores
+
+MEASURES = ("dice", "nsd", "hd95_mm")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prediction and the reference of the same case."""
+
+    case: str
+    prediction: Path
+    reference: Path
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Files of two folders by case name: pairs, references without a prediction, predictions without a reference."""
+
+    pairs: tuple[Pair, ...]
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one case by label value, or the sentence that says why there are none."""
+
+    case: str
+    labels: Mapping[int, Scores] = field(default_factory=dict)
+    error: str = ""
+
+    def mean(self, measure: str) -> float:
+        """Return the mean of a measure over the labels where it is finite; NaN when there are none."""
+        values = [v for scores in self.labels.values() if np.isfinite(v := getattr(scores, measure))]
+        return float(np.mean(values)) if values else float("nan")
+
+
+def match(predictions: Path, references: Path) -> Matched:
+    """Return which files of two folders (or which two files) belong together.
+
+    Raises
+    ------
+    UsageError
+        When a path does not exist, or a file is compared with a folder.
+    InputError
+        When no prediction has the name of a reference.
+    """
+    if predictions.is_file() and references.is_file():
+        return Matched((Pair(find_cases([references])[0].name, predictions, references),))
+    made, true = _by_name(predictions), _by_name(references)
+    shared = sorted(made.keys() & true.keys())
+    if not shared:
+        raise InputError(f"no file in {predictions} has the name of one in {references}; expected CASE.nii.gz in both.")
+    pairs = tuple(Pair(name, made[name], true[name]) for name in shared)
+    return Matched(pairs, tuple(sorted(true.keys() - made.keys())), tuple(sorted(made.keys() - true.keys())))
+
+
+def score_pairs(pairs: Sequence[Pair], tolerance_mm: float = 1.0) -> Iterator[Scored]:
+    """Yield the scores of each pair; a pair that cannot be compared has its error in place of scores."""
+    for pair in pairs:
+        try:
+            yield Scored(pair.case, _scores(pair, tolerance_mm))
+        except VoxTraceError as error:
+            yield Scored(pair.case, error=str(error))
+
+
+def summarise(scored: Sequence[Scored], names: Mapping[int, str]) -> dict[str, Any]:
+    """Return the scores of every case, of every label over cases, and of all, as JSON values.
+
+    Each mean comes with the number of finite values in it and its 95 % bootstrap interval over cases.
+    """
+    good = [case for case in scored if not case.error]
+    labels = sorted({label for case in good for label in case.labels})
+    return {
+        "cases": [_case_record(case) for case in good],
+        "failed": [{"case": case.case, "error": case.error} for case in scored if case.error],
+        "labels": {str(label): _label_record(label, good, names) for label in labels},
+        "mean": _means({measure: [case.mean(measure) for case in good] for measure in MEASURES}),
+        "n": len(good),
+    }
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give two folders of label maps, or two files.")
+    return {case.name: case.paths[0] for case in find_cases([folder])}
+
+
+def _scores(pair: Pair, tolerance_mm: float) -> dict[int, Scores]:
+    from voxtrace.io import read_labels
+    from voxtrace.metrics import evaluate_case
+
+    found = evaluate_case(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm)
+    return {label: scores for label, scores in found.items() if scores.volume_ml > 0 or scores.reference_ml > 0}
+
+
+def _case_record(case: Scored) -> dict[str, Any]:
+    measures = (*MEASURES, "volume_ml", "reference_ml")
+    labels = {str(k): {m: getattr(scores, m) for m in measures} for k, scores in case.labels.items()}
+    return {"case": case.case, **{measure: case.mean(measure) for measure in MEASURES}, "labels": labels}
+
+
+def _label_record(label: int, cases: Iterable[Scored], names: Mapping[int, str]) -> dict[str, Any]:
+    rows = [case.labels[label] for case in cases if label in case.labels]
+    means = _means({measure: [getattr(row, measure) for row in rows] for measure in MEASURES})
+    return {"name": names.get(label) or rows[0].name, **means, "n": len(rows)}
+
+
+def _means(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    from voxtrace.metrics import mean_interval
+
+    record: dict[str, Any] = {}
+    for measure, given in values.items():
+        interval = mean_interval(given)
+        record[measure] = interval.mean
+        record[f"{measure}_ci95"] = [interval.low, interval.high]
+        record[f"{measure}_n"] = interval.count
+    return record

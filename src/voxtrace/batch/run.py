@@ -1,0 +1,143 @@
+"""Predict many cases with one bundle: a generator of events, so that a command line, a window and a test can drive it.
+
+A bad case is recorded and the next one begins. What ends the run is trouble that every case would meet (nothing can
+be written any more) and a wish to stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from voxtrace.batch.cases import CaseInput
+from voxtrace.batch.job import Job, already_done
+from voxtrace.batch.ledger import Entry, Ledger
+from voxtrace.errors import Cancelled, OutputError, VoxTraceError
+
+if TYPE_CHECKING:
+    from voxtrace.inference import Progress, Result
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CaseEvent:
+    """Something that happened to case ``number`` (from 1) of ``total``.
+
+    ``progress`` is set while the case runs, ``entry`` once it is done or failed.
+    """
+
+    kind: Literal["started", "running", "skipped", "done", "failed"]
+    case: CaseInput
+    number: int
+    total: int
+    progress: Progress | None = None
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How a run ended: names of the cases done and skipped, and the entries of those that failed."""
+
+    done: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    failed: tuple[Entry, ...] = ()
+
+    def add(self, event: CaseEvent) -> Tally:
+        """Return the tally with one more event counted."""
+        if event.kind == "failed" and event.entry is not None:
+            return replace(self, failed=(*self.failed, event.entry))
+        if event.kind == "done":
+            return replace(self, done=(*self.done, event.case.name))
+        if event.kind == "skipped":
+            return replace(self, skipped=(*self.skipped, event.case.name))
+        return self
+
+
+def predict_cases(job: Job, cancel: Callable[[], bool] | None = None) -> Generator[CaseEvent, None, Tally]:
+    """Predict every case of a job, yielding events, and return the tally.
+
+    Raises
+    ------
+    UsageError
+        Before anything runs: an output would replace an input, or is there already.
+    OutputError
+        When nothing can be written any more; cases done before are kept.
+    Cancelled
+        When ``cancel`` says so; cases done before are kept.
+    """
+    ledger, template, tally = Ledger(job.out), job.entry(), Tally()
+    skipped = already_done(job)
+    for number, case in enumerate(job.cases, start=1):
+        here = CaseEvent("skipped", case, number, len(job.cases))
+        if case not in skipped:
+            here = yield from _account(job, here, ledger, replace(template, case=case.name), cancel)
+        tally = tally.add(here)
+        yield here
+    return tally
+
+
+def _account(
+    job: Job, here: CaseEvent, ledger: Ledger, template: Entry, cancel: Callable[[], bool] | None
+) -> Generator[CaseEvent, None, CaseEvent]:
+    """Predict one case with its entries in the ledger; return the event that closes it."""
+    ledger.append(template)
+    yield replace(here, kind="started")
+    began = time.monotonic()
+    try:
+        result = yield from _predict(job, here, cancel)
+        entry = replace(_closed(template, began), status="done", steps=result.trace.n_steps)
+    except Cancelled:
+        raise
+    except OutputError as error:
+        with suppress(OutputError):
+            ledger.append(replace(_closed(template, began), status="failed", error=str(error)))
+        raise
+    except Exception as error:  # one case's fault must not end the others'
+        log.debug("case %s failed", here.case.name, exc_info=True)
+        entry = replace(_closed(template, began), status="failed", error=_sentence(error))
+    ledger.append(entry)
+    return replace(here, kind="done" if entry.status == "done" else "failed", entry=entry)
+
+
+def _predict(job: Job, here: CaseEvent, cancel: Callable[[], bool] | None) -> Generator[CaseEvent, None, Result]:
+    from voxtrace.inference import segment
+
+    volume = here.case.read()
+    engine = segment(job.bundle, volume, **asdict(job.options), store=job.trace_path(here.case), cancel=cancel)
+    try:
+        while True:
+            yield replace(here, kind="running", progress=next(engine))
+    except StopIteration as stop:
+        result: Result = stop.value
+    finally:
+        engine.close()
+    _write_labels(result, job.labels_path(here.case), job.trace_path(here.case))
+    return result
+
+
+def _write_labels(result: Result, labels_path: Path, trace_path: Path) -> None:
+    """Write the label map beside the trace that the engine wrote; both are there in the end, or neither."""
+    from voxtrace.io import write
+
+    try:
+        write(result.labels, labels_path)
+    except BaseException:
+        shutil.rmtree(trace_path, ignore_errors=True)
+        raise
+
+
+def _closed(template: Entry, began: float) -> Entry:
+    fresh = Entry(template.case, template.status)
+    return replace(template, time_s=round(time.monotonic() - began, 3), time_utc=fresh.time_utc)
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, VoxTraceError) else f"unexpected {type(error).__name__}: {text}"

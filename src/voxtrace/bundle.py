@@ -1,0 +1,222 @@
+"""Bundle: a trained model as it lies on disk.
+
+::
+
+    liver-recyclenet/
+    ├── bundle.json           method and options, plan, provenance, metrics, licence, SHA-256 of every file
+    ├── weights.safetensors   numbers only, float32 or float16
+    └── card.md               the same for a reader
+
+Loading checks each hash, builds the network from the method's name and copies the numbers in. Nothing in a bundle is
+ever executed or unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtrace.atomic import atomic_folder
+from voxtrace.errors import BundleError, VoxTraceError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from voxtrace.method import Method
+    from voxtrace.plan import Plan
+
+FORMAT = "voxtrace-bundle/1"
+JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
+SHIPPED = Path(__file__).with_name("shipped")
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model: what it is, how it was made, and a network with its weights.
+
+    Attributes
+    ----------
+    method, plan
+        Enough to build the network again.
+    network
+        In evaluation mode, float32, on the CPU.
+    card
+        ``name``, ``licence``, ``intended_use``, ``provenance``, ``metrics``, ``mirror`` (whether inference mirrors by
+        default): what a reader should know.
+    path
+        Where it was loaded from, or None.
+    digest
+        SHA-256 of ``bundle.json``'s content; it names this very model. Empty before saving.
+    """
+
+    method: Method
+    plan: Plan
+    network: nn.Module
+    card: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the bundle is called."""
+        return str(self.card.get("name") or (self.path.name if self.path else self.method.key))
+
+
+def load(path: str | Path) -> Bundle:
+    """Return the bundle in a folder, or the shipped one of that name, after checking every hash.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or altered, the format is unknown, or the weights do not fit the method.
+    """
+    from voxtrace.methods import method as make_method
+    from voxtrace.plan import Plan
+
+    folder = find(path)
+    record = card(folder)
+    try:
+        made = make_method(record["method"]["name"], **record["method"]["options"])
+        plan = Plan.model_validate(record["plan"])
+        network = made.build(plan)
+    except (VoxTraceError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / JSON} does not describe a model this version can build: {error}") from error
+    _fill(network, _read_weights(folder / WEIGHTS), folder)
+    about = {k: v for k, v in record.items() if k not in ("method", "plan", "files", "digest", "format")}
+    return Bundle(made, plan, network.eval(), about, folder, record["digest"])
+
+
+def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
+    """Write a bundle folder, whole or not at all, and return its path.
+
+    ``half`` stores floating-point weights as float16 (half the size; they are float32 again when loaded).
+    """
+    from safetensors.torch import save_file
+
+    with atomic_folder(path) as folder:
+        save_file(_stored_weights(bundle.network, half), folder / WEIGHTS)
+        (folder / CARD).write_text(readable_card(bundle), encoding="utf-8")
+        record = {
+            "format": FORMAT,
+            "method": bundle.method.to_json(),
+            "plan": json.loads(bundle.plan.model_dump_json()),
+            **{k: v for k, v in bundle.card.items()},
+            "files": {name: _sha256(folder / name) for name in (WEIGHTS, CARD)},
+        }
+        record["digest"] = _digest(record)
+        (folder / JSON).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def card(path: str | Path) -> dict[str, Any]:
+    """Return what ``bundle.json`` says, after checking every hash; needs no torch.
+
+    Raises
+    ------
+    BundleError
+        A file is missing, altered or not of this format.
+    """
+    folder = find(path)
+    try:
+        record = json.loads((folder / JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder / JSON} cannot be read as JSON ({error}); copy the bundle again.") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise BundleError(f"{folder} is not a bundle of format {FORMAT}; it may come from a newer version.")
+    _check_hashes(folder, record)
+    return record
+
+
+def verify(path: str | Path) -> None:
+    """Check that a bundle is complete, unaltered and that its weights fit its method; raise BundleError if not."""
+    load(path)
+
+
+def shipped() -> dict[str, Path]:
+    """Return the bundles that come with the package, by name."""
+    return {f.parent.name: f.parent for f in sorted(SHIPPED.glob(f"*/{JSON}"))}
+
+
+def find(path: str | Path) -> Path:
+    """Return the folder a path or a shipped bundle's name stands for."""
+    folder = Path(path)
+    if (folder / JSON).is_file():
+        return folder
+    if str(path) in shipped():
+        return shipped()[str(path)]
+    raise BundleError(
+        f"{path} is neither a bundle folder (with {JSON}) nor a shipped bundle; shipped are "
+        f"{', '.join(shipped()) or 'none'}."
+    )
+
+
+def readable_card(bundle: Bundle) -> str:
+    """Return the card as Markdown."""
+    about = bundle.card
+    lines = [f"# {bundle.name}", "", str(about.get("intended_use", "")), ""]
+    lines += [f"- method: {bundle.method.title} ({bundle.method.source})"]
+    lines += [f"- options: {json.dumps(bundle.method.to_json()['options'])}"]
+    lines += [f"- channels: {', '.join(bundle.plan.channels)}"]
+    lines += [f"- labels: {', '.join(f'{k} {v}' for k, v in bundle.plan.labels.items())}"]
+    lines += [f"- network grid: {bundle.plan.spacing_mm} mm, window {bundle.plan.window} (Z, Y, X)"]
+    lines += [f"- licence: {about.get('licence', 'not stated')}", ""]
+    for title in ("provenance", "metrics"):
+        if about.get(title):
+            lines += [f"## {title.capitalize()}", "", "```json", json.dumps(about[title], indent=1), "```", ""]
+    return "\n".join(lines)
+
+
+def _check_hashes(folder: Path, record: dict[str, Any]) -> None:
+    told = record.get("digest")
+    if told != _digest({k: v for k, v in record.items() if k != "digest"}):
+        raise BundleError(f"{folder / JSON} was altered: its content does not match its digest. Copy the bundle again.")
+    for name in (WEIGHTS, CARD):
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder} lacks {name}; copy the bundle again.")
+        if _sha256(folder / name) != record["files"][name]:
+            raise BundleError(f"{folder / name} was altered: its SHA-256 is not the recorded one. Copy the bundle again.")
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{file} is not a safetensors file ({error}); copy the bundle again.") from error
+
+
+def _fill(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            got = tuple(weights[name].shape) if name in weights else "nothing"
+            raise BundleError(f"{folder}: {name} is {got}, the method expects {tuple(tensor.shape)}.")
+    if extra := sorted(set(weights) - set(expected)):
+        raise BundleError(f"{folder}: {extra[0]} is in the weights, but not in the network of this method.")
+    network.load_state_dict({name: weights[name].to(expected[name].dtype) for name in expected})
+
+
+def _stored_weights(network: nn.Module, half: bool) -> dict[str, Tensor]:
+    import torch
+
+    def stored(tensor: Tensor) -> Tensor:
+        tensor = tensor.detach().cpu().contiguous()
+        return tensor.half() if half and tensor.dtype == torch.float32 else tensor.clone()
+
+    return {name: stored(tensor) for name, tensor in network.state_dict().items()}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,83 @@
+"""The command line: ``voxtrace COMMAND``.
+
+Start-up imports neither torch nor SimpleITK; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from voxtrace.cli import demo, doctor, evaluate, inspect, methods, models, plan, predict, train
+from voxtrace.cli.failures import INTERRUPTED, exit_code, sentence
+from voxtrace.cli.output import say
+
+app = typer.Typer(
+    name="voxtrace",
+    help="Segment CT and MR, and see how each answer came about.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks print local variables, which may hold what a patient's file says
+)
+
+app.command()(predict.predict)
+app.command(context_settings=train.CONTEXT)(train.train)
+app.command()(plan.plan)
+app.command()(evaluate.evaluate)
+app.command()(inspect.inspect)
+app.command()(methods.methods)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from voxtrace import __version__
+
+        typer.echo(f"voxtrace {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Segment CT and MR, and see how each answer came about."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing done, 130 stopped.
+
+    What goes wrong is told in one sentence on standard error; ``--debug``, anywhere on the line, adds the traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    if debug:
+        given = [argument for argument in given if argument != "--debug"]
+        _log_everything()
+    try:
+        app(given, prog_name="voxtrace")
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            say("voxtrace: stopped on request.")
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exception(error)
+        say(f"voxtrace: {sentence(error)}")
+        sys.exit(exit_code(error))
+
+
+def _log_everything() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("voxtrace").setLevel(logging.DEBUG)

@@ -1,0 +1,126 @@
+"""What a path holds, as JSON values; nothing that names a patient."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxtrace.errors import ReadError, UsageError
+
+if TYPE_CHECKING:
+    from voxtrace.io.dicom import Series
+    from voxtrace.trace import Trace
+
+UID_DIGITS = 12  # enough to tell series apart, too few to look a patient up
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return what a path holds, as JSON values; ``kind`` tells which of the five it is."""
+    from voxtrace.batch.ledger import NAME, Ledger
+    from voxtrace.bundle import JSON, card, shipped
+    from voxtrace.trace import Trace
+
+    if not path.exists():
+        if str(path) in shipped():
+            return {"kind": "bundle", **card(str(path))}
+        raise UsageError(
+            f"{path} does not exist; give a volume, a DICOM folder, a bundle, a trace or a ledger's folder."
+        )
+    if path.is_file():
+        return {"kind": "ledger", **Ledger(path.parent).summary()} if path.name == NAME else _passport(path)
+    if (path / JSON).is_file():
+        return {"kind": "bundle", **card(path)}
+    if (path / "trace.json").is_file():
+        return _trace(Trace.load(path))
+    if (path / NAME).is_file():
+        return {"kind": "ledger", **Ledger(path).summary()}
+    return _study(path)
+
+
+def _passport(path: Path) -> dict[str, Any]:
+    from voxtrace.io import read
+
+    volume = read(path)
+    geometry = volume.geometry
+    grid = geometry.grid
+    return {
+        "kind": "volume",
+        "name": volume.name,
+        "modality": volume.modality,
+        "channels": int(volume.data.shape[0]),
+        "shape": list(geometry.shape),
+        "spacing_mm": list(geometry.spacing_mm),
+        "origin_mm": list(geometry.origin_mm),
+        "size_mm": [n * mm for n, mm in zip(geometry.shape, geometry.spacing_mm, strict=True)],
+        "orientation": orientation(grid.direction),
+        "obliquity_deg": geometry.obliquity_deg,
+        "dtype": str(volume.data.dtype),
+        "range": [float(volume.data.min()), float(volume.data.max())],
+        "mean": float(np.mean(volume.data, dtype=np.float64)),
+        "stored": {"size": list(grid.size), "spacing_mm": list(grid.spacing_mm), "origin_mm": list(grid.origin_mm)},
+        "notes": list(volume.notes),
+    }
+
+
+def orientation(direction: tuple[float, ...]) -> str:
+    """Return where the stored x, y, z axes run, e.g. ``LPS``, from a row-major direction matrix in (L, P, S)."""
+    matrix = np.reshape(direction, (3, 3))
+    letters = []
+    for axis in range(3):
+        strongest = int(np.argmax(np.abs(matrix[:, axis])))
+        letters.append("LPS"[strongest] if matrix[strongest, axis] > 0 else "RAI"[strongest])
+    return "".join(letters)
+
+
+def _trace(trace: Trace) -> dict[str, Any]:
+    return {
+        "kind": "trace",
+        "step_word": trace.step_word,
+        "labels": {str(value): name for value, name in trace.names.items()},
+        "shape": list(trace.geometry.shape),
+        "windows": len(trace.windows),
+        "facts": dict(trace.units),
+        "steps": trace.summary(),
+    }
+
+
+def _study(folder: Path) -> dict[str, Any]:
+    from voxtrace.io.dicom import find_series
+
+    series = find_series(folder)
+    if not series:
+        raise ReadError(
+            f"folder {folder} holds no DICOM, bundle, trace or ledger; give one of these, or a volume file."
+        )
+    return {"kind": "dicom", "series": [_series(one) for one in series]}
+
+
+def _series(series: Series) -> dict[str, Any]:
+    import pydicom
+
+    first = series.slices[0]
+    header = pydicom.dcmread(first.path, stop_before_pixels=True, specific_tags=["SeriesDescription"])
+    return {
+        "name": series.name,
+        "uid_end": first.series[-UID_DIGITS:],
+        "number": first.number,
+        "modality": first.modality,
+        "description": str(header.get("SeriesDescription", "")),
+        "images": len(series.slices),
+        "rows": first.size[0],
+        "columns": first.size[1],
+        "pixel_spacing_mm": list(first.pixel_spacing_mm),
+        "slice_distance_mm": _slice_distance_mm(series),
+        "first_file": first.path.name,
+    }
+
+
+def _slice_distance_mm(series: Series) -> float | None:
+    """Return the median distance between neighbouring slices in mm, None for fewer than two with a position."""
+    placed = [s for s in series.slices if s.position_mm and s.orientation]
+    if len(placed) < 2:
+        return None
+    along = sorted(float(np.dot(placed[0].normal, s.position_mm)) for s in placed)
+    return float(np.median(np.diff(along)))

@@ -1,0 +1,88 @@
+"""``voxtrace evaluate``: how well predictions agree with references."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voxtrace.cli.arguments import AsJson
+from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.output import print_json, print_table, progress_bar, say, stdout_kept_for_json
+
+if TYPE_CHECKING:
+    from voxtrace.batch.evaluation import Matched, Scored
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Folder of label maps, or one label map.")],
+    reference: Annotated[Path, typer.Argument(help="Folder of reference label maps, or one of them.")],
+    tolerance_mm: Annotated[
+        float, typer.Option(min=0.0, help="Distance in mm that the normalised surface Dice forgives.")
+    ] = 1.0,
+    names: Annotated[
+        Path | None,
+        typer.Option(help="A dataset.json with label names; the one beside the references, or above, if unset."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score label maps against references of the same name: Dice, surface Dice (NSD) and HD95.
+
+    The mean Dice is the mean over cases of the mean over foreground labels; a label in neither map of a case takes no
+    part. References without a prediction are named and take no part: the means speak of the cases that were predicted.
+    Intervals are 95 % bootstrap intervals over cases.
+    """
+    from voxtrace.batch.evaluation import match, score_pairs, summarise
+
+    with stdout_kept_for_json(as_json), progress_bar() as bar:
+        matched = match(predictions, reference)
+        pairs = score_pairs(matched.pairs, tolerance_mm)
+        scored = list(bar.track(pairs, total=len(matched.pairs), description="scoring"))
+        summary = summarise(scored, _names(names, reference))
+    document = {**summary, "missing": list(matched.missing), "extra": list(matched.extra), "tolerance_mm": tolerance_mm}
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+    _leave(matched, scored)
+
+
+def _names(file: Path | None, reference: Path) -> dict[int, str]:
+    """Return label names from a dataset.json: the given one, or the one beside the references or above."""
+    nearby = (folder / "dataset.json" for folder in (reference, reference.resolve().parent))
+    found = file or next((path for path in nearby if path.is_file()), None)
+    if found is None:
+        return {}
+    labels = json.loads(found.read_text(encoding="utf-8")).get("labels", {})
+    return {int(value): str(name) for name, value in labels.items() if str(value).isdigit()}
+
+
+def _print(document: dict[str, Any]) -> None:
+    rows = [_row(f"{value} {record['name']}", record, record["n"]) for value, record in document["labels"].items()]
+    rows.append(_row("mean", document["mean"], document["n"]))
+    print_table(("label", "n", "Dice", "95 % interval", "NSD", "HD95 mm"), rows)
+
+
+def _row(name: str, record: dict[str, Any], n: int) -> tuple[str, str, str, str, str, str]:
+    low, high = record["dice_ci95"]
+    interval = f"{low:.3f} to {high:.3f}"
+    return name, str(n), f"{record['dice']:.4f}", interval, f"{record['nsd']:.4f}", f"{record['hd95_mm']:.2f}"
+
+
+def _leave(matched: Matched, scored: list[Scored]) -> None:
+    """Say what took no part, and leave with the exit code for it."""
+    if matched.missing:
+        say(f"{len(matched.missing)} references have no prediction and take no part: {_few(matched.missing)}.")
+    if matched.extra:
+        say(f"{len(matched.extra)} predictions have no reference and take no part: {_few(matched.extra)}.")
+    failed = [case for case in scored if case.error]
+    for case in failed:
+        say(f"{case.case}: failed. {case.error}")
+    if failed:
+        raise typer.Exit(SOME_FAILED if len(failed) < len(scored) else NOTHING_DONE)
+
+
+def _few(names: tuple[str, ...], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -1,0 +1,132 @@
+"""``voxtrace predict``: label maps and traces of one case or ten thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from voxtrace.cli.arguments import AsJson, BundleName, Device, Precision, Seed
+from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.interrupt import stop_on_interrupt
+from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from voxtrace.batch import CaseEvent, Job, Options, Tally
+
+
+def predict(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT…", help="Files, DICOM folders (a case each), or folders of these.")
+    ],
+    model: BundleName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for CASE.nii.gz, CASE.trace and ledger.jsonl.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the method; its own number if unset.")] = None,
+    keep: Annotated[
+        Literal["labels", "last"], typer.Option(help="Keep the label map of every step in the trace, or the last one.")
+    ] = "labels",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Pass over cases done with the same bundle and options.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")] = False,
+    format: Annotated[
+        Literal["nii.gz", "nii", "nrrd", "mha"], typer.Option(help="Format of the label maps.")
+    ] = "nii.gz",
+    runtime: Annotated[
+        Literal["auto", "torch", "openvino"], typer.Option(help="What runs the network; auto takes the fastest here.")
+    ] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    mirror: Annotated[
+        bool | None,
+        typer.Option("--mirror/--no-mirror", help="Average over mirror images; as the bundle says if unset."),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=0.95, help="Fraction of a window shared with the next; the plan's if unset."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Windows at once; chosen for the memory if unset.")] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Segment volumes and record how each answer came about.
+
+    Writes OUT/CASE.nii.gz on the input's own grid, OUT/CASE.trace and a line in OUT/ledger.jsonl for each case. Files
+    named CASE_0000, CASE_0001, … are the channels of one case. A case that cannot be predicted is named, and the next
+    one begins. Exit codes: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing could be done.
+    """
+    from voxtrace.batch import Options
+
+    options = Options(steps, keep, runtime, device, precision, mirror, overlap, batch, seed)
+    with stdout_kept_for_json(as_json):
+        job = _job(inputs, model, out, options, f".{format}", resume, overwrite)
+        tally = _run(job)
+    if as_json:
+        print_json(_document(job, tally))
+    _leave(job, tally)
+
+
+def _job(
+    inputs: list[Path], model: str, out: Path, options: Options, suffix: str, resume: bool, overwrite: bool
+) -> Job:
+    from voxtrace.batch import Job, find_cases
+    from voxtrace.bundle import card, load
+
+    channels = len(card(model)["plan"]["channels"])
+    cases = find_cases(inputs, channels)
+    return Job(load(model), cases, out, options, suffix, resume, overwrite)
+
+
+def _run(job: Job) -> Tally:
+    from voxtrace.batch import predict_cases
+
+    with stop_on_interrupt() as cancel, progress_bar() as bar:
+        events = predict_cases(job, cancel)
+        return _show(events, bar, bar.add_task("", total=None))
+
+
+def _show(events: Generator[CaseEvent, None, Tally], bar: Bar, task: TaskID) -> Tally:
+    """Drive the events to their end, showing each."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as stop:
+            tally: Tally = stop.value
+            return tally
+        where = f"[{event.number}/{event.total}] {event.case.name}"
+        if event.progress is not None:
+            description = f"{where} {event.progress.stage}"
+            bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
+        elif event.entry is not None and event.kind == "failed":
+            say(f"{where}: failed. {event.entry.error}")
+        elif event.entry is not None:
+            say(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
+        elif event.kind == "skipped":
+            say(f"{where}: done before")
+        else:
+            bar.reset(task, description=f"{where} reading", total=None)
+
+
+def _document(job: Job, tally: Tally) -> dict[str, Any]:
+    done = [case for case in job.cases if case.name in tally.done]
+    return {
+        "bundle": job.bundle.name,
+        "out": str(job.out),
+        "done": [{"case": c.name, "labels": str(job.labels_path(c)), "trace": str(job.trace_path(c))} for c in done],
+        "skipped": list(tally.skipped),
+        "failed": [{"case": entry.case, "error": entry.error} for entry in tally.failed],
+    }
+
+
+def _leave(job: Job, tally: Tally) -> None:
+    """Say how it went and leave with the exit code for it."""
+    finished = len(tally.done) + len(tally.skipped)
+    say(f"{finished} of {len(job.cases)} cases done in {job.out}.")
+    if tally.failed:
+        say(f"failed: {', '.join(entry.case for entry in tally.failed)}; {job.out / 'ledger.jsonl'} says why.")
+        raise typer.Exit(SOME_FAILED if finished else NOTHING_DONE)

@@ -1,0 +1,188 @@
+"""segment() and predict(): the loop over windows, and what drives it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from voxtrace.atomic import atomic_folder
+from voxtrace.errors import Cancelled, EngineError, UsageError
+from voxtrace.inference.run import Run
+from voxtrace.preprocess import network_grid
+from voxtrace.runtime import open_runtime
+from voxtrace.trace import Recorder, Trace
+from voxtrace.volume import LabelMap, Shape, Volume
+
+if TYPE_CHECKING:
+    from voxtrace.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a task is: ``done`` of ``total`` windows of a ``stage`` ("preparing", "segmenting")."""
+
+    stage: str
+    done: int
+    total: int
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer, how it came about, and what it took.
+
+    Attributes
+    ----------
+    labels
+        The last step's labels on the input's geometry.
+    trace
+        Every step; see :class:`voxtrace.trace.Trace`.
+    seconds
+        Wall time from the first line to the last.
+    facts
+        Windows, steps, runtime, device, precision and why, batch, overlap, mirror, seed.
+    """
+
+    labels: LabelMap
+    trace: Trace
+    seconds: float
+    facts: dict[str, Any]
+
+
+def segment(
+    bundle: Bundle,
+    volume: Volume,
+    *,
+    steps: int | None = None,
+    keep: Literal["last", "labels"] = "last",
+    runtime: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    mirror: bool | None = None,
+    overlap: float | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    store: Path | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Generator[Progress, None, Result]:
+    """Yield progress while a volume is segmented, and return the result.
+
+    Parameters
+    ----------
+    bundle, volume
+        The trained model, and one channel for each that it expects.
+    steps
+        Steps to decide in; None for the method's own number.
+    keep
+        ``"labels"`` keeps the labels of every step in the trace, ``"last"`` those of the last one only (facts of all
+        steps are there in both).
+    runtime, device, precision
+        See :func:`voxtrace.runtime.open_runtime`.
+    mirror
+        Average over all mirrorings of the plan's axes; None does what the bundle's card says.
+    overlap
+        Fraction of a window shared with its neighbour; None for the plan's.
+    batch
+        Windows in one call of the network; None suits it to the device. The answer does not depend on it.
+    seed
+        Of all chance; the same seed gives the same answer.
+    store
+        A folder to write the trace into while it is made, so that the steps need no memory. It appears when all is
+        done and not at all otherwise.
+    cancel
+        Asked before each batch; true stops.
+
+    Raises
+    ------
+    InputError
+        Wrong number of channels, or voxels that are not numbers.
+    UsageError
+        An argument outside its range.
+    EngineError
+        The network failed: no memory, a missing device.
+    OutputError
+        ``store`` cannot be written.
+    Cancelled
+        ``cancel`` said so; nothing is left behind.
+    """
+    started = time.perf_counter()
+    _check(keep, overlap, batch)
+    method = bundle.method if steps is None else bundle.method.with_steps(steps)
+    plan, card = bundle.plan, bundle.card
+    grid = network_grid(volume.geometry, plan)
+    with _sentences(plan.window), ExitStack() as stack:
+        yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
+        planes = grid.stream(volume, plan)
+        opened = open_runtime(bundle.network, runtime=runtime, device=device, precision=precision)
+        run = Run(
+            method=method,
+            plan=plan,
+            grid=grid,
+            opened=opened,
+            every_step=keep == "labels",
+            mirror=bool(card.get("mirror", False)) if mirror is None else mirror,
+            overlap=plan.overlap if overlap is None else overlap,
+            batch=batch or _batch_size(plan.window, opened.device),
+            seed=seed,
+        )
+        folder = stack.enter_context(atomic_folder(store)) if store is not None else None
+        kept = method.steps if run.every_step else 1
+        recorder = Recorder(kept, volume.geometry, plan.labels, folder)
+        for done in run.windows(planes, recorder):
+            yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
+            if cancel is not None and cancel():
+                raise Cancelled(f"stopped after {done} of {run.n_windows} windows; nothing was written.")
+        facts, boxes, units = run.facts()
+        trace = recorder.finish(facts, boxes, units, method.step_word, grid.shape)
+    if store is not None:
+        trace = Trace.load(store)
+    names = {value: name for value, name in plan.labels.items() if value}
+    labels = LabelMap(recorder.answer, volume.geometry, names, name=volume.name)
+    return Result(labels, trace, time.perf_counter() - started, run.record())
+
+
+def predict(bundle: Bundle, volume: Volume, **options: Any) -> Result:
+    """Return the result of :func:`segment`, which takes the same options."""
+    task = segment(bundle, volume, **options)
+    while True:
+        try:
+            next(task)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+
+
+def _check(keep: str, overlap: float | None, batch: int | None) -> None:
+    if keep not in ("last", "labels"):
+        raise UsageError(f"keep is {keep!r}; use 'last' or 'labels'.")
+    if overlap is not None and not 0.0 <= overlap < 1.0:
+        raise UsageError(f"overlap is {overlap}; expected 0 up to, but not including, 1.")
+    if batch is not None and batch < 1:
+        raise UsageError(f"batch is {batch}; expected at least one window.")
+
+
+def _batch_size(window: Shape, device: str) -> int:
+    """Return how many windows fill the device; more would only take memory."""
+    voxels = window[0] * window[1] * window[2]
+    enough, most = (2**16, 4) if device == "cpu" else (2**21, 32)
+    return max(1, min(most, enough // voxels))
+
+
+@contextmanager
+def _sentences(window: Shape) -> Iterator[None]:
+    """Turn what torch raises into an EngineError; a RuntimeError would vanish in a window's worker thread."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error) or type(error).__name__
+        if isinstance(error, MemoryError) or "memory" in text.lower():
+            advice = "Use batch=1, keep='last', fewer steps, or device='cpu'."
+            raise EngineError(f"memory ran out with windows of {window} voxels. {advice}") from error
+        reason = text.strip().splitlines()[0]
+        raise EngineError(
+            f"the network failed on windows of {window} voxels: {reason}. Try precision='float32' or device='cpu'."
+        ) from error

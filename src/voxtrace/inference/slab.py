@@ -1,0 +1,69 @@
+"""Slab: weighted sums of probabilities, for the planes that a window still covers and no others.
+
+The planes live in a ring as deep as a window; plane z has slot ``z % depth``. Depth 4, windows at z = 0, then z = 3::
+
+    slot            0   1   2   3
+    after z = 0     0   1   2   3
+    finish(3)       ·   ·   ·   3        planes 0, 1, 2 are complete: yielded, then forgotten
+    after z = 3     4   5   6   3        the window writes slots 3, 0, 1, 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from voxtrace.volume import Shape
+from voxtrace.windows import Window, gaussian
+
+
+class Slab:
+    """Sums (S, K, depth, Y, X) of probabilities times Gaussian weights, and the sums of those weights."""
+
+    def __init__(self, n_steps: int, n_labels: int, window: Shape, plane: tuple[int, int], device: str) -> None:
+        self._depth = window[0]
+        self._size = window
+        self._gaussian = torch.from_numpy(gaussian(window)).to(device)
+        self._sums = torch.zeros((n_steps, n_labels, window[0], *plane), device=device)
+        self._weights = torch.zeros((window[0], *plane), device=device)
+        self._first = 0
+
+    def add(self, step: int, window: Window, probabilities: Tensor) -> None:
+        """Add probabilities (K, Z, Y, X) of one window at one step; planes before the window must be finished."""
+        for here, slots in self._parts(window.z):
+            self._region(self._sums[step], slots, window).addcmul_(probabilities[:, here], self._gaussian[here])
+
+    def count(self, window: Window) -> None:
+        """Count one pass over a window: call it as often as probabilities of a step were added for it."""
+        for here, slots in self._parts(window.z):
+            self._region(self._weights, slots, window).add_(self._gaussian[here])
+
+    def finish(self, until: int) -> Iterator[Tensor]:
+        """Yield probabilities (S, K, Y, X) of the planes before ``until``, ascending, and forget them.
+
+        Voxels that no window covered are background.
+        """
+        while self._first < until:
+            slot = self._first % self._depth
+            weights, plane = self._weights[slot], self._sums[:, :, slot]
+            covered = weights > 0
+            probabilities = plane / weights
+            if not bool(covered.all()):
+                probabilities[:, :, ~covered] = 0.0
+                probabilities[:, 0, ~covered] = 1.0
+            yield probabilities
+            plane.zero_()
+            weights.zero_()
+            self._first += 1
+
+    def _parts(self, z: int) -> tuple[tuple[slice, slice], ...]:
+        """Return (planes of the window, slots of the ring) for the stretch before the ring's end and the one after."""
+        turn = z % self._depth
+        before = (slice(0, self._depth - turn), slice(turn, self._depth))
+        return (before,) if turn == 0 else (before, (slice(self._depth - turn, None), slice(0, turn)))
+
+    def _region(self, ring: Tensor, slots: slice, window: Window) -> Tensor:
+        _, height, width = self._size
+        return ring[..., slots, window.y : window.y + height, window.x : window.x + width]

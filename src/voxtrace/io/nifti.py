@@ -1,0 +1,143 @@
+"""What SimpleITK does not carry through a NIfTI-1 header: the orientation bit for bit, and the names of labels.
+
+A NIfTI file keeps its orientation in 32-bit numbers, twice (quaternion and matrix), and ITK's way from those to
+direction cosines and back loses the last bits. A :class:`NiftiGrid` therefore remembers the fields themselves, and
+:func:`patch` puts them into the header of a file that is written onto that grid. The same call adds the label table
+that Connectome Workbench, MITK and TotalSegmentator use, as a header extension.
+
+Offsets are those of the NIfTI-1 standard (nifti1.h): ``pixdim`` at 76, ``vox_offset`` at 108, ``xyzt_units`` at 123,
+``qform_code`` … ``srow_z`` at 252 to 328; extensions start after byte 352.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voxtrace.volume import Grid
+
+NIFTI2_HEADER = 540
+_HEADER = 348
+_EXTENSIONS = 352
+_CODE = 0  # as TotalSegmentator writes it; nibabel cannot read the contents of code 30, which is meant for this
+_LARGEST_EXTENSION = 1 << 24
+_FLOATING = {16: "f4", 64: "f8"}  # codes of DT_FLOAT32 and DT_FLOAT64
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """The fields of a NIfTI-1 header that say where its voxels lie.
+
+    ``pixdim`` are 8 numbers, ``units`` the code of ``xyzt_units``, ``codes`` those of qform and sform, ``numbers``
+    the quaternion (3), its offset (3) and the matrix by rows (12).
+    """
+
+    pixdim: tuple[float, ...]
+    units: int
+    codes: tuple[int, int]
+    numbers: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NiftiGrid(Grid):
+    """A grid that came from a NIfTI-1 file and remembers how that file put it."""
+
+    orientation: Orientation | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class VoxelLayout:
+    """Where in a NIfTI file the voxels lie: first byte, number of bytes, bits of each voxel.
+
+    ``floating`` is numpy's name of the number type when that is a real floating-point one, else ``""``.
+    """
+
+    offset: int
+    byte_count: int
+    bits: int
+    floating: str
+
+
+def voxel_layout(header: bytes) -> VoxelLayout | None:
+    """Return where the voxels lie, from the first ``NIFTI2_HEADER`` bytes; None when this is no NIfTI header."""
+    if (order := _byte_order(header, _HEADER)) and header[344:347] == b"n+1":
+        dims = struct.unpack_from(f"{order}8h", header, 40)
+        kind, bits = struct.unpack_from(f"{order}2h", header, 70)
+        offset = int(struct.unpack_from(f"{order}f", header, 108)[0])
+    elif (order := _byte_order(header, NIFTI2_HEADER)) and len(header) >= NIFTI2_HEADER:
+        kind, bits = struct.unpack_from(f"{order}2h", header, 12)
+        dims = struct.unpack_from(f"{order}8q", header, 16)
+        offset = struct.unpack_from(f"{order}q", header, 168)[0]
+    else:
+        return None
+    if offset < 0 or bits < 1 or not 1 <= dims[0] <= 7:
+        return None
+    floating = _FLOATING.get(kind, "")
+    count = math.prod(max(1, n) for n in dims[1 : 1 + dims[0]])
+    return VoxelLayout(offset, count * bits // 8, bits, floating and order + floating)
+
+
+def read_orientation(path: Path) -> Orientation | None:
+    """Return the orientation fields of a NIfTI-1 file; None for NIfTI-2, whose numbers ITK keeps well enough."""
+    header = _start(path, _HEADER)
+    order = _byte_order(header, _HEADER)
+    if not order:
+        return None
+    qform, sform = struct.unpack_from(f"{order}2h", header, 252)
+    return Orientation(
+        pixdim=struct.unpack_from(f"{order}8f", header, 76),
+        units=header[123],
+        codes=(qform, sform),
+        numbers=struct.unpack_from(f"{order}18f", header, 256),
+    )
+
+
+def read_extensions(path: Path) -> tuple[str, ...]:
+    """Return the text of every header extension of a NIfTI-1 file, in order; none when there are none."""
+    header = _start(path, _EXTENSIONS)
+    order = _byte_order(header, _HEADER)
+    if not order or len(header) < _EXTENSIONS or header[_HEADER] == 0:
+        return ()
+    end = min(int(struct.unpack_from(f"{order}f", header, 108)[0]), _LARGEST_EXTENSION)
+    block, position, texts = _start(path, end), _EXTENSIONS, []
+    while position + 8 <= len(block):
+        size, _ = struct.unpack_from(f"{order}2i", block, position)
+        if size < 8 or position + size > len(block):
+            break
+        texts.append(block[position + 8 : position + size].rstrip(b"\0").decode("utf-8", "replace"))
+        position += size
+    return tuple(texts)
+
+
+def patch(start: bytes, grid: Grid, extension: str = "") -> bytes:
+    """Return the first 352 bytes of a little-endian NIfTI-1 file with the grid's own orientation and an extension.
+
+    The result is longer than 352 bytes by the extension, if there is one; the voxels follow it directly.
+    """
+    header = bytearray(start)
+    if isinstance(grid, NiftiGrid) and grid.orientation is not None:
+        kept = grid.orientation
+        struct.pack_into("<8f", header, 76, *kept.pixdim)
+        header[123] = kept.units
+        struct.pack_into("<2h", header, 252, *kept.codes)
+        struct.pack_into("<18f", header, 256, *kept.numbers)
+    if not extension:
+        return bytes(header)
+    text = extension.encode()
+    size = (len(text) + 8 + 15) // 16 * 16  # the standard asks for a multiple of 16
+    header[_HEADER] = 1
+    struct.pack_into("<f", header, 108, float(_EXTENSIONS + size))
+    return bytes(header) + struct.pack("<2i", size, _CODE) + text.ljust(size - 8, b"\0")
+
+
+def _byte_order(header: bytes, size: int) -> str:
+    """Return struct's sign for the byte order in which the first number is ``size``, or ``""``."""
+    return next((order for order in "<>" if header[:4] == struct.pack(f"{order}i", size)), "")
+
+
+def _start(path: Path, count: int) -> bytes:
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        return file.read(count)

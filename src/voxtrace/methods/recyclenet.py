@@ -1,0 +1,119 @@
+"""RecycleNet: a U-Net that reads its own last features and decides again.
+
+Idea: split a U-Net, without a single new weight, into input projection I, recycled body R and output projection O.
+Project once, run the body several times on the sum of projection and normalised previous features, decide after
+each cycle::
+
+    z   = I(x)
+    r_i = R(z + norm(r_{i-1})),   r_0 = 0            (Algorithm 1)
+    y_i = O(r_i)                                     every y_i is a full answer
+
+Legend: x image, z projected image, r recycled features, N cycles, N_max the most cycles at this time of training.
+
+Training draws N ~ Uniform{1, …, N_max} for each mini-batch, runs cycles 1…N−1 without a graph and learns from the
+last cycle alone; N_max rises 1, 2, 3 over the first 20 %, the next 20 % and the last 60 % of the run.
+
+References
+----------
+Koehler et al., "RecycleNet: Latent Feature Recycling Leads to Iterative Decision Refinement", arXiv:2309.07513.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxtrace.errors import MethodError
+from voxtrace.method import Batch, Method, Moment, Noise, Parts, Step, option
+from voxtrace.nn.losses import supervised_loss
+from voxtrace.nn.unet import UNet as Network
+from voxtrace.plan import Plan, check_divisible
+
+EPS = 1e-5
+MOST_CYCLES = 64
+
+
+@dataclass(frozen=True)
+class RecycleNet(Method):
+    """Latent feature recycling over the planned U-Net (METHODS 1)."""
+
+    key: ClassVar[str] = "recyclenet"
+    title: ClassVar[str] = "RecycleNet"
+    source: ClassVar[str] = "Koehler et al., RecycleNet, arXiv:2309.07513, 2023"
+    step_word: ClassVar[str] = "cycle"
+
+    cycles: int = option(7, "Cycles in inference; more than in training is allowed.", low=1, high=MOST_CYCLES)
+    train_cycles: int = option(3, "Most cycles in training (N_max at the end).", low=1, high=16)
+    schedule: Literal["sampled", "increasing", "static"] = option(
+        "sampled", "Cycles of a mini-batch: drawn from 1 to N_max, N_max itself, or always two."
+    )
+    norm: Literal["instance", "layer"] = option(
+        "instance", "Normalisation of recycled features, without weights: over each window, or over channels."
+    )
+
+    @property
+    def steps(self) -> int:
+        """Cycles in inference."""
+        return self.cycles
+
+    def with_steps(self, steps: int) -> Self:
+        """Return the method with another number of inference cycles."""
+        if not 1 <= steps <= MOST_CYCLES:
+            raise MethodError(f"recyclenet was asked for {steps} cycles; expected 1 to {MOST_CYCLES}.")
+        return replace(self, cycles=steps)
+
+    def adapt(self, plan: Plan) -> Plan:
+        """Return the plan unchanged, or refuse a window that the topology cannot halve."""
+        check_divisible(plan.window, plan.topology)
+        return plan
+
+    def build(self, plan: Plan) -> nn.Module:
+        """Return the planned U-Net: children ``project`` (I), ``recycle`` (R) and ``decide`` (O)."""
+        return Network(plan)
+
+    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Return Dice and cross-entropy of the last cycle; earlier cycles leave no graph."""
+        unet = cast(Network, network)
+        cycles = self.draw_cycles(moment)
+        z = unet.project(batch.images)  # (B, w0, Z, Y, X), with gradient: the last cycle reads it
+        r = torch.zeros_like(z)
+        with torch.no_grad():
+            for _ in range(cycles - 1):
+                r = unet.recycle(z + self.normalised(r))
+        return supervised_loss(unet.supervised(z + self.normalised(r)), batch.labels)
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        """Yield the decision after each cycle; recycling restarts at 0 for each window (METHODS 1.4)."""
+        z = parts["project"](images)
+        r = torch.zeros_like(z)
+        for _ in range(self.cycles):
+            r = parts["recycle"](z + self.normalised(r))
+            yield Step(parts["decide"](r))
+
+    def normalised(self, r: Tensor) -> Tensor:
+        """Return recycled features (B, w0, Z, Y, X) at unit scale; 0 stays 0, so one cycle is the plain U-Net."""
+        if self.norm == "instance":
+            return F.instance_norm(r, eps=EPS)
+        return F.layer_norm(r.movedim(1, -1), r.shape[1:2], eps=EPS).movedim(-1, 1)
+
+    def draw_cycles(self, moment: Moment) -> int:
+        """Return the number of cycles N of this mini-batch, the same for all its windows."""
+        if self.schedule == "static":
+            return 2
+        most = most_cycles(moment.progress, self.train_cycles)
+        if self.schedule == "increasing":
+            return most
+        return int(torch.randint(1, most + 1, (), generator=moment.rng, device=moment.rng.device))
+
+
+def most_cycles(progress: float, train_cycles: int = 3) -> int:
+    """Return N_max at a fraction of the run: 1 up to 20 %, 2 up to 40 %, then ``train_cycles``.
+
+    With the paper's 1000 epochs this is ``min(3, 1 + ⌊epoch / 200⌋)``.
+    """
+    return min(train_cycles, 1 + int(progress * 5 + 1e-9))

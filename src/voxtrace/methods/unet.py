@@ -1,0 +1,49 @@
+"""The plain U-Net: the baseline that RecycleNet shares every parameter with.
+
+Idea: one pass through the network nnU-Net plans; its single decision is the answer.
+
+References
+----------
+Isensee et al., "nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation",
+Nature Methods 18, 203-211, 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from torch import Tensor, nn
+
+from voxtrace.method import Batch, Method, Moment, Noise, Parts, Step
+from voxtrace.nn.losses import supervised_loss
+from voxtrace.nn.unet import UNet as Network
+from voxtrace.plan import Plan, check_divisible
+
+
+@dataclass(frozen=True)
+class UNet(Method):
+    """A U-Net as nnU-Net plans and trains it (METHODS 0.2)."""
+
+    key: ClassVar[str] = "unet"
+    title: ClassVar[str] = "U-Net"
+    source: ClassVar[str] = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
+
+    def adapt(self, plan: Plan) -> Plan:
+        """Return the plan unchanged, or refuse a window that the topology cannot halve."""
+        check_divisible(plan.window, plan.topology)
+        return plan
+
+    def build(self, plan: Plan) -> nn.Module:
+        """Return the network with children ``project``, ``recycle`` and ``decide``."""
+        return Network(plan)
+
+    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Return Dice and cross-entropy over all heads."""
+        unet = cast(Network, network)
+        return supervised_loss(unet.supervised(unet.project(batch.images)), batch.labels)
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        """Yield the one decision."""
+        yield Step(parts["decide"](parts["recycle"](parts["project"](images))))

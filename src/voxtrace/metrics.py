@@ -1,0 +1,205 @@
+"""How well a label map agrees with a reference: Dice, surface distances in mm, volumes in mL.
+
+Label maps must lie on one grid; masks are boolean arrays (Z, Y, X).
+
+Value for absent labels
+-----------------------
+============== ==== === ========
+label absent   Dice NSD HD95 mm
+============== ==== === ========
+on both sides  1    1   0
+on one side    0    0   infinity
+============== ==== === ========
+
+A surface voxel is a voxel of the mask with a face neighbour outside it; outside the image counts as outside. Distances
+run between centres of surface voxels, so they are 0 where both masks agree, whatever the spacing.
+
+References
+----------
+Nikolov et al., Deep learning to achieve clinically applicable segmentation of head and neck anatomy, 2021 (NSD).
+Maier-Hein et al., Metrics reloaded, Nature Methods 2024 (HD95: the larger of both directed 95th percentiles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from voxtrace.errors import GeometryError
+from voxtrace.volume import Array, LabelMap, Triple
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How one label of a prediction agrees with the reference.
+
+    Attributes
+    ----------
+    dice, nsd
+        From 0 (nothing in common) to 1 (equal); NSD at ``tolerance_mm``.
+    hd95_mm
+        95th percentile of the surface distance, in mm; infinite when one side lacks the label.
+    volume_ml, reference_ml
+        Volumes in mL.
+    """
+
+    label: int
+    name: str
+    dice: float
+    nsd: float
+    hd95_mm: float
+    tolerance_mm: float
+    volume_ml: float
+    reference_ml: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % bootstrap interval, over ``count`` finite values."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def dice(prediction: LabelMap, reference: LabelMap, label: int) -> float:
+    """Return twice the common voxels over the sum of both sides' voxels; 1 when neither has the label."""
+    return _dice(*_masks(prediction, reference, label))
+
+
+def nsd(prediction: LabelMap, reference: LabelMap, label: int, tolerance_mm: float = 1.0) -> float:
+    """Return the fraction of both surfaces that lies within the tolerance of the other.
+
+    It is 1 when neither side has the label and 0 when one has not.
+    """
+    masks = _masks(prediction, reference, label)
+    return _nsd(*surface_distances_mm(*masks, reference.geometry.spacing_mm), tolerance_mm)
+
+
+def hd95_mm(prediction: LabelMap, reference: LabelMap, label: int) -> float:
+    """Return the 95th percentile of the surface distance in mm.
+
+    It is 0 when neither side has the label and infinite when one has not.
+    """
+    masks = _masks(prediction, reference, label)
+    return _hd95_mm(*surface_distances_mm(*masks, reference.geometry.spacing_mm))
+
+
+def volume_ml(labels: LabelMap, label: int) -> float:
+    """Return the volume of a label in mL."""
+    return int(np.count_nonzero(labels.data == label)) * labels.geometry.voxel_ml
+
+
+def surface(mask: Mask) -> Mask:
+    """Return the voxels of a mask that have a face neighbour outside it."""
+    return np.asarray(mask & ~ndimage.binary_erosion(mask, ndimage.generate_binary_structure(3, 1)))
+
+
+def surface_distances_mm(prediction: Mask, reference: Mask, spacing_mm: Triple) -> tuple[Array, Array]:
+    """Return the distance in mm from each surface voxel of one mask to the nearest of the other, both ways.
+
+    The first array (one entry a surface voxel of the prediction) looks at the reference, the second the other way;
+    all are infinite when the other mask is empty, and an empty mask gives an empty array.
+    """
+    box = _box(prediction | reference)
+    one, other = surface(_cut(prediction, box)), surface(_cut(reference, box))
+    return _distances_mm(one, other, spacing_mm), _distances_mm(other, one, spacing_mm)
+
+
+def evaluate_case(prediction: LabelMap, reference: LabelMap, tolerance_mm: float = 1.0) -> dict[int, Scores]:
+    """Return the scores of every label that either map names or holds, by label value; the background is left out.
+
+    Raises
+    ------
+    GeometryError
+        When both do not lie on one grid.
+    """
+    _check_one_grid(prediction, reference)
+    labels = {*prediction.values, *reference.values, *prediction.names, *reference.names} - {0}
+    names = {**prediction.names, **reference.names}
+    return {k: _scores(prediction, reference, k, names.get(k, f"label {k}"), tolerance_mm) for k in sorted(labels)}
+
+
+def mean_interval(values: Iterable[float], seed: int = 0, resamples: int = 2000) -> Interval:
+    """Return the mean of the finite values with its 95 % percentile-bootstrap interval; NaN when there are none.
+
+    Infinite distances (a label missing on one side) and NaN are left out of the mean; ``count`` tells how many stayed.
+    """
+    finite = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
+    if not finite.size:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    rng = np.random.default_rng(seed)
+    means = np.asarray([rng.choice(finite, finite.size).mean() for _ in range(resamples)])
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(finite.mean()), float(low), float(high), int(finite.size))
+
+
+def _scores(prediction: LabelMap, reference: LabelMap, label: int, name: str, tolerance_mm: float) -> Scores:
+    masks = prediction.data == label, reference.data == label
+    there, back = surface_distances_mm(*masks, reference.geometry.spacing_mm)
+    return Scores(
+        label=label,
+        name=name,
+        dice=_dice(*masks),
+        nsd=_nsd(there, back, tolerance_mm),
+        hd95_mm=_hd95_mm(there, back),
+        tolerance_mm=tolerance_mm,
+        volume_ml=volume_ml(prediction, label),
+        reference_ml=volume_ml(reference, label),
+    )
+
+
+def _check_one_grid(prediction: LabelMap, reference: LabelMap) -> None:
+    if not prediction.geometry.is_close(reference.geometry):
+        raise GeometryError(
+            f"{prediction.name} {prediction.geometry.shape} does not lie on the grid of {reference.name} "
+            f"{reference.geometry.shape}; expected one grid. Resample one onto the other first."
+        )
+
+
+def _masks(prediction: LabelMap, reference: LabelMap, label: int) -> tuple[Mask, Mask]:
+    _check_one_grid(prediction, reference)
+    return prediction.data == label, reference.data == label
+
+
+def _dice(prediction: Mask, reference: Mask) -> float:
+    total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(reference))
+    return 2.0 * int(np.count_nonzero(prediction & reference)) / total if total else 1.0
+
+
+def _nsd(there_mm: Array, back_mm: Array, tolerance_mm: float) -> float:
+    total = there_mm.size + back_mm.size
+    near = int(np.count_nonzero(there_mm <= tolerance_mm)) + int(np.count_nonzero(back_mm <= tolerance_mm))
+    return near / total if total else 1.0
+
+
+def _hd95_mm(there_mm: Array, back_mm: Array) -> float:
+    if not there_mm.size and not back_mm.size:
+        return 0.0
+    if not there_mm.size or not back_mm.size:
+        return float("inf")
+    return float(max(np.percentile(there_mm, 95), np.percentile(back_mm, 95)))
+
+
+def _distances_mm(from_surface: Mask, to_surface: Mask, spacing_mm: Sequence[float]) -> Array:
+    if not to_surface.any():
+        return np.full(int(np.count_nonzero(from_surface)), np.inf)
+    to_nearest: Array = ndimage.distance_transform_edt(~to_surface, sampling=spacing_mm)
+    return to_nearest[from_surface]
+
+
+def _box(mask: Mask) -> tuple[slice, ...]:
+    """Return the smallest box around a mask: nearest surfaces lie inside it, and large scans stay quick."""
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    return tuple(found[0]) if found else (slice(0, 0),) * 3
+
+
+def _cut(mask: Mask, box: tuple[slice, ...]) -> Mask:
+    return mask[box] if mask[box].size else np.zeros((1, 1, 1), dtype=np.bool_)

@@ -1,0 +1,47 @@
+"""The convolutional block that nnU-Net, RecycleNet, CDL-UNet and E2ENet have in common."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from voxtrace.plan import Shape
+
+LEAK = 0.01
+
+
+class ConvBlock(nn.Module):
+    """Convolution (with bias), instance norm (affine), leaky ReLU: nnU-Net's block (METHODS 0.2).
+
+    Maps (B, Cin, Z, Y, X) to (B, Cout, Z/sz, Y/sy, X/sx) for stride (sz, sy, sx); borders are zero-padded.
+    """
+
+    def __init__(self, n_in: int, n_out: int, kernel: Shape = (3, 3, 3), stride: Shape = (1, 1, 1)) -> None:
+        super().__init__()
+        padding = tuple(k // 2 for k in kernel)
+        self.conv = nn.Conv3d(n_in, n_out, kernel, stride, padding)
+        self.norm = nn.InstanceNorm3d(n_out, eps=1e-5, affine=True)
+        self.act = nn.LeakyReLU(LEAK, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activated map."""
+        activated: Tensor = self.act(self.norm(self.conv(x)))
+        return activated
+
+
+class Stage(nn.Sequential):
+    """Blocks in a row; the first one carries the stride and the change of width."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: Shape, stride: Shape = (1, 1, 1), blocks: int = 2) -> None:
+        widths = [n_in] + [n_out] * blocks
+        strides = [stride] + [(1, 1, 1)] * (blocks - 1)
+        super().__init__(*(ConvBlock(a, b, kernel, s) for (a, b), s in zip(pairwise(widths), strides, strict=True)))
+
+
+def he_init(module: nn.Module) -> None:
+    """Initialise convolutions as nnU-Net does: He-normal for a leaky ReLU of slope 0.01, biases 0."""
+    if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
+        nn.init.kaiming_normal_(module.weight, a=LEAK)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,55 @@
+"""Dice and cross-entropy, and their sum over heads at several resolutions (METHODS 0.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SMOOTH = 1e-5
+
+
+def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Tensor:
+    """Return minus the mean soft Dice of the foreground labels, between −1 (perfect) and 0.
+
+    ``−mean_c (2·Σpg + 1e-5) / (Σp + Σg + 1e-5)`` with p = softmax(logits); logits (B, K, Z, Y, X), labels (B, Z, Y, X).
+    A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio.
+    """
+    p = logits.float().softmax(1)[:, 1:]
+    g = F.one_hot(labels, logits.shape[1]).movedim(-1, 1)[:, 1:].to(p.dtype)
+    axes = (0, 2, 3, 4) if over_batch else (2, 3, 4)
+    overlap = (p * g).sum(axes)
+    size = p.sum(axes) + g.sum(axes)
+    return -((2 * overlap + SMOOTH) / (size + SMOOTH)).mean()
+
+
+def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return the two terms of nnU-Net's loss at one resolution, weighted 1 : 1."""
+    return {"dice": dice_loss(logits, labels), "cross_entropy": F.cross_entropy(logits.float(), labels)}
+
+
+def head_weights(n_heads: int) -> list[float]:
+    """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is alone), summing to 1."""
+    if n_heads == 1:
+        return [1.0]
+    raw = [0.5**i for i in range(n_heads - 1)] + [0.0]
+    return [w / sum(raw) for w in raw]
+
+
+def supervised_loss(heads: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
+    """Return Dice and cross-entropy summed over heads, finest first; targets are sampled by nearest neighbour."""
+    terms: dict[str, Tensor] = {}
+    for weight, logits in zip(head_weights(len(heads)), heads, strict=True):
+        if weight == 0.0:
+            continue
+        for name, value in dice_and_cross_entropy(logits, _at_size(labels, logits.shape[2:])).items():
+            terms[name] = terms.get(name, torch.zeros((), device=value.device)) + weight * value
+    return terms
+
+
+def _at_size(labels: Tensor, size: torch.Size) -> Tensor:
+    if labels.shape[1:] == size:
+        return labels
+    return F.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()

@@ -1,0 +1,86 @@
+"""The U-Net that nnU-Net plans, in three parts: project, recycle, decide.
+
+The parts are named for what RecycleNet does with them (METHODS 1.2). The plain U-Net runs each once, so both
+methods share every parameter, and weights of one are weights of the other.
+
+References
+----------
+Isensee et al., "nnU-Net", Nature Methods 18, 2021 (architecture, version 2: transposed convolutions and heads
+have a bias).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from voxtrace.nn.blocks import Stage, he_init
+from voxtrace.plan import Plan, Topology
+
+
+class Body(nn.Module):
+    """Encoder stages 1…, bottleneck and all decoder stages: from the first feature map to the last one.
+
+    Input and output are (B, widths[0], Z, Y, X); the input itself is the full-resolution skip.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__()
+        w, k, s = topology.widths, topology.kernels, topology.strides
+        deeper = range(1, len(w))
+        self.down = nn.ModuleList(Stage(w[i - 1], w[i], k[i], s[i]) for i in deeper)
+        self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i]) for i in deeper)
+        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], k[i - 1]) for i in deeper)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the decoder's feature maps, finest first."""
+        skips = [x]
+        for stage in self.down:
+            skips.append(stage(skips[-1]))  # (B, w[i], Z/2^i, …)
+        x, decoded = skips.pop(), []
+        for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(skips), strict=True):
+            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i-1], twice as fine)
+            decoded.append(x)
+        return decoded[::-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the finest decoder feature map, (B, widths[0], Z, Y, X)."""
+        return self.maps(x)[0]
+
+
+class Heads(nn.Module):
+    """1×1×1 convolutions to K logits, one a decoder stage; inference uses the finest alone."""
+
+    def __init__(self, topology: Topology, n_labels: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Conv3d(width, n_labels, 1) for width in topology.widths[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, K, Z, Y, X) of the finest map."""
+        logits: Tensor = self.heads[0](x)
+        return logits
+
+    def supervise(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return logits of each decoder map, finest first (deep supervision)."""
+        return [head(x) for head, x in zip(self.heads, maps, strict=True)]
+
+
+class UNet(nn.Module):
+    """Three children: ``project`` (encoder stage 0), ``recycle`` (the body), ``decide`` (the heads)."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        t = plan.topology
+        self.project = Stage(plan.n_channels, t.widths[0], t.kernels[0])
+        self.recycle = Body(t)
+        self.decide = Heads(t, plan.n_labels)
+        self.apply(he_init)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, K, Z, Y, X) of one pass, as the plain U-Net decides."""
+        logits: Tensor = self.decide(self.recycle(self.project(images)))
+        return logits
+
+    def supervised(self, features: Tensor) -> list[Tensor]:
+        """Return logits at each resolution, finest first, of one pass of the body over ``features``."""
+        return self.decide.supervise(self.recycle.maps(features))

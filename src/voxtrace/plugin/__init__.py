@@ -1,0 +1,6 @@
+"""The window: VoxTrace in napari.
+
+``display``, ``frame``, ``contrast``, ``palette`` and ``panel`` are pure functions of frozen data; ``controllers`` know
+napari's model and no toolkit; ``views`` are small Qt widgets that know neither; ``segment`` and ``finetune`` put them
+together. ``jobs`` is the only file that calls the engine, and it runs in a worker thread (``worker``).
+"""

@@ -1,0 +1,1 @@
+"""What happens when: controllers join the viewer's model and a view, and import no toolkit."""

@@ -1,0 +1,221 @@
+"""Choose a scan and a bundle, run, show the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari.layers import Image, Labels, Layer
+
+from voxtrace.errors import VoxTraceError
+from voxtrace.plugin import contrast, display, jobs, panel
+from voxtrace.plugin.bundles import KnownBundle, Shelf, match_channels, suggested
+from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: ``steps`` None is the bundle's own number."""
+
+    steps: int | None = None
+    keep_all: bool = True
+    mirror: bool = False
+
+
+class SegmentView(Protocol):
+    """The setters of the panel's upper half."""
+
+    def set_bundles(self, names: Sequence[str], chosen: int, sentence: str) -> None:
+        """Fill the model picker."""
+
+    def set_channels(self, wanted: Sequence[str], offered: Sequence[str], chosen: Sequence[int | None]) -> None:
+        """Show one picker of image layers for each channel the bundle wants."""
+
+    def set_defaults(self, bundle: KnownBundle) -> None:
+        """Set the options to what the bundle was made for."""
+
+    def set_windows(self, is_ct: bool) -> None:
+        """Offer CT windows, or not."""
+
+    def show_state(self, state: panel.PanelState) -> None:
+        """Show what goes on."""
+
+
+class SegmentController:
+    """Joins a viewer, the shelf of bundles, a runner and the panel's upper half."""
+
+    def __init__(
+        self,
+        viewer: Any,
+        shelf: Shelf,
+        view: SegmentView,
+        runner: Runner,
+        on_result: Callable[[Labels, Labels, Sequence[dict[str, Any]]], None],
+    ) -> None:
+        self._viewer, self._shelf, self._view, self._runner, self._on_result = viewer, shelf, view, runner, on_result
+        self._bundle: KnownBundle | None = None
+        self._picked_bundle = False  # by the user: then a new scan does not change it
+        self._picked: dict[int, str] = {}  # channel -> unique id of the layer the user chose for it
+        self._chosen: tuple[Image | None, ...] = ()
+        self._state = panel.PanelState()
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            event.connect(self.refresh)
+        shelf.changed.connect(self.refresh)
+        self.refresh()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
+            event.disconnect(self.refresh)
+        self._shelf.changed.disconnect(self.refresh)
+
+    @property
+    def scans(self) -> list[Image]:
+        """The image layers that can be segmented, the one on top first."""
+        return [x for x in reversed(self._viewer.layers) if isinstance(x, Image) and x.ndim == 3 and not x.rgb]
+
+    def refresh(self, event: Any = None) -> None:
+        """Look at the layers and the shelf again."""
+        scans = self.scans
+        self._choose_bundle(scans)
+        bundle, names = self._bundle, [scan.name for scan in scans]
+        indices = match_channels(bundle.channels, names) if bundle else ()
+        by_id = {scan.unique_id: i for i, scan in enumerate(scans)}
+        indices = tuple(by_id.get(self._picked.get(c, ""), index) for c, index in enumerate(indices))
+        self._chosen = tuple(scans[i] if i is not None else None for i in indices)
+        known = self._shelf.bundles
+        self._view.set_bundles([k.name for k in known], known.index(bundle) if bundle else -1, _sentence(bundle))
+        self._view.set_channels(bundle.channels if bundle else (), names, indices)
+        self._view.set_windows(any(scan is not None and _is_ct(scan) for scan in self._chosen))
+        if not self._runner.busy:
+            self._show(self._idle())
+
+    def _idle(self) -> panel.PanelState:
+        return panel.idle(self._bundle, [scan.name if scan is not None else None for scan in self._chosen])
+
+    def _choose_bundle(self, scans: Sequence[Image]) -> None:
+        known = self._shelf.bundles
+        kept = next((k for k in known if self._bundle and k.path == self._bundle.path), None)
+        source = _source(scans[0]) if scans else None
+        bundle = (
+            kept
+            if self._picked_bundle and kept
+            else suggested(known, source.volume if source else None, _any_ct(scans))
+        )
+        if bundle is not None and bundle != self._bundle:
+            self._view.set_defaults(bundle)
+        self._bundle = bundle
+
+    def pick_bundle(self, index: int) -> None:
+        """Use another bundle of the picker."""
+        self._bundle, self._picked_bundle = self._shelf.bundles[index], True
+        self._picked = {}
+        self._view.set_defaults(self._bundle)
+        self.refresh()
+
+    def browse(self, folder: str | Path) -> None:
+        """Put a bundle folder on the shelf and use it, or say why not."""
+        try:
+            known = self._shelf.add(folder)
+        except VoxTraceError as error:
+            self._show(panel.failed(str(error)))
+            return
+        self.pick_bundle(self._shelf.bundles.index(known))
+
+    def pick_channel(self, channel: int, index: int) -> None:
+        """Use another image layer for a channel."""
+        self._picked[channel] = self.scans[index].unique_id
+        self.refresh()
+
+    def set_window(self, name: str) -> None:
+        """Set a CT window on the chosen scans."""
+        window = next(window for window in contrast.CT_WINDOWS if window.name == name)
+        for scan in self._chosen:
+            if scan is not None and _is_ct(scan):
+                scan.contrast_limits = window.limits_hu
+
+    def start(self, options: Options) -> None:
+        """Segment the chosen scans."""
+        bundle, scans = self._bundle, [scan for scan in self._chosen if scan is not None]
+        if bundle is None or len(scans) != len(bundle.channels):
+            self._show(self._idle())
+            return
+        try:
+            sources = tuple(_known_source(scan) for scan in scans)
+        except VoxTraceError as error:
+            self._show(panel.failed(str(error)))
+            return
+        scan, name = scans[0].unique_id, f"{sources[0].volume.name} · {bundle.name}"
+        request = jobs.SegmentRequest(bundle.path, sources, scan, name, options.steps, options.keep_all, options.mirror)
+        self._show(panel.PanelState("Starting …", "busy", busy=True))
+        self._runner.start(partial(jobs.segment, request), partial(self._hear, scan))
+
+    def cancel(self) -> None:
+        """Ask the run to stop."""
+        self._runner.cancel()
+        self._show(panel.stopping(self._state))
+
+    def _hear(self, scan: str, event: Event) -> None:
+        if isinstance(event, Advanced):
+            self._show(panel.working(event.progress))
+        elif isinstance(event, Failed):
+            self._show(panel.failed(event.sentence))
+        elif isinstance(event, Done):
+            self._finish(scan, event.result)
+        else:
+            self._show(panel.PanelState("Stopped. Nothing was changed.", can_start=True))
+
+    def _finish(self, scan: str, result: jobs.Segmented) -> None:
+        if scan not in {layer.unique_id for layer in self._viewer.layers}:
+            self._show(panel.PanelState("The scan was closed while it was segmented; the result was dropped."))
+            return
+        _hide_earlier(self._viewer.layers, scan)
+        settled = _add(self._viewer, result.settled, visible=False)
+        steps = _add(self._viewer, result.steps)
+        self._viewer.layers.selection.active = steps
+        shape = result.steps[0].shape
+        self._viewer.dims.set_current_step(self._viewer.dims.ndim - len(shape), shape[0] - 1)
+        self._on_result(steps, settled, result.summary)
+        self._show(panel.finished(shape[0], self._bundle.step_word if self._bundle else "step", result.seconds))
+
+    def _show(self, state: panel.PanelState) -> None:
+        self._state = state
+        self._view.show_state(state)
+
+
+def _add(viewer: Any, layer: display.LayerData, **changes: Any) -> Labels:
+    data, about, _ = layer
+    return viewer.add_labels(data, **(about | changes))
+
+
+def _hide_earlier(layers: Sequence[Layer], scan: str) -> None:
+    for layer in layers:
+        source = layer.metadata.get(display.KEY)
+        if isinstance(source, display.LabelSource) and (source.scan == scan or source.kind == "settled"):
+            layer.visible = False
+
+
+def _known_source(scan: Image) -> display.ImageSource:
+    attributes = {key: getattr(scan, key) for key in ("name", "scale", "translate", "metadata")}
+    return display.volume_of(scan.data, attributes)
+
+
+def _source(scan: Image) -> display.ImageSource | None:
+    source = scan.metadata.get(display.KEY)
+    return source if isinstance(source, display.ImageSource) else None
+
+
+def _is_ct(scan: Image) -> bool:
+    source = _source(scan)
+    return source is not None and contrast.is_ct(source.volume)
+
+
+def _any_ct(scans: Sequence[Image]) -> bool:
+    return bool(scans) and _is_ct(scans[0])
+
+
+def _sentence(bundle: KnownBundle | None) -> str:
+    return bundle.sentence if bundle else ""

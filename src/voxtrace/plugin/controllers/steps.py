@@ -1,0 +1,123 @@
+"""Step through a prediction: the panel and napari's own slider follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from napari.layers import Labels
+
+from voxtrace.plugin import display, panel
+
+
+class StepsView(Protocol):
+    """The setters of the panel's lower half."""
+
+    def set_trace(self, name: str, word: str, changes: Sequence[float]) -> None:
+        """Show a prediction with this many steps."""
+
+    def show_step(self, step: int, title: str, sentence: str, legend: Sequence[panel.LegendRow]) -> None:
+        """Mark a step, counted from 0."""
+
+    def set_settled(self, shown: bool) -> None:
+        """Tell whether the map of settled voxels is shown."""
+
+    def clear(self) -> None:
+        """Show that there is nothing to step through."""
+
+
+class StepsController:
+    """Joins a viewer's first slider and the panel's lower half."""
+
+    def __init__(self, viewer: Any, view: StepsView) -> None:
+        self._viewer, self._view = viewer, view
+        self._layer: Labels | None = None
+        self._settled: dict[str, Labels] = {}  # unique id of a stepped layer -> its map of settled voxels
+        self._summary: Sequence[dict[str, Any]] = ()
+        viewer.dims.events.current_step.connect(self._follow)
+        viewer.layers.selection.events.active.connect(self._meet)
+        viewer.layers.events.removed.connect(self._check)
+        self._meet()
+        if self._layer is None:
+            view.clear()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._viewer.dims.events.current_step.disconnect(self._follow)
+        self._viewer.layers.selection.events.active.disconnect(self._meet)
+        self._viewer.layers.events.removed.disconnect(self._check)
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are to go through."""
+        return int(self._layer.data.shape[0]) if self._layer is not None else 0
+
+    @property
+    def step(self) -> int:
+        """The step that is shown, counted from 0."""
+        return min(int(self._viewer.dims.current_step[self._axis]), max(0, self.steps - 1))
+
+    @property
+    def _axis(self) -> int:
+        return int(self._viewer.dims.ndim) - 4
+
+    def show(self, layer: Labels, summary: Sequence[dict[str, Any]], settled: Labels | None = None) -> None:
+        """Step through a layer from now on."""
+        self._layer, self._summary = layer, summary
+        if settled is not None:
+            self._settled[layer.unique_id] = settled
+        self._view.set_trace(layer.name, self._source.trace.step_word, panel.changes(summary)[-self.steps :])
+        known = self._settled.get(layer.unique_id)
+        self._view.set_settled(known is not None and known.visible)
+        self._follow()
+
+    def go(self, step: int) -> None:
+        """Show a step; napari's slider follows."""
+        if self._layer is not None and 0 <= step < self.steps:
+            self._viewer.dims.set_current_step(self._axis, step)
+
+    def advance(self) -> None:
+        """Show the next step, after the last one the first."""
+        if self.steps:
+            self.go((self.step + 1) % self.steps)
+
+    def show_settled(self, shown: bool) -> None:
+        """Show or hide the map of the step at which each voxel settled."""
+        if self._layer is None:
+            return
+        known = self._settled.get(self._layer.unique_id)
+        if known is None and shown:
+            data, about, _ = display.settled_layer(self._source.trace, f"{self._layer.name} · settled")
+            known = self._settled[self._layer.unique_id] = self._viewer.add_labels(data, **about)
+            self._viewer.layers.selection.active = self._layer
+        if known is not None:
+            known.visible = shown
+
+    @property
+    def _source(self) -> Any:
+        assert self._layer is not None
+        return self._layer.metadata[display.KEY]
+
+    def _follow(self, event: Any = None) -> None:
+        if self._layer is None or self._viewer.dims.ndim < 4:
+            return
+        source, step = self._source, self.step
+        row = self._summary[len(self._summary) - self.steps + step]
+        word, rows = source.trace.step_word, panel.legend(source.names, source.colours, row)
+        title = panel.step_title(int(row["step"]), len(self._summary), word)
+        self._view.show_step(step, title, panel.step_sentence(row, word), rows)
+
+    def _meet(self, event: Any = None) -> None:
+        layer = self._viewer.layers.selection.active
+        if layer is None or layer is self._layer:
+            return
+        source = layer.metadata.get(display.KEY)
+        if isinstance(source, display.LabelSource) and source.trace is not None:
+            self.show(layer, source.trace.summary())
+
+    def _check(self, event: Any = None) -> None:
+        present = {layer.unique_id for layer in self._viewer.layers}
+        self._settled = {key: layer for key, layer in self._settled.items() if layer.unique_id in present}
+        if self._layer is not None and self._layer.unique_id not in present:
+            self._layer, self._summary = None, ()
+            self._view.clear()

@@ -1,0 +1,212 @@
+"""The work that runs in the thread: the only file of the plugin that calls the engine, and so imports torch."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtrace.errors import Cancelled
+from voxtrace.plugin import display
+from voxtrace.plugin.events import Cancel
+from voxtrace.plugin.warm import open_torch_libraries
+from voxtrace.volume import Case, Volume
+
+if TYPE_CHECKING:
+    from voxtrace.training.trainer import TrainProgress
+
+_PHASES = {"prepare": "Preparing cases", "validate": "Validating whole cases", "done": "Done"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a piece of work is: ``done`` of ``total``; a total of 0 means nobody knows."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentRequest:
+    """What to segment, with what, how.
+
+    Attributes
+    ----------
+    bundle
+        Folder of the bundle.
+    channels
+        The volume and channel for each channel the bundle wants, in its order.
+    scan
+        Unique id of the image layer the result belongs to.
+    name
+        What to call the result.
+    steps
+        How many steps, or None for the bundle's own number.
+    keep_all
+        Whether every step is kept, or only the answer.
+    mirror
+        Whether each window is also seen mirrored, and the answers averaged.
+    """
+
+    bundle: Path
+    channels: tuple[display.ImageSource, ...]
+    scan: str
+    name: str
+    steps: int | None = None
+    keep_all: bool = True
+    mirror: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A prediction ready to be shown: layer data, made in the thread because it touches every voxel."""
+
+    steps: display.LayerData
+    settled: display.LayerData
+    summary: tuple[dict[str, Any], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FineTuneRequest:
+    """What to train: a dataset's fold, starting from a bundle or from a method's random weights.
+
+    Exactly one of ``bundle`` and ``method`` is given. ``out`` is the folder of the new bundle.
+    """
+
+    dataset: Path
+    fold: int
+    out: Path
+    iterations: int
+    bundle: Path | None = None
+    method: str = ""
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One report from training; those with a validation score always reach the window."""
+
+    iteration: int
+    total: int
+    loss: float
+    dice: float | None = None
+
+    @property
+    def keep(self) -> bool:
+        """Whether this report must not be thinned out."""
+        return self.dice is not None
+
+
+def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, Segmented]:
+    """Load the bundle, run the engine and make layers of what comes out."""
+    yield Stage("Loading the model …")
+    open_torch_libraries()
+    from voxtrace import bundle, inference
+
+    model = bundle.load(request.bundle)
+    volume = stacked(request.channels, model.plan.channels)
+    store = _store(request, volume, request.steps or model.method.steps)
+    run = inference.segment(
+        model,
+        volume,
+        steps=request.steps,
+        store=store,
+        keep="labels" if request.keep_all else "last",
+        mirror=request.mirror,
+        cancel=cancel,
+    )
+    result = yield from _stages(run)
+    yield Stage("Making layers …")
+    trace = result.trace
+    if store is not None:
+        weakref.finalize(trace, shutil.rmtree, store.parent, ignore_errors=True)
+    return Segmented(
+        display.trace_layer(trace, request.name, request.scan),
+        display.settled_layer(trace, f"{request.name} · settled"),
+        tuple(trace.summary()),
+        result.seconds,
+    )
+
+
+def _store(request: SegmentRequest, volume: Volume, steps: int) -> Path | None:
+    """Return a temporary folder for the steps where they are too large for memory."""
+    if not request.keep_all or steps * volume.data[0].size <= display.IN_MEMORY_BYTES:
+        return None
+    return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
+
+
+def stacked(sources: Sequence[display.ImageSource], names: Sequence[str]) -> Volume:
+    """Return one volume whose channels are the chosen ones, in the bundle's order."""
+    volumes = [replace(s.volume, data=s.volume.data[s.channel : s.channel + 1], channels=()) for s in sources]
+    return replace(Volume.stack(volumes), channels=tuple(names))
+
+
+def fine_tune(request: FineTuneRequest, cancel: Cancel) -> Generator[Stage | Learned, None, Path]:
+    """Open the dataset, plan, train, and return the folder of the new bundle."""
+    yield Stage("Reading the dataset …")
+    open_torch_libraries()
+    from voxtrace import bundle, training
+    from voxtrace.training.finetune import finetune_plan
+
+    dataset = training.open_dataset(request.dataset)
+    cases, validation = training.fold(dataset, request.fold)
+    initial = bundle.load(request.bundle) if request.bundle else None
+    if initial:
+        method, plan = initial.method, finetune_plan(initial, dataset, iterations=request.iterations)
+    else:
+        yield Stage(f"Planning: looking at {len(cases)} cases …")
+        found = training.fingerprint(_until(cases, cancel))
+        method, plan = _method(request.method), training.plan_dataset(dataset, found, iterations=request.iterations)
+    run = training.train(
+        method,
+        plan,
+        cases,
+        out=request.out,
+        validate=validation,
+        initial=initial,
+        resume=request.resume,
+        about={"name": request.out.name, "licence": dataset.licence},
+        cancel=cancel,
+    )
+    yield from _learned(run)
+    return request.out
+
+
+def _until(cases: Iterable[Case], cancel: Cancel) -> Iterator[Case]:
+    for case in cases:
+        if cancel():
+            raise Cancelled("stopped while planning; nothing was written.")
+        yield case
+
+
+def _method(name: str) -> Any:
+    from voxtrace.methods import method
+
+    return method(name)
+
+
+def _stages(run: Generator[Any, None, Any]) -> Generator[Stage, None, Any]:
+    while True:
+        try:
+            progress = next(run)
+        except StopIteration as end:
+            return end.value
+        text = progress.message or f"{progress.done} of {progress.total}"
+        yield Stage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
+
+
+def _learned(run: Generator[TrainProgress, None, Any]) -> Generator[Stage | Learned, None, None]:
+    for progress in run:
+        if progress.loss:
+            loss = sum(progress.loss.values())
+            yield Learned(progress.iteration, progress.total, loss, progress.validation_dice)
+        else:
+            text = _PHASES.get(progress.phase, progress.phase.capitalize())
+            text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
+            yield Stage(text, progress.iteration, progress.total)

@@ -1,0 +1,61 @@
+"""Plugins > VoxTrace > Segment and step through: the panel, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from voxtrace.plugin.controllers.segment import SegmentController
+from voxtrace.plugin.controllers.steps import StepsController
+from voxtrace.plugin.events import Runner
+from voxtrace.plugin.session import session_of
+from voxtrace.plugin.views.charts import load_early
+from voxtrace.plugin.views.segment import SegmentView
+from voxtrace.plugin.views.steps import StepsView
+from voxtrace.plugin.worker import ThreadRunner
+
+
+class SegmentWidget(QScrollArea):
+    """Segments the open scan with a bundle, and steps through how the answer came about."""
+
+    def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
+        super().__init__()
+        load_early()
+        self.view, self.steps_view = SegmentView(), StepsView()
+        self.runner = runner or ThreadRunner()
+        self.steps = StepsController(napari_viewer, self.steps_view)
+        shelf = session_of(napari_viewer).shelf
+        self.controller = SegmentController(napari_viewer, shelf, self.view, self.runner, self._step_through)
+        self._connect()
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.addWidget(self.view)
+        layout.addWidget(self.steps_view)
+        layout.addStretch(1)
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(340)
+
+    def _connect(self) -> None:
+        view, controller = self.view, self.controller
+        view.bundle_picked.connect(controller.pick_bundle)
+        view.folder_picked.connect(controller.browse)
+        view.channel_picked.connect(controller.pick_channel)
+        view.window_picked.connect(controller.set_window)
+        view.start_asked.connect(controller.start)
+        view.stop_asked.connect(controller.cancel)
+        self.steps_view.step_asked.connect(self.steps.go)
+        self.steps_view.next_asked.connect(self.steps.advance)
+        self.steps_view.settled_asked.connect(self.steps.show_settled)
+        for leave in (self.runner.abandon, controller.close, self.steps.close):
+            self.destroyed.connect(leave)
+
+    def _step_through(self, layer: Any, settled: Any, summary: Any) -> None:
+        self.steps.show(layer, summary, settled)

@@ -1,0 +1,35 @@
+"""What the panels of one viewer share: the shelf of bundles, and the letters at the canvas's edges."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from voxtrace.plugin.bundles import Shelf
+from voxtrace.plugin.controllers.canvas import CanvasController
+
+
+class Session:
+    """One for each viewer, made when something of VoxTrace first meets it."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.canvas = CanvasController(viewer)
+        self._shelf: Shelf | None = None
+
+    @property
+    def shelf(self) -> Shelf:
+        """The bundles this window knows of; the shipped ones are read when they are first asked for."""
+        if self._shelf is None:
+            self._shelf = Shelf()
+        return self._shelf
+
+
+_SESSIONS: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
+
+
+def session_of(viewer: Any) -> Session:
+    """Return the session of a viewer; it lives exactly as long as the viewer."""
+    bare = getattr(viewer, "__wrapped__", viewer)  # a panel gets a proxy of the viewer the reader sees
+    if bare not in _SESSIONS:
+        _SESSIONS[bare] = Session(bare)
+    return _SESSIONS[bare]

@@ -1,0 +1,1 @@
+"""Small Qt widgets: plain setters down, signals up."""

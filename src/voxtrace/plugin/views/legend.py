@@ -1,0 +1,56 @@
+"""Labels with their colours and volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+
+from voxtrace.plugin.panel import LegendRow
+
+SWATCH = 14
+
+
+class LegendView(QWidget):
+    """A row for each label: swatch, name, mL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[tuple[QLabel, QLabel, QLabel]] = []
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setVerticalSpacing(3)
+
+    def show_rows(self, rows: Sequence[LegendRow]) -> None:
+        """Show these rows; only texts change while the labels stay the same."""
+        while len(self._rows) < len(rows):
+            self._append()
+        for widgets, row in zip(self._rows, rows, strict=False):
+            swatch, name, volume = widgets
+            swatch.setPixmap(_square(row.colour))
+            name.setText(row.name)
+            volume.setText(row.volume_text)
+        for index, widgets in enumerate(self._rows):
+            for widget in widgets:
+                widget.setVisible(index < len(rows))
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """Names and volumes as shown."""
+        return [(name.text(), volume.text()) for swatch, name, volume in self._rows if not swatch.isHidden()]
+
+    def _append(self) -> None:
+        widgets = (QLabel(), QLabel(), QLabel())
+        widgets[2].setAlignment(Qt.AlignmentFlag.AlignRight)
+        for column, widget in enumerate(widgets):
+            self._grid.addWidget(widget, len(self._rows), column)
+        self._rows.append(widgets)
+
+
+def _square(colour: tuple[float, float, float]) -> QPixmap:
+    square = QPixmap(SWATCH, SWATCH)
+    square.fill(QColor.fromRgbF(*colour))
+    return square

@@ -1,0 +1,137 @@
+"""The upper half of the Segment panel: scan, model, options, Run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from voxtrace.plugin.bundles import KnownBundle
+from voxtrace.plugin.contrast import CT_WINDOWS
+from voxtrace.plugin.controllers.segment import Options
+from voxtrace.plugin.panel import PanelState
+from voxtrace.plugin.views.state import StateView
+from voxtrace.plugin.views.widgets import fill, heading, note, picker
+
+MOST_STEPS = 64
+
+
+class SegmentView(QWidget):
+    """Plain setters down, signals up; implements the controller's ``SegmentView``."""
+
+    bundle_picked = Signal(int)
+    folder_picked = Signal(str)
+    channel_picked = Signal(int, int)
+    window_picked = Signal(str)
+    start_asked = Signal(object)
+    stop_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bundle, self.sentence = picker("The trained model that segments the scan."), note()
+        self.browse = QPushButton("Browse…")
+        self.browse.setToolTip("Use a bundle folder from disk.")
+        self.contrast = picker("How bright the scan is shown; it changes nothing in the segmentation.")
+        self.contrast.addItems([f"{w.name}  (centre {w.centre_hu:g}, width {w.width_hu:g} HU)" for w in CT_WINDOWS])
+        self.channels: list[tuple[QLabel, object]] = []
+        self.steps, self.keep_all, self.mirror = QSpinBox(), QCheckBox(), QCheckBox("Mirror (slower, a little better)")
+        self.steps_word = QLabel("Steps")
+        self.state = StateView("Segment", "Cancel")
+        self._form, self._scan_form = QFormLayout(), QFormLayout()
+        self._lay_out()
+        self._connect()
+
+    def _lay_out(self) -> None:
+        self.steps.setRange(1, MOST_STEPS)
+        self.keep_all.setChecked(True)
+        self.mirror.setToolTip("Segment each window mirrored along every axis as well, and average the answers.")
+        self._scan_form.addRow("Contrast", self.contrast)
+        model = QHBoxLayout()
+        model.addWidget(self.bundle, 1)
+        model.addWidget(self.browse)
+        self._form.addRow(self.steps_word, self.steps)
+        self._form.addRow(self.keep_all)
+        self._form.addRow(self.mirror)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(heading("1 · Scan"))
+        layout.addLayout(self._scan_form)
+        layout.addWidget(heading("2 · Model"))
+        layout.addLayout(model)
+        layout.addWidget(self.sentence)
+        layout.addLayout(self._form)
+        layout.addWidget(heading("3 · Segment"))
+        layout.addWidget(self.state)
+
+    def _connect(self) -> None:
+        self.bundle.activated.connect(self.bundle_picked)
+        self.browse.clicked.connect(self._browse)
+        self.contrast.activated.connect(lambda index: self.window_picked.emit(CT_WINDOWS[index].name))
+        self.state.start.clicked.connect(lambda: self.start_asked.emit(self.options))
+        self.state.stop.clicked.connect(self.stop_asked)
+
+    @property
+    def options(self) -> Options:
+        """What is chosen."""
+        steps = self.steps.value() if self.steps.isEnabled() else None
+        return Options(steps, self.keep_all.isChecked(), self.mirror.isChecked())
+
+    def set_bundles(self, names: Sequence[str], chosen: int, sentence: str) -> None:
+        """Fill the model picker."""
+        fill(self.bundle, names, chosen)
+        self.sentence.setText(sentence)
+
+    def set_channels(self, wanted: Sequence[str], offered: Sequence[str], chosen: Sequence[int | None]) -> None:
+        """Show one picker of image layers for each channel the bundle wants."""
+        if [label.text() for label, _ in self.channels] != _channel_words(wanted):
+            self._remake_channels(wanted)
+        for (_, box), index in zip(self.channels, chosen, strict=True):
+            fill(box, offered, -1 if index is None else index)  # type: ignore[arg-type]
+
+    def _remake_channels(self, wanted: Sequence[str]) -> None:
+        while self.channels:
+            self.channels.pop()
+            self._scan_form.removeRow(0)
+        for channel, word in enumerate(_channel_words(wanted)):
+            label, box = QLabel(word), picker("An image layer of the scan to segment.")
+            box.activated.connect(lambda index, c=channel: self.channel_picked.emit(c, index))
+            self._scan_form.insertRow(channel, label, box)
+            self.channels.append((label, box))
+
+    def set_defaults(self, bundle: KnownBundle) -> None:
+        """Set the options to what the bundle was made for."""
+        with QSignalBlocker(self.steps):
+            self.steps.setValue(bundle.steps or 1)
+        self.steps.setEnabled(bundle.steps > 0)
+        self.steps_word.setText(f"{bundle.step_word.capitalize()}s")
+        self.keep_all.setText(f"Keep every {bundle.step_word}, to step through them")
+        self.mirror.setChecked(bundle.mirror)
+
+    def set_windows(self, is_ct: bool) -> None:
+        """Offer CT windows, or not."""
+        self._scan_form.setRowVisible(self.contrast, is_ct)
+
+    def show_state(self, state: PanelState) -> None:
+        """Show what goes on; the options are locked while something does."""
+        self.state.show_state(state)
+        for widget in (self.bundle, self.browse, self.keep_all, self.mirror, *(box for _, box in self.channels)):
+            widget.setEnabled(not state.busy)  # type: ignore[attr-defined]
+
+    def _browse(self) -> None:
+        if folder := QFileDialog.getExistingDirectory(self, "Choose a bundle folder"):
+            self.folder_picked.emit(folder)
+
+
+def _channel_words(wanted: Sequence[str]) -> list[str]:
+    return ["Image"] if len(wanted) == 1 else list(wanted)

@@ -1,0 +1,46 @@
+"""The line and the bar that say what goes on."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from voxtrace.plugin.panel import PanelState
+
+_MOODS = {
+    "hint": "padding: 5px; border-radius: 4px;",
+    "busy": "padding: 5px; border-radius: 4px;",
+    "done": "padding: 5px; border-radius: 4px; background: #1f5c3a; color: white;",
+    "error": "padding: 5px; border-radius: 4px; background: #8c2b2b; color: white;",
+}
+
+
+class StateView(QWidget):
+    """Two buttons, to start and to stop, a progress bar and a sentence."""
+
+    def __init__(self, start: str, stop: str) -> None:
+        super().__init__()
+        self.start, self.stop = QPushButton(start), QPushButton(stop)
+        self.start.setStyleSheet("QPushButton:enabled { background: #2f66d0; color: white; font-weight: bold; }")
+        self.bar, self.message = QProgressBar(), QLabel()
+        self.bar.setTextVisible(True)
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start, 2)
+        buttons.addWidget(self.stop, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.message)
+
+    def show_state(self, state: PanelState) -> None:
+        """Show what goes on, and which button can be pressed."""
+        self.start.setEnabled(state.can_start and not state.busy)
+        self.stop.setEnabled(state.busy)
+        self.bar.setVisible(state.busy)
+        self.bar.setRange(0, state.total)
+        self.bar.setValue(state.done)
+        self.message.setText(state.message)
+        self.message.setStyleSheet(_MOODS[state.mood])

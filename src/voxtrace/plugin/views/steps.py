@@ -1,0 +1,124 @@
+"""The lower half of the Segment panel: step through a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+
+from voxtrace.plugin.palette import ramp
+from voxtrace.plugin.panel import LegendRow
+from voxtrace.plugin.views.charts import StepsChart
+from voxtrace.plugin.views.legend import LegendView
+from voxtrace.plugin.views.widgets import heading, note
+
+SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps a second
+_EMPTY = "Nothing to step through yet. Segment a scan, or select a prediction in the layer list."
+
+
+class StepsView(QWidget):
+    """Plain setters down, signals up; implements the controller's ``StepsView``."""
+
+    step_asked = Signal(int)
+    next_asked = Signal()
+    settled_asked = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title, self.sentence, self.empty = QLabel(), note(), note()
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.play, self.speed = QPushButton("▶ Play"), QComboBox()
+        self.chart, self.legend = StepsChart(), LegendView()
+        self.settled, self.ramp = QCheckBox(), QLabel()
+        self.timer = QTimer(self)
+        self._body = QWidget()
+        self._lay_out()
+        self._connect()
+
+    def _lay_out(self) -> None:
+        self.empty.setText(_EMPTY)
+        self.title.setStyleSheet("font-weight: bold; font-size: 12pt;")
+        self.slider.setPageStep(1)
+        self.slider.setTickPosition(QSlider.TickPosition.TicksBelow)
+        self.play.setCheckable(True)
+        self.speed.addItems([f"{speed:g} / s" for speed in SPEEDS])
+        self.speed.setCurrentIndex(1)
+        self.speed.setToolTip("Steps a second.")
+        self.ramp.setFixedHeight(10)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.title, 1)
+        buttons.addWidget(self.play)
+        buttons.addWidget(self.speed)
+        body = QVBoxLayout(self._body)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.addLayout(buttons)
+        for widget in (self.slider, self.sentence, self.chart, self.legend, self.settled, self.ramp):
+            body.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(heading("4 · Step through"))
+        layout.addWidget(self.empty)
+        layout.addWidget(self._body)
+
+    def _connect(self) -> None:
+        self.slider.valueChanged.connect(self.step_asked)
+        self.play.toggled.connect(self._play)
+        self.speed.currentIndexChanged.connect(lambda index: self.timer.setInterval(round(1000 / SPEEDS[index])))
+        self.timer.setInterval(1000)
+        self.timer.timeout.connect(self.next_asked)
+        self.settled.toggled.connect(self.settled_asked)
+
+    def set_trace(self, name: str, word: str, changes: Sequence[float]) -> None:
+        """Show a prediction with this many steps."""
+        several = len(changes) > 1
+        self.empty.hide()
+        self._body.show()
+        self.chart.setVisible(several)
+        self.slider.setEnabled(several)
+        self.play.setEnabled(several)
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(0, len(changes) - 1)
+        self.chart.set_changes(changes, word)
+        self.settled.setText(f"Show at which {word} it settled")
+        stops = ", ".join(
+            f"stop:{k / len(changes):.3f} {_css(c)}, stop:{(k + 0.99) / len(changes):.3f} {_css(c)}"
+            for k, c in enumerate(ramp(len(changes)).values())
+        )
+        self.ramp.setStyleSheet(f"background: qlineargradient(x1:0, y1:0, x2:1, y2:0, {stops});")
+        self.settled.setToolTip(f"Colours each voxel by the last {word} that changed its label.")
+        self.ramp.setToolTip(f"From {word} 1, left, to {word} {len(changes)}, right.")
+        self.settled.setVisible(several)
+        self.ramp.setVisible(several and self.settled.isChecked())
+
+    def show_step(self, step: int, title: str, sentence: str, legend: Sequence[LegendRow]) -> None:
+        """Mark a step, counted from 0."""
+        with QSignalBlocker(self.slider):
+            self.slider.setValue(step)
+        self.title.setText(title)
+        self.sentence.setText(sentence)
+        self.chart.mark(step)
+        self.legend.show_rows(legend)
+
+    def set_settled(self, shown: bool) -> None:
+        """Tell whether the map of settled voxels is shown."""
+        with QSignalBlocker(self.settled):
+            self.settled.setChecked(shown)
+        self.ramp.setVisible(shown)
+
+    def clear(self) -> None:
+        """Show that there is nothing to step through."""
+        self.play.setChecked(False)
+        self._body.hide()
+        self.empty.show()
+
+    def _play(self, playing: bool) -> None:
+        self.play.setText("❚❚ Pause" if playing else "▶ Play")
+        if playing:
+            self.timer.start()
+        else:
+            self.timer.stop()
+
+
+def _css(colour: tuple[float, float, float]) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour)

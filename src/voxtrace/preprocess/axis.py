@@ -1,0 +1,80 @@
+"""Weights along one axis: how output voxels are mixed from input voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtrace.volume import Array
+
+Float32 = npt.NDArray[np.float32]
+Interpolation = Literal["nearest", "linear", "cubic"]
+
+_REACH = {"nearest": (0,), "linear": (0, 1), "cubic": (-1, 0, 1, 2)}
+
+
+@dataclass(frozen=True, eq=False)
+class AxisWeights:
+    """How each output voxel along one axis is mixed from input voxels.
+
+    ``indices`` (n_out, taps) are input voxels, clamped at the borders; ``weights`` (n_out, taps) float32 sum to 1 in
+    each row. ``identity`` tells that the input can be used as it is.
+    """
+
+    indices: npt.NDArray[np.intp]
+    weights: Float32
+    identity: bool = False
+
+    def apply(self, array: Float32, axis: int) -> Float32:
+        """Return the float32 array resampled along one axis; the array itself when nothing changes."""
+        if self.identity:
+            return array
+        shape = [1] * array.ndim
+        shape[axis] = -1
+        result = array.take(self.indices[:, 0], axis) * self.weights[:, 0].reshape(shape)
+        for tap in range(1, self.weights.shape[1]):
+            result += array.take(self.indices[:, tap], axis) * self.weights[:, tap].reshape(shape)
+        return result
+
+
+def axis_weights(n_in: int, n_out: int, kind: Interpolation) -> AxisWeights:
+    """Return the weights that bring ``n_in`` voxels to ``n_out`` voxels over the same extent.
+
+    Output voxel i lies at input coordinate ``(i + 0.5)·n_in/n_out − 0.5``. ``cubic`` is Keys' kernel with a = −0.5.
+
+    References
+    ----------
+    R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 29 (1981), eq. 15.
+
+    Examples
+    --------
+    >>> axis_weights(4, 2, "linear").weights.tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    source = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
+    nearest_left = np.floor(source + 0.5) if kind == "nearest" else np.floor(source)
+    reach = np.asarray(_REACH[kind])
+    taps = nearest_left[:, None] + reach
+    weights = _KERNELS[kind](np.abs(source[:, None] - taps))
+    indices = np.clip(taps, 0, n_in - 1).astype(np.intp)
+    return AxisWeights(indices, weights.astype(np.float32), identity=n_in == n_out)
+
+
+def _box(distance: Array) -> Array:
+    return np.ones_like(distance)
+
+
+def _tent(distance: Array) -> Array:
+    return np.maximum(1.0 - distance, 0.0)
+
+
+def _keys(distance: Array) -> Array:
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1.0  # |s| < 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4.0 * distance + 2.0  # 1 ≤ |s| < 2
+    return np.where(distance < 1.0, near, np.where(distance < 2.0, far, 0.0))
+
+
+_KERNELS = {"nearest": _box, "linear": _tent, "cubic": _keys}

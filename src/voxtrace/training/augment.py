@@ -1,0 +1,130 @@
+"""nnU-Net's augmentation recipe (METHODS 0.2), made of batchgeneratorsv2's transforms.
+
+=====================  ===========  ================================================================
+what                   probability  range
+=====================  ===========  ================================================================
+rotation               0.2          ±30° about each axis; in-plane ±180° for flat windows ("dummy 2D")
+scale                  0.2          0.7 to 1.4, the same along each axis
+Gaussian noise         0.1          variance 0 to 0.1
+Gaussian blur          0.2          σ 0.5 to 1 voxel, each channel 0.5
+brightness             0.15         × 0.75 to 1.25
+contrast               0.15         × 0.75 to 1.25, clipped to the range
+low resolution         0.25         zoom 0.5 to 1, each channel 0.5
+gamma, inverted        0.1          0.7 to 1.5, mean and deviation kept
+gamma                  0.3          0.7 to 1.5, mean and deviation kept
+mirroring              0.5 an axis  the plan's ``mirror_axes``
+=====================  ===========  ================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
+from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
+from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
+from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
+from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from batchgeneratorsv2.transforms.spatial.low_resolution import SimulateLowResolutionTransform
+from batchgeneratorsv2.transforms.spatial.mirroring import MirrorTransform
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from batchgeneratorsv2.transforms.utils.pseudo2d import Convert2DTo3DTransform, Convert3DTo2DTransform
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
+from torch import Tensor
+
+from voxtrace.plan import Plan, Shape
+
+FLAT = 3  # a window this many times wider than deep is rotated in-plane only
+REACH = 1.5  # how much larger than the window the box is that a rotated or shrunk window is taken from
+
+
+class Augmentation:
+    """The recipe for one plan; call it with a box of ``box_size`` and a seed to get a window."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.window = plan.window
+        self.flat = max(plan.window) / plan.window[0] > FLAT
+        self._transform = ComposeTransforms(
+            [*_spatial(plan, self.flat), *_intensity(self.flat), *_mirror(plan.mirror_axes)]
+        )
+
+    @property
+    def box_size(self) -> Shape:
+        """The box (Z, Y, X) to cut around a window, so that turning it brings in as little padding as may be."""
+        z, y, x = (math.ceil(n * REACH / 2) * 2 for n in self.window)
+        return (self.window[0] if self.flat else z, y, x)
+
+    def __call__(self, image: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Return an augmented window: image (C, Z, Y, X) float32 and labels (Z, Y, X) int64, from boxes alike."""
+        with seeded(seed):
+            window: dict[str, Any] = self._transform(image=image, segmentation=labels[None])
+        return window["image"].float(), window["segmentation"][0].long()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed numpy's and torch's global generators within the block, and give them back as they were."""
+    before = np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            np.random.set_state(before)
+
+
+def _spatial(plan: Plan, flat: bool) -> list[Any]:
+    angle = math.pi if flat else math.pi / 6
+    spatial = SpatialTransform(
+        plan.window[1:] if flat else plan.window,
+        patch_center_dist_from_border=0,
+        random_crop=False,
+        p_rotation=0.2,
+        rotation=(-angle, angle),
+        p_scaling=0.2,
+        scaling=(0.7, 1.4),
+        p_synchronize_scaling_across_axes=1,
+    )
+    return [Convert3DTo2DTransform(), spatial, Convert2DTo3DTransform()] if flat else [spatial]
+
+
+def _intensity(flat: bool) -> list[Any]:
+    strength = BGContrast((0.75, 1.25))
+    low_resolution = SimulateLowResolutionTransform(
+        scale=(0.5, 1),
+        synchronize_channels=False,
+        synchronize_axes=True,
+        ignore_axes=(0,) if flat else None,
+        allowed_channels=None,
+        p_per_channel=0.5,
+    )
+    blur = GaussianBlurTransform((0.5, 1.0), synchronize_channels=False, synchronize_axes=False, p_per_channel=0.5)
+    noise = GaussianNoiseTransform((0, 0.1), p_per_channel=1, synchronize_channels=True)
+    brightness = MultiplicativeBrightnessTransform(strength, synchronize_channels=False, p_per_channel=1)
+    contrast = ContrastTransform(strength, preserve_range=True, synchronize_channels=False, p_per_channel=1)
+    return [
+        RandomTransform(noise, 0.1),
+        RandomTransform(blur, 0.2),
+        RandomTransform(brightness, 0.15),
+        RandomTransform(contrast, 0.15),
+        RandomTransform(low_resolution, 0.25),
+        RandomTransform(_gamma(inverted=1), 0.1),
+        RandomTransform(_gamma(inverted=0), 0.3),
+    ]
+
+
+def _gamma(inverted: float) -> GammaTransform:
+    return GammaTransform(
+        BGContrast((0.7, 1.5)), p_invert_image=inverted, synchronize_channels=False, p_per_channel=1, p_retain_stats=1
+    )
+
+
+def _mirror(axes: tuple[int, ...]) -> list[Any]:
+    return [MirrorTransform(axes)] if axes else []

@@ -1,0 +1,58 @@
+"""Checkpoints: all that a run needs to go on as if it had never stopped, and nothing that can run code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxtrace.atomic import atomic_file
+from voxtrace.errors import InputError
+
+FILE = "checkpoint.pt"
+RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands: ``iteration`` updates of phase number ``phase`` are done."""
+
+    phase: int
+    iteration: int
+    network: dict[str, Any]
+    optimizer: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint of a run's folder, whole or not at all."""
+    with atomic_file(folder / FILE) as file:
+        torch.save(vars(checkpoint), file)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """Return the checkpoint of a run's folder, or None when it has none yet."""
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        return Checkpoint(**torch.load(file, map_location="cpu", weights_only=True))
+    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(f"{file} is not a checkpoint ({error}); delete {folder} and train again.") from error
+
+
+def record_run(folder: Path, run: dict[str, Any]) -> None:
+    """Write down what is being trained, or check that the folder's run is the same one."""
+    file = folder / RUN
+    if not file.is_file():
+        with atomic_file(file) as temporary:
+            temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    if differing := [key for key in run if before.get(key) != run[key]]:
+        raise InputError(
+            f"the run in {folder} had another {', '.join(differing)}; resume with the same, or choose another output."
+        )

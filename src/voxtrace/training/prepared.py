@@ -1,0 +1,85 @@
+"""Prepared cases: normalised, on the network grid, as memory-mapped ``.npy`` files that windows are cut from.
+
+A folder a case: ``image.npy`` (C, Z, Y, X) float32, ``labels.npy`` (Z, Y, X) uint8 and
+``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label. Plain ``.npy`` because a window is
+then one page-wise read, in any number of worker processes, without decompressing anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voxtrace.atomic import atomic_folder
+from voxtrace.plan import Plan, Shape
+from voxtrace.preprocess import network_labels, network_volume
+from voxtrace.volume import Array, Case
+
+VOXELS_PER_LABEL = 2_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One case on disk, ready to be cut."""
+
+    folder: Path
+    scores: Mapping[str, float]
+
+    @property
+    def image(self) -> Array:
+        """(C, Z, Y, X) float32, memory-mapped."""
+        return np.load(self.folder / "image.npy", mmap_mode="r", allow_pickle=False)
+
+    @property
+    def labels(self) -> Array:
+        """(Z, Y, X) uint8 or uint16, memory-mapped."""
+        return np.load(self.folder / "labels.npy", mmap_mode="r", allow_pickle=False)
+
+    @property
+    def foreground(self) -> Array:
+        """(N, 4) int32: label, z, y, x; empty for a case without labels."""
+        return np.load(self.folder / "foreground.npy", mmap_mode="r", allow_pickle=False)
+
+
+def prepare(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Iterator[Prepared]:
+    """Yield every case prepared under ``folder``, in order; what is there already is not made again."""
+    for number in range(len(cases)):
+        place = folder / f"{number:05d}"
+        if not (place / "scores.json").is_file():
+            _prepare(cases[number], plan, place, np.random.default_rng([seed, number]))
+        yield Prepared(place, json.loads((place / "scores.json").read_text(encoding="utf-8")))
+
+
+def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
+    """Return the box ``start`` … ``start + size`` of the last three axes; what lies outside the array is 0."""
+    shape = array.shape[-3:]
+    inner = tuple(slice(max(0, a), max(0, min(n, a + s))) for a, s, n in zip(start, size, shape, strict=True))
+    box = np.zeros((*array.shape[:-3], *size), array.dtype)
+    place = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inner, start, strict=True))
+    if all(i.stop > i.start for i in inner):
+        box[(..., *place)] = array[(..., *inner)]
+    return box
+
+
+def _prepare(case: Case, plan: Plan, place: Path, rng: np.random.Generator) -> None:
+    labels = network_labels(case.labels, plan)
+    with atomic_folder(place) as folder:
+        np.save(folder / "image.npy", network_volume(case.volume, plan))
+        np.save(folder / "labels.npy", labels)
+        np.save(folder / "foreground.npy", _foreground(labels, rng))
+        (folder / "scores.json").write_text(json.dumps(dict(case.scores)), encoding="utf-8")
+
+
+def _foreground(labels: Array, rng: np.random.Generator) -> Array:
+    rows = [np.zeros((0, 4), np.int32)]
+    for value in np.unique(labels):
+        if value == 0:
+            continue
+        voxels = np.argwhere(labels == value)
+        chosen = voxels[rng.permutation(len(voxels))[:VOXELS_PER_LABEL]]
+        rows.append(np.column_stack([np.full(len(chosen), value), chosen]).astype(np.int32))
+    return np.concatenate(rows)

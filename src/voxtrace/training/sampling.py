@@ -1,0 +1,86 @@
+"""Which windows the network learns from: every mini-batch is a pure function of (seed, phase, iteration).
+
+Nothing is remembered between mini-batches, so a run that was interrupted continues with the very windows it would
+have seen, in any number of worker processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from voxtrace.method import Phase
+from voxtrace.plan import Plan, Shape
+from voxtrace.training.augment import Augmentation
+from voxtrace.training.prepared import Prepared, cut
+from voxtrace.volume import Array
+
+FORCED = 0.33  # fraction of a mini-batch that is centred on a labelled voxel
+
+
+class Windows(Dataset[tuple[Tensor, Tensor]]):
+    """Mini-batches of one phase, by iteration: images (B, C, Z, Y, X) float32 and labels (B, Z, Y, X) int64."""
+
+    def __init__(self, cases: Sequence[Prepared], plan: Plan, phase: Phase, seed: Sequence[int]) -> None:
+        self.cases = tuple(cases)
+        self.plan = plan
+        self.phase = phase
+        self.seed = tuple(seed)
+        self.augmentation = Augmentation(plan)
+
+    def __len__(self) -> int:
+        return self.phase.iterations
+
+    def __getitem__(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return the mini-batch of an iteration."""
+        rng = np.random.default_rng([*self.seed, iteration])
+        batch = self.plan.batch_size
+        chosen = rng.choice(len(self.cases), batch, p=self._chances(iteration))
+        forced = np.arange(batch) >= round(batch * (1 - FORCED))
+        windows = [self._window(self.cases[c], bool(f), rng) for c, f in zip(chosen, forced, strict=True)]
+        images, labels = zip(*windows, strict=True)
+        return torch.stack(images), torch.stack(labels)
+
+    def _chances(self, iteration: int) -> Array:
+        progress = iteration / self.phase.iterations
+        weights = np.array([self.phase.case_weight(case.scores, progress) for case in self.cases], dtype=np.float64)
+        return weights / weights.sum()
+
+    def _window(self, case: Prepared, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        image, labels = case.image, case.labels
+        start = draw_start(labels.shape, self.plan.window, _centre(case, rng) if forced else None, rng)
+        size = self.augmentation.box_size
+        around = [a - (b - w) // 2 for a, b, w in zip(start, size, self.plan.window, strict=True)]
+        box = torch.from_numpy(cut(image, around, size))
+        truth = torch.from_numpy(cut(labels, around, size).astype(np.int16))
+        return self.augmentation(box, truth, int(rng.integers(2**31)))
+
+
+def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: np.random.Generator) -> list[int]:
+    """Return where a window begins: anywhere inside, or as near as may be around ``centre``.
+
+    Along an axis shorter than the window there is one place, the same that inference pads to: in the middle, the odd
+    voxel of padding behind.
+    """
+    start = []
+    for axis, (n, w) in enumerate(zip(shape, window, strict=True)):
+        lowest = -(max(0, w - n) // 2)
+        highest = max(lowest, n - w)
+        wanted = rng.integers(lowest, highest + 1) if centre is None else centre[axis] - w // 2
+        start.append(int(np.clip(wanted, lowest, highest)))
+    return start
+
+
+def _centre(case: Prepared, rng: np.random.Generator) -> Array | None:
+    """Return a random voxel (z, y, x) of a random label of the case; None when it has no label."""
+    foreground = case.foreground
+    if len(foreground) == 0:
+        return None
+    label = rng.choice(np.unique(foreground[:, 0]))
+    rows = foreground[foreground[:, 0] == label]
+    centre: Array = rows[rng.integers(len(rows)), 1:]
+    return centre

@@ -1,0 +1,102 @@
+"""Windows: where the network looks, in which order, and how neighbouring answers are blended.
+
+Windows of length 4 with overlap 0.5 over an axis of 11 voxels; the first touches one border and the last the other,
+the rest are spread evenly (nnU-Net's rule)::
+
+    voxel      0  1  2  3  4  5  6  7  8  9 10
+    window 0   0  0  0  0                          target distance 4·(1 − 0.5) = 2
+    window 1         1  1  1  1                    ⌈(11 − 4)/2⌉ + 1 = 5 windows,
+    window 2               2  2  2  2              7/4 = 1.75 apart: 0, 1.75, 3.5, 5.25, 7
+    window 3                  3  3  3  3           rounded to even: 0, 2, 4, 5, 7
+    window 4                        4  4  4  4
+
+A *schedule* is a generator. It yields a row of windows, is sent what was decided about them, and may let that choose
+the next row. Rows come in ascending z, which is what lets the engine finish planes and forget them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtrace.volume import Array, Shape
+
+
+class Window(NamedTuple):
+    """First voxel (z, y, x) of a window on the padded network grid; its size is the plan's window."""
+
+    z: int
+    y: int
+    x: int
+
+
+class Decision(NamedTuple):
+    """What the engine tells a schedule about a window that has run: facts of its last step, by name."""
+
+    window: Window
+    facts: Mapping[str, float]
+
+
+Row = Sequence[Window]
+Schedule = Generator[Row, Sequence[Decision], None]
+
+
+class ScheduleMaker(Protocol):
+    """Makes the schedule for a grid.
+
+    Rows are yielded in ascending z (a row has one z, and may share it with the row before); every voxel that no window
+    covers counts as background. ``yield`` returns a Decision for each window of the row, in order.
+    """
+
+    def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
+        """Return a fresh schedule over a grid of ``shape`` voxels (Z, Y, X), at least as large as the window."""
+        ...
+
+
+def starts(length: int, window: int, overlap: float) -> tuple[int, ...]:
+    """Return the first voxels of windows along one axis: evenly spaced, both borders included, ascending.
+
+    Examples
+    --------
+    >>> starts(11, 4, 0.5)
+    (0, 2, 4, 5, 7)
+    >>> starts(4, 4, 0.5)
+    (0,)
+    """
+    room = length - window
+    if room <= 0:
+        return (0,)
+    count = math.ceil(room / (window * (1.0 - overlap))) + 1
+    return tuple(round(i * room / (count - 1)) for i in range(count))
+
+
+def regular(shape: Shape, window: Shape, overlap: float) -> Schedule:
+    """Yield every window of the even lattice, one row for each z; answers are not looked at."""
+    along_z, along_y, along_x = (starts(n, w, overlap) for n, w in zip(shape, window, strict=True))
+    for z in along_z:
+        yield [Window(z, y, x) for y in along_y for x in along_x]
+
+
+def count_windows(shape: Shape, window: Shape, overlap: float) -> int:
+    """Return how many windows :func:`regular` yields; an adaptive schedule yields at most as many."""
+    return math.prod(len(starts(n, w, overlap)) for n, w in zip(shape, window, strict=True))
+
+
+def gaussian(window: Shape) -> npt.NDArray[np.float32]:
+    """Return the blending weight of each voxel of a window, (Z, Y, X) float32: 1 in the centre, never 0.
+
+    A Gaussian around the middle voxel ``window // 2`` with σ = window/8 along each axis, divided by its maximum. What
+    float16 cannot tell from 0 takes the smallest value that it can.
+    """
+    z, y, x = (_bell(n) for n in window)
+    weights: Array = z[:, None, None] * y[:, None] * x
+    return np.maximum(weights, np.finfo(np.float16).smallest_subnormal).astype(np.float32)
+
+
+def _bell(n: int) -> npt.NDArray[np.float64]:
+    distance = np.arange(n) - n // 2
+    return np.exp(-0.5 * (distance / (n / 8.0)) ** 2)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import made
+from made import Run
+from voxtrace.cli import demo, picture
+from voxtrace.trace import Trace
+from voxtrace.volume import Case, LabelMap
+
+
+def small_case(seed: int) -> Case:
+    volume = made.volume(seed)
+    truth = np.zeros(made.SHAPE, np.uint8)
+    truth[2:6, 4:12, 4:12] = 1
+    return Case("phantom", volume, LabelMap(truth, volume.geometry, {1: "block"}))
+
+
+def test_the_demo_writes_everything_it_names(
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "BUNDLE", str(bundle))
+    monkeypatch.setattr("voxtrace.phantoms.abdomen_ct", small_case)
+    outcome = run("demo", "--out", tmp_path / "out", "--no-window", "--json")
+    assert outcome.code == 0
+    assert all(Path(outcome.json[name]).exists() for name in ("image", "labels", "trace", "picture"))
+    assert outcome.json["steps"] == 3
+    assert 0 <= outcome.json["dice"] <= 1
+    assert run("demo", "--out", tmp_path / "out", "--no-window").code == 0  # again, in the same folder
+
+
+def test_the_picture_is_a_png_for_any_number_of_steps(tmp_path: Path) -> None:
+    case = small_case(0)
+    for steps in (1, 2, 9):
+        labels = np.repeat(case.labels.data[None], steps, axis=0)
+        trace = Trace(labels, {}, np.zeros((0, 6), int), {}, case.volume.geometry, {0: "background", 1: "block"})
+        path = picture.draw_steps(case.volume, trace, tmp_path / f"{steps}.png")
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_slice_shown_has_most_labels() -> None:
+    labels = np.zeros((3, 8, 8), np.uint8)
+    labels[0, :8, :6] = 1
+    labels[1, :2, :2] = 1
+    labels[1, 4:6, 4:6] = 2
+    assert picture.busiest_slice(labels) == 1
+    assert picture.busiest_slice(np.zeros((3, 8, 8), np.uint8)) == 0
+
+
+def test_a_window_opens_only_where_there_is_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not demo._can_show()

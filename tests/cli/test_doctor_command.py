@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from made import Run
+from voxtrace import bundle as bundles
+from voxtrace.cli.machine import processor
+
+CPUINFO = "model name\t: Some Processor\nflags\t\t: fpu avx2 avx512f amx_bf16\n"
+
+
+def test_everything_is_looked_at(run: Run) -> None:
+    findings = run("doctor", "--json").json["findings"]
+    looked_at = {finding["what"] for finding in findings}
+    assert {"python", "packages", "processor", "memory", "disk", "cuda", "napari", "display"} <= looked_at
+    assert {finding["verdict"] for finding in findings} <= {"good", "note", "bad"}
+
+
+def test_a_damaged_shipped_model_is_bad(
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = shutil.copytree(bundle, tmp_path / "shipped" / "damaged")
+    (damaged / "card.md").write_text("another card")
+    monkeypatch.setattr(bundles, "SHIPPED", damaged.parent)
+    outcome = run("doctor")
+    assert outcome.code == 3
+    assert "bad    model" in outcome.out
+
+
+def test_the_processors_instructions_are_read(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(CPUINFO)
+    found = processor(tmp_path / "cpuinfo")
+    assert found["name"] == "Some Processor"
+    assert found["instructions"] == ["avx2", "avx512f", "amx_bf16"]

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import made
+from made import Run
+from voxtrace import io
+from voxtrace.trace import Trace
+
+
+def statuses(out: Path) -> list[tuple[str, str]]:
+    lines = (out / "ledger.jsonl").read_text().splitlines()
+    return [(entry["case"], entry["status"]) for entry in map(json.loads, lines)]
+
+
+def test_a_file_becomes_a_label_map_a_trace_and_a_line_in_the_ledger(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scan, out = made.scan(tmp_path / "liver.nii.gz"), tmp_path / "out"
+    outcome = run("predict", scan, "-m", bundle, "-o", out)
+    assert outcome.code == 0
+    assert outcome.out == ""
+    assert io.read_labels(out / "liver.nii.gz").geometry.is_close(io.read(scan).geometry)
+    trace = Trace.load(out / "liver.trace")
+    assert trace.labels.shape == (3, *made.SHAPE)
+    assert np.array_equal(trace.labels[-1], io.read_labels(out / "liver.nii.gz").data)
+    assert statuses(out) == [("liver", "started"), ("liver", "done")]
+    assert sorted(p.name for p in out.iterdir()) == ["ledger.jsonl", "liver.nii.gz", "liver.trace"]
+
+
+def test_json_is_one_document_that_says_where_things_lie(run: Run, bundle: Path, tmp_path: Path) -> None:
+    outcome = run("predict", made.scan(tmp_path / "a.nrrd"), "-m", bundle, "-o", tmp_path / "out", "--json")
+    [case] = outcome.json["done"]
+    assert Path(case["labels"]).is_file()
+    assert Path(case["trace"]).is_dir()
+    assert outcome.json["failed"] == []
+
+
+def test_steps_keep_and_format_are_heard(run: Run, bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("--steps", 5, "--keep", "last", "--format", "nrrd")
+    assert run("predict", made.scan(tmp_path / "a.nii"), "-m", bundle, "-o", out, *words).code == 0
+    trace = Trace.load(out / "a.trace")
+    assert (trace.n_steps, trace.labels.shape[0]) == (5, 1)
+    assert (out / "a.nrrd").is_file()
+
+
+def test_a_bad_case_is_named_and_the_next_one_begins(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    made.scan(scans / "first.nii.gz")
+    (scans / "second.nii.gz").write_bytes(b"not a volume")
+    made.scan(scans / "third.nii.gz")
+    outcome = run("predict", scans, "-m", bundle, "-o", out)
+    assert outcome.code == 1
+    assert "second" in outcome.sentence
+    assert {p.name for p in out.glob("*.nii.gz")} == {"first.nii.gz", "third.nii.gz"}
+    assert ("second", "failed") in statuses(out)
+
+
+def test_channels_of_a_case_are_grouped_for_a_bundle_of_several(
+    run: Run, two_channel_bundle: Path, tmp_path: Path
+) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    for case in ("a", "b"):
+        made.scan(scans / f"{case}_0000.nii.gz", seed=1)
+        made.scan(scans / f"{case}_0001.nii.gz", seed=2)
+    assert run("predict", scans, "-m", two_channel_bundle, "-o", out).code == 0
+    assert {p.name for p in out.glob("*.nii.gz")} == {"a.nii.gz", "b.nii.gz"}
+
+
+def test_resume_passes_over_what_is_done_and_predicts_the_rest(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    made.scan(scans / "a.nii.gz")
+    made.scan(scans / "b.nii.gz")
+    run("predict", scans, "-m", bundle, "-o", out)
+    (out / "b.nii.gz").unlink()
+    outcome = run("predict", scans, "-m", bundle, "-o", out, "--resume", "--json")
+    assert outcome.code == 0
+    assert outcome.json["skipped"] == ["a"]
+    assert [case["case"] for case in outcome.json["done"]] == ["b"]
+
+
+def test_resume_with_other_options_is_refused_and_overwrite_is_not(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scan, out = made.scan(tmp_path / "a.nii.gz"), tmp_path / "out"
+    run("predict", scan, "-m", bundle, "-o", out)
+    assert run("predict", scan, "-m", bundle, "-o", out).code == 2
+    assert run("predict", scan, "-m", bundle, "-o", out, "--resume", "--steps", 2).code == 2
+    assert run("predict", scan, "-m", bundle, "-o", out, "--overwrite", "--steps", 2).code == 0
+    assert Trace.load(out / "a.trace").n_steps == 2
+
+
+def test_two_cases_of_one_name_are_refused_before_anything_runs(run: Run, bundle: Path, tmp_path: Path) -> None:
+    one, other = made.scan(tmp_path / "x" / "a.nii.gz"), made.scan(tmp_path / "y" / "a.nrrd")
+    outcome = run("predict", one, other, "-m", bundle, "-o", tmp_path / "out")
+    assert outcome.code == 2
+    assert "'a'" in outcome.sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_are_never_overwritten(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scan = made.scan(tmp_path / "scans" / "a.nii.gz")
+    before = scan.read_bytes()
+    for given in (scan, scan.parent):
+        assert run("predict", given, "-m", bundle, "-o", scan.parent, "--overwrite").code == 2
+    assert scan.read_bytes() == before
+    assert [p.name for p in scan.parent.iterdir()] == ["a.nii.gz"]
+
+
+def test_a_dicom_folder_is_one_case(run: Run, bundle: Path, tmp_path: Path, real_data: Path) -> None:
+    folder = shutil.copytree(real_data / "ct_abdomen" / "dicom", tmp_path / "study")
+    outcome = run("predict", folder, "-m", bundle, "-o", tmp_path / "out", "--json", "--steps", 1, "--overlap", 0)
+    assert outcome.code == 0
+    assert [case["case"] for case in outcome.json["done"]] == ["study"]
+
+
+def test_stopping_keeps_what_is_done_and_leaves_130(
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+    import signal
+
+    from voxtrace.batch.cases import CaseInput
+
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    made.scan(scans / "a.nii.gz")
+    made.scan(scans / "b.nii.gz")
+    read = CaseInput.read
+
+    def interrupted(case: CaseInput) -> object:
+        if case.name == "b":
+            os.kill(os.getpid(), signal.SIGINT)
+        return read(case)
+
+    monkeypatch.setattr(CaseInput, "read", interrupted)
+    outcome = run("predict", scans, "-m", bundle, "-o", out)
+    assert outcome.code == 130
+    assert "Traceback" not in outcome.err
+    assert sorted(p.name for p in out.iterdir()) == ["a.nii.gz", "a.trace", "ledger.jsonl"]
+    monkeypatch.undo()
+    assert run("predict", scans, "-m", bundle, "-o", out, "--resume").code == 0

@@ -1,0 +1,149 @@
+"""The promises that every registered method keeps (one test each, run over METHODS)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from voxtrace.errors import MethodError
+from voxtrace.method import Batch, Method, Moment
+from voxtrace.methods import METHODS, method
+from voxtrace.noise import GridNoise
+from voxtrace.plan import Plan
+from voxtrace.training import train
+from voxtrace.volume import Case, Geometry, LabelMap, Volume
+from voxtrace.windows import Window
+
+pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
+
+BATCH = 2
+
+
+def _plan(name: str, **changes: Any) -> Plan:
+    plan = Plan.example(labels=2, window=(16, 16, 16), base_width=4)
+    return method(name).adapt(plan.model_copy(update={"batch_size": BATCH, **changes}))
+
+
+def _built(name: str) -> tuple[Method, Plan, nn.Module]:
+    m, plan = method(name), _plan(name)
+    torch.manual_seed(0)
+    return m, plan, m.build(plan)
+
+
+def _steps(m: Method, plan: Plan, network: nn.Module, seed: int = 0) -> list[Any]:
+    images = torch.randn(BATCH, plan.n_channels, *plan.window, generator=torch.Generator().manual_seed(1))
+    noise = GridNoise(seed, [Window(0, 0, 0)] * BATCH, plan.window, (), "cpu")
+    with torch.no_grad():
+        return list(m.infer(cast(Any, dict(network.eval().named_children())), images, noise))
+
+
+def _batch(plan: Plan) -> Batch:
+    rng = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, plan.n_labels, (BATCH, *plan.window), generator=rng)
+    return Batch(torch.randn(BATCH, plan.n_channels, *plan.window, generator=rng), labels)
+
+
+def test_options_return_from_json(name: str) -> None:
+    record = json.loads(json.dumps(method(name).to_json()))
+    assert method(record["name"], **record["options"]) == method(name)
+
+
+def test_every_option_is_described_in_a_sentence(name: str) -> None:
+    assert all(info.help.endswith(".") for info in METHODS[name].options())
+
+
+def test_an_unknown_option_is_refused_by_name(name: str) -> None:
+    with pytest.raises(MethodError, match="no option 'depht'"):
+        method(name, depht=3)
+
+
+def test_each_step_is_a_full_answer_with_the_facts_it_declares(name: str) -> None:
+    m, plan, network = _built(name)
+    steps = _steps(m, plan, network)
+    assert len(steps) == m.steps
+    for step in steps:
+        assert step.logits.shape == (BATCH, plan.n_labels, *plan.window)
+        assert torch.isfinite(step.logits).all()
+        assert set(step.facts) == set(m.facts)
+        assert all(values.shape == (BATCH,) for values in step.facts.values())
+
+
+def test_the_same_seed_gives_the_same_answer(name: str) -> None:
+    m, plan, network = _built(name)
+    first, second = _steps(m, plan, network, seed=5), _steps(m, plan, network, seed=5)
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(first, second, strict=True))
+
+
+def test_windows_in_a_batch_do_not_see_each_other(name: str) -> None:
+    m, plan, network = _built(name)
+    images = _batch(plan).images
+    noise = [GridNoise(0, [Window(0, 0, 0)] * n, plan.window, (), "cpu") for n in (BATCH, 1)]
+    parts = cast(Any, dict(network.eval().named_children()))
+    with torch.no_grad():
+        together = [s.logits[:1] for s in m.infer(parts, images, noise[0])]
+        alone = [s.logits for s in m.infer(parts, images[:1], noise[1])]
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(together, alone, strict=True))
+
+
+def test_inference_can_be_abandoned_midway(name: str) -> None:
+    m, plan, network = _built(name)
+    noise = GridNoise(0, [Window(0, 0, 0)] * BATCH, plan.window, (), "cpu")
+    task = m.infer(cast(Any, dict(network.eval().named_children())), _batch(plan).images, noise)
+    with torch.no_grad():
+        next(task)
+    task.close()  # type: ignore[attr-defined]
+
+
+def test_each_phase_gives_gradients_to_what_it_names_and_to_nothing_else(name: str) -> None:
+    from voxtrace.training.trainer import freeze
+
+    m, plan, network = _built(name)
+    for phase in m.phases(plan):
+        trained = freeze(network, phase.trains)
+        terms = m.loss(network, _batch(plan), Moment(phase, 0, torch.Generator().manual_seed(0)))
+        assert all(term.ndim == 0 for term in terms.values())
+        torch.stack(list(terms.values())).sum().backward()
+        assert trained
+        for parameter_name, parameter in network.named_parameters():
+            assert (parameter.grad is not None) <= parameter_name.startswith(phase.trains)
+        assert any(p.grad is not None and p.grad.any() for p in trained)
+
+
+def ball(seed: int) -> Case:
+    """A bright ball of radius 5 in noise, somewhere in 16³ voxels."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.indices((16, 16, 16)) - rng.uniform(6, 10, 3).reshape(3, 1, 1, 1)
+    inside = z**2 + y**2 + x**2 < 25
+    geometry = Geometry.from_spacing((16, 16, 16), (1.0, 1.0, 1.0))
+    image = (2.0 * inside + rng.normal(0, 0.5, inside.shape)).astype(np.float32)[None]
+    return Case(f"ball {seed}", Volume(image, geometry), LabelMap(inside, geometry))
+
+
+def test_it_learns_a_ball(name: str, tmp_path: Path) -> None:
+    from voxtrace.inference import predict
+    from voxtrace.metrics import dice
+
+    plan = _plan(name, iterations=60, mirror_axes=())
+    task = train(
+        method(name), plan, [ball(s) for s in range(8)], out=tmp_path / "ball", precision="float32", device="cpu"
+    )
+    bundle = drain(task)
+    unseen = ball(99)
+    assert dice(predict(bundle, unseen.volume, precision="float32").labels, unseen.labels, 1) > 0.8
+
+
+def drain(task: Any) -> Any:
+    """Return what a generator returns."""
+    while True:
+        try:
+            next(task)
+        except StopIteration as stop:
+            return stop.value
+
+

@@ -1,0 +1,28 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real CT and MR scans, or skip where it is missing.
+
+    ``VOXTRACE_REAL_DATA`` names it; otherwise it is looked for beside the project.
+    """
+    folder = Path(os.environ.get("VOXTRACE_REAL_DATA") or ROOT / ".." / "shared" / "data").resolve()
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"no real scans at {folder}; set VOXTRACE_REAL_DATA to their folder to run this test")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _config_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tests away from the user's own napari settings."""
+    monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path_factory.getbasetemp() / "napari.yaml"))

@@ -1,0 +1,38 @@
+"""Measures the peak memory of a prediction, in a process of its own: ``python memory.py PLANES KEEP`` prints MiB."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def peak_mib(n_planes: int, keep: str) -> float:
+    """Return the peak memory in MiB of predicting a made-up scan of ``n_planes`` planes 256²."""
+    arguments = [sys.executable, __file__, str(n_planes), keep]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+    return float(done.stdout)
+
+
+def _main(n_planes: int, keep: str) -> None:
+    import resource
+
+    import numpy as np
+    import torch
+
+    from fakes import Nearest, bundle
+    from voxtrace.inference import predict
+    from voxtrace.volume import Geometry, Volume
+
+    torch.set_num_threads(1)
+    data = np.zeros((1, n_planes, 256, 256), np.int16)
+    data[:, :, 64:192, 64:192] = 2
+    volume = Volume(data, Geometry.from_spacing(data.shape[1:], (1.0, 1.0, 1.0)))
+    model = bundle(Nearest(n_steps=2), window=(8, 64, 64), spacing_mm=(1.5, 1.5, 1.5), labels=4)
+    predict(model, volume, keep=keep, device="cpu", precision="float32", overlap=0.25)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sys.stdout.write(f"{peak / 1024:.1f}\n")  # kilobytes on Linux
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]), sys.argv[2])

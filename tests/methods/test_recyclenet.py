@@ -1,0 +1,161 @@
+"""RecycleNet against METHODS section 1: same weights as the U-Net, one cycle of gradient, the published counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from voxtrace.errors import MethodError
+from voxtrace.method import Batch, Moment, Phase
+from voxtrace.methods import method
+from voxtrace.methods.recyclenet import RecycleNet, most_cycles
+from voxtrace.nn.flops import flops, parameters
+from voxtrace.nn.losses import supervised_loss
+from voxtrace.nn.unet import UNet
+from voxtrace.noise import GridNoise
+from voxtrace.plan import Plan
+from voxtrace.windows import Window
+
+PLAN = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
+
+
+@pytest.fixture
+def network() -> UNet:
+    torch.manual_seed(0)
+    return cast(UNet, method("recyclenet").build(PLAN).eval())
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(2, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def _decisions(m: RecycleNet, network: nn.Module, images: Tensor) -> list[Tensor]:
+    noise = GridNoise(0, [Window(0, 0, 0)] * 2, PLAN.window, (), "cpu")
+    parts = cast(Any, dict(network.named_children()))
+    with torch.no_grad():
+        return [step.logits for step in m.infer(parts, images, noise)]
+
+
+def _moment(progress: float, seed: int = 0) -> Moment:
+    return Moment(Phase("train", 1000), round(progress * 1000), torch.Generator().manual_seed(seed))
+
+
+def test_it_has_exactly_the_parameters_of_the_unet() -> None:
+    plan = Plan.example(labels=14, window=(128, 128, 128))
+    with torch.device("meta"):
+        recycling, plain = method("recyclenet").build(plan), method("unet").build(plan)
+    assert parameters(recycling) == parameters(plain) == 31_205_254
+
+
+def test_the_cost_of_the_three_parts_is_as_specified() -> None:
+    """nnU-Net v2 body, 1 → 14 labels, 128³: MACs I 59.794 G, R 417.303 G, O 1.250 G with all heads (METHODS 1.5)."""
+    plan = Plan.example(labels=14, window=(128, 128, 128))
+    with torch.device("meta"):
+        network = cast(UNet, method("recyclenet").build(plan))
+    assert flops(network.project, (1, 128, 128, 128)) / 2 == pytest.approx(59.794, abs=5e-4)
+    assert flops(network.recycle, (32, 128, 128, 128)) / 2 == pytest.approx(417.303, abs=5e-4)
+    assert _heads_gmac(network, 128) == pytest.approx(1.250, abs=5e-4)
+
+
+def _heads_gmac(network: UNet, size: int) -> float:
+    heads = enumerate(network.decide.heads)
+    return sum(flops(head, (head.in_channels, *[size // 2**i] * 3)) / 2 for i, head in heads)  # type: ignore[arg-type]
+
+
+def test_the_anisotropic_plan_counts_as_specified() -> None:
+    plan = Plan.example(labels=14, window=(48, 192, 192), spacing_mm=(3.0, 0.76, 0.76))
+    with torch.device("meta"):
+        network = cast(UNet, method("recyclenet").build(plan))
+    assert parameters(network) == 30_713_158
+    assert flops(network.project, (1, 48, 192, 192)) / 2 == pytest.approx(16.817, abs=5e-4)
+    assert flops(network.recycle, (32, 48, 192, 192)) / 2 == pytest.approx(456.561, abs=5e-4)
+
+
+def test_one_cycle_is_the_plain_unet_bit_for_bit(network: UNet, images: Tensor) -> None:
+    with torch.no_grad():
+        plain = network(images)
+    assert torch.equal(_decisions(RecycleNet(cycles=1), network, images)[0], plain)
+
+
+@pytest.mark.parametrize("norm", ["instance", "layer"])
+def test_nothing_recycled_stays_nothing(norm: Any) -> None:
+    assert not RecycleNet(norm=norm).normalised(torch.zeros(1, 4, 8, 8, 8)).any()
+
+
+@pytest.mark.parametrize(("norm", "axes"), [("instance", (2, 3, 4)), ("layer", (1,))])
+def test_recycled_features_have_unit_scale(norm: Any, axes: tuple[int, ...]) -> None:
+    r = 3 + 5 * torch.randn(2, 6, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    normalised = RecycleNet(norm=norm).normalised(r)
+    assert normalised.mean(axes).abs().max() < 1e-4
+    assert (normalised.var(axes, unbiased=False) - 1).abs().max() < 1e-3
+
+
+def test_n_cycles_give_n_different_decisions_and_the_first_do_not_depend_on_n(network: UNet, images: Tensor) -> None:
+    seven = _decisions(RecycleNet(cycles=7), network, images)
+    three = _decisions(RecycleNet(cycles=3), network, images)
+    assert len(seven) == 7
+    assert all(torch.equal(a, b) for a, b in zip(three, seven, strict=False))
+    assert not torch.equal(seven[0], seven[1])
+
+
+def test_a_second_cycle_follows_algorithm_1(network: UNet, images: Tensor) -> None:
+    """y_2 = O(R(z + norm(R(z)))), with z = I(x), written out."""
+    with torch.no_grad():
+        z = network.project(images)
+        r = network.recycle(z)
+        mean, var = r.mean((2, 3, 4), keepdim=True), r.var((2, 3, 4), keepdim=True, unbiased=False)
+        expected = network.decide(network.recycle(z + (r - mean) / (var + 1e-5).sqrt()))
+    assert torch.allclose(_decisions(RecycleNet(cycles=2), network, images)[1], expected, atol=1e-5)
+
+
+def _gradients(network: UNet, terms: dict[str, Tensor]) -> list[Tensor]:
+    wanted = [p for p in network.parameters()]
+    grads = torch.autograd.grad(sum(terms.values()), wanted, allow_unused=True)  # type: ignore[arg-type]
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(wanted, grads, strict=True)]
+
+
+def test_it_learns_from_the_last_cycle_alone(network: UNet, images: Tensor) -> None:
+    """Gradients equal those of a graph through all cycles whose recycled features are detached."""
+    m = RecycleNet(schedule="increasing")
+    labels = torch.randint(0, 3, (2, 16, 16, 16), generator=torch.Generator().manual_seed(2))
+    ours = _gradients(network, m.loss(network, Batch(images, labels), _moment(0.9)))
+    z = network.project(images)
+    r = torch.zeros_like(z)
+    for _ in range(2):
+        r = network.recycle(z + m.normalised(r)).detach()
+    by_hand = _gradients(network, supervised_loss(network.supervised(z + m.normalised(r)), labels))
+    assert all(torch.equal(a, b) for a, b in zip(ours, by_hand, strict=True))
+    assert any(g.any() for g in ours[:4])  # the projection learns, too
+
+
+def test_n_max_rises_after_200_and_400_of_1000_epochs() -> None:
+    assert [most_cycles(epoch / 1000) for epoch in (0, 199, 200, 399, 400, 999)] == [1, 1, 2, 2, 3, 3]
+
+
+def test_the_mean_epoch_takes_89_4_seconds_as_published() -> None:
+    """74 s at one cycle, 15 % more at up to two, 96 s at up to three (METHODS 1.5)."""
+    seconds = {1: 74.0, 2: 74.0 * 1.15, 3: 96.0}
+    assert sum(seconds[most_cycles(e / 1000)] for e in range(1000)) / 1000 == pytest.approx(89.42, abs=0.005)
+
+
+def test_cycles_are_drawn_uniformly_up_to_n_max() -> None:
+    m = RecycleNet()
+    drawn = Counter(m.draw_cycles(_moment(0.7, seed)) for seed in range(3000))
+    assert set(drawn) == {1, 2, 3}
+    assert all(abs(n - 1000) < 120 for n in drawn.values())  # 4.6 standard deviations
+
+
+@pytest.mark.parametrize(("schedule", "expected"), [("static", [2, 2, 2]), ("increasing", [1, 2, 3])])
+def test_the_ablation_schedules_draw_nothing(schedule: Any, expected: list[int]) -> None:
+    m = RecycleNet(schedule=schedule)
+    assert [m.draw_cycles(_moment(p)) for p in (0.1, 0.3, 0.5)] == expected
+
+
+def test_no_cycles_at_all_is_refused() -> None:
+    with pytest.raises(MethodError, match="0 cycles; expected 1 to"):
+        RecycleNet().with_steps(0)

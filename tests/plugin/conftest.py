@@ -1,0 +1,45 @@
+"""Fixtures for the tests of the window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
+
+from made import bundle_folder
+from voxtrace.trace import Trace
+from voxtrace.volume import Volume
+
+
+@pytest.fixture
+def trace() -> Trace:
+    return made_trace()
+
+
+@pytest.fixture
+def volume() -> Volume:
+    return made_volume()
+
+
+@pytest.fixture
+def runner() -> ImmediateRunner:
+    return ImmediateRunner()
+
+
+@pytest.fixture
+def view() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture
+def model() -> Any:
+    from napari.components import ViewerModel
+
+    return ViewerModel()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return bundle_folder(tmp_path / "tiny")

@@ -1,0 +1,279 @@
+"""Controllers, with a viewer that has no window and a view that only remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
+
+from voxtrace.plugin import display, jobs
+from voxtrace.plugin.bundles import Shelf, match_channels
+from voxtrace.plugin.controllers.finetune import FineTuneController, Form, resumable
+from voxtrace.plugin.controllers.segment import Options, SegmentController
+from voxtrace.plugin.controllers.steps import StepsController
+from voxtrace.volume import Volume
+
+
+def add_scan(model: Any, volume: Volume | None = None) -> Any:
+    for data, about, _ in display.image_layers(volume or made_volume()):
+        layer = model.add_image(data, **about)
+    return layer
+
+
+@pytest.fixture
+def segmenting(monkeypatch: pytest.MonkeyPatch) -> list[jobs.SegmentRequest]:
+    """Put a made-up prediction in the engine's place; return what was asked of it."""
+    asked: list[jobs.SegmentRequest] = []
+
+    def segment(request: jobs.SegmentRequest, cancel: Callable[[], bool]) -> Any:
+        asked.append(request)
+        return (yield from made_segmented(made_trace(), request))
+
+    monkeypatch.setattr(jobs, "segment", segment)
+    return asked
+
+
+@pytest.fixture
+def controller(model: Any, bundle: Path, view: Recorded, runner: ImmediateRunner) -> SegmentController:
+    return SegmentController(model, Shelf([bundle]), view, runner, lambda *result: None)
+
+
+def test_an_empty_window_says_how_to_open_a_scan(controller: SegmentController, view: Recorded) -> None:
+    assert "Open Sample" in view.state.message
+    assert not view.state.can_start
+
+
+def test_an_open_scan_can_be_segmented(controller: SegmentController, model: Any, view: Recorded) -> None:
+    add_scan(model)
+    assert view.state.can_start
+    assert "Press Segment" in view.state.message
+    assert view.last("set_channels") == (("channel 0",), ["scan"], (0,))
+    assert view.last("set_windows") == (True,)
+
+
+def test_a_run_adds_one_layer_at_its_last_step_on_the_same_slice(
+    controller: SegmentController, model: Any, view: Recorded, segmenting: list[jobs.SegmentRequest]
+) -> None:
+    scan = add_scan(model)
+    model.dims.set_current_step(0, 3)
+    controller.start(Options(steps=3))
+    assert [layer.ndim for layer in model.layers] == [3, 3, 4]
+    assert model.dims.current_step[:2] == (2, 3)
+    assert model.layers[-1].metadata["voxtrace"].scan == scan.unique_id
+    assert segmenting[0].steps == 3
+    assert view.state.mood == "done"
+    assert "3 cycles" in view.state.message
+
+
+def test_a_second_run_hides_the_first_and_keeps_it(
+    controller: SegmentController, model: Any, segmenting: list[jobs.SegmentRequest]
+) -> None:
+    add_scan(model)
+    controller.start(Options())
+    controller.start(Options())
+    stepped = [layer for layer in model.layers if layer.ndim == 4]
+    assert [layer.visible for layer in stepped] == [False, True]
+
+
+def test_a_result_for_a_closed_scan_is_dropped(
+    controller: SegmentController,
+    model: Any,
+    view: Recorded,
+    runner: ImmediateRunner,
+    segmenting: list[jobs.SegmentRequest],
+) -> None:
+    add_scan(model)
+    runner.held = True
+    controller.start(Options())
+    model.layers.clear()
+    runner.let_go()
+    assert len(model.layers) == 0
+    assert "closed" in view.state.message
+
+
+def test_a_runtime_error_in_the_engine_reaches_the_panel(
+    controller: SegmentController, model: Any, view: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(request: jobs.SegmentRequest, cancel: Callable[[], bool]) -> Any:
+        yield jobs.Stage("going")
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(jobs, "segment", broken)
+    add_scan(model)
+    controller.start(Options())
+    assert view.state.mood == "error"
+    assert "memory" in view.state.message
+    assert view.state.can_start  # it can be tried again
+
+
+def test_cancelling_changes_nothing(
+    controller: SegmentController, model: Any, view: Recorded, runner: ImmediateRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def patient(request: jobs.SegmentRequest, cancel: Callable[[], bool]) -> Any:
+        from voxtrace.errors import Cancelled
+
+        yield jobs.Stage("going")
+        if cancel():
+            raise Cancelled("stopped")
+
+    monkeypatch.setattr(jobs, "segment", patient)
+    add_scan(model)
+    runner.held = True
+    controller.start(Options())
+    controller.cancel()
+    assert view.state.message == "Stopping …"
+    runner.let_go()
+    assert len(model.layers) == 1
+    assert view.state.can_start
+
+
+def test_a_folder_that_is_no_bundle_is_refused_in_a_sentence(
+    controller: SegmentController, view: Recorded, tmp_path: Path
+) -> None:
+    controller.browse(tmp_path)
+    assert view.state.mood == "error"
+    assert "neither a bundle folder" in view.state.message
+
+
+def test_ct_windows_set_the_contrast_of_the_chosen_scan(controller: SegmentController, model: Any) -> None:
+    layer = add_scan(model)
+    controller.set_window("Lung")
+    assert tuple(layer.contrast_limits) == (-1350, 150)
+
+
+def test_channels_are_matched_by_name_then_by_order() -> None:
+    assert match_channels(["flair", "t1"], ["case · T1", "case · FLAIR"]) == (1, 0)
+    assert match_channels(["MRI", "CT"], ["a", "b"]) == (0, 1)
+    assert match_channels(["a", "b"], ["a"]) == (0, None)
+
+
+def test_a_bundle_of_several_channels_asks_for_each(
+    model: Any, view: Recorded, runner: ImmediateRunner, tmp_path: Path
+) -> None:
+    from made import bundle_folder
+
+    shelf = Shelf([bundle_folder(tmp_path / "two", channels=2)])
+    controller = SegmentController(model, shelf, view, runner, lambda *result: None)
+    add_scan(model)
+    assert controller.scans[0].name == "scan"
+    assert view.state.message == "Choose an image for channel 1."
+    assert view.last("set_channels")[2] == (0, None)
+
+
+@pytest.fixture
+def stepping(model: Any, view: Recorded) -> StepsController:
+    add_scan(model)
+    controller = StepsController(model, view)
+    data, about, _ = display.trace_layer(made_trace(), "prediction")
+    model.add_labels(data, **about)  # napari makes it the active layer
+    return controller
+
+
+def test_the_panel_follows_naparis_slider(stepping: StepsController, model: Any, view: Recorded) -> None:
+    model.dims.set_current_step(0, 1)
+    step, title, sentence, legend = view.last("show_step")
+    assert (step, title) == (1, "Cycle 2 of 3")
+    assert sentence.startswith("1 voxels changed against the cycle before")
+    assert [(row.name, row.volume_ml) for row in legend] == [("liver", pytest.approx(0.012)), ("spleen", 0.0)]
+
+
+def test_naparis_slider_follows_the_panel(stepping: StepsController, model: Any) -> None:
+    stepping.go(2)
+    assert model.dims.current_step[0] == 2
+    stepping.go(99)
+    assert model.dims.current_step[0] == 2
+
+
+def test_play_goes_round(stepping: StepsController, model: Any) -> None:
+    stepping.go(1)
+    stepping.advance()
+    stepping.advance()
+    assert model.dims.current_step[0] == 0
+
+
+def test_the_plot_leaves_out_the_first_step_which_changes_nothing(stepping: StepsController, view: Recorded) -> None:
+    _, word, changes = view.last("set_trace")
+    assert word == "cycle"
+    assert changes[0] != changes[0]
+    assert changes[1:] == (1.0, 1.0)
+
+
+def test_the_settled_map_is_made_when_it_is_asked_for(stepping: StepsController, model: Any) -> None:
+    stepping.show_settled(True)
+    assert model.layers[-1].name == "prediction · settled"
+    stepping.show_settled(False)
+    assert not model.layers[-1].visible
+
+
+def test_removing_the_prediction_empties_the_panel(stepping: StepsController, model: Any, view: Recorded) -> None:
+    model.layers.remove("prediction")
+    assert view.calls[-1] == ("clear", ())
+    stepping.advance()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    (folder / "dataset.json").write_text(json.dumps({}))
+    return folder
+
+
+def test_training_says_what_is_missing(bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path) -> None:
+    controller = FineTuneController(Shelf([bundle]), view, runner)
+    assert view.last("set_starts") == (["tiny", "RecycleNet, from scratch", "U-Net, from scratch"],)
+    assert "Choose a dataset" in view.state.message
+    controller.edit(Form(str(bundle), out=str(dataset)))
+    assert "no dataset.json" in view.state.message
+    controller.edit(Form(str(dataset), out=str(dataset)))
+    assert "exists already" in view.state.message
+    controller.edit(Form(str(dataset), out=str(dataset.parent / "new")))
+    assert view.state.can_start
+
+
+def test_a_finished_training_puts_the_bundle_on_the_shelf(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from made import bundle_folder
+
+    def train(request: jobs.FineTuneRequest, cancel: Callable[[], bool]) -> Any:
+        yield jobs.Learned(1, 2, 1.5)
+        yield jobs.Learned(2, 2, 1.25, 0.75)
+        return bundle_folder(request.out)
+
+    monkeypatch.setattr(jobs, "fine_tune", train)
+    shelf = Shelf([bundle])
+    controller = FineTuneController(shelf, view, runner)
+    controller.edit(Form(str(dataset), start=0, out=str(dataset.parent / "better")))
+    assert controller.request.bundle == bundle
+    controller.start()
+    assert [k.name for k in shelf.bundles] == ["tiny", "better"]
+    assert view.last("add_point") == (2, 1.25, 0.75)
+    assert view.state.mood == "done"
+
+
+def test_a_stopped_training_can_be_resumed(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxtrace.errors import Cancelled
+
+    out = dataset.parent / "new"
+
+    def train(request: jobs.FineTuneRequest, cancel: Callable[[], bool]) -> Any:
+        yield jobs.Learned(1, 2, 1.5)
+        (dataset.parent / "new.work").mkdir()
+        raise Cancelled("stopped at iteration 1 of 2; resume continues there.")
+
+    monkeypatch.setattr(jobs, "fine_tune", train)
+    controller = FineTuneController(Shelf([bundle]), view, runner)
+    controller.edit(Form(str(dataset), start=2, out=str(out)))
+    assert (controller.request.method, controller.request.resume) == ("unet", False)
+    controller.start()
+    assert view.state.message == "Stopped at iteration 1 of 2; resume continues there. Press Resume to go on."
+    assert view.last("set_start_word") == ("Resume",)
+    assert resumable(str(out))
+    assert controller.request.resume

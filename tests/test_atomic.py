@@ -1,0 +1,86 @@
+"""What is written appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from voxtrace.atomic import atomic_file, atomic_folder
+from voxtrace.errors import OutputError
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fail_midway(write: Callable[[Path], AbstractContextManager[Path]], path: Path) -> None:
+    with write(path) as temporary:
+        half = temporary / "half" if temporary.is_dir() else temporary
+        half.write_text("half")
+        raise RuntimeError("midway")
+
+
+def test_a_file_appears_under_its_name_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("whole")
+        assert not (tmp_path / "new" / "a.txt").exists()
+    assert (tmp_path / "new" / "a.txt").read_text() == "whole"
+    assert names_in(tmp_path / "new") == ["a.txt"]
+
+
+def test_a_failed_file_leaves_the_old_one_and_no_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    for path in (tmp_path / "a.txt", tmp_path / "new" / "deep" / "a.txt"):
+        with pytest.raises(RuntimeError, match="midway"):
+            fail_midway(atomic_file, path)
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        with atomic_folder(tmp_path / "out") as temporary:
+            (temporary / name).write_text(name)
+    assert names_in(tmp_path / "out") == ["two"]
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "old").touch()
+    with pytest.raises(RuntimeError, match="midway"):
+        fail_midway(atomic_folder, tmp_path / "out")
+    assert names_in(tmp_path / "out") == ["old"]
+    assert names_in(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ENOSPC, "no space left"),
+        (errno.EACCES, "not permitted"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+def test_the_refusal_of_the_system_becomes_one_sentence(tmp_path: Path, code: int, words: str) -> None:
+    for write in (atomic_file, atomic_folder):
+        with pytest.raises(OutputError, match=words), write(tmp_path / "out"):
+            raise OSError(code, os.strerror(code))
+    assert names_in(tmp_path) == []
+
+
+def test_a_file_is_not_taken_for_a_folder_nor_a_folder_for_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="a file, not a folder"), atomic_file(tmp_path / "file" / "a.txt"):
+        pass
+    with pytest.raises(OutputError, match="a file, not a folder"), atomic_folder(tmp_path / "file"):
+        pass
+    with pytest.raises(OutputError, match="a folder of that name"), atomic_file(tmp_path / "folder"):
+        pass
