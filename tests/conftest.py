@@ -26,3 +26,11 @@ def real_data() -> Path:
 def _config_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests away from the user's own napari settings."""
     monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path_factory.getbasetemp() / "napari.yaml"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Compute on one thread: the networks of the tests are too small to share out, and answers repeat exactly."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 
-def peak_mib(n_planes: int, keep: str) -> float:
-    """Return the peak memory in MiB of predicting a made-up scan of ``n_planes`` planes 256²."""
+def peak_mib(n_planes: int, keep: str, *, exact: bool) -> float:
+    """Return the peak memory in MiB of predicting a made-up scan of ``n_planes`` planes 256².
+
+    ``exact`` tells glibc to take every block above 1 MiB from the system and to give it back when it is freed, so that
+    the figure does not depend on how its heap happens to fray (by some 10 MiB from run to run).
+    """
     arguments = [sys.executable, __file__, str(n_planes), keep]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+    environment = os.environ | ({"MALLOC_MMAP_THRESHOLD_": str(2**20)} if exact else {})
+    folder = Path(__file__).parent
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=folder, env=environment)
     return float(done.stdout)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -302,15 +303,23 @@ def test_a_method_that_decides_too_often_is_an_engine_error() -> None:
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("keep", ["last", "labels"])
-def test_memory_does_not_grow_with_the_scan(keep: str) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is measured in kilobytes on Linux only")
+@pytest.mark.parametrize(
+    ("keep", "exact", "slack"),
+    [
+        ("last", True, 6.0),  # measured spread 2 MiB
+        ("labels", True, 6.0),
+        ("last", False, 40.0),  # glibc as it is; without trimming its heap the growth was 195 MiB
+    ],
+)
+def test_memory_does_not_grow_with_the_scan(keep: str, exact: bool, slack: float) -> None:
     """Peak memory of a scan three times as long grows by its own input and output, and by no more.
 
-    Holding probabilities for the whole volume would take 2 steps × 4 labels × 4 bytes a voxel: 320 MiB more.
+    Holding probabilities for the whole volume would take 2 steps × 4 labels × 4 bytes a network voxel more.
     """
-    short, long = (peak_mib(n_planes, keep) for n_planes in (80, 240))
+    short, long = (peak_mib(n_planes, keep, exact=exact) for n_planes in (80, 240))
     voxels = 160 * 256 * 256 / 2**20  # 10 Mi more
     intensities, labels, settled = 2 * voxels, (2 if keep == "labels" else 1) * voxels, voxels
-    slack = 6.0  # what the allocator keeps back; measured spread below 3 MiB
     assert long - short <= intensities + labels + settled + slack
-    assert long - short >= 0.8 * (intensities + labels)  # the measurement sees memory at all
+    if exact:
+        assert long - short >= 0.8 * (intensities + labels)  # the measurement sees memory at all

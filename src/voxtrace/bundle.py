@@ -104,7 +104,7 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
             "format": FORMAT,
             "method": bundle.method.to_json(),
             "plan": json.loads(bundle.plan.model_dump_json()),
-            **{k: v for k, v in bundle.card.items()},
+            **bundle.card,
             "files": {name: _sha256(folder / name) for name in (WEIGHTS, CARD)},
         }
         record["digest"] = _digest(record)
@@ -178,7 +178,7 @@ def _check_hashes(folder: Path, record: dict[str, Any]) -> None:
         if not (folder / name).is_file():
             raise BundleError(f"{folder} lacks {name}; copy the bundle again.")
         if _sha256(folder / name) != record["files"][name]:
-            raise BundleError(f"{folder / name} was altered: its SHA-256 is not the recorded one. Copy the bundle again.")
+            raise BundleError(f"{folder / name} was altered: its SHA-256 is not as recorded. Copy the bundle again.")
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

@@ -151,7 +151,7 @@ class Method(ABC):
     def with_steps(self, steps: int) -> Self:
         """Return the same method that infers in ``steps`` steps, or refuse."""
         if steps != self.steps:
-            raise MethodError(f"{self.key} decides in {self.steps} {self.step_word}(s), not {steps}; leave steps unset.")
+            raise MethodError(f"{self.key} decides in {self.steps} {self.step_word}, not {steps}; leave steps unset.")
         return self
 
     @abstractmethod

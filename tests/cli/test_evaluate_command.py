@@ -73,3 +73,10 @@ def test_folders_that_share_no_case_are_refused(run: Run, tmp_path: Path) -> Non
     made.labels(tmp_path / "true" / "b.nii.gz")
     assert run("evaluate", tmp_path / "made", tmp_path / "true").code == 3
     assert run("evaluate", tmp_path / "made", tmp_path / "nowhere").code == 2
+
+
+def test_names_that_are_none_are_refused(run: Run, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "names.json").write_text("[1, 2]")
+    outcome = run("evaluate", *folders, "--names", tmp_path / "names.json")
+    assert outcome.code == 3
+    assert "names no labels" in outcome.sentence

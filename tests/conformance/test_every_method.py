@@ -6,18 +6,17 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from cases import ball, drain
 from voxtrace.errors import MethodError
 from voxtrace.method import Batch, Method, Moment
 from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training import train
-from voxtrace.volume import Case, Geometry, LabelMap, Volume
 from voxtrace.windows import Window
 
 pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
@@ -115,35 +114,14 @@ def test_each_phase_gives_gradients_to_what_it_names_and_to_nothing_else(name: s
         assert any(p.grad is not None and p.grad.any() for p in trained)
 
 
-def ball(seed: int) -> Case:
-    """A bright ball of radius 5 in noise, somewhere in 16³ voxels."""
-    rng = np.random.default_rng(seed)
-    z, y, x = np.indices((16, 16, 16)) - rng.uniform(6, 10, 3).reshape(3, 1, 1, 1)
-    inside = z**2 + y**2 + x**2 < 25
-    geometry = Geometry.from_spacing((16, 16, 16), (1.0, 1.0, 1.0))
-    image = (2.0 * inside + rng.normal(0, 0.5, inside.shape)).astype(np.float32)[None]
-    return Case(f"ball {seed}", Volume(image, geometry), LabelMap(inside, geometry))
-
-
 def test_it_learns_a_ball(name: str, tmp_path: Path) -> None:
     from voxtrace.inference import predict
     from voxtrace.metrics import dice
 
-    plan = _plan(name, iterations=60, mirror_axes=())
+    plan = _plan(name, iterations=160, mirror_axes=())
     task = train(
         method(name), plan, [ball(s) for s in range(8)], out=tmp_path / "ball", precision="float32", device="cpu"
     )
     bundle = drain(task)
     unseen = ball(99)
     assert dice(predict(bundle, unseen.volume, precision="float32").labels, unseen.labels, 1) > 0.8
-
-
-def drain(task: Any) -> Any:
-    """Return what a generator returns."""
-    while True:
-        try:
-            next(task)
-        except StopIteration as stop:
-            return stop.value
-
-

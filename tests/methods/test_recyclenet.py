@@ -114,7 +114,7 @@ def test_a_second_cycle_follows_algorithm_1(network: UNet, images: Tensor) -> No
 
 
 def _gradients(network: UNet, terms: dict[str, Tensor]) -> list[Tensor]:
-    wanted = [p for p in network.parameters()]
+    wanted = list(network.parameters())
     grads = torch.autograd.grad(sum(terms.values()), wanted, allow_unused=True)  # type: ignore[arg-type]
     return [torch.zeros_like(p) if g is None else g for p, g in zip(wanted, grads, strict=True)]
 

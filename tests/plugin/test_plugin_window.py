@@ -118,8 +118,8 @@ def test_a_late_answer_of_an_earlier_job_is_dropped(qtbot: Any) -> None:
         yield "second"
         return "second"
 
-    runner.start(slow, lambda event: heard.append(event))
-    runner.start(quick, lambda event: heard.append(event))
+    runner.start(slow, heard.append)
+    runner.start(quick, heard.append)
     qtbot.waitUntil(lambda: not runner.busy, timeout=5_000)
     qtbot.wait(300)
     assert [event.result for event in heard if hasattr(event, "result")] == ["second"]

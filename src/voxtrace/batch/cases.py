@@ -60,8 +60,8 @@ class CaseInput:
 def find_cases(inputs: Sequence[Path], channels: int = 1) -> tuple[CaseInput, ...]:
     """Return the cases among ``inputs`` (files and folders), in the order given and by name inside a folder.
 
-    Files numbered ``_0000`` and up are grouped when ``channels`` is more than 1; with one channel only the
-    number ``_0000`` is dropped from the name.
+    A file given twice counts once. Files numbered ``_0000`` and up are grouped when ``channels`` is more than 1; with
+    one channel only the number ``_0000`` is dropped from the name.
 
     Raises
     ------
@@ -70,10 +70,8 @@ def find_cases(inputs: Sequence[Path], channels: int = 1) -> tuple[CaseInput, ..
     ReadError
         When a folder holds no volume.
     """
-    files: list[Path] = []
-    for given in inputs:
-        files += _volumes_in(given)
-    cases = _grouped(files, channels)
+    files = [path for given in inputs for path in _volumes_in(given)]
+    cases = _grouped({path.resolve(): path for path in files}.values(), channels)
     _refuse_same_names(cases)
     return cases
 

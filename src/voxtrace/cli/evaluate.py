@@ -11,6 +11,7 @@ import typer
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.output import print_json, print_table, progress_bar, say, stdout_kept_for_json
+from voxtrace.errors import DatasetError
 
 if TYPE_CHECKING:
     from voxtrace.batch.evaluation import Matched, Scored
@@ -55,8 +56,11 @@ def _names(file: Path | None, reference: Path) -> dict[int, str]:
     found = file or next((path for path in nearby if path.is_file()), None)
     if found is None:
         return {}
-    labels = json.loads(found.read_text(encoding="utf-8")).get("labels", {})
-    return {int(value): str(name) for name, value in labels.items() if str(value).isdigit()}
+    try:
+        labels = json.loads(found.read_text(encoding="utf-8"))["labels"]
+        return {int(value): str(name) for name, value in labels.items() if str(value).isdigit()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{found} names no labels; expected JSON with labels {{'liver': 1, …}}.") from error
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import typer
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from voxtrace.training import Dataset, TrainProgress
     from voxtrace.volume import Case
 
+DEFAULT_METHOD = "recyclenet"
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # a method's options, which options.py reads
 
 
@@ -31,7 +33,7 @@ class Request:
     """What to train, as asked for; None stands for "not said"."""
 
     dataset: Path
-    method: str
+    method: str | None
     out: Path | None
     fold: int | None
     iterations: int | None
@@ -45,7 +47,12 @@ class Request:
 def train(
     context: typer.Context,
     dataset: DatasetFolder,
-    method: Annotated[str, typer.Option(help="Which method to train; `voxtrace methods` lists them.")] = "recyclenet",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Which method to train, see `voxtrace methods`; {DEFAULT_METHOD}, or the bundle's, if unset."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Bundle folder; DATASET-METHOD here if unset.", show_default=False),
@@ -56,7 +63,7 @@ def train(
     iterations: Annotated[int | None, typer.Option(min=1, help="Optimiser updates; the plan's if unset.")] = None,
     seed: Seed = 0,
     initial: Annotated[
-        str | None, typer.Option("--from", help="Fine-tune from a bundle: its method, plan and weights.")
+        str | None, typer.Option("--from", help="Fine-tune from a bundle: its plan and weights, and its method unless --method says otherwise.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     name: Annotated[str | None, typer.Option(help="What the bundle is called; its folder's name if unset.")] = None,
@@ -93,9 +100,10 @@ def _train(request: Request, recipe: dict[str, Any], name: str | None) -> Bundle
     cases, held_back = (everything, ()) if request.fold is None else fold(dataset, request.fold)
     method, plan, initial = _decide(request, dataset, cases)
     out = request.out or Path(f"{_file_name(dataset.name)}-{method.key}")
-    about = {"provenance": {"dataset": dataset.name, "fold": request.fold, "dataset_licence": dataset.licence}}
-    if name:
-        about["name"] = name  # type: ignore[assignment]
+    provenance = {"dataset": dataset.name, "fold": request.fold, "dataset_licence": dataset.licence}
+    about: dict[str, Any] = {"provenance": provenance, **({"name": name} if name else {})}
+    if dataset.licence:
+        about["licence"] = f"{dataset.licence} (the training data's)"
     say(f"training {method.key} on {len(cases)} cases, {len(held_back)} held back, into {out}")
     with stop_on_interrupt() as cancel:
         task = run(
@@ -123,7 +131,10 @@ def _decide(request: Request, dataset: Dataset, cases: Sequence[Case]) -> tuple[
     from voxtrace.training.finetune import finetune_plan
 
     initial = load(request.initial) if request.initial else None
-    method = initial.method if initial else make_method(request.method)
+    if initial and request.method in (None, initial.method.key):
+        method = initial.method
+    else:
+        method = make_method(request.method or DEFAULT_METHOD)  # another method may take the weights that fit
     method = changed(method, **method_options(type(method), request.settings, request.flags))
     if initial:
         plan = finetune_plan(initial, dataset, iterations=request.iterations)

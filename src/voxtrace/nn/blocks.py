@@ -19,7 +19,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: Shape = (3, 3, 3), stride: Shape = (1, 1, 1)) -> None:
         super().__init__()
-        padding = tuple(k // 2 for k in kernel)
+        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(n_in, n_out, kernel, stride, padding)
         self.norm = nn.InstanceNorm3d(n_out, eps=1e-5, affine=True)
         self.act = nn.LeakyReLU(LEAK, inplace=True)

@@ -19,12 +19,13 @@ RUN = "run.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands: ``iteration`` updates of phase number ``phase`` are done."""
+    """Where a run stands: ``iteration`` updates of phase number ``phase`` are done; ``history`` is its curve so far."""
 
     phase: int
     iteration: int
     network: dict[str, Any]
     optimizer: dict[str, Any]
+    history: list[dict[str, float]]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

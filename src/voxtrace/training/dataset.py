@@ -138,10 +138,14 @@ def _labels(record: dict[str, Any], folder: Path) -> dict[int, str]:
     try:
         pairs = [(int(k), str(v)) if str(k).isdigit() else (int(v), str(k)) for k, v in raw.items()]
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"{folder / 'dataset.json'}: labels must be whole numbers, not regions ({error}).") from error
+        raise DatasetError(
+            f"{folder / 'dataset.json'}: labels must be whole numbers, not regions ({error})."
+        ) from error
     labels = dict(sorted(pairs))
     if sorted(labels) != list(range(len(labels))):
-        raise DatasetError(f"{folder / 'dataset.json'}: label values {sorted(labels)} are not 0, 1, 2 …; renumber them.")
+        raise DatasetError(
+            f"{folder / 'dataset.json'}: label values {sorted(labels)} are not 0, 1, 2 …; renumber them."
+        )
     return labels
 
 

@@ -32,17 +32,17 @@ class Prepared:
     @property
     def image(self) -> Array:
         """(C, Z, Y, X) float32, memory-mapped."""
-        return np.load(self.folder / "image.npy", mmap_mode="r", allow_pickle=False)
+        return _mapped(self.folder / "image.npy")
 
     @property
     def labels(self) -> Array:
         """(Z, Y, X) uint8 or uint16, memory-mapped."""
-        return np.load(self.folder / "labels.npy", mmap_mode="r", allow_pickle=False)
+        return _mapped(self.folder / "labels.npy")
 
     @property
     def foreground(self) -> Array:
         """(N, 4) int32: label, z, y, x; empty for a case without labels."""
-        return np.load(self.folder / "foreground.npy", mmap_mode="r", allow_pickle=False)
+        return _mapped(self.folder / "foreground.npy")
 
 
 def prepare(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Iterator[Prepared]:
@@ -61,8 +61,13 @@ def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
     box = np.zeros((*array.shape[:-3], *size), array.dtype)
     place = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inner, start, strict=True))
     if all(i.stop > i.start for i in inner):
-        box[(..., *place)] = array[(..., *inner)]
+        box[..., place[0], place[1], place[2]] = array[..., inner[0], inner[1], inner[2]]
     return box
+
+
+def _mapped(file: Path) -> Array:
+    array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def _prepare(case: Case, plan: Plan, place: Path, rng: np.random.Generator) -> None:

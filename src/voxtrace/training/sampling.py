@@ -48,7 +48,8 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
     def _chances(self, iteration: int) -> Array:
         progress = iteration / self.phase.iterations
         weights = np.array([self.phase.case_weight(case.scores, progress) for case in self.cases], dtype=np.float64)
-        return weights / weights.sum()
+        chances: Array = weights / weights.sum()
+        return chances
 
     def _window(self, case: Prepared, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         image, labels = case.image, case.labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
 from voxtrace.inference import predict
 from voxtrace.metrics import dice, mean_interval
+from voxtrace.training.recipe import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
-
-if TYPE_CHECKING:
-    from voxtrace.training.trainer import TrainProgress
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +45,6 @@ def validate_cases(
     bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool]
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases."""
-    from voxtrace.training.trainer import TrainProgress
-
     names, scores = [], []
     for case in cases:
         if cancel():
@@ -64,7 +60,7 @@ def _scores(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> Arr
     """Return Dice (steps, foreground labels)."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
     foreground = [value for value in bundle.plan.labels if value]
-    maps = [LabelMap(np.asarray(step), case.labels.geometry) for step in trace.labels]
+    maps = [LabelMap(step, case.labels.geometry) for step in np.asarray(trace.labels[:])]
     return np.asarray([[dice(m, case.labels, value) for value in foreground] for m in maps])
 
 

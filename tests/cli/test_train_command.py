@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import made
+from made import Run
+from voxtrace.bundle import load
+from voxtrace.cli.train import _file_name
+from voxtrace.training import trainer
+
+SMALL = ("--iterations", 4, "--batch-size", 2, "--device", "cpu", "--precision", "float32")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Six made-up cases in nnU-Net's raw layout."""
+    folder = tmp_path / "Dataset001_Blocks"
+    for number in range(6):
+        made.scan(folder / "imagesTr" / f"block_{number}_0000.nii.gz", seed=number)
+        made.labels(folder / "labelsTr" / f"block_{number}.nii.gz")
+    record = {"name": "Blocks", "channel_names": {"0": "MRI"}, "labels": {"background": 0, "one": 1, "two": 2}}
+    (folder / "dataset.json").write_text(json.dumps({**record, "file_ending": ".nii.gz", "numTraining": 6}))
+    return folder
+
+
+def test_a_plan_is_printed(run: Run, dataset: Path) -> None:
+    document = run("plan", dataset, "--device", "cpu", "--json").json
+    assert document["dataset"] == "Blocks"
+    assert document["fingerprint"]["cases"] == 6
+    assert document["fingerprint"]["median_shape"] == list(made.SHAPE)
+    assert document["plan"]["labels"] == {"0": "background", "1": "one", "2": "two"}
+    assert "window" in run("plan", dataset, "--device", "cpu").out
+
+
+def test_training_ends_with_a_bundle_named_for_dataset_and_method(
+    run: Run, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run("train", dataset, "--fold", 0, "--cycles", 2, "--set", "train_cycles=1", *SMALL)
+    assert outcome.code == 0
+    assert outcome.out == "the bundle lies in Blocks-recyclenet\n"
+    bundle = load(tmp_path / "Blocks-recyclenet")
+    assert bundle.method.to_json()["options"]["cycles"] == 2
+    assert bundle.plan.batch_size == 2
+    assert bundle.card["provenance"]["fold"] == 0
+    assert not (tmp_path / "Blocks-recyclenet.work").exists()
+
+
+def test_fine_tuning_starts_from_a_bundle(run: Run, bundle: Path, dataset: Path, tmp_path: Path) -> None:
+    outcome = run("train", dataset, "--from", bundle, "-o", tmp_path / "tuned", "--name", "tuned blocks", *SMALL)
+    assert outcome.code == 0
+    tuned = load(tmp_path / "tuned")
+    assert tuned.name == "tuned blocks"
+    assert tuned.plan.window == load(bundle).plan.window
+
+
+def test_another_method_than_the_bundles_is_refused(run: Run, bundle: Path, dataset: Path, tmp_path: Path) -> None:
+    outcome = run("train", dataset, "--from", bundle, "--method", "unet", "-o", tmp_path / "b")
+    assert outcome.code == 2
+    assert "recyclenet" in outcome.sentence
+
+
+def test_stopping_leaves_a_checkpoint_and_resume_goes_on(
+    run: Run, bundle: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", dataset, "--from", bundle, "-o", tmp_path / "b", *SMALL)
+    update = trainer.update
+
+    def interrupted(*given: object) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return update(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "update", interrupted)
+    outcome = run(*words)
+    assert outcome.code == 130
+    assert "resume" in outcome.sentence
+    assert not (tmp_path / "b").exists()
+    monkeypatch.undo()
+    assert run(*words).code == 3  # an unfinished run is not disturbed
+    assert run(*words, "--resume").code == 0
+    assert (tmp_path / "b").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--method", "alchemy"], 2),
+        (["--colour", "red"], 2),
+        (["--set", "cycles=many"], 2),
+        (["--set", "cycles=0"], 2),
+        (["--fold", "9"], 3),
+        (["--from", "no-such-bundle"], 3),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_trained_is_refused_in_a_sentence(words: list[str], code: int, run: Run, dataset: Path) -> None:
+    outcome = run("train", dataset, *words, "-o", dataset.parent / "b")
+    assert outcome.code == code
+    assert "Traceback" not in outcome.err
+    assert not (dataset.parent / "b").exists()
+
+
+def test_a_folder_that_is_no_dataset_is_refused(run: Run, tmp_path: Path) -> None:
+    for command in ("plan", "train"):
+        outcome = run(command, tmp_path)
+        assert outcome.code == 3
+        assert "dataset.json" in outcome.sentence
+
+
+def names() -> Iterator[tuple[str, str]]:
+    yield "Blocks", "Blocks"
+    yield "a/b: c", "a_b_c"
+    yield "../..", "dataset"
+
+
+@pytest.mark.parametrize(("name", "file_name"), list(names()))
+def test_a_datasets_name_becomes_a_file_name(name: str, file_name: str) -> None:
+    assert _file_name(name) == file_name

@@ -1,0 +1,99 @@
+"""Bundles: whole, unaltered, harmless."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from cases import small_plan
+from voxtrace.bundle import CARD, JSON, WEIGHTS, Bundle, card, load, save, shipped, verify
+from voxtrace.errors import BundleError
+from voxtrace.methods import method
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    m, plan = method("recyclenet", cycles=3), small_plan()
+    return save(Bundle(m, plan, m.build(plan), {"name": "balls", "licence": "CC0-1.0"}), tmp_path / "balls")
+
+
+def test_a_bundle_returns_from_disk_unchanged(folder: Path) -> None:
+    bundle = load(folder)
+    assert bundle.method == method("recyclenet", cycles=3)
+    assert bundle.plan == small_plan()
+    torch.manual_seed(0)
+    expected = bundle.method.build(bundle.plan).state_dict()
+    assert all(torch.equal(expected[name], value) for name, value in bundle.network.state_dict().items())
+    assert not bundle.network.training
+
+
+def test_half_precision_halves_the_file_and_keeps_three_digits(folder: Path, tmp_path: Path) -> None:
+    bundle = load(folder)
+    half = save(bundle, tmp_path / "half", half=True)
+    assert (half / WEIGHTS).stat().st_size < 0.6 * (folder / WEIGHTS).stat().st_size
+    for name, value in load(half).network.state_dict().items():
+        assert torch.allclose(value, bundle.network.state_dict()[name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [JSON, WEIGHTS, CARD])
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+def test_a_changed_byte_is_noticed(folder: Path, name: str, where: float) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[int(where * len(content))] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CARD])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"lacks {name}"):
+        load(folder)
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="neither a bundle folder"):
+        load(tmp_path)
+
+
+def _rewritten(folder: Path, **changes: object) -> None:
+    """Change the record and give it a digest that fits: what a careful stranger would do."""
+    from voxtrace.bundle import _digest
+
+    record = json.loads((folder / JSON).read_text()) | changes
+    record["digest"] = _digest({k: v for k, v in record.items() if k != "digest"})
+    (folder / JSON).write_text(json.dumps(record))
+
+
+def test_a_method_that_is_not_registered_is_refused(folder: Path) -> None:
+    _rewritten(folder, method={"name": "os.system", "options": {}})
+    with pytest.raises(BundleError, match=r"no method 'os\.system'"):
+        load(folder)
+
+
+def test_weights_that_do_not_fit_the_method_are_refused(folder: Path) -> None:
+    plan = json.loads(small_plan().model_dump_json())
+    _rewritten(folder, plan=plan | {"labels": {"0": "background", "1": "a", "2": "b"}})
+    with pytest.raises(BundleError, match="the method expects"):
+        load(folder)
+
+
+def test_the_card_is_read_without_torch(folder: Path) -> None:
+    import subprocess
+    import sys
+
+    code = f"import sys; from voxtrace.bundle import card; print(card({str(folder)!r})['name'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["balls", "False"]
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_bundles_are_whole_and_small(name: str) -> None:
+    verify(name)
+    assert sum(f.stat().st_size for f in shipped()[name].iterdir()) < 4_000_000
+    assert card(name)["licence"] != "not stated"

@@ -1,0 +1,93 @@
+"""Sampling and augmentation: pure functions of the seed, and where windows may lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cases import ball, small_plan
+from voxtrace.method import Phase
+from voxtrace.plan import Plan
+from voxtrace.training.augment import Augmentation, seeded
+from voxtrace.training.prepared import Prepared, cut, prepare
+from voxtrace.training.sampling import Windows, draw_start
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
+    return list(prepare([ball(s, 24) for s in range(3)], small_plan(), tmp_path_factory.mktemp("cases"), seed=0))
+
+
+def test_a_box_that_leaves_the_array_is_filled_with_zeros() -> None:
+    """From −1, 3 long, in 1 2 3 4: 0 1 2."""
+    array = np.arange(1, 5).reshape(1, 1, 1, 4)
+    assert cut(array, (0, 0, -1), (1, 1, 3)).ravel().tolist() == [0, 1, 2]
+    assert cut(array, (0, 0, 3), (1, 1, 3)).ravel().tolist() == [4, 0, 0]
+    assert cut(array, (0, 0, 9), (1, 1, 3)).ravel().tolist() == [0, 0, 0]
+
+
+def test_a_window_larger_than_the_volume_lies_where_inference_puts_it() -> None:
+    rng = np.random.default_rng(0)
+    assert {draw_start((13,) * 3, (16, 16, 16), None, rng)[0] for _ in range(20)} == {-1}
+
+
+def test_windows_begin_anywhere_inside() -> None:
+    rng = np.random.default_rng(0)
+    assert {draw_start((20,) * 3, (16, 16, 16), None, rng)[0] for _ in range(200)} == {0, 1, 2, 3, 4}
+
+
+def test_a_forced_window_is_centred_on_its_voxel_as_nearly_as_may_be() -> None:
+    rng = np.random.default_rng(0)
+    assert draw_start((40, 40, 40), (16, 16, 16), np.array([20, 2, 39]), rng) == [12, 0, 24]
+
+
+def test_a_mini_batch_is_a_function_of_its_number(prepared: list[Prepared]) -> None:
+    phase = Phase("train", 10)
+    one, two = (Windows(prepared, small_plan(), phase, (0, 0)) for _ in range(2))
+    two[3]
+    assert all(torch.equal(a, b) for a, b in zip(one[7], two[7], strict=True))
+    assert not torch.equal(one[7][0], one[8][0])
+
+
+def test_another_seed_gives_other_windows(prepared: list[Prepared]) -> None:
+    phase = Phase("train", 10)
+    a, b = (Windows(prepared, small_plan(), phase, (seed, 0))[0][0] for seed in (0, 1))
+    assert not torch.equal(a, b)
+
+
+def test_a_third_of_a_batch_is_forced_to_hold_foreground(prepared: list[Prepared]) -> None:
+    """nnU-Net forces sample i iff i ≥ round(batch · 0.67): the last of 2, the last of 4's … 1 of 2 and 1 of 3."""
+    windows = Windows(prepared, small_plan(), Phase("train", 30), (0, 0))
+    assert all((windows[i][1][1] == 1).any() for i in range(30))
+
+
+def test_cases_are_drawn_by_their_weight(prepared: list[Prepared]) -> None:
+    scored = [Prepared(p.folder, {"reliability": float(n == 1)}) for n, p in enumerate(prepared)]
+    phase = Phase("train", 10, case_weight=lambda scores, progress: scores["reliability"])
+    assert Windows(scored, small_plan(), phase, (0, 0))._chances(0).tolist() == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("window", [(16, 16, 16), (4, 32, 32)])
+def test_augmentation_keeps_shape_and_label_values(window: tuple[int, int, int]) -> None:
+    plan = Plan.example(labels=3, window=window, base_width=4)
+    augment = Augmentation(plan)
+    rng = torch.Generator().manual_seed(0)
+    image = torch.randn(1, *augment.box_size, generator=rng)
+    labels = torch.randint(0, 3, augment.box_size, generator=rng, dtype=torch.int16)
+    for seed in range(15):
+        out, truth = augment(image.clone(), labels.clone(), seed)
+        assert out.shape == (1, *window)
+        assert truth.shape == window
+        assert set(truth.unique().tolist()) <= {0, 1, 2}
+        assert torch.isfinite(out).all()
+
+
+def test_seeding_leaves_the_global_generators_as_they_were() -> None:
+    before = np.random.get_state()[1], torch.get_rng_state()  # noqa: NPY002 (the global one is what is tested)
+    with seeded(99):
+        inside = torch.rand(1)
+    assert np.array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+    with seeded(99):
+        assert torch.equal(torch.rand(1), inside)
