@@ -1,6 +1,6 @@
 """Train the shipped bundle ``abdomen-phantom-recyclenet`` on made-up abdominal CT, and measure it on unseen seeds.
 
-    python scripts/train_phantom.py OUT [--cases 40] [--validate 10] [--iterations 800] [--seed 0]
+    python scripts/train_phantom.py OUT [--cases 40] [--validate 10] [--iterations 400] [--seed 0]
 
 Training phantoms have seeds 0 …, validation phantoms 1000 …; the sample data have 9001 …
 """
@@ -39,8 +39,9 @@ def main() -> None:
     parser.add_argument("out")
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--validate", type=int, default=10)
-    parser.add_argument("--iterations", type=int, default=800)
+    parser.add_argument("--iterations", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     cases, held = Phantoms(range(given.cases)), Phantoms(range(1000, 1000 + given.validate))
     dataset = Dataset("abdomen phantoms", ("CT",), LABELS, (), ())
@@ -51,7 +52,7 @@ def main() -> None:
         "intended_use": "Demonstration. Trained on made-up CT alone; its labels on real scans are not to be relied on.",
         "provenance": {"dataset": f"voxtrace.phantoms.abdomen_ct, seeds 0 to {given.cases - 1}"},
     }
-    task = train(method("recyclenet"), plan, cases, out=given.out, validate=held, seed=given.seed, about=about)
+    task = train(method("recyclenet"), plan, cases, out=given.out, validate=held, seed=given.seed, about=about, resume=given.resume)
     for event in task:
         if event.iteration % 20 == 0 or event.validation_dice is not None or event.phase == "done":
             losses = ", ".join(f"{name} {value:.3f}" for name, value in event.loss.items())

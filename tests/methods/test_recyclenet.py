@@ -1,4 +1,4 @@
-"""RecycleNet against METHODS section 1: same weights as the U-Net, one cycle of gradient, the published counts."""
+"""RecycleNet as published: same weights as the U-Net, one cycle of gradient, the published counts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_it_has_exactly_the_parameters_of_the_unet() -> None:
 
 
 def test_the_cost_of_the_three_parts_is_as_specified() -> None:
-    """nnU-Net v2 body, 1 → 14 labels, 128³: MACs I 59.794 G, R 417.303 G, O 1.250 G with all heads (METHODS 1.5)."""
+    """nnU-Net v2 body, 1 → 14 labels, 128³: MACs I 59.794 G, R 417.303 G, O 1.250 G with all heads."""
     plan = Plan.example(labels=14, window=(128, 128, 128))
     with torch.device("meta"):
         network = cast(UNet, method("recyclenet").build(plan))
@@ -138,7 +138,7 @@ def test_n_max_rises_after_200_and_400_of_1000_epochs() -> None:
 
 
 def test_the_mean_epoch_takes_89_4_seconds_as_published() -> None:
-    """74 s at one cycle, 15 % more at up to two, 96 s at up to three (METHODS 1.5)."""
+    """74 s at one cycle, 15 % more at up to two, 96 s at up to three."""
     seconds = {1: 74.0, 2: 74.0 * 1.15, 3: 96.0}
     assert sum(seconds[most_cycles(e / 1000)] for e in range(1000)) / 1000 == pytest.approx(89.42, abs=0.005)
 

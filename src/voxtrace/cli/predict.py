@@ -126,7 +126,9 @@ def _document(job: Job, tally: Tally) -> dict[str, Any]:
 def _leave(job: Job, tally: Tally) -> None:
     """Say how it went and leave with the exit code for it."""
     finished = len(tally.done) + len(tally.skipped)
-    say(f"{finished} of {len(job.cases)} cases done in {job.out}.")
-    if tally.failed:
+    if len(job.cases) > 1 or finished:  # the sentence about a single case that failed says it all
+        say(f"{finished} of {len(job.cases)} cases done in {job.out}.")
+    if len(job.cases) > 1 and tally.failed:
         say(f"failed: {', '.join(entry.case for entry in tally.failed)}; {job.out / 'ledger.jsonl'} says why.")
+    if tally.failed:
         raise typer.Exit(SOME_FAILED if finished else NOTHING_DONE)

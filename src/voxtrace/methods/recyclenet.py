@@ -40,7 +40,7 @@ MOST_CYCLES = 64
 
 @dataclass(frozen=True)
 class RecycleNet(Method):
-    """Latent feature recycling over the planned U-Net (METHODS 1)."""
+    """Latent feature recycling over the planned U-Net."""
 
     key: ClassVar[str] = "recyclenet"
     title: ClassVar[str] = "RecycleNet"
@@ -88,7 +88,7 @@ class RecycleNet(Method):
         return supervised_loss(unet.supervised(z + self.normalised(r)), batch.labels)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
-        """Yield the decision after each cycle; recycling restarts at 0 for each window (METHODS 1.4)."""
+        """Yield the decision after each cycle; recycling restarts at 0 for each window."""
         z = parts["project"](images)
         r = torch.zeros_like(z)
         for _ in range(self.cycles):

@@ -24,7 +24,7 @@ from voxtrace.plan import Plan, check_divisible
 
 @dataclass(frozen=True)
 class UNet(Method):
-    """A U-Net as nnU-Net plans and trains it (METHODS 0.2)."""
+    """A U-Net as nnU-Net plans and trains it."""
 
     key: ClassVar[str] = "unet"
     title: ClassVar[str] = "U-Net"

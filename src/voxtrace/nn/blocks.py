@@ -12,7 +12,7 @@ LEAK = 0.01
 
 
 class ConvBlock(nn.Module):
-    """Convolution (with bias), instance norm (affine), leaky ReLU: nnU-Net's block (METHODS 0.2).
+    """Convolution (with bias), instance norm (affine), leaky ReLU: nnU-Net's block (Isensee et al. 2021).
 
     Maps (B, Cin, Z, Y, X) to (B, Cout, Z/sz, Y/sy, X/sx) for stride (sz, sy, sx); borders are zero-padded.
     """

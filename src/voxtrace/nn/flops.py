@@ -1,4 +1,4 @@
-"""What a network costs: active parameters, and FLOPs in the conventions of the five papers (METHODS 0.1).
+"""What a network costs: active parameters, and FLOPs in the conventions that papers use.
 
 ====================  ================================================  =================  =========
 convention            convolution, transposed convolution               norm, per element  attention

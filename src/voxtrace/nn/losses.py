@@ -1,4 +1,9 @@
-"""Dice and cross-entropy, and their sum over heads at several resolutions (METHODS 0.2)."""
+"""Dice and cross-entropy, and their sum over heads at several resolutions.
+
+References
+----------
+Isensee et al., "nnU-Net", Nature Methods 18, 2021: the loss, its weights and its smoothing.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +22,18 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
     ``−mean_c (2·Σpg + 1e-5) / (Σp + Σg + 1e-5)`` with p = softmax(logits); logits (B, K, Z, Y, X), labels (B, Z, Y, X).
     A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio.
     """
-    p = logits.float().softmax(1)[:, 1:]
-    g = F.one_hot(labels, logits.shape[1]).movedim(-1, 1)[:, 1:].to(p.dtype)
-    axes = (0, 2, 3, 4) if over_batch else (2, 3, 4)
-    overlap = (p * g).sum(axes)
-    size = p.sum(axes) + g.sum(axes)
-    return -((2 * overlap + SMOOTH) / (size + SMOOTH)).mean()
+    from monai.losses import DiceLoss  # seconds to import, and only training needs it
+
+    dice = DiceLoss(
+        include_background=False,
+        to_onehot_y=True,
+        softmax=True,
+        smooth_nr=SMOOTH,
+        smooth_dr=SMOOTH,
+        batch=over_batch,
+    )
+    loss: Tensor = dice(logits.float(), labels[:, None]) - 1.0
+    return loss
 
 
 def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

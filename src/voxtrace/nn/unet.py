@@ -1,6 +1,6 @@
 """The U-Net that nnU-Net plans, in three parts: project, recycle, decide.
 
-The parts are named for what RecycleNet does with them (METHODS 1.2). The plain U-Net runs each once, so both
+The parts are named for what RecycleNet (arXiv:2309.07513) does with them. The plain U-Net runs each once, so both
 methods share every parameter, and weights of one are weights of the other.
 
 References

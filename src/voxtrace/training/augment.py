@@ -1,4 +1,4 @@
-"""nnU-Net's augmentation recipe (METHODS 0.2), made of batchgeneratorsv2's transforms.
+"""nnU-Net's augmentation recipe (Isensee et al. 2021), made of batchgeneratorsv2's transforms.
 
 =====================  ===========  ================================================================
 what                   probability  range

@@ -69,7 +69,7 @@ class TrainProgress:
 
 
 def poly_rate(first: float, progress: float) -> float:
-    """Return the learning rate at a fraction of the phase: ``first · (1 − progress)^0.9`` (METHODS 0.2).
+    """Return the learning rate at a fraction of the phase: ``first · (1 − progress)^0.9``, as nnU-Net does.
 
     Examples
     --------
