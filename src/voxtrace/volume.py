@@ -70,6 +70,19 @@ class Grid:
         return affine
 
     @property
+    def axis_codes(self) -> str:
+        """Where x, y, z run, as the letters of the nearest directions: ``LPS`` is left, posterior, superior.
+
+        Examples
+        --------
+        >>> Grid((4, 4, 4), (1.0, 1.0, 1.0)).axis_codes
+        'LPS'
+        """
+        matrix = np.reshape(self.direction, (3, 3))
+        strongest = [int(np.argmax(np.abs(column))) for column in matrix.T]
+        return "".join("LPS"[row] if matrix[row, x] > 0 else "RAI"[row] for x, row in enumerate(strongest))
+
+    @property
     def layout(self) -> Layout:
         """How the stored array turns into the canonical one."""
         return Layout.nearest(np.reshape(self.direction, (3, 3))[::-1, ::-1])

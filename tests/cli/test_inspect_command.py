@@ -6,7 +6,7 @@ import pytest
 
 import made
 from made import Run
-from voxtrace.cli.describe import orientation
+from voxtrace.volume import Grid
 
 
 def test_a_volume_shows_its_passport(run: Run, tmp_path: Path) -> None:
@@ -58,4 +58,4 @@ def test_what_is_nothing_known_is_refused(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_orientation_names_where_the_axes_run(direction: tuple[float, ...], letters: str) -> None:
-    assert orientation(direction) == letters
+    assert Grid((2, 2, 2), (1.0, 1.0, 1.0), direction=direction).axis_codes == letters

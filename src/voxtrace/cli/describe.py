@@ -54,7 +54,7 @@ def _passport(path: Path) -> dict[str, Any]:
         "spacing_mm": list(geometry.spacing_mm),
         "origin_mm": list(geometry.origin_mm),
         "size_mm": [n * mm for n, mm in zip(geometry.shape, geometry.spacing_mm, strict=True)],
-        "orientation": orientation(grid.direction),
+        "orientation": grid.axis_codes,
         "obliquity_deg": geometry.obliquity_deg,
         "dtype": str(volume.data.dtype),
         "range": [float(volume.data.min()), float(volume.data.max())],
@@ -62,16 +62,6 @@ def _passport(path: Path) -> dict[str, Any]:
         "stored": {"size": list(grid.size), "spacing_mm": list(grid.spacing_mm), "origin_mm": list(grid.origin_mm)},
         "notes": list(volume.notes),
     }
-
-
-def orientation(direction: tuple[float, ...]) -> str:
-    """Return where the stored x, y, z axes run, e.g. ``LPS``, from a row-major direction matrix in (L, P, S)."""
-    matrix = np.reshape(direction, (3, 3))
-    letters = []
-    for axis in range(3):
-        strongest = int(np.argmax(np.abs(matrix[:, axis])))
-        letters.append("LPS"[strongest] if matrix[strongest, axis] > 0 else "RAI"[strongest])
-    return "".join(letters)
 
 
 def _trace(trace: Trace) -> dict[str, Any]:

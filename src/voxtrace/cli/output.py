@@ -80,7 +80,9 @@ def _cell(value: object) -> str:
         return "–" if value != value else f"{value:.4g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(_cell(v) for v in value)
-    return str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_cell(v)}" for name, v in value.items())
+    return "–" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -40,7 +40,7 @@ def plan(
     typer.echo(f"{opened.name}\n")
     print_facts(document["fingerprint"])
     typer.echo()
-    print_facts({name: _short(value) for name, value in document["plan"].items()})
+    print_facts(document["plan"])
 
 
 def make_plan(
@@ -77,7 +77,3 @@ def _fingerprint(found: Fingerprint) -> dict[str, Any]:
         ],
         "zero_fraction": found.zero_fraction,
     }
-
-
-def _short(value: object) -> object:
-    return json.dumps(value) if isinstance(value, (dict, list)) else value

@@ -13,7 +13,6 @@ import typer
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
-from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -63,7 +62,11 @@ def train(
     iterations: Annotated[int | None, typer.Option(min=1, help="Optimiser updates; the plan's if unset.")] = None,
     seed: Seed = 0,
     initial: Annotated[
-        str | None, typer.Option("--from", help="Fine-tune from a bundle: its plan and weights, and its method unless --method says otherwise.")
+        str | None,
+        typer.Option(
+            "--from",
+            help="Fine-tune from a bundle: its plan and weights, and its method unless --method says otherwise.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     name: Annotated[str | None, typer.Option(help="What the bundle is called; its folder's name if unset.")] = None,

@@ -11,15 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from voxtrace.errors import GeometryError, OutputError, ReadError
 from voxtrace.io.intact import check_finite, count_bad
 from voxtrace.io.suffixes import SUFFIXES, is_dicom, stem_of, suffix_of
-from voxtrace.volume import Array, Geometry, LabelMap, Volume
+from voxtrace.volume import Array, Geometry, Grid, LabelMap, Volume
 
-__all__ = ["SUFFIXES", "read", "read_labels", "write"]
+__all__ = ["SUFFIXES", "from_sitk", "read", "read_labels", "to_sitk", "write"]
 
 _NNUNET_CHANNEL = re.compile(r"_\d{4}$")
 
@@ -112,6 +113,31 @@ def write(item: LabelMap | Volume, path: str | Path) -> Path:
     return path
 
 
+def to_sitk(item: LabelMap | Volume) -> Any:
+    """Return a SimpleITK image of a label map or a one-channel volume, on the grid it came from."""
+    from voxtrace.io import itk
+
+    return itk.image_of(_stored(item), item.geometry.grid)
+
+
+def from_sitk(image: Any, name: str = "volume") -> Volume:
+    """Return a three-dimensional scalar SimpleITK image as a volume in canonical orientation.
+
+    Raises
+    ------
+    ReadError
+        When the image has another number of dimensions, several numbers a voxel, or NaN or infinite voxels.
+    """
+    from voxtrace.io import itk
+
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ReadError(
+            f"the image {name} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
+            "number(s) a voxel; expected 3 and 1. Extract one volume first."
+        )
+    return _canonical(itk.simpleitk().GetArrayFromImage(image), itk.grid_of(image), Path(name), name, "")
+
+
 def _read_one(path: Path) -> Volume:
     from voxtrace.io import dicom, itk
 
@@ -123,6 +149,10 @@ def _read_one(path: Path) -> Volume:
             _check_volume_file(path)
             array, grid, _ = itk.load(path)
             name, modality = stem_of(path), ""
+    return _canonical(array, grid, path, name, modality)
+
+
+def _canonical(array: Array, grid: Grid, path: Path, name: str, modality: str) -> Volume:
     _check_finite(array, path)
     canonical = grid.layout.to_canonical(array)[np.newaxis]
     data = np.array(canonical, order="C", dtype=np.float32 if array.dtype == np.float64 else None)

@@ -86,7 +86,7 @@ def save(array: Array, grid: Grid, path: Path, *, keys: Mapping[str, str], exten
     OutputError
         When the system or ITK refuses to write.
     """
-    image = _image(array, grid)
+    image = image_of(array, grid)
     for key, value in keys.items():
         image.SetMetaData(key, value)
     suffix = suffix_of(path)
@@ -105,7 +105,8 @@ def grid_of(image: Any) -> Grid:
     return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
-def _image(array: Array, grid: Grid) -> Any:
+def image_of(array: Array, grid: Grid) -> Any:
+    """Return a SimpleITK image of a stored array (Z, Y, X) on its grid."""
     sitk = simpleitk()
     array = array.astype(_WIDENED.get(array.dtype.str[1:], array.dtype), copy=False)
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
