@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ import made
 from made import Run
 from voxtrace.bundle import load
 from voxtrace.cli.train import _file_name
-from voxtrace.training import trainer
+from voxtrace.methods.recyclenet import RecycleNet
 
 SMALL = ("--iterations", 4, "--batch-size", 2, "--device", "cpu", "--precision", "float32")
 
@@ -70,13 +71,13 @@ def test_stopping_leaves_a_checkpoint_and_resume_goes_on(
     run: Run, bundle: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("train", dataset, "--from", bundle, "-o", tmp_path / "b", *SMALL)
-    update = trainer.update
+    loss = RecycleNet.loss
 
-    def interrupted(*given: object) -> dict[str, float]:
+    def interrupted(*given: Any) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGINT)
-        return update(*given)  # type: ignore[arg-type]
+        return loss(*given)
 
-    monkeypatch.setattr(trainer, "update", interrupted)
+    monkeypatch.setattr(RecycleNet, "loss", interrupted)
     outcome = run(*words)
     assert outcome.code == 130
     assert "resume" in outcome.sentence

@@ -61,7 +61,7 @@ def test_a_run_adds_one_layer_at_its_last_step_on_the_same_slice(
     scan = add_scan(model)
     model.dims.set_current_step(0, 3)
     controller.start(Options(steps=3))
-    assert [layer.ndim for layer in model.layers] == [3, 3, 4]
+    assert [layer.ndim for layer in model.layers] == [3, 4]
     assert model.dims.current_step[:2] == (2, 3)
     assert model.layers[-1].metadata["voxtrace"].scan == scan.unique_id
     assert segmenting[0].steps == 3

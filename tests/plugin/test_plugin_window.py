@@ -149,7 +149,8 @@ def test_the_engine_itself_segments_in_the_window(widget: Any, viewer: Any, qtbo
     assert viewer.layers[-1].data.shape[0] == 3
     assert widget.steps_view.title.text() == "Cycle 3 of 3"
     widget.steps_view.settled.click()
-    assert viewer.layers[-2].visible
+    assert viewer.layers[-1].name.endswith("settled")
+    assert viewer.layers[-1].ndim == 3
 
 
 def test_an_opened_file_gets_letters_and_a_scale_bar(viewer: Any, qtbot: Any, tmp_path: Path) -> None:

@@ -162,10 +162,12 @@ def _placed(geometry: Geometry, source: ImageSource | LabelSource) -> dict[str, 
 
 
 def _coloured(source: LabelSource) -> dict[str, Any]:
+    import pandas  # here, so that it is loaded in the thread that reads or segments
+
     rows = [0, *source.names]
     return _placed(source.geometry, source) | {
         "colormap": palette.napari_colours(source.colours),
-        "features": {"index": rows, "label": ["background", *source.names.values()]},
+        "features": pandas.DataFrame({"index": rows, "label": ["background", *source.names.values()]}),
         "opacity": 0.6,
     }
 

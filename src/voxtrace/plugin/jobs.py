@@ -17,7 +17,7 @@ from voxtrace.plugin.warm import open_torch_libraries
 from voxtrace.volume import Case, Volume
 
 if TYPE_CHECKING:
-    from voxtrace.training.trainer import TrainProgress
+    from voxtrace.training import TrainProgress
 
 _PHASES = {"prepare": "Preparing cases", "validate": "Validating whole cases", "done": "Done"}
 

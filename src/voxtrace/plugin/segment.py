@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.events import Runner
+from voxtrace.plugin.jobs import Segmented
 from voxtrace.plugin.session import session_of
 from voxtrace.plugin.views.charts import load_early
 from voxtrace.plugin.views.segment import SegmentView
@@ -57,5 +58,5 @@ class SegmentWidget(QScrollArea):
         for leave in (self.runner.abandon, controller.close, self.steps.close):
             self.destroyed.connect(leave)
 
-    def _step_through(self, layer: Any, settled: Any, summary: Any) -> None:
-        self.steps.show(layer, summary, settled)
+    def _step_through(self, layer: Any, result: Segmented) -> None:
+        self.steps.show(layer, result.summary, result.settled)

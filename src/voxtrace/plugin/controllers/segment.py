@@ -53,7 +53,7 @@ class SegmentController:
         shelf: Shelf,
         view: SegmentView,
         runner: Runner,
-        on_result: Callable[[Labels, Labels, Sequence[dict[str, Any]]], None],
+        on_result: Callable[[Labels, jobs.Segmented], None],
     ) -> None:
         self._viewer, self._shelf, self._view, self._runner, self._on_result = viewer, shelf, view, runner, on_result
         self._bundle: KnownBundle | None = None
@@ -173,22 +173,16 @@ class SegmentController:
             self._show(panel.PanelState("The scan was closed while it was segmented; the result was dropped."))
             return
         _hide_earlier(self._viewer.layers, scan)
-        settled = _add(self._viewer, result.settled, visible=False)
-        steps = _add(self._viewer, result.steps)
+        data, about, _ = result.steps
+        steps = self._viewer.add_labels(data, **about)
         self._viewer.layers.selection.active = steps
-        shape = result.steps[0].shape
-        self._viewer.dims.set_current_step(self._viewer.dims.ndim - len(shape), shape[0] - 1)
-        self._on_result(steps, settled, result.summary)
-        self._show(panel.finished(shape[0], self._bundle.step_word if self._bundle else "step", result.seconds))
+        self._viewer.dims.set_current_step(self._viewer.dims.ndim - data.ndim, data.shape[0] - 1)
+        self._on_result(steps, result)
+        self._show(panel.finished(data.shape[0], self._bundle.step_word if self._bundle else "step", result.seconds))
 
     def _show(self, state: panel.PanelState) -> None:
         self._state = state
         self._view.show_state(state)
-
-
-def _add(viewer: Any, layer: display.LayerData, **changes: Any) -> Labels:
-    data, about, _ = layer
-    return viewer.add_labels(data, **(about | changes))
 
 
 def _hide_earlier(layers: Sequence[Layer], scan: str) -> None:

@@ -32,7 +32,8 @@ class StepsController:
     def __init__(self, viewer: Any, view: StepsView) -> None:
         self._viewer, self._view = viewer, view
         self._layer: Labels | None = None
-        self._settled: dict[str, Labels] = {}  # unique id of a stepped layer -> its map of settled voxels
+        self._maps: dict[str, display.LayerData] = {}  # unique id of a stepped layer -> its map of settled voxels
+        self._settled: dict[str, Labels] = {}  # the same, for those that are shown or were
         self._summary: Sequence[dict[str, Any]] = ()
         viewer.dims.events.current_step.connect(self._follow)
         viewer.layers.selection.events.active.connect(self._meet)
@@ -61,11 +62,11 @@ class StepsController:
     def _axis(self) -> int:
         return int(self._viewer.dims.ndim) - 4
 
-    def show(self, layer: Labels, summary: Sequence[dict[str, Any]], settled: Labels | None = None) -> None:
-        """Step through a layer from now on."""
+    def show(self, layer: Labels, summary: Sequence[dict[str, Any]], settled: display.LayerData | None = None) -> None:
+        """Step through a layer from now on; its map of settled voxels may be at hand."""
         self._layer, self._summary = layer, summary
         if settled is not None:
-            self._settled[layer.unique_id] = settled
+            self._maps[layer.unique_id] = settled
         self._view.set_trace(layer.name, self._source.trace.step_word, panel.changes(summary)[-self.steps :])
         known = self._settled.get(layer.unique_id)
         self._view.set_settled(known is not None and known.visible)
@@ -87,7 +88,8 @@ class StepsController:
             return
         known = self._settled.get(self._layer.unique_id)
         if known is None and shown:
-            data, about, _ = display.settled_layer(self._source.trace, f"{self._layer.name} · settled")
+            made = self._maps.get(self._layer.unique_id)
+            data, about, _ = made or display.settled_layer(self._source.trace, f"{self._layer.name} · settled")
             known = self._settled[self._layer.unique_id] = self._viewer.add_labels(data, **about)
             self._viewer.layers.selection.active = self._layer
         if known is not None:
