@@ -95,10 +95,10 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
 
     ``half`` stores floating-point weights as float16 (half the size; they are float32 again when loaded).
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialised
 
     with atomic_folder(path) as folder:
-        save_file(_stored_weights(bundle.network, half), folder / WEIGHTS)
+        (folder / WEIGHTS).write_bytes(serialised(_stored_weights(bundle.network, half)))
         (folder / CARD).write_text(readable_card(bundle), encoding="utf-8")
         record = {
             "format": FORMAT,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from made import labels, scan
-
 from voxtrace.plugin.bundles import Shelf
 from voxtrace.plugin.finetune import FineTuneWidget
 from voxtrace.plugin.segment import SegmentWidget

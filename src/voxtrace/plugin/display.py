@@ -168,7 +168,7 @@ def _coloured(source: LabelSource) -> dict[str, Any]:
     return _placed(source.geometry, source) | {
         "colormap": palette.napari_colours(source.colours),
         "features": pandas.DataFrame({"index": rows, "label": ["background", *source.names.values()]}),
-        "opacity": 0.6,
+        "opacity": 0.5,
     }
 
 
