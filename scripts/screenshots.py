@@ -47,7 +47,8 @@ def main() -> None:
         Shot("mr", arguments.data / "Dataset004_Hippocampus/imagesTr/hippocampus_056_0000.nii.gz", arguments.mr_bundle),
     )
     for shot in shots:
-        take(shot, arguments.cycles, arguments.out)
+        if shot.stem in arguments.only:
+            take(shot, arguments.cycles, arguments.out)
 
 
 def take(shot: Shot, cycles: list[int], out: Path) -> None:
@@ -97,6 +98,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", help="where the pictures go")
     parser.add_argument("--ct-bundle", default="abdomen-phantom-recyclenet")
     parser.add_argument("--mr-bundle", default="hippocampus-recyclenet")
+    parser.add_argument("--only", nargs="+", choices=["ct", "mr"], default=["ct", "mr"], help="which scans")
     parser.add_argument("--cycles", type=int, nargs="+", default=[1, 3, 7])
     return parser.parse_args()
 

@@ -69,3 +69,13 @@ def test_the_hippocampus_plan_is_the_one_nnunet_makes(real_data: Path) -> None:
     assert plan.window == (40, 56, 40)
     assert plan.topology.strides == ((1, 1, 1),) + ((2, 2, 2),) * 3
     assert np.prod(plan.window) * plan.batch_size <= CPU.voxels
+
+
+def test_a_short_run_mirrors_left_and_right_at_most(tmp_path: Path) -> None:
+    """Few updates do not suffice to learn anatomy upside down, and in CT the liver has a side."""
+    ct = open_dataset(ball_dataset(tmp_path / "ct", channels={"0": "CT"}))
+    mr = open_dataset(ball_dataset(tmp_path / "mr", channels={"0": "T1"}))
+    found = fingerprint(ct.cases(["ball_000"]))
+    assert plan_dataset(ct, found).mirror_axes == ()
+    assert plan_dataset(mr, found).mirror_axes == (2,)
+    assert plan_dataset(mr, found, device="cuda").mirror_axes == (0, 1, 2)

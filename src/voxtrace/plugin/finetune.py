@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
-
 from voxtrace.plugin.controllers.finetune import FineTuneController
 from voxtrace.plugin.events import Runner
 from voxtrace.plugin.session import session_of
 from voxtrace.plugin.views.charts import load_early
 from voxtrace.plugin.views.finetune import FineTuneView
+from voxtrace.plugin.views.widgets import Panel
 from voxtrace.plugin.worker import ThreadRunner
 
 
-class FineTuneWidget(QWidget):
+class FineTuneWidget(Panel):
     """Trains on a dataset folder, from a bundle or from scratch, with live curves."""
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
-        super().__init__()
-        load_early()
         self.view, self.runner = FineTuneView(), runner or ThreadRunner()
+        super().__init__(self.view)
+        load_early()
         self.controller = FineTuneController(session_of(napari_viewer).shelf, self.view, self.runner)
         self.view.edited.connect(self.controller.edit)
         self.view.start_asked.connect(self.controller.start)
         self.view.stop_asked.connect(self.controller.stop)
         for leave in (self.runner.abandon, self.controller.close):
             self.destroyed.connect(leave)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.view)
-        layout.addStretch(1)
-        self.setMinimumWidth(340)

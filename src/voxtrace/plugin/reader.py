@@ -46,7 +46,7 @@ def read_layers(path: Paths) -> list[Any]:
 
     viewer.status = f"Reading {paths[0].name} …"
     try:
-        layers: list[Any] = without_freezing(partial(load, paths))
+        layers: list[Any] = without_freezing(partial(_load_for_window, paths))
     except Exception as error:
         _notify("show_error", sentence(error))
         return NOTHING
@@ -71,6 +71,15 @@ def load(paths: Sequence[Path]) -> list[Any]:
     if len(paths) == 1 and suffix_of(paths[0]) and looks_like_labels(volume.data[0]):
         return [display.label_layer(io.read_labels(paths[0]))]
     return list(display.image_layers(volume))
+
+
+def _load_for_window(paths: Sequence[Path]) -> list[Any]:
+    import pint
+
+    layers = load(paths)
+    registry = pint.get_application_registry()  # type: ignore[no-untyped-call]
+    registry.Unit("mm")  # fills the table of units, half a second that napari's first layer would wait for
+    return layers
 
 
 def _is_ours(path: Path) -> bool:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
-
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.events import Runner
@@ -15,34 +12,22 @@ from voxtrace.plugin.session import session_of
 from voxtrace.plugin.views.charts import load_early
 from voxtrace.plugin.views.segment import SegmentView
 from voxtrace.plugin.views.steps import StepsView
+from voxtrace.plugin.views.widgets import Panel
 from voxtrace.plugin.worker import ThreadRunner
 
 
-class SegmentWidget(QScrollArea):
+class SegmentWidget(Panel):
     """Segments the open scan with a bundle, and steps through how the answer came about."""
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
-        super().__init__()
-        load_early()
         self.view, self.steps_view = SegmentView(), StepsView()
+        super().__init__(self.view, self.steps_view)
+        load_early()
         self.runner = runner or ThreadRunner()
         self.steps = StepsController(napari_viewer, self.steps_view)
         shelf = session_of(napari_viewer).shelf
         self.controller = SegmentController(napari_viewer, shelf, self.view, self.runner, self._step_through)
         self._connect()
-        self._lay_out()
-
-    def _lay_out(self) -> None:
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.addWidget(self.view)
-        layout.addWidget(self.steps_view)
-        layout.addStretch(1)
-        self.setWidget(content)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(340)
 
     def _connect(self) -> None:
         view, controller = self.view, self.controller

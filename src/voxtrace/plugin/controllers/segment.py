@@ -57,6 +57,7 @@ class SegmentController:
     ) -> None:
         self._viewer, self._shelf, self._view, self._runner, self._on_result = viewer, shelf, view, runner, on_result
         self._bundle: KnownBundle | None = None
+        self._told_bundle: KnownBundle | None = None
         self._picked_bundle = False  # by the user: then a new scan does not change it
         self._picked: dict[int, str] = {}  # channel -> unique id of the layer the user chose for it
         self._chosen: tuple[Image | None, ...] = ()
@@ -85,12 +86,17 @@ class SegmentController:
         indices = match_channels(bundle.channels, names) if bundle else ()
         by_id = {scan.unique_id: i for i, scan in enumerate(scans)}
         indices = tuple(by_id.get(self._picked.get(c, ""), index) for c, index in enumerate(indices))
+        before = (self._chosen, self._told_bundle)
         self._chosen = tuple(scans[i] if i is not None else None for i in indices)
+        self._told_bundle = bundle
         known = self._shelf.bundles
         self._view.set_bundles([k.name for k in known], known.index(bundle) if bundle else -1, _sentence(bundle))
         self._view.set_channels(bundle.channels if bundle else (), names, indices)
         self._view.set_windows(any(scan is not None and _is_ct(scan) for scan in self._chosen))
-        if not self._runner.busy:
+        news = (
+            before != (self._chosen, bundle) or self._state.mood == "hint"
+        )  # else an error or result stays to be read
+        if news and not self._runner.busy:
             self._show(self._idle())
 
     def _idle(self) -> panel.PanelState:

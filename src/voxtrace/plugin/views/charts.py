@@ -88,11 +88,14 @@ class TrainingChart(QWidget):
     def clear(self) -> None:
         """Forget every point."""
         if not self._curves:
+            first: Any = None
             for name, colour, label in (("loss", _LINE, "loss"), ("dice", _DICE, "validation Dice")):
                 plot = _plot(140, label, "iteration" if name == "dice" else "")
                 symbol = {"symbol": "o", "symbolSize": 7, "symbolBrush": QColor(colour), "symbolPen": None}
                 self._curves[name] = plot.plot(pen=colour, **(symbol if name == "dice" else {}))
                 self._layout.addWidget(plot)
+                plot.setXLink(first)
+                first = first or plot
         self._points = {name: ([], []) for name in self._curves}
         self._draw()
 

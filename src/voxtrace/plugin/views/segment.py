@@ -42,7 +42,9 @@ class SegmentView(QWidget):
         self.bundle, self.sentence = picker("The trained model that segments the scan."), note()
         self.browse = QPushButton("Browse…")
         self.browse.setToolTip("Use a bundle folder from disk.")
-        self.contrast = picker("How bright the scan is shown (window centre / width); it changes nothing in the segmentation.")
+        self.contrast = picker(
+            "How bright the scan is shown (window centre / width); it changes nothing in the segmentation."
+        )
         self.contrast.addItems([f"{w.name}  ({w.centre_hu:g} / {w.width_hu:g} HU)" for w in CT_WINDOWS])
         self.channels: list[tuple[QLabel, object]] = []
         self.steps, self.keep_all, self.mirror = QSpinBox(), QCheckBox(), QCheckBox("Mirror (slower, a little better)")

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from voxtrace.plugin.palette import ramp
 from voxtrace.plugin.panel import LegendRow
 from voxtrace.plugin.views.charts import StepsChart
-from voxtrace.plugin.views.legend import LegendView
+from voxtrace.plugin.views.legend import LegendView, RampView
 from voxtrace.plugin.views.widgets import heading, note
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps a second
@@ -30,7 +29,7 @@ class StepsView(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.play, self.speed = QPushButton("▶ Play"), QComboBox()
         self.chart, self.legend = StepsChart(), LegendView()
-        self.settled, self.ramp = QCheckBox(), QLabel()
+        self.settled, self.ramp = QCheckBox(), RampView()
         self.timer = QTimer(self)
         self._body = QWidget()
         self._lay_out()
@@ -45,7 +44,6 @@ class StepsView(QWidget):
         self.speed.addItems([f"{speed:g} / s" for speed in SPEEDS])
         self.speed.setCurrentIndex(1)
         self.speed.setToolTip("Steps a second.")
-        self.ramp.setFixedHeight(10)
         buttons = QHBoxLayout()
         buttons.addWidget(self.title, 1)
         buttons.addWidget(self.play)
@@ -68,6 +66,7 @@ class StepsView(QWidget):
         self.timer.setInterval(1000)
         self.timer.timeout.connect(self.next_asked)
         self.settled.toggled.connect(self.settled_asked)
+        self.settled.toggled.connect(self.ramp.setVisible)
 
     def set_trace(self, name: str, word: str, changes: Sequence[float]) -> None:
         """Show a prediction with this many steps."""
@@ -81,13 +80,8 @@ class StepsView(QWidget):
             self.slider.setRange(0, len(changes) - 1)
         self.chart.set_changes(changes, word)
         self.settled.setText(f"Show at which {word} it settled")
-        stops = ", ".join(
-            f"stop:{k / len(changes):.3f} {_css(c)}, stop:{(k + 0.99) / len(changes):.3f} {_css(c)}"
-            for k, c in enumerate(ramp(len(changes)).values())
-        )
-        self.ramp.setStyleSheet(f"background: qlineargradient(x1:0, y1:0, x2:1, y2:0, {stops});")
         self.settled.setToolTip(f"Colours each voxel by the last {word} that changed its label.")
-        self.ramp.setToolTip(f"From {word} 1, left, to {word} {len(changes)}, right.")
+        self.ramp.set_steps(len(changes), word)
         self.settled.setVisible(several)
         self.ramp.setVisible(several and self.settled.isChecked())
 
@@ -118,7 +112,3 @@ class StepsView(QWidget):
             self.timer.start()
         else:
             self.timer.stop()
-
-
-def _css(colour: tuple[float, float, float]) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour)

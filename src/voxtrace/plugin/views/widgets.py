@@ -1,11 +1,11 @@
-"""Two habits of every form: pickers that do not answer while they are filled, and headings."""
+"""What every panel is made of: pickers that do not answer while they are filled, headings, a frame that scrolls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 
 def picker(tooltip: str) -> QComboBox:
@@ -25,6 +25,23 @@ def fill(box: QComboBox, entries: Sequence[str], chosen: int) -> None:
             box.clear()
             box.addItems(list(entries))
         box.setCurrentIndex(chosen)
+
+
+class Panel(QScrollArea):
+    """A dock's content: parts from top to bottom, scrolled when the window is low."""
+
+    def __init__(self, *parts: QWidget) -> None:
+        super().__init__()
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        for part in parts:
+            layout.addWidget(part)
+        layout.addStretch(1)
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(340)
 
 
 def heading(text: str) -> QLabel:
