@@ -277,3 +277,19 @@ def test_a_stopped_training_can_be_resumed(
     assert view.last("set_start_word") == ("Resume",)
     assert resumable(str(out))
     assert controller.request.resume
+
+
+def test_a_result_stays_to_be_read_until_the_choice_changes(
+    controller: SegmentController, model: Any, view: Recorded, segmenting: list[jobs.SegmentRequest]
+) -> None:
+    add_scan(model)
+    controller.start(Options())
+    model.add_labels(made_trace().labels[0])
+    assert view.state.mood == "done"
+    model.layers.remove("scan")
+    assert view.state.mood == "hint"
+
+
+def test_a_damaged_bundle_does_not_keep_the_panel_from_opening(bundle: Path) -> None:
+    (bundle / "weights.safetensors").write_bytes(b"altered")
+    assert Shelf([bundle]).bundles == ()

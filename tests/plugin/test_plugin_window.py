@@ -187,3 +187,24 @@ def test_the_training_panel_draws_its_curves(viewer: Any, qtbot: Any) -> None:
     widget.view.add_point(2, 1.25, 0.5)
     assert widget.view.chart._curves["loss"].getData()[1].tolist() == [1.5, 1.25]
     assert widget.view.chart._curves["dice"].getData()[0].tolist() == [2.0]
+
+
+def test_closing_the_window_stops_the_run(
+    widget: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+
+    def endless(request: Any, cancel: Any) -> Any:
+        try:
+            while not cancel():
+                yield jobs.Stage("going")
+                time.sleep(0.01)
+            raise Cancelled("stopped.")
+        finally:
+            ended.append(True)
+
+    use(monkeypatch, endless)
+    widget.view.state.start.click()
+    qtbot.waitUntil(lambda: widget.view.state.message.text() == "going", timeout=5_000)
+    viewer.close()
+    qtbot.waitUntil(lambda: bool(ended), timeout=5_000)

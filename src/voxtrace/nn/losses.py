@@ -22,7 +22,7 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
     ``−mean_c (2·Σpg + 1e-5) / (Σp + Σg + 1e-5)`` with p = softmax(logits); logits (B, K, Z, Y, X), labels (B, Z, Y, X).
     A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio.
     """
-    from monai.losses import DiceLoss  # seconds to import, and only training needs it
+    from monai.losses.dice import DiceLoss  # seconds to import, and only training needs it
 
     dice = DiceLoss(
         include_background=False,

@@ -2,5 +2,6 @@
 
 ``display``, ``frame``, ``contrast``, ``palette`` and ``panel`` are pure functions of frozen data; ``controllers`` know
 napari's model and no toolkit; ``views`` are small Qt widgets that know neither; ``segment`` and ``finetune`` put them
-together. ``jobs`` is the only file that calls the engine, and it runs in a worker thread (``worker``).
+together. ``requests`` is what panels and engine say to each other; ``jobs`` is the only file that calls the engine, in
+a worker thread (``worker``, ``events``).
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from voxtrace import bundle
 from voxtrace.errors import BundleError
 from voxtrace.volume import Volume
 
+_log = logging.getLogger(__name__)
 _STEP_OPTIONS = {"cycles": "cycle", "steps": "step"}  # a method option that sets the number of steps -> one step's name
 
 
@@ -99,7 +101,10 @@ class Shelf:
     def __init__(self, paths: Sequence[Path] | None = None) -> None:
         self._known: dict[Path, KnownBundle] = {}
         for path in bundle.shipped().values() if paths is None else paths:
-            self._known[path.resolve()] = describe(path)
+            try:
+                self._known[path.resolve()] = describe(path)
+            except BundleError as error:  # one damaged bundle must not keep the panel from opening
+                _log.warning("%s", error)
 
     @property
     def bundles(self) -> tuple[KnownBundle, ...]:

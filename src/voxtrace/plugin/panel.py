@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from voxtrace.plugin.bundles import KnownBundle
-from voxtrace.plugin.jobs import Learned, Stage
+from voxtrace.plugin.requests import Learned, Stage
 from voxtrace.volume import Triple
 
 Mood = Literal["hint", "busy", "done", "error"]

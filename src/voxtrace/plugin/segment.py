@@ -7,7 +7,7 @@ from typing import Any
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.events import Runner
-from voxtrace.plugin.jobs import Segmented
+from voxtrace.plugin.requests import Segmented
 from voxtrace.plugin.session import session_of
 from voxtrace.plugin.views.charts import load_early
 from voxtrace.plugin.views.segment import SegmentView

@@ -11,6 +11,7 @@ from typing import Protocol
 from voxtrace.plugin import jobs, panel
 from voxtrace.plugin.bundles import Shelf
 from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
+from voxtrace.plugin.requests import FineTuneRequest, Learned, Stage
 
 METHODS = {"recyclenet": "RecycleNet", "unet": "U-Net"}  # what can be trained from scratch; named here without torch
 
@@ -87,10 +88,10 @@ class FineTuneController:
         self._runner.start(partial(jobs.fine_tune, self.request), self._hear)
 
     @property
-    def request(self) -> jobs.FineTuneRequest:
+    def request(self) -> FineTuneRequest:
         """The form as the job takes it."""
         form, bundles = self._form, self._shelf.bundles
-        common = jobs.FineTuneRequest(
+        common = FineTuneRequest(
             Path(form.dataset), form.fold, Path(form.out), form.iterations, resume=resumable(form.out)
         )
         if form.start < len(bundles):
@@ -114,9 +115,9 @@ class FineTuneController:
             self._view.set_start_word("Resume" if resumable(self._form.out) else "Start")
             self._show(panel.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
 
-    def _advance(self, report: jobs.Stage | jobs.Learned) -> None:
+    def _advance(self, report: Stage | Learned) -> None:
         state = panel.working(report)
-        if isinstance(report, jobs.Learned):
+        if isinstance(report, Learned):
             self._view.add_point(report.iteration, report.loss, report.dice)
             self._dice = report.dice or self._dice
             if self._dice:

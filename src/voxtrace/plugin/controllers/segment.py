@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 
 from voxtrace.errors import VoxTraceError
-from voxtrace.plugin import contrast, display, jobs, panel
+from voxtrace.plugin import contrast, jobs, panel
 from voxtrace.plugin.bundles import KnownBundle, Shelf, match_channels, suggested
+from voxtrace.plugin.controllers.layers import hide_earlier, known_source, shows_ct, source_of
 from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
+from voxtrace.plugin.requests import Segmented, SegmentRequest
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class SegmentController:
         shelf: Shelf,
         view: SegmentView,
         runner: Runner,
-        on_result: Callable[[Labels, jobs.Segmented], None],
+        on_result: Callable[[Labels, Segmented], None],
     ) -> None:
         self._viewer, self._shelf, self._view, self._runner, self._on_result = viewer, shelf, view, runner, on_result
         self._bundle: KnownBundle | None = None
@@ -92,7 +94,7 @@ class SegmentController:
         known = self._shelf.bundles
         self._view.set_bundles([k.name for k in known], known.index(bundle) if bundle else -1, _sentence(bundle))
         self._view.set_channels(bundle.channels if bundle else (), names, indices)
-        self._view.set_windows(any(scan is not None and _is_ct(scan) for scan in self._chosen))
+        self._view.set_windows(any(scan is not None and shows_ct(scan) for scan in self._chosen))
         news = (
             before != (self._chosen, bundle) or self._state.mood == "hint"
         )  # else an error or result stays to be read
@@ -105,11 +107,11 @@ class SegmentController:
     def _choose_bundle(self, scans: Sequence[Image]) -> None:
         known = self._shelf.bundles
         kept = next((k for k in known if self._bundle and k.path == self._bundle.path), None)
-        source = _source(scans[0]) if scans else None
+        source = known_source(scans[0]) if scans else None
         bundle = (
             kept
             if self._picked_bundle and kept
-            else suggested(known, source.volume if source else None, _any_ct(scans))
+            else suggested(known, source.volume if source else None, bool(scans) and shows_ct(scans[0]))
         )
         if bundle is not None and bundle != self._bundle:
             self._view.set_defaults(bundle)
@@ -140,7 +142,7 @@ class SegmentController:
         """Set a CT window on the chosen scans."""
         window = next(window for window in contrast.CT_WINDOWS if window.name == name)
         for scan in self._chosen:
-            if scan is not None and _is_ct(scan):
+            if scan is not None and shows_ct(scan):
                 scan.contrast_limits = window.limits_hu
 
     def start(self, options: Options) -> None:
@@ -150,12 +152,12 @@ class SegmentController:
             self._show(self._idle())
             return
         try:
-            sources = tuple(_known_source(scan) for scan in scans)
+            sources = tuple(source_of(scan) for scan in scans)
         except VoxTraceError as error:
             self._show(panel.failed(str(error)))
             return
         scan, name = scans[0].unique_id, f"{sources[0].volume.name} · {bundle.name}"
-        request = jobs.SegmentRequest(bundle.path, sources, scan, name, options.steps, options.keep_all, options.mirror)
+        request = SegmentRequest(bundle.path, sources, scan, name, options.steps, options.keep_all, options.mirror)
         self._show(panel.PanelState("Starting …", "busy", busy=True))
         self._runner.start(partial(jobs.segment, request), partial(self._hear, scan))
 
@@ -174,11 +176,11 @@ class SegmentController:
         else:
             self._show(panel.PanelState("Stopped. Nothing was changed.", can_start=True))
 
-    def _finish(self, scan: str, result: jobs.Segmented) -> None:
+    def _finish(self, scan: str, result: Segmented) -> None:
         if scan not in {layer.unique_id for layer in self._viewer.layers}:
             self._show(panel.PanelState("The scan was closed while it was segmented; the result was dropped."))
             return
-        _hide_earlier(self._viewer.layers, scan)
+        hide_earlier(self._viewer.layers, scan)
         data, about, _ = result.steps
         steps = self._viewer.add_labels(data, **about)
         self._viewer.layers.selection.active = steps
@@ -189,32 +191,6 @@ class SegmentController:
     def _show(self, state: panel.PanelState) -> None:
         self._state = state
         self._view.show_state(state)
-
-
-def _hide_earlier(layers: Sequence[Layer], scan: str) -> None:
-    for layer in layers:
-        source = layer.metadata.get(display.KEY)
-        if isinstance(source, display.LabelSource) and (source.scan == scan or source.kind == "settled"):
-            layer.visible = False
-
-
-def _known_source(scan: Image) -> display.ImageSource:
-    attributes = {key: getattr(scan, key) for key in ("name", "scale", "translate", "metadata")}
-    return display.volume_of(scan.data, attributes)
-
-
-def _source(scan: Image) -> display.ImageSource | None:
-    source = scan.metadata.get(display.KEY)
-    return source if isinstance(source, display.ImageSource) else None
-
-
-def _is_ct(scan: Image) -> bool:
-    source = _source(scan)
-    return source is not None and contrast.is_ct(source.volume)
-
-
-def _any_ct(scans: Sequence[Image]) -> bool:
-    return bool(scans) and _is_ct(scans[0])
 
 
 def _sentence(bundle: KnownBundle | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -46,7 +47,7 @@ class SegmentView(QWidget):
             "How bright the scan is shown (window centre / width); it changes nothing in the segmentation."
         )
         self.contrast.addItems([f"{w.name}  ({w.centre_hu:g} / {w.width_hu:g} HU)" for w in CT_WINDOWS])
-        self.channels: list[tuple[QLabel, object]] = []
+        self.channels: list[tuple[QLabel, QComboBox]] = []
         self.steps, self.keep_all, self.mirror = QSpinBox(), QCheckBox(), QCheckBox("Mirror (slower, a little better)")
         self.steps_word = QLabel("Steps")
         self.state = StateView("Segment", "Cancel")
@@ -99,7 +100,7 @@ class SegmentView(QWidget):
         if [label.text() for label, _ in self.channels] != _channel_words(wanted):
             self._remake_channels(wanted)
         for (_, box), index in zip(self.channels, chosen, strict=True):
-            fill(box, offered, -1 if index is None else index)  # type: ignore[arg-type]
+            fill(box, offered, -1 if index is None else index)
 
     def _remake_channels(self, wanted: Sequence[str]) -> None:
         while self.channels:
@@ -128,7 +129,7 @@ class SegmentView(QWidget):
         """Show what goes on; the options are locked while something does."""
         self.state.show_state(state)
         for widget in (self.bundle, self.browse, self.keep_all, self.mirror, *(box for _, box in self.channels)):
-            widget.setEnabled(not state.busy)  # type: ignore[attr-defined]
+            widget.setEnabled(not state.busy)
 
     def _browse(self) -> None:
         if folder := QFileDialog.getExistingDirectory(self, "Choose a bundle folder"):
