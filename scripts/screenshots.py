@@ -44,7 +44,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     shots = (
         Shot("ct", arguments.data / "ct_abdomen" / "dicom", arguments.ct_bundle),
-        Shot("mr", arguments.data / "Dataset004_Hippocampus/imagesTr/hippocampus_056_0000.nii.gz", arguments.mr_bundle),
+        Shot("mr", arguments.data / "Dataset004_Hippocampus/imagesTr/hippocampus_033_0000.nii.gz", arguments.mr_bundle),
     )
     for shot in shots:
         if shot.stem in arguments.only:
