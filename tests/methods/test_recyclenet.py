@@ -133,6 +133,18 @@ def test_it_learns_from_the_last_cycle_alone(network: UNet, images: Tensor) -> N
     assert any(g.any() for g in ours[:4])  # the projection learns, too
 
 
+def test_it_learns_the_same_in_bfloat16(network: UNet, images: Tensor) -> None:
+    """Autocast remembers weights it has cast; those cast without a graph must not starve the last cycle."""
+    m = RecycleNet(schedule="increasing")
+    batch = Batch(images, torch.randint(0, 3, (2, 16, 16, 16), generator=torch.Generator().manual_seed(2)))
+    exact = _gradients(network, m.loss(network, batch, _moment(0.9)))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = _gradients(network, m.loss(network, batch, _moment(0.9)))
+    for (name, parameter), one, other in zip(network.named_parameters(), exact, rounded, strict=True):
+        if parameter.ndim > 1 and one.any():
+            assert torch.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.9, name
+
+
 def test_n_max_rises_after_200_and_400_of_1000_epochs() -> None:
     assert [most_cycles(epoch / 1000) for epoch in (0, 199, 200, 399, 400, 999)] == [1, 1, 2, 2, 3, 3]
 

@@ -58,7 +58,7 @@ class Budget:
     short: bool = False  # too few updates to learn what anatomy looks like upside down
 
 
-CPU = Budget(voxels=360_000, base_width=16, iterations=3_500, most_stages=5, short=True)
+CPU = Budget(voxels=360_000, base_width=16, iterations=3_000, most_stages=5, short=True)
 CUDA_VOXELS_PER_GB = 420_000  # 2 × 128³ at width 32 need about 10 GB, mixed precision
 
 
