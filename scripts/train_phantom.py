@@ -54,6 +54,7 @@ def main() -> None:
             "batch_size": 2,
             "topology": plan_topology(WINDOW, plan.spacing_mm, base_width=16, most_stages=4),
             "mirror_axes": (),  # the liver is on the right
+            "augmentation": 1.0,
         }
     )
     about = {

@@ -73,6 +73,8 @@ class Plan(BaseModel):
         Stages of the planned U-Net; methods with a published shape of their own replace it in ``adapt``.
     mirror_axes
         Array axes that are mirrored in training, and in inference when mirroring is on.
+    augmentation
+        Factor 0 to 1 on the probability of every augmentation but mirroring; 1 is nnU-Net's recipe.
     batch_size, iterations
         Windows in one optimiser update; number of updates.
     """
@@ -88,6 +90,7 @@ class Plan(BaseModel):
     interpolation: Literal["linear", "cubic"] = "cubic"
     topology: Topology
     mirror_axes: tuple[int, ...] = (0, 1, 2)
+    augmentation: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     batch_size: Annotated[int, Field(ge=1)] = 2
     iterations: Annotated[int, Field(ge=1)] = 250_000
     modality: str = ""

@@ -83,6 +83,14 @@ def test_augmentation_keeps_shape_and_label_values(window: tuple[int, int, int])
         assert torch.isfinite(out).all()
 
 
+def test_no_augmentation_is_the_middle_of_the_box() -> None:
+    augment = Augmentation(small_plan(augmentation=0.0))
+    image = torch.arange(24.0**3).reshape(1, 24, 24, 24)
+    out, truth = augment(image.clone(), image[0].to(torch.int16), seed=3)
+    assert torch.equal(out, image[:, 4:20, 4:20, 4:20])
+    assert torch.equal(truth, image[0, 4:20, 4:20, 4:20].to(torch.int16).long())
+
+
 def test_seeding_leaves_the_global_generators_as_they_were() -> None:
     before = np.random.get_state()[1], torch.get_rng_state()  # noqa: NPY002 (the global one is what is tested)
     with seeded(99):

@@ -14,6 +14,8 @@ gamma, inverted        0.1          0.7 to 1.5, mean and deviation kept
 gamma                  0.3          0.7 to 1.5, mean and deviation kept
 mirroring              0.5 an axis  the plan's ``mirror_axes``
 =====================  ===========  ================================================================
+
+``plan.augmentation`` scales every probability but that of mirroring.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Augmentation:
         self.window = plan.window
         self.flat = max(plan.window) / plan.window[0] > FLAT
         self._transform = ComposeTransforms(
-            [*_spatial(plan, self.flat), *_intensity(self.flat), *_mirror(plan.mirror_axes)]
+            [*_spatial(plan, self.flat), *_intensity(self.flat, plan.augmentation), *_mirror(plan.mirror_axes)]
         )
 
     @property
@@ -86,16 +88,16 @@ def _spatial(plan: Plan, flat: bool) -> list[Any]:
         plan.window[1:] if flat else plan.window,
         patch_center_dist_from_border=0,
         random_crop=False,
-        p_rotation=0.2,
+        p_rotation=0.2 * plan.augmentation,
         rotation=(-angle, angle),
-        p_scaling=0.2,
+        p_scaling=0.2 * plan.augmentation,
         scaling=(0.7, 1.4),
         p_synchronize_scaling_across_axes=1,
     )
     return [Convert3DTo2DTransform(), spatial, Convert2DTo3DTransform()] if flat else [spatial]
 
 
-def _intensity(flat: bool) -> list[Any]:
+def _intensity(flat: bool, factor: float) -> list[Any]:
     strength = BGContrast((0.75, 1.25))
     low_resolution = SimulateLowResolutionTransform(
         scale=(0.5, 1),
@@ -110,13 +112,13 @@ def _intensity(flat: bool) -> list[Any]:
     brightness = MultiplicativeBrightnessTransform(strength, synchronize_channels=False, p_per_channel=1)
     contrast = ContrastTransform(strength, preserve_range=True, synchronize_channels=False, p_per_channel=1)
     return [
-        RandomTransform(noise, 0.1),
-        RandomTransform(blur, 0.2),
-        RandomTransform(brightness, 0.15),
-        RandomTransform(contrast, 0.15),
-        RandomTransform(low_resolution, 0.25),
-        RandomTransform(_gamma(inverted=1), 0.1),
-        RandomTransform(_gamma(inverted=0), 0.3),
+        RandomTransform(noise, 0.1 * factor),
+        RandomTransform(blur, 0.2 * factor),
+        RandomTransform(brightness, 0.15 * factor),
+        RandomTransform(contrast, 0.15 * factor),
+        RandomTransform(low_resolution, 0.25 * factor),
+        RandomTransform(_gamma(inverted=1), 0.1 * factor),
+        RandomTransform(_gamma(inverted=0), 0.3 * factor),
     ]
 
 
