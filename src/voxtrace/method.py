@@ -10,13 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Protocol, Self, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
+from voxtrace.windows import Windowing
 
 Parts = Mapping[str, Callable[..., Tensor]]
 
@@ -31,10 +32,14 @@ class Step:
         (B, K, Z, Y, X), before softmax.
     facts
         A number per window, each (B,); names and units are declared in ``Method.facts``.
+    extras
+        More scores over labels, each (B, K, Z, Y, X), e.g. the noisy mask of a denoising step; blended and kept like
+        the answer when a user asks for it. Names are declared in ``Method.extras``.
     """
 
     logits: Tensor
     facts: Mapping[str, Tensor] = field(default_factory=dict)
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,84 @@ def equally(scores: Mapping[str, float], progress: float) -> float:
     return 1.0
 
 
+def poly(iteration: int, iterations: int) -> float:
+    """Return nnU-Net's share of the first learning rate, ``(1 − iteration/iterations)^0.9``.
+
+    Examples
+    --------
+    >>> round(poly(250, 1000), 7)
+    0.7718895
+    """
+    return float((1.0 - iteration / iterations) ** 0.9)
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How weights follow gradients; the defaults are nnU-Net's (Isensee et al. 2021).
+
+    Attributes
+    ----------
+    kind
+        ``sgd`` has Nesterov momentum; ``adam`` decays weights through the gradient (L2), ``adamw`` apart from it.
+    rate
+        Learning rate where the schedule says 1.
+    momentum, betas
+        Of ``sgd``; of ``adam`` and ``adamw``.
+    weight_decay, amsgrad, clip_norm
+        As torch has them; gradients are clipped to a global norm of ``clip_norm``.
+    schedule
+        (iteration, iterations) of the phase -> share of ``rate``.
+    """
+
+    kind: Literal["sgd", "adam", "adamw"] = "sgd"
+    rate: float = 0.01
+    momentum: float = 0.99
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 3e-5
+    amsgrad: bool = False
+    clip_norm: float = 12.0
+    schedule: Callable[[int, int], float] = poly
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How windows are varied in training; the defaults are nnU-Net's.
+
+    Attributes
+    ----------
+    rotation_p, rotation_degrees
+        Probability and largest angle about each axis; flat windows turn in-plane, up to ``flat_rotation_degrees``.
+    scale_p, scale, scale_per_axis
+        Probability and range of the factor, the same along each axis or drawn for each.
+    elastic_p
+        Probability of an in-plane elastic deformation (α 0 to 200, σ 9 to 13 voxels, as nnU-Net v1 has it).
+    shift_voxels
+        Largest displacement of the window along (Z, Y, X) from where it was drawn.
+    intensity
+        ``full`` is nnU-Net's noise, blur, brightness, contrast, low resolution and gamma; ``linear`` is
+        x·U(0.9, 1.1) + U(−0.1, 0.1) for each channel (Med-DANet); ``none``.
+    mirror
+        Mirror along the plan's ``mirror_axes``, each with probability one half.
+    """
+
+    rotation_p: float = 0.2
+    rotation_degrees: float = 30.0
+    flat_rotation_degrees: float = 180.0
+    scale_p: float = 0.2
+    scale: tuple[float, float] = (0.7, 1.4)
+    scale_per_axis: bool = False
+    elastic_p: float = 0.0
+    shift_voxels: tuple[int, int, int] = (0, 0, 0)
+    intensity: Literal["full", "linear", "none"] = "full"
+    mirror: bool = True
+
+
+NO_AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="none", mirror=False)
+
+
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with one objective, e.g. "bank", then "router".
+    """A stretch of training with one objective, e.g. "bank", then "router". Each begins with a fresh optimiser.
 
     Attributes
     ----------
@@ -64,16 +144,23 @@ class Phase:
     iterations
         Optimiser updates in it.
     trains
-        Prefix of the parameters that get gradients; ``""`` is all.
+        Prefix of the parameters that get gradients, or several; ``""`` is all. Everything else is in evaluation mode.
     case_weight
         How likely a case is drawn, given its scores and the progress 0..1 through the phase. (Scores, not voxels:
         a curriculum must be able to weigh thousands of cases without reading one.)
+    optimiser, augmentation
+        How weights follow gradients; how windows are varied.
+    foreground
+        Fraction of a mini-batch that is centred on a labelled voxel.
     """
 
     name: str
     iterations: int
-    trains: str = ""
+    trains: str | tuple[str, ...] = ""
     case_weight: Callable[[Mapping[str, float], float], float] = equally
+    optimiser: Optimiser = Optimiser()
+    augmentation: Augmentation = Augmentation()
+    foreground: float = 0.33
 
 
 @dataclass(frozen=True)
@@ -107,6 +194,33 @@ def option(default: Any, help: str, *, low: float | None = None, high: float | N
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A published number, and how to come by ours.
+
+    Attributes
+    ----------
+    what
+        E.g. ``"cost of M1, 4×128×128"``.
+    value, unit, tolerance
+        As printed, e.g. 0.605 ``"GMAC"``; how far ours may be away, in the same unit.
+    convention
+        How cost is counted, see :func:`voxtrace.nn.flops.flops`; empty where nothing is counted by it.
+    source
+        Where it is printed, e.g. ``"Table 1"``.
+    ours
+        Works the number out anew; may take seconds.
+    """
+
+    what: str
+    value: float
+    unit: str
+    tolerance: float
+    source: str
+    ours: Callable[[], float]
+    convention: str = ""
+
+
+@dataclass(frozen=True)
 class OptionInfo:
     """An option as a front end needs it."""
 
@@ -127,6 +241,7 @@ class Method(ABC):
     title: ClassVar[str] = ""
     source: ClassVar[str] = ""  # citation
     facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every fact in a Step
+    extras: ClassVar[tuple[str, ...]] = ()  # names of the extra scores in a Step
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 
     def __post_init__(self) -> None:
@@ -180,6 +295,19 @@ class Method(ABC):
     def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, moment: Moment) -> None:
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
+
+    def windowing(self, plan: Plan) -> Windowing:
+        """Return how windows cover a volume: where, in which order, blended how."""
+        return Windowing()
+
+    def describe(self, network: nn.Module) -> dict[str, Any]:
+        """Return what the trained weights themselves tell, as JSON, for the bundle's card; {} when nothing."""
+        return {}
+
+    @classmethod
+    def figures(cls) -> tuple[Figure, ...]:
+        """Return the paper's figures that can be counted without training, each with how to come by ours."""
+        return ()
 
 
 def changed(method: Method, **options: Any) -> Method:

@@ -17,7 +17,8 @@ the next row. Rows come in ascending z, which is what lets the engine finish pla
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -35,10 +36,14 @@ class Window(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What the engine tells a schedule about a window that has run: facts of its last step, by name."""
+    """What the engine tells a schedule about a window that has run.
+
+    ``facts`` of its last step, by name; ``labels`` (Z, Y, X), the strongest label of each voxel at that step.
+    """
 
     window: Window
     facts: Mapping[str, float]
+    labels: npt.NDArray[np.uint8]
 
 
 Row = Sequence[Window]
@@ -48,7 +53,8 @@ Schedule = Generator[Row, Sequence[Decision], None]
 class ScheduleMaker(Protocol):
     """Makes the schedule for a grid.
 
-    Rows are yielded in ascending z (a row has one z, and may share it with the row before); every voxel that no window
+    Rows are yielded in ascending z of their first windows. A row has one z, and may share it with the row before; or,
+    for windows one voxel thick, up to ``Windowing.slices`` consecutive ones, ascending. Every voxel that no window
     covers counts as background. ``yield`` returns a Decision for each window of the row, in order.
     """
 
@@ -81,6 +87,22 @@ def regular(shape: Shape, window: Shape, overlap: float) -> Schedule:
         yield [Window(z, y, x) for y in along_y for x in along_x]
 
 
+def by_slices(n: int) -> ScheduleMaker:
+    """Return the schedule of :func:`regular` for windows one voxel thick, ``n`` slices in a row (a batch)."""
+
+    def schedule(shape: Shape, window: Shape, overlap: float) -> Schedule:
+        rows = [row for row in regular(shape, window, overlap)]
+        for first in range(0, len(rows), n):
+            yield [w for row in rows[first : first + n] for w in row]
+
+    return schedule
+
+
+def everything(decision: Decision) -> bool:
+    """Keep every window's answer."""
+    return True
+
+
 def count_windows(shape: Shape, window: Shape, overlap: float) -> int:
     """Return how many windows :func:`regular` yields; an adaptive schedule yields at most as many."""
     return math.prod(len(starts(n, w, overlap)) for n, w in zip(shape, window, strict=True))
@@ -95,6 +117,34 @@ def gaussian(window: Shape) -> npt.NDArray[np.float32]:
     z, y, x = (_bell(n) for n in window)
     weights: Array = z[:, None, None] * y[:, None] * x
     return np.maximum(weights, np.finfo(np.float16).smallest_subnormal).astype(np.float32)
+
+
+def uniform(window: Shape) -> npt.NDArray[np.float32]:
+    """Return 1 for each voxel of a window, (Z, Y, X) float32: overlapping answers are averaged, none counts more."""
+    return np.ones(window, np.float32)
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How windows cover a volume.
+
+    Attributes
+    ----------
+    schedule
+        Where windows lie and in which order; may look at answers.
+    blend
+        Window size -> weight of each voxel, (Z, Y, X) float32, all positive.
+    keeps
+        Asked about each window that has run; where it says no, the answer is thrown away as if the window had never
+        been there (it stays among the facts).
+    slices
+        Most consecutive z in one row; more than 1 only for windows one voxel thick.
+    """
+
+    schedule: ScheduleMaker = regular
+    blend: Callable[[Shape], npt.NDArray[np.float32]] = gaussian
+    keeps: Callable[[Decision], bool] = everything
+    slices: int = 1
 
 
 def _bell(n: int) -> npt.NDArray[np.float64]:

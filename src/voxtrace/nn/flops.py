@@ -1,35 +1,78 @@
-"""What a network costs: active parameters, and FLOPs in the conventions that papers use.
+"""What a network costs: active parameters, and operations in the conventions that papers use.
 
-====================  ================================================  =================  =========
-convention            convolution, transposed convolution               norm, per element  attention
-====================  ================================================  =================  =========
-``true``              2·K·Cin·Cout·V_out; transposed on the input grid   0                  2 a MAC
-====================  ================================================  =================  =========
+With kernel volume K, input and output voxels V_in and V_out:
 
-``true`` is what :mod:`torch.utils.flop_counter` counts: two floating-point operations a multiply-add. The other
-three conventions come with the methods whose papers use them.
+==============  ======================  ============================  ==============  ================  =======
+convention      convolution             transposed convolution         norm, a number  linear, attention  unit
+==============  ======================  ============================  ==============  ================  =======
+``true``        2·K·Cin·Cout·V_out      2·K·Cin·Cout·V_in              0               2 a MAC           GFLOP
+``e2e``         2·K·Cin·Cout·V_out      2·K·Cin·Cout·V_out             0               –                 GFLOP
+``thop``        K·Cin·Cout·V_out        K·Cin·Cout·V_out               4               1 a MAC           GMAC
+``fvcore-old``  K·Cin·Cout·V_out        K·Cin·Cout·V_out               5               1 a MAC           GMAC
+==============  ======================  ============================  ==============  ================  =======
+
+``true`` is what :mod:`torch.utils.flop_counter` counts. ``e2e`` (E2ENet) adds Cout·V_out for convolutions that fuse
+features (``module.fuses``). ``thop`` is CDL-UNet's, ``fvcore-old`` Med-DANet's. Where a mask switches kernels off
+(``module.active_kernels``), Cin·Cout is the number of those that are on. Biases, activations, softmax, pooling,
+shifting and concatenation count 0. A module whose forward multiplies matrices itself (attention) tells how many MACs
+that takes by ``module.matmul_macs(*inputs)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from voxtrace.errors import MethodError
 
-CONVENTIONS = ("true",)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    *(nn.GroupNorm, nn.LayerNorm),
+)
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What each kind of work counts."""
+
+    per_mac: int
+    transposed_on_output: bool
+    per_normalised: int
+    per_fused: int
+    unit: str
+
+
+CONVENTIONS = {
+    "true": Convention(2, False, 0, 0, "GFLOP"),
+    "e2e": Convention(2, True, 0, 1, "GFLOP"),
+    "thop": Convention(1, True, 4, 0, "GMAC"),
+    "fvcore-old": Convention(1, True, 5, 0, "GMAC"),
+}
 
 
 def parameters(network: nn.Module) -> int:
     """Return the number of active parameters: kernels switched off by a mask do not count."""
-    return sum(p.numel() for p in network.parameters())
+    total = sum(p.numel() for p in network.parameters())
+    for module in network.modules():
+        if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
+            total -= module.weight.numel() - int(active_kernels(module) or 0) * math.prod(module.kernel_size)
+    return total
 
 
 def flops(network: nn.Module, shape: Sequence[int], convention: str = "true") -> float:
-    """Return the cost in GFLOP of one call on an input of ``shape``, (C, Z, Y, X) or (B, C, Z, Y, X).
+    """Return the cost in GFLOP (``thop``, ``fvcore-old``: GMAC) of one call on an input of ``shape``.
+
+    ``shape`` is (C, Z, Y, X) or (B, C, Z, Y, X). A network with a method ``counted(images)`` is called by that
+    instead: one pass through every part that published figures include, e.g. all heads.
 
     Raises
     ------
@@ -39,14 +82,47 @@ def flops(network: nn.Module, shape: Sequence[int], convention: str = "true") ->
     if convention not in CONVENTIONS:
         raise MethodError(f"convention {convention!r} is not counted; choose one of {', '.join(CONVENTIONS)}.")
     size = tuple(shape) if len(shape) == 5 else (1, *shape)
-    twin = _on_meta(network)
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        twin(torch.empty(size, device="meta"))
-    return counter.get_total_flops() / 1e9
+    twin = copy.deepcopy(network).to("meta").eval()
+    total = 0
+
+    def counter(kernels: int | None) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def add(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            nonlocal total
+            total += operations(module, inputs, output, CONVENTIONS[convention], kernels)
+
+        return add
+
+    for module, shapes_only in zip(network.modules(), twin.modules(), strict=True):
+        shapes_only.register_forward_hook(counter(active_kernels(module)))
+    call: Callable[..., Any] = getattr(twin, "counted", twin)
+    with torch.no_grad():
+        call(torch.empty(size, device="meta"))
+    return total / 1e9
 
 
-def _on_meta(network: nn.Module) -> nn.Module:
-    import copy
+def operations(
+    module: nn.Module, inputs: tuple[Any, ...], output: Any, convention: Convention, kernels: int | None
+) -> int:
+    """Return what one call of a module counts, its children left out; ``kernels`` are those of a convolution."""
+    per_mac = convention.per_mac
+    if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
+        assert kernels is not None
+        on_input = isinstance(module, TRANSPOSED) and not convention.transposed_on_output
+        grid = inputs[0] if on_input else output
+        voxels = grid.shape[0] * math.prod(grid.shape[2:])
+        fused = convention.per_fused * output.numel() if getattr(module, "fuses", False) else 0
+        return per_mac * math.prod(module.kernel_size) * kernels * voxels + fused
+    if isinstance(module, NORMS):
+        affine = getattr(module, "weight", None) is not None
+        return convention.per_normalised * int(output.numel()) if affine else 0
+    if isinstance(module, nn.Linear):
+        return per_mac * module.in_features * int(output.numel())
+    count = getattr(module, "matmul_macs", None)
+    return per_mac * int(count(*inputs)) if count is not None else 0
 
-    return copy.deepcopy(network).to("meta")
+
+def active_kernels(module: nn.Module) -> int | None:
+    """Return how many kernels (one an input and output channel) of a convolution are on; None for other modules."""
+    if not isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
+        return None
+    return int(getattr(module, "active_kernels", module.in_channels * module.out_channels // module.groups))

@@ -81,6 +81,10 @@ class UNet(nn.Module):
         logits: Tensor = self.decide(self.recycle(self.project(images)))
         return logits
 
+    def counted(self, images: Tensor) -> list[Tensor]:
+        """Return logits of every head, finest first: the pass whose cost is published."""
+        return self.supervised(self.project(images))
+
     def supervised(self, features: Tensor) -> list[Tensor]:
         """Return logits at each resolution, finest first, of one pass of the body over ``features``."""
         return self.decide.supervise(self.recycle.maps(features))
