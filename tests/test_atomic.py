@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -84,3 +87,23 @@ def test_a_file_is_not_taken_for_a_folder_nor_a_folder_for_a_file(tmp_path: Path
         pass
     with pytest.raises(OutputError, match="a folder of that name"), atomic_file(tmp_path / "folder"):
         pass
+
+
+def test_a_failed_folder_goes_although_a_thread_still_writes_into_it(tmp_path: Path) -> None:
+    def write_on(folder: Path) -> None:
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until and folder.exists():
+            with contextlib.suppress(OSError):
+                (folder / f"{time.monotonic_ns()}").touch()
+
+    def fail() -> None:
+        with atomic_folder(tmp_path / "out") as folder:
+            writers.append(threading.Thread(target=write_on, args=(folder,)))
+            writers[0].start()
+            raise ValueError("stop")
+
+    writers: list[threading.Thread] = []
+    with pytest.raises(ValueError, match="stop"):
+        fail()
+    writers[0].join()
+    assert names_in(tmp_path) == []

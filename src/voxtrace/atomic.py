@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,8 +81,17 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             _flush_tree(temporary)
             _swap_in(temporary, path)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove_folder(temporary)
         _flush_folder(path.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and all in it, also while threads of a writer that failed still put files there."""
+    for wait_s in (0.0, 0.01, 0.05, 0.2, 0.5, 1.0):
+        time.sleep(wait_s)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def output_error(path: str | Path, error: OSError) -> OutputError:
@@ -128,7 +138,7 @@ def _swap_in(folder: Path, path: Path) -> None:
     except OSError:
         previous.rename(path)
         raise
-    shutil.rmtree(previous, ignore_errors=True)
+    remove_folder(previous)
 
 
 def _flush(file: Path) -> None:

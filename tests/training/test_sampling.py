@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from cases import ball, small_plan
-from voxtrace.method import Phase
+from voxtrace.errors import DatasetError
+from voxtrace.method import NO_AUGMENTATION, Augmentation, Phase
 from voxtrace.plan import Plan
-from voxtrace.training.augment import Augmentation, seeded
+from voxtrace.training.augment import Augmenter, seeded
 from voxtrace.training.prepared import Prepared, cut, prepare
 from voxtrace.training.sampling import Windows, draw_start
 
@@ -71,7 +74,7 @@ def test_cases_are_drawn_by_their_weight(prepared: list[Prepared]) -> None:
 @pytest.mark.parametrize("window", [(16, 16, 16), (4, 32, 32)])
 def test_augmentation_keeps_shape_and_label_values(window: tuple[int, int, int]) -> None:
     plan = Plan.example(labels=3, window=window, base_width=4)
-    augment = Augmentation(plan)
+    augment = Augmenter(plan, Augmentation())
     rng = torch.Generator().manual_seed(0)
     image = torch.randn(1, *augment.box_size, generator=rng)
     labels = torch.randint(0, 3, augment.box_size, generator=rng, dtype=torch.int16)
@@ -84,11 +87,59 @@ def test_augmentation_keeps_shape_and_label_values(window: tuple[int, int, int])
 
 
 def test_no_augmentation_is_the_middle_of_the_box() -> None:
-    augment = Augmentation(small_plan(augmentation=0.0))
+    augment = Augmenter(small_plan(augmentation=0.0), Augmentation())
     image = torch.arange(24.0**3).reshape(1, 24, 24, 24)
     out, truth = augment(image.clone(), image[0].to(torch.int16), seed=3)
     assert torch.equal(out, image[:, 4:20, 4:20, 4:20])
     assert torch.equal(truth, image[0, 4:20, 4:20, 4:20].to(torch.int16).long())
+
+
+def test_no_augmentation_at_all_is_the_middle_of_the_box_for_any_plan() -> None:
+    augment = Augmenter(small_plan(augmentation=1.0, mirror_axes=(0, 1, 2)), NO_AUGMENTATION)
+    image = torch.arange(24.0**3).reshape(1, 24, 24, 24)
+    for seed in range(5):
+        out, _ = augment(image.clone(), image[0].to(torch.int16), seed)
+        assert torch.equal(out, image[:, 4:20, 4:20, 4:20])
+
+
+def test_linear_intensity_multiplies_and_adds_within_its_ranges_for_each_channel() -> None:
+    augment = Augmenter(small_plan(augmentation=0.0), replace(NO_AUGMENTATION, intensity="linear"))
+    ends = torch.zeros(2, 24, 24, 24)
+    ends[:, :, :, 12:] = 1.0
+    drawn = []
+    for seed in range(20):
+        out, _ = augment(ends.clone(), torch.zeros(24, 24, 24, dtype=torch.int16), seed)
+        for channel in out:
+            low, high = channel.min().item(), channel.max().item()
+            assert -0.1 <= low <= 0.1
+            assert 0.9 <= high - low <= 1.1
+            drawn.append(low)
+    assert len(set(drawn)) == 40
+
+
+def test_a_shift_moves_windows_no_further_than_it_says(prepared: list[Prepared]) -> None:
+    plan = small_plan(augmentation=0.0, window=(16, 16, 16))
+    still, moved = NO_AUGMENTATION, replace(NO_AUGMENTATION, shift_voxels=(0, 3, 0))
+    a = Windows(prepared, plan, Phase("train", 8, augmentation=still), (0, 0))
+    b = Windows(prepared, plan, Phase("train", 8, augmentation=moved), (0, 0))
+    assert any(not torch.equal(a[i][0], b[i][0]) for i in range(8))
+
+
+def test_no_case_with_the_scores_a_phase_needs_is_told_in_a_sentence(prepared: list[Prepared]) -> None:
+    phase = Phase("easy", 4, case_weight=lambda scores, progress: 0.0)
+    with pytest.raises(DatasetError, match="'easy'"):
+        Windows(prepared, small_plan(), phase, (0, 0))[0]
+
+
+def test_the_share_of_windows_centred_on_foreground_is_the_phases(prepared: list[Prepared]) -> None:
+    plan = small_plan(window=(4, 4, 4), augmentation=0.0)
+
+    def with_foreground(share: float) -> list[bool]:
+        windows = Windows(prepared, plan, Phase("train", 10, foreground=share), (0, 0))
+        return [bool(labels.any()) for i in range(10) for labels in windows[i][1]]
+
+    assert all(with_foreground(1.0))
+    assert not all(with_foreground(0.0))
 
 
 def test_seeding_leaves_the_global_generators_as_they_were() -> None:

@@ -15,9 +15,9 @@ import torch
 from cases import ball, drain, small_plan
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled, InputError, OutputError
+from voxtrace.method import Optimiser
 from voxtrace.methods import method
 from voxtrace.training import TrainProgress, train
-from voxtrace.training.recipe import poly_rate
 
 CASES = [ball(seed) for seed in range(4)]
 
@@ -34,7 +34,8 @@ def _same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     ("epoch", "rate"), [(0, 1e-2), (250, 7.718895e-3), (500, 5.358867e-3), (750, 2.871746e-3), (999, 1.995262e-5)]
 )
 def test_the_rate_falls_as_published(epoch: int, rate: float) -> None:
-    assert poly_rate(0.01, epoch / 1000) == pytest.approx(rate, rel=1e-6)
+    how = Optimiser()
+    assert how.rate * how.schedule(epoch, 1000) == pytest.approx(rate, rel=1e-6)
 
 
 def test_training_reports_every_iteration_and_writes_a_bundle(tmp_path: Path) -> None:
@@ -85,6 +86,7 @@ import sys, torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 from cases import ball, small_plan
+from voxtrace.method import Optimiser
 from voxtrace.methods import method
 from voxtrace.training import train
 for event in train(method("recyclenet"), small_plan(iterations=40), [ball(s) for s in range(4)], out={out!r},

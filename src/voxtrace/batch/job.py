@@ -19,7 +19,7 @@ class Options:
     """How to predict; each is an argument of ``voxtrace.predict`` of the same name."""
 
     steps: int | None = None
-    keep: Literal["last", "labels"] = "labels"
+    keep: Literal["last", "labels", "all"] = "labels"
     runtime: str = "auto"
     device: str = "auto"
     precision: str = "auto"

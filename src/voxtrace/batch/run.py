@@ -7,7 +7,6 @@ be written any more) and a wish to stop.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from voxtrace.atomic import remove_folder
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.job import Job, already_done
 from voxtrace.batch.ledger import Entry, Ledger
@@ -129,7 +129,7 @@ def _write_labels(result: Result, labels_path: Path, trace_path: Path) -> None:
     try:
         write(result.labels, labels_path)
     except BaseException:
-        shutil.rmtree(trace_path, ignore_errors=True)
+        remove_folder(trace_path)
         raise
 
 

@@ -28,7 +28,11 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for CASE.nii.gz, CASE.trace and ledger.jsonl.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the method; its own number if unset.")] = None,
     keep: Annotated[
-        Literal["labels", "last"], typer.Option(help="Keep the label map of every step in the trace, or the last one.")
+        Literal["labels", "last", "all"],
+        typer.Option(
+            help="Keep the label map of every step in the trace, of the last one, or also what a method shows beside "
+            "its answers (the noisy masks of diffusion)."
+        ),
     ] = "labels",
     resume: Annotated[
         bool, typer.Option("--resume", help="Pass over cases done with the same bundle and options.")

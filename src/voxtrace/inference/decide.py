@@ -8,7 +8,7 @@ differs from the step before (the first step is compared with background), and `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
@@ -24,11 +24,16 @@ Flip = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a step says about B windows: probabilities (B, K, Z, Y, X) float32, and facts, each (B,)."""
+    """What a step says about B windows.
+
+    Probabilities (B, K, Z, Y, X) float32, facts, each (B,), and by name what else the step shows, each like
+    ``probabilities``.
+    """
 
     step: int
     probabilities: Tensor
     facts: Mapping[str, Tensor]
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def flips(axes: Sequence[int], window: Sequence[int]) -> tuple[Flip, ...]:
@@ -62,13 +67,15 @@ def answers(method: Method, parts: Parts, images: Tensor, noise: Noise, flip: Fl
         logits = decided.logits.float()
         probabilities = logits.softmax(1)
         labels, facts = _universal(logits, probabilities, labels)
-        answer = Answer(step, probabilities.flip(dims) if dims else probabilities, {**facts, **decided.facts})
+        shown = {name: scores.float().softmax(1).flip(dims) for name, scores in decided.extras.items()}
+        answer = Answer(step, probabilities.flip(dims) if dims else probabilities, {**facts, **decided.facts}, shown)
         yield answer
     if answer is None:
         raise EngineError(f"{method.key} made no decision at all; a method must yield at least one step.")
     still = answer.facts["entropy"]
     for step in range(answer.step + 1, method.steps):
-        yield Answer(step, answer.probabilities, {"changed_fraction": torch.zeros_like(still), "entropy": still})
+        facts = {"changed_fraction": torch.zeros_like(still), "entropy": still}
+        yield Answer(step, answer.probabilities, facts, answer.extras)
 
 
 def _universal(logits: Tensor, probabilities: Tensor, before: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:

@@ -58,7 +58,7 @@ def segment(
     volume: Volume,
     *,
     steps: int | None = None,
-    keep: Literal["last", "labels"] = "last",
+    keep: Literal["last", "labels", "all"] = "last",
     runtime: str = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -79,7 +79,8 @@ def segment(
         Steps to decide in; None for the method's own number.
     keep
         ``"labels"`` keeps the labels of every step in the trace, ``"last"`` those of the last one only (facts of all
-        steps are there in both).
+        steps are there in both), ``"all"`` also keeps what the method shows beside its answers (``Method.extras``),
+        e.g. the noisy mask of each denoising step.
     runtime, device, precision
         See :func:`voxtrace.runtime.open_runtime`.
     mirror
@@ -123,15 +124,16 @@ def segment(
             plan=plan,
             grid=grid,
             opened=opened,
-            every_step=keep == "labels",
+            every_step=keep != "last",
             mirror=bool(card.get("mirror", False)) if mirror is None else mirror,
             overlap=plan.overlap if overlap is None else overlap,
             batch=batch or _batch_size(plan.window, opened.device),
             seed=seed,
+            extras=keep == "all",
         )
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
         kept = method.steps if run.every_step else 1
-        recorder = Recorder(kept, volume.geometry, plan.labels, folder)
+        recorder = Recorder(kept, volume.geometry, plan.labels, folder, run.shown)
         for done in run.windows(planes, recorder):
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():
@@ -157,8 +159,8 @@ def predict(bundle: Bundle, volume: Volume, **options: Any) -> Result:
 
 
 def _check(keep: str, overlap: float | None, batch: int | None) -> None:
-    if keep not in ("last", "labels"):
-        raise UsageError(f"keep is {keep!r}; use 'last' or 'labels'.")
+    if keep not in ("last", "labels", "all"):
+        raise UsageError(f"keep is {keep!r}; use 'last', 'labels' or 'all'.")
     if overlap is not None and not 0.0 <= overlap < 1.0:
         raise UsageError(f"overlap is {overlap}; expected 0 up to, but not including, 1.")
     if batch is not None and batch < 1:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from voxtrace.inference.decide import UNITS, Flip, answers, flips
+from voxtrace.inference.decide import UNITS, Answer, Flip, answers, flips
 from voxtrace.inference.release import release_freed_memory
 from voxtrace.inference.restore import Restorer
 from voxtrace.inference.slab import Slab
@@ -21,7 +21,7 @@ from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import Opened
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
-from voxtrace.windows import Decision, Row, ScheduleMaker, Window, count_windows, regular
+from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, everything
 
 Table = dict[str, npt.NDArray[np.float64]]  # name -> (S, B)
 
@@ -39,9 +39,17 @@ class Run:
     overlap: float
     batch: int
     seed: int
-    schedule: ScheduleMaker = regular
+    extras: bool = False
     _visited: list[Window] = field(default_factory=list)
     _tables: list[Table] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.windowing: Windowing = self.method.windowing(self.plan)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of what is kept beside the answer of each step."""
+        return self.method.extras if self.extras else ()
 
     @property
     def n_windows(self) -> int:
@@ -50,48 +58,81 @@ class Run:
 
     def windows(self, planes: PlaneStream, recorder: Recorder) -> Iterator[int]:
         """Visit every window, hand finished label planes to the recorder, yield how many windows are done."""
-        shape, size = self.grid.padded_shape, self.plan.window
-        kept = self.method.steps if self.every_step else 1
-        slab = Slab(kept, self.plan.n_labels, size, shape[1:], self.opened.device)
+        shape, size, how = self.grid.padded_shape, self.plan.window, self.windowing
+        layers = (self.method.steps if self.every_step else 1) * (1 + len(self.shown))
+        slab = Slab(layers, self.plan.n_labels, size, shape[1:], self.opened.device, how.blend, how.slices)
         restorer = Restorer(self.grid)
-        block = _Block(planes, size[0])
+        block = _Block(planes)
         yield 0
-        rows = self.schedule(shape, size, self.overlap)
+        rows = how.schedule(shape, size, self.overlap)
         row: Row | None = next(rows, None)
         while row is not None:
             self._finish(slab, restorer, recorder, row[0].z)
-            images = block.at(row[0].z)
+            images = block.between(row[0].z, row[-1].z + size[0])
             decided: list[Decision] = []
             for first in range(0, len(row), self.batch):
-                decided += self._decide(row[first : first + self.batch], images, slab)
+                decided += self._decide(row[first : first + self.batch], images, row[0].z, slab)
                 yield len(self._visited)
             row = _next_row(rows, decided)
         self._finish(slab, restorer, recorder, shape[0])
 
-    def _decide(self, windows: Sequence[Window], images: Array, slab: Slab) -> list[Decision]:
-        """Run one batch of windows, add its probabilities to the slab, and say what was decided."""
+    def _decide(self, windows: Sequence[Window], images: Array, first_z: int, slab: Slab) -> list[Decision]:
+        """Run one batch of windows, add what is kept of them to the slab, and say what was decided."""
         mirrored = flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)
         with torch.inference_mode():
-            tensor = torch.from_numpy(self._cut(windows, images)).to(self.opened.device)
-            tables = [self._pass(flip, windows, tensor, slab) for flip in mirrored]
-        table = {name: np.mean([t[name] for t in tables], axis=0) for name in tables[0]}
+            tensor = torch.from_numpy(self._cut(windows, images, first_z)).to(self.opened.device)
+            passes = [self._pass(flip, windows, tensor, slab) for flip in mirrored]
+            labels = passes[0].labels
+            table = {name: np.mean([p.table[name] for p in passes], axis=0) for name in passes[0].table}
+            decided = [
+                Decision(w, {name: float(v[-1, b]) for name, v in table.items()}, labels[b])
+                for b, w in enumerate(windows)
+            ]
+            for pass_ in passes:
+                self._add_late(pass_, decided, slab)
         self._visited += windows
         self._tables.append(table)
-        return [Decision(w, {name: float(v[-1, b]) for name, v in table.items()}) for b, w in enumerate(windows)]
+        return decided
 
-    def _pass(self, flip: Flip, windows: Sequence[Window], images: torch.Tensor, slab: Slab) -> Table:
-        """Run the steps for one mirroring, and return its facts."""
+    def _pass(self, flip: Flip, windows: Sequence[Window], images: torch.Tensor, slab: Slab) -> _Pass:
+        """Run the steps for one mirroring; answers go to the slab at once unless they may be thrown away later."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self._units}
         noise = GridNoise(self.seed, self._unpadded(windows), self.plan.window, flip, self.opened.device)
+        waiting: list[Answer] = []
         for answer in answers(self.method, self.opened.parts, images, noise, flip):
             for name, values in answer.facts.items():
                 table[name][answer.step] = values.double().cpu().numpy()
             if self.every_step or answer.step == self.method.steps - 1:
-                for window, probabilities in zip(windows, answer.probabilities, strict=True):
-                    slab.add(answer.step if self.every_step else 0, window, probabilities)
-        for window in windows:
-            slab.count(window)
-        return table
+                if self.windowing.keeps is everything:
+                    self._add(answer, windows, slab)
+                else:
+                    waiting.append(answer)
+            last = answer
+        if self.windowing.keeps is everything:
+            for window in windows:
+                slab.count(window)
+        return _Pass(table, last.probabilities.argmax(1).cpu().numpy().astype(self._label_type), waiting)
+
+    def _add(self, answer: Answer, windows: Sequence[Window | None], slab: Slab) -> None:
+        """Add an answer, and what it shows beside, for the windows that are not None."""
+        kept = self.method.steps if self.every_step else 1
+        step = answer.step if self.every_step else 0
+        scores = [answer.probabilities, *(answer.extras[name] for name in self.shown)]
+        for layer, values in enumerate(scores):
+            for window, probabilities in zip(windows, values, strict=True):
+                if window is not None:
+                    slab.add(layer * kept + step, window, probabilities)
+
+    def _add_late(self, pass_: _Pass, decided: Sequence[Decision], slab: Slab) -> None:
+        """Add the answers that waited for the verdict on their windows."""
+        if not pass_.waiting:
+            return
+        kept = [d.window if self.windowing.keeps(d) else None for d in decided]
+        for answer in pass_.waiting:
+            self._add(answer, kept, slab)
+        for window in kept:
+            if window is not None:
+                slab.count(window)
 
     def _finish(self, slab: Slab, restorer: Restorer, recorder: Recorder, until: int) -> None:
         """Turn the planes that no further window covers into labels."""
@@ -101,14 +142,19 @@ class Run:
                     recorder.add(labels[:, None])
         release_freed_memory()
 
-    def _cut(self, windows: Sequence[Window], images: Array) -> Array:
-        _, height, width = self.plan.window
-        return np.stack([images[:, :, w.y : w.y + height, w.x : w.x + width] for w in windows])
+    def _cut(self, windows: Sequence[Window], images: Array, first_z: int) -> Array:
+        depth, height, width = self.plan.window
+        inside = [(w.z - first_z, w.y, w.x) for w in windows]
+        return np.stack([images[:, z : z + depth, y : y + height, x : x + width] for z, y, x in inside])
 
     def _unpadded(self, windows: Sequence[Window]) -> list[Window]:
         """Return windows counted from the first voxel of the network grid, before padding."""
         (z, _), (y, _), (x, _) = self.grid.padding
         return [Window(w.z - z, w.y - y, w.x - x) for w in windows]
+
+    @property
+    def _label_type(self) -> Any:
+        return np.uint8 if self.plan.n_labels <= 256 else np.uint16
 
     @property
     def _units(self) -> Mapping[str, str]:
@@ -140,20 +186,29 @@ class Run:
         }
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """What one mirroring of a batch gave: facts, labels (B, Z, Y, X) of the last step, answers not yet added."""
+
+    table: Table
+    labels: Array
+    waiting: list[Answer]
+
+
 class _Block:
     """The planes that the windows of one row need; planes shared with the row before are not made again."""
 
-    def __init__(self, planes: PlaneStream, depth: int) -> None:
-        self._planes, self._depth = planes, depth
+    def __init__(self, planes: PlaneStream) -> None:
+        self._planes = planes
         self._first, self._images = 0, planes.padded(0, 0)
 
-    def at(self, z: int) -> Array:
-        """Return planes z ≤ plane < z + depth, (C, depth, Y, X) float32; z never falls."""
+    def between(self, z: int, end: int) -> Array:
+        """Return planes z ≤ plane < end, (C, end − z, Y, X) float32; neither ever falls."""
         made = self._first + self._images.shape[1]
-        fresh = self._planes.padded(max(made, z), z + self._depth)
+        fresh = self._planes.padded(max(made, z), max(made, end))
         kept = self._images[:, z - self._first :]
         self._first, self._images = z, np.concatenate([kept, fresh], axis=1) if kept.shape[1] else fresh
-        return self._images
+        return self._images[:, : end - z]
 
 
 def _next_row(rows: Any, decided: Sequence[Decision]) -> Row | None:

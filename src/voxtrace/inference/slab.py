@@ -10,35 +10,47 @@ The planes live in a ring as deep as a window; plane z has slot ``z % depth``. D
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from voxtrace.volume import Shape
+from voxtrace.volume import Array, Shape
 from voxtrace.windows import Window, gaussian
 
 
 class Slab:
-    """Sums (S, K, depth, Y, X) of probabilities times Gaussian weights, and the sums of those weights."""
+    """Sums (S, K, depth, Y, X) of probabilities times blending weights, and the sums of those weights.
 
-    def __init__(self, n_steps: int, n_labels: int, window: Shape, plane: tuple[int, int], device: str) -> None:
-        self._depth = window[0]
+    ``slices`` is how many consecutive z the windows of one row may have.
+    """
+
+    def __init__(
+        self,
+        n_steps: int,
+        n_labels: int,
+        window: Shape,
+        plane: tuple[int, int],
+        device: str,
+        blend: Callable[[Shape], Array] = gaussian,
+        slices: int = 1,
+    ) -> None:
+        self._depth = window[0] + slices - 1
         self._size = window
-        self._gaussian = torch.from_numpy(gaussian(window)).to(device)
-        self._sums = torch.zeros((n_steps, n_labels, window[0], *plane), device=device)
-        self._weights = torch.zeros((window[0], *plane), device=device)
+        self._blend = torch.from_numpy(blend(window)).to(device)
+        self._sums = torch.zeros((n_steps, n_labels, self._depth, *plane), device=device)
+        self._weights = torch.zeros((self._depth, *plane), device=device)
         self._first = 0
 
     def add(self, step: int, window: Window, probabilities: Tensor) -> None:
         """Add probabilities (K, Z, Y, X) of one window at one step; planes before the window must be finished."""
         for here, slots in self._parts(window.z):
-            self._region(self._sums[step], slots, window).addcmul_(probabilities[:, here], self._gaussian[here])
+            self._region(self._sums[step], slots, window).addcmul_(probabilities[:, here], self._blend[here])
 
     def count(self, window: Window) -> None:
         """Count one pass over a window: call it as often as probabilities of a step were added for it."""
         for here, slots in self._parts(window.z):
-            self._region(self._weights, slots, window).add_(self._gaussian[here])
+            self._region(self._weights, slots, window).add_(self._blend[here])
 
     def finish(self, until: int) -> Iterator[Tensor]:
         """Yield probabilities (S, K, Y, X) of the planes before ``until``, ascending, and forget them.
@@ -60,9 +72,11 @@ class Slab:
 
     def _parts(self, z: int) -> tuple[tuple[slice, slice], ...]:
         """Return (planes of the window, slots of the ring) for the stretch before the ring's end and the one after."""
-        turn = z % self._depth
-        before = (slice(0, self._depth - turn), slice(turn, self._depth))
-        return (before,) if turn == 0 else (before, (slice(self._depth - turn, None), slice(0, turn)))
+        deep, turn = self._size[0], z % self._depth
+        room = self._depth - turn
+        if deep <= room:
+            return ((slice(0, deep), slice(turn, turn + deep)),)
+        return ((slice(0, room), slice(turn, self._depth)), (slice(room, deep), slice(0, deep - room)))
 
     def _region(self, ring: Tensor, slots: slice, window: Window) -> Tensor:
         _, height, width = self._size

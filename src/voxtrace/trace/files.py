@@ -5,11 +5,13 @@
     case.trace/
     ├── trace.json      geometry, names, facts, windows, counts: what a person can read; no patient's data
     ├── labels.zarr     (S, Z, Y, X), compressed, a few planes to a chunk
-    └── settled.zarr    (Z, Y, X), the last step at which each voxel changed
+    ├── settled.zarr    (Z, Y, X), the last step at which each voxel changed
+    └── <name>.zarr      (S, Z, Y, X), what else each step showed; only where it was asked for
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,37 +57,48 @@ class _Record(BaseModel):
     changed: list[int]
     windows: list[tuple[int, int, int, int, int, int]]
     facts: dict[str, list[list[float | None]]]
+    extras: list[str] = []
 
 
 class ArrayFiles:
-    """``labels.zarr`` and ``settled.zarr``, written in ascending z so that every chunk is compressed once."""
+    """``labels.zarr``, ``settled.zarr`` and extras, written in ascending z so that every chunk is compressed once."""
 
-    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: Any, extras: Sequence[str] = ()) -> None:
         steps, depth, height, width = shape
         self._depth = chunk_depth((depth, height, width))
         chunk = (self._depth, height, width)
-        self.labels = _create(folder / LABELS, shape, (1, *chunk), dtype, ("step", "z", "y", "x"))
+        stepped = ("step", "z", "y", "x")
+        self.labels = _create(folder / LABELS, shape, (1, *chunk), dtype, stepped)
         self.settled = _create(folder / SETTLED, shape[1:], chunk, np.uint8, ("z", "y", "x"))
-        self._waiting = np.empty((steps, *chunk), dtype)
+        self.extras = {name: _create(folder / f"{name}.zarr", shape, (1, *chunk), dtype, stepped) for name in extras}
+        self._waiting = [np.empty((steps, *chunk), dtype) for _ in range(1 + len(extras))]
         self._waiting_settled = np.empty(chunk, np.uint8)
         self._written, self._held = 0, 0
 
-    def add(self, planes: Array, settled: Array) -> None:
-        """Append planes (S, n, Y, X) and where they settled (n, Y, X)."""
-        while planes.shape[1]:
-            n = min(planes.shape[1], self._depth - self._held)
-            self._waiting[:, self._held : self._held + n] = planes[:, :n]
+    def add(self, planes: Array, settled: Array, extras: Sequence[Array] = ()) -> None:
+        """Append planes (S, n, Y, X), where they settled (n, Y, X), and planes of each extra."""
+        stepped = [planes, *extras]
+        while stepped[0].shape[1]:
+            n = min(stepped[0].shape[1], self._depth - self._held)
+            for waiting, fresh in zip(self._waiting, stepped, strict=True):
+                waiting[:, self._held : self._held + n] = fresh[:, :n]
             self._waiting_settled[self._held : self._held + n] = settled[:n]
             self._held += n
-            planes, settled = planes[:, n:], settled[n:]
+            stepped, settled = [fresh[:, n:] for fresh in stepped], settled[n:]
             if self._held == self._depth:
                 self.close()
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Write what is still held back.
+
+        One chunk at a time: zarr writes several at once, and where one of them fills the disk the others would go on
+        by themselves after the error.
+        """
         lo, hi = self._written, self._written + self._held
         if hi > lo:
-            self.labels[:, lo:hi] = self._waiting[:, : self._held]
+            for array, waiting in zip((self.labels, *self.extras.values()), self._waiting, strict=True):
+                for step, planes in enumerate(waiting[:, : self._held]):
+                    array[step, lo:hi] = planes
             self.settled[lo:hi] = self._waiting_settled[: self._held]
         self._written, self._held = hi, 0
 
@@ -126,6 +139,7 @@ def write_record(trace: Trace, folder: Path) -> None:
         changed=trace.tally.changed.tolist(),
         windows=[tuple(int(v) for v in box) for box in trace.windows],
         facts={name: [[_number(v) for v in row] for row in values] for name, values in trace.facts.items()},
+        extras=list(trace.extras),
     )
     (folder / RECORD).write_text(record.model_dump_json(indent=None) + "\n", encoding="utf-8")
 
@@ -152,6 +166,7 @@ def read(folder: Path) -> Trace:
             settled=settled,
             network_shape=record.network_shape,
             tally=Tally(np.asarray(record.counts, np.int64), np.asarray(record.changed, np.int64)),
+            extras={name: zarr.open_array(folder / f"{name}.zarr", mode="r") for name in record.extras},
         )
     except (OSError, ValueError, ValidationError, GeometryError) as error:
         raise ReadError(f"{folder} is a damaged trace ({error}). Predict the case again.") from error

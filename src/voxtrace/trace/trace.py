@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class Trace:
         Voxels of the network grid along (Z, Y, X), to place ``windows``; None if unknown.
     tally
         Voxels of each label and changed voxels at each kept step, or None when not counted yet.
+    extras
+        Name -> (S, Z, Y, X), what else each step showed, as labels, e.g. the noisy mask that was denoised.
     """
 
     labels: Labels
@@ -60,6 +62,7 @@ class Trace:
     settled: Labels | None = None
     network_shape: Shape | None = None
     tally: Tally | None = None
+    extras: Mapping[str, Labels] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.labels.shape) != 4 or tuple(self.labels.shape[1:]) != self.geometry.shape:
@@ -110,7 +113,7 @@ class Trace:
         if self.settled is not None:
             return np.asarray(self.settled[:])
         tally = Tally.empty(int(self.labels.shape[0]), self._n_labels)
-        return np.concatenate([tally.add(planes) for planes in self._chunks()])
+        return np.concatenate([tally.add(planes) for planes in self._chunks(self.labels)])
 
     def boxes(self) -> Array:
         """Return ``windows`` in voxels of the labels' grid, (W, 6) float64; borders of voxel i are i − 0.5 and i + 0.5.
@@ -136,9 +139,9 @@ class Trace:
             return folder
         with atomic_folder(folder) as temporary:
             tally = Tally.empty(int(self.labels.shape[0]), self._n_labels)
-            writer = files.ArrayFiles(temporary, tuple(self.labels.shape), self.labels.dtype)
-            for planes in self._chunks():
-                writer.add(planes, tally.add(planes))
+            writer = files.ArrayFiles(temporary, tuple(self.labels.shape), self.labels.dtype, tuple(self.extras))
+            for planes, *shown in zip(*(self._chunks(a) for a in (self.labels, *self.extras.values())), strict=True):
+                writer.add(planes, tally.add(planes), shown)
             writer.close()
             files.write_record(replace(self, tally=tally), temporary)
         return folder
@@ -160,15 +163,15 @@ class Trace:
 
     def _tallied(self) -> Tally:
         tally = Tally.empty(int(self.labels.shape[0]), self._n_labels)
-        for planes in self._chunks():
+        for planes in self._chunks(self.labels):
             tally.add(planes)
         return tally
 
-    def _chunks(self) -> Iterator[Array]:
+    def _chunks(self, labels: Labels) -> Iterator[Array]:
         """Yield labels (S, n, Y, X), a few planes at a time, ascending z."""
         depth = files.chunk_depth(self.geometry.shape)
         for z in range(0, self.geometry.shape[0], depth):
-            yield np.asarray(self.labels[:, z : z + depth])
+            yield np.asarray(labels[:, z : z + depth])
 
 
 def _mean(values: Array) -> float | None:

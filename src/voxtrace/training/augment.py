@@ -1,4 +1,6 @@
-"""nnU-Net's augmentation recipe (Isensee et al. 2021), made of batchgeneratorsv2's transforms.
+"""How windows are varied: the values of :class:`voxtrace.method.Augmentation` made into batchgeneratorsv2's transforms.
+
+The defaults are nnU-Net's recipe (Isensee et al. 2021):
 
 =====================  ===========  ================================================================
 what                   probability  range
@@ -15,7 +17,8 @@ gamma                  0.3          0.7 to 1.5, mean and deviation kept
 mirroring              0.5 an axis  the plan's ``mirror_axes``
 =====================  ===========  ================================================================
 
-``plan.augmentation`` scales every probability but that of mirroring.
+A method may ask for other rotations and scales, elastic deformation, linear intensity changes or none.
+``plan.augmentation`` scales every probability but those of mirroring and of linear changes.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from batchgeneratorsv2.transforms.base.basic_transform import ImageOnlyTransform
 from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
 from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
 from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
@@ -40,20 +44,23 @@ from batchgeneratorsv2.transforms.utils.pseudo2d import Convert2DTo3DTransform, 
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from torch import Tensor
 
+from voxtrace.method import Augmentation
 from voxtrace.plan import Plan, Shape
 
 FLAT = 3  # a window this many times wider than deep is rotated in-plane only
 REACH = 1.5  # how much larger than the window the box is that a rotated or shrunk window is taken from
 
 
-class Augmentation:
-    """The recipe for one plan; call it with a box of ``box_size`` and a seed to get a window."""
+class Augmenter:
+    """A recipe for one plan; call it with a box of ``box_size`` and a seed to get a window."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, how: Augmentation) -> None:
         self.window = plan.window
         self.flat = max(plan.window) / plan.window[0] > FLAT
+        mirror = plan.mirror_axes if how.mirror else ()
+        intensity = {"full": _intensity(self.flat, plan.augmentation), "linear": [LinearIntensity()], "none": []}
         self._transform = ComposeTransforms(
-            [*_spatial(plan, self.flat), *_intensity(self.flat, plan.augmentation), *_mirror(plan.mirror_axes)]
+            [*_spatial(plan, how, self.flat), *intensity[how.intensity], *_mirror(mirror)]
         )
 
     @property
@@ -82,19 +89,34 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(before)
 
 
-def _spatial(plan: Plan, flat: bool) -> list[Any]:
-    angle = math.pi if flat else math.pi / 6
+def _spatial(plan: Plan, how: Augmentation, flat: bool) -> list[Any]:
+    angle = math.radians(how.flat_rotation_degrees if flat else how.rotation_degrees)
     spatial = SpatialTransform(
         plan.window[1:] if flat else plan.window,
         patch_center_dist_from_border=0,
         random_crop=False,
-        p_rotation=0.2 * plan.augmentation,
+        p_elastic_deform=how.elastic_p * plan.augmentation,
+        p_rotation=how.rotation_p * plan.augmentation,
         rotation=(-angle, angle),
-        p_scaling=0.2 * plan.augmentation,
-        scaling=(0.7, 1.4),
-        p_synchronize_scaling_across_axes=1,
+        p_scaling=how.scale_p * plan.augmentation,
+        scaling=how.scale,
+        p_synchronize_scaling_across_axes=0 if how.scale_per_axis else 1,
     )
     return [Convert3DTo2DTransform(), spatial, Convert2DTo3DTransform()] if flat else [spatial]
+
+
+class LinearIntensity(ImageOnlyTransform):  # type: ignore[misc]  # the library is not annotated
+    """x·U(0.9, 1.1) + U(−0.1, 0.1), drawn for each channel (Med-DANet)."""
+
+    def get_parameters(self, **data: Any) -> dict[str, Any]:
+        """Draw factor and summand of each channel."""
+        shape = (data["image"].shape[0], *[1] * (data["image"].ndim - 1))
+        factor = torch.empty(shape).uniform_(0.9, 1.1)
+        return {"factor": factor, "summand": torch.empty(shape).uniform_(-0.1, 0.1)}
+
+    def _apply_to_image(self, image: Tensor, **drawn: Any) -> Tensor:
+        changed: Tensor = image * drawn["factor"] + drawn["summand"]
+        return changed
 
 
 def _intensity(flat: bool, factor: float) -> list[Any]:

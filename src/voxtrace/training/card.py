@@ -23,7 +23,7 @@ def make_card(
     """Return the card of a finished run; ``about`` adds to it and to its provenance."""
     from voxtrace import __version__
 
-    given = dict(about)
+    given, described = dict(about), run.method.describe(run.network)
     provenance: dict[str, Any] = {
         "cases": n_cases,
         "iterations": run.total,
@@ -42,5 +42,6 @@ def make_card(
         "mirror": bool(run.plan.mirror_axes),
         **given,
         "provenance": {**provenance, **given.get("provenance", {})},
+        **({"network": described} if described else {}),
         "metrics": {**({"validation": validation.to_json()} if validation else {}), "curve": run.history},
     }

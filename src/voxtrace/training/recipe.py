@@ -7,14 +7,12 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
+from voxtrace.method import Optimiser
 from voxtrace.runtime.torch import choose_device, choose_precision
 
-MOMENTUM = 0.99
-WEIGHT_DECAY = 3e-5
-CLIP_NORM = 12.0
-RATE = 0.01
-FINE_TUNING_RATE = 0.001
+FINE_TUNING_SHARE = 0.1  # of a phase's learning rate
 FABRIC_PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
 
@@ -29,7 +27,7 @@ class Recipe:
     device, precision
         See :func:`voxtrace.runtime.open_runtime`.
     rate
-        First learning rate; None is 0.01 from scratch and 0.001 in fine-tuning. It falls as (1 − progress)^0.9.
+        Learning rate in place of every phase's own; None takes the phase's, and a tenth of it in fine-tuning.
     checkpoint_every, validate_every
         Iterations between two; None validates ten times a phase, on ``quick_cases`` cases.
     workers
@@ -68,15 +66,15 @@ class TrainProgress:
     message: str = ""
 
 
-def poly_rate(first: float, progress: float) -> float:
-    """Return the learning rate at a fraction of the phase: ``first · (1 − progress)^0.9``, as nnU-Net does.
-
-    Examples
-    --------
-    >>> round(poly_rate(0.01, 0.25), 9)
-    0.007718895
-    """
-    return float(first * (1.0 - progress) ** 0.9)
+def make_optimiser(weights: list[nn.Parameter], how: Optimiser) -> torch.optim.Optimizer:
+    """Return torch's optimiser for what a phase asks for."""
+    if how.kind == "sgd":
+        nesterov = how.momentum > 0
+        return torch.optim.SGD(
+            weights, lr=how.rate, momentum=how.momentum, nesterov=nesterov, weight_decay=how.weight_decay
+        )
+    kind = torch.optim.Adam if how.kind == "adam" else torch.optim.AdamW
+    return kind(weights, lr=how.rate, betas=how.betas, weight_decay=how.weight_decay, amsgrad=how.amsgrad)
 
 
 def open_fabric(recipe: Recipe) -> tuple[Fabric, str]:

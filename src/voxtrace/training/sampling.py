@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from voxtrace.errors import DatasetError
 from voxtrace.method import Phase
 from voxtrace.plan import Plan, Shape
-from voxtrace.training.augment import Augmentation
+from voxtrace.training.augment import Augmenter
 from voxtrace.training.prepared import Prepared, cut
 from voxtrace.volume import Array
-
-FORCED = 0.33  # fraction of a mini-batch that is centred on a labelled voxel
 
 
 class Windows(Dataset[tuple[Tensor, Tensor]]):
@@ -30,7 +29,7 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
         self.plan = plan
         self.phase = phase
         self.seed = tuple(seed)
-        self.augmentation = Augmentation(plan)
+        self.augmenter = Augmenter(plan, phase.augmentation)
 
     def __len__(self) -> int:
         return self.phase.iterations
@@ -40,7 +39,7 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng([*self.seed, iteration])
         batch = self.plan.batch_size
         chosen = rng.choice(len(self.cases), batch, p=self._chances(iteration))
-        forced = np.arange(batch) >= round(batch * (1 - FORCED))
+        forced = np.arange(batch) >= round(batch * (1 - self.phase.foreground))
         windows = [self._window(self.cases[c], bool(f), rng) for c, f in zip(chosen, forced, strict=True)]
         images, labels = zip(*windows, strict=True)
         return torch.stack(images), torch.stack(labels)
@@ -48,17 +47,23 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
     def _chances(self, iteration: int) -> Array:
         progress = iteration / self.phase.iterations
         weights = np.array([self.phase.case_weight(case.scores, progress) for case in self.cases], dtype=np.float64)
+        if not weights.sum() > 0:
+            raise DatasetError(
+                f"no case has the scores that phase {self.phase.name!r} trains on; lower its threshold, "
+                "or score the cases."
+            )
         chances: Array = weights / weights.sum()
         return chances
 
     def _window(self, case: Prepared, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         image, labels = case.image, case.labels
         start = draw_start(labels.shape, self.plan.window, _centre(case, rng) if forced else None, rng)
-        size = self.augmentation.box_size
-        around = [a - (b - w) // 2 for a, b, w in zip(start, size, self.plan.window, strict=True)]
+        size = self.augmenter.box_size
+        shift = [int(rng.integers(-most, most + 1)) if most else 0 for most in self.phase.augmentation.shift_voxels]
+        around = [a + s - (b - w) // 2 for a, s, b, w in zip(start, shift, size, self.plan.window, strict=True)]
         box = torch.from_numpy(cut(image, around, size))
         truth = torch.from_numpy(cut(labels, around, size).astype(np.int16))
-        return self.augmentation(box, truth, int(rng.integers(2**31)))
+        return self.augmenter(box, truth, int(rng.integers(2**31)))
 
 
 def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: np.random.Generator) -> list[int]:

@@ -24,16 +24,7 @@ from voxtrace.training.card import make_card
 from voxtrace.training.checkpoint import Checkpoint, load_checkpoint
 from voxtrace.training.finetune import adopt
 from voxtrace.training.prepared import Prepared
-from voxtrace.training.recipe import (
-    CLIP_NORM,
-    FINE_TUNING_RATE,
-    MOMENTUM,
-    RATE,
-    WEIGHT_DECAY,
-    Recipe,
-    TrainProgress,
-    poly_rate,
-)
+from voxtrace.training.recipe import FINE_TUNING_SHARE, Recipe, TrainProgress, make_optimiser
 from voxtrace.training.run import Run
 from voxtrace.training.sampling import Windows
 from voxtrace.training.validation import quick_dice, validate_cases
@@ -90,7 +81,7 @@ def train(
     prepared = yield from run.prepare(cases)
     with _torch_errors():
         unmatched = adopt(run.network, initial) if initial else ()
-        yield from _optimise(run, prepared, validate, RATE if initial is None else FINE_TUNING_RATE)
+        yield from _optimise(run, prepared, validate, 1.0 if initial is None else FINE_TUNING_SHARE)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
     bundle = run.finish(make_card(run, len(cases), validation, initial, unmatched, about or {}))
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
@@ -112,9 +103,7 @@ class Objective(nn.Module):
         return self.method.loss(self.network, Batch(images, labels), self.moment)
 
 
-def _optimise(
-    run: Run, prepared: list[Prepared], validate: Sequence[Case], usual_rate: float
-) -> Iterator[TrainProgress]:
+def _optimise(run: Run, prepared: list[Prepared], validate: Sequence[Case], share: float) -> Iterator[TrainProgress]:
     """Yield progress through every phase that is not done yet."""
     objective = Objective(run.method, run.network)
     checkpoint = load_checkpoint(run.work)
@@ -123,7 +112,7 @@ def _optimise(
         run.history[:] = checkpoint.history
     wrapped = run.fabric.setup_module(objective)
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
-        loop = PhaseLoop(run, number, objective, wrapped, run.recipe.rate or usual_rate)
+        loop = PhaseLoop(run, number, objective, wrapped, share)
         yield from loop.iterate(prepared, validate, checkpoint)
         checkpoint = None
 
@@ -131,12 +120,12 @@ def _optimise(
 class PhaseLoop:
     """One phase: its optimiser, its windows, its updates."""
 
-    def __init__(self, run: Run, number: int, objective: Objective, wrapped: Any, first_rate: float) -> None:
+    def __init__(self, run: Run, number: int, objective: Objective, wrapped: Any, share: float) -> None:
         self.run, self.number, self.phase = run, number, run.phases[number]
-        self.objective, self.wrapped, self.first_rate = objective, wrapped, first_rate
-        trained = freeze(run.network, self.phase.trains)
-        sgd = torch.optim.SGD(trained, lr=first_rate, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY)
-        self.optimizer: Any = run.fabric.setup_optimizers(sgd)
+        self.objective, self.wrapped = objective, wrapped
+        self.rate = run.recipe.rate or share * self.phase.optimiser.rate
+        made = make_optimiser(freeze(run.network, self.phase.trains), self.phase.optimiser)
+        self.optimizer: Any = run.fabric.setup_optimizers(made)
 
     def iterate(
         self, prepared: list[Prepared], validate: Sequence[Case], checkpoint: Checkpoint | None
@@ -163,7 +152,8 @@ class PhaseLoop:
 
     def update(self, moment: Moment, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from."""
-        rate = poly_rate(self.first_rate, moment.progress)
+        how = self.phase.optimiser
+        rate = self.rate * how.schedule(moment.iteration, self.phase.iterations)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(moment.rng.initial_seed())  # dropout of this iteration, whatever came before it
@@ -177,9 +167,9 @@ class PhaseLoop:
             )
         self.optimizer.zero_grad(set_to_none=True)
         self.run.fabric.backward(loss)
-        self.run.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=CLIP_NORM, error_if_nonfinite=False)
+        self.run.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=how.clip_norm, error_if_nonfinite=False)
         self.optimizer.step()
-        self.run.method.after_update(self.run.network, self.optimizer, moment)
+        self.run.method.after_update(self.run.network, self.optimizer.optimizer, moment)
         return rate, {name: float(value.detach()) for name, value in terms.items()}
 
     def _batches(self, prepared: list[Prepared], first: int) -> Any:
@@ -194,7 +184,7 @@ class PhaseLoop:
         return dice
 
 
-def freeze(network: nn.Module, trains: str) -> list[nn.Parameter]:
+def freeze(network: nn.Module, trains: str | tuple[str, ...]) -> list[nn.Parameter]:
     """Let only parameters whose name begins with ``trains`` have gradients, and return them."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name.startswith(trains))
@@ -203,11 +193,11 @@ def freeze(network: nn.Module, trains: str) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def set_mode(network: nn.Module, trains: str) -> None:
+def set_mode(network: nn.Module, trains: str | tuple[str, ...]) -> None:
     """Put what is trained in training mode and all else, its statistics included, in evaluation mode."""
     network.train(not trains)
     for name, module in network.named_modules():
-        if trains and name.startswith(trains):
+        if trains and f"{name}.".startswith(trains):
             module.train()
 
 
