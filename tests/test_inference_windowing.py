@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import fakes
+from voxtrace.errors import MethodError
 from voxtrace.inference import predict
 from voxtrace.method import Noise, Parts, Step, option
 from voxtrace.plan import Plan
@@ -110,3 +111,28 @@ def test_what_a_step_shows_beside_its_answer_is_kept_when_asked_for(on_disk: boo
 def test_extras_are_left_out_unless_asked_for() -> None:
     bundle = fakes.bundle(Showing(n_steps=2), window=(8, 16, 16))
     assert predict(bundle, volume((8, 16, 16)), keep="labels").trace.extras == {}
+
+
+@dataclass(frozen=True)
+class Adjustable(fakes.Nearest):
+    """An option that may change after training, and (inherited) ones that may not."""
+
+    key: ClassVar[str] = "adjustable"
+    lift: float = option(0.0, "What is added to each voxel.", live=True)
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        yield from super().infer(parts, images + self.lift, rng)
+
+
+def test_an_option_that_no_weight_depends_on_can_be_changed_in_a_prediction() -> None:
+    bundle, scan = fakes.bundle(Adjustable(), window=(8, 16, 16)), volume((8, 16, 16))
+    assert predict(bundle, scan, options={"lift": 5.0}).labels.data.all()
+    assert np.array_equal(predict(bundle, scan).labels.data, scan.data[0])
+
+
+def test_an_option_that_was_fixed_in_training_is_refused_with_those_that_may_change() -> None:
+    bundle = fakes.bundle(Adjustable(), window=(8, 16, 16))
+    with pytest.raises(MethodError, match=r"drift of adjustable was fixed in training.*lift"):
+        predict(bundle, volume((8, 16, 16)), options={"drift": 1.0})
+    with pytest.raises(MethodError, match="no option 'lfit'"):
+        predict(bundle, volume((8, 16, 16)), options={"lfit": 1.0})

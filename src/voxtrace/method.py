@@ -185,12 +185,15 @@ class Noise(Protocol):
         ...
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, live: bool = False
+) -> Any:
     """Declare a method's hyper-parameter: its default, a sentence that describes it, and its range.
 
-    The declaration makes the flag of the command line and the field in the window.
+    The declaration makes the flag of the command line and the field in the window. ``live`` says that it may be
+    changed after training, because no weight depends on it.
     """
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "live": live})
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,7 @@ class OptionInfo:
     low: float | None
     high: float | None
     choices: tuple[str, ...]
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -321,12 +325,33 @@ def changed(method: Method, **options: Any) -> Method:
     return replace(method, **options)
 
 
+def changed_after_training(method: Method, **options: Any) -> Method:
+    """Return the method with other options for a prediction, refusing those that the weights depend on."""
+    live = {info.name for info in method.options() if info.live}
+    for name, value in options.items():
+        if name not in live and hasattr(method, name) and getattr(method, name) != value:
+            raise MethodError(
+                f"{name} of {method.key} was fixed in training; "
+                f"{'a prediction may change ' + ', '.join(sorted(live)) if live else 'it has no option to change'}."
+            )
+    return changed(method, **options)
+
+
 def _option_info(declared: Any, hint: Any) -> OptionInfo:
     choices = tuple(str(a) for a in get_args(hint))
     kind = str if choices else hint
     default = None if declared.default is MISSING else declared.default
     meta = declared.metadata
-    return OptionInfo(declared.name, kind, default, meta.get("help", ""), meta.get("low"), meta.get("high"), choices)
+    return OptionInfo(
+        declared.name,
+        kind,
+        default,
+        meta.get("help", ""),
+        meta.get("low"),
+        meta.get("high"),
+        choices,
+        bool(meta.get("live", False)),
+    )
 
 
 def _check_option(key: str, info: OptionInfo, value: Any) -> None:

@@ -141,3 +141,21 @@ def test_stopping_keeps_what_is_done_and_leaves_130(
     assert sorted(p.name for p in out.iterdir()) == ["a.nii.gz", "a.trace", "ledger.jsonl"]
     monkeypatch.undo()
     assert run("predict", scans, "-m", bundle, "-o", out, "--resume").code == 0
+
+
+def test_an_option_of_the_method_can_be_set_for_a_prediction(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scan = made.scan(tmp_path / "a.nii.gz")
+    assert run("predict", scan, "-m", bundle, "-o", tmp_path / "out", "--set", "cycles=4").code == 0
+    entries = [json.loads(line) for line in (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()]
+    assert entries[-1]["steps"] == 4
+    assert entries[-1]["options"]["options"] == {"cycles": 4}
+
+
+def test_an_option_that_training_fixed_is_refused_before_anything_is_written(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    scan = made.scan(tmp_path / "a.nii.gz")
+    outcome = run("predict", scan, "-m", bundle, "-o", tmp_path / "out", "--set", "norm=layer")
+    assert outcome.code in (2, 3)
+    assert "fixed in training" in outcome.sentence
+    assert not (tmp_path / "out").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.ledger import Entry, Ledger
@@ -27,6 +27,7 @@ class Options:
     overlap: float | None = None
     batch: int | None = None
     seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

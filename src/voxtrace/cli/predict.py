@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -56,6 +57,12 @@ def predict(
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Windows at once; chosen for the memory if unset.")] = None,
     seed: Seed = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="An option of the method that training did not fix; may be repeated."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Segment volumes and record how each answer came about.
@@ -68,7 +75,7 @@ def predict(
 
     options = Options(steps, keep, runtime, device, precision, mirror, overlap, batch, seed)
     with stdout_kept_for_json(as_json):
-        job = _job(inputs, model, out, options, f".{format}", resume, overwrite)
+        job = _job(inputs, model, out, options, settings or (), f".{format}", resume, overwrite)
         tally = _run(job)
     if as_json:
         print_json(_document(job, tally))
@@ -76,14 +83,26 @@ def predict(
 
 
 def _job(
-    inputs: list[Path], model: str, out: Path, options: Options, suffix: str, resume: bool, overwrite: bool
+    inputs: list[Path],
+    model: str,
+    out: Path,
+    options: Options,
+    settings: Sequence[str],
+    suffix: str,
+    resume: bool,
+    overwrite: bool,
 ) -> Job:
     from voxtrace.batch import Job, find_cases
     from voxtrace.bundle import card, load
+    from voxtrace.cli.options import method_options
+    from voxtrace.method import changed_after_training
 
     channels = len(card(model)["plan"]["channels"])
     cases = find_cases(inputs, channels)
-    return Job(load(model), cases, out, options, suffix, resume, overwrite)
+    bundle = load(model)
+    changed = method_options(type(bundle.method), settings, ())
+    changed_after_training(bundle.method, **changed)  # refused once, before the first case
+    return Job(bundle, cases, out, replace(options, options=changed), suffix, resume, overwrite)
 
 
 def _run(job: Job) -> Tally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import Cancelled, EngineError, UsageError
 from voxtrace.inference.run import Run
+from voxtrace.method import changed_after_training
 from voxtrace.preprocess import network_grid
 from voxtrace.runtime import open_runtime
 from voxtrace.trace import Recorder, Trace
@@ -66,6 +67,7 @@ def segment(
     overlap: float | None = None,
     batch: int | None = None,
     seed: int = 0,
+    options: Mapping[str, Any] | None = None,
     store: Path | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Generator[Progress, None, Result]:
@@ -91,6 +93,9 @@ def segment(
         Windows in one call of the network; None suits it to the device. The answer does not depend on it.
     seed
         Of all chance; the same seed gives the same answer.
+    options
+        Options of the method in place of the bundle's, among those that may change after training
+        (``OptionInfo.live``), e.g. ``{"sampler": "ddim"}``.
     store
         A folder to write the trace into while it is made, so that the steps need no memory. It appears when all is
         done and not at all otherwise.
@@ -99,6 +104,8 @@ def segment(
 
     Raises
     ------
+    MethodError
+        An option that the method does not have, or that was fixed in training.
     InputError
         Wrong number of channels, or voxels that are not numbers.
     UsageError
@@ -112,7 +119,8 @@ def segment(
     """
     started = time.perf_counter()
     _check(keep, overlap, batch)
-    method = bundle.method if steps is None else bundle.method.with_steps(steps)
+    method = changed_after_training(bundle.method, **(options or {}))
+    method = method if steps is None else method.with_steps(steps)
     plan, card = bundle.plan, bundle.card
     grid = network_grid(volume.geometry, plan)
     with _sentences(plan.window), ExitStack() as stack:

@@ -47,7 +47,7 @@ class RecycleNet(Method):
     source: ClassVar[str] = "Koehler et al., RecycleNet, arXiv:2309.07513, 2023"
     step_word: ClassVar[str] = "cycle"
 
-    cycles: int = option(7, "Cycles in inference; more than in training is allowed.", low=1, high=MOST_CYCLES)
+    cycles: int = option(7, "Cycles in inference; more than in training is allowed.", low=1, high=MOST_CYCLES, live=True)
     train_cycles: int = option(3, "Most cycles in training (N_max at the end).", low=1, high=16)
     schedule: Literal["sampled", "increasing", "static"] = option(
         "sampled", "Cycles of a mini-batch: drawn from 1 to N_max, N_max itself, or always two."
