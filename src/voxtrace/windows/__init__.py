@@ -1,0 +1,42 @@
+"""Windows: where the network looks, in which order, and how neighbouring answers are blended."""
+
+from __future__ import annotations
+
+from voxtrace.windows.adaptive import PUBLISHED_WINDOW, Adaptive
+from voxtrace.windows.grid import (
+    Decision,
+    Row,
+    Schedule,
+    ScheduleMaker,
+    Window,
+    Windowing,
+    by_slices,
+    count_windows,
+    everything,
+    gaussian,
+    regular,
+    starts,
+    strided,
+    strided_starts,
+    uniform,
+)
+
+__all__ = [
+    "PUBLISHED_WINDOW",
+    "Adaptive",
+    "Decision",
+    "Row",
+    "Schedule",
+    "ScheduleMaker",
+    "Window",
+    "Windowing",
+    "by_slices",
+    "count_windows",
+    "everything",
+    "gaussian",
+    "regular",
+    "starts",
+    "strided",
+    "strided_starts",
+    "uniform",
+]

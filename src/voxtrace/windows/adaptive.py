@@ -1,0 +1,162 @@
+"""A schedule that looks before it goes on: the centre first, the rest only where there is something.
+
+Windows of one z start, seen from above; C runs first and decides about the n::
+
+    fine grid: at most 9       coarse grid: at most 5
+    of a short scan            of a long one, 9·n_z ≥ 50
+
+        n  n  n                    n     n
+        n  C  n                       C
+        n  n  n                    n     n
+
+Where C is *empty* its answer is thrown away, its neighbours are skipped, and so is the next z start; what no window
+covers is background.
+
+References
+----------
+CDL-UNet, a curriculum-driven lightweight 3D U-Net, MICCAI FLARE 2024 (https://openreview.net/forum?id=1ZR6Hsb8z3):
+the idea. Starts and thresholds are those of its published code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from voxtrace.volume import Array, Shape
+from voxtrace.windows.grid import Decision, Schedule, Window, starts
+
+PUBLISHED_WINDOW: Shape = (32, 128, 192)  # what thresholds in voxels are meant for
+MOST_FINE = 50  # windows of all fine grids of a scan together from which on the coarse grid is used
+TOUCHING = 10  # foreground voxels on a face of the published window from which on a tube goes on beyond it
+
+
+class Centre(Window):
+    """The window that decides about the others of its z start."""
+
+    __slots__ = ()
+
+
+class Axis(NamedTuple):
+    """Starts along Y or X: of the centre, and, ascending, of the grid around it (with or without the centre's own)."""
+
+    centre: int
+    around: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """CDL-UNet's schedule; give ``keeps`` to the same ``Windowing``, or empty centres are not thrown away.
+
+    Along z, windows lie as in :func:`regular`. Every window runs at most once.
+
+    Attributes
+    ----------
+    empty_below
+        A centre window with fewer foreground voxels is empty. Meant for a window of 32×128×192 and scaled with the
+        window's size; 0 never skips.
+    tube_labels
+        Where the centre shows nothing but these labels, only the windows before and behind it along y run, each if
+        the labels reach the centre's face on that side; none in the coarse grid. Empty: the rule is off.
+    central_only
+        Leave the outer voxels of a wide scan background, as published: beyond 2 windows along an axis in the fine
+        grid and 1.5 in the coarse one. Otherwise such an axis gets the even lattice that covers all of it.
+    """
+
+    empty_below: float = 1000.0
+    tube_labels: frozenset[int] = frozenset()
+    central_only: bool = False
+
+    def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
+        """Yield the centre of each z start, then the neighbours that it calls for."""
+        along_z = iter(starts(shape[0], window[0], overlap))
+        coarse = is_coarse(shape, window, overlap)
+        y, x = (self.axis(n, w, overlap, coarse) for n, w in zip(shape[1:], window[1:], strict=True))
+        for z in along_z:
+            (decision,) = yield [Centre(z, y.centre, x.centre)]
+            if self.is_empty(decision.labels):
+                next(along_z, None)
+            elif around := list(self._neighbours(decision, y, x, coarse)):
+                yield around
+
+    def axis(self, length: int, window: int, overlap: float, coarse: bool) -> Axis:
+        """Return the starts along Y or X."""
+        if not self.central_only and length > window * (1.5 if coarse else 2.0):
+            return Axis(round((length - window) / 2), starts(length, window, overlap))
+        return coarse_axis(length, window) if coarse else fine_axis(length, window)
+
+    def is_empty(self, labels: Array) -> bool:
+        """Tell whether labels (Z, Y, X) of a window have too little foreground to look further."""
+        return bool(np.count_nonzero(labels) < self.empty_below * labels.size / math.prod(PUBLISHED_WINDOW))
+
+    def keeps(self, decision: Decision) -> bool:
+        """Tell whether an answer counts: all but those of empty centres."""
+        return not (isinstance(decision.window, Centre) and self.is_empty(decision.labels))
+
+    def _neighbours(self, decision: Decision, y: Axis, x: Axis, coarse: bool) -> Iterator[Window]:
+        centre, labels = decision.window, decision.labels
+        if self.tube_labels and self.tube_labels.issuperset(np.unique(labels[labels > 0]).tolist()):
+            yield from () if coarse else _along_tube(centre, labels, y)
+            return
+        for window in (Window(centre.z, *yx) for yx in product(y.around, x.around)):
+            if window != centre:
+                yield window
+
+
+def is_coarse(shape: Shape, window: Shape, overlap: float) -> bool:
+    """Tell whether a scan is so long that it gets the coarse grid."""
+    return 9 * len(starts(shape[0], window[0], overlap)) >= MOST_FINE
+
+
+def fine_axis(length: int, window: int) -> Axis:
+    """Return three starts: spread over the axis, or half a window apart about its middle when it is very long.
+
+    Halves are rounded to even, as everywhere in this schedule.
+
+    Examples
+    --------
+    >>> fine_axis(337, 192)
+    Axis(centre=72, around=(0, 72, 145))
+    >>> fine_axis(337, 128)
+    Axis(centre=104, around=(40, 104, 168))
+    """
+    room, middle = length - window, round(length / 2)
+    if room <= 0:
+        return Axis(0, (0,))
+    if length <= 2 * window:
+        return Axis(round(room / 2), (0, round(room / 2), room))
+    centre = middle - window // 2
+    return Axis(centre, (middle - window, centre, min(middle, room)))
+
+
+def coarse_axis(length: int, window: int) -> Axis:
+    """Return the centre's start and those of the corners: at the borders, or half a window apart about the middle.
+
+    Examples
+    --------
+    >>> coarse_axis(250, 192)
+    Axis(centre=29, around=(0, 58))
+    >>> coarse_axis(337, 128)
+    Axis(centre=104, around=(72, 136))
+    """
+    room, middle = length - window, round(length / 2)
+    if room <= 0:
+        return Axis(0, (0,))
+    if length <= 1.5 * window:
+        return Axis(middle - window // 2, (0, room))
+    return Axis(middle - window // 2, (middle - 3 * window // 4, min(middle - window // 4, room)))
+
+
+def _along_tube(centre: Window, labels: Array, y: Axis) -> Iterator[Window]:
+    """Yield the windows next to the centre along y whose side of it the labels (Z, Y, X) reach."""
+    enough = TOUCHING * labels[:, 0].size / (PUBLISHED_WINDOW[0] * PUBLISHED_WINDOW[2])
+    before = [start for start in y.around if start < centre.y][-1:]
+    behind = [start for start in y.around if start > centre.y][:1]
+    for nearest, face in ((before, labels[:, 0]), (behind, labels[:, -1])):
+        if np.count_nonzero(face) > enough:
+            yield from (Window(centre.z, start, centre.x) for start in nearest)

@@ -1,0 +1,183 @@
+"""The even lattice of windows, what a schedule is, and the weights that blend neighbouring answers.
+
+Windows of length 4 with overlap 0.5 over an axis of 11 voxels; the first touches one border and the last the other,
+the rest are spread evenly (nnU-Net's rule)::
+
+    voxel      0  1  2  3  4  5  6  7  8  9 10
+    window 0   0  0  0  0                          target distance 4·(1 − 0.5) = 2
+    window 1         1  1  1  1                    ⌈(11 − 4)/2⌉ + 1 = 5 windows,
+    window 2               2  2  2  2              7/4 = 1.75 apart: 0, 1.75, 3.5, 5.25, 7
+    window 3                  3  3  3  3           rounded to even: 0, 2, 4, 5, 7
+    window 4                        4  4  4  4
+
+A *schedule* is a generator. It yields a row of windows, is sent what was decided about them, and may let that choose
+the next row. Rows come in ascending z, which is what lets the engine finish planes and forget them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtrace.volume import Array, Shape
+
+
+class Window(NamedTuple):
+    """First voxel (z, y, x) of a window on the padded network grid; its size is the plan's window."""
+
+    z: int
+    y: int
+    x: int
+
+
+class Decision(NamedTuple):
+    """What the engine tells a schedule about a window that has run.
+
+    ``facts`` of its last step, by name; ``labels`` (Z, Y, X), the strongest label of each voxel at that step.
+    """
+
+    window: Window
+    facts: Mapping[str, float]
+    labels: npt.NDArray[np.uint8]
+
+
+Row = Sequence[Window]
+Schedule = Generator[Row, Sequence[Decision], None]
+
+
+class ScheduleMaker(Protocol):
+    """Makes the schedule for a grid.
+
+    Rows are yielded in ascending z of their first windows. A row has one z, and may share it with the row before; or,
+    for windows one voxel thick, up to ``Windowing.slices`` consecutive ones, ascending. Every voxel that no window
+    covers counts as background. ``yield`` returns a Decision for each window of the row, in order.
+    """
+
+    def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
+        """Return a fresh schedule over a grid of ``shape`` voxels (Z, Y, X), at least as large as the window."""
+        ...
+
+
+def starts(length: int, window: int, overlap: float) -> tuple[int, ...]:
+    """Return the first voxels of windows along one axis: evenly spaced, both borders included, ascending.
+
+    Examples
+    --------
+    >>> starts(11, 4, 0.5)
+    (0, 2, 4, 5, 7)
+    >>> starts(4, 4, 0.5)
+    (0,)
+    """
+    room = length - window
+    if room <= 0:
+        return (0,)
+    count = math.ceil(room / (window * (1.0 - overlap))) + 1
+    return tuple(round(i * room / (count - 1)) for i in range(count))
+
+
+def regular(shape: Shape, window: Shape, overlap: float) -> Schedule:
+    """Yield every window of the even lattice, one row for each z; answers are not looked at."""
+    along_z, along_y, along_x = (starts(n, w, overlap) for n, w in zip(shape, window, strict=True))
+    for z in along_z:
+        yield [Window(z, y, x) for y in along_y for x in along_x]
+
+
+def by_slices(n: int) -> ScheduleMaker:
+    """Return the schedule of :func:`regular` for windows one voxel thick, ``n`` slices in a row (a batch)."""
+
+    def schedule(shape: Shape, window: Shape, overlap: float) -> Schedule:
+        rows = list(regular(shape, window, overlap))
+        for first in range(0, len(rows), n):
+            yield [w for row in rows[first : first + n] for w in row]
+
+    return schedule
+
+
+def strided_starts(length: int, window: int, overlap: float) -> tuple[int, ...]:
+    """Return the first voxels of windows along one axis: a whole stride apart, the last one moved back to the border.
+
+    The stride is ``⌊window·(1 − overlap)⌋``, at least 1.
+
+    Examples
+    --------
+    >>> strided_starts(240, 128, 2 / 3)
+    (0, 42, 84, 112)
+    >>> strided_starts(100, 128, 2 / 3)
+    (0,)
+    """
+    stride = max(1, math.floor(window * (1.0 - overlap) + 1e-6))
+    last = max(0, length - window)
+    return (*range(0, last, stride), last)
+
+
+def strided(n: int = 1) -> ScheduleMaker:
+    """Return the schedule of every window of the lattice of :func:`strided_starts`; answers are not looked at.
+
+    A row holds ``n`` consecutive z; more than 1 only for windows one voxel thick.
+    """
+
+    def schedule(shape: Shape, window: Shape, overlap: float) -> Schedule:
+        along_z, along_y, along_x = (strided_starts(s, w, overlap) for s, w in zip(shape, window, strict=True))
+        for first in range(0, len(along_z), n):
+            yield [Window(z, y, x) for z in along_z[first : first + n] for y in along_y for x in along_x]
+
+    return schedule
+
+
+def everything(decision: Decision) -> bool:
+    """Keep every window's answer."""
+    return True
+
+
+def count_windows(shape: Shape, window: Shape, overlap: float) -> int:
+    """Return how many windows :func:`regular` yields; an adaptive schedule yields more or fewer."""
+    return math.prod(len(starts(n, w, overlap)) for n, w in zip(shape, window, strict=True))
+
+
+def gaussian(window: Shape) -> npt.NDArray[np.float32]:
+    """Return the blending weight of each voxel of a window, (Z, Y, X) float32: 1 in the centre, never 0.
+
+    A Gaussian around the middle voxel ``window // 2`` with σ = window/8 along each axis, divided by its maximum. What
+    float16 cannot tell from 0 takes the smallest value that it can.
+    """
+    z, y, x = (_bell(n) for n in window)
+    weights: Array = z[:, None, None] * y[:, None] * x
+    return np.maximum(weights, np.finfo(np.float16).smallest_subnormal).astype(np.float32)
+
+
+def uniform(window: Shape) -> npt.NDArray[np.float32]:
+    """Return 1 for each voxel of a window, (Z, Y, X) float32: overlapping answers are averaged, none counts more."""
+    return np.ones(window, np.float32)
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How windows cover a volume.
+
+    Attributes
+    ----------
+    schedule
+        Where windows lie and in which order; may look at answers.
+    blend
+        Window size -> weight of each voxel, (Z, Y, X) float32, all positive.
+    keeps
+        Asked about each window that has run; where it says no, the answer is thrown away as if the window had never
+        been there (it stays among the facts).
+    slices
+        Most consecutive z in one row; more than 1 only for windows one voxel thick.
+    """
+
+    schedule: ScheduleMaker = regular
+    blend: Callable[[Shape], npt.NDArray[np.float32]] = gaussian
+    keeps: Callable[[Decision], bool] = everything
+    slices: int = 1
+
+
+def _bell(n: int) -> npt.NDArray[np.float64]:
+    distance = np.arange(n) - n // 2
+    return np.exp(-0.5 * (distance / (n / 8.0)) ** 2)
