@@ -7,6 +7,10 @@
     ├── weights.safetensors   numbers only, float32 or float16
     └── card.md               the same for a reader
 
+A convolution whose kernels are masked (:mod:`voxtrace.nn.masked`) is stored without the kernels that are off:
+``<name>.weight.active`` (active kernels, kz, ky, kx), in row order of the mask, and ``<name>.mask.bits``, eight kernels
+a byte. A bundle that has such a convolution is of format 2, every other one is of format 1.
+
 Loading checks each hash, builds the network from the method's name and copies the numbers in. Nothing in a bundle is
 ever executed or unpickled.
 """
@@ -27,10 +31,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from voxtrace.method import Method
+    from voxtrace.nn.masked import Masked
     from voxtrace.plan import Plan
 
-FORMAT = "voxtrace-bundle/1"
+FORMAT, PACKED_FORMAT = "voxtrace-bundle/1", "voxtrace-bundle/2"
 JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
+ACTIVE, BITS = ".active", ".bits"  # after the name of a weight, of a mask
 SHIPPED = Path(__file__).with_name("shipped")
 
 
@@ -85,7 +91,7 @@ def load(path: str | Path) -> Bundle:
         network = made.build(plan)
     except (VoxTraceError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{folder / JSON} does not describe a model this version can build: {error}") from error
-    _fill(network, _read_weights(folder / WEIGHTS), folder)
+    _fill(network, _unpacked(network, _read_weights(folder / WEIGHTS), folder), folder)
     about = {k: v for k, v in record.items() if k not in ("method", "plan", "files", "digest", "format")}
     return Bundle(made, plan, network.eval(), about, folder, record["digest"])
 
@@ -94,14 +100,20 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
     """Write a bundle folder, whole or not at all, and return its path.
 
     ``half`` stores floating-point weights as float16 (half the size; they are float32 again when loaded).
+
+    Raises
+    ------
+    BundleError
+        A kernel that its mask switches off has weights that are not 0.
     """
     from safetensors.torch import save as serialised
 
+    weights = _packed(bundle.network, _stored_weights(bundle.network, half))
     with atomic_folder(path) as folder:
-        (folder / WEIGHTS).write_bytes(serialised(_stored_weights(bundle.network, half)))
+        (folder / WEIGHTS).write_bytes(serialised(weights))
         (folder / CARD).write_text(readable_card(bundle), encoding="utf-8")
         record = {
-            "format": FORMAT,
+            "format": PACKED_FORMAT if _masked(bundle.network) else FORMAT,
             "method": bundle.method.to_json(),
             "plan": json.loads(bundle.plan.model_dump_json()),
             **bundle.card,
@@ -125,8 +137,10 @@ def card(path: str | Path) -> dict[str, Any]:
         record = json.loads((folder / JSON).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder / JSON} cannot be read as JSON ({error}); copy the bundle again.") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise BundleError(f"{folder} is not a bundle of format {FORMAT}; it may come from a newer version.")
+    if not isinstance(record, dict) or record.get("format") not in (FORMAT, PACKED_FORMAT):
+        raise BundleError(
+            f"{folder} is not a bundle of format {FORMAT} or {PACKED_FORMAT}; it may come from a newer version."
+        )
     _check_hashes(folder, record)
     return record
 
@@ -210,6 +224,50 @@ def _stored_weights(network: nn.Module, half: bool) -> dict[str, Tensor]:
         return tensor.half() if half and tensor.dtype == torch.float32 else tensor.clone()
 
     return {name: stored(tensor) for name, tensor in network.state_dict().items()}
+
+
+def _packed(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights with every masked one replaced by its active kernels and the bits of its mask."""
+    from voxtrace.nn.masked import pack_mask
+
+    packed = dict(weights)
+    for name in _masked(network):
+        mask, weight = packed.pop(f"{name}.mask"), packed.pop(f"{name}.weight")
+        if weight[~mask].any():
+            raise BundleError(f"{name} has weights that its mask switches off; set them to 0 before saving.")
+        packed[f"{name}.weight{ACTIVE}"], packed[f"{name}.mask{BITS}"] = weight[mask], pack_mask(mask)
+    return packed
+
+
+def _unpacked(network: nn.Module, stored: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """Return the weights with every packed one spread out again, 0 where its mask is off."""
+    from voxtrace.nn.masked import unpack_mask
+
+    weights = dict(stored)
+    for name, module in _masked(network).items():
+        kernels, bits = weights.pop(f"{name}.weight{ACTIVE}", None), weights.pop(f"{name}.mask{BITS}", None)
+        if kernels is None or bits is None:
+            raise BundleError(f"{folder}: {name} lacks its active kernels or its mask; copy the bundle again.")
+        try:
+            mask = unpack_mask(bits, tuple(module.mask.shape))
+        except ValueError as error:
+            raise BundleError(f"{folder}: the mask of {name} does not fit ({error}); copy the bundle again.") from error
+        expected = (int(mask.sum()), *module.weight.shape[2:])
+        if kernels.shape != expected:
+            raise BundleError(
+                f"{folder}: the active kernels of {name} are {tuple(kernels.shape)}, its mask and the method expect "
+                f"{expected}; copy the bundle again."
+            )
+        weight = kernels.new_zeros(module.weight.shape)
+        weight[mask] = kernels
+        weights[f"{name}.weight"], weights[f"{name}.mask"] = weight, mask
+    return weights
+
+
+def _masked(network: nn.Module) -> dict[str, Masked]:
+    from voxtrace.nn.masked import Masked
+
+    return {name: module for name, module in network.named_modules() if isinstance(module, Masked)}
 
 
 def _sha256(file: Path) -> str:

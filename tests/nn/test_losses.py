@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from voxtrace.nn.losses import dice_and_cross_entropy, dice_loss, head_weights, supervised_loss
 
@@ -54,3 +55,19 @@ def test_the_coarsest_head_does_not_matter() -> None:
     two = supervised_loss([fine, coarse * 7], labels)
     assert one["dice"] == two["dice"]
     assert one["cross_entropy"] == two["cross_entropy"]
+
+
+def test_given_weights_reach_the_coarsest_head_too() -> None:
+    labels = torch.randint(0, 2, (2, 4, 4, 4), generator=torch.Generator().manual_seed(0))
+    heads = [torch.randn(2, 2, n, n, n) for n in (4, 2)]
+    coarse = F.interpolate(labels[:, None].float(), size=(2, 2, 2), mode="nearest-exact")[:, 0].long()
+    terms = supervised_loss(heads, labels, weights=(0.5, 0.25))
+    by_hand = 0.5 * F.cross_entropy(heads[0], labels) + 0.25 * F.cross_entropy(heads[1], coarse)
+    assert terms["cross_entropy"].item() == pytest.approx(by_hand.item())
+
+
+def test_dice_of_heads_is_over_the_batch_when_asked_for() -> None:
+    truth = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0]]).view(2, 1, 1, 4)
+    answer = torch.tensor([[1, 0, 0, 0], [0, 0, 0, 0]]).view(2, 1, 1, 4)
+    terms = supervised_loss([_logits(answer)], truth, over_batch=True)
+    assert terms["dice"].item() == pytest.approx(-0.4, abs=1e-4)

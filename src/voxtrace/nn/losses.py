@@ -36,9 +36,10 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
     return loss
 
 
-def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> dict[str, Tensor]:
     """Return the two terms of nnU-Net's loss at one resolution, weighted 1 : 1."""
-    return {"dice": dice_loss(logits, labels), "cross_entropy": F.cross_entropy(logits.float(), labels)}
+    dice = dice_loss(logits, labels, over_batch=over_batch)
+    return {"dice": dice, "cross_entropy": F.cross_entropy(logits.float(), labels)}
 
 
 def head_weights(n_heads: int) -> list[float]:
@@ -49,13 +50,19 @@ def head_weights(n_heads: int) -> list[float]:
     return [w / sum(raw) for w in raw]
 
 
-def supervised_loss(heads: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
-    """Return Dice and cross-entropy summed over heads, finest first; targets are sampled by nearest neighbour."""
+def supervised_loss(
+    heads: Sequence[Tensor], labels: Tensor, *, weights: Sequence[float] | None = None, over_batch: bool = False
+) -> dict[str, Tensor]:
+    """Return Dice and cross-entropy summed over heads, finest first; targets are sampled by nearest neighbour.
+
+    ``weights`` has one entry a head, by default those of :func:`head_weights`; ``over_batch`` as in :func:`dice_loss`.
+    """
     terms: dict[str, Tensor] = {}
-    for weight, logits in zip(head_weights(len(heads)), heads, strict=True):
+    for weight, logits in zip(head_weights(len(heads)) if weights is None else weights, heads, strict=True):
         if weight == 0.0:
             continue
-        for name, value in dice_and_cross_entropy(logits, _at_size(labels, logits.shape[2:])).items():
+        at_size = _at_size(labels, logits.shape[2:])
+        for name, value in dice_and_cross_entropy(logits, at_size, over_batch=over_batch).items():
             terms[name] = terms.get(name, torch.zeros((), device=value.device)) + weight * value
     return terms
 

@@ -1,10 +1,19 @@
-"""Datasets in nnU-Net's raw layout: ``dataset.json``, ``imagesTr/<case>_0000.nii.gz``, ``labelsTr/<case>.nii.gz``."""
+"""Datasets in nnU-Net's raw layout, with scores and chosen labels beside where ``voxtrace score`` has been.
+
+::
+
+    dataset.json
+    imagesTr/<case>_0000.nii.gz     a file for each channel
+    labelsTr/<case>.nii.gz          reference labels
+    labelsChosen/<case>.nii.gz      read for cases without reference labels
+    scores.json                     what weighs each case, whichever labels it has
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +21,26 @@ import numpy as np
 
 from voxtrace.errors import DatasetError
 from voxtrace.io import read, read_labels
+from voxtrace.training.outline import read_outline
 from voxtrace.volume import Case
 
 FOLDS = 5
+REFERENCE, CHOSEN = "labelsTr", "labelsChosen"
+SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where one case lies: an image file for each channel, in order, and its reference labels."""
+    """Where one case lies: an image file for each channel, in order, and its labels; and the scores that weigh it."""
 
     name: str
     images: tuple[Path, ...]
     labels: Path
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def load(self) -> Case:
         """Read the case."""
-        return Case(self.name, read(self.images), read_labels(self.labels))
+        return Case(self.name, read(self.images), read_labels(self.labels), self.scores)
 
 
 class CaseFolder(Sequence[Case]):
@@ -83,28 +96,32 @@ class Dataset:
         return CaseFolder([by_name[name] for name in names])
 
 
-def open_dataset(folder: str | Path) -> Dataset:
+def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
     """Return what a dataset folder holds; no voxel is read.
+
+    ``labels`` names the folder inside with the labels to learn. Unset, these are in ``labelsTr`` and, for cases that it
+    lacks, in ``labelsChosen``.
 
     Raises
     ------
     DatasetError
-        The folder lacks ``dataset.json`` or cases, a channel or a label file is missing, or labels are regions.
+        The folder lacks ``dataset.json`` or cases, a channel or a label file is missing, labels are regions, or
+        ``scores.json`` is none of ours.
     """
     folder = Path(folder)
-    record = _record(folder)
-    channels = record.get("channel_names") or record.get("modality")
-    if not isinstance(channels, dict) or not channels:
-        raise DatasetError(f"{folder / 'dataset.json'} names no channels; expected channel_names, e.g. {{'0': 'CT'}}.")
-    ending = str(record.get("file_ending", ".nii.gz"))
-    files = _case_files(folder, ending, len(channels))
+    outline = read_outline(folder)
+    scores = _scores(folder)
+    files = tuple(
+        CaseFiles(name, images, _label_file(folder, labels, name, outline.ending), scores.get(name, {}))
+        for name, images in outline.images.items()
+    )
     return Dataset(
-        name=str(record.get("name") or folder.name),
-        channels=tuple(str(channels[key]) for key in sorted(channels, key=int)),
-        labels=_labels(record, folder),
+        name=outline.name,
+        channels=outline.channels,
+        labels=outline.labels,
         files=files,
         folds=_folds(folder, [f.name for f in files]),
-        licence=str(record.get("licence") or record.get("license") or ""),
+        licence=outline.licence,
     )
 
 
@@ -116,53 +133,27 @@ def fold(dataset: Dataset, number: int) -> tuple[CaseFolder, CaseFolder]:
     return dataset.cases(training), dataset.cases(validation)
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    file = folder / "dataset.json"
+def _label_file(folder: Path, labels: str, name: str, ending: str) -> Path:
+    places = [folder / place / f"{name}{ending}" for place in ((labels,) if labels else (REFERENCE, CHOSEN))]
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        raise DatasetError(f"case {name}: {places[0]} is missing; add it or remove the case.")
+    return found
+
+
+def _scores(folder: Path) -> dict[str, dict[str, float]]:
+    """Return the numbers of each case in ``scores.json``; {} where nobody has scored."""
+    file = folder / SCORES
     if not file.is_file():
-        raise DatasetError(
-            f"{folder} has no dataset.json; expected nnU-Net's raw layout: dataset.json, imagesTr, labelsTr."
-        )
+        return {}
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DatasetError(f"{file} is not JSON ({error}); correct it.") from error
-    if not isinstance(record, dict):
-        raise DatasetError(f"{file} holds {type(record).__name__}; expected a JSON object.")
-    return record
-
-
-def _labels(record: dict[str, Any], folder: Path) -> dict[int, str]:
-    raw = record.get("labels")
-    if not isinstance(raw, dict) or not raw:
-        raise DatasetError(f"{folder / 'dataset.json'} names no labels; expected e.g. {{'background': 0, 'liver': 1}}.")
-    try:
-        pairs = [(int(k), str(v)) if str(k).isdigit() else (int(v), str(k)) for k, v in raw.items()]
-    except (TypeError, ValueError) as error:
-        raise DatasetError(
-            f"{folder / 'dataset.json'}: labels must be whole numbers, not regions ({error})."
-        ) from error
-    labels = dict(sorted(pairs))
-    if sorted(labels) != list(range(len(labels))):
-        raise DatasetError(
-            f"{folder / 'dataset.json'}: label values {sorted(labels)} are not 0, 1, 2 …; renumber them."
-        )
-    return labels
-
-
-def _case_files(folder: Path, ending: str, n_channels: int) -> tuple[CaseFiles, ...]:
-    first = f"_0000{ending}"
-    names = sorted(f.name.removesuffix(first) for f in (folder / "imagesTr").glob(f"*{first}"))
-    if not names:
-        raise DatasetError(f"{folder / 'imagesTr'} holds no *{first}; expected one file a case and channel.")
-    files = []
-    for name in names:
-        images = tuple(folder / "imagesTr" / f"{name}_{c:04d}{ending}" for c in range(n_channels))
-        labels = folder / "labelsTr" / f"{name}{ending}"
-        for path in (*images, labels):
-            if not path.is_file():
-                raise DatasetError(f"case {name}: {path} is missing; add it or remove the case.")
-        files.append(CaseFiles(name, images, labels))
-    return tuple(files)
+        cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+        return {
+            str(name): {k: float(v) for k, v in score.items() if k != "chosen" and isinstance(v, (int, float))}
+            for name, score in cases.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{file} holds no scores of cases; write it anew with `voxtrace score`.") from error
 
 
 def _folds(folder: Path, names: list[str]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:

@@ -1,0 +1,131 @@
+"""``voxtrace score``: which of several label maps of a case to trust, and how hard the case is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from voxtrace.cli.arguments import AsJson
+from voxtrace.cli.failures import SOME_FAILED
+from voxtrace.cli.interrupt import stop_on_interrupt
+from voxtrace.cli.output import print_json, print_table, progress_bar, say, stdout_kept_for_json
+
+if TYPE_CHECKING:
+    from voxtrace.training.scoring import Scoring
+
+MANY = "--labels"
+
+
+class ManyLabels(TyperCommand):
+    """A command whose ``--labels`` takes any number of words: ``--labels A B`` is ``--labels A --labels B``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments after giving each word that follows ``--labels`` a flag of its own."""
+        return super().parse_args(ctx, spread(args, MANY))
+
+
+def score(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder with dataset.json and imagesTr; labelsTr is not needed.")
+    ],
+    labels: Annotated[
+        list[Path],
+        typer.Option(
+            MANY, metavar="DIR DIR DIR …", help="Three or more folders with CASE.nii.gz, one label map a case."
+        ),
+    ],
+    with_background: Annotated[
+        bool, typer.Option("--with-background", help="Count the background as a label in Dice; it raises every score.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score cases by how well three or more label maps of each agree, and keep the most reliable one.
+
+    Values that dataset.json does not name become background. The reliability of a map is its mean Dice with the
+    others; the kept map is the one of the highest. Written into DATASET, whole or not at all: scores.json, which
+    training curricula read (a high difficulty score is an easy case), and labelsChosen, which training reads for cases
+    without a file in labelsTr.
+    """
+    from voxtrace.training.scoring import score_dataset
+
+    with stdout_kept_for_json(as_json), stop_on_interrupt() as cancel:
+        scoring = _show(score_dataset(dataset, labels, background=with_background, cancel=cancel))
+    if as_json:
+        print_json(_document(scoring))
+    else:
+        _print(scoring)
+    _leave(scoring, dataset)
+
+
+def spread(words: Sequence[str], flag: str) -> list[str]:
+    """Return the words with ``flag`` before each that follows it, up to the next flag.
+
+    Examples
+    --------
+    >>> spread(["set", "--labels", "a", "b", "--json"], "--labels")
+    ['set', '--labels', 'a', '--labels', 'b', '--json']
+    """
+    found: list[str] = []
+    inside = False
+    for word in words:
+        if inside and not word.startswith("-") and found[-1] != flag:
+            found.append(flag)
+        found.append(word)
+        inside = word == flag or (inside and not word.startswith("-"))
+    return found
+
+
+def _show(task: Generator[tuple[int, int], None, Scoring]) -> Scoring:
+    """Drive the scoring to its end behind a progress bar."""
+    with progress_bar() as bar:
+        row = bar.add_task("scoring", total=None)
+        while True:
+            try:
+                done, total = next(task)
+            except StopIteration as stop:
+                scoring: Scoring = stop.value
+                return scoring
+            bar.update(row, completed=done, total=total)
+
+
+def _document(scoring: Scoring) -> dict[str, Any]:
+    return {
+        "labels": [str(folder) for folder in scoring.candidates],
+        "background": scoring.background,
+        "cases": {name: asdict(score) for name, score in scoring.cases.items()},
+        "failed": [{"case": name, "error": error} for name, error in scoring.failed.items()],
+        "missing": list(scoring.missing),
+    }
+
+
+def _print(scoring: Scoring) -> None:
+    rows = [
+        (
+            name,
+            str(scoring.candidates[s.chosen]),
+            f"{s.reliability:.4f}",
+            f"{s.difficulty:.4f}",
+            f"{s.difficulty_min:.4f}",
+        )
+        for name, s in scoring.cases.items()
+    ]
+    print_table(("case", "kept", "reliability", "difficulty", "smallest Dice"), rows)
+
+
+def _leave(scoring: Scoring, dataset: Path) -> None:
+    """Say what took no part and what training will read, and leave with the exit code for it."""
+    if scoring.missing:
+        few = ", ".join(scoring.missing[:5]) + (", …" if len(scoring.missing) > 5 else "")
+        say(f"{len(scoring.missing)} cases lack a label map in some folder and take no part: {few}.")
+    referenced = sum(any((dataset / "labelsTr").glob(f"{name}.*")) for name in scoring.cases)
+    if referenced:
+        say(f"{referenced} scored cases have labels in labelsTr, which training prefers; see `train --labels`.")
+    for name, error in scoring.failed.items():
+        say(f"{name}: failed. {error}")
+    if scoring.failed:
+        raise typer.Exit(SOME_FAILED)

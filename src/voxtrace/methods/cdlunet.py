@@ -1,0 +1,243 @@
+"""CDL-UNet: a small U-Net that learns easy cases first and looks only where there is something.
+
+Idea: three candidate label maps of a case tell by how well they agree which is best (*reliability*) and how hard the
+case is (*difficulty*; high is easy). A U-Net of 1.4 million parameters learns the easy cases, then, restarted with a
+fresh optimiser, the harder ones too. In inference each z start looks at the middle of the scan first::
+
+    Dice(L_i, L_j)  ->  RS_i = mean_j Dice(L_i, L_j)    kept: the label of the largest RS
+                        DS   = mean Dice of the kept label with the others
+
+    easy   DS > 0.90   2/5 of the run, learning rate from 0.01
+    hard   DS > 0.80   3/5 of the run, from those weights, learning rate from 0.01 again
+
+Legend: L_i candidate label map, RS reliability score, DS difficulty score (both by :mod:`voxtrace.training.scoring`).
+
+References
+----------
+CDL-UNet, a curriculum-driven lightweight 3D U-Net, MICCAI FLARE 2024 (https://openreview.net/forum?id=1ZR6Hsb8z3).
+Thresholds, starts of windows and details of the network are those of its published code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from voxtrace.errors import MethodError, PlanError
+from voxtrace.method import Augmentation, Batch, Figure, Method, Moment, Noise, Parts, Phase, Step, option
+from voxtrace.nn.blocks import Stage
+from voxtrace.nn.flops import flops, parameters
+from voxtrace.nn.losses import supervised_loss
+from voxtrace.plan import Plan, Topology
+from voxtrace.windows import PUBLISHED_WINDOW, Adaptive, Windowing
+
+TOPOLOGY = Topology(
+    widths=(16, 32, 64, 128),
+    kernels=((1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
+    strides=((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2)),
+)
+HEAD_WEIGHTS = (8 / 15, 4 / 15, 2 / 15)  # finest first; 14/15 in all, as in the published code
+EASY_SHARE = 1000 / 2500  # epochs
+AUGMENTATION = Augmentation(elastic_p=0.2, mirror=False)
+
+
+@dataclass(frozen=True)
+class CDLUNet(Method):
+    """Curriculum-driven light U-Net with an adaptive sliding window."""
+
+    key: ClassVar[str] = "cdlunet"
+    title: ClassVar[str] = "CDL-UNet"
+    source: ClassVar[str] = "CDL-UNet, MICCAI FLARE 2024, openreview.net/forum?id=1ZR6Hsb8z3"
+    facts: ClassVar[Mapping[str, str]] = {"foreground_voxels": "voxel"}
+
+    easy_above: float = option(0.90, "Difficulty score above which a case is easy (high is easy).", low=0.0, high=1.0)
+    hard_above: float = option(
+        0.80, "Difficulty score above which a case is in the hard phase; below, it is dropped.", low=0.0, high=1.0
+    )
+    hard_only: bool = option(False, "Leave the easy cases out of the hard phase.")
+    score: Literal["mean", "min"] = option(
+        "mean", "Which Dice of the kept label with the other candidates is compared: their mean or the smallest."
+    )
+    windows: Literal["adaptive", "regular"] = option(
+        "adaptive",
+        "Windows in inference: the centre first and the rest where it is not empty, or all of a lattice.",
+        live=True,
+    )
+    empty_below: int = option(
+        1000,
+        "Foreground voxels below which the centre window is empty, its neighbours and the next z start are skipped; "
+        "for a window of 32×128×192 and scaled with its size, 0 never skips.",
+        low=0,
+        live=True,
+        high=786_432,
+    )
+    tube_labels: str = option(
+        "",
+        "Label values, such as 5 6 10, of vessels and the like: where the centre shows nothing else, only windows "
+        "before and behind it run; empty for never.",
+        live=True,
+    )
+    central_only: bool = option(
+        False, "Leave the outer voxels of a wide scan background, as published for the abdomen.", live=True
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hard_above > self.easy_above:
+            raise MethodError(
+                f"cdlunet: hard_above is {self.hard_above}, above easy_above {self.easy_above}; "
+                "a high score is easy, so choose a hard_above of at most easy_above."
+            )
+        self.tubes()
+
+    def adapt(self, plan: Plan) -> Plan:
+        """Return the plan with the published topology, a window that fits it, and no mirroring.
+
+        Each axis of the window is rounded up to a multiple of (4, 8, 8).
+
+        Raises
+        ------
+        PlanError
+            The coarsest map would be a single voxel.
+        MethodError
+            ``tube_labels`` has a value that is no label of the plan.
+        """
+        z, y, x = (-(-n // d) * d for n, d in zip(plan.window, TOPOLOGY.divisor, strict=True))
+        if (z, y, x) == TOPOLOGY.divisor:
+            raise PlanError(
+                f"window {plan.window} leaves cdlunet a coarsest map of one voxel; use at least 8 voxels along Z, "
+                "or 16 along Y or X."
+            )
+        unknown = self.tubes() - set(plan.labels)
+        if unknown:
+            raise MethodError(
+                f"cdlunet: tube_labels has {min(unknown)}, expected values of 1 to {plan.n_labels - 1}; correct it."
+            )
+        return plan.model_copy(update={"topology": TOPOLOGY, "window": (z, y, x), "mirror_axes": ()})
+
+    def build(self, plan: Plan) -> nn.Module:
+        """Return the network with its one child ``segment``; weights as torch initialises them."""
+        return Network(plan)
+
+    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Return Dice (over the batch) and cross-entropy of all three heads."""
+        heads = cast(Network, network).segment.supervised(batch.images)
+        return supervised_loss(heads, batch.labels, weights=HEAD_WEIGHTS, over_batch=True)
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        """Yield the one decision."""
+        logits = parts["segment"](images)
+        yield Step(logits, {"foreground_voxels": (logits.argmax(1) > 0).flatten(1).sum(1).float()})
+
+    def phases(self, plan: Plan) -> tuple[Phase, ...]:
+        """Return "easy", two fifths of the run, and "hard", the rest; the optimiser starts afresh in each."""
+        easy = round(EASY_SHARE * plan.iterations)
+        key = "difficulty" if self.score == "mean" else "difficulty_min"
+        most = self.easy_above if self.hard_only else 1.0
+        courses = (("easy", easy, self.easy_above, 1.0), ("hard", plan.iterations - easy, self.hard_above, most))
+        return tuple(
+            Phase(name, n, case_weight=partial(chosen, key=key, above=above, most=most), augmentation=AUGMENTATION)
+            for name, n, above, most in courses
+            if n
+        )
+
+    def windowing(self, plan: Plan) -> Windowing:
+        """Return the adaptive schedule, or the even lattice."""
+        if self.windows == "regular":
+            return Windowing()
+        schedule = Adaptive(self.empty_below, self.tubes(), self.central_only)
+        return Windowing(schedule, keeps=schedule.keeps)
+
+    def tubes(self) -> frozenset[int]:
+        """Return ``tube_labels`` as numbers, or refuse what is none."""
+        words = self.tube_labels.replace(",", " ").split()
+        for word in words:
+            if not word.isdecimal() or int(word) == 0:
+                raise MethodError(f"cdlunet: tube_labels has {word!r}; expected label values from 1, e.g. '5 6 10'.")
+        return frozenset(map(int, words))
+
+    @classmethod
+    def figures(cls) -> tuple[Figure, ...]:
+        """Return the published size and cost, both cut after two decimals in the paper."""
+        shape = "1×32×128×192, 14 labels"
+        source = "results, model size"
+        return (
+            Figure("parameters, 14 labels", 1.39, "M", 0.01, source, lambda: parameters(_published()) / 1e6),
+            Figure(
+                f"cost, {shape}",
+                64.02,
+                "GMAC",
+                0.01,
+                source,
+                lambda: flops(_published(), (1, *PUBLISHED_WINDOW), "thop"),
+                "thop",
+            ),
+        )
+
+
+def chosen(scores: Mapping[str, float], progress: float, *, key: str, above: float, most: float) -> float:
+    """Return 1 for a case with ``above < scores[key] ≤ most``, else 0; a case without the score counts as easiest."""
+    return float(above < scores.get(key, 1.0) <= most)
+
+
+class LightUnet(nn.Module):
+    """Four stages of width 16, 32, 64, 128 (nnU-Net v1: transposed convolutions and heads have no bias)."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        w, k, s = TOPOLOGY.widths, TOPOLOGY.kernels, TOPOLOGY.strides
+        deeper = range(1, len(w))
+        self.down = nn.ModuleList(
+            [Stage(plan.n_channels, w[0], k[0], s[0]), *(Stage(w[i - 1], w[i], k[i], s[i]) for i in deeper)]
+        )
+        self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i], bias=False) for i in deeper)
+        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], (3, 3, 3)) for i in deeper)
+        self.heads = nn.ModuleList(nn.Conv3d(w[i - 1], plan.n_labels, 1, bias=False) for i in deeper)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, K, Z, Y, X) of the finest head."""
+        logits: Tensor = self.heads[0](self.maps(images)[0])
+        return logits
+
+    def supervised(self, images: Tensor) -> list[Tensor]:
+        """Return logits of every head, finest first."""
+        return [head(x) for head, x in zip(self.heads, self.maps(images), strict=True)]
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return the decoder's feature maps, finest first."""
+        skips = [images]
+        for stage in self.down:
+            skips.append(stage(skips[-1]))  # (B, 16, Z, Y, X), (B, 32, Z, Y/2, X/2), … (B, 128, Z/4, Y/8, X/8)
+        x, decoded = skips.pop(), []
+        for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(skips[1:]), strict=True):
+            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i-1], as fine as the skip)
+            decoded.append(x)
+        return decoded[::-1]
+
+
+class Network(nn.Module):
+    """One child, ``segment``: the whole LightUnet."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.segment = LightUnet(plan)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, K, Z, Y, X)."""
+        logits: Tensor = self.segment(images)
+        return logits
+
+    def counted(self, images: Tensor) -> list[Tensor]:
+        """Return logits of every head: the pass whose cost is published."""
+        return self.segment.supervised(images)
+
+
+def _published() -> nn.Module:
+    """Return the published network without weights: 1 channel, 14 labels."""
+    with torch.device("meta"):
+        return Network(Plan.example(labels=14, window=PUBLISHED_WINDOW))

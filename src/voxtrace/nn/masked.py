@@ -1,0 +1,104 @@
+"""Convolutions whose kernels a mask switches on and off, and how a mask is packed into bits.
+
+A kernel is all weights between one input and one output channel. The mask has one entry for each, in the order of the
+weight's first two axes: (Cout, Cin) for a convolution, (Cin, Cout) for a transposed one::
+
+    weight (Cout, Cin, kz, ky, kx)      mask (Cout, Cin)   ■ on   · off, all its weights exactly 0
+                                             ■ · · ■ ·
+                                             · · ■ · ·
+
+Weights that are off are 0 in the stored tensor, so the forward pass is the plain convolution, and gradients are dense.
+Whoever updates weights calls :meth:`Masked.hold` afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voxtrace.plan import Shape
+
+
+class Masked(nn.Module):
+    """A convolution with a mask over its kernels.
+
+    Attributes
+    ----------
+    weight
+        Exactly 0 wherever the mask is off.
+    mask
+        bool, the first two axes of ``weight``.
+    """
+
+    weight: Tensor
+    mask: Tensor
+
+    def draw_mask(self, density: float) -> None:
+        """Switch on exactly ``round(density · kernels)`` kernels (at least one), drawn from torch's own generator."""
+        n_kernels = self.weight.shape[0] * self.weight.shape[1]
+        self._drawn = max(1, round(density * n_kernels))
+        mask = torch.zeros(n_kernels, dtype=torch.bool, device="cpu")
+        mask[torch.randperm(n_kernels, device="cpu")[: self._drawn]] = True
+        self.register_buffer("mask", mask.view(self.weight.shape[:2]).to(self.weight.device))
+        self.hold()
+
+    @property
+    def active_kernels(self) -> int:
+        """How many kernels are on; on the meta device, where there are shapes only, how many were drawn."""
+        return self._drawn if self.mask.is_meta else int(self.mask.sum())
+
+    @torch.no_grad()
+    def hold(self, state: Mapping[Any, Mapping[str, Any]] | None = None) -> None:
+        """Zero what is off, in the weight and in whatever the optimiser remembers of it (``optimizer.state``)."""
+        off = ~self.mask[:, :, None, None, None]
+        self.weight.masked_fill_(off, 0.0)
+        for remembered in (state or {}).get(self.weight, {}).values():
+            if isinstance(remembered, Tensor) and remembered.shape == self.weight.shape:
+                remembered.masked_fill_(off.to(remembered.device), 0.0)
+
+
+class MaskedConv3d(nn.Conv3d, Masked):
+    """A 3D convolution (with bias) with a mask over its kernels; keeps the size when ``kernel`` is odd.
+
+    ``fuses`` says that it merges features of several levels, which one way of counting cost adds to.
+    """
+
+    def __init__(self, n_in: int, n_out: int, kernel: Shape, density: float, *, fuses: bool = False) -> None:
+        super().__init__(n_in, n_out, kernel, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
+        self.fuses = fuses
+        self.draw_mask(density)
+
+
+class MaskedConvTranspose3d(nn.ConvTranspose3d, Masked):
+    """A transposed 3D convolution without bias, kernel = stride, with a mask over its kernels."""
+
+    def __init__(self, n_in: int, n_out: int, stride: Shape, density: float) -> None:
+        super().__init__(n_in, n_out, stride, stride, bias=False)
+        self.draw_mask(density)
+
+
+def pack_mask(mask: Tensor) -> Tensor:
+    """Return a mask as bits: uint8, one byte for eight entries in row order, the last byte filled up with 0."""
+    return torch.from_numpy(np.packbits(mask.detach().cpu().numpy().ravel()))
+
+
+def unpack_mask(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the mask of :func:`pack_mask`.
+
+    Raises
+    ------
+    ValueError
+        The bits are not those of a mask of this shape.
+    """
+    n = math.prod(shape)
+    if bits.dtype != torch.uint8 or bits.shape != (-(-n // 8),):
+        raise ValueError(f"{tuple(bits.shape)} {bits.dtype} is no mask of {n} kernels in {-(-n // 8)} bytes")
+    flat = np.unpackbits(bits.numpy())
+    if flat[n:].any():
+        raise ValueError(f"bits are set beyond the {n} kernels of the mask")
+    return torch.from_numpy(flat[:n].astype(bool)).view(shape)

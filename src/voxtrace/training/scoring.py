@@ -1,0 +1,221 @@
+"""Reliability and difficulty of cases, from how well several candidate label maps of each agree (CDL-UNet).
+
+Candidates are what different people or models made of one image. With d_ij the Dice of candidates i and j, averaged
+over labels::
+
+            candidate 1    2    3
+    1           .   .97  .89      RS_1 = (.97 + .89) / 2 = .93     the most reliable: it is kept
+    2          .97   .   .82      RS_2 = .895
+    3          .89  .82   .       RS_3 = .855                      DS = .93, the smallest Dice of the kept one .89
+
+A high difficulty score DS means an easy case: all agree about it.
+
+References
+----------
+CDL-UNet, a curriculum-driven lightweight 3D U-Net, MICCAI FLARE 2024 (https://openreview.net/forum?id=1ZR6Hsb8z3).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtrace.atomic import atomic_file, atomic_folder
+from voxtrace.errors import Cancelled, DatasetError, GeometryError, UsageError, VoxTraceError
+from voxtrace.io import read, write
+from voxtrace.training.dataset import CHOSEN, SCORES
+from voxtrace.training.outline import Outline, read_outline
+from voxtrace.volume import Array, Geometry, LabelMap
+
+LEAST_CANDIDATES = 3  # of two, none is more reliable than the other
+TIE = 9  # decimals beyond which reliabilities count as equal
+
+
+@dataclass(frozen=True)
+class CaseScore:
+    """What the candidates of one case say, all numbers from 0 to 1.
+
+    Attributes
+    ----------
+    reliability
+        RS of the kept candidate.
+    difficulty, difficulty_min
+        Mean (DS) and smallest Dice of the kept candidate with the others; high is easy.
+    chosen
+        Which candidate is kept, 0-based: that of the largest RS, the first of equals.
+    reliabilities
+        RS of each candidate.
+    """
+
+    reliability: float
+    difficulty: float
+    difficulty_min: float
+    chosen: int
+    reliabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What came of scoring a dataset: scores by case, sentences by case that failed, cases that lack a candidate."""
+
+    candidates: tuple[Path, ...]
+    background: bool
+    cases: Mapping[str, CaseScore]
+    failed: Mapping[str, str]
+    missing: tuple[str, ...]
+
+
+def score_dataset(
+    folder: Path,
+    candidates: Sequence[Path],
+    *,
+    background: bool = False,
+    cancel: Callable[[], bool] = lambda: False,
+) -> Generator[tuple[int, int], None, Scoring]:
+    """Yield (cases done, cases to do), and write scores and chosen labels into the dataset when all are done.
+
+    ``scores.json`` and ``labelsChosen`` are replaced whole; ``labelsTr`` is never touched and need not exist. A case
+    takes part if every candidate folder has ``<case>`` with the dataset's file ending.
+
+    Parameters
+    ----------
+    folder
+        In nnU-Net's raw layout.
+    candidates
+        Three or more folders of label maps on the images' grids.
+    background
+        Count the background as a label in the mean over labels; that raises every score.
+    cancel
+        Asked after each case; true stops, and nothing is written.
+
+    Raises
+    ------
+    UsageError
+        Fewer than three folders, the same one twice, or one that does not exist.
+    DatasetError
+        The dataset cannot be read, no case has all candidates, or none could be scored.
+    OutputError
+        The dataset cannot be written into.
+    """
+    _check(candidates)
+    outline = read_outline(folder)
+    files = {name: [place / f"{name}{outline.ending}" for place in candidates] for name in outline.images}
+    complete = {name: paths for name, paths in files.items() if all(path.is_file() for path in paths)}
+    if not complete:
+        raise DatasetError(
+            f"no case of {folder} has a file CASE{outline.ending} in every label folder; name the files like the cases."
+        )
+    scores: dict[str, CaseScore] = {}
+    failed: dict[str, str] = {}
+    with atomic_folder(folder / CHOSEN) as place:
+        for done, (name, paths) in enumerate(complete.items()):
+            yield done, len(complete)
+            try:
+                scores[name] = _score(outline, name, paths, place, background)
+            except VoxTraceError as error:
+                failed[name] = str(error)
+            if cancel():
+                raise Cancelled(f"stopped after {done + 1} of {len(complete)} cases; nothing was written.")
+        if not scores:
+            raise DatasetError(
+                f"none of {len(complete)} cases could be scored; the first: {next(iter(failed.values()))}"
+            )
+    scoring = Scoring(tuple(candidates), background, scores, failed, tuple(sorted(files.keys() - complete.keys())))
+    _record(scoring, folder / SCORES)
+    yield len(complete), len(complete)
+    return scoring
+
+
+def judge(dice: npt.NDArray[np.float64]) -> CaseScore:
+    """Return the scores that follow from the Dice of each pair of candidates, (n, n) symmetric; n is at least 3."""
+    n = len(dice)
+    others = dice[~np.eye(n, dtype=bool)].reshape(n, n - 1)
+    reliabilities = others.mean(axis=1)
+    kept = int(np.argmax(reliabilities.round(TIE)))
+    return CaseScore(
+        reliability=float(reliabilities[kept]),
+        difficulty=float(others[kept].mean()),
+        difficulty_min=float(others[kept].min()),
+        chosen=kept,
+        reliabilities=tuple(float(r) for r in reliabilities),
+    )
+
+
+def pairwise_dice(maps: Sequence[Array], n_labels: int, *, background: bool = False) -> npt.NDArray[np.float64]:
+    """Return the Dice of each pair of label maps (Z, Y, X), averaged over labels: (n, n), 1 on the diagonal.
+
+    A label that neither map has counts 1. The background takes part if asked for.
+    """
+    dice = np.eye(len(maps))
+    for i, j in combinations(range(len(maps)), 2):
+        dice[i, j] = dice[j, i] = _mean_dice(maps[i], maps[j], n_labels, first=0 if background else 1)
+    return dice
+
+
+def cleaned(data: Array, n_labels: int) -> Array:
+    """Return labels as uint8 or uint16, with 0 for every value outside 0 … ``n_labels`` − 1."""
+    kind = np.uint8 if n_labels <= 256 else np.uint16
+    return np.where((data >= 0) & (data < n_labels), data, 0).astype(kind)
+
+
+def _check(candidates: Sequence[Path]) -> None:
+    if len(candidates) < LEAST_CANDIDATES:
+        raise UsageError(
+            f"{len(candidates)} label folder(s) were given; expected {LEAST_CANDIDATES} or more, since of two none is "
+            "more reliable than the other."
+        )
+    for number, folder in enumerate(candidates):
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder; give folders of label maps.")
+        if folder.resolve() in [other.resolve() for other in candidates[:number]]:
+            raise UsageError(f"label folder {folder} is given twice; a map always agrees with itself, so name it once.")
+
+
+def _score(outline: Outline, name: str, paths: Sequence[Path], place: Path, background: bool) -> CaseScore:
+    """Score one case and write its chosen labels into ``place``."""
+    geometry = read(outline.images[name][0]).geometry
+    maps = [_candidate(path, geometry, len(outline.labels)) for path in paths]
+    score = judge(pairwise_dice(maps, len(outline.labels), background=background))
+    names = {value: label for value, label in outline.labels.items() if value}
+    write(LabelMap(maps[score.chosen], geometry, names, name=name), place / f"{name}{outline.ending}")
+    return score
+
+
+def _candidate(path: Path, geometry: Geometry, n_labels: int) -> Array:
+    """Return a candidate's cleaned labels (Z, Y, X) on the image's grid."""
+    volume = read(path)
+    if not volume.geometry.is_close(geometry):
+        raise GeometryError(
+            f"{path} {volume.geometry.shape} does not lie on the grid of its image {geometry.shape}; "
+            "resample the labels onto it first."
+        )
+    data = volume.data[0]
+    if not np.issubdtype(data.dtype, np.integer) and not np.array_equal(data, np.floor(data)):
+        raise DatasetError(f"{path} holds fractions; expected whole numbers, a label for each voxel.")
+    return cleaned(data, n_labels)
+
+
+def _mean_dice(one: Array, other: Array, n_labels: int, first: int) -> float:
+    pairs = np.zeros(n_labels * n_labels, np.int64)
+    for a, b in zip(one, other, strict=True):  # plane by plane, which keeps the large integers few
+        pairs += np.bincount((a.astype(np.int64) * n_labels + b).ravel(), minlength=pairs.size)
+    table = pairs.reshape(n_labels, n_labels)
+    both, total = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
+    dice = np.where(total > 0, 2.0 * both / np.maximum(total, 1), 1.0)
+    return float(dice[first:].mean())
+
+
+def _record(scoring: Scoring, file: Path) -> None:
+    document = {
+        "labels": [str(folder) for folder in scoring.candidates],
+        "background": scoring.background,
+        "cases": {name: asdict(score) for name, score in scoring.cases.items()},
+    }
+    with atomic_file(file) as temporary:
+        temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")

@@ -1,0 +1,563 @@
+"""E2ENet as published: its sizes and costs, its fusion triangle, and connections that prune and regrow."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxtrace.errors import MethodError, PlanError
+from voxtrace.method import Batch, Figure, Moment, Phase, Step
+from voxtrace.methods.e2enet import (
+    Block,
+    E2ENet,
+    Network,
+    death_rate,
+    depth_shift,
+    level_widths,
+    performance_trade_off,
+    prune_and_grow,
+)
+from voxtrace.nn.flops import flops, parameters
+from voxtrace.nn.losses import dice_and_cross_entropy
+from voxtrace.nn.masked import MaskedConv3d
+from voxtrace.noise import GridNoise
+from voxtrace.plan import Plan
+from voxtrace.windows import Window
+
+PLAN = E2ENet().adapt(Plan.example(labels=3, window=(16, 16, 16), base_width=4))
+AMOS = Plan.example(channels=1, labels=16, window=(128, 128, 128))
+
+
+def _shapes(plan: Plan = AMOS, **options: Any) -> Network:
+    """A network as shapes without memory."""
+    m = E2ENet(**options)
+    with torch.device("meta"):
+        return cast(Network, m.build(m.adapt(plan)))
+
+
+def _built(**options: Any) -> Network:
+    torch.manual_seed(0)
+    return cast(Network, E2ENet(**options).build(PLAN).eval())
+
+
+def _rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _batch() -> Batch:
+    images = torch.randn(2, 1, 16, 16, 16, generator=_rng(1))
+    return Batch(images, (images[:, 0] > 0.5).long() + (images[:, 0] > 1.5).long())
+
+
+def _steps(m: E2ENet, network: Network, images: Tensor) -> list[Step]:
+    noise = GridNoise(0, [Window(0, 0, 0)] * len(images), PLAN.window, (), "cpu")
+    with torch.no_grad():
+        return list(m.infer(cast(Any, dict(network.named_children())), images, noise))
+
+
+# Sizes and costs
+
+
+@pytest.mark.parametrize("figure", E2ENet.figures(), ids=lambda figure: figure.what)
+def test_published_figures_are_reproduced(figure: Figure) -> None:
+    assert figure.ours() == pytest.approx(figure.value, abs=figure.tolerance)
+
+
+def test_the_dense_network_has_the_published_pieces() -> None:
+    network = _shapes(sparsity=0.0)
+    masked = sum(conv.weight.numel() for conv in network.masked)
+    fusion = sum(parameters(stage) for stage in network.stages)
+    assert parameters(network) == 23_899_088
+    assert parameters(network.encode) == 5_811_984
+    assert sum(parameters(head) for head in network.supervised) == 10_496
+    assert masked == 18_067_200
+    assert fusion - masked == 9_408  # biases and norms
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"sparsity": 0.7, "level0_density": 0.2}, 11_229_255),
+        ({"sparsity": 0.8}, 9_445_351),
+        ({"sparsity": 0.9}, 7_638_615),
+    ],
+)
+def test_sparse_networks_have_the_published_active_parameters(options: dict[str, float], expected: int) -> None:
+    assert parameters(_shapes(**options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "gflop"),
+    [
+        ({"sparsity": 0.0}, 2024.713),
+        ({"sparsity": 0.7, "level0_density": 0.2}, 655.392),
+        ({"sparsity": 0.8}, 569.114),
+        ({"sparsity": 0.9}, 387.092),
+    ],
+)
+def test_the_true_cost_is_that_of_torchs_counter(options: dict[str, float], gflop: float) -> None:
+    assert flops(_shapes(**options), (1, 128, 128, 128), "true") == pytest.approx(gflop, abs=1e-3)
+
+
+# (Cin, Cout, depth of the kernel) -> how many such tensors, kernels that are on at density .3, .2, .1
+TENSORS = {
+    (96, 48, 1): (5, 1382, 922, 461),  # level 0, fusion
+    (96, 48, 2): (5, 1382, 922, 461),  # level 0, up
+    (48, 48, 1): (1, 691, 461, 230),  # level 0, second convolution of the last node
+    (240, 96, 1): (4, 6912, 4608, 2304),
+    (192, 96, 2): (4, 5530, 3686, 1843),
+    (96, 96, 1): (1, 2765, 1843, 922),
+    (480, 192, 1): (3, 27648, 18432, 9216),
+    (320, 192, 2): (3, 18432, 12288, 6144),
+    (192, 192, 1): (1, 11059, 7373, 3686),
+    (832, 320, 1): (2, 79872, 53248, 26624),
+    (320, 320, 2): (3, 30720, 20480, 10240),  # levels 3 and 4
+    (320, 320, 1): (2, 30720, 20480, 10240),
+    (960, 320, 1): (1, 92160, 61440, 30720),
+}
+
+
+def _counts(network: Network) -> Counter[tuple[int, int, int, int]]:
+    convs = [cast(MaskedConv3d, conv) for conv in network.masked]
+    return Counter((c.in_channels, c.out_channels, c.kernel_size[0], c.active_kernels) for c in convs)
+
+
+@pytest.mark.parametrize(("sparsity", "total"), [(0.7, 621_847), (0.8, 414_569), (0.9, 207_284)])
+def test_every_masked_tensor_has_its_share_of_kernels_on(sparsity: float, total: int) -> None:
+    network = _shapes(sparsity=sparsity)
+    column = round(sparsity * 10) - 6
+    assert _counts(network) == {(*kind, row[column]): row[0] for kind, row in TENSORS.items()}
+    assert sum(conv.active_kernels for conv in network.masked) == total
+    assert len(network.masked) == 35
+    assert sum(conv.mask.numel() for conv in network.masked) == 2_072_832
+
+
+def test_the_finest_fusion_may_have_a_density_of_its_own() -> None:
+    """Published for S = 0.7: fusion 922 instead of 1382, its second convolution 461 instead of 691; up as before."""
+    counts = _counts(_shapes(sparsity=0.7, level0_density=0.2))
+    assert counts[96, 48, 1, 922] == 5
+    assert counts[48, 48, 1, 461] == 1
+    assert counts[96, 48, 2, 1382] == 5
+    assert counts[240, 96, 1, 6912] == 4
+
+
+class NnUNetV1(nn.Module):
+    """The published baseline: nnU-Net version 1, five heads, up-sampling and heads without bias."""
+
+    def __init__(self, channels: int, labels: int, base: int, pools: int, first_depth: int = 3) -> None:
+        super().__init__()
+        w = [min(base * 2**i, 320) for i in range(pools + 1)]
+        stages = zip([channels, *w], w, [1] + [2] * pools, [first_depth] + [3] * pools, strict=False)
+        self.encode = nn.ModuleList(_pair(n_in, n, stride, depth, fuses=False) for n_in, n, stride, depth in stages)
+        self.up = nn.ModuleList(nn.ConvTranspose3d(w[i + 1], w[i], 2, 2, bias=False) for i in range(pools))
+        self.merge = nn.ModuleList(_pair(2 * w[i], w[i], 1, 3, fuses=True) for i in range(pools))
+        self.heads = nn.ModuleList(nn.Conv3d(w[i], labels, 1, bias=False) for i in range(pools))
+
+    def forward(self, x: Tensor) -> None:
+        skips = []
+        for stage in self.encode:
+            x = stage(x)
+            skips.append(x)
+        for i in reversed(range(len(self.up))):
+            x = self.merge[i](torch.cat([self.up[i](x), skips[i]], 1))
+            self.heads[i](x)
+
+
+def _pair(n_in: int, n_out: int, stride: int, depth: int, *, fuses: bool) -> nn.Sequential:
+    convs = [nn.Conv3d(a, n_out, (depth, 3, 3), s, (depth // 2, 1, 1)) for a, s in ((n_in, stride), (n_out, 1))]
+    for conv in convs:
+        cast(Any, conv).fuses = fuses
+    norms = [nn.InstanceNorm3d(n_out, affine=True) for _ in range(2)]
+    return nn.Sequential(convs[0], norms[0], convs[1], norms[1])
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "million", "gflop"),
+    [
+        ((1, 16, 32, 5), 128, 31.205984, 1067.8890),
+        ((4, 4, 32, 5), 128, 31.198976, 1076.6176),
+        ((1, 14, 32, 5, 1), 96, 31.185376, 416.7309),
+        ((1, 16, 27, 4), 128, 12.961839, 755.7928),
+    ],
+    ids=["AMOS", "BraTS", "BTCV, first kernel 1×3×3", "base 27, four pools"],
+)
+def test_the_same_counting_gives_the_baselines_published_cost(
+    network: Any, size: int, million: float, gflop: float
+) -> None:
+    with torch.device("meta"):
+        baseline = NnUNetV1(*network)
+    assert parameters(baseline) == round(million * 1e6)
+    assert flops(baseline, (network[0], size, size, size), "e2e") == pytest.approx(gflop, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dice", "million", "gflop", "score"),
+    [
+        (90.0, 30.76, 1067.89, 1.302),
+        (90.0, 9.44, 778.74, 1.650),
+        (89.6, 7.64, 492.29, 1.887),
+        (89.9, 7.64, 492.29, 1.891),
+    ],
+)
+def test_the_trade_off_score_is_as_published(dice: float, million: float, gflop: float, score: float) -> None:
+    """Against the best Dice 90.5, the fewest parameters 7.64 M and the least cost 391.03 G."""
+    assert performance_trade_off(dice, 90.5, million, 7.64, gflop, 391.03) == pytest.approx(score, abs=0.002)
+
+
+def test_a_trade_off_with_nothing_to_compare_is_refused() -> None:
+    with pytest.raises(MethodError, match="cost 0"):
+        performance_trade_off(90.0, 90.5, 9.44, 7.64, 0, 391.03)
+
+
+# Depth shift
+
+
+def _column(*values: float) -> Tensor:
+    """One channel, one voxel in-plane."""
+    return torch.tensor(values).view(1, 1, -1, 1, 1)
+
+
+def test_a_third_of_the_channels_moves_up_and_a_third_down_and_0_comes_in() -> None:
+    x = _column(1, 2, 3).expand(1, 3, 3, 1, 1)
+    shifted = depth_shift(x)[0, :, :, 0, 0]
+    assert shifted.tolist() == [[2, 3, 0], [1, 2, 3], [0, 1, 2]]
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(48, (16, 16, 16)), (320, (107, 107, 106)), (832, (278, 278, 276))])
+def test_groups_have_a_third_of_the_channels_rounded_up(channels: int, groups: tuple[int, ...]) -> None:
+    first = depth_shift(_column(1, 2, 3).expand(1, channels, 3, 1, 1))[0, :, 0, 0, 0]
+    assert Counter(first.tolist()) == dict(zip((2, 1, 0), groups, strict=True))
+
+
+def test_four_channels_make_two_groups() -> None:
+    shifted = depth_shift(_column(1, 2, 3).expand(1, 4, 3, 1, 1))[0, :, :, 0, 0]
+    assert shifted.tolist() == [[2, 3, 0]] * 2 + [[1, 2, 3]] * 2
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_one_or_two_channels_stay_unless_strict(channels: int) -> None:
+    x = _column(1, 2, 3).expand(1, channels, 3, 1, 1)
+    assert torch.equal(depth_shift(x), x)
+    assert depth_shift(x, strict=True)[0, 0, :, 0, 0].tolist() == [2, 3, 0]
+
+
+def test_a_larger_distance_moves_further() -> None:
+    x = _column(1, 2, 3, 4).expand(1, 3, 4, 1, 1)
+    assert depth_shift(x, 2)[0, :, :, 0, 0].tolist() == [[3, 4, 0, 0], [1, 2, 3, 4], [0, 0, 1, 2]]
+    assert depth_shift(x, 0) is x
+
+
+def test_a_block_sees_the_next_slices_by_shifting_before_it_convolves() -> None:
+    torch.manual_seed(0)
+    x = torch.zeros(1, 3, 5, 5, 5)
+    x[:, :, 2] = torch.randn(1, 3, 5, 5)
+    touched = {}
+    for shift in (0, 1):
+        block = Block(nn.Conv3d(3, 4, (1, 3, 3), padding=(0, 1, 1), bias=False), E2ENet(shift=shift))
+        touched[shift] = block.conv(depth_shift(x, block.distance)).abs().amax((0, 1, 3, 4)) > 0
+        assert torch.equal(block(x), block.act(block.norm(block.conv(depth_shift(x, shift)))))
+    assert touched[0].tolist() == [False, False, True, False, False]
+    assert touched[1].tolist() == [False, True, True, True, False]
+
+
+# Architecture
+
+
+def test_a_window_of_128_voxels_gives_the_published_six_levels() -> None:
+    topology = E2ENet().adapt(AMOS).topology
+    assert topology.widths == (48, 96, 192, 320, 320, 320)
+    assert topology.strides == ((1, 1, 1),) + ((2, 2, 2),) * 5
+
+
+def test_the_wider_published_network_is_320_wide_at_most() -> None:
+    assert level_widths(58, 6) == (58, 116, 232, 320, 320, 320)
+
+
+def test_no_kernel_but_the_ablations_reaches_along_depth() -> None:
+    def depths(network: Network) -> set[int]:
+        return {m.kernel_size[0] for m in network.modules() if isinstance(m, nn.Conv3d)}
+
+    assert depths(_shapes()) == {1}
+    assert depths(_shapes(cubic=True)) == {1, 3}
+
+
+def test_only_the_last_node_of_each_level_has_two_convolutions() -> None:
+    assert {(i, j): len(node.fuse) for (i, j), node in _shapes().nodes.items()} == {
+        (i, j): 2 if i + j == 5 else 1 for j in range(1, 6) for i in range(6 - j)
+    }
+
+
+def test_the_convolutions_that_fuse_are_those_of_the_nodes() -> None:
+    network = _shapes()
+    fusing = {name for name, m in network.named_modules() if getattr(m, "fuses", False)}
+    assert fusing == {n for n, m in network.named_modules() if isinstance(m, nn.Conv3d) and ".fuse." in n}
+    assert len(fusing) == 20
+
+
+def test_up_sampling_and_heads_have_no_bias_and_everything_else_has() -> None:
+    for name, module in _shapes().named_modules():
+        if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
+            assert (module.bias is None) == (name.endswith(".up") or name.startswith("head")), name
+
+
+def test_a_node_concatenates_the_same_level_then_the_coarser_then_the_finer_one() -> None:
+    node = _built(sparsity=0.0).nodes[1, 1]
+    seen: list[Tensor] = []
+    node.fuse.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    c0, c1, c2 = PLAN.topology.widths[:3]
+    maps = [torch.randn(1, c, n, n, n, generator=_rng(c)) for c, n in ((c1, 8), (c2, 4), (c0, 16))]
+    with torch.no_grad():
+        node(*maps)
+        assert torch.equal(seen[0], torch.cat([maps[0], node.up(maps[1]), F.max_pool3d(maps[2], 2)], 1))
+
+
+def test_the_answer_reads_every_level_through_every_node() -> None:
+    network = _built(sparsity=0.0)
+    network(_batch().images)[0].sum().backward()
+    for node in network.nodes.values():
+        assert all(
+            conv.weight.grad is not None and conv.weight.grad.any()
+            for conv in node.modules()
+            if isinstance(conv, nn.Conv3d)
+        )
+
+
+def test_steps_are_the_heads_from_coarse_to_fine_at_the_windows_size() -> None:
+    network, images = _built(), _batch().images
+    steps = _steps(E2ENet(), network, images)
+    with torch.no_grad():
+        heads = network(images)
+    assert [head.shape[2] for head in heads] == [16, 8, 4, 4]
+    for step, head in zip(steps, reversed(heads), strict=True):
+        assert torch.allclose(step.logits, F.interpolate(head, (16, 16, 16), mode="trilinear"), atol=1e-6)
+    assert torch.equal(steps[-1].logits, heads[0])
+
+
+def test_facts_are_the_shares_of_active_kernels_by_source() -> None:
+    """In the last node of level 1 only 3 kernels from the same level are on, 2 from the coarser, 1 from the finer."""
+    network = _built()
+    node = network.nodes[1, 3]
+    mask = cast(MaskedConv3d, node.fuse[0].conv).mask  # (Cout, Cin), Cin = 12 same, 12 coarser, 6 finer
+    assert node.widths == (12, 12, 6)
+    mask.fill_(False)
+    mask[0, [0, 5, 11, 12, 23, 24]] = True
+    network.refresh()
+    facts = _steps(E2ENet(), network, _batch().images)[2].facts
+    assert {name: values.tolist() for name, values in facts.items()} == {
+        "forward_share": pytest.approx([1 / 2] * 2),
+        "upward_share": pytest.approx([1 / 3] * 2),
+        "downward_share": pytest.approx([1 / 6] * 2),
+    }
+
+
+def test_the_finest_level_has_nothing_above_it() -> None:
+    assert not _steps(E2ENet(), _built(), _batch().images)[-1].facts["downward_share"].any()
+
+
+def test_another_number_of_heads_is_refused() -> None:
+    with pytest.raises(MethodError, match="decides in 4 head, not 2"):
+        E2ENet().with_steps(2)
+
+
+# Plans
+
+
+def test_adapting_twice_changes_nothing() -> None:
+    for m in (E2ENet(), E2ENet(width=10), E2ENet(cubic=True)):
+        once = m.adapt(AMOS)
+        assert m.adapt(once) == once
+
+
+@pytest.mark.parametrize(("planned", "width"), [(32, 48), (16, 24), (4, 6)])
+def test_the_width_follows_the_planned_unets(planned: int, width: int) -> None:
+    assert E2ENet().adapt(Plan.example(base_width=planned)).topology.widths[0] == width
+
+
+def test_strides_are_the_plans_and_levels_without_room_keep_their_size() -> None:
+    plan = E2ENet().adapt(Plan.example(window=(16, 64, 64), spacing_mm=(3.0, 1.0, 1.0)))
+    assert plan.topology.strides[:2] == ((1, 1, 1), (1, 2, 2))
+    assert PLAN.topology.strides == ((1, 1, 1), (2, 2, 2), (2, 2, 2), (1, 1, 1), (1, 1, 1))
+
+
+def test_a_plan_of_one_level_is_refused() -> None:
+    with pytest.raises(PlanError, match="the plan has 1"):
+        E2ENet().adapt(Plan.example(window=(4, 4, 4)))
+
+
+def test_a_flat_window_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"1 slice at the coarsest level.* at least 2 along Z"):
+        E2ENet().adapt(Plan.example(window=(1, 64, 64)))
+
+
+def test_a_window_that_cannot_be_halved_is_refused() -> None:
+    plan = Plan.example(window=(64, 64, 64)).model_copy(update={"window": (64, 64, 60)})
+    with pytest.raises(PlanError, match="60 voxels along X"):
+        E2ENet().adapt(plan)
+
+
+# Training
+
+
+def test_heads_weigh_4_2_1_0_in_the_paper_and_8_4_2_1_in_its_code() -> None:
+    network, batch, moment = _built(), _batch(), Moment(Phase("train", 10), 0, _rng())
+    heads = network(batch.images)
+    targets = [
+        F.interpolate(batch.labels[:, None].float(), h.shape[2:], mode="nearest-exact")[:, 0].long() for h in heads
+    ]
+    dice = [float(dice_and_cross_entropy(h, t)["dice"].detach()) for h, t in zip(heads, targets, strict=True)]
+    for name, weights in {"paper": (4 / 7, 2 / 7, 1 / 7, 0), "code": (8 / 15, 4 / 15, 2 / 15, 1 / 15)}.items():
+        terms = E2ENet(heads=cast(Any, name)).loss(network, batch, moment)
+        assert float(terms["dice"].detach()) == pytest.approx(sum(w * d for w, d in zip(weights, dice, strict=True)))
+
+
+def test_the_death_rate_falls_as_a_cosine_to_a_floor() -> None:
+    rates = {t: death_rate(t / 250_000) for t in (0, 62_500, 125_000, 187_500, 249_600)}
+    assert rates == pytest.approx(
+        {0: 0.5, 62_500: 0.426923, 125_000: 0.2505, 187_500: 0.074077, 249_600: 0.001003}, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(("iterations", "interval"), [(250_000, 1200), (125_000, 600), (3_000, 14), (100, 1)])
+def test_connections_are_updated_as_often_in_a_run_of_any_length(iterations: int, interval: int) -> None:
+    assert E2ENet().interval(iterations) == interval
+
+
+def test_a_full_run_has_208_updates() -> None:
+    """After 1200, 2400 … 249,600 iterations; counted without the pruning itself."""
+    network = _built()
+    optimizer, updates = torch.optim.SGD(network.parameters(), lr=0.1), []
+    for t in (1_199, 1_200, 1_201, 2_400, 249_600, 250_000):
+        E2ENet().after_update(network, optimizer, Moment(Phase("train", 250_000), t - 1, _rng()))
+        updates.append(int(network.updates))
+    assert updates == [0, 1, 1, 2, 3, 3]
+    assert 250_000 // E2ENet().interval(250_000) == 208
+
+
+def _ranked() -> MaskedConv3d:
+    """Eight kernels, six of them on, with L1 norms 9·(1 … 6) and signs that differ."""
+    conv = MaskedConv3d(4, 2, (1, 3, 3), 1.0)
+    with torch.no_grad():
+        conv.mask.view(-1)[[2, 7]] = False
+        for n, kernel in enumerate(conv.mask.view(-1).nonzero()[:, 0].tolist(), 1):
+            conv.weight.view(8, -1)[kernel] = n * (-1.0) ** n
+    conv.hold()
+    return conv
+
+
+def test_the_weakest_kernels_are_pruned_and_as_many_are_grown_with_weight_0() -> None:
+    """⌈0.2 · 6⌉ = 2: kernels 0 and 1 go; two of 0, 1, 2, 7 come, without weight."""
+    for seed in range(20):
+        conv = _ranked()
+        prune_and_grow(conv, 0.2, {}, _rng(seed))
+        on = set(conv.mask.view(-1).nonzero()[:, 0].tolist())
+        assert {3, 4, 5, 6} < on
+        assert len(on) == 6
+        assert set(conv.weight.abs().sum((2, 3, 4)).flatten().nonzero()[:, 0].tolist()) == {3, 4, 5, 6}
+
+
+def test_growth_is_uniform_over_what_is_off_the_just_pruned_included() -> None:
+    grown: Counter[int] = Counter()
+    for seed in range(1200):
+        conv = _ranked()
+        prune_and_grow(conv, 0.1, {}, _rng(seed))
+        grown.update({0, 2, 7} & set(conv.mask.view(-1).nonzero()[:, 0].tolist()))
+    assert sum(grown.values()) == 1200
+    assert all(abs(grown[kernel] - 400) < 75 for kernel in (0, 2, 7))  # 4.6 standard deviations
+
+
+def test_ties_prune_no_more_than_asked() -> None:
+    conv = MaskedConv3d(10, 10, (1, 3, 3), 0.4)
+    with torch.no_grad():
+        conv.weight.fill_(1.0)
+    conv.hold()
+    prune_and_grow(conv, 0.25, {}, _rng())
+    assert conv.active_kernels == 40
+    assert int((conv.weight.abs().sum((2, 3, 4)) > 0).sum()) == 30
+
+
+def test_ten_rounds_leave_the_published_counts_in_every_tensor() -> None:
+    m = E2ENet(sparsity=0.8)
+    torch.manual_seed(0)
+    network = cast(Network, m.build(m.adapt(AMOS)))
+    before, masks = _counts(network), [conv.mask.clone() for conv in network.masked]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    for t in range(10):
+        m.after_update(network, optimizer, Moment(Phase("train", 100), t, _rng(t)))
+    assert int(network.updates) == 10
+    assert _counts(network) == before
+    assert sum(conv.active_kernels for conv in network.masked) == 414_569
+    assert not any(torch.equal(conv.mask, old) for conv, old in zip(network.masked, masks, strict=True))
+
+
+def _trained(m: E2ENet, rounds: int = 10) -> tuple[Network, torch.optim.Optimizer]:
+    network = _built(**{info.name: getattr(m, info.name) for info in m.options()})
+    sgd = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.99, nesterov=True, weight_decay=3e-5)
+    optimizer: Any = Fabric(accelerator="cpu", devices=1).setup_optimizers(sgd)  # wrapped, as the trainer has it
+    for t in range(rounds):
+        moment = Moment(Phase("train", 100), t, _rng(t))
+        optimizer.zero_grad()
+        torch.stack(list(m.loss(network, _batch(), moment).values())).sum().backward()
+        optimizer.step()
+        m.after_update(network, optimizer, moment)
+    return network, optimizer
+
+
+def test_training_keeps_counts_and_leaves_no_weight_or_momentum_where_the_mask_is_off() -> None:
+    m = E2ENet()
+    before = [conv.active_kernels for conv in _built().masked]
+    network, optimizer = _trained(m)
+    assert [conv.active_kernels for conv in network.masked] == before
+    assert int(network.updates) == 10
+    for conv in network.masked:
+        momentum = optimizer.state[conv.weight]["momentum_buffer"]
+        assert not conv.weight[~conv.mask].any()
+        assert not momentum[~conv.mask].any()
+        assert momentum[conv.mask].any()
+    for head, stage in zip(network.supervised, reversed(network.stages), strict=False):
+        assert torch.equal(head.sources, cast(Any, stage[-1]).sources())
+
+
+def test_a_static_network_keeps_the_connections_drawn_at_first() -> None:
+    network, _ = _trained(E2ENet(dynamic=False), rounds=3)
+    assert int(network.updates) == 0
+    for conv, drawn in zip(network.masked, _built().masked, strict=True):
+        assert torch.equal(conv.mask, drawn.mask)
+        assert not conv.weight[~conv.mask].any()
+
+
+def test_a_dense_network_loses_no_weights_to_updates() -> None:
+    network, _ = _trained(E2ENet(sparsity=0.0), rounds=3)
+    assert all(conv.mask.all() and conv.weight.all() for conv in network.masked)
+
+
+def test_the_same_chance_grows_the_same_connections() -> None:
+    first, second = (_trained(E2ENet(), rounds=3)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("value", ["False", 0])
+def test_dynamic_is_a_real_boolean(value: Any) -> None:
+    """A word that is true because it is not empty would train a static mask unnoticed."""
+    with pytest.raises(MethodError, match="expected true or false"):
+        E2ENet(dynamic=value)
+
+
+def test_the_network_describes_its_updates_and_whence_features_flow() -> None:
+    m = E2ENet()
+    network, _ = _trained(m, rounds=2)
+    told = json.loads(json.dumps(m.describe(network)))
+    assert told["topology_updates"] == 2
+    assert told["active_kernels"] == sum(int(conv.mask.sum()) for conv in network.masked)
+    assert told["sparsity"] == pytest.approx(0.8, abs=0.002)
+    assert [(node["level"], node["stage"]) for node in told["nodes"]] == list(network.nodes)
+    for node in told["nodes"]:
+        assert sum(node[s]["active_kernels"] for s in ("forward", "upward", "downward")) == node["active_kernels"]
+        assert sum(node[s]["share"] for s in ("forward", "upward", "downward")) == pytest.approx(1, abs=1e-5)
+    assert told["nodes"][0]["downward"] == {"active_kernels": 0, "share": 0.0, "density": 0.0}
