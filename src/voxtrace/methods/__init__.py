@@ -6,10 +6,18 @@ from typing import Any
 
 from voxtrace.errors import MethodError
 from voxtrace.method import Method, changed
+from voxtrace.methods.cdlunet import CDLUNet
+from voxtrace.methods.diffusion import Diffusion
+from voxtrace.methods.e2enet import E2ENet
+from voxtrace.methods.meddanet import MedDANet
 from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.methods.unet import UNet
 
 METHODS: dict[str, type[Method]] = {
+    "cdlunet": CDLUNet,
+    "diffusion": Diffusion,
+    "e2enet": E2ENet,
+    "meddanet": MedDANet,
     "recyclenet": RecycleNet,
     "unet": UNet,
 }
