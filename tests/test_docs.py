@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer
@@ -43,10 +45,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")], ids=_named)
-def test_the_python_of_each_page_runs(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}  # one page, one session: later blocks may use what earlier ones made
+def test_the_python_of_each_page_runs(
+    page: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = ModuleType("page")  # one page, one session: later blocks may use what earlier ones made
+    monkeypatch.setitem(sys.modules, "page", session)  # dataclasses look their module up
     for block in _blocks(page, "python"):
-        exec(compile(block, _named(page), "exec"), names)
+        exec(compile(block, _named(page), "exec", dont_inherit=True), vars(session))
 
 
 @pytest.mark.parametrize(("page", "line"), list(_command_lines()))
@@ -63,7 +68,8 @@ def test_each_command_of_the_pages_exists(page: str, line: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=_named)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{_named(page)} links to {target}, which is not there"
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from cases import ball, drain
 from voxtrace.errors import MethodError
-from voxtrace.method import Batch, Method, Moment
+from voxtrace.method import Batch, Method, Moment, OptionInfo
 from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training import train
-from voxtrace.windows import Window
+from voxtrace.windows import Decision, Window
 
 pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
 
@@ -48,6 +50,60 @@ def _batch(plan: Plan) -> Batch:
     return Batch(torch.randn(BATCH, plan.n_channels, *plan.window, generator=rng), labels)
 
 
+def test_adapting_a_plan_twice_is_adapting_it_once(name: str) -> None:
+    plan = _plan(name)
+    assert method(name).adapt(plan) == plan
+
+
+def test_no_weight_depends_on_an_option_that_may_change_after_training(name: str) -> None:
+    m, plan, network = _built(name)
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    for info in (info for info in m.options() if info.live):
+        for value in _other_values(info):
+            changed = replace(m, **{info.name: value})
+            assert changed.adapt(plan) == plan
+            assert {key: v.shape for key, v in changed.build(plan).state_dict().items()} == shapes
+
+
+def _other_values(info: OptionInfo) -> list[Any]:
+    if info.choices:
+        return list(info.choices)
+    if info.kind is bool:
+        return [True, False]
+    return [value for value in (info.low, info.high) if value is not None]
+
+
+def test_what_the_weights_tell_is_json(name: str) -> None:
+    m, _, network = _built(name)
+    told = m.describe(network)
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_windows_cover_every_voxel_of_a_small_volume(name: str) -> None:
+    m, plan = method(name), _plan(name)
+    how = m.windowing(plan)
+    blend = how.blend(plan.window)
+    assert blend.shape == plan.window
+    assert (blend > 0).all()
+    shape = tuple(n + n // 2 for n in plan.window)
+    seen = np.zeros(shape, bool)
+    labels = np.ones(plan.window, np.uint8)  # every window is full of label 1
+    rows = how.schedule(cast(Any, shape), plan.window, plan.overlap)
+    row, lowest = next(rows, None), 0
+    while row is not None:
+        assert row[0].z >= lowest
+        assert all(row[0].z <= w.z < row[0].z + how.slices for w in row)
+        lowest = row[0].z
+        for w in row:
+            seen[tuple(slice(a, a + n) for a, n in zip(w, plan.window, strict=True))] = True
+        try:
+            facts = dict.fromkeys(m.facts, 0.0)
+            row = rows.send([Decision(w, facts, labels) for w in row])
+        except StopIteration:
+            break
+    assert seen.all()
+
+
 def test_options_return_from_json(name: str) -> None:
     record = json.loads(json.dumps(method(name).to_json()))
     assert method(record["name"], **record["options"]) == method(name)
@@ -70,6 +126,8 @@ def test_each_step_is_a_full_answer_with_the_facts_it_declares(name: str) -> Non
         assert step.logits.shape == (BATCH, plan.n_labels, *plan.window)
         assert torch.isfinite(step.logits).all()
         assert set(step.facts) == set(m.facts)
+        assert set(step.extras) == set(m.extras)
+        assert all(scores.shape == step.logits.shape for scores in step.extras.values())
         assert all(values.shape == (BATCH,) for values in step.facts.values())
 
 

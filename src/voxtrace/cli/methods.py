@@ -1,75 +1,121 @@
-"""``voxtrace methods``: the published methods and their options."""
+"""``voxtrace methods``: the published methods, their options, what they cost, and the published figures beside ours."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_json
+from voxtrace.cli.output import print_json, print_table, progress_bar, stdout_kept_for_json
 
 if TYPE_CHECKING:
-    from voxtrace.method import Method, OptionInfo
+    from voxtrace.plan import Plan
+
+MOST = 1024  # channels, labels
 
 
-def methods(as_json: AsJson = False) -> None:
-    """List the methods: what each is, where it was published, and the options `voxtrace train` takes for it."""
-    from voxtrace.methods import METHODS
+def methods(
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--method", metavar="NAME", help="Only this method; may be repeated.", show_default=False),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="ZxYxX", help="Voxels of the window to count for; one number is a cube.")
+    ] = "64x64x64",
+    channels: Annotated[int, typer.Option(min=1, max=MOST, help="Input channels to count for.")] = 1,
+    labels: Annotated[int, typer.Option(min=2, max=MOST, help="Labels to count for, the background included.")] = 2,
+    with_figures: Annotated[
+        bool, typer.Option("--figures/--no-figures", help="Count the published figures anew; takes most of the time.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """List the methods: source, options of `voxtrace train`, parameters and cost, published figures beside ours.
 
-    documents = [_document(key, kind) for key, kind in METHODS.items()]
+    Cost is that of one pass over one window through every part of the network; a method that decides in several steps
+    runs some of its parts at each. Four ways of counting are in use: `true` counts two operations a multiply-add,
+    `e2e`, `thop` and `fvcore-old` count as the papers do.
+    """
+    from voxtrace.cli.costs import window_size
+    from voxtrace.plan import Plan
+
+    plan = Plan.example(channels, labels, window_size(size))
+    with stdout_kept_for_json(as_json):
+        documents = _documents(names, plan, with_figures)
     if as_json:
         print_json({"methods": documents})
         return
     for document in documents:
-        typer.echo(f"{document['name']}: {document['title']}\n  {document['source']}")
-        typer.echo(f"  {document['parameters']:,} parameters on a plan of one channel, two labels, 64×64×64 voxels")
-        for option in document["options"]:
-            typer.echo(f"  --{option['name'].replace('_', '-')} {_values(option)}\n      {option['help']}")
+        _print(document, plan)
+
+
+def _documents(names: list[str] | None, plan: Plan, with_figures: bool) -> list[dict[str, Any]]:
+    """Return a document for each method asked for, behind a progress bar."""
+    from voxtrace.cli.costs import about, costs, figures
+    from voxtrace.methods import METHODS, method
+
+    chosen = {name: type(method(name)) for name in names or METHODS}
+    documents = []
+    with progress_bar() as bar:
+        for kind in bar.track(chosen.values(), description="counting"):
+            document = about(kind) | costs(kind(), plan)
+            found = bar.track(figures(kind), len(kind.figures()), description=kind.title) if with_figures else ()
+            documents.append({**document, "figures": list(found)})
+    return documents
+
+
+def _print(document: dict[str, Any], plan: Plan) -> None:
+    typer.echo(f"{document['name']}: {document['title']}\n  {document['source']}")
+    for option in document["options"]:
+        typer.echo(f"  --{option['name'].replace('_', '-')} {_values(option)}\n      {option['help']}")
+    typer.echo()
+    if document["refused"]:
+        typer.echo(f"not counted: {document['refused']}")
+    else:
+        _print_costs(document, plan)
+    typer.echo()
+    if document["figures"]:
+        _print_figures(document["figures"])
         typer.echo()
 
 
-def _document(key: str, kind: type[Method]) -> dict[str, Any]:
-    made = kind()
-    return {
-        "name": key,
-        "title": kind.title,
-        "source": kind.source,
-        "step_word": kind.step_word,
-        "steps": made.steps,
-        "facts": dict(kind.facts),
-        "options": [_option(info) for info in kind.options()],
-        "parameters": _parameters(made),
-    }
+def _print_costs(document: dict[str, Any], plan: Plan) -> None:
+    window = "×".join(map(str, document["window"]))
+    typer.echo(f"one window of {window} voxels, channels: {plan.n_channels}, labels: {plan.n_labels}")
+    columns = ["part", "parameters", *(f"{name}, {cost['unit']}" for name, cost in document["cost"].items())]
+    parts = [("all", document), *document["parts"].items()]
+    print_table(columns, [[name, f"{part['parameters']:,}", *_costs(part)] for name, part in parts])
 
 
-def _option(info: OptionInfo) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "type": getattr(info.kind, "__name__", str(info.kind)),
-        "default": info.default,
-        "help": info.help,
-        "low": info.low,
-        "high": info.high,
-        "choices": list(info.choices),
-    }
+def _costs(part: dict[str, Any]) -> list[str]:
+    return [_number(cost["value"]) for cost in part["cost"].values()]
 
 
-def _parameters(method: Method) -> int:
-    """Return how many active parameters the method's network has on an example plan."""
-    import torch
+def _print_figures(figures: list[dict[str, Any]]) -> None:
+    columns = ["published figure", "published", "ours", "difference", "unit", "counted as", "within", "source"]
+    rows = [
+        [
+            figure["what"],
+            *(_number(figure[name]) for name in ("published", "ours", "difference")),
+            figure["unit"],
+            figure["convention"] or None,
+            f"±{_number(figure['tolerance'])}: {'yes' if figure['within'] else 'NO'}",
+            figure["source"],
+        ]
+        for figure in figures
+    ]
+    print_table(columns, rows)
 
-    from voxtrace.nn.flops import parameters
-    from voxtrace.plan import Plan
 
-    plan = method.adapt(Plan.example(window=(64, 64, 64)))
-    with torch.device("meta"):  # shapes without memory
-        network = method.build(plan)
-    return parameters(network)
+def _number(value: float) -> str:
+    """Return a number with four decimals, less where they are zeros."""
+    text = f"{value:,.4f}"
+    return "0" if float(text.replace(",", "")) == 0 else text.rstrip("0").rstrip(".")
 
 
 def _values(option: dict[str, Any]) -> str:
     allowed = "|".join(option["choices"]) or option["type"]
     ends = [option["low"], option["high"]]
     within = "" if ends == [None, None] else f" {ends[0]} to {ends[1]}" if None not in ends else ""
-    return f"{allowed}{within} (default {option['default']})"
+    also = ", also in prediction" if option["live"] else ""
+    return f"{allowed}{within} (default {option['default']}{also})"

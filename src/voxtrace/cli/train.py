@@ -41,6 +41,7 @@ class Request:
     settings: Sequence[str]
     flags: Sequence[str]
     device: str
+    labels: str = ""
 
 
 def train(
@@ -77,6 +78,13 @@ def train(
     precision: Precision = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare windows; 0 uses this one.")] = 0,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Windows in an update; the plan's if unset.")] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="Folder in DATASET with the labels to learn; labelsTr, and labelsChosen for cases it lacks, if unset.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Train a method on a dataset and write a bundle.
@@ -84,7 +92,9 @@ def train(
     The options of the method may follow as flags of their own, for example --cycles 5; `voxtrace methods` lists them.
     Ctrl-C keeps a checkpoint beside the bundle, in OUT.work, and --resume goes on from there.
     """
-    request = Request(dataset, method, out, fold, iterations, batch_size, initial, settings or (), context.args, device)
+    request = Request(
+        dataset, method, out, fold, iterations, batch_size, initial, settings or (), context.args, device, labels
+    )
     recipe = {"seed": seed, "precision": precision, "workers": workers, "resume": resume}
     with stdout_kept_for_json(as_json):
         bundle = _train(request, recipe, name)
@@ -98,7 +108,7 @@ def _train(request: Request, recipe: dict[str, Any], name: str | None) -> Bundle
     from voxtrace.training import fold, open_dataset
     from voxtrace.training import train as run
 
-    dataset = open_dataset(request.dataset)
+    dataset = open_dataset(request.dataset, request.labels)
     everything = dataset.cases([files.name for files in dataset.files])
     cases, held_back = (everything, ()) if request.fold is None else fold(dataset, request.fold)
     method, plan, initial = _decide(request, dataset, cases)

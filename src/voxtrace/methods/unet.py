@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from voxtrace.method import Batch, Method, Moment, Noise, Parts, Step
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.unet import UNet as Network
-from voxtrace.plan import Plan, check_divisible
+from voxtrace.nn.unet import check_plan
+from voxtrace.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class UNet(Method):
     source: ClassVar[str] = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
 
     def adapt(self, plan: Plan) -> Plan:
-        """Return the plan unchanged, or refuse a window that the topology cannot halve."""
-        check_divisible(plan.window, plan.topology)
+        """Return the plan unchanged, or refuse a window that the topology cannot halve, or halves nowhere."""
+        check_plan(plan)
         return plan
 
     def build(self, plan: Plan) -> nn.Module:

@@ -79,25 +79,40 @@ def flops(network: nn.Module, shape: Sequence[int], convention: str = "true") ->
     MethodError
         For a convention that is not counted.
     """
+    return sum(_count(network, shape, convention).values()) / 1e9
+
+
+def flops_by_part(network: nn.Module, shape: Sequence[int], convention: str = "true") -> dict[str, float]:
+    """Return what each direct child costs in the call that :func:`flops` counts, by name; children not called cost 0.
+
+    The parts sum to the whole: what the network itself computes outside its children goes under ``""``, if anything.
+    """
+    whole = dict.fromkeys([name for name, _ in network.named_children()], 0) | _count(network, shape, convention)
+    return {name: operations / 1e9 for name, operations in whole.items()}
+
+
+def _count(network: nn.Module, shape: Sequence[int], convention: str) -> dict[str, int]:
+    """Return operations by direct child; children that none are counted in are left out."""
     if convention not in CONVENTIONS:
         raise MethodError(f"convention {convention!r} is not counted; choose one of {', '.join(CONVENTIONS)}.")
     size = tuple(shape) if len(shape) == 5 else (1, *shape)
     twin = copy.deepcopy(network).to("meta").eval()
-    total = 0
+    counts: dict[str, int] = {}
 
-    def counter(kernels: int | None) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+    def counter(part: str, kernels: int | None) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def add(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            nonlocal total
-            total += operations(module, inputs, output, CONVENTIONS[convention], kernels)
+            done = operations(module, inputs, output, CONVENTIONS[convention], kernels)
+            if done:
+                counts[part] = counts.get(part, 0) + done
 
         return add
 
-    for module, shapes_only in zip(network.modules(), twin.modules(), strict=True):
-        shapes_only.register_forward_hook(counter(active_kernels(module)))
+    for (name, module), shapes_only in zip(network.named_modules(), twin.modules(), strict=True):
+        shapes_only.register_forward_hook(counter(name.partition(".")[0], active_kernels(module)))
     call: Callable[..., Any] = getattr(twin, "counted", twin)
     with torch.no_grad():
         call(torch.empty(size, device="meta"))
-    return total / 1e9
+    return counts
 
 
 def operations(
@@ -109,8 +124,8 @@ def operations(
         assert kernels is not None
         on_input = isinstance(module, TRANSPOSED) and not convention.transposed_on_output
         grid = inputs[0] if on_input else output
-        voxels = grid.shape[0] * math.prod(grid.shape[2:])
-        fused = convention.per_fused * output.numel() if getattr(module, "fuses", False) else 0
+        voxels: int = grid.shape[0] * math.prod(grid.shape[2:])
+        fused = convention.per_fused * int(output.numel()) if getattr(module, "fuses", False) else 0
         return per_mac * math.prod(module.kernel_size) * kernels * voxels + fused
     if isinstance(module, NORMS):
         affine = getattr(module, "weight", None) is not None

@@ -14,8 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from voxtrace.errors import PlanError
 from voxtrace.nn.blocks import Stage, he_init
-from voxtrace.plan import Plan, Topology
+from voxtrace.plan import Plan, Topology, check_divisible
 
 
 class Body(nn.Module):
@@ -88,3 +89,12 @@ class UNet(nn.Module):
     def supervised(self, features: Tensor) -> list[Tensor]:
         """Return logits at each resolution, finest first, of one pass of the body over ``features``."""
         return self.decide.supervise(self.recycle.maps(features))
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse a plan whose window does not halve evenly, or whose topology has no coarser stage to decode from."""
+    check_divisible(plan.window, plan.topology)
+    if len(plan.topology.widths) < 2:
+        raise PlanError(
+            f"window {plan.window} leaves the U-Net 1 stage, and it needs 2; use at least 8 voxels along two axes."
+        )
