@@ -65,7 +65,7 @@ SETTINGS = {
     "cdlunet": Setting(),
     "e2enet": Setting(),
     "diffusion": Setting(),
-    "meddanet": Setting(TUMOUR, window=(1, 80, 80), batch_size=16, options={"scale": 0.25, "rate": 1e-3}),
+    "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, iterations=2000, options={"setting": "slice"}),
 }
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     plan = plan_phantoms(setting, cases, given.iterations or setting.iterations)
     about = {
         "licence": "Apache-2.0",
-        "intended_use": "Demonstration. Trained on made-up scans alone; its labels on real ones are not to be relied on.",
+        "intended_use": "Demonstration. Trained on made-up scans alone; do not rely on its labels on real ones.",
         "provenance": {"dataset": f"voxtrace.phantoms.{setting.subject.name}, seeds 0 to {given.cases - 1}"},
     }
     run = {"out": given.out, "seed": given.seed, "resume": given.resume}

@@ -185,9 +185,7 @@ class Noise(Protocol):
         ...
 
 
-def option(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None, live: bool = False
-) -> Any:
+def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, live: bool = False) -> Any:
     """Declare a method's hyper-parameter: its default, a sentence that describes it, and its range.
 
     The declaration makes the flag of the command line and the field in the window. ``live`` says that it may be

@@ -178,7 +178,7 @@ def _check(keep: str, overlap: float | None, batch: int | None) -> None:
 def _batch_size(window: Shape, device: str) -> int:
     """Return how many windows fill the device; more would only take memory."""
     voxels = window[0] * window[1] * window[2]
-    enough, most = (2**16, 4) if device == "cpu" else (2**21, 32)
+    enough, most = (2**16, 16) if device == "cpu" else (2**21, 32)
     return max(1, min(most, enough // voxels))
 
 

@@ -83,7 +83,8 @@ class Run:
             tensor = torch.from_numpy(self._cut(windows, images, first_z)).to(self.opened.device)
             passes = [self._pass(flip, windows, tensor, slab) for flip in mirrored]
             labels = passes[0].labels
-            table = {name: np.mean([p.table[name] for p in passes], axis=0) for name in passes[0].table}
+            table = dict(passes[0].table)  # what the method says of itself is not averaged: half an expert is none
+            table |= {name: np.mean([p.table[name] for p in passes], axis=0) for name in UNITS}
             decided = [
                 Decision(w, {name: float(v[-1, b]) for name, v in table.items()}, labels[b])
                 for b, w in enumerate(windows)

@@ -19,7 +19,7 @@ from voxtrace.training.dataset import Dataset
 from voxtrace.volume import Array, Case
 
 SAMPLES_PER_CASE = 10_000
-SHORT_AUGMENTATION = 1 / 3  # a short run underfits, and strong augmentation adds to it
+SHORT_AUGMENTATION = 2 / 3  # a short run underfits, and strong augmentation adds to it
 MOSTLY_EMPTY = 0.25  # fraction of exact zeros above which MR counts as skull-stripped
 
 
@@ -59,7 +59,7 @@ class Budget:
     short: bool = False  # too few updates to learn what anatomy looks like upside down
 
 
-CPU = Budget(voxels=360_000, base_width=16, iterations=2_800, most_stages=5, short=True)
+CPU = Budget(voxels=360_000, base_width=16, iterations=5_500, most_stages=5, short=True)
 CUDA_VOXELS_PER_GB = 420_000  # 2 × 128³ at width 32 need about 10 GB, mixed precision
 
 
@@ -86,7 +86,7 @@ def plan_dataset(
     """Return the plan for a dataset on a device.
 
     On a CPU: a network of base width 16, a few hundred thousand voxels an update and so few updates that a run takes
-    about half an hour on two cores, with anatomy mirrored left–right at most. On a GPU: nnU-Net's width 32, 250,000
+    well under an hour on two cores, with anatomy mirrored left–right at most. On a GPU: nnU-Net's width 32, 250,000
     updates, mirroring along every axis, as many voxels as ``memory_gb`` bears.
     """
     budget = CPU if device == "cpu" else Budget(int(CUDA_VOXELS_PER_GB * memory_gb), 32, 250_000)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from voxtrace.bundle import Bundle, load, save
 from voxtrace.errors import Cancelled, OutputError
@@ -45,7 +46,7 @@ class Run:
             torch.manual_seed(recipe.seed)
             self.network = method.build(plan)
         self.layout = memory_layout(self.device, precision)
-        self.network.to(memory_format=self.layout)  # type: ignore[call-overload]  # missing in torch's annotations
+        lay_out(self.network, self.layout)
         self.history: list[dict[str, float]] = []
         self._began = time.monotonic()
 
@@ -110,3 +111,11 @@ class Run:
         save(replace(self.bundle(), network=self.network.cpu(), card=card), self.out, half=self.recipe.half)
         shutil.rmtree(self.work, ignore_errors=True)
         return load(self.out)
+
+
+def lay_out(network: nn.Module, layout: torch.memory_format) -> None:
+    """Give kernels the memory format of the maps that they meet; inside a network, slices may be maps without Z."""
+    flat = torch.channels_last if layout is torch.channels_last_3d else layout
+    for kernel in network.parameters():
+        if kernel.ndim in (4, 5):
+            kernel.data = kernel.data.contiguous(memory_format=layout if kernel.ndim == 5 else flat)

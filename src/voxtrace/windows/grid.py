@@ -76,7 +76,7 @@ def starts(length: int, window: int, overlap: float) -> tuple[int, ...]:
     room = length - window
     if room <= 0:
         return (0,)
-    count = math.ceil(room / (window * (1.0 - overlap))) + 1
+    count = min(room, math.ceil(room / (window * (1.0 - overlap)))) + 1  # never two on the same voxel
     return tuple(round(i * room / (count - 1)) for i in range(count))
 
 

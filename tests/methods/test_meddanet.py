@@ -1,0 +1,468 @@
+"""Med-DANet as published: the bank's costs to the third decimal, the choice metric, who runs and who learns."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from voxtrace.errors import MethodError, PlanError
+from voxtrace.method import Batch, Figure, Moment, changed
+from voxtrace.methods import method
+from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, costs, overlap_loss, warmed_poly
+from voxtrace.nn.flops import CONVENTIONS, active_kernels, flops, operations, parameters
+from voxtrace.nn.shufflenet import ShuffleNet, Unit
+from voxtrace.nn.transbts import SelfAttention, SliceTransBTS, SliceUNet, Transformer
+from voxtrace.noise import GridNoise
+from voxtrace.plan import Plan
+from voxtrace.training.trainer import freeze
+from voxtrace.windows import Window, strided, strided_starts
+
+M = MedDANet(scale=0.25)
+PLAN = M.adapt(Plan.example(channels=2, labels=4, window=(4, 32, 24), base_width=4)).model_copy(
+    update={"iterations": 4500}
+)
+GMAC_128, GMAC_240 = (0.605, 1.067, 2.358, 4.979), (2.126, 3.750, 8.882, 19.878)
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    return cast(Network, M.build(PLAN).eval())
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(6, 2, 1, 32, 24, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def batch(images: Tensor) -> Batch:
+    return Batch(images, torch.randint(0, 4, (6, 1, 32, 24), generator=torch.Generator().manual_seed(2)))
+
+
+@pytest.fixture(scope="module")
+def published() -> Network:
+    plan = method("meddanet").adapt(Plan.example(channels=4, labels=4, window=(128, 128, 128)))
+    with torch.device("meta"):
+        return cast(Network, method("meddanet").build(plan))
+
+
+# What it is and what it costs
+
+
+@pytest.mark.parametrize("figure", MedDANet.figures(), ids=lambda figure: figure.what)
+def test_costs_are_the_published_ones(figure: Figure) -> None:
+    assert figure.ours() == pytest.approx(figure.value, abs=figure.tolerance)
+
+
+def test_the_networks_have_the_parameters_they_always_had(published: Network) -> None:
+    assert [parameters(e) for _, e in published.experts] == [907_540, 1_611_332, 6_518_596, 15_971_140]
+    assert parameters(published.router) == 66_220
+    with torch.device("meta"):
+        assert parameters(ShuffleNet(4, 5, (24, 48, 96, 192, 1024))) == 347_128
+
+
+def test_two_operations_a_multiply_add_cost_what_torch_counts() -> None:
+    counted = costs(4, 4, (1, 128, 128), 1.0, "true")
+    assert counted[:4] == pytest.approx((1.14819, 2.03424, 4.60954, 9.84403), abs=1e-5)
+
+
+def _mmac(network: nn.Module, shape: tuple[int, ...], *kinds: type[nn.Module]) -> float:
+    """Millions that modules of some kinds count, as the paper does."""
+    total = 0
+
+    def add(module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal total
+        total += operations(module, inputs, output, CONVENTIONS["fvcore-old"], active_kernels(module))
+
+    for module in network.modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        network.eval()(torch.empty(shape, device="meta"))
+    return total / 1e6
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(nn.Conv2d, 1004.536), (nn.ConvTranspose2d, 50.332), (nn.BatchNorm2d, 12.452)]
+)
+def test_m2_spends_on_each_kind_of_layer_as_specified(kind: type[nn.Module], expected: float) -> None:
+    with torch.device("meta"):
+        m2 = SliceUNet(4, 4, 16)
+    assert _mmac(m2, (1, 4, 1, 128, 128), kind) == pytest.approx(expected, abs=5e-4)
+
+
+def test_a_transformer_layer_spends_as_specified() -> None:
+    """256 tokens of 512: projections 4·512², perceptron 2·4·512², attention 2·256·512 each a token; two norms."""
+    with torch.device("meta"):
+        layer = Transformer(128, 512, 1, 8, (16, 16)).layers[0]
+    assert _mmac(layer, (1, 256, 512), nn.Linear) == pytest.approx(268.4 + 536.9, abs=0.1)
+    assert _mmac(layer, (1, 256, 512), SelfAttention) == pytest.approx(67.1, abs=0.05)
+    assert _mmac(layer, (1, 256, 512), nn.LayerNorm) == pytest.approx(1.3, abs=0.05)
+
+
+def test_a_slice_of_240_is_900_tokens() -> None:
+    with torch.device("meta"):
+        assert SliceTransBTS(4, 4, (240, 240)).transform.position.shape == (1, 900, 512)
+
+
+def test_attention_is_softmax_of_scaled_products() -> None:
+    torch.manual_seed(0)
+    attend, tokens = SelfAttention(8, 2).eval(), torch.randn(1, 5, 8)
+    q, k, v = attend.queries_keys_values(tokens).chunk(3, dim=-1)
+    heads = [slice(0, 4), slice(4, 8)]
+    mixed = [(q[..., h] @ k[..., h].transpose(1, 2) / 2.0).softmax(-1) @ v[..., h] for h in heads]  # √(8/2) = 2
+    assert torch.allclose(attend(tokens), attend.project(torch.cat(mixed, -1)), atol=1e-6)
+
+
+def test_a_unit_keeps_the_even_channels_and_works_on_the_odd() -> None:
+    x = torch.randn(2, 8, 6, 6)
+    answer = Unit(8, 8, 1).eval()(x)
+    assert torch.equal(answer[:, :4], x[:, 0::2])
+    assert answer.shape == x.shape
+
+
+def test_the_bank_shrinks_with_the_plan_and_is_published_at_width_32() -> None:
+    def scale(base_width: int) -> float:
+        return MedDANet().scale_for(MedDANet().adapt(Plan.example(base_width=base_width)))
+
+    assert [scale(width) for width in (32, 16, 4)] == [1.0, 0.5, 0.25]
+
+
+# Where it looks
+
+
+def test_windows_start_as_published() -> None:
+    assert strided_starts(240, 128, 2 / 3) == (0, 42, 84, 112)
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "overlap", "expected"),
+    [
+        (10, 4, 0.0, (0, 4, 6)),
+        (8, 4, 0.0, (0, 4)),
+        (9, 9, 2 / 3, (0,)),
+        (5, 9, 2 / 3, (0,)),
+        (3, 1, 2 / 3, (0, 1, 2)),
+        (12, 6, 2 / 3, (0, 2, 4, 6)),
+    ],
+)
+def test_starts_are_a_stride_apart_and_the_last_touches_the_border(
+    length: int, window: int, overlap: float, expected: tuple[int, ...]
+) -> None:
+    assert strided_starts(length, window, overlap) == expected
+
+
+def test_a_slice_of_240_has_16_windows_and_rows_hold_16_slices() -> None:
+    plan = MedDANet(size=128).adapt(Plan.example(channels=4, labels=4))
+    windowing = MedDANet().windowing(plan)
+    rows = list(windowing.schedule((20, 240, 240), plan.window, plan.overlap))
+    assert [len(row) for row in rows] == [16 * 16, 4 * 16]
+    assert windowing.slices == 16
+    assert [w.z for w in rows[1]][::16] == [16, 17, 18, 19]
+    assert (windowing.blend(plan.window) == 1).all()
+
+
+def test_rows_of_thick_windows_hold_one_z() -> None:
+    rows = list(strided()((8, 4, 6), (4, 4, 4), 0.0))
+    assert rows == [[Window(z, 0, 0), Window(z, 0, 2)] for z in (0, 4)]
+
+
+def test_by_slice_a_window_as_large_as_the_plane_decides_once() -> None:
+    m = MedDANet(setting="slice", size=240)
+    plan = m.adapt(Plan.example(channels=4, labels=4))
+    rows = list(m.windowing(plan).schedule((2, 240, 240), plan.window, plan.overlap))
+    assert rows == [[Window(0, 0, 0), Window(1, 0, 0)]]
+
+
+# What it asks of a plan
+
+
+def test_a_plan_becomes_one_for_slices_with_as_many_voxels_in_an_update() -> None:
+    plan = MedDANet().adapt(Plan.example(window=(40, 56, 48)).model_copy(update={"batch_size": 1}))
+    assert (plan.window, plan.batch_size) == ((1, 56, 48), 40)
+    assert plan.overlap == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 48}, {"setting": "slice"}, {"scale": 0.5}])
+@pytest.mark.parametrize("window", [(16, 16, 16), (1, 64, 32), (4, 12, 20), (128, 128, 128)])
+def test_adapting_twice_changes_nothing_more(options: dict[str, Any], window: Any) -> None:
+    m = MedDANet(**options)
+    once = m.adapt(Plan.example(window=window))
+    assert m.adapt(once) == once
+    assert once.window[0] == 1
+    assert all(n >= 16 and n % 8 == 0 for n in once.window[1:])
+
+
+def test_a_window_that_cannot_be_halved_is_refused_with_its_number() -> None:
+    with pytest.raises(PlanError, match="has 36 voxels along Y, which 8 does not divide"):
+        M.adapt(PLAN.model_copy(update={"window": (1, 36, 32)}))
+
+
+def test_a_thick_window_is_not_built() -> None:
+    with pytest.raises(PlanError, match="4 voxels deep"):
+        M.build(Plan.example(window=(4, 32, 32)))
+
+
+@pytest.mark.parametrize("size", [8, 100])
+def test_a_size_that_cannot_be_halved_three_times_is_refused(size: int) -> None:
+    with pytest.raises(MethodError, match=f"size is {size}"):
+        MedDANet(size=size)
+
+
+def test_a_bank_too_narrow_to_differ_is_refused() -> None:
+    with pytest.raises(MethodError, match=r"scale is 0\.1"):
+        MedDANet(scale=0.1)
+
+
+def test_regions_of_brats_need_four_labels() -> None:
+    with pytest.raises(MethodError, match="the plan has 3 labels"):
+        MedDANet(regions="brats").adapt(Plan.example(labels=3))
+
+
+# How an expert is chosen
+
+
+@pytest.mark.parametrize(
+    ("gmac", "expected"),
+    [(GMAC_128, (0.496133, 0.242538, 0.145189, 0.116140)), (GMAC_240, (0.315264, 0.257163, 0.220441, 0.207131))],
+)
+def test_cost_is_the_softmax_of_one_over_gmac(gmac: Any, expected: Any) -> None:
+    only_cost = MedDANet(alpha=1.0).worth(torch.zeros(4, 1), torch.tensor(gmac))[:, 0]
+    assert only_cost.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dice", "chosen"),
+    [
+        ((0.9, 0.9, 0.9, 0.9), 1),
+        ((0.9000, 0.9001, 0.9002, 0.9003), 1),
+        ((0.9000, 0.9003, 0.90032, 0.90035), 2),
+        ((0.9000, 0.9003, 0.9005, 0.9008), 4),
+    ],
+)
+def test_cost_decides_where_dice_hardly_differs(dice: Any, chosen: int) -> None:
+    assert 1 + int(MedDANet().worth(torch.tensor(dice)[:, None], torch.tensor(GMAC_128)).argmax()) == chosen
+
+
+def test_softmax_on_dice_favours_the_cheap() -> None:
+    """Softmax flattens a gain of 0.0008 in Dice to 0.0002, less than the cost term's 0.00038."""
+    dice = torch.tensor([0.9000, 0.9003, 0.9005, 0.9008])[:, None]
+    assert int(MedDANet(softmax_on_dice=True).worth(dice, torch.tensor(GMAC_128)).argmax()) == 0
+
+
+def test_without_softmax_on_cost_the_term_is_one_over_gmac() -> None:
+    worth = MedDANet(alpha=1.0, softmax_on_cost=False).worth(torch.zeros(4, 1), torch.tensor(GMAC_128))
+    assert worth[:, 0].tolist() == pytest.approx([1 / f for f in GMAC_128])
+
+
+class Says(nn.Module):
+    """An expert that answers given label maps (B, 1, Y, X)."""
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        self.labels = labels
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 9.0 * nn.functional.one_hot(self.labels, 4).movedim(-1, 1).float()
+
+
+def test_the_wanted_action_skips_empty_slices_and_takes_the_cheapest_of_the_best(network: Network) -> None:
+    truth = torch.zeros(3, 1, 32, 24, dtype=torch.int64)
+    truth[1:, :, :4] = 1
+    wrong, half = torch.zeros_like(truth), truth.clone()
+    half[2] = 0  # right on slice 1, blank on slice 2
+    for name, answer in zip(EXPERTS, (wrong, half, truth, truth), strict=True):
+        setattr(network, name, Says(answer))
+    assert M.best_actions(network, Batch(torch.zeros(3, 2, 1, 32, 24), truth)).tolist() == [0, 2, 3]
+
+
+def test_dice_of_a_slice_is_the_mean_over_labels_and_absent_ones_count_1() -> None:
+    """Label 1: 2 of 4 voxels found, 2·2/(2 + 4) = 2/3; labels 2 and 3 are in neither."""
+    truth = torch.tensor([[[[1, 1, 1, 1, 0, 0]]]])
+    answer = torch.tensor([[[[1, 1, 0, 0, 0, 0]]]])
+    dice = MedDANet().slice_dice(Says(answer)(truth), truth)
+    assert dice.tolist() == pytest.approx([(2 / 3 + 1 + 1) / 3])
+
+
+def test_regions_of_brats_are_whole_tumour_core_and_enhancing() -> None:
+    """Whole 4 of 4: 1. Core (1, 3) is voxels 0 to 2, found 0 and 1: 4/5. Enhancing is voxel 2, not found: 0."""
+    truth = torch.tensor([[[[1, 1, 3, 2, 0]]]])
+    answer = torch.tensor([[[[1, 1, 2, 2, 0]]]])
+    dice = MedDANet(regions="brats").slice_dice(Says(answer)(truth), truth)
+    assert dice.tolist() == pytest.approx([(1 + 4 / 5 + 0) / 3])
+
+
+# What runs
+
+
+def _infer(m: MedDANet, parts: Any, images: Tensor) -> Any:
+    noise = GridNoise(0, [Window(0, 0, 0)] * len(images), PLAN.window, (), "cpu")
+    with torch.no_grad():
+        (step,) = m.infer(parts, images, noise)
+    return step
+
+
+def _counted(network: Network, actions: list[int]) -> tuple[dict[str, Callable[..., Tensor]], Counter[str]]:
+    """Parts with a router that says ``actions``, and how many windows each network was called with."""
+    calls: Counter[str] = Counter()
+
+    def wrapped(name: str, part: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(images: Tensor) -> Tensor:
+            if name.startswith("expert"):
+                calls[f"{name} × {len(images)}"] += 1
+            return part(images)
+
+        return call
+
+    parts = {name: wrapped(name, part) for name, part in network.named_children()}
+    return parts | {"router": lambda images: torch.eye(5)[actions]}, calls
+
+
+def test_skipped_windows_call_no_network_and_are_background_for_certain(network: Network, images: Tensor) -> None:
+    parts, calls = _counted(network, [0] * 6)
+    step = _infer(M, parts, images)
+    assert not calls
+    assert torch.equal(step.logits.softmax(1)[:, 0], torch.ones(6, 1, 32, 24))
+
+
+def test_each_expert_runs_once_on_its_windows_alone(network: Network, images: Tensor) -> None:
+    parts, calls = _counted(network, [3, 0, 1, 3, 0, 1])
+    step = _infer(M, parts, images)
+    assert calls == {"expert1 × 2": 1, "expert3 × 2": 1}
+    with torch.no_grad():
+        assert torch.allclose(step.logits[[2, 5]], network.get_submodule("expert1")(images[[2, 5]]))
+        assert torch.allclose(step.logits[[0, 3]], network.get_submodule("expert3")(images[[0, 3]]))
+
+
+def test_cost_is_the_router_and_what_ran(network: Network, images: Tensor) -> None:
+    actions = [0, 1, 2, 3, 4, 0]
+    step = _infer(M, _counted(network, actions)[0], images)
+    *experts, router = (flops(part, (2, 1, 32, 24)) for part in [e for _, e in network.experts] + [network.router])
+    assert step.facts["expert"].tolist() == actions
+    assert step.facts["cost_gflop"].tolist() == pytest.approx([router + (0, *experts)[a] for a in actions])
+    assert 0 < router < experts[0] < experts[1] < experts[2] < experts[3]
+
+
+def test_the_answer_does_not_depend_on_which_windows_come_together(network: Network, images: Tensor) -> None:
+    together = _infer(M, dict(network.named_children()), images)
+    for i in range(6):
+        alone = _infer(M, dict(network.named_children()), images[i : i + 1])
+        assert torch.allclose(alone.logits[0], together.logits[i], atol=1e-4)
+        assert alone.facts["expert"] == together.facts["expert"][i]
+
+
+def test_a_forced_expert_needs_no_router(network: Network, images: Tensor) -> None:
+    parts, calls = _counted(network, [0] * 6)
+    del parts["router"]
+    step = _infer(cast(MedDANet, changed(M, force="expert2")), parts, images)
+    assert calls == {"expert2 × 6": 1}
+    assert step.facts["cost_gflop"].tolist() == pytest.approx([flops(network.experts[1][1], (2, 1, 32, 24))] * 6)
+
+
+# How it learns
+
+
+def _update(network: Network, batch: Batch, phase: int, progress: float) -> dict[str, Tensor]:
+    """Do one update of a phase with Adam, as the trainer would, and return the loss terms."""
+    how = M.phases(PLAN)[phase]
+    trained = freeze(network, how.trains)
+    terms = M.loss(network, batch, Moment(how, round(progress * how.iterations), torch.Generator()))
+    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    torch.optim.Adam(trained, lr=1e-2, weight_decay=1e-5, amsgrad=True).step()
+    return terms
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def _changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    """Names of the children of which a weight or a statistic changed."""
+    return {name.split(".")[0] for name, now in network.state_dict().items() if not torch.equal(now, before[name])}
+
+
+@pytest.mark.parametrize(("progress", "learning"), [(0.0, EXPERTS), (0.749, EXPERTS), (0.75, EXPERTS[2:])])
+def test_m1_and_m2_leave_the_bank_after_three_quarters(
+    network: Network, batch: Batch, progress: float, learning: tuple[str, ...]
+) -> None:
+    before = _state(network)
+    terms = _update(network, batch, 0, progress)
+    assert tuple(terms) == learning
+    assert _changed(network, before) == set(learning)
+
+
+def test_the_bank_learns_from_the_mean_over_active_networks(network: Network, batch: Batch) -> None:
+    phase = M.phases(PLAN)[0]
+    early, late = (M.loss(network, batch, Moment(phase, i, torch.Generator())) for i in (0, phase.iterations - 1))
+    full = overlap_loss(network.get_submodule("expert4")(batch.images), batch.labels)
+    assert float(early["expert4"].detach()) == pytest.approx(float(full.detach()) / 4)
+    assert float(late["expert4"].detach()) == pytest.approx(float(full.detach()) / 2)
+
+
+def test_every_weight_of_the_bank_learns(network: Network, batch: Batch) -> None:
+    _update(network, batch, 0, 0.0)
+    starved = [n for n, p in network.named_parameters() if n.startswith("expert") and p.grad is None]
+    assert not starved
+
+
+def test_the_router_phase_leaves_the_bank_bit_identical(network: Network, batch: Batch) -> None:
+    before = _state(network)
+    _update(network, batch, 1, 0.5)
+    assert _changed(network, before) == {"router"}
+    assert all(p.grad is None for n, p in network.named_parameters() if not n.startswith("router."))
+
+
+def test_the_router_learns_from_weighted_cross_entropy(network: Network) -> None:
+    """A router that finds all five equal pays log 5, however slices are weighted; one that is sure, by its weights."""
+    truth = torch.zeros(2, 1, 32, 24, dtype=torch.int64)
+    truth[1, :, :4] = 1
+    for name in EXPERTS:
+        setattr(network, name, Says(truth))  # all perfect: D* is 0 and 1
+    phase = M.phases(PLAN)[1]
+
+    def loss(scores: Tensor) -> float:
+        network.router.forward = lambda images: scores  # type: ignore[method-assign]
+        batch = Batch(torch.zeros(2, 2, 1, 32, 24), truth)
+        return float(M.loss(network, batch, Moment(phase, 0, torch.Generator()))["cross_entropy"])
+
+    assert loss(torch.zeros(2, 5)) == pytest.approx(math.log(5))
+    sure_to_skip = torch.tensor([10.0, 0, 0, 0, 0]).expand(2, 5)
+    rest = math.log(1 + 4 * math.exp(-10))
+    assert loss(sure_to_skip) == pytest.approx((0.8 * rest + 1.0 * (10 + rest)) / 1.8, abs=1e-5)
+
+
+def test_the_bank_has_400_parts_in_450_of_the_updates() -> None:
+    phases = MedDANet().phases(PLAN)
+    assert [(p.name, p.iterations) for p in phases] == [("bank", 4000), ("router", 500)]
+    assert [p.optimiser.kind for p in phases] == ["adam", "adam"]
+    assert phases[1].optimiser.rate == 1e-2
+    assert phases[1].foreground == 0.0
+    assert phases[1].augmentation.intensity == "none"
+    assert not phases[1].augmentation.mirror
+
+
+def test_the_rate_is_published_at_the_published_length_and_grows_as_the_run_shortens() -> None:
+    """A quarter of the updates doubles it; it never exceeds 0.002."""
+    rates = [MedDANet().rate_for(n) for n in (1_000_000, 214_400, 53_600, 160)]
+    assert rates == pytest.approx([1e-4, 1e-4, 2e-4, 2e-3])
+    assert MedDANet(rate=3e-4).rate_for(160) == 3e-4
+
+
+def test_the_rate_rises_for_an_epoch_and_falls_by_the_power_0_9() -> None:
+    shares = [warmed_poly(i, 4000, 400) for i in (0, 4, 9, 10, 2005)]
+    assert shares == pytest.approx([0.1, 0.5, 1.0, 1.0, 0.5**0.9])
+
+
+def test_overlap_loss_sums_over_labels_and_over_the_whole_batch() -> None:
+    """Label 1 lies in one window only: 2 of its 3 voxels are found and 1 invented, 1 − 4/6. Labels 2, 3: absent, 1."""
+    truth = torch.tensor([[[[1, 1, 1, 0]]], [[[0, 0, 0, 0]]]])
+    answer = torch.tensor([[[[1, 1, 0, 0]]], [[[1, 0, 0, 0]]]])
+    logits = 100.0 * Says(answer)(truth)
+    assert float(overlap_loss(logits, truth)) == pytest.approx(1 - 4 / 6 + 1 + 1, abs=1e-4)
