@@ -127,14 +127,16 @@ def test_without_the_outer_part_a_wide_scan_is_covered_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize("length", range(8, 40))
-def test_windows_lie_inside_whatever_the_length(length: int) -> None:
+def test_windows_lie_inside_and_run_once_whatever_the_length(length: int) -> None:
     for window in (7, 8):
         for depth in (8, 64):  # fine, coarse
             for central_only in (True, False):
                 size = (8, window, window)
                 labels = spots(100, size)
                 rows = visited(Adaptive(central_only=central_only), (depth, length, 9), lambda _, s=labels: s, size)  # type: ignore[misc]
-                assert all(0 <= w.y <= length - window for row in rows for w in row)
+                windows = [w for row in rows for w in row]
+                assert all(0 <= w.y <= length - window for w in windows)
+                assert len(windows) == len(set(windows))
 
 
 TUBES = Adaptive(tube_labels=frozenset({5, 6, 10}), central_only=True)
@@ -168,6 +170,12 @@ def test_a_tube_beside_an_organ_is_none() -> None:
 def test_a_tube_is_not_followed_in_the_coarse_grid() -> None:
     rows = visited(TUBES, (97, 337, 337), lambda _: tube(99, 99))
     assert [len(row) for row in rows] == [1] * 6
+
+
+def test_a_centre_that_shows_nothing_shows_no_tube() -> None:
+    """0 never skips, with tubes or without."""
+    never = Adaptive(empty_below=0, tube_labels=frozenset({5}))
+    assert sum(map(len, visited(never, (32, 250, 250), lambda _: spots(0)))) == 9
 
 
 def test_the_tube_rule_is_off_by_default() -> None:

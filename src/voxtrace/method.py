@@ -108,7 +108,8 @@ class Augmentation:
     scale_p, scale, scale_per_axis
         Probability and range of the factor, the same along each axis or drawn for each.
     elastic_p
-        Probability of an in-plane elastic deformation (α 0 to 200, σ 9 to 13 voxels, as nnU-Net v1 has it).
+        Probability of an elastic deformation, in-plane for flat windows (α 0 to 200, σ 9 to 13 voxels, as nnU-Net v1
+        has it in 2D).
     shift_voxels
         Largest displacement of the window along (Z, Y, X) from where it was drawn.
     intensity

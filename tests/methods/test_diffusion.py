@@ -459,6 +459,13 @@ def test_the_plan_says_which_network_is_built() -> None:
     assert Diffusion(width=8).adapt(plan).topology.widths == (8, 8, 16, 32, 64)
 
 
+def test_inference_mirrors_no_more_than_training_did() -> None:
+    m = Diffusion()
+    plan = m.adapt(PLAN.model_copy(update={"mirror_axes": (0, 1, 2)}))
+    assert plan.mirror_axes == ()
+    assert not any(phase.augmentation.mirror for phase in m.phases(plan))
+
+
 def test_a_narrow_network_fits_a_small_bundle() -> None:
     with torch.device("meta"):
         network = Diffusion(width=16).build(Plan.example(labels=8))

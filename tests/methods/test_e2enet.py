@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cases import ball, drain, small_plan
+from voxtrace.bundle import load
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Moment, Phase, Step
 from voxtrace.methods.e2enet import (
@@ -29,6 +32,7 @@ from voxtrace.nn.losses import dice_and_cross_entropy
 from voxtrace.nn.masked import MaskedConv3d
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
+from voxtrace.training import train
 from voxtrace.windows import Window
 
 PLAN = E2ENet().adapt(Plan.example(labels=3, window=(16, 16, 16), base_width=4))
@@ -87,10 +91,27 @@ def test_the_dense_network_has_the_published_pieces() -> None:
         ({"sparsity": 0.7, "level0_density": 0.2}, 11_229_255),
         ({"sparsity": 0.8}, 9_445_351),
         ({"sparsity": 0.9}, 7_638_615),
+        ({"sparsity": 0.0, "cubic": True}, 52_543_280),
+        ({"sparsity": 0.7, "cubic": True}, 27_971_163),
     ],
 )
-def test_sparse_networks_have_the_published_active_parameters(options: dict[str, float], expected: int) -> None:
+def test_sparse_networks_have_the_published_active_parameters(options: dict[str, Any], expected: int) -> None:
     assert parameters(_shapes(**options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("channels", "labels", "sparsity", "expected"),
+    [
+        (4, 4, 0.0, 23_892_512),
+        (4, 4, 0.7, 11_245_449),
+        (4, 4, 0.8, 9_438_775),
+        (4, 4, 0.9, 7_632_039),
+        (1, 14, 0.7, 11_250_713),
+    ],
+)
+def test_the_size_on_other_datasets_is_as_published(channels: int, labels: int, sparsity: float, expected: int) -> None:
+    plan = Plan.example(channels=channels, labels=labels, window=(128, 128, 128))
+    assert parameters(_shapes(plan, sparsity=sparsity)) == expected
 
 
 @pytest.mark.parametrize(
@@ -472,6 +493,19 @@ def test_growth_is_uniform_over_what_is_off_the_just_pruned_included() -> None:
     assert all(abs(grown[kernel] - 400) < 75 for kernel in (0, 2, 7))  # 4.6 standard deviations
 
 
+def test_a_grown_kernel_has_no_momentum_even_where_it_was_pruned_just_now() -> None:
+    back: set[int] = set()
+    for seed in range(20):
+        conv = _ranked()
+        state = {conv.weight: {"momentum_buffer": torch.ones_like(conv.weight)}}
+        conv.hold(state)
+        prune_and_grow(conv, 0.5, state, _rng(seed))  # 0, 1 and 3 go
+        momentum = state[conv.weight]["momentum_buffer"].abs().sum((2, 3, 4)).flatten()
+        assert momentum.nonzero()[:, 0].tolist() == [4, 5, 6]
+        back |= {0, 1, 3} & set(conv.mask.view(-1).nonzero()[:, 0].tolist())
+    assert back == {0, 1, 3}
+
+
 def test_ties_prune_no_more_than_asked() -> None:
     conv = MaskedConv3d(10, 10, (1, 3, 3), 0.4)
     with torch.no_grad():
@@ -540,6 +574,28 @@ def test_a_dense_network_loses_no_weights_to_updates() -> None:
 def test_the_same_chance_grows_the_same_connections() -> None:
     first, second = (_trained(E2ENet(), rounds=3)[0].state_dict() for _ in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def _tuned(m: E2ENet, out: Path, **more: Any) -> Network:
+    plan = small_plan(iterations=3)
+    return cast(Network, drain(train(m, plan, [ball(0), ball(1)], out=out, device="cpu", **more)).network)
+
+
+def test_fine_tuning_takes_connections_over_and_static_keeps_them(tmp_path: Path) -> None:
+    first = _tuned(E2ENet(), tmp_path / "first")
+    tuned = _tuned(E2ENet(sparsity=0.5, dynamic=False), tmp_path / "tuned", initial=load(tmp_path / "first"))
+    assert int(tuned.updates) == int(first.updates) == 2  # the third iteration is the last, nothing would follow
+    for conv, start in zip(tuned.masked, first.masked, strict=True):
+        assert torch.equal(conv.mask, start.mask)
+        assert not torch.equal(conv.weight, start.weight)
+        assert not conv.weight[~conv.mask].any()
+
+
+def test_connections_that_do_not_fit_are_drawn_anew_and_told_as_they_are(tmp_path: Path) -> None:
+    _tuned(E2ENet(), tmp_path / "first")
+    wider = _tuned(E2ENet(width=9, dynamic=False), tmp_path / "wider", initial=load(tmp_path / "first"))
+    for head, stage in zip(wider.supervised, reversed(wider.stages), strict=False):
+        assert torch.equal(head.sources, cast(Any, stage[-1]).sources())
 
 
 @pytest.mark.parametrize("value", ["False", 0])

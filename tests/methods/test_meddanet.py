@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Moment, changed
+from voxtrace.method import Batch, Figure, Moment, changed, changed_after_training
 from voxtrace.methods import method
 from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, costs, overlap_loss, warmed_poly
 from voxtrace.nn.flops import CONVENTIONS, active_kernels, flops, operations, parameters
@@ -126,6 +126,39 @@ def test_a_unit_keeps_the_even_channels_and_works_on_the_odd() -> None:
     answer = Unit(8, 8, 1).eval()(x)
     assert torch.equal(answer[:, :4], x[:, 0::2])
     assert answer.shape == x.shape
+
+
+def test_the_bank_is_normalised_and_dropped_out_as_specified(published: Network) -> None:
+    experts = [e for _, e in published.experts]
+    for unet in experts[:2]:
+        norms = [m for m in unet.modules() if isinstance(m, (nn.BatchNorm2d, nn.GroupNorm))]
+        assert {type(m) for m in norms} == {nn.BatchNorm2d}
+    for transbts in experts[2:]:
+        encoder = [m for m in transbts.get_submodule("encode").modules() if isinstance(m, nn.GroupNorm)]
+        assert len(encoder) == 18
+        assert {m.num_groups for m in encoder} == {8}
+        assert {m.p for m in transbts.modules() if isinstance(m, nn.Dropout)} == {0.1}
+    for expert in experts:
+        assert [m.p for m in expert.modules() if isinstance(m, nn.Dropout2d)] == [0.2]
+
+
+def test_positions_begin_at_zero() -> None:
+    assert not Transformer(8, 16, 1, 8, (2, 3)).position.any()
+
+
+def test_the_router_begins_as_shufflenet_does() -> None:
+    """First convolution and classifier: deviation 0.01; others 1/Cin (a depthwise one: 1); norms 1 and 1e-4."""
+    torch.manual_seed(0)
+    router = ShuffleNet(4, 5)
+    assert router.first.weight.std().item() == pytest.approx(0.01, rel=0.15)
+    assert router.classify.weight.std().item() == pytest.approx(0.01, rel=0.15)
+    assert [name for name, _ in router.classify.named_parameters()] == ["weight"]
+    convolutions = [m for m in router.modules() if isinstance(m, nn.Conv2d)]
+    assert all(m.bias is None for m in convolutions)
+    for conv in convolutions[1:]:
+        assert conv.weight.std().item() * conv.weight.shape[1] == pytest.approx(1.0, rel=0.25)
+    norms = [m for m in router.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all((m.weight == 1).all() and (m.bias == 1e-4).all() for m in norms)
 
 
 def test_the_bank_shrinks_with_the_plan_and_is_published_at_width_32() -> None:
@@ -366,6 +399,12 @@ def test_a_forced_expert_needs_no_router(network: Network, images: Tensor) -> No
     assert step.facts["cost_gflop"].tolist() == pytest.approx([flops(network.experts[1][1], (2, 1, 32, 24))] * 6)
 
 
+def test_an_expert_can_be_forced_on_a_trained_bank() -> None:
+    assert changed_after_training(M, force="expert4").to_json()["options"]["force"] == "expert4"
+    with pytest.raises(MethodError, match="a prediction may change force"):
+        changed_after_training(M, alpha=0.5)
+
+
 # How it learns
 
 
@@ -442,6 +481,10 @@ def test_the_bank_has_400_parts_in_450_of_the_updates() -> None:
     phases = MedDANet().phases(PLAN)
     assert [(p.name, p.iterations) for p in phases] == [("bank", 4000), ("router", 500)]
     assert [p.optimiser.kind for p in phases] == ["adam", "adam"]
+    assert all((p.optimiser.weight_decay, p.optimiser.amsgrad) == (1e-5, True) for p in phases)
+    assert [p.optimiser.schedule(0, 400_000) for p in phases] == pytest.approx([1 / 1000, 1 / 8000])  # an epoch of each
+    bank = phases[0].augmentation
+    assert (bank.rotation_p, bank.scale_p, bank.intensity, bank.mirror) == (0, 0, "linear", True)
     assert phases[1].optimiser.rate == 1e-2
     assert phases[1].foreground == 0.0
     assert phases[1].augmentation.intensity == "none"
@@ -456,8 +499,13 @@ def test_the_rate_is_published_at_the_published_length_and_grows_as_the_run_shor
 
 
 def test_the_rate_rises_for_an_epoch_and_falls_by_the_power_0_9() -> None:
-    shares = [warmed_poly(i, 4000, 400) for i in (0, 4, 9, 10, 2005)]
-    assert shares == pytest.approx([0.1, 0.5, 1.0, 1.0, 0.5**0.9])
+    shares = [warmed_poly(i, 400_000, 400) for i in (0, 499, 999, 1000, 200_500)]
+    assert shares == pytest.approx([0.001, 0.5, 1.0, 1.0, 0.5**0.9])
+
+
+def test_a_short_run_warms_up_for_a_hundred_updates_or_a_tenth_of_it() -> None:
+    assert [warmed_poly(i, 4000, 400) for i in (0, 49, 99, 100)] == pytest.approx([0.01, 0.5, 1.0, 1.0])
+    assert [warmed_poly(i, 100, 400) for i in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
 
 
 def test_overlap_loss_sums_over_labels_and_over_the_whole_batch() -> None:

@@ -151,6 +151,11 @@ def test_n_max_rises_after_200_and_400_of_1000_epochs() -> None:
     assert [most_cycles(epoch / 1000) for epoch in (0, 199, 200, 399, 400, 999)] == [1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.parametrize(("train_cycles", "expected"), [(1, [1, 1, 1, 1]), (2, [1, 2, 2, 2]), (9, [1, 2, 9, 9])])
+def test_n_max_reaches_the_most_cycles_after_two_fifths(train_cycles: int, expected: list[int]) -> None:
+    assert [most_cycles(progress, train_cycles) for progress in (0, 0.2, 0.4, 0.99)] == expected
+
+
 def test_the_mean_epoch_takes_89_42_seconds() -> None:
     """0.2 · 74 + 0.2 · 85.1 + 0.6 · 96, where 85.1 is 15 % more than 74; published as 89.4."""
     ours = {figure.what: figure.ours() for figure in RecycleNet.figures()}

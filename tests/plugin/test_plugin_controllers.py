@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
 
-from voxtrace.plugin import display, jobs
+from voxtrace.plugin import display, jobs, panel
 from voxtrace.plugin.bundles import Shelf, match_channels
-from voxtrace.plugin.controllers.finetune import FineTuneController, Form, resumable
 from voxtrace.plugin.controllers.segment import Options, SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
+from voxtrace.plugin.controllers.train import Form, TrainController, resumable
+from voxtrace.plugin.methods import Catalogue
 from voxtrace.volume import Volume
 
 
@@ -147,8 +148,17 @@ def test_ct_windows_set_the_contrast_of_the_chosen_scan(controller: SegmentContr
 
 def test_channels_are_matched_by_name_then_by_order() -> None:
     assert match_channels(["flair", "t1"], ["case · T1", "case · FLAIR"]) == (1, 0)
-    assert match_channels(["MRI", "CT"], ["a", "b"]) == (0, 1)
+    assert match_channels(["MRI", "CT"], ["opened last", "opened first"]) == (1, 0)
+    assert match_channels(["CT"], ["on top", "below"]) == (0,)
     assert match_channels(["a", "b"], ["a"]) == (0, None)
+
+
+def test_four_channels_are_matched_by_word_or_by_nnunets_number() -> None:
+    wanted = ["FLAIR", "T1", "T1 Gd", "T2"]
+    assert match_channels(wanted, ["case · T2", "case · T1 Gd", "case · T1", "case · FLAIR"]) == (3, 2, 1, 0)
+    assert match_channels(wanted, ["case_0003", "case_0002", "case_0001", "case_0000"]) == (3, 2, 1, 0)
+    assert match_channels(wanted, ["d", "c", "b", "a"]) == (3, 2, 1, 0)
+    assert match_channels(wanted, ["new_0001", "new_0000", "T2", "x"]) == (1, 0, 3, 2)
 
 
 def test_a_bundle_of_several_channels_asks_for_each(
@@ -175,7 +185,8 @@ def stepping(model: Any, view: Recorded) -> StepsController:
 
 def test_the_panel_follows_naparis_slider(stepping: StepsController, model: Any, view: Recorded) -> None:
     model.dims.set_current_step(0, 1)
-    step, title, sentence, legend = view.last("show_step")
+    step, title, sentence, legend, facts = view.last("show_step")
+    assert facts == ()  # the made-up trace has none
     assert (step, title) == (1, "Cycle 2 of 3")
     assert sentence.startswith("1 voxels changed against the cycle before")
     assert [(row.name, row.volume_ml) for row in legend] == [("liver", pytest.approx(0.012)), ("spleen", 0.0)]
@@ -193,6 +204,14 @@ def test_play_goes_round(stepping: StepsController, model: Any) -> None:
     stepping.advance()
     stepping.advance()
     assert model.dims.current_step[0] == 0
+
+
+def test_facts_of_a_step_are_told_in_words_with_units() -> None:
+    row = {"step": 1, "changed_fraction": 0.25, "entropy": 0.0512, "cost_gflop": 1234.5, "seen_voxels": 12.0}
+    units = {"changed_fraction": "fraction", "entropy": "nat", "cost_gflop": "GFLOP", "seen_voxels": "voxel"}
+    expected = (("Changed", "25.0%"), ("Entropy", "0.0512 nat"), ("Cost", "1,234 GFLOP"))
+    assert panel.facts(row, units) == (*expected, ("Seen", "12 voxels"))
+    assert panel.facts(row | {"changed_voxels": 7, "entropy": None}, units) == (expected[2], ("Seen", "12 voxels"))
 
 
 def test_the_plot_leaves_out_the_first_step_which_changes_nothing(stepping: StepsController, view: Recorded) -> None:
@@ -215,6 +234,12 @@ def test_removing_the_prediction_empties_the_panel(stepping: StepsController, mo
     stepping.advance()
 
 
+def some_methods() -> Catalogue:
+    from voxtrace.methods import METHODS
+
+    return Catalogue({key: METHODS[key] for key in ("recyclenet", "unet")})
+
+
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     folder = tmp_path / "dataset"
@@ -224,8 +249,8 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_training_says_what_is_missing(bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path) -> None:
-    controller = FineTuneController(Shelf([bundle]), view, runner)
-    assert view.last("set_starts") == (["tiny", "RecycleNet, from scratch", "U-Net, from scratch"],)
+    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    assert view.last("set_starts") == (["tiny", "RecycleNet, from scratch", "U-Net, from scratch"], 0)
     assert "Choose a dataset" in view.state.message
     controller.edit(Form(str(bundle), out=str(dataset)))
     assert "no dataset.json" in view.state.message
@@ -240,19 +265,19 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
 ) -> None:
     from made import bundle_folder
 
-    def train(request: jobs.FineTuneRequest, cancel: Callable[[], bool]) -> Any:
-        yield jobs.Learned(1, 2, 1.5)
-        yield jobs.Learned(2, 2, 1.25, 0.75)
+    def train(request: jobs.TrainRequest, cancel: Callable[[], bool]) -> Any:
+        yield jobs.Learned(1, 2, {"dice": 1.5})
+        yield jobs.Learned(2, 2, {"dice": 1.25}, 0.75)
         return bundle_folder(request.out)
 
-    monkeypatch.setattr(jobs, "fine_tune", train)
+    monkeypatch.setattr(jobs, "train", train)
     shelf = Shelf([bundle])
-    controller = FineTuneController(shelf, view, runner)
-    controller.edit(Form(str(dataset), start=0, out=str(dataset.parent / "better")))
+    controller = TrainController(shelf, view, runner, some_methods())
+    controller.edit(Form(str(dataset), out=str(dataset.parent / "better")))
     assert controller.request.bundle == bundle
     controller.start()
     assert [k.name for k in shelf.bundles] == ["tiny", "better"]
-    assert view.last("add_point") == (2, 1.25, 0.75)
+    assert view.last("add_report") == (jobs.Learned(2, 2, {"dice": 1.25}, 0.75),)
     assert view.state.mood == "done"
 
 
@@ -263,20 +288,95 @@ def test_a_stopped_training_can_be_resumed(
 
     out = dataset.parent / "new"
 
-    def train(request: jobs.FineTuneRequest, cancel: Callable[[], bool]) -> Any:
-        yield jobs.Learned(1, 2, 1.5)
+    def train(request: jobs.TrainRequest, cancel: Callable[[], bool]) -> Any:
+        yield jobs.Learned(1, 2, {"dice": 1.5})
         (dataset.parent / "new.work").mkdir()
         raise Cancelled("stopped at iteration 1 of 2; resume continues there.")
 
-    monkeypatch.setattr(jobs, "fine_tune", train)
-    controller = FineTuneController(Shelf([bundle]), view, runner)
-    controller.edit(Form(str(dataset), start=2, out=str(out)))
+    monkeypatch.setattr(jobs, "train", train)
+    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    controller.pick_start(2)
+    controller.edit(Form(str(dataset), out=str(out)))
     assert (controller.request.method, controller.request.resume) == ("unet", False)
     controller.start()
     assert view.state.message == "Stopped at iteration 1 of 2; resume continues there. Press Resume to go on."
     assert view.last("set_start_word") == ("Resume",)
     assert resumable(str(out))
     assert controller.request.resume
+
+
+def test_the_start_stays_chosen_when_a_bundle_is_added(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, tmp_path: Path
+) -> None:
+    from made import bundle_folder
+
+    shelf = Shelf([bundle])
+    controller = TrainController(shelf, view, runner, some_methods())
+    controller.pick_start(1)
+    shelf.add(bundle_folder(tmp_path / "another"))
+    names, chosen = view.last("set_starts")
+    assert names[chosen] == "RecycleNet, from scratch"
+    assert controller.request.method == "recyclenet"
+
+
+def test_methods_can_be_picked_once_a_thread_has_brought_them(view: Recorded, runner: ImmediateRunner) -> None:
+    catalogue = Catalogue()
+    controller = TrainController(Shelf([]), view, runner, catalogue)
+    assert controller.starts == []
+    assert view.last("set_starts") == ([], -1)
+    assert view.state.message == "Loading the methods …"
+    catalogue.fill(some_methods().kinds)
+    assert view.last("set_starts") == (["RecycleNet, from scratch", "U-Net, from scratch"], 0)
+    title, options, values = view.last("set_options")
+    assert title == "RecycleNet"
+    assert [info.name for info in options] == list(values) == ["cycles", "train_cycles", "schedule", "norm"]
+
+
+def test_methods_that_cannot_be_loaded_are_said_to_be_so(view: Recorded, runner: ImmediateRunner) -> None:
+    catalogue = Catalogue()
+    controller = TrainController(Shelf([]), view, runner, catalogue)
+    catalogue.fail("torch is not installed.")
+    assert controller.starts == []
+    assert view.state.message == "torch is not installed."
+
+
+def test_options_filled_in_reach_the_training(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path
+) -> None:
+    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    controller.pick_start(1)
+    controller.edit(Form(str(dataset), out=str(dataset.parent / "new"), options={"train_cycles": 5}))
+    assert dict(controller.request.options) == {"train_cycles": 5}
+    assert controller.request.iterations is None  # as planned
+
+
+def test_an_option_that_the_method_refuses_is_said_before_anything_starts(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path
+) -> None:
+    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    controller.pick_start(1)
+    controller.edit(Form(str(dataset), out=str(dataset.parent / "new"), options={"train_cycles": 99}))
+    assert view.state.mood == "error"
+    assert view.state.message == "recyclenet: train_cycles is 99; expected 1 to 16."
+    controller.start()
+    assert not runner.busy
+    assert view.last("clear_curves") is None
+
+
+def test_a_bundle_starts_with_the_options_it_was_trained_with(
+    bundle: Path, view: Recorded, runner: ImmediateRunner
+) -> None:
+    TrainController(Shelf([bundle]), view, runner, some_methods())
+    assert view.last("set_options")[2]["cycles"] == 3  # the default is 7
+
+
+def test_the_phase_is_named_where_there_are_several() -> None:
+    phases = ("bank", "router")
+    state = panel.working(jobs.Learned(1500, 2000, {"dice": -0.25, "cross_entropy": 0.75}, None, "router", phases))
+    assert state.message == (
+        "Phase router (2 of 2) · Iteration 1,500 of 2,000 · loss 0.500 (dice -0.250, cross entropy 0.750)"
+    )
+    assert panel.working(jobs.Learned(1, 2, {"mse": 1.5})).message == "Iteration 1 of 2 · loss 1.500"
 
 
 def test_a_result_stays_to_be_read_until_the_choice_changes(

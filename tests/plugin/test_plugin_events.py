@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from voxtrace.errors import Cancelled, EngineError
 from voxtrace.plugin.events import Advanced, Cancel, Done, Event, Failed, Stopped, drain
+from voxtrace.plugin.warm import importing_torch
 
 
 def heard(job: Any, clock: Any = None) -> list[Event]:
@@ -83,3 +85,18 @@ def test_progress_is_thinned_to_ten_a_second_and_important_reports_are_kept() ->
     assert 0 in told
     assert 7 in told
     assert len(told) <= 6
+
+
+def test_the_collector_is_still_while_torch_is_imported_and_goes_on_afterwards() -> None:
+    frozen, collects = gc.get_freeze_count(), []
+
+    def fail() -> None:
+        with importing_torch():
+            collects.append(gc.isenabled())
+            raise ImportError("torch is not installed.")
+
+    with pytest.raises(ImportError):
+        fail()
+    assert collects == [False]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen

@@ -6,11 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from made import labels, scan
+import pytest
+from made_methods import Schooled
+
+from made import bundle_folder, labels, scan
+from voxtrace import training
+from voxtrace.bundle import load
+from voxtrace.methods import METHODS
+from voxtrace.plan import Plan
 from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.finetune import FineTuneWidget
 from voxtrace.plugin.segment import SegmentWidget
 from voxtrace.plugin.session import session_of
+from voxtrace.plugin.train import TrainWidget
 
 
 def made_dataset(folder: Path, n_cases: int = 3) -> Path:
@@ -30,7 +37,7 @@ def test_a_bundle_fine_tuned_in_the_window_is_in_the_segment_picker(
 ) -> None:
     viewer = make_napari_viewer_proxy()
     session_of(viewer)._shelf = Shelf([bundle])
-    segment, train = SegmentWidget(viewer), FineTuneWidget(viewer)
+    segment, train = SegmentWidget(viewer), TrainWidget(viewer)
     for widget in (segment, train):
         viewer.window.add_dock_widget(widget, name=type(widget).__name__)
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
@@ -40,7 +47,7 @@ def test_a_bundle_fine_tuned_in_the_window_is_in_the_segment_picker(
     qtbot.waitUntil(lambda: not train.runner.busy, timeout=240_000)
     assert train.view.state.message.text() == "Done. better is now in the picker of the Segment panel."
     assert [segment.view.bundle.itemText(i) for i in range(2)] == ["tiny", "better"]
-    assert len(train.view.chart._points["dice"][0]) >= 1
+    assert len(train.view.chart.points["dice"][0]) >= 1
 
 
 def test_stop_leaves_a_checkpoint_to_resume_from(
@@ -48,7 +55,7 @@ def test_stop_leaves_a_checkpoint_to_resume_from(
 ) -> None:
     viewer = make_napari_viewer_proxy()
     session_of(viewer)._shelf = Shelf([bundle])
-    train = FineTuneWidget(viewer)
+    train = TrainWidget(viewer)
     viewer.window.add_dock_widget(train, name="train")
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
     train.view.out.setText(str(tmp_path / "better"))
@@ -60,3 +67,45 @@ def test_stop_leaves_a_checkpoint_to_resume_from(
     assert "Press Resume to go on" in train.view.state.message.text()
     assert train.view.state.start.text() == "Resume"
     assert (tmp_path / "better.work" / "checkpoint.pt").is_file()
+
+
+def test_a_method_is_trained_from_scratch_through_its_phases(
+    make_napari_viewer_proxy: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "schooled", Schooled)
+    small = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
+    monkeypatch.setattr(training, "plan_dataset", lambda dataset, found, **_: small)
+    viewer = make_napari_viewer_proxy()
+    session_of(viewer)._shelf = Shelf([])
+    train = TrainWidget(viewer)
+    viewer.window.add_dock_widget(train, name="train")
+    view = train.view
+    qtbot.waitUntil(lambda: view.start.count() > 1, timeout=60_000)
+    index = view.start.findText("Schooled, from scratch")
+    view.start.setCurrentIndex(index)
+    view.start.activated.emit(index)
+    view.options.fields["cycles"].widget.setValue(2)
+    view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
+    view.out.setText(str(tmp_path / "schooled"))
+    view.state.start.click()
+    qtbot.waitUntil(lambda: not train.runner.busy, timeout=240_000)
+    assert view.state.message.text() == "Done. schooled is now in the picker of the Segment panel."
+    assert view.chart.points["loss"][0][-1] == 5  # two iterations of the first phase, three of the second
+    assert [mark.label.format for mark in view.chart._marks] == ["easy", "hard"]
+    assert load(tmp_path / "schooled").method == Schooled(cycles=2)
+
+
+def test_a_plan_that_the_method_refuses_is_said_in_a_sentence(
+    make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
+) -> None:
+    viewer = make_napari_viewer_proxy()
+    session_of(viewer)._shelf = Shelf([bundle_folder(tmp_path / "two", channels=2)])
+    train = TrainWidget(viewer)
+    viewer.window.add_dock_widget(train, name="train")
+    train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
+    train.view.out.setText(str(tmp_path / "better"))
+    train.view.state.start.click()
+    qtbot.waitUntil(lambda: not train.runner.busy, timeout=60_000)
+    assert "has 1 channel(s), two expects 2" in train.view.state.message.text()
+    assert "#8c2b2b" in train.view.state.message.styleSheet()
+    assert train.view.state.start.isEnabled()

@@ -17,9 +17,9 @@ from voxtrace.plugin.bundles import Shelf
 
 pytest.importorskip("qtpy")
 
-from voxtrace.plugin.finetune import FineTuneWidget
 from voxtrace.plugin.segment import SegmentWidget
 from voxtrace.plugin.session import session_of
+from voxtrace.plugin.train import TrainWidget
 from voxtrace.plugin.worker import ThreadRunner, without_freezing
 
 
@@ -174,19 +174,24 @@ def test_a_damaged_file_shows_a_sentence_in_the_window(viewer: Any, tmp_path: Pa
 
 
 def test_the_training_panel_draws_its_curves(viewer: Any, qtbot: Any) -> None:
-    widget = FineTuneWidget(viewer)
+    widget = TrainWidget(viewer)
     viewer.window.add_dock_widget(widget, name="fine-tune")
-    assert [widget.view.start.itemText(i) for i in range(3)] == [
-        "tiny",
-        "RecycleNet, from scratch",
-        "U-Net, from scratch",
-    ]
+    qtbot.waitUntil(lambda: widget.view.start.count() > 2, timeout=60_000)  # until a thread has brought the methods
+    names = [widget.view.start.itemText(i) for i in range(widget.view.start.count())]
+    assert names[0] == "tiny"
+    assert {"RecycleNet, from scratch", "U-Net, from scratch"} < set(names)
     assert not widget.view.state.start.isEnabled()
+    phases = ("easy", "hard")
     widget.view.clear_curves()
-    widget.view.add_point(1, 1.5, None)
-    widget.view.add_point(2, 1.25, 0.5)
-    assert widget.view.chart._curves["loss"].getData()[1].tolist() == [1.5, 1.25]
-    assert widget.view.chart._curves["dice"].getData()[0].tolist() == [2.0]
+    widget.view.add_report(jobs.Learned(1, 4, {"dice": 1.0, "cross_entropy": 0.5}, None, "easy", phases))
+    widget.view.add_report(jobs.Learned(3, 4, {"dice": 1.0, "cross_entropy": 0.25}, 0.5, "hard", phases))
+    curves = widget.view.chart._curves
+    assert curves["loss"].getData()[1].tolist() == [1.5, 1.25]
+    assert curves["cross_entropy (term)"].getData()[1].tolist() == [0.5, 0.25]
+    assert curves["dice"].getData()[0].tolist() == [3.0]
+    assert [mark.label.format for mark in widget.view.chart._marks] == ["easy", "hard"]
+    widget.view.clear_curves()
+    assert set(curves) == {"loss", "dice"}
 
 
 def test_closing_the_window_stops_the_run(

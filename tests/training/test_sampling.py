@@ -12,7 +12,7 @@ from cases import ball, small_plan
 from voxtrace.errors import DatasetError
 from voxtrace.method import NO_AUGMENTATION, Augmentation, Phase
 from voxtrace.plan import Plan
-from voxtrace.training.augment import Augmenter, seeded
+from voxtrace.training.augment import Augmenter, elastic_reach, elastic_scale, seeded
 from voxtrace.training.prepared import Prepared, cut, prepare
 from voxtrace.training.sampling import Windows, draw_start
 
@@ -84,6 +84,41 @@ def test_augmentation_keeps_shape_and_label_values(window: tuple[int, int, int])
         assert truth.shape == window
         assert set(truth.unique().tolist()) <= {0, 1, 2}
         assert torch.isfinite(out).all()
+
+
+def test_elastic_deformation_is_as_strong_as_nnunets() -> None:
+    """σ is 9 to 13 voxels; noise in ±1 blurred with it, times α up to 200, peaks at 2.8·0.577·200/(3.545·σ) voxels.
+
+    That is 10.1 for σ = 9 and 7.0 for σ = 13.
+    """
+    window = (128, 192)
+    with seeded(0):
+        for dim in (0, 1):
+            for _ in range(200):
+                share = elastic_scale(dim=dim, patch_size=window)
+                assert 9.0 <= share * window[dim] <= 13.0
+            for sigma, most in ((9.0, 10.13), (13.0, 7.02)):
+                share = sigma / window[dim]
+                reach = [elastic_reach(dim=dim, patch_size=window, deformation_scale=share) for _ in range(400)]
+                assert 0 <= min(reach) < 0.1 * most < 0.9 * most < max(reach) <= most
+
+
+def test_a_flat_window_is_deformed_in_plane_by_voxels() -> None:
+    """Each voxel holds its place, so the answer shows where it was taken from; its labels go with it."""
+    plan = Plan.example(labels=256, window=(4, 32, 48), base_width=4).model_copy(update={"augmentation": 1.0})
+    augment = Augmenter(plan, replace(NO_AUGMENTATION, elastic_p=1.0))
+    size = augment.box_size
+    places = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij"))
+    stripes = (places[2] // 8).to(torch.int16)
+    here = places[:, :, 8:40, 12:60]
+    moves = []
+    for seed in range(5):
+        out, labels = augment(places.clone(), stripes.clone(), seed)
+        assert torch.allclose(out[0], here[0], atol=1e-3)  # never along z
+        moves.append((out - here)[1:].abs().max().item())
+        inner = (out[2] % 8 - 3.5).abs() < 3  # away from the edges of stripes
+        assert torch.equal(labels[inner], (out[2] // 8).long()[inner])
+    assert 1.0 < max(moves) < 15.0
 
 
 def test_no_augmentation_is_the_middle_of_the_box() -> None:

@@ -70,14 +70,16 @@ def test_worker_processes_do_not_change_the_weights(tmp_path: Path) -> None:
     assert _same(_weights(tmp_path / "a"), _weights(tmp_path / "b"))
 
 
-def test_a_cancelled_run_goes_on_exactly_where_it_stopped(tmp_path: Path) -> None:
-    plan, m = small_plan(), method("recyclenet")
-    drain(train(m, plan, CASES, out=tmp_path / "whole", device="cpu"))
+@pytest.mark.parametrize("name", ["recyclenet", "e2enet", "diffusion"])
+def test_a_cancelled_run_goes_on_exactly_where_it_stopped(tmp_path: Path, name: str) -> None:
+    """What a method draws or counts is the same, too: cycles; masks and their updates; times and noise."""
+    plan, m = small_plan(), method(name)
+    drain(train(m, plan, CASES, out=tmp_path / "whole", device="cpu", half=False))
     asked = iter(range(1000))
     with pytest.raises(Cancelled, match="resume continues there"):
-        drain(train(m, plan, CASES, out=tmp_path / "b", device="cpu", cancel=lambda: next(asked) >= 9))
+        drain(train(m, plan, CASES, out=tmp_path / "b", device="cpu", half=False, cancel=lambda: next(asked) >= 9))
     assert not (tmp_path / "b").exists()
-    drain(train(m, plan, CASES, out=tmp_path / "b", device="cpu", resume=True))
+    drain(train(m, plan, CASES, out=tmp_path / "b", device="cpu", half=False, resume=True))
     assert _same(_weights(tmp_path / "whole"), _weights(tmp_path / "b"))
 
 

@@ -100,11 +100,14 @@ class Diffusion(Method):
         return replace(self, sampling_steps=steps)
 
     def adapt(self, plan: Plan) -> Plan:
-        """Return the plan with the published topology: four halvings, whatever the window, widths w, w, 2w, 4w, 8w."""
+        """Return the plan with the published topology, and no mirroring, since training does none.
+
+        Four halvings, whatever the window; widths w, w, 2w, 4w, 8w.
+        """
         widths = level_widths(self._width(plan))
         strides = ((1, 1, 1),) + ((2, 2, 2),) * (LEVELS - 1)
         topology = Topology(widths=widths, kernels=((3, 3, 3),) * LEVELS, strides=strides)
-        return plan.model_copy(update={"topology": topology})
+        return plan.model_copy(update={"topology": topology, "mirror_axes": ()})
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the network with children ``blank`` and ``denoise``."""

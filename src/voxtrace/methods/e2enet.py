@@ -126,6 +126,8 @@ class E2ENet(Method):
         net = cast(Network, network)
         for conv in net.masked:
             conv.hold(optimizer.state)
+        if moment.iteration == 0:
+            net.refresh()  # fine-tuning may have brought other connections
         t, last = moment.iteration + 1, moment.phase.iterations
         if not self.dynamic or t == last or t % self.interval(last):
             return
@@ -135,7 +137,7 @@ class E2ENet(Method):
         net.refresh()
 
     def interval(self, iterations: int) -> int:
-        """Return ΔT in a run of so many iterations: the published ratio, 208 updates a run whatever its length."""
+        """Return ΔT in a run of so many iterations: the published ratio, about 208 updates a run; at least 1."""
         return max(1, round(self.update_every * iterations / PUBLISHED_ITERATIONS))
 
     def describe(self, network: nn.Module) -> dict[str, Any]:

@@ -57,6 +57,7 @@ from voxtrace.windows import Windowing, strided, uniform
 
 EXPERTS = ("expert1", "expert2", "expert3", "expert4")
 ROUTER = len(EXPERTS) + 1  # asks for the router's cost, after skip and the experts
+LEAST_WARM_UP = 100  # updates
 DETACHED = 300 / 400  # of the bank's epochs, when M1 and M2 leave
 LATE = 2  # M3 and M4 go on
 BANK_EPOCHS, ROUTER_EPOCHS = 400, 50
@@ -87,7 +88,7 @@ class MedDANet(Method):
         0, "Side of a square window in voxels (published: 128, and 240 by slice); 0 takes the plan's.", low=0, high=1024
     )
     force: Literal["router", "expert1", "expert2", "expert3", "expert4"] = option(
-        "router", "Who decides in inference: the decision network, or always the same expert."
+        "router", "Who decides in inference: the decision network, or always the same expert.", live=True
     )
     alpha: float = option(0.001, "Weight of cost beside Dice when the best expert of a slice is chosen.", low=0, high=1)
     softmax_on_dice: bool = option(False, "Compare experts by the softmax of their Dice (ablation).")
@@ -351,14 +352,15 @@ def overlap_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def warmed_poly(iteration: int, iterations: int, epochs: int) -> float:
     """Return the share of the first rate: linear over the first of ``epochs``, then (1 − progress)^0.9.
 
-    Progress counts from the end of the first epoch.
+    Progress counts from the end of the first epoch. In short runs an epoch is a few updates; there the rise takes
+    100 updates, or a tenth of the run (ours): without it, labels vanish from an answer at the start and stay away.
 
     Examples
     --------
     >>> [round(warmed_poly(i, 400, 4), 3) for i in (0, 49, 99, 100, 250)]
     [0.01, 0.5, 1.0, 1.0, 0.536]
     """
-    warm = max(1, round(iterations / epochs))
+    warm = max(1, round(iterations / epochs), min(LEAST_WARM_UP, iterations // 10))
     if iteration < warm:
         return (iteration + 1) / warm
     return float((1.0 - (iteration - warm) / (iterations - warm)) ** 0.9)

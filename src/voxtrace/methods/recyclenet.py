@@ -130,7 +130,8 @@ def most_cycles(progress: float, train_cycles: int = 3) -> int:
 
     With the paper's 1000 epochs this is ``min(3, 1 + ⌊epoch / 200⌋)``.
     """
-    return min(train_cycles, 1 + int(progress * 5 + 1e-9))
+    fifth = int(progress * 5 + 1e-9)
+    return min(train_cycles, 1 + fifth) if fifth < 2 else train_cycles
 
 
 def _extra_parameters() -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from voxtrace.errors import BundleError
 from voxtrace.volume import Volume
 
 _log = logging.getLogger(__name__)
-_STEP_OPTIONS = {"cycles": "cycle", "steps": "step"}  # a method option that sets the number of steps -> one step's name
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,12 @@ class KnownBundle:
     ----------
     name, path
         What it is called, where it lies.
-    method
-        Key of its method.
+    method, options
+        Key of its method, and the method's options as they were trained with.
     channels, labels
         Names of the images it wants; label value -> name, background left out.
     modality
         ``"CT"``, ``"MR"`` or ``""``.
-    steps, step_word
-        Decisions it takes by default, 0 if it cannot be chosen; the paper's word for one.
     mirror
         Whether it mirrors by default.
     about
@@ -45,19 +42,16 @@ class KnownBundle:
     method: str
     channels: tuple[str, ...]
     labels: Mapping[int, str]
+    options: Mapping[str, Any] = field(default_factory=dict)
     modality: str = ""
-    steps: int = 0
-    step_word: str = "step"
     mirror: bool = False
     about: str = ""
 
-    @property
-    def sentence(self) -> str:
-        """What it finds, in which images, how: the line under the picker."""
+    def sentence(self, method: str = "") -> str:
+        """Return what it finds, in which images, how: the line under the picker; ``method`` in words where known."""
         found = ", ".join(self.labels.values())
         several = f" ({', '.join(self.channels)})" if len(self.channels) > 1 else ""
-        how = f"{self.method}, {self.steps} {self.step_word}s" if self.steps else self.method
-        return f"Finds {found} in {self.modality or 'images'}{several}. Method: {how}."
+        return f"Finds {found} in {self.modality or 'images'}{several}. Method: {method or self.method}."
 
 
 def describe(path: str | Path) -> KnownBundle:
@@ -77,17 +71,15 @@ def describe(path: str | Path) -> KnownBundle:
 
 
 def _known(folder: Path, record: Mapping[str, Any]) -> KnownBundle:
-    plan, options = record["plan"], record["method"]["options"]
-    option = next((name for name in _STEP_OPTIONS if name in options), "")
+    plan = record["plan"]
     return KnownBundle(
         name=str(record.get("name") or folder.name),
         path=folder,
         method=str(record["method"]["name"]),
         channels=tuple(plan["channels"]),
         labels={int(value): str(name) for value, name in plan["labels"].items() if int(value)},
+        options=dict(record["method"]["options"]),
         modality=str(plan.get("modality", "")),
-        steps=int(options.get(option, 0)),
-        step_word=_STEP_OPTIONS.get(option, "step"),
         mirror=bool(record.get("mirror", False)),
         about=str(record.get("intended_use", "")),
     )
@@ -132,12 +124,27 @@ def suggested(bundles: Sequence[KnownBundle], volume: Volume | None, is_ct: bool
 
 
 def match_channels(wanted: Sequence[str], offered: Sequence[str]) -> tuple[int | None, ...]:
-    """Return for each wanted channel the index of an offered layer name, matched by word, else by order.
+    """Return for each wanted channel the index of an offered layer name, the layer on top being offered first.
+
+    A layer fits by the words of its name, or by nnU-Net's number at the end of it. Channels that fit no layer take
+    those on top that are left, in the order in which they were opened. No layer is taken twice.
 
     >>> match_channels(["flair", "t1"], ["case · T1", "case · FLAIR"])
     (1, 0)
+    >>> match_channels(["T1", "T1 Gd"], ["case_0001", "case_0000"])
+    (1, 0)
     """
-    words = [set(name.lower().replace("_", " ").replace("·", " ").split()) for name in offered]
-    named = [next((i for i, w in enumerate(words) if channel.lower() in w), None) for channel in wanted]
-    left = iter([i for i in range(len(offered)) if i not in named])
-    return tuple(index if index is not None else next(left, None) for index in named)
+    several, named = len(wanted) > 1, dict[int, int]()
+    for channel, name in enumerate(wanted):
+        free = [i for i in range(len(offered)) if i not in named.values()]
+        by_name = [i for i in free if _words(name) <= _words(offered[i])]
+        by_number = [i for i in free if several and f"{channel:04d}" in _words(offered[i])]
+        if fitting := by_name or by_number:
+            named[channel] = min(fitting, key=lambda i: len(_words(offered[i])))  # "T1" rather than "T1 Gd"
+    left = [i for i in range(len(offered)) if i not in named.values()][: len(wanted) - len(named)]
+    in_order = iter(reversed(left))
+    return tuple(named[c] if c in named else next(in_order, None) for c in range(len(wanted)))
+
+
+def _words(name: str) -> set[str]:
+    return set(name.lower().replace("_", " ").replace("·", " ").split())

@@ -7,7 +7,7 @@ Arrays are turned views of canonical data (see :mod:`voxtrace.plugin.frame`): no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -45,7 +45,7 @@ class LabelSource:
     colours: Mapping[int, Triple] = field(default_factory=dict)
     trace: Trace | None = None
     scan: str = ""  # unique id of the image layer that was segmented
-    kind: Literal["labels", "settled"] = "labels"
+    kind: Literal["labels", "settled", "extra"] = "labels"
 
 
 def image_layers(volume: Volume) -> list[LayerData]:
@@ -79,8 +79,22 @@ def trace_layer(trace: Trace, name: str, scan: str = "") -> LayerData:
 
     A trace of up to 512 MiB is brought into memory, so that it can be edited; a larger one stays on disk.
     """
+    return _steps_layer(trace, trace.labels, _trace_source(trace, scan, trace), name)
+
+
+def extra_layers(trace: Trace, name: str, scan: str = "") -> tuple[LayerData, ...]:
+    """Return a hidden layer like :func:`trace_layer`'s for each thing that steps showed beside their answers."""
+    source = replace(_trace_source(trace, scan, None), kind="extra")
+    layers = (_steps_layer(trace, labels, source, f"{name} · {extra}") for extra, labels in trace.extras.items())
+    return tuple((data, about | {"visible": False}, kind) for data, about, kind in layers)
+
+
+def _trace_source(trace: Trace, scan: str, shown: Trace | None) -> LabelSource:
     names = {value: text for value, text in trace.names.items() if value}
-    source = LabelSource(trace.geometry, names, palette.colours(names), trace, scan)
+    return LabelSource(trace.geometry, names, palette.colours(names), shown, scan)
+
+
+def _steps_layer(trace: Trace, labels: Any, source: LabelSource, name: str) -> LayerData:
     place = placement(trace.geometry)
     about = _coloured(source) | {
         "name": name,
@@ -89,7 +103,7 @@ def trace_layer(trace: Trace, name: str, scan: str = "") -> LayerData:
         "units": STEP_UNITS,
         "axis_labels": (trace.step_word, *AXES),
     }
-    return displayed(_steps_array(trace)), about, "labels"
+    return displayed(_steps_array(labels)), about, "labels"
 
 
 def settled_layer(trace: Trace, name: str) -> LayerData:
@@ -172,8 +186,7 @@ def _coloured(source: LabelSource) -> dict[str, Any]:
     }
 
 
-def _steps_array(trace: Trace) -> Any:
-    labels = trace.labels
+def _steps_array(labels: Any) -> Any:
     if isinstance(labels, np.ndarray):
         return labels
     if int(np.prod(labels.shape)) * labels.dtype.itemsize <= IN_MEMORY_BYTES:

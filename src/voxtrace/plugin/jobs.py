@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,32 +13,42 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.errors import Cancelled
 from voxtrace.plugin import display
 from voxtrace.plugin.events import Cancel
-from voxtrace.plugin.requests import FineTuneRequest, Learned, Segmented, SegmentRequest, Stage
-from voxtrace.plugin.warm import open_torch_libraries
+from voxtrace.plugin.requests import Learned, Segmented, SegmentRequest, Stage, TrainRequest
+from voxtrace.plugin.warm import importing_torch
 from voxtrace.volume import Case, Volume
 
 if TYPE_CHECKING:
+    from voxtrace.method import Method, Phase
     from voxtrace.training import TrainProgress
 
 _PHASES = {"prepare": "Preparing cases", "validate": "Validating whole cases", "done": "Done"}
 
 
+def methods() -> Mapping[str, type[Method]]:
+    """Return the class of every method by its key, and torch with it."""
+    with importing_torch():
+        from voxtrace.methods import METHODS
+    return METHODS
+
+
 def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, Segmented]:
     """Load the bundle, run the engine and make layers of what comes out."""
     yield Stage("Loading the model …")
-    open_torch_libraries()
-    from voxtrace import bundle, inference
-
+    with importing_torch():
+        from voxtrace import bundle, inference
     model = bundle.load(request.bundle)
     volume = stacked(request.channels, model.plan.channels)
-    store = _store(request, volume, request.steps or model.method.steps)
+    shown = len(model.method.extras) if request.keep == "all" else 0
+    store = _store(request, volume, (request.steps or model.method.steps) * (1 + shown))
     run = inference.segment(
         model,
         volume,
         steps=request.steps,
         store=store,
-        keep="labels" if request.keep_all else "last",
+        keep=request.keep,
         mirror=request.mirror,
+        seed=request.seed,
+        options=request.options,
         cancel=cancel,
     )
     result = yield from _stages(run)
@@ -51,12 +61,13 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, S
         display.settled_layer(trace, f"{request.name} · settled"),
         tuple(trace.summary()),
         result.seconds,
+        display.extra_layers(trace, request.name, request.scan),
     )
 
 
-def _store(request: SegmentRequest, volume: Volume, steps: int) -> Path | None:
-    """Return a temporary folder for the steps where they are too large for memory."""
-    if not request.keep_all or steps * volume.data[0].size <= display.IN_MEMORY_BYTES:
+def _store(request: SegmentRequest, volume: Volume, layers: int) -> Path | None:
+    """Return a temporary folder for this many label maps where they are too large for memory."""
+    if request.keep == "last" or layers * volume.data[0].size <= display.IN_MEMORY_BYTES:
         return None
     return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
 
@@ -67,22 +78,25 @@ def stacked(sources: Sequence[display.ImageSource], names: Sequence[str]) -> Vol
     return replace(Volume.stack(volumes), channels=tuple(names))
 
 
-def fine_tune(request: FineTuneRequest, cancel: Cancel) -> Generator[Stage | Learned, None, Path]:
+def train(request: TrainRequest, cancel: Cancel) -> Generator[Stage | Learned, None, Path]:
     """Open the dataset, plan, train, and return the folder of the new bundle."""
     yield Stage("Reading the dataset …")
-    open_torch_libraries()
-    from voxtrace import bundle, training
-    from voxtrace.training.finetune import finetune_plan
-
+    with importing_torch():
+        from voxtrace import bundle, training
+        from voxtrace.method import changed
+        from voxtrace.methods import method as make_method
+        from voxtrace.training.finetune import finetune_plan
     dataset = training.open_dataset(request.dataset)
     cases, validation = training.fold(dataset, request.fold)
     initial = bundle.load(request.bundle) if request.bundle else None
     if initial:
-        method, plan = initial.method, finetune_plan(initial, dataset, iterations=request.iterations)
+        method = changed(initial.method, **request.options)
+        plan = finetune_plan(initial, dataset, iterations=request.iterations)
     else:
         yield Stage(f"Planning: looking at {len(cases)} cases …")
         found = training.fingerprint(_until(cases, cancel))
-        method, plan = _method(request.method), training.plan_dataset(dataset, found, iterations=request.iterations)
+        method = make_method(request.method, **request.options)
+        plan = training.plan_dataset(dataset, found, iterations=request.iterations)
     run = training.train(
         method,
         plan,
@@ -94,7 +108,7 @@ def fine_tune(request: FineTuneRequest, cancel: Cancel) -> Generator[Stage | Lea
         about={"name": request.out.name, "licence": dataset.licence},
         cancel=cancel,
     )
-    yield from _learned(run)
+    yield from _learned(run, method.phases(method.adapt(plan)))
     return request.out
 
 
@@ -103,12 +117,6 @@ def _until(cases: Iterable[Case], cancel: Cancel) -> Iterator[Case]:
         if cancel():
             raise Cancelled("stopped while planning; nothing was written.")
         yield case
-
-
-def _method(name: str) -> Any:
-    from voxtrace.methods import method
-
-    return method(name)
 
 
 def _stages(run: Generator[Any, None, Any]) -> Generator[Stage, None, Any]:
@@ -121,11 +129,17 @@ def _stages(run: Generator[Any, None, Any]) -> Generator[Stage, None, Any]:
         yield Stage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
 
 
-def _learned(run: Generator[TrainProgress, None, Any]) -> Generator[Stage | Learned, None, None]:
+def _learned(
+    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase]
+) -> Generator[Stage | Learned, None, None]:
+    """Yield what the trainer reports, with iterations counted over all phases."""
+    names = tuple(phase.name for phase in phases)
+    total = sum(phase.iterations for phase in phases)
     for progress in run:
         if progress.loss:
-            loss = sum(progress.loss.values())
-            yield Learned(progress.iteration, progress.total, loss, progress.validation_dice)
+            before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
+            done, dice = before + progress.iteration, progress.validation_dice
+            yield Learned(done, total, progress.loss, dice, progress.phase, names)
         else:
             text = _PHASES.get(progress.phase, progress.phase.capitalize())
             text = progress.message or f"{text}: {progress.iteration} of {progress.total}"

@@ -73,9 +73,18 @@ def idle(bundle: KnownBundle | None, channels: Sequence[str | None]) -> PanelSta
 def working(stage: Stage | Learned) -> PanelState:
     """Return the state in the middle of a run."""
     if isinstance(stage, Learned):
-        text = f"Iteration {stage.iteration:,} of {stage.total:,} · loss {stage.loss:.3f}"
-        return PanelState(text, "busy", busy=True, done=stage.iteration, total=stage.total)
+        return PanelState(_learned(stage), "busy", busy=True, done=stage.iteration, total=stage.total)
     return PanelState(stage.text, "busy", busy=True, done=stage.done, total=stage.total)
+
+
+def _learned(report: Learned) -> str:
+    several = len(report.phases) > 1
+    where = f"Phase {words(report.phase).lower()} ({report.phases.index(report.phase) + 1} of {len(report.phases)}) · "
+    terms = ", ".join(f"{words(name).lower()} {value:.3f}" for name, value in report.losses.items())
+    return (
+        f"{where if several else ''}Iteration {report.iteration:,} of {report.total:,} · loss {report.loss:.3f}"
+        f"{f' ({terms})' if len(report.losses) > 1 else ''}"
+    )
 
 
 def stopping(before: PanelState) -> PanelState:
@@ -93,6 +102,51 @@ def finished(steps: int, word: str, seconds: float) -> PanelState:
     what = f"Done in {seconds:.1f} s"
     how = f": {steps} {word}s. Step through them below, or press Play." if steps > 1 else "."
     return PanelState(what + how, "done", can_start=True)
+
+
+def words(name: str) -> str:
+    """Return a name from a program in plain words.
+
+    >>> words("train_cycles")
+    'Train cycles'
+    """
+    return name.replace("_", " ").strip().capitalize()
+
+
+def run_name(scan: str, bundle: str, options: Mapping[str, Any], seed: int) -> str:
+    """Return what to call a result: the scan, the bundle, and what was chosen in place of its defaults.
+
+    >>> run_name("scan", "brain", {"sampler": "ddim"}, 3)
+    'scan · brain · sampler ddim, seed 3'
+    """
+    chosen = [f"{words(name).lower()} {value}" for name, value in options.items()] + ([f"seed {seed}"] if seed else [])
+    return " · ".join([scan, bundle, *([", ".join(chosen)] if chosen else [])])
+
+
+def facts(row: Mapping[str, Any], units: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return what a step of a trace's summary tells, means over windows, as pairs of words and value with unit.
+
+    Facts that are not known at this step are left out, and so is the changed fraction where the sentence says it.
+
+    >>> facts({"step": 0, "entropy": 0.123456, "cost_gflop": 1500.0}, {"entropy": "nat", "cost_gflop": "GFLOP"})
+    (('Entropy', '0.123 nat'), ('Cost', '1,500 GFLOP'))
+    """
+    said = {"changed_fraction"} if row.get("changed_voxels") is not None else set()
+    return tuple(
+        _fact(name, float(row[name]), unit)
+        for name, unit in units.items()
+        if name not in said and row.get(name) is not None
+    )
+
+
+def _fact(name: str, value: float, unit: str) -> tuple[str, str]:
+    stem, _, last = name.rpartition("_")
+    if stem and unit and last.lower() in (unit.lower(), f"{unit.lower()}s"):  # the unit, said in the name
+        name, unit = stem, last if last.endswith("s") else unit
+    if unit == "fraction":
+        return words(name), f"{value:.1%}"
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return words(name), f"{number} {unit}".rstrip()
 
 
 def step_title(step: int, steps: int, word: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from voxtrace.plugin import display
+
+Keep = Literal["last", "labels", "all"]
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,14 @@ class SegmentRequest:
         What to call the result.
     steps
         How many steps, or None for the bundle's own number.
-    keep_all
-        Whether every step is kept, or only the answer.
+    keep
+        The answer only, the labels of every step, or also what steps show beside their answers.
     mirror
         Whether each window is also seen mirrored, and the answers averaged.
+    seed
+        Of all chance.
+    options
+        Options of the method in place of the bundle's.
     """
 
     bundle: Path
@@ -45,8 +52,10 @@ class SegmentRequest:
     scan: str
     name: str
     steps: int | None = None
-    keep_all: bool = True
+    keep: Keep = "labels"
     mirror: bool = False
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,32 +66,54 @@ class Segmented:
     settled: display.LayerData
     summary: tuple[dict[str, Any], ...]
     seconds: float
+    extras: tuple[display.LayerData, ...] = ()
 
 
 @dataclass(frozen=True)
-class FineTuneRequest:
+class TrainRequest:
     """What to train: a dataset's fold, starting from a bundle or from a method's random weights.
 
-    Exactly one of ``bundle`` and ``method`` is given. ``out`` is the folder of the new bundle.
+    Exactly one of ``bundle`` and ``method`` is given; ``options`` are the method's. ``out`` is the folder of the new
+    bundle, ``iterations`` None is as many as are planned.
     """
 
     dataset: Path
     fold: int
     out: Path
-    iterations: int
+    iterations: int | None = None
     bundle: Path | None = None
     method: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
     resume: bool = False
 
 
 @dataclass(frozen=True)
 class Learned:
-    """One report from training; those with a validation score always reach the window."""
+    """One report from training; those with a validation score always reach the window.
+
+    Attributes
+    ----------
+    iteration, total
+        Counted over all phases.
+    losses
+        The terms of the loss; their sum is what training lowers.
+    dice
+        Validation Dice where it was just measured.
+    phase, phases
+        Name of the phase, and of all of them in order.
+    """
 
     iteration: int
     total: int
-    loss: float
+    losses: Mapping[str, float]
     dice: float | None = None
+    phase: str = "train"
+    phases: tuple[str, ...] = ("train",)
+
+    @property
+    def loss(self) -> float:
+        """The sum of the terms."""
+        return sum(self.losses.values())
 
     @property
     def keep(self) -> bool:

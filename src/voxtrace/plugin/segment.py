@@ -25,8 +25,10 @@ class SegmentWidget(Panel):
         load_early()
         self.runner = runner or ThreadRunner()
         self.steps = StepsController(napari_viewer, self.steps_view)
-        shelf = session_of(napari_viewer).shelf
-        self.controller = SegmentController(napari_viewer, shelf, self.view, self.runner, self._step_through)
+        session = session_of(napari_viewer)
+        self.controller = SegmentController(
+            napari_viewer, session.shelf, self.view, self.runner, self._step_through, session.catalogue
+        )
         self._connect()
 
     def _connect(self) -> None:

@@ -1,12 +1,14 @@
-"""What the panels of one viewer share: the shelf of bundles, and the letters at the canvas's edges."""
+"""What the panels of one viewer share: the shelf of bundles, the methods, the letters at the canvas's edges."""
 
 from __future__ import annotations
 
 import weakref
 from typing import Any
 
+from voxtrace.plugin import jobs
 from voxtrace.plugin.bundles import Shelf
 from voxtrace.plugin.controllers.canvas import CanvasController
+from voxtrace.plugin.methods import Catalogue
 
 
 class Session:
@@ -15,6 +17,7 @@ class Session:
     def __init__(self, viewer: Any) -> None:
         self.canvas = CanvasController(viewer)
         self._shelf: Shelf | None = None
+        self._catalogue: Catalogue | None = None
 
     @property
     def shelf(self) -> Shelf:
@@ -22,6 +25,16 @@ class Session:
         if self._shelf is None:
             self._shelf = Shelf()
         return self._shelf
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The methods; a thread fetches them, and torch with them, when they are first asked for."""
+        if self._catalogue is None:
+            from voxtrace.plugin.worker import in_background
+
+            self._catalogue = Catalogue()
+            self._bell = in_background(jobs.methods, self._catalogue.fill, self._catalogue.fail)
+        return self._catalogue
 
 
 _SESSIONS: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, Signal
 
-from voxtrace.plugin.events import Advanced, Event, Job, drain
+from voxtrace.plugin.events import Advanced, Done, Event, Failed, Job, drain, sentence
 
 
 class _Bell(QObject):
@@ -82,6 +83,32 @@ class ThreadRunner:
         if not isinstance(event, Advanced):
             self._on_event = None
         on_event(event)
+
+
+def in_background(function: Callable[[], Any], heard: Callable[[Any], None], failed: Callable[[str], None]) -> Any:
+    """Run a function in a thread and tell its result, or a sentence about its error, in the window's thread.
+
+    Keep what is returned for as long as the answer is wanted. Closing the window does not wait for the thread.
+    """
+    bell = _Bell()
+
+    def hear(_: int, event: Event) -> None:
+        if isinstance(event, Failed):
+            failed(event.sentence)
+        elif isinstance(event, Done):
+            heard(event.result)
+
+    def work() -> None:
+        try:
+            event: Event = Done(function())
+        except Exception as error:
+            event = Failed(sentence(error))
+        with suppress(RuntimeError):  # the window was closed and Qt's half of the bell is gone
+            bell.told.emit(0, event)
+
+    bell.told.connect(hear, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
+    threading.Thread(target=work, name="voxtrace-look", daemon=True).start()
+    return bell
 
 
 def without_freezing(function: Callable[[], Any]) -> Any:

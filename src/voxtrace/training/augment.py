@@ -17,14 +17,17 @@ gamma                  0.3          0.7 to 1.5, mean and deviation kept
 mirroring              0.5 an axis  the plan's ``mirror_axes``
 =====================  ===========  ================================================================
 
-A method may ask for other rotations and scales, elastic deformation, linear intensity changes or none.
+A method may ask for other rotations and scales, elastic deformation, linear intensity changes or none. Elastic
+deformation is nnU-Net v1's, in its 2D values: noise uniform in ±1, blurred with σ 9 to 13 voxels, times α 0 to 200; α
+and σ are drawn for each axis. Flat windows are deformed in-plane.
+
 ``plan.augmentation`` scales every probability but those of mirroring and of linear changes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +51,8 @@ from voxtrace.method import Augmentation
 from voxtrace.plan import Plan, Shape
 
 FLAT = 3  # a window this many times wider than deep is rotated in-plane only
+SIGMA, ALPHA = (9.0, 13.0), (0.0, 200.0)  # of an elastic deformation, in voxels
+PEAK = 2.8  # largest of its displacements, in standard deviations, in a plane of 128×192
 REACH = 1.5  # how much larger than the window the box is that a rotated or shrunk window is taken from
 
 
@@ -96,6 +101,8 @@ def _spatial(plan: Plan, how: Augmentation, flat: bool) -> list[Any]:
         patch_center_dist_from_border=0,
         random_crop=False,
         p_elastic_deform=how.elastic_p * plan.augmentation,
+        elastic_deform_scale=elastic_scale,
+        elastic_deform_magnitude=elastic_reach,
         p_rotation=how.rotation_p * plan.augmentation,
         rotation=(-angle, angle),
         p_scaling=how.scale_p * plan.augmentation,
@@ -103,6 +110,18 @@ def _spatial(plan: Plan, how: Augmentation, flat: bool) -> list[Any]:
         p_synchronize_scaling_across_axes=0 if how.scale_per_axis else 1,
     )
     return [Convert3DTo2DTransform(), spatial, Convert2DTo3DTransform()] if flat else [spatial]
+
+
+def elastic_scale(*, dim: int, patch_size: Sequence[int], **others: Any) -> float:
+    """Draw σ of the displacement along an axis, as a share of the window's length."""
+    return float(np.random.uniform(*SIGMA)) / patch_size[dim]
+
+
+def elastic_reach(*, dim: int, patch_size: Sequence[int], deformation_scale: float, **others: Any) -> float:
+    """Draw α, and return the largest displacement along an axis, in voxels, that it comes to with that axis' σ."""
+    sigma = deformation_scale * patch_size[dim]
+    deviation = math.sqrt(1.0 / 3.0) / (2.0 * math.sqrt(math.pi) * sigma)  # of noise uniform in ±1, blurred in 2D
+    return PEAK * deviation * float(np.random.uniform(*ALPHA))
 
 
 class LinearIntensity(ImageOnlyTransform):  # type: ignore[misc]  # the library is not annotated

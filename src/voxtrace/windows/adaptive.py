@@ -100,7 +100,8 @@ class Adaptive:
 
     def _neighbours(self, decision: Decision, y: Axis, x: Axis, coarse: bool) -> Iterator[Window]:
         centre, labels = decision.window, decision.labels
-        if self.tube_labels and self.tube_labels.issuperset(np.unique(labels[labels > 0]).tolist()):
+        shown = set(np.unique(labels[labels > 0]).tolist())
+        if shown and shown <= self.tube_labels:
             yield from () if coarse else _along_tube(centre, labels, y)
             return
         for window in (Window(centre.z, *yx) for yx in product(y.around, x.around)):
@@ -114,7 +115,7 @@ def is_coarse(shape: Shape, window: Shape, overlap: float) -> bool:
 
 
 def fine_axis(length: int, window: int) -> Axis:
-    """Return three starts: spread over the axis, or half a window apart about its middle when it is very long.
+    """Return up to three starts: spread over the axis, or half a window apart about its middle when it is very long.
 
     Halves are rounded to even, as everywhere in this schedule.
 
@@ -129,7 +130,7 @@ def fine_axis(length: int, window: int) -> Axis:
     if room <= 0:
         return Axis(0, (0,))
     if length <= 2 * window:
-        return Axis(round(room / 2), (0, round(room / 2), room))
+        return Axis(round(room / 2), tuple(sorted({0, round(room / 2), room})))
     centre = middle - window // 2
     return Axis(centre, (middle - window, centre, min(middle, room)))
 

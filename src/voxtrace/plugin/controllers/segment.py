@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,17 +14,21 @@ from voxtrace.errors import VoxTraceError
 from voxtrace.plugin import contrast, jobs, panel
 from voxtrace.plugin.bundles import KnownBundle, Shelf, match_channels, suggested
 from voxtrace.plugin.controllers.layers import hide_earlier, known_source, shows_ct, source_of
+from voxtrace.plugin.display import ImageSource
 from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
-from voxtrace.plugin.requests import Segmented, SegmentRequest
+from voxtrace.plugin.methods import Abilities, Catalogue
+from voxtrace.plugin.requests import Keep, Segmented, SegmentRequest
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: ``steps`` None is the bundle's own number."""
+    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in."""
 
     steps: int | None = None
-    keep_all: bool = True
+    keep: Keep = "labels"
     mirror: bool = False
+    seed: int = 0
+    method: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SegmentView(Protocol):
@@ -38,6 +42,9 @@ class SegmentView(Protocol):
 
     def set_defaults(self, bundle: KnownBundle) -> None:
         """Set the options to what the bundle was made for."""
+
+    def set_abilities(self, abilities: Abilities | None) -> None:
+        """Offer what the bundle's method lets a user choose; None where that is not known (yet)."""
 
     def set_windows(self, is_ct: bool) -> None:
         """Offer CT windows, or not."""
@@ -56,8 +63,11 @@ class SegmentController:
         view: SegmentView,
         runner: Runner,
         on_result: Callable[[Labels, Segmented], None],
+        catalogue: Catalogue | None = None,
     ) -> None:
         self._viewer, self._shelf, self._view, self._runner, self._on_result = viewer, shelf, view, runner, on_result
+        self._catalogue = catalogue or Catalogue()
+        self._abilities: Abilities | None = None
         self._bundle: KnownBundle | None = None
         self._told_bundle: KnownBundle | None = None
         self._picked_bundle = False  # by the user: then a new scan does not change it
@@ -67,6 +77,7 @@ class SegmentController:
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             event.connect(self.refresh)
         shelf.changed.connect(self.refresh)
+        self._catalogue.changed.connect(self._learn)
         self.refresh()
 
     def close(self) -> None:
@@ -74,6 +85,7 @@ class SegmentController:
         for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
             event.disconnect(self.refresh)
         self._shelf.changed.disconnect(self.refresh)
+        self._catalogue.changed.disconnect(self._learn)
 
     @property
     def scans(self) -> list[Image]:
@@ -92,7 +104,7 @@ class SegmentController:
         self._chosen = tuple(scans[i] if i is not None else None for i in indices)
         self._told_bundle = bundle
         known = self._shelf.bundles
-        self._view.set_bundles([k.name for k in known], known.index(bundle) if bundle else -1, _sentence(bundle))
+        self._view.set_bundles([k.name for k in known], known.index(bundle) if bundle else -1, self._sentence)
         self._view.set_channels(bundle.channels if bundle else (), names, indices)
         self._view.set_windows(any(scan is not None and shows_ct(scan) for scan in self._chosen))
         news = (
@@ -113,15 +125,32 @@ class SegmentController:
             if self._picked_bundle and kept
             else suggested(known, source.volume if source else None, bool(scans) and shows_ct(scans[0]))
         )
-        if bundle is not None and bundle != self._bundle:
-            self._view.set_defaults(bundle)
+        if bundle != self._bundle:
+            self._take(bundle)
+
+    def _take(self, bundle: KnownBundle | None) -> None:
         self._bundle = bundle
+        if bundle is not None:
+            self._view.set_defaults(bundle)
+        self._learn(refresh=False)
+
+    def _learn(self, refresh: bool = True) -> None:
+        """Ask the catalogue what the bundle's method can do."""
+        bundle = self._bundle
+        self._abilities = self._catalogue.abilities(bundle.method, bundle.options) if bundle else None
+        self._view.set_abilities(self._abilities)
+        if refresh:
+            self.refresh()
+
+    @property
+    def _sentence(self) -> str:
+        words = self._abilities.sentence if self._abilities else ""
+        return self._bundle.sentence(words) if self._bundle else ""
 
     def pick_bundle(self, index: int) -> None:
         """Use another bundle of the picker."""
-        self._bundle, self._picked_bundle = self._shelf.bundles[index], True
-        self._picked = {}
-        self._view.set_defaults(self._bundle)
+        self._picked_bundle, self._picked = True, {}
+        self._take(self._shelf.bundles[index])
         self.refresh()
 
     def browse(self, folder: str | Path) -> None:
@@ -156,10 +185,19 @@ class SegmentController:
         except VoxTraceError as error:
             self._show(panel.failed(str(error)))
             return
-        scan, name = scans[0].unique_id, f"{sources[0].volume.name} · {bundle.name}"
-        request = SegmentRequest(bundle.path, sources, scan, name, options.steps, options.keep_all, options.mirror)
+        scan, request = scans[0].unique_id, self._request(options, bundle, sources, scans[0].unique_id)
         self._show(panel.PanelState("Starting …", "busy", busy=True))
         self._runner.start(partial(jobs.segment, request), partial(self._hear, scan))
+
+    def _request(
+        self, options: Options, bundle: KnownBundle, sources: tuple[ImageSource, ...], scan: str
+    ) -> SegmentRequest:
+        own = self._abilities.values if self._abilities else {}
+        chosen = {name: value for name, value in options.method.items() if own.get(name) != value}
+        name = panel.run_name(sources[0].volume.name, bundle.name, chosen, options.seed)
+        return SegmentRequest(
+            bundle.path, sources, scan, name, options.steps, options.keep, options.mirror, options.seed, chosen
+        )
 
     def cancel(self) -> None:
         """Ask the run to stop."""
@@ -181,17 +219,15 @@ class SegmentController:
             self._show(panel.PanelState("The scan was closed while it was segmented; the result was dropped."))
             return
         hide_earlier(self._viewer.layers, scan)
+        for data, about, _ in result.extras:
+            self._viewer.add_labels(data, **about)
         data, about, _ = result.steps
         steps = self._viewer.add_labels(data, **about)
         self._viewer.layers.selection.active = steps
         self._viewer.dims.set_current_step(self._viewer.dims.ndim - data.ndim, data.shape[0] - 1)
         self._on_result(steps, result)
-        self._show(panel.finished(data.shape[0], self._bundle.step_word if self._bundle else "step", result.seconds))
+        self._show(panel.finished(data.shape[0], about["axis_labels"][0], result.seconds))
 
     def _show(self, state: panel.PanelState) -> None:
         self._state = state
         self._view.show_state(state)
-
-
-def _sentence(bundle: KnownBundle | None) -> str:
-    return bundle.sentence if bundle else ""

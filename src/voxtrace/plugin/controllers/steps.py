@@ -16,8 +16,15 @@ class StepsView(Protocol):
     def set_trace(self, name: str, word: str, changes: Sequence[float]) -> None:
         """Show a prediction with this many steps."""
 
-    def show_step(self, step: int, title: str, sentence: str, legend: Sequence[panel.LegendRow]) -> None:
-        """Mark a step, counted from 0."""
+    def show_step(
+        self,
+        step: int,
+        title: str,
+        sentence: str,
+        legend: Sequence[panel.LegendRow],
+        facts: Sequence[tuple[str, str]],
+    ) -> None:
+        """Mark a step, counted from 0; facts are pairs of words and value."""
 
     def set_settled(self, shown: bool) -> None:
         """Tell whether the map of settled voxels is shown."""
@@ -106,8 +113,11 @@ class StepsController:
         source, step = self._source, self.step
         row = self._summary[len(self._summary) - self.steps + step]
         word, rows = source.trace.step_word, panel.legend(source.names, source.colours, row)
-        title = panel.step_title(int(row["step"]), len(self._summary), word)
-        self._view.show_step(step, title, panel.step_sentence(row, word), rows)
+        title, facts = (
+            panel.step_title(int(row["step"]), len(self._summary), word),
+            panel.facts(row, source.trace.units),
+        )
+        self._view.show_step(step, title, panel.step_sentence(row, word), rows, facts)
 
     def _meet(self, event: Any = None) -> None:
         layer = self._viewer.layers.selection.active

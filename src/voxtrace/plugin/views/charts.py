@@ -10,7 +10,14 @@ from typing import Any
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from voxtrace.plugin.panel import words
+from voxtrace.plugin.requests import Learned
+
 _LINE, _MARK, _DICE, _TEXT = "#5aa9e6", "#ffd54a", "#4ecb8d", "#c8ccd4"
+_TERMS = ("#e69f00", "#cc79a7", "#56b4a9", "#d55e00", "#b39ddb", "#9ccc65", "#f48fb1", "#80cbc4")
+MOST_POINTS = 2000  # of a curve; a long one loses every second of its points
+
+Curve = tuple[list[float], list[float]]
 
 
 def load_early() -> None:
@@ -76,38 +83,89 @@ class StepsChart(QWidget):
 
 
 class TrainingChart(QWidget):
-    """Loss on the left axis, validation Dice below it, against the iteration."""
+    """Loss and its terms above, validation Dice below, against the iteration; a line where each phase begins."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._points: dict[str, tuple[list[float], list[float]]] = {}
+        self.points: dict[str, Curve] = {}
+        self._plots: dict[str, Any] = {}
         self._curves: dict[str, Any] = {}
+        self._marks: list[Any] = []
+        self._phase = ""
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
 
     def clear(self) -> None:
         """Forget every point."""
-        if not self._curves:
-            first: Any = None
-            for name, colour, label in (("loss", _LINE, "loss"), ("dice", _DICE, "validation Dice")):
-                plot = _plot(140, label, "iteration" if name == "dice" else "")
-                symbol = {"symbol": "o", "symbolSize": 7, "symbolBrush": QColor(colour), "symbolPen": None}
-                self._curves[name] = plot.plot(pen=colour, **(symbol if name == "dice" else {}))
-                self._layout.addWidget(plot)
-                plot.setXLink(first)
-                first = first or plot
-        self._points = {name: ([], []) for name in self._curves}
+        if not self._plots:
+            self._make_plots()
+        for name in [name for name in self._curves if name not in self._plots]:
+            self._plots["loss"].removeItem(self._curves.pop(name))
+        for line in self._marks:
+            self._plots["loss"].removeItem(line)
+        self._marks, self._phase = [], ""
+        self.points = {name: ([], []) for name in self._curves}
         self._draw()
 
-    def add_point(self, iteration: int, loss: float, dice: float | None) -> None:
-        """Add a point of the loss, and one of the Dice where it was measured."""
-        for name, value in (("loss", loss), ("dice", dice)):
-            if value is not None:
-                xs, ys = self._points[name]
-                xs.append(iteration)
-                ys.append(value)
+    def add_report(self, report: Learned) -> None:
+        """Add a point of the loss and of each term, and one of the Dice where it was measured."""
+        if report.phase != self._phase:
+            self._begin_phase(report)
+        values: dict[str, float] = {"loss": report.loss}
+        if len(report.losses) > 1:
+            values |= {f"{name} (term)": value for name, value in report.losses.items()}
+        if report.dice is not None:
+            values["dice"] = report.dice
+        for name, value in values.items():
+            if name not in self._curves:
+                self._add_term(name)
+            extend(self.points[name], report.iteration, value)
         self._draw()
+
+    def _make_plots(self) -> None:
+        for name, colour, label in (("loss", _LINE, "loss"), ("dice", _DICE, "validation Dice")):
+            plot = self._plots[name] = _plot(
+                170 if name == "loss" else 130, label, "iteration" if name == "dice" else ""
+            )
+            if name == "loss":
+                plot.addLegend(offset=(-5, 5), labelTextColor=_TEXT, labelTextSize="8pt", verSpacing=-6)
+            symbol = {"symbol": "o", "symbolSize": 7, "symbolBrush": QColor(colour), "symbolPen": None}
+            title = {"name": "loss"} if name == "loss" else {}
+            self._curves[name] = plot.plot(pen=_pen(colour, 2), **title, **(symbol if name == "dice" else {}))
+            self._layout.addWidget(plot)
+            plot.setXLink(self._plots["loss"] if name == "dice" else None)
+
+    def _add_term(self, name: str) -> None:
+        colour = _TERMS[(len(self._curves) - len(self._plots)) % len(_TERMS)]
+        title = words(name.removesuffix(" (term)")).lower()
+        self._curves[name] = self._plots["loss"].plot(pen=_pen(colour, 1), name=title)
+        self.points[name] = ([], [])
+
+    def _begin_phase(self, report: Learned) -> None:
+        import pyqtgraph
+
+        self._phase = report.phase
+        if len(report.phases) > 1:
+            options = {"color": _MARK, "position": 0.08, "anchors": [(0, 0.5), (0, 0.5)]}
+            title = words(report.phase).lower()
+            line = pyqtgraph.InfiniteLine(report.iteration, 90, _pen(_MARK, 1), label=title, labelOpts=options)
+            self._plots["loss"].addItem(line)
+            self._marks.append(line)
 
     def _draw(self) -> None:
         for name, curve in self._curves.items():
-            curve.setData(*self._points[name])
+            curve.setData(*self.points[name])
+
+
+def extend(curve: Curve, x: float, y: float) -> None:
+    """Add a point to a curve in place; one with too many points keeps every second, the first among them."""
+    for axis, value in zip(curve, (x, y), strict=True):
+        axis.append(value)
+        if len(axis) > MOST_POINTS:
+            del axis[1::2]
+
+
+def _pen(colour: str, width: int) -> Any:
+    import pyqtgraph
+
+    return pyqtgraph.mkPen(colour, width=width)

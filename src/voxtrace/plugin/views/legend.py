@@ -1,4 +1,4 @@
-"""Labels with their colours and volumes."""
+"""Labels with their colours and volumes, and other facts about a step."""
 
 from __future__ import annotations
 
@@ -48,6 +48,42 @@ class LegendView(QWidget):
         widgets[2].setAlignment(Qt.AlignmentFlag.AlignRight)
         for column, widget in enumerate(widgets):
             self._grid.addWidget(widget, len(self._rows), column)
+        self._rows.append(widgets)
+
+
+class FactsView(QWidget):
+    """What a step tells of itself: a row of words and value each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[tuple[QLabel, QLabel]] = []
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setColumnStretch(0, 1)
+        self._grid.setVerticalSpacing(1)
+        self._grid.addWidget(QLabel("Means over all windows, at this step:"), 0, 0, 1, 2)
+
+    def show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Show these pairs; only texts change while there are as many."""
+        while len(self._rows) < len(facts):
+            self._append()
+        for index, widgets in enumerate(self._rows):
+            for widget, text in zip(widgets, facts[index] if index < len(facts) else ("", ""), strict=True):
+                widget.setText(text)
+                widget.setVisible(index < len(facts))
+        self.setVisible(bool(facts))
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """Words and values as shown."""
+        return [(name.text(), value.text()) for name, value in self._rows if not name.isHidden()]
+
+    def _append(self) -> None:
+        widgets = (QLabel(), QLabel())
+        widgets[1].setAlignment(Qt.AlignmentFlag.AlignRight)
+        for column, widget in enumerate(widgets):
+            widget.setStyleSheet("color: #a6adb8;")
+            self._grid.addWidget(widget, len(self._rows) + 1, column)
         self._rows.append(widgets)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -21,11 +21,12 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.bundles import KnownBundle
 from voxtrace.plugin.contrast import CT_WINDOWS
 from voxtrace.plugin.controllers.segment import Options
-from voxtrace.plugin.panel import PanelState
+from voxtrace.plugin.methods import Abilities
+from voxtrace.plugin.panel import PanelState, words
+from voxtrace.plugin.requests import Keep
+from voxtrace.plugin.views.options import MOST, OptionsForm
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import fill, heading, note, picker
-
-MOST_STEPS = 64
+from voxtrace.plugin.views.widgets import Folding, fill, heading, note, picker
 
 
 class SegmentView(QWidget):
@@ -49,15 +50,20 @@ class SegmentView(QWidget):
         self.contrast.addItems([f"{w.name}  ({w.centre_hu:g} / {w.width_hu:g} HU)" for w in CT_WINDOWS])
         self.channels: list[tuple[QLabel, QComboBox]] = []
         self.steps, self.keep_all, self.mirror = QSpinBox(), QCheckBox(), QCheckBox("Mirror (slower, a little better)")
-        self.steps_word = QLabel("Steps")
+        self.steps_word, self.seed, self.extras = QLabel("Steps"), QSpinBox(), QCheckBox()
+        self.method = OptionsForm()
+        self.method_fold = Folding(self.method)
+        self._abilities: Abilities | None = None
         self.state = StateView("Segment", "Cancel")
         self._form, self._scan_form = QFormLayout(), QFormLayout()
         self._lay_out()
         self._connect()
 
     def _lay_out(self) -> None:
-        self.steps.setRange(1, MOST_STEPS)
         self.keep_all.setChecked(True)
+        self.extras.setToolTip("What each step shows beside its answer: one more layer each, hidden at first.")
+        self.seed.setRange(0, MOST)
+        self.seed.setToolTip("Chance, where a method needs it, follows from this number.")
         self.mirror.setToolTip("Segment each window mirrored along every axis as well, and average the answers.")
         self._scan_form.addRow("Contrast", self.contrast)
         model = QHBoxLayout()
@@ -65,7 +71,10 @@ class SegmentView(QWidget):
         model.addWidget(self.browse)
         self._form.addRow(self.steps_word, self.steps)
         self._form.addRow(self.keep_all)
+        self._form.addRow(self.extras)
         self._form.addRow(self.mirror)
+        self._form.addRow("Seed", self.seed)
+        self._form.addRow(_quiet("The same seed gives the same answer."))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(heading("1 · Scan"))
@@ -74,6 +83,7 @@ class SegmentView(QWidget):
         layout.addLayout(model)
         layout.addWidget(self.sentence)
         layout.addLayout(self._form)
+        layout.addWidget(self.method_fold)
         layout.addWidget(heading("3 · Segment"))
         layout.addWidget(self.state)
 
@@ -81,14 +91,19 @@ class SegmentView(QWidget):
         self.bundle.activated.connect(self.bundle_picked)
         self.browse.clicked.connect(self._browse)
         self.contrast.activated.connect(lambda index: self.window_picked.emit(CT_WINDOWS[index].name))
+        self.keep_all.toggled.connect(self.extras.setEnabled)
+        self.method_fold.reset.clicked.connect(self.method.reset)
         self.state.start.clicked.connect(lambda: self.start_asked.emit(self.options))
         self.state.stop.clicked.connect(self.stop_asked)
 
     @property
     def options(self) -> Options:
         """What is chosen."""
-        steps = self.steps.value() if self.steps.isEnabled() else None
-        return Options(steps, self.keep_all.isChecked(), self.mirror.isChecked())
+        able = self._abilities
+        steps = self.steps.value() if able and able.most_steps else None
+        extras = able is not None and bool(able.extras) and self.extras.isChecked()
+        keep: Keep = "last" if not self.keep_all.isChecked() else "all" if extras else "labels"
+        return Options(steps, keep, self.mirror.isChecked(), self.seed.value(), self.method.values)
 
     def set_bundles(self, names: Sequence[str], chosen: int, sentence: str) -> None:
         """Fill the model picker."""
@@ -114,12 +129,23 @@ class SegmentView(QWidget):
 
     def set_defaults(self, bundle: KnownBundle) -> None:
         """Set the options to what the bundle was made for."""
-        with QSignalBlocker(self.steps):
-            self.steps.setValue(bundle.steps or 1)
-        self.steps.setEnabled(bundle.steps > 0)
-        self.steps_word.setText(f"{bundle.step_word.capitalize()}s")
-        self.keep_all.setText(f"Keep every {bundle.step_word}, to step through them")
         self.mirror.setChecked(bundle.mirror)
+
+    def set_abilities(self, abilities: Abilities | None) -> None:
+        """Offer what the bundle's method lets a user choose; None where that is not known (yet)."""
+        self._abilities = abilities
+        able = abilities or Abilities("", steps=2)
+        self.steps.setRange(1, max(1, able.most_steps))
+        self.steps.setValue(able.steps)
+        self.steps_word.setText(f"{able.step_word.capitalize()}s")
+        self._form.setRowVisible(self.steps, able.most_steps > 0)
+        self.keep_all.setText(f"Keep every {able.step_word}, to step through them")
+        self._form.setRowVisible(self.keep_all, max(able.steps, able.most_steps) > 1)
+        self.extras.setText(f"Also keep: {', '.join(words(name).lower() for name in able.extras)}")
+        self._form.setRowVisible(self.extras, bool(able.extras))
+        self.method.set_options(able.options, able.values)
+        self.method_fold.title.setText(f"Options of the method ({len(able.options)})")
+        self.method_fold.setVisible(bool(able.options))
 
     def set_windows(self, is_ct: bool) -> None:
         """Offer CT windows, or not."""
@@ -128,12 +154,20 @@ class SegmentView(QWidget):
     def show_state(self, state: PanelState) -> None:
         """Show what goes on; the options are locked while something does."""
         self.state.show_state(state)
-        for widget in (self.bundle, self.browse, self.keep_all, self.mirror, *(box for _, box in self.channels)):
+        choices = (self.bundle, self.browse, self.steps, self.keep_all, self.mirror, self.seed, self.method_fold)
+        for widget in (*choices, *(box for _, box in self.channels)):
             widget.setEnabled(not state.busy)
+        self.extras.setEnabled(not state.busy and self.keep_all.isChecked())
 
     def _browse(self) -> None:
         if folder := QFileDialog.getExistingDirectory(self, "Choose a bundle folder"):
             self.folder_picked.emit(folder)
+
+
+def _quiet(text: str) -> QLabel:
+    label = note()
+    label.setText(text)
+    return label
 
 
 def _channel_words(wanted: Sequence[str]) -> list[str]:

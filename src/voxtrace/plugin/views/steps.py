@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButto
 
 from voxtrace.plugin.panel import LegendRow
 from voxtrace.plugin.views.charts import StepsChart
-from voxtrace.plugin.views.legend import LegendView, RampView
+from voxtrace.plugin.views.legend import FactsView, LegendView, RampView
 from voxtrace.plugin.views.widgets import heading, note
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps a second
@@ -28,7 +28,7 @@ class StepsView(QWidget):
         self.title, self.sentence, self.empty = QLabel(), note(), note()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.play, self.speed = QPushButton("▶ Play"), QComboBox()
-        self.chart, self.legend = StepsChart(), LegendView()
+        self.chart, self.legend, self.facts = StepsChart(), LegendView(), FactsView()
         self.settled, self.ramp = QCheckBox(), RampView()
         self.timer = QTimer(self)
         self._body = QWidget()
@@ -51,7 +51,7 @@ class StepsView(QWidget):
         body = QVBoxLayout(self._body)
         body.setContentsMargins(0, 0, 0, 0)
         body.addLayout(buttons)
-        for widget in (self.slider, self.sentence, self.chart, self.legend, self.settled, self.ramp):
+        for widget in (self.slider, self.sentence, self.facts, self.chart, self.legend, self.settled, self.ramp):
             body.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -85,14 +85,22 @@ class StepsView(QWidget):
         self.settled.setVisible(several)
         self.ramp.setVisible(several and self.settled.isChecked())
 
-    def show_step(self, step: int, title: str, sentence: str, legend: Sequence[LegendRow]) -> None:
-        """Mark a step, counted from 0."""
+    def show_step(
+        self,
+        step: int,
+        title: str,
+        sentence: str,
+        legend: Sequence[LegendRow],
+        facts: Sequence[tuple[str, str]],
+    ) -> None:
+        """Mark a step, counted from 0; facts are pairs of words and value."""
         with QSignalBlocker(self.slider):
             self.slider.setValue(step)
         self.title.setText(title)
         self.sentence.setText(sentence)
         self.chart.mark(step)
         self.legend.show_rows(legend)
+        self.facts.show_facts(facts)
 
     def set_settled(self, shown: bool) -> None:
         """Tell whether the map of settled voxels is shown."""

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 def picker(tooltip: str) -> QComboBox:
@@ -42,6 +53,32 @@ class Panel(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(340)
+
+
+class Folding(QWidget):
+    """A title that unfolds what is below it, with a button to undo what was filled in there; folded at first."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.title, self.reset, self.content = QToolButton(), QPushButton("Reset"), content
+        self.title.setCheckable(True)
+        self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.title.setStyleSheet("QToolButton { border: none; background: transparent; }")
+        self.reset.setToolTip("Fill in again what was there at first.")
+        top = QHBoxLayout()
+        top.addWidget(self.title, 1, Qt.AlignmentFlag.AlignLeft)
+        top.addWidget(self.reset)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(content)
+        self.title.toggled.connect(self._unfold)
+        self._unfold(False)
+
+    def _unfold(self, unfolded: bool) -> None:
+        self.title.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
+        self.content.setVisible(unfolded)
+        self.reset.setVisible(unfolded)
 
 
 def heading(text: str) -> QLabel:

@@ -1,25 +1,32 @@
-"""The Fine-tune panel: what to train on, what to start from, the curves."""
+"""The training panel: what to train on, what to start from, the curves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
-from voxtrace.plugin.controllers.finetune import Form
+from voxtrace.plugin.controllers.train import Form
 from voxtrace.plugin.panel import PanelState
+from voxtrace.plugin.requests import Learned
 from voxtrace.plugin.views.charts import TrainingChart
+from voxtrace.plugin.views.options import OptionsForm
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import fill, picker
+from voxtrace.plugin.views.widgets import Folding, fill, picker
+
+if TYPE_CHECKING:
+    from voxtrace.method import OptionInfo
 
 MOST_ITERATIONS = 1_000_000
 
 
-class FineTuneView(QWidget):
-    """Plain setters down, signals up; implements the controller's ``FineTuneView``."""
+class TrainView(QWidget):
+    """Plain setters down, signals up; implements the controller's ``TrainView``."""
 
     edited = Signal(object)
+    start_picked = Signal(int)
     start_asked = Signal()
     stop_asked = Signal()
 
@@ -28,6 +35,8 @@ class FineTuneView(QWidget):
         self.dataset, self.out = _path("nnU-Net raw layout: dataset.json, imagesTr, labelsTr"), _path("a new folder")
         self.fold, self.iterations = QSpinBox(), QSpinBox()
         self.start = picker("A trained bundle to improve, or a method with random weights.")
+        self.options = OptionsForm()
+        self.options_fold = Folding(self.options)
         self.state, self.chart = StateView("Start", "Stop"), TrainingChart()
         self._inputs = QWidget()
         self._lay_out()
@@ -36,14 +45,17 @@ class FineTuneView(QWidget):
     def _lay_out(self) -> None:
         self.fold.setRange(0, 4)
         self.fold.setToolTip("Which fifth of the cases is kept for validation.")
-        self.iterations.setRange(1, MOST_ITERATIONS)
-        self.iterations.setValue(1000)
+        self.iterations.setRange(0, MOST_ITERATIONS)
+        self.iterations.setSpecialValueText("as planned")
+        self.iterations.setSingleStep(100)
+        self.iterations.setToolTip("Updates of the weights; as planned is what the bundle or this machine suggests.")
         self.iterations.setGroupSeparatorShown(True)
         form = QFormLayout(self._inputs)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Dataset", _with_button(self.dataset, "Browse…", self._browse_dataset))
         form.addRow("Fold", self.fold)
         form.addRow("Start from", self.start)
+        form.addRow(self.options_fold)
         form.addRow("Iterations", self.iterations)
         form.addRow("New bundle", _with_button(self.out, "Browse…", self._browse_out))
         layout = QVBoxLayout(self)
@@ -56,7 +68,9 @@ class FineTuneView(QWidget):
             field.textChanged.connect(self._edited)
         for box in (self.fold, self.iterations):
             box.valueChanged.connect(self._edited)
-        self.start.activated.connect(self._edited)
+        self.options.edited.connect(self._edited)
+        self.options_fold.reset.clicked.connect(self.options.reset)
+        self.start.activated.connect(self.start_picked)
         self.state.start.clicked.connect(self.start_asked)
         self.state.stop.clicked.connect(self.stop_asked)
 
@@ -66,19 +80,23 @@ class FineTuneView(QWidget):
         return Form(
             self.dataset.text().strip(),
             self.fold.value(),
-            max(0, self.start.currentIndex()),
             self.iterations.value(),
             self.out.text().strip(),
+            self.options.values,
         )
 
     def _edited(self, *_: object) -> None:
         self.edited.emit(self.form)
 
-    def set_starts(self, names: Sequence[str]) -> None:
-        """Fill the picker of what to start from; what was chosen stays chosen."""
-        before = self.start.currentText()
-        with QSignalBlocker(self.start):
-            fill(self.start, names, names.index(before) if before in names else 0)
+    def set_starts(self, names: Sequence[str], chosen: int) -> None:
+        """Fill the picker of what to start from."""
+        fill(self.start, names, chosen)
+
+    def set_options(self, title: str, options: Sequence[OptionInfo], values: Mapping[str, Any]) -> None:
+        """Show a field for each option of a method, filled in."""
+        self.options.set_options(options, values)
+        self.options_fold.title.setText(f"Options of {title} ({len(options)})")
+        self.options_fold.setVisible(bool(options))
 
     def set_start_word(self, word: str) -> None:
         """Name the button: Start, or Resume."""
@@ -88,9 +106,9 @@ class FineTuneView(QWidget):
         """Forget the curves of the run before."""
         self.chart.clear()
 
-    def add_point(self, iteration: int, loss: float, dice: float | None) -> None:
-        """Draw a point of the loss, and one of the validation Dice where it was measured."""
-        self.chart.add_point(iteration, loss, dice)
+    def add_report(self, report: Learned) -> None:
+        """Draw a point of each loss, and one of the validation Dice where it was measured."""
+        self.chart.add_report(report)
 
     def show_state(self, state: PanelState) -> None:
         """Show what goes on; the form is locked while something does."""

@@ -1,0 +1,178 @@
+"""The form of a method's options, and the panels that hold one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_layers import made_volume
+from made_methods import Blurred
+
+from fakes import bundle as fake_bundle
+from voxtrace import bundle as bundles
+from voxtrace.methods import METHODS
+from voxtrace.plugin import display
+from voxtrace.plugin.bundles import Shelf
+
+pytest.importorskip("qtpy")
+
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox
+
+from voxtrace.plugin.methods import Catalogue
+from voxtrace.plugin.segment import SegmentWidget
+from voxtrace.plugin.session import session_of
+from voxtrace.plugin.train import TrainWidget
+from voxtrace.plugin.views.charts import MOST_POINTS, extend
+from voxtrace.plugin.views.options import NumberBox, OptionsForm
+
+VALUES = {"strength": 3e-5, "kernel": "round", "sharp": True, "repeats": 4, "remark": "two"}
+LIVE = tuple(info for info in Blurred.options() if info.name in VALUES)
+
+
+@pytest.fixture
+def form(qtbot: Any) -> OptionsForm:
+    form = OptionsForm()
+    qtbot.addWidget(form)
+    form.set_options(LIVE, VALUES)
+    return form
+
+
+def test_each_option_has_the_field_of_its_type(form: OptionsForm) -> None:
+    kinds = {name: type(made.widget) for name, made in form.fields.items()}
+    expected = {"strength": NumberBox, "kernel": QComboBox, "sharp": QCheckBox, "repeats": QSpinBox}
+    assert kinds == {**expected, "remark": QLineEdit}
+    assert form.values == VALUES
+
+
+def test_a_field_keeps_to_the_options_range_and_says_what_it_is(form: OptionsForm) -> None:
+    repeats = form.fields["repeats"].widget
+    assert (repeats.minimum(), repeats.maximum()) == (1, 8)
+    assert repeats.toolTip() == "How often."
+    shown = {label.text() for label in form.findChildren(QLabel)}
+    assert {"Repeats", "How often.", "Blur nothing.", "Kernel"} <= shown
+
+
+def test_small_numbers_are_shown_and_typed_as_they_are_written(form: OptionsForm) -> None:
+    box = form.fields["strength"].widget
+    assert box.text() == "3e-05"
+    box.lineEdit().setText("1e-6")
+    box.interpretText()
+    assert form.values["strength"] == 1e-6
+    states = [box.validate(text, 0)[0].name for text in ("0.5", "1e", "2", "many")]
+    assert states == ["Acceptable", "Intermediate", "Intermediate", "Invalid"]
+
+
+def test_a_change_is_told_and_reset_takes_it_back(form: OptionsForm, qtbot: Any) -> None:
+    with qtbot.waitSignal(form.edited):
+        form.fields["kernel"].widget.setCurrentText("flat")
+    assert form.values["kernel"] == "flat"
+    form.reset()
+    assert form.values == VALUES
+
+
+def test_the_same_options_leave_what_was_filled_in(form: OptionsForm) -> None:
+    form.fields["repeats"].widget.setValue(7)
+    form.set_options(LIVE, VALUES)
+    assert form.values["repeats"] == 7
+    form.set_options(LIVE, VALUES | {"repeats": 2})
+    assert form.values["repeats"] == 2
+    form.set_options((), {})
+    assert form.values == {}
+
+
+def test_the_wheel_scrolls_the_panel_and_not_a_number(form: OptionsForm) -> None:
+    box = form.fields["repeats"].widget
+    middle, turn = QPointF(5, 5), QPoint(0, 120)
+    up = QWheelEvent(
+        middle,
+        middle,
+        turn,
+        turn,
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(box, up)
+    assert form.values["repeats"] == 4
+
+
+def test_a_long_curve_keeps_its_first_point_and_stays_short() -> None:
+    curve: tuple[list[float], list[float]] = ([], [])
+    for n in range(3 * MOST_POINTS):
+        extend(curve, n, -n)
+    assert len(curve[0]) == len(curve[1]) <= MOST_POINTS
+    assert curve[0][0] == 0
+    assert curve[0] == sorted(curve[0])
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Any, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setitem(METHODS, "blurred", Blurred)
+    made = bundles.save(fake_bundle(Blurred(repeats=2)), tmp_path / "blurred")
+    viewer = make_napari_viewer_proxy()
+    session_of(viewer)._shelf = Shelf([made, bundle])
+    session_of(viewer)._catalogue = Catalogue(METHODS)
+    for data, about, _ in display.image_layers(made_volume(modality="MR", channels=("image",))):
+        viewer.add_image(data, **about)
+    return viewer
+
+
+@pytest.fixture
+def segment(viewer: Any) -> SegmentWidget:
+    widget = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="segment")
+    return widget
+
+
+def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
+    segment: SegmentWidget, viewer: Any, qtbot: Any
+) -> None:
+    view = segment.view
+    assert view.method_fold.title.text() == "Options of the method (5)"
+    assert view.method.values["repeats"] == 2  # as the bundle was trained, not the default
+    assert view.extras.text() == "Also keep: seen through noise"
+    view.extras.setChecked(True)
+    view.seed.setValue(5)
+    view.method.fields["strength"].widget.setValue(1.0)
+    view.state.start.click()
+    qtbot.waitUntil(lambda: not segment.runner.busy, timeout=60_000)
+    assert view.state.message.text().startswith("Done in")
+    name = "scan · fake · strength 1.0, seed 5"
+    extra, steps = viewer.layers[-2:]
+    assert [extra.name, steps.name] == [f"{name} · seen_through_noise", name]
+    assert (extra.visible, steps.visible) == (False, True)
+    assert extra.data.shape == steps.data.shape == (2, 4, 6, 5)
+    assert (extra.scale == steps.scale).all()
+    assert extra.axis_labels == steps.axis_labels == ("look", "I", "P", "L")
+    viewer.layers.selection.active = extra
+    viewer.dims.set_current_step(0, 0)
+    assert segment.steps_view.title.text() == "Look 1 of 2"  # the extra follows the slider of its prediction
+    assert [words for words, _ in segment.steps_view.facts.texts] == ["Entropy", "Mean intensity"]
+
+
+def test_the_form_follows_the_bundle(segment: SegmentWidget) -> None:
+    view = segment.view
+    segment.controller.pick_bundle(1)  # RecycleNet: cycles is the steps box, nothing else is live
+    assert view.method_fold.isHidden()
+    assert view.extras.isHidden()
+    assert (view.steps.value(), view.steps.maximum(), view.steps_word.text()) == (3, 64, "Cycles")
+    assert view.sentence.text().endswith("Method: RecycleNet, 3 cycles.")
+    segment.controller.pick_bundle(0)
+    assert not view.method_fold.isHidden()
+
+
+def test_a_method_picked_to_train_shows_all_its_options(viewer: Any) -> None:
+    train = TrainWidget(viewer)
+    viewer.window.add_dock_widget(train, name="train")
+    titles = [start.title for start in train.controller.starts]
+    train.view.start.setCurrentIndex(titles.index("Blurred, from scratch"))
+    train.view.start.activated.emit(titles.index("Blurred, from scratch"))
+    assert train.view.options_fold.title.text() == f"Options of Blurred ({len(Blurred.options())})"
+    assert train.view.options.values["repeats"] == 1
+    train.view.options.fields["sharp"].widget.setChecked(True)
+    assert train.controller.request.options["sharp"] is True
+    assert train.controller.request.method == "blurred"
