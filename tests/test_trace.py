@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,12 @@ def test_summary_gives_volumes_in_ml_and_mean_facts() -> None:
     assert [row["entropy"] for row in rows] == [2.0, 2.0, 0.5]  # NaN does not count
     assert [row["step"] for row in rows] == [0, 1, 2]
     assert rows[2]["changed_fraction"] == pytest.approx(1 / 6)
+
+
+def test_a_number_that_names_something_is_not_averaged() -> None:
+    trace = drawn()
+    named = replace(trace, units={**trace.units, "entropy": "index"})
+    assert "entropy" not in named.summary()[0]
 
 
 def test_boxes_lie_on_the_borders_of_input_voxels() -> None:

@@ -243,7 +243,7 @@ class Method(ABC):
     key: ClassVar[str] = ""
     title: ClassVar[str] = ""
     source: ClassVar[str] = ""  # citation
-    facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every fact in a Step
+    facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every fact in a Step; "index" where it names something
     extras: ClassVar[tuple[str, ...]] = ()  # names of the extra scores in a Step
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 

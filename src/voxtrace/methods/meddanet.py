@@ -79,7 +79,7 @@ class MedDANet(Method):
     key: ClassVar[str] = "meddanet"
     title: ClassVar[str] = "Med-DANet"
     source: ClassVar[str] = "Wang et al., Med-DANet, ECCV 2022, arXiv:2206.06575"
-    facts: ClassVar[dict[str, str]] = {"expert": "", "cost_gflop": "GFLOP"}
+    facts: ClassVar[dict[str, str]] = {"expert": "index", "cost_gflop": "GFLOP"}
 
     setting: Literal["window", "slice"] = option(
         "window", "Decide for each of overlapping windows, or once a slice (the window then is the plane)."

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Labels = Array | zarr.Array[Any]
 
 
+INDEX = "index"
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """How a prediction came about.
@@ -35,7 +38,7 @@ class Trace:
     windows
         (W, 6) boxes (z0, y0, x0, z1, y1, x1) on the network grid, ends excluded, in the order they were visited.
     units
-        Name of a fact -> its unit.
+        Name of a fact -> its unit; ``"index"`` for a number that names something, which is not averaged.
     geometry
         Where the label voxels lie.
     names
@@ -85,7 +88,7 @@ class Trace:
     def summary(self) -> list[dict[str, Any]]:
         """Return a row for each step, in order; counted from 0.
 
-        Every row has ``step``, ``changed_fraction`` and the mean over windows of each fact. Rows whose labels were
+        Every row has ``step``, ``changed_fraction`` and the mean over windows of each fact that is a quantity. Rows whose labels were
         kept also have ``changed_voxels`` (against the step before, the first against background) and ``volume_ml``
         (label value -> mL, background left out), and take ``changed_fraction`` from the whole volume instead of
         the mean over windows. When only the last step was kept its row has volumes but no changed voxels.
@@ -95,7 +98,8 @@ class Trace:
 
     def _row(self, step: int, tally: Tally) -> dict[str, Any]:
         row: dict[str, Any] = {"step": step, "changed_fraction": None}
-        row |= {name: _mean(values[step]) for name, values in self.facts.items()}
+        averaged = {name: values for name, values in self.facts.items() if self.units.get(name) != INDEX}
+        row |= {name: _mean(values[step]) for name, values in averaged.items()}
         kept = step - (self.n_steps - int(self.labels.shape[0]))
         if self.complete:
             row["changed_voxels"] = int(tally.changed[step])
