@@ -88,10 +88,11 @@ class Trace:
     def summary(self) -> list[dict[str, Any]]:
         """Return a row for each step, in order; counted from 0.
 
-        Every row has ``step``, ``changed_fraction`` and the mean over windows of each fact that is a quantity. Rows whose labels were
-        kept also have ``changed_voxels`` (against the step before, the first against background) and ``volume_ml``
-        (label value -> mL, background left out), and take ``changed_fraction`` from the whole volume instead of
-        the mean over windows. When only the last step was kept its row has volumes but no changed voxels.
+        Every row has ``step``, ``changed_fraction`` and the mean over windows of each fact that is a quantity. Rows
+        whose labels were kept also have ``changed_voxels`` (against the step before, the first against background)
+        and ``volume_ml`` (label value -> mL, background left out), and take ``changed_fraction`` from the whole
+        volume instead of the mean over windows. When only the last step was kept its row has volumes but no changed
+        voxels.
         """
         tally = self.tally or self._tallied()
         return [self._row(step, tally) for step in range(self.n_steps)]
