@@ -18,7 +18,7 @@ from voxtrace.windows import Window, count_windows, gaussian, regular, starts
         (8, 4, 0.0, (0, 4)),
         (9, 4, 0.0, (0, 2, 5)),
         (110, 64, 0.5, (0, 23, 46)),
-        (3, 1, 0.5, (0, 0, 1, 2, 2)),
+        (3, 1, 0.5, (0, 1, 2)),
     ],
 )
 def test_starts_are_even_and_touch_both_borders(

@@ -84,5 +84,5 @@ def test_a_short_run_mirrors_left_and_right_at_most(tmp_path: Path) -> None:
 def test_a_short_run_augments_less_often(tmp_path: Path) -> None:
     dataset = open_dataset(ball_dataset(tmp_path / "balls"))
     found = fingerprint(dataset.cases(["ball_000"]))
-    assert plan_dataset(dataset, found).augmentation == pytest.approx(1 / 3)
+    assert plan_dataset(dataset, found).augmentation == pytest.approx(2 / 3)
     assert plan_dataset(dataset, found, device="cuda").augmentation == 1.0
