@@ -350,13 +350,15 @@ def test_the_answer_reads_every_level_through_every_node() -> None:
         )
 
 
-def test_steps_are_the_heads_from_coarse_to_fine_at_the_windows_size() -> None:
+@pytest.mark.parametrize(("weights", "n"), [("paper", 3), ("code", 4)])
+def test_steps_are_the_heads_that_learn_from_coarse_to_fine_at_the_windows_size(weights: Any, n: int) -> None:
     network, images = _built(), _batch().images
-    steps = _steps(E2ENet(), network, images)
+    steps = _steps(E2ENet(heads=weights), network, images)
     with torch.no_grad():
         heads = network(images)
     assert [head.shape[2] for head in heads] == [16, 8, 4, 4]
-    for step, head in zip(steps, reversed(heads), strict=True):
+    assert len(steps) == E2ENet(heads=weights).steps == n
+    for step, head in zip(steps, reversed(heads[:n]), strict=True):
         assert torch.allclose(step.logits, F.interpolate(head, (16, 16, 16), mode="trilinear"), atol=1e-6)
     assert torch.equal(steps[-1].logits, heads[0])
 
@@ -370,7 +372,7 @@ def test_facts_are_the_shares_of_active_kernels_by_source() -> None:
     mask.fill_(False)
     mask[0, [0, 5, 11, 12, 23, 24]] = True
     network.refresh()
-    facts = _steps(E2ENet(), network, _batch().images)[2].facts
+    facts = _steps(E2ENet(), network, _batch().images)[-2].facts
     assert {name: values.tolist() for name, values in facts.items()} == {
         "forward_share": pytest.approx([1 / 2] * 2),
         "upward_share": pytest.approx([1 / 3] * 2),
@@ -383,7 +385,7 @@ def test_the_finest_level_has_nothing_above_it() -> None:
 
 
 def test_another_number_of_heads_is_refused() -> None:
-    with pytest.raises(MethodError, match="decides in 4 head, not 2"):
+    with pytest.raises(MethodError, match="decides in 3 head, not 2"):
         E2ENet().with_steps(2)
 
 

@@ -10,7 +10,8 @@ third of the channels is shifted a slice up and a third a slice down (*restricte
 Legend: i level (0 finest), j stage, F fusion (two convolutions where i + j = L − 1, else one), U transposed
 convolution, D maximum pooling, S sparsity, d(t) death rate at iteration t of T, ΔT iterations between two updates.
 
-Steps are the heads on the last node of each level, from coarse to fine: x(3, L−4) … x(0, L−1).
+Steps are the heads on the last nodes of the levels, from coarse to fine: x(3, L−4) … x(0, L−1). A head whose loss has
+no weight learns nothing and is no step: the paper's weights leave three.
 
 References
 ----------
@@ -79,8 +80,8 @@ class E2ENet(Method):
 
     @property
     def steps(self) -> int:
-        """Heads, from coarse to fine."""
-        return HEADS
+        """Heads that learn, from coarse to fine: three with the paper's weights, four with the code's."""
+        return sum(weight > 0 for weight in HEAD_WEIGHTS[self.heads])
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan with this method's levels, or refuse a window that they cannot halve.
@@ -111,12 +112,12 @@ class E2ENet(Method):
         return supervised_loss(network(batch.images), batch.labels, weights=HEAD_WEIGHTS[self.heads])
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
-        """Yield the decision of each head, coarse to fine; stage by stage, since each stage ends in a last node."""
+        """Yield the decision of each head that learnt, coarse to fine; stage by stage, since each stage ends in a last node."""
         stages = sum(name.startswith("stage") for name in parts)
         maps: Any = parts["encode"](images)  # L maps, finest first
         for j in range(1, stages + 1):
             maps = parts[f"stage{j}"](*maps)  # one map fewer; the last is x(L−1−j, j)
-            if stages - j < HEADS:
+            if stages - j < self.steps:
                 logits, shares = parts[f"head{stages - j}"](maps[-1])
                 facts = dict(zip(FACTS, shares.unbind(1), strict=True))
                 yield Step(F.interpolate(logits.float(), images.shape[2:], mode="trilinear"), facts)
