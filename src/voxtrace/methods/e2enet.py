@@ -112,7 +112,7 @@ class E2ENet(Method):
         return supervised_loss(network(batch.images), batch.labels, weights=HEAD_WEIGHTS[self.heads])
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
-        """Yield the decision of each head that learnt, coarse to fine; stage by stage, since each stage ends in a last node."""
+        """Yield the decision of each head that learns, coarse to fine; each stage ends in the last node of a level."""
         stages = sum(name.startswith("stage") for name in parts)
         maps: Any = parts["encode"](images)  # L maps, finest first
         for j in range(1, stages + 1):
