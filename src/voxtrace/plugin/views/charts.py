@@ -66,12 +66,14 @@ class StepsChart(QWidget):
             self._plot.addItem(self._cursor)
         self._changes = changes
         steps = list(range(1, len(changes) + 1))
-        self._line.setData(steps, list(changes))
+        known = [count for count in changes if count == count]
+        self._line.setData(
+            *((steps, list(changes)) if known else ([], []))
+        )  # pyqtgraph has no range of nothing but NaN
         axis = self._plot.getAxis("bottom")
         axis.setLabel(word, color=_TEXT)
         axis.setTicks([[(k, str(k)) for k in steps[:: max(1, len(steps) // 10)]]])
         self._plot.setXRange(0.7, len(changes) + 0.3, padding=0)
-        known = [count for count in changes if count == count]
         self._plot.setYRange(0, max([*known, 1.0]) * 1.1, padding=0)
 
     def mark(self, step: int) -> None:
