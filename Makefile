@@ -5,6 +5,7 @@
 #   make lint        the static part of it: format, lint, types, direction of imports
 #   make test-slow   the tests that take longer
 #   make test-gpu    the tests that need a CUDA device
+#   make bench       compare with nnU-Net and MONAI (about an hour), and write docs/benchmarks.md
 #   make docs        the documentation as HTML, in site/
 #   make clean       forget the environment and everything that was built
 
@@ -13,6 +14,8 @@ VENV ?= .venv
 # The CPU build of torch. For the CUDA build: make demo TORCH_INDEX=https://pypi.org/simple
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PYTEST_ARGS ?=
+PEER ?= .venv-peer
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
@@ -22,7 +25,7 @@ ifeq ($(shell uname -s)$(DISPLAY_HERE),Linux)
 WINDOW := xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24 +extension GLX"
 endif
 
-.PHONY: demo test check lint test-slow test-gpu docs clean
+.PHONY: demo test check lint test-slow test-gpu bench docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/run.stamp
@@ -44,11 +47,15 @@ test-slow: $(VENV)/dev.stamp
 test-gpu: $(VENV)/dev.stamp
 	$(BIN)/pytest -m gpu $(PYTEST_ARGS)
 
+bench: $(VENV)/bench.stamp $(PEER)/peer.stamp
+	$(BIN)/voxtrace bench --peer $(PEER)/bin/python --table docs/benchmarks.md $(BENCH_ARGS)
+	$(BIN)/voxtrace bench cost --table docs/benchmarks.md
+
 docs: $(VENV)/docs.stamp
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEER) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
@@ -60,13 +67,27 @@ $(VENV)/bin/python:
 $(VENV)/run.stamp: pyproject.toml constraints.txt napari.yaml | $(VENV)/bin/python
 	@echo "Installing torch and what the engine and the window need into $(VENV) (about two minutes)"
 	@$(PIP) install --no-deps --retries 1 --index-url $(TORCH_INDEX) $(TORCH)
-	@$(PIP) install --constraint constraints.txt --editable '.[gui]'
+	@$(PIP) install --constraint constraints.txt --editable '.[gui,openvino]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp scripts/system_libraries.sh
 	@scripts/system_libraries.sh $(if $(WINDOW),xvfb)
 	@echo "Installing what the checks need into $(VENV)"
-	@$(PIP) install --constraint constraints.txt --editable '.[gui,dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[gui,openvino,dev]'
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/run.stamp
+	@$(PIP) install --constraint constraints.txt --editable '.[openvino]'
+	@touch $@
+
+# nnU-Net has an environment of its own, with the same torch. It asks for torchvision, which no CPU build here fits and
+# which prediction never imports.
+$(PEER)/peer.stamp: constraints.txt
+	@echo "Installing nnU-Net v2 into $(PEER) (about two minutes)"
+	@$(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/python -m pip --quiet --quiet install --no-deps --retries 1 --index-url $(TORCH_INDEX) $(TORCH)
+	@$(PEER)/bin/python -m pip --quiet --quiet install --constraint constraints.txt nnunetv2==2.8.1
+	@$(PEER)/bin/python -m pip --quiet --quiet uninstall --yes torchvision
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp

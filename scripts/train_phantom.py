@@ -65,7 +65,7 @@ SETTINGS = {
     "cdlunet": Setting(),
     "e2enet": Setting(),
     "diffusion": Setting(),
-    "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, iterations=2000, options={"setting": "slice"}),
+    "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, options={"setting": "slice"}),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,13 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the tests compile away from the user's own cache."""
+    from voxtrace.runtime.openvino import cache
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "user_folder", lambda: tmp_path_factory.getbasetemp() / "openvino")
+        yield

@@ -59,7 +59,7 @@ def test_each_command_of_the_pages_exists(page: str, line: str) -> None:
     from voxtrace.cli import app
 
     command, words = typer.main.get_command(app), shlex.split(line, comments=True)[1:]
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not words[0].startswith("-"):
         command = command.commands[words.pop(0)]
     known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     flags = {word for word in words if word.startswith("-")}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from fakes import FakeNetwork
 from voxtrace.errors import EngineError, UsageError
-from voxtrace.runtime import open_runtime
+from voxtrace.nn.masked import MaskedConv3d
+from voxtrace.runtime import choice, open_runtime
 from voxtrace.runtime.torch import cpu_has_bfloat16
 
 
@@ -49,7 +52,8 @@ def test_parts_leave_no_graph() -> None:
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"runtime": "openvino"}, "not part of this version"),
+        ({"runtime": "openvino", "device": "cuda"}, "device 'cuda' was asked for; use device='cpu'"),
+        ({"runtime": "openvino", "precision": "float16"}, "not for the CPU"),
         ({"runtime": "tpu"}, "unknown"),
         ({"device": "toaster"}, "unknown"),
         ({"precision": "float8"}, "unknown"),
@@ -59,6 +63,42 @@ def test_parts_leave_no_graph() -> None:
 def test_what_does_not_exist_is_refused_with_what_does(asked: dict[str, str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         open_runtime(FakeNetwork(2), **asked)
+
+
+def masked() -> nn.Module:
+    network = two_parts()
+    network.second = MaskedConv3d(4, 2, (1, 1, 1), 0.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("network", "calls", "chosen", "reason"),
+    [
+        (two_parts, choice.LEAST_CALLS, "openvino", "pays for compiling"),
+        (two_parts, choice.LEAST_CALLS - 1, "torch", "over before compiling pays"),
+        (two_parts, None, "torch", "unknown length"),
+        (masked, 10_000, "torch", "kernels of this network are off"),
+    ],
+)
+def test_auto_compiles_for_long_runs_on_a_cpu(
+    network: Callable[[], nn.Module], calls: int | None, chosen: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "has_openvino", lambda: True)
+    assert choice.choose_runtime(network(), "cpu", calls)[0] == chosen
+    assert reason in choice.choose_runtime(network(), "cpu", calls)[1]
+
+
+def test_without_the_package_auto_takes_torch_and_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "has_openvino", lambda: False)
+    opened = open_runtime(two_parts(), device="cpu", calls=10_000)
+    assert opened.runtime == "torch"
+    assert "voxtrace[openvino]" in opened.why
+
+
+def test_without_the_package_openvino_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxtrace.runtime.has_openvino", lambda: False)
+    with pytest.raises(UsageError, match=r"pip install 'voxtrace\[openvino\]'"):
+        open_runtime(two_parts(), runtime="openvino")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
-from voxtrace.windows import Windowing
+from voxtrace.windows import Windowing, endless_gaussian
 
 Parts = Mapping[str, Callable[..., Tensor]]
 
@@ -211,6 +211,8 @@ class Figure:
         Where it is printed, e.g. ``"Table 1"``.
     ours
         Works the number out anew; may take seconds.
+    differs
+        Where ours is known to be further away than the tolerance: what may be the reason.
     """
 
     what: str
@@ -220,6 +222,7 @@ class Figure:
     source: str
     ours: Callable[[], float]
     convention: str = ""
+    differs: str = ""
 
 
 @dataclass(frozen=True)
@@ -301,7 +304,7 @@ class Method(ABC):
 
     def windowing(self, plan: Plan) -> Windowing:
         """Return how windows cover a volume: where, in which order, blended how."""
-        return Windowing()
+        return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
 
     def describe(self, network: nn.Module) -> dict[str, Any]:
         """Return what the trained weights themselves tell, as JSON, for the bundle's card; {} when nothing."""

@@ -22,12 +22,14 @@ class Normalisation(BaseModel):
 
     ``ct`` clips to [lower, upper] HU, subtracts ``mean`` and divides by ``std`` (all from the training
     foreground); ``zscore`` uses the image's own mean and standard deviation; ``zscore_nonzero`` the same over
-    voxels that are not 0, which stay 0 (skull-stripped MR); ``none`` leaves values as they are.
+    voxels that are not 0, which stay 0 (skull-stripped MR); ``zscore_inside`` the same over the hull of what is not 0
+    in any channel, holes filled; ``range`` brings the image's least and greatest value to 0 and 1; ``none`` leaves
+    values as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scheme: Literal["ct", "zscore", "zscore_nonzero", "none"] = "zscore"
+    scheme: Literal["ct", "zscore", "zscore_nonzero", "zscore_inside", "range", "none"] = "zscore"
     lower: float = 0.0
     upper: float = 0.0
     mean: float = 0.0
@@ -35,19 +37,84 @@ class Normalisation(BaseModel):
 
 
 class Topology(BaseModel):
-    """Stages of a U-Net: width, kernel and stride of each, finest first (the first stride is 1)."""
+    """Stages of a U-Net: width, kernel and stride of each, finest first (the first stride is 1).
+
+    Attributes
+    ----------
+    encoder
+        ``plain`` convolutions, or ``residual`` blocks after a stem of one convolution.
+    stem
+        Width of that stem; 0 is the first stage's own.
+    blocks
+        Convolutions, or residual blocks, of each encoder stage; empty is two each.
+    merges
+        Convolutions of each decoder stage, finest first, one fewer than there are widths; empty is two each.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     widths: tuple[int, ...]
     kernels: tuple[Shape, ...]
     strides: tuple[Shape, ...]
+    encoder: Literal["plain", "residual"] = "plain"
+    stem: Annotated[int, Field(ge=0)] = 0
+    blocks: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    merges: tuple[Annotated[int, Field(ge=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Topology:
+        n = len(self.widths)
+        given = {"kernels": len(self.kernels), "strides": len(self.strides)}
+        given |= {"blocks": len(self.blocks) or n, "merges": len(self.merges) + 1 if self.merges else n}
+        if wrong := [name for name, length in given.items() if length != n]:
+            raise PlanError(f"a topology of {n} widths does not fit its {', '.join(wrong)}; give one for each stage.")
+        return self
+
+    @property
+    def encoder_blocks(self) -> tuple[int, ...]:
+        """Convolutions, or residual blocks, of each encoder stage."""
+        return self.blocks or (2,) * len(self.widths)
+
+    @property
+    def decoder_convolutions(self) -> tuple[int, ...]:
+        """Convolutions of each decoder stage, finest first."""
+        return self.merges or (2,) * (len(self.widths) - 1)
 
     @property
     def divisor(self) -> Shape:
         """What the window must be divisible by along (Z, Y, X)."""
         z, y, x = (math.prod(s[axis] for s in self.strides) for axis in range(3))
         return z, y, x
+
+
+class View(BaseModel):
+    """Which array a network was trained to see, where it is not the canonical one whole (models of nnU-Net).
+
+    Attributes
+    ----------
+    orientation
+        ``stored``: array axes run as in the file; ``ras``: towards S, A, R, whichever way the file has them.
+    axes
+        Those array axes (Z, Y, X), in the order in which the network sees them.
+    crop
+        See only the box of what is not 0 in any channel; what lies outside is background.
+    resampled
+        Axes that are brought to the plan's spacing; the others keep the input's own.
+    coarse
+        Where one axis is coarser than another by more than this factor, on the input's or the network's grid, values
+        are repeated along the coarsest one and not interpolated; None to interpolate along every axis.
+    average
+        What overlapping windows, mirror images and several networks average.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    orientation: Literal["stored", "ras"] = "stored"
+    axes: tuple[int, int, int] = (0, 1, 2)
+    crop: bool = True
+    resampled: tuple[int, ...] = (0, 1, 2)
+    coarse: Annotated[float, Field(gt=1.0)] | None = None
+    average: Literal["logits", "probabilities"] = "logits"
 
 
 class Plan(BaseModel):
@@ -68,9 +135,13 @@ class Plan(BaseModel):
     normalisation
         One entry a channel.
     interpolation
-        For intensities on the way to the network grid.
+        For intensities on the way to the network grid; ``cubic`` is Keys' kernel, ``spline`` the interpolating cubic
+        B-spline, cut to the range of the input.
     topology
         Stages of the planned U-Net; methods with a published shape of their own replace it in ``adapt``.
+    view
+        Which array the network sees; None for the canonical one, whole. All that the plan says of (Z, Y, X) is said of
+        this array.
     mirror_axes
         Array axes that are mirrored in training, and in inference when mirroring is on.
     augmentation
@@ -87,8 +158,9 @@ class Plan(BaseModel):
     channels: tuple[str, ...]
     labels: dict[int, str]
     normalisation: tuple[Normalisation, ...]
-    interpolation: Literal["linear", "cubic"] = "cubic"
+    interpolation: Literal["linear", "cubic", "spline"] = "cubic"
     topology: Topology
+    view: View | None = None
     mirror_axes: tuple[int, ...] = (0, 1, 2)
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     batch_size: Annotated[int, Field(ge=1)] = 2

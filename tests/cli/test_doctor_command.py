@@ -15,7 +15,7 @@ CPUINFO = "model name\t: Some Processor\nflags\t\t: fpu avx2 avx512f amx_bf16\n"
 def test_everything_is_looked_at(run: Run) -> None:
     findings = run("doctor", "--json").json["findings"]
     looked_at = {finding["what"] for finding in findings}
-    assert {"python", "packages", "processor", "memory", "disk", "cuda", "napari", "display"} <= looked_at
+    assert {"python", "packages", "processor", "memory", "disk", "cuda", "runtimes", "napari", "display"} <= looked_at
     assert {finding["verdict"] for finding in findings} <= {"good", "note", "bad"}
 
 
@@ -35,3 +35,11 @@ def test_the_processors_instructions_are_read(tmp_path: Path) -> None:
     found = processor(tmp_path / "cpuinfo")
     assert found["name"] == "Some Processor"
     assert found["instructions"] == ["avx2", "avx512f", "amx_bf16"]
+
+
+@pytest.mark.parametrize(("there", "found"), [(True, "OpenVINO for runs of"), (False, "voxtrace[openvino]")])
+def test_the_runtimes_are_told(there: bool, found: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxtrace.cli.examine.accelerators", list)
+    monkeypatch.setattr("voxtrace.runtime.choice.has_openvino", lambda: there)
+    (line,) = [line for line in run("doctor").out.splitlines() if " runtimes " in line]
+    assert found in line

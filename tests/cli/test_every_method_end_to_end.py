@@ -10,6 +10,7 @@ import pytest
 import made
 from cases import ball_dataset
 from made import Run
+from real_cases import few_cases
 from voxtrace.bundle import load
 from voxtrace.io import read, read_labels, write
 from voxtrace.methods import METHODS
@@ -39,7 +40,7 @@ def test_it_trains_and_predicts_on_a_real_hippocampus(name: str, run: Run, real_
     dataset = real_data / "Dataset004_Hippocampus"
     model, out = tmp_path / "model", tmp_path / "out"
     few = sorted((dataset / "imagesTr").glob("*_0000.nii.gz"))[0]
-    small = _few_cases(dataset, tmp_path / "few")
+    small = few_cases(dataset, tmp_path / "few")
     assert run("train", small, "--method", name, "-o", model, *SHORT).code == 0
     assert run("predict", few, "-m", model, "-o", out).code == 0
     labels = read_labels(next(out.glob("*.nii.gz")))
@@ -74,13 +75,3 @@ def test_a_tumour_of_four_sequences_is_routed_slice_by_slice(run: Run, tmp_path:
     assert (experts == 0).any()  # slices without a tumour
     assert (experts > 0).any()
     assert spent[experts == 0].max() < spent[experts > 0].min()
-
-
-def _few_cases(dataset: Path, folder: Path) -> Path:
-    names = [p.name.removesuffix("_0000.nii.gz") for p in sorted((dataset / "imagesTr").glob("*_0000.nii.gz"))[:6]]
-    for kind, ending in (("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")):
-        (folder / kind).mkdir(parents=True)
-        for name in names:
-            (folder / kind / f"{name}{ending}").symlink_to((dataset / kind / f"{name}{ending}").resolve())
-    (folder / "dataset.json").write_bytes((dataset / "dataset.json").read_bytes())
-    return folder

@@ -68,6 +68,15 @@ def test_the_networks_have_the_parameters_they_always_had(published: Network) ->
         assert parameters(ShuffleNet(4, 5, (24, 48, 96, 192, 1024))) == 347_128
 
 
+@pytest.mark.parametrize("labels", [2, 4, 14])
+def test_every_label_begins_with_a_hundredth_of_the_voxels(labels: int) -> None:
+    """As the heads' biases say, where the features are 0."""
+    plan = method("meddanet").adapt(Plan.example(labels=labels, window=(16, 16, 16), base_width=8))
+    for _, expert in cast(Network, method("meddanet").build(plan)).experts:
+        shares = cast(Any, expert).decode.head.bias.softmax(0)
+        assert shares[1:].tolist() == pytest.approx([0.01] * (labels - 1), rel=1e-4)
+
+
 def test_two_operations_a_multiply_add_cost_what_torch_counts() -> None:
     counted = costs(4, 4, (1, 128, 128), 1.0, "true")
     assert counted[:4] == pytest.approx((1.14819, 2.03424, 4.60954, 9.84403), abs=1e-5)
@@ -489,6 +498,12 @@ def test_the_bank_has_400_parts_in_450_of_the_updates() -> None:
     assert phases[1].foreground == 0.0
     assert phases[1].augmentation.intensity == "none"
     assert not phases[1].augmentation.mirror
+
+
+@pytest.mark.parametrize(("updates", "router"), [(4500, 500), (450, 100), (160, 40), (2, 1)])
+def test_the_decision_network_gets_a_hundred_updates_or_a_quarter_of_a_short_run(updates: int, router: int) -> None:
+    phases = MedDANet().phases(PLAN.model_copy(update={"iterations": updates}))
+    assert [phase.iterations for phase in phases] == [updates - router, router]
 
 
 def test_the_rate_is_published_at_the_published_length_and_grows_as_the_run_shortens() -> None:

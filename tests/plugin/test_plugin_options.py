@@ -154,6 +154,15 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
     assert [words for words, _ in segment.steps_view.facts.texts] == ["Entropy", "Mean intensity"]
 
 
+def test_windows_may_settle(segment: SegmentWidget, viewer: Any, qtbot: Any) -> None:
+    view = segment.view
+    view.settle.setChecked(True)
+    view.state.start.click()
+    qtbot.waitUntil(lambda: not segment.runner.busy, timeout=60_000)
+    assert viewer.layers[-1].name == "scan · fake · stop below 0.001"
+    assert "Computed" in [words for words, _ in segment.steps_view.facts.texts]
+
+
 def test_the_form_follows_the_bundle(segment: SegmentWidget) -> None:
     view = segment.view
     segment.controller.pick_bundle(1)  # RecycleNet: cycles is the steps box, nothing else is live

@@ -12,12 +12,16 @@ from made_methods import Schooled
 from made import bundle_folder, labels, scan
 from voxtrace import training
 from voxtrace.bundle import load
+from voxtrace.errors import Cancelled
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
+from voxtrace.plugin import jobs
 from voxtrace.plugin.bundles import Shelf
+from voxtrace.plugin.requests import TrainRequest
 from voxtrace.plugin.segment import SegmentWidget
 from voxtrace.plugin.session import session_of
 from voxtrace.plugin.train import TrainWidget
+from voxtrace.training import machine
 
 
 def made_dataset(folder: Path, n_cases: int = 3) -> Path:
@@ -109,3 +113,18 @@ def test_a_plan_that_the_method_refuses_is_said_in_a_sentence(
     assert "has 1 channel(s), two expects 2" in train.view.state.message.text()
     assert "#8c2b2b" in train.view.state.message.styleSheet()
     assert train.view.state.start.isEnabled()
+
+
+def test_a_training_is_planned_for_the_device_it_will_run_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def plan_dataset(dataset: Any, found: Any, **about: Any) -> Plan:
+        asked.update(about)
+        raise Cancelled("enough is known.")
+
+    monkeypatch.setattr(training, "plan_dataset", plan_dataset)
+    monkeypatch.setattr(machine, "training_device", lambda: ("cuda", 12.0))
+    request = TrainRequest(made_dataset(tmp_path / "dataset"), 0, tmp_path / "new", 4, method="unet")
+    with pytest.raises(Cancelled):
+        list(jobs.train(request, lambda: False))
+    assert asked == {"device": "cuda", "memory_gb": 12.0, "iterations": 4}

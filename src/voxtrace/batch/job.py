@@ -26,6 +26,8 @@ class Options:
     mirror: bool | None = None
     overlap: float | None = None
     batch: int | None = None
+    settle: float | None = None
+    region: Literal["body", "all"] = "body"
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -36,8 +38,8 @@ class Job:
 
     Attributes
     ----------
-    bundle
-        The trained model; loaded once for all cases.
+    bundles
+        The trained models whose answers are averaged, most often one; loaded once for all cases.
     cases
         The cases, each with a name of its own.
     out
@@ -52,13 +54,18 @@ class Job:
         Replace outputs that are there already.
     """
 
-    bundle: Bundle
+    bundles: tuple[Bundle, ...]
     cases: tuple[CaseInput, ...]
     out: Path
     options: Options = field(default_factory=Options)
     suffix: str = ".nii.gz"
     resume: bool = False
     overwrite: bool = False
+
+    @property
+    def bundle_name(self) -> str:
+        """Names of the bundles."""
+        return " + ".join(bundle.name for bundle in self.bundles)
 
     def labels_path(self, case: CaseInput) -> Path:
         """Return where the label map of a case goes."""
@@ -71,7 +78,8 @@ class Job:
     def entry(self) -> Entry:
         """Return the ledger's entry of a case that starts, without the case's name."""
         options = {**asdict(self.options), "suffix": self.suffix}
-        return Entry("", "started", bundle=self.bundle.name, bundle_digest=self.bundle.digest, options=options)
+        digest = "+".join(bundle.digest for bundle in self.bundles)
+        return Entry("", "started", bundle=self.bundle_name, bundle_digest=digest, options=options)
 
     def written(self, case: CaseInput) -> tuple[Path, ...]:
         """Return those outputs of a case that exist."""

@@ -41,6 +41,8 @@ class Entry:
         Why it failed, one sentence.
     steps
         Steps of the trace.
+    run
+        Where and how it ran: windows, runtime, device, precision, seconds by stage, as ``Result.facts``.
     time_utc
         When the entry was made, ISO 8601.
     """
@@ -53,6 +55,7 @@ class Entry:
     time_s: float = 0.0
     error: str = ""
     steps: int = 0
+    run: Mapping[str, Any] = field(default_factory=dict)
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def made_like(self, other: Entry) -> bool:

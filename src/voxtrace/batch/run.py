@@ -1,4 +1,4 @@
-"""Predict many cases with one bundle: a generator of events, so that a command line, a window and a test can drive it.
+"""Predict many cases alike: a generator of events, so that a command line, a window and a test can drive it.
 
 A bad case is recorded and the next one begins. What ends the run is trouble that every case would meet (nothing can
 be written any more) and a wish to stop.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -43,9 +43,9 @@ class CaseEvent:
 
 @dataclass(frozen=True)
 class Tally:
-    """How a run ended: names of the cases done and skipped, and the entries of those that failed."""
+    """How a run ended: entries of the cases done, by name, names of those skipped, entries of those that failed."""
 
-    done: tuple[str, ...] = ()
+    done: Mapping[str, Entry] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     failed: tuple[Entry, ...] = ()
 
@@ -53,8 +53,8 @@ class Tally:
         """Return the tally with one more event counted."""
         if event.kind == "failed" and event.entry is not None:
             return replace(self, failed=(*self.failed, event.entry))
-        if event.kind == "done":
-            return replace(self, done=(*self.done, event.case.name))
+        if event.kind == "done" and event.entry is not None:
+            return replace(self, done={**self.done, event.case.name: event.entry})
         if event.kind == "skipped":
             return replace(self, skipped=(*self.skipped, event.case.name))
         return self
@@ -92,7 +92,7 @@ def _account(
     began = time.monotonic()
     try:
         result = yield from _predict(job, here, cancel)
-        entry = replace(_closed(template, began), status="done", steps=result.trace.n_steps)
+        entry = replace(_closed(template, began), status="done", steps=result.trace.n_steps, run=result.facts)
     except Cancelled:
         raise
     except OutputError as error:
@@ -110,7 +110,7 @@ def _predict(job: Job, here: CaseEvent, cancel: Callable[[], bool] | None) -> Ge
     from voxtrace.inference import segment
 
     volume = here.case.read()
-    engine = segment(job.bundle, volume, **asdict(job.options), store=job.trace_path(here.case), cancel=cancel)
+    engine = segment(job.bundles, volume, **asdict(job.options), store=job.trace_path(here.case), cancel=cancel)
     try:
         while True:
             yield replace(here, kind="running", progress=next(engine))

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from voxtrace.cli import demo, doctor, evaluate, inspect, methods, models, plan, predict, score, train
+from voxtrace.cli import bench, demo, doctor, evaluate, inspect, methods, models, plan, predict, score, train
 from voxtrace.cli.failures import INTERRUPTED, exit_code, sentence
 from voxtrace.cli.output import say
 
@@ -34,6 +34,7 @@ app.command()(methods.methods)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(models.app, name="models")
+app.add_typer(bench.app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

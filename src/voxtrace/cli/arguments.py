@@ -9,6 +9,15 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 BundleName = Annotated[str, typer.Option("--model", "-m", help="A bundle folder, or the name of a shipped bundle.")]
+BundleNames = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        "-m",
+        help="A bundle folder, or the name of a shipped bundle. May be repeated, e.g. for the folds of one model: "
+        "their answers are averaged.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, …")]
 Precision = Annotated[str, typer.Option(help="Numbers to compute in: auto, float32, bfloat16, …")]
 Seed = Annotated[int, typer.Option(help="Where random numbers start; the same seed gives the same result.", min=0)]

@@ -118,6 +118,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
         "within": abs(difference) <= figure.tolerance * (1 + ROUNDING),
         "source": figure.source,
         "convention": figure.convention,
+        "differs": figure.differs,
     }
 
 

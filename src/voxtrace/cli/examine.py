@@ -33,7 +33,18 @@ class Finding:
 
 def examine() -> tuple[Finding, ...]:
     """Return all findings about this machine and installation."""
-    return (_python(), _packages(), _processor(), _memory(), _disk(), _cuda(), *_models(), _napari(), _display())
+    return (
+        _python(),
+        _packages(),
+        _processor(),
+        _memory(),
+        _disk(),
+        _cuda(),
+        _runtimes(),
+        *_models(),
+        _napari(),
+        _display(),
+    )
 
 
 def _python() -> Finding:
@@ -53,11 +64,8 @@ def _version(name: str) -> str | None:
 
 
 def _packages() -> Finding:
-    found = versions()
-    listed = ", ".join(f"{name} {version}" for name, version in found.items() if version)
-    if found["openvino"]:
-        return Finding("packages", "good", listed)
-    return Finding("packages", "note", listed, "pip install 'voxtrace[openvino]' for faster prediction without a GPU")
+    listed = ", ".join(f"{name} {version}" for name, version in versions().items() if version)
+    return Finding("packages", "good", listed)
 
 
 def _processor() -> Finding:
@@ -92,6 +100,17 @@ def _cuda() -> Finding:
     if not found:
         return Finding("cuda", "note", "no CUDA device that torch can use", "networks run on the processor")
     return Finding("cuda", "good", ", ".join(f"{one['name']} ({one['memory_gb']} GB)" for one in found))
+
+
+def _runtimes() -> Finding:
+    from voxtrace.runtime.choice import LEAST_CALLS, has_openvino
+
+    if accelerators():
+        return Finding("runtimes", "good", "torch on CUDA")
+    if has_openvino():
+        return Finding("runtimes", "good", f"torch, and OpenVINO for runs of {LEAST_CALLS} windows × steps or more")
+    advice = "pip install 'voxtrace[openvino]' for faster prediction without a GPU"
+    return Finding("runtimes", "note", "torch alone", advice)
 
 
 def _models() -> tuple[Finding, ...]:

@@ -41,18 +41,3 @@ def accelerators() -> list[dict[str, Any]]:
 
     found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     return [{"name": device.name, "memory_gb": round(device.total_memory / GB, 1)} for device in found]
-
-
-def training_device(device: str, wanted_gb: float | None) -> tuple[str, float]:
-    """Return the kind of device to plan for, ``cpu`` or ``cuda``, and its memory in GB.
-
-    ``wanted_gb`` stands in for the device's own memory when it is given; then no device needs to be there.
-    """
-    from voxtrace.runtime.torch import choose_device
-
-    if device.startswith("cuda") and wanted_gb is not None:
-        return "cuda", wanted_gb
-    chosen, _ = choose_device(device)
-    if chosen.type == "cpu":
-        return "cpu", wanted_gb or memory_gb()["available"]
-    return chosen.type, wanted_gb or accelerators()[chosen.index or 0]["memory_gb"]

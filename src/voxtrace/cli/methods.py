@@ -105,6 +105,9 @@ def _print_figures(figures: list[dict[str, Any]]) -> None:
         for figure in figures
     ]
     print_table(columns, rows)
+    for figure in figures:
+        if figure["differs"]:
+            typer.echo(f"  {figure['what']}: {figure['differs']}.")
 
 
 def _number(value: float) -> str:

@@ -1,15 +1,16 @@
-"""``voxtrace models``: the bundles that come with the package, and whether a bundle is sound."""
+"""``voxtrace models``: the bundles that come with the package, whether a bundle is sound, models of nnU-Net."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_json, print_table
+from voxtrace.cli.output import print_json, print_table, say
 
-app = typer.Typer(help="List the shipped bundles, or check one.", no_args_is_help=True)
+app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -40,6 +41,28 @@ def verify(
         print_json({"bundle": bundle, "verified": True, "digest": record["digest"]})
     else:
         typer.echo(f"{bundle} is complete and unaltered (SHA-256 {record['digest'][:16]}…).")
+
+
+@app.command("import")
+def import_nnunet(
+    folder: Annotated[
+        Path, typer.Argument(help="A trained nnU-Net v2 model, e.g. nnUNetTrainer__nnUNetPlans__3d_fullres.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the bundle goes; the folder of all bundles for several folds.")],
+    fold: Annotated[str | None, typer.Option(help="One fold, or several as 0,1,2; left out, every one.")] = None,
+    checkpoint: Annotated[Literal["final", "best"], typer.Option(help="Which checkpoint of each fold.")] = "final",
+    as_json: AsJson = False,
+) -> None:
+    """Turn the folds of an nnU-Net v2 model into bundles; nothing in its files is executed."""
+    from voxtrace.bundle import card
+    from voxtrace.nnunet import import_model
+
+    written = import_model(folder, out, fold=fold, which=checkpoint)
+    if as_json:
+        print_json({"bundles": [{"path": str(path), "digest": card(path)["digest"]} for path in written]})
+        return
+    for path in written:
+        say(f"{path} holds {card(path)['name']}; segment with: voxtrace predict SCAN -m {path} -o OUT")
 
 
 def _labels(record: dict[str, dict[str, dict[str, str]]]) -> str:

@@ -47,8 +47,8 @@ def make_plan(
     dataset: Dataset, cases: Sequence[Case], device: str, memory_gb: float | None, iterations: int | None = None
 ) -> tuple[Fingerprint, Plan]:
     """Return the fingerprint of cases and the plan for a device."""
-    from voxtrace.cli.machine import training_device
     from voxtrace.training import fingerprint, plan_dataset
+    from voxtrace.training.machine import training_device
 
     kind, memory = training_device(device, memory_gb)
     found = fingerprint(_shown(cases))

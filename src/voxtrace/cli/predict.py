@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, BundleName, Device, Precision, Seed
+from voxtrace.cli.arguments import AsJson, BundleNames, Device, Precision, Seed
 from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
@@ -25,7 +25,7 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT…", help="Files, DICOM folders (a case each), or folders of these.")
     ],
-    model: BundleName,
+    model: BundleNames,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for CASE.nii.gz, CASE.trace and ledger.jsonl.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the method; its own number if unset.")] = None,
     keep: Annotated[
@@ -43,7 +43,11 @@ def predict(
         Literal["nii.gz", "nii", "nrrd", "mha"], typer.Option(help="Format of the label maps.")
     ] = "nii.gz",
     runtime: Annotated[
-        Literal["auto", "torch", "openvino"], typer.Option(help="What runs the network; auto takes the fastest here.")
+        Literal["auto", "torch", "openvino"],
+        typer.Option(
+            help="What runs the network: torch, openvino (compiled for this processor), or auto, which compiles where "
+            "there is no GPU and the run is long enough to pay for it."
+        ),
     ] = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -56,6 +60,19 @@ def predict(
         typer.Option(min=0.0, max=0.95, help="Fraction of a window shared with the next; the plan's if unset."),
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Windows at once; chosen for the memory if unset.")] = None,
+    settle: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=0.99,
+            help="Share of labels, e.g. 0.001: a window whose step changes no more computes no further steps. "
+            "Every step is computed if unset.",
+        ),
+    ] = None,
+    region: Annotated[
+        Literal["body", "all"],
+        typer.Option(help="Of a CT, leave air around the patient out, or segment the whole of every plane."),
+    ] = "body",
     seed: Seed = 0,
     settings: Annotated[
         list[str] | None,
@@ -73,7 +90,7 @@ def predict(
     """
     from voxtrace.batch import Options
 
-    options = Options(steps, keep, runtime, device, precision, mirror, overlap, batch, seed)
+    options = Options(steps, keep, runtime, device, precision, mirror, overlap, batch, settle, region, seed)
     with stdout_kept_for_json(as_json):
         job = _job(inputs, model, out, options, settings or (), f".{format}", resume, overwrite)
         tally = _run(job)
@@ -84,7 +101,7 @@ def predict(
 
 def _job(
     inputs: list[Path],
-    model: str,
+    models: list[str],
     out: Path,
     options: Options,
     settings: Sequence[str],
@@ -95,14 +112,16 @@ def _job(
     from voxtrace.batch import Job, find_cases
     from voxtrace.bundle import card, load
     from voxtrace.cli.options import method_options
+    from voxtrace.inference import agree
     from voxtrace.method import changed_after_training
 
-    channels = len(card(model)["plan"]["channels"])
+    channels = len(card(models[0])["plan"]["channels"])
     cases = find_cases(inputs, channels)
-    bundle = load(model)
-    changed = method_options(type(bundle.method), settings, ())
-    changed_after_training(bundle.method, **changed)  # refused once, before the first case
-    return Job(bundle, cases, out, replace(options, options=changed), suffix, resume, overwrite)
+    bundles = tuple(load(model) for model in models)
+    agree(bundles)  # refused once, before the first case; so are the options of the method
+    changed = method_options(type(bundles[0].method), settings, ())
+    changed_after_training(bundles[0].method, **changed)
+    return Job(bundles, cases, out, replace(options, options=changed), suffix, resume, overwrite)
 
 
 def _run(job: Job) -> Tally:
@@ -136,11 +155,20 @@ def _show(events: Generator[CaseEvent, None, Tally], bar: Bar, task: TaskID) -> 
 
 
 def _document(job: Job, tally: Tally) -> dict[str, Any]:
-    done = [case for case in job.cases if case.name in tally.done]
+    done = [(case, entry) for case in job.cases if (entry := tally.done.get(case.name))]
     return {
-        "bundle": job.bundle.name,
+        "bundle": job.bundle_name,
         "out": str(job.out),
-        "done": [{"case": c.name, "labels": str(job.labels_path(c)), "trace": str(job.trace_path(c))} for c in done],
+        "done": [
+            {
+                "case": case.name,
+                "labels": str(job.labels_path(case)),
+                "trace": str(job.trace_path(case)),
+                "time_s": entry.time_s,
+                "run": entry.run,
+            }
+            for case, entry in done
+        ],
         "skipped": list(tally.skipped),
         "failed": [{"case": entry.case, "error": entry.error} for entry in tally.failed],
     }

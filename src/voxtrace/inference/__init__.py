@@ -11,5 +11,6 @@ Stages, in the order in which voxels pass through; nothing but the first and the
 from __future__ import annotations
 
 from voxtrace.inference.engine import Progress, Result, predict, segment
+from voxtrace.inference.members import agree
 
-__all__ = ["Progress", "Result", "predict", "segment"]
+__all__ = ["Progress", "Result", "agree", "predict", "segment"]

@@ -3,37 +3,63 @@
 Facts that hold for every method are worked out here: ``changed_fraction``, the share of a window's voxels whose label
 differs from the step before (the first step is compared with background), and ``entropy``, the mean over voxels of
 −Σ p·log p in nats.
+
+A window *settles* at the first step, from the second on, that changes no more than a given share of its labels. Where
+windows may settle there is a third fact, ``computed``: 1 where the window ran this step, 0 where its last answer was
+carried forward.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
 from voxtrace.errors import EngineError
-from voxtrace.method import Method, Noise, Parts
+from voxtrace.inference.arithmetic import Arithmetic
+from voxtrace.inference.watch import Watch
+from voxtrace.method import Method, Noise, Parts, Step
 
 UNITS = {"changed_fraction": "fraction", "entropy": "nat"}
+SETTLING_UNITS = {"computed": "fraction"}
 
 Flip = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits (B, K, Z, Y, X) float32 and their log Σ exp (B, Z, Y, X): p = exp(logits − normaliser)."""
+
+    logits: Tensor
+    normaliser: Tensor
+
+    def where(self, keep: Tensor, before: Scores) -> Scores:
+        """Return these scores for the windows that ``keep`` (B,) bool names, those of ``before`` for the others."""
+        return Scores(_where(keep, self.logits, before.logits), _where(keep, self.normaliser, before.normaliser))
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a step says about B windows.
 
-    Probabilities (B, K, Z, Y, X) float32, facts, each (B,), and by name what else the step shows, each like
-    ``probabilities``.
+    Scores, the strongest labels (B, Z, Y, X), facts, each (B,), and by name what else the step shows.
     """
 
     step: int
-    probabilities: Tensor
+    scores: Scores
+    labels: Tensor
     facts: Mapping[str, Tensor]
-    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    extras: Mapping[str, Scores] = field(default_factory=dict)
+
+    def carried(self, step: int) -> Answer:
+        """Return this answer as that of a later step, which nobody computed."""
+        still = self.facts["entropy"]
+        none = torch.zeros_like(still)
+        facts = {"changed_fraction": none, "entropy": still, **({"computed": none} if "computed" in self.facts else {})}
+        return replace(self, step=step, facts=facts)
 
 
 def flips(axes: Sequence[int], window: Sequence[int]) -> tuple[Flip, ...]:
@@ -48,46 +74,95 @@ def flips(axes: Sequence[int], window: Sequence[int]) -> tuple[Flip, ...]:
     return tuple(chosen for n in range(len(worth) + 1) for chosen in combinations(worth, n))
 
 
-def answers(method: Method, parts: Parts, images: Tensor, noise: Noise, flip: Flip) -> Iterator[Answer]:
-    """Yield the answer of every step for images (B, C, Z, Y, X), mirrored for the method and mirrored back.
+@dataclass(frozen=True)
+class Decider:
+    """Runs a method on batches of windows.
 
-    Yields exactly ``method.steps`` answers; when the method stops early its last answer is carried forward.
-
-    Raises
-    ------
-    EngineError
-        The method decides more often than it said, or not at all.
+    ``watch`` is told what the network takes; ``shown`` names the extras to keep; ``settle`` is the share of changed
+    labels up to which a window has settled, None for never.
     """
-    dims = [axis + 2 for axis in flip]
-    labels: Tensor | None = None
-    answer: Answer | None = None
-    for step, decided in enumerate(method.infer(parts, images.flip(dims) if dims else images, noise)):
-        if step >= method.steps:
-            raise EngineError(f"{method.key} decided more often than the {method.steps} steps it announced.")
-        logits = decided.logits.float()
-        probabilities = logits.softmax(1)
-        labels, facts = _universal(logits, probabilities, labels)
-        shown = {name: scores.float().softmax(1).flip(dims) for name, scores in decided.extras.items()}
-        answer = Answer(step, probabilities.flip(dims) if dims else probabilities, {**facts, **decided.facts}, shown)
-        yield answer
-    if answer is None:
-        raise EngineError(f"{method.key} made no decision at all; a method must yield at least one step.")
-    still = answer.facts["entropy"]
-    for step in range(answer.step + 1, method.steps):
-        facts = {"changed_fraction": torch.zeros_like(still), "entropy": still}
-        yield Answer(step, answer.probabilities, facts, answer.extras)
+
+    method: Method
+    arithmetic: Arithmetic
+    watch: Watch
+    shown: Sequence[str] = ()
+    settle: float | None = None
+
+    def answers(self, parts: Parts, images: Tensor, noise: Noise, flip: Flip) -> Iterator[Answer]:
+        """Yield the answer of every step for images (B, C, Z, Y, X), mirrored for the method and mirrored back.
+
+        Yields exactly ``method.steps`` answers. When the method stops early, or all windows have settled, the last
+        answer is carried forward.
+
+        Raises
+        ------
+        EngineError
+            The method decides more often than it said, or not at all, or its logits are not numbers.
+        """
+        dims = [axis + 2 for axis in flip]
+        steps, answer, running = self.method.steps, None, None
+        decisions = self.method.infer(parts, images.flip(dims) if dims else images, noise)
+        for step, decided in enumerate(self.watch.each("network", decisions)):
+            if step >= steps:
+                raise EngineError(f"{self.method.key} decided more often than the {steps} steps it announced.")
+            with self.watch("assess"):
+                answer = self._answer(step, decided, dims, answer, running)
+            yield answer
+            running = self._running(answer, running)
+            if running is not None and not bool(running.any()):
+                break
+        if answer is None:
+            raise EngineError(f"{self.method.key} made no decision at all; a method must yield at least one step.")
+        for step in range(answer.step + 1, steps):
+            yield answer.carried(step)
+
+    def _answer(
+        self, step: int, decided: Step, dims: list[int], before: Answer | None, running: Tensor | None
+    ) -> Answer:
+        """Return the answer of a step; windows that run no longer keep the one before."""
+        logits = _back(decided.logits, dims)
+        labels, normaliser, changed, entropy = self.arithmetic.assess(logits, None if before is None else before.labels)
+        if not bool(torch.isfinite(entropy).all()):
+            raise EngineError(
+                f"step {step + 1} of {self.method.key} gave logits that are not numbers. Try precision='float32'."
+            )
+        facts = {"changed_fraction": changed, "entropy": entropy}
+        if self.settle is not None:
+            facts["computed"] = torch.ones_like(entropy)
+        extras = {name: self._scores(_back(decided.extras[name], dims)) for name in self.shown}
+        answer = Answer(step, Scores(logits, normaliser), labels, {**facts, **decided.facts}, extras)
+        return answer if running is None or before is None else _frozen(answer, before, running)
+
+    def _scores(self, logits: Tensor) -> Scores:
+        return Scores(logits, self.arithmetic.assess(logits, None)[1])
+
+    def _running(self, answer: Answer, running: Tensor | None) -> Tensor | None:
+        """Return which windows (B,) bool have not settled yet, or None where windows never settle."""
+        if self.settle is None or answer.step == 0:
+            return running
+        moving = answer.facts["changed_fraction"] > self.settle
+        return moving if running is None else moving & running
 
 
-def _universal(logits: Tensor, probabilities: Tensor, before: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return labels (B, Z, Y, X) and the facts of every method, for logits and probabilities (B, K, Z, Y, X).
+def _back(logits: Tensor, dims: list[int]) -> Tensor:
+    """Return logits as float32, mirrored back."""
+    return logits.float().flip(dims) if dims else logits.float()
 
-    Entropy is log Σ exp l − Σ p·l. The first term is l − log p of any label; that of the strongest one is at hand.
-    """
-    top = logits.max(1)
-    differs = top.indices != (0 if before is None else before)
-    normaliser = top.values - probabilities.gather(1, top.indices[:, None])[:, 0].log()
-    pairs = zip(probabilities, logits, strict=True)
-    expected = torch.stack([torch.dot(p.flatten(), logit.flatten()) for p, logit in pairs])
-    entropy = normaliser.flatten(1).mean(1) - expected / normaliser[0].numel()
-    facts = {"changed_fraction": differs.flatten(1).float().mean(1), "entropy": entropy.clamp_min(0.0)}
-    return top.indices, facts
+
+def _frozen(answer: Answer, before: Answer, running: Tensor) -> Answer:
+    """Return the answer with everything of settled windows taken from the one before; facts nobody has are NaN."""
+    carried = before.carried(answer.step).facts
+    facts = {
+        name: torch.where(running.to(values.device), values, carried.get(name, torch.full_like(values, torch.nan)))
+        for name, values in answer.facts.items()
+    }
+    extras = {name: scores.where(running, before.extras[name]) for name, scores in answer.extras.items()}
+    labels = _where(running, answer.labels, before.labels)
+    return Answer(answer.step, answer.scores.where(running, before.scores), labels, facts, extras)
+
+
+def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Return ``new`` with the windows that ``keep`` (B,) does not name taken from ``old``."""
+    if bool(keep.all()):
+        return new
+    return torch.stack([new[b] if bool(keep[b]) else old[b] for b in range(len(keep))])

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from voxtrace.atomic import atomic_folder
+from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled, EngineError, UsageError
+from voxtrace.inference.boxes import canonical_boxes
+from voxtrace.inference.members import Options, agree, open_members
 from voxtrace.inference.run import Run
 from voxtrace.method import changed_after_training
-from voxtrace.preprocess import network_grid
-from voxtrace.runtime import open_runtime
+from voxtrace.preprocess import grid_of
 from voxtrace.trace import Recorder, Trace
 from voxtrace.volume import LabelMap, Shape, Volume
-
-if TYPE_CHECKING:
-    from voxtrace.bundle import Bundle
+from voxtrace.windows import count_windows
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Result:
     seconds
         Wall time from the first line to the last.
     facts
-        Windows, steps, runtime, device, precision and why, batch, overlap, mirror, seed.
+        Windows, steps, runtime, device, precision and why, members, batch, overlap, mirror, settle, seed, and
+        ``seconds`` by stage: planes (waiting for them), network, assess, blend, finish.
     """
 
     labels: LabelMap
@@ -55,7 +56,7 @@ class Result:
 
 
 def segment(
-    bundle: Bundle,
+    bundle: Bundle | Sequence[Bundle],
     volume: Volume,
     *,
     steps: int | None = None,
@@ -66,6 +67,8 @@ def segment(
     mirror: bool | None = None,
     overlap: float | None = None,
     batch: int | None = None,
+    settle: float | None = None,
+    region: Literal["body", "all"] = "body",
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     store: Path | None = None,
@@ -76,7 +79,9 @@ def segment(
     Parameters
     ----------
     bundle, volume
-        The trained model, and one channel for each that it expects.
+        The trained model, and one channel for each that it expects. Of several bundles, e.g. those of five folds, the
+        answers are averaged at each step; they must be of one method and plan (normalisation may differ), and what
+        else is to be known is taken from the first.
     steps
         Steps to decide in; None for the method's own number.
     keep
@@ -91,6 +96,13 @@ def segment(
         Fraction of a window shared with its neighbour; None for the plan's.
     batch
         Windows in one call of the network; None suits it to the device. The answer does not depend on it.
+    settle
+        Share of labels, 0 up to 1: a window whose step changes no more than that is settled, computes no further steps
+        and keeps its answer. None computes every step, as published.
+    region
+        ``"body"`` leaves air around the patient out of a CT: windows are laid over the box of all voxels above −500 HU
+        and 10 mm around it along Y and X, and what lies outside is background. ``"all"`` lays them over the whole
+        plane. Plans of other modalities, or with a view of their own, always see what they say.
     seed
         Of all chance; the same seed gives the same answer.
     options
@@ -109,45 +121,50 @@ def segment(
     InputError
         Wrong number of channels, or voxels that are not numbers.
     UsageError
-        An argument outside its range.
+        An argument outside its range, or bundles that cannot be averaged.
     EngineError
-        The network failed: no memory, a missing device.
+        The network failed: no memory, a missing device, logits that are not numbers.
     OutputError
         ``store`` cannot be written.
     Cancelled
         ``cancel`` said so; nothing is left behind.
     """
     started = time.perf_counter()
-    _check(keep, overlap, batch)
-    method = changed_after_training(bundle.method, **(options or {}))
+    _check(keep, overlap, batch, settle)
+    _check_region(region)
+    bundles = agree([bundle] if isinstance(bundle, Bundle) else list(bundle))
+    method = changed_after_training(bundles[0].method, **(options or {}))
     method = method if steps is None else method.with_steps(steps)
-    plan, card = bundle.plan, bundle.card
-    grid = network_grid(volume.geometry, plan)
+    plan, card = bundles[0].plan, bundles[0].card
     with _sentences(plan.window), ExitStack() as stack:
         yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
-        planes = grid.stream(volume, plan)
-        opened = open_runtime(bundle.network, runtime=runtime, device=device, precision=precision)
+        grid = grid_of(volume, plan, region)
+        overlap = plan.overlap if overlap is None else overlap
+        calls = method.steps * count_windows(grid.padded_shape, plan.window, overlap)
+        members, streams = open_members(bundles, volume, grid, Options(runtime, device, precision, calls))
         run = Run(
             method=method,
             plan=plan,
             grid=grid,
-            opened=opened,
+            members=members,
             every_step=keep != "last",
             mirror=bool(card.get("mirror", False)) if mirror is None else mirror,
-            overlap=plan.overlap if overlap is None else overlap,
-            batch=batch or _batch_size(plan.window, opened.device),
+            overlap=overlap,
+            batch=batch or _batch_size(plan.window, members[0].opened.device),
             seed=seed,
+            settle=settle,
             extras=keep == "all",
         )
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
         kept = method.steps if run.every_step else 1
         recorder = Recorder(kept, volume.geometry, plan.labels, folder, run.shown)
-        for done in run.windows(planes, recorder):
+        for done in run.windows(streams, recorder):
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():
                 raise Cancelled(f"stopped after {done} of {run.n_windows} windows; nothing was written.")
-        facts, boxes, units = run.facts()
-        trace = recorder.finish(facts, boxes, units, method.step_word, grid.shape)
+        facts, seen, units = run.facts()
+        boxes, whole = canonical_boxes(seen, grid)
+        trace = recorder.finish(facts, boxes, units, method.step_word, whole)
     if store is not None:
         trace = Trace.load(store)
     names = {value: name for value, name in plan.labels.items() if value}
@@ -155,7 +172,7 @@ def segment(
     return Result(labels, trace, time.perf_counter() - started, run.record())
 
 
-def predict(bundle: Bundle, volume: Volume, **options: Any) -> Result:
+def predict(bundle: Bundle | Sequence[Bundle], volume: Volume, **options: Any) -> Result:
     """Return the result of :func:`segment`, which takes the same options."""
     task = segment(bundle, volume, **options)
     while True:
@@ -166,13 +183,20 @@ def predict(bundle: Bundle, volume: Volume, **options: Any) -> Result:
             return result
 
 
-def _check(keep: str, overlap: float | None, batch: int | None) -> None:
+def _check(keep: str, overlap: float | None, batch: int | None, settle: float | None) -> None:
     if keep not in ("last", "labels", "all"):
         raise UsageError(f"keep is {keep!r}; use 'last', 'labels' or 'all'.")
     if overlap is not None and not 0.0 <= overlap < 1.0:
         raise UsageError(f"overlap is {overlap}; expected 0 up to, but not including, 1.")
     if batch is not None and batch < 1:
         raise UsageError(f"batch is {batch}; expected at least one window.")
+    if settle is not None and not 0.0 <= settle < 1.0:
+        raise UsageError(f"settle is {settle}; expected a share of labels, 0 up to, but not including, 1.")
+
+
+def _check_region(region: str) -> None:
+    if region not in ("body", "all"):
+        raise UsageError(f"region is {region!r}; use 'body' or 'all'.")
 
 
 def _batch_size(window: Shape, device: str) -> int:

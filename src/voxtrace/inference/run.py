@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from voxtrace.inference.decide import UNITS, Answer, Flip, answers, flips
+from voxtrace.inference.arithmetic import arithmetic_for
+from voxtrace.inference.block import Block
+from voxtrace.inference.decide import SETTLING_UNITS, UNITS, Answer, Decider, Flip, flips
 from voxtrace.inference.release import release_freed_memory
 from voxtrace.inference.restore import Restorer
 from voxtrace.inference.slab import Slab
+from voxtrace.inference.watch import Watch
 from voxtrace.method import Method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
-from voxtrace.preprocess import NetworkGrid, PlaneStream
+from voxtrace.preprocess import NetworkGrid, Placer, PlaneStream
 from voxtrace.runtime import Opened
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
 from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, everything
 
 Table = dict[str, npt.NDArray[np.float64]]  # name -> (S, B)
+
+
+class Member(NamedTuple):
+    """One network of those whose answers are averaged, and which of the streams of planes it sees."""
+
+    opened: Opened
+    stream: int
 
 
 @dataclass
@@ -33,18 +46,27 @@ class Run:
     method: Method
     plan: Plan
     grid: NetworkGrid
-    opened: Opened
+    members: Sequence[Member]
     every_step: bool
     mirror: bool
     overlap: float
     batch: int
     seed: int
+    settle: float | None = None
     extras: bool = False
+    watch: Watch = field(default_factory=Watch)
     _visited: list[Window] = field(default_factory=list)
     _tables: list[Table] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.windowing: Windowing = self.method.windowing(self.plan)
+    @cached_property
+    def windowing(self) -> Windowing:
+        """How windows cover the grid."""
+        return self.method.windowing(self.plan)
+
+    @property
+    def opened(self) -> Opened:
+        """The first network; all run on the same device."""
+        return self.members[0].opened
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -56,35 +78,43 @@ class Run:
         """Windows of the even lattice; an adaptive schedule visits fewer."""
         return count_windows(self.grid.padded_shape, self.plan.window, self.overlap)
 
-    def windows(self, planes: PlaneStream, recorder: Recorder) -> Iterator[int]:
+    def windows(self, streams: Sequence[PlaneStream], recorder: Recorder) -> Iterator[int]:
         """Visit every window, hand finished label planes to the recorder, yield how many windows are done."""
         shape, size, how = self.grid.padded_shape, self.plan.window, self.windowing
         layers = (self.method.steps if self.every_step else 1) * (1 + len(self.shown))
-        slab = Slab(layers, self.plan.n_labels, size, shape[1:], self.opened.device, how.blend, how.slices)
-        restorer = Restorer(self.grid)
-        block = _Block(planes)
+        average = self.plan.view.average if self.plan.view else "probabilities"
+        device = self.opened.device
+        slab = Slab(layers, self.plan.n_labels, size, shape[1:], device, how.blend, how.slices, average)
+        restorer, placer = Restorer(self.grid, device, average), Placer(self.grid.frame)
         yield 0
-        rows = how.schedule(shape, size, self.overlap)
-        row: Row | None = next(rows, None)
-        while row is not None:
-            self._finish(slab, restorer, recorder, row[0].z)
-            images = block.between(row[0].z, row[-1].z + size[0])
-            decided: list[Decision] = []
-            for first in range(0, len(row), self.batch):
-                decided += self._decide(row[first : first + self.batch], images, row[0].z, slab)
-                yield len(self._visited)
-            row = _next_row(rows, decided)
-        self._finish(slab, restorer, recorder, shape[0])
+        with ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as maker:
+            blocks = [Block(planes, maker) for planes in streams]
+            rows = how.schedule(shape, size, self.overlap)
+            row: Row | None = next(rows, None)
+            while row is not None:
+                self._finish(slab, restorer, placer, recorder, row[0].z)
+                with self.watch("planes"):
+                    images = [block.between(row[0].z, row[-1].z + size[0]) for block in blocks]
+                decided: list[Decision] = []
+                for first in range(0, len(row), self.batch):
+                    decided += self._decide(row[first : first + self.batch], images, row[0].z, slab)
+                    yield len(self._visited)
+                row = _next_row(rows, decided)
+        self._finish(slab, restorer, placer, recorder, shape[0])
 
-    def _decide(self, windows: Sequence[Window], images: Array, first_z: int, slab: Slab) -> list[Decision]:
+    def _decide(self, windows: Sequence[Window], images: Sequence[Array], first_z: int, slab: Slab) -> list[Decision]:
         """Run one batch of windows, add what is kept of them to the slab, and say what was decided."""
         mirrored = flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)
         with torch.inference_mode():
-            tensor = torch.from_numpy(self._cut(windows, images, first_z)).to(self.opened.device)
-            passes = [self._pass(flip, windows, tensor, slab) for flip in mirrored]
+            cuts = [torch.from_numpy(self._cut(windows, planes, first_z)).to(self.opened.device) for planes in images]
+            passes = [
+                self._pass(member.opened, flip, windows, cuts[member.stream], slab)
+                for member in self.members
+                for flip in mirrored
+            ]
             labels = passes[0].labels
             table = dict(passes[0].table)  # what the method says of itself is not averaged: half an expert is none
-            table |= {name: np.mean([p.table[name] for p in passes], axis=0) for name in UNITS}
+            table |= {name: np.mean([p.table[name] for p in passes], axis=0) for name in self._engine_units}
             decided = [
                 Decision(w, {name: float(v[-1, b]) for name, v in table.items()}, labels[b])
                 for b, w in enumerate(windows)
@@ -95,12 +125,12 @@ class Run:
         self._tables.append(table)
         return decided
 
-    def _pass(self, flip: Flip, windows: Sequence[Window], images: torch.Tensor, slab: Slab) -> _Pass:
+    def _pass(self, opened: Opened, flip: Flip, windows: Sequence[Window], images: Tensor, slab: Slab) -> _Pass:
         """Run the steps for one mirroring; answers go to the slab at once unless they may be thrown away later."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self._units}
-        noise = GridNoise(self.seed, self._unpadded(windows), self.plan.window, flip, self.opened.device)
+        noise = GridNoise(self.seed, self._unpadded(windows), self.plan.window, flip, opened.device)
         waiting: list[Answer] = []
-        for answer in answers(self.method, self.opened.parts, images, noise, flip):
+        for answer in self._decider.answers(opened.parts, images, noise, flip):
             for name, values in answer.facts.items():
                 table[name][answer.step] = values.double().cpu().numpy()
             if self.every_step or answer.step == self.method.steps - 1:
@@ -112,17 +142,21 @@ class Run:
         if self.windowing.keeps is everything:
             for window in windows:
                 slab.count(window)
-        return _Pass(table, last.probabilities.argmax(1).cpu().numpy().astype(self._label_type), waiting)
+        return _Pass(table, last.labels.cpu().numpy().astype(self._label_type, copy=False), waiting)
+
+    @cached_property
+    def _decider(self) -> Decider:
+        return Decider(self.method, arithmetic_for(self.opened.device), self.watch, self.shown, self.settle)
 
     def _add(self, answer: Answer, windows: Sequence[Window | None], slab: Slab) -> None:
         """Add an answer, and what it shows beside, for the windows that are not None."""
         kept = self.method.steps if self.every_step else 1
         step = answer.step if self.every_step else 0
-        scores = [answer.probabilities, *(answer.extras[name] for name in self.shown)]
-        for layer, values in enumerate(scores):
-            for window, probabilities in zip(windows, values, strict=True):
+        for layer, scores in enumerate([answer.scores, *(answer.extras[name] for name in self.shown)]):
+            for b, window in enumerate(windows):
                 if window is not None:
-                    slab.add(layer * kept + step, window, probabilities)
+                    with self.watch("blend"):
+                        slab.add(layer * kept + step, window, scores, b)
 
     def _add_late(self, pass_: _Pass, decided: Sequence[Decision], slab: Slab) -> None:
         """Add the answers that waited for the verdict on their windows."""
@@ -135,12 +169,13 @@ class Run:
             if window is not None:
                 slab.count(window)
 
-    def _finish(self, slab: Slab, restorer: Restorer, recorder: Recorder, until: int) -> None:
+    def _finish(self, slab: Slab, restorer: Restorer, placer: Placer, recorder: Recorder, until: int) -> None:
         """Turn the planes that no further window covers into labels."""
-        with torch.inference_mode():
+        with torch.inference_mode(), self.watch("finish"):
             for plane in slab.finish(until):
                 for labels in restorer.push(plane):
-                    recorder.add(labels[:, None])
+                    for placed in placer.push(labels):
+                        recorder.add(placed[:, None])
         release_freed_memory()
 
     def _cut(self, windows: Sequence[Window], images: Array, first_z: int) -> Array:
@@ -159,7 +194,11 @@ class Run:
 
     @property
     def _units(self) -> Mapping[str, str]:
-        return {**UNITS, **self.method.facts}
+        return {**self._engine_units, **self.method.facts}
+
+    @property
+    def _engine_units(self) -> Mapping[str, str]:
+        return UNITS if self.settle is None else {**UNITS, **SETTLING_UNITS}
 
     def facts(self) -> tuple[dict[str, Array], Array, dict[str, str]]:
         """Return facts (S, W) by name, window boxes (W, 6) clipped to the network grid, and units."""
@@ -180,10 +219,13 @@ class Run:
             "device": self.opened.device,
             "precision": self.opened.precision,
             "why": self.opened.why,
+            "members": len(self.members),
             "batch": self.batch,
             "overlap": self.overlap,
             "mirror": self.mirror,
+            "settle": self.settle,
             "seed": self.seed,
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.watch.seconds.items()},
         }
 
 
@@ -194,22 +236,6 @@ class _Pass:
     table: Table
     labels: Array
     waiting: list[Answer]
-
-
-class _Block:
-    """The planes that the windows of one row need; planes shared with the row before are not made again."""
-
-    def __init__(self, planes: PlaneStream) -> None:
-        self._planes = planes
-        self._first, self._images = 0, planes.padded(0, 0)
-
-    def between(self, z: int, end: int) -> Array:
-        """Return planes z ≤ plane < end, (C, end − z, Y, X) float32; neither ever falls."""
-        made = self._first + self._images.shape[1]
-        fresh = self._planes.padded(max(made, z), max(made, end))
-        kept = self._images[:, z - self._first :]
-        self._first, self._images = z, np.concatenate([kept, fresh], axis=1) if kept.shape[1] else fresh
-        return self._images[:, : end - z]
 
 
 def _next_row(rows: Any, decided: Sequence[Decision]) -> Row | None:

@@ -11,10 +11,13 @@ The planes live in a ring as deep as a window; plane z has slot ``z % depth``. D
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from voxtrace.inference.arithmetic import arithmetic_for
+from voxtrace.inference.decide import Scores
 from voxtrace.volume import Array, Shape
 from voxtrace.windows import Window, gaussian
 
@@ -34,7 +37,9 @@ class Slab:
         device: str,
         blend: Callable[[Shape], Array] = gaussian,
         slices: int = 1,
+        average: Literal["probabilities", "logits"] = "probabilities",
     ) -> None:
+        self._arithmetic, self._average = arithmetic_for(device), average
         self._depth = window[0] + slices - 1
         self._size = window
         self._blend = torch.from_numpy(blend(window)).to(device)
@@ -42,15 +47,16 @@ class Slab:
         self._weights = torch.zeros((self._depth, *plane), device=device)
         self._first = 0
 
-    def add(self, step: int, window: Window, probabilities: Tensor) -> None:
-        """Add probabilities (K, Z, Y, X) of one window at one step; planes before the window must be finished."""
-        for here, slots in self._parts(window.z):
-            self._region(self._sums[step], slots, window).addcmul_(probabilities[:, here], self._blend[here])
+    def add(self, step: int, window: Window, scores: Scores, b: int) -> None:
+        """Add what is averaged of window ``b`` of a batch at one step; planes before the window must be finished."""
+        normaliser = scores.normaliser[b] if self._average == "probabilities" else None
+        self._arithmetic.accumulate(self._sums[step], scores.logits[b], normaliser, self._blend, window)
 
     def count(self, window: Window) -> None:
         """Count one pass over a window: call it as often as probabilities of a step were added for it."""
+        _, height, width = self._size
         for here, slots in self._parts(window.z):
-            self._region(self._weights, slots, window).add_(self._blend[here])
+            self._weights[slots, window.y : window.y + height, window.x : window.x + width].add_(self._blend[here])
 
     def finish(self, until: int) -> Iterator[Tensor]:
         """Yield probabilities (S, K, Y, X) of the planes before ``until``, ascending, and forget them.
@@ -59,15 +65,8 @@ class Slab:
         """
         while self._first < until:
             slot = self._first % self._depth
-            weights, plane = self._weights[slot], self._sums[:, :, slot]
-            covered = weights > 0
-            probabilities = plane / weights
-            if not bool(covered.all()):
-                probabilities[:, :, ~covered] = 0.0
-                probabilities[:, 0, ~covered] = 1.0
-            yield probabilities
-            plane.zero_()
-            weights.zero_()
+            yield self._arithmetic.take(self._sums, self._weights, slot)
+            self._weights[slot].zero_()
             self._first += 1
 
     def _parts(self, z: int) -> tuple[tuple[slice, slice], ...]:
@@ -77,7 +76,3 @@ class Slab:
         if deep <= room:
             return ((slice(0, deep), slice(turn, turn + deep)),)
         return ((slice(0, room), slice(turn, self._depth)), (slice(room, deep), slice(0, deep - room)))
-
-    def _region(self, ring: Tensor, slots: slice, window: Window) -> Tensor:
-        _, height, width = self._size
-        return ring[..., slots, window.y : window.y + height, window.x : window.x + width]

@@ -158,17 +158,17 @@ class SelfAttention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention and a perceptron of four times the width, each normalised before and added to what was there."""
+    """Attention and a perceptron, ``widening`` times as wide, each normalised before and added to what was there."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, widening: int = 4) -> None:
         super().__init__()
         self.attend = nn.Sequential(nn.LayerNorm(width), SelfAttention(width, heads), nn.Dropout(DROPPED_TOKENS))
         self.think = nn.Sequential(
             nn.LayerNorm(width),
-            nn.Linear(width, 4 * width),
+            nn.Linear(width, widening * width),
             nn.GELU(),
             nn.Dropout(DROPPED_TOKENS),
-            nn.Linear(4 * width, width),
+            nn.Linear(widening * width, width),
             nn.Dropout(DROPPED_TOKENS),
         )
 

@@ -1,7 +1,8 @@
 """The U-Net that nnU-Net plans, in three parts: project, recycle, decide.
 
 The parts are named for what RecycleNet (arXiv:2309.07513) does with them. The plain U-Net runs each once, so both
-methods share every parameter, and weights of one are weights of the other.
+methods share every parameter, and weights of one are weights of the other. The encoder may be residual, as nnU-Net
+plans it since version 2.4 (:mod:`voxtrace.nn.residual`); the decoder is the same.
 
 References
 ----------
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from voxtrace.errors import PlanError
 from voxtrace.nn.blocks import Stage, he_init
+from voxtrace.nn.residual import ResidualStage, Stem, silence_last_norms
 from voxtrace.plan import Plan, Topology, check_divisible
 
 
@@ -28,10 +30,12 @@ class Body(nn.Module):
     def __init__(self, topology: Topology) -> None:
         super().__init__()
         w, k, s = topology.widths, topology.kernels, topology.strides
+        n, merges = topology.encoder_blocks, topology.decoder_convolutions
+        encoder = ResidualStage if topology.encoder == "residual" else Stage
         deeper = range(1, len(w))
-        self.down = nn.ModuleList(Stage(w[i - 1], w[i], k[i], s[i]) for i in deeper)
+        self.down = nn.ModuleList(encoder(w[i - 1], w[i], k[i], s[i], n[i]) for i in deeper)
         self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i]) for i in deeper)
-        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], k[i - 1]) for i in deeper)
+        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], k[i - 1], blocks=merges[i - 1]) for i in deeper)
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Return the decoder's feature maps, finest first."""
@@ -72,10 +76,11 @@ class UNet(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         t = plan.topology
-        self.project = Stage(plan.n_channels, t.widths[0], t.kernels[0])
+        self.project = _first_stage(plan.n_channels, t)
         self.recycle = Body(t)
         self.decide = Heads(t, plan.n_labels)
         self.apply(he_init)
+        silence_last_norms(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, Z, Y, X) of one pass, as the plain U-Net decides."""
@@ -89,6 +94,13 @@ class UNet(nn.Module):
     def supervised(self, features: Tensor) -> list[Tensor]:
         """Return logits at each resolution, finest first, of one pass of the body over ``features``."""
         return self.decide.supervise(self.recycle.maps(features))
+
+
+def _first_stage(n_channels: int, t: Topology) -> nn.Module:
+    """Return encoder stage 0, which maps (B, C, Z, Y, X) to (B, widths[0], Z, Y, X)."""
+    if t.encoder == "plain":
+        return Stage(n_channels, t.widths[0], t.kernels[0], blocks=t.encoder_blocks[0])
+    return Stem(n_channels, t.stem or t.widths[0], t.widths[0], t.kernels[0], t.encoder_blocks[0])
 
 
 def check_plan(plan: Plan) -> None:

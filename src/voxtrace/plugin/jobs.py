@@ -47,6 +47,7 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, S
         store=store,
         keep=request.keep,
         mirror=request.mirror,
+        settle=request.settle,
         seed=request.seed,
         options=request.options,
         cancel=cancel,
@@ -86,6 +87,7 @@ def train(request: TrainRequest, cancel: Cancel) -> Generator[Stage | Learned, N
         from voxtrace.method import changed
         from voxtrace.methods import method as make_method
         from voxtrace.training.finetune import finetune_plan
+        from voxtrace.training.machine import training_device
     dataset = training.open_dataset(request.dataset)
     cases, validation = training.fold(dataset, request.fold)
     initial = bundle.load(request.bundle) if request.bundle else None
@@ -96,7 +98,8 @@ def train(request: TrainRequest, cancel: Cancel) -> Generator[Stage | Learned, N
         yield Stage(f"Planning: looking at {len(cases)} cases …")
         found = training.fingerprint(_until(cases, cancel))
         method = make_method(request.method, **request.options)
-        plan = training.plan_dataset(dataset, found, iterations=request.iterations)
+        kind, memory_gb = training_device()
+        plan = training.plan_dataset(dataset, found, device=kind, memory_gb=memory_gb, iterations=request.iterations)
     run = training.train(
         method,
         plan,

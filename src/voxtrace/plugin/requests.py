@@ -41,6 +41,8 @@ class SegmentRequest:
         The answer only, the labels of every step, or also what steps show beside their answers.
     mirror
         Whether each window is also seen mirrored, and the answers averaged.
+    settle
+        Share of changed labels up to which a window computes no further steps, or None.
     seed
         Of all chance.
     options
@@ -54,6 +56,7 @@ class SegmentRequest:
     steps: int | None = None
     keep: Keep = "labels"
     mirror: bool = False
+    settle: float | None = None
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 

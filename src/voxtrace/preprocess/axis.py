@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,9 +12,11 @@ import numpy.typing as npt
 from voxtrace.volume import Array
 
 Float32 = npt.NDArray[np.float32]
-Interpolation = Literal["nearest", "linear", "cubic"]
+Interpolation = Literal["nearest", "linear", "cubic", "spline"]
 
 _REACH = {"nearest": (0,), "linear": (0, 1), "cubic": (-1, 0, 1, 2)}
+_NEGLIGIBLE = 1e-7  # a cubic spline's weights fall by 0.27 a voxel and never end; float32 holds no more than this
+_FEW = 4  # taps up to which picking voxels is faster than a product of matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,17 +24,21 @@ class AxisWeights:
     """How each output voxel along one axis is mixed from input voxels.
 
     ``indices`` (n_out, taps) are input voxels, clamped at the borders; ``weights`` (n_out, taps) float32 sum to 1 in
-    each row. ``identity`` tells that the input can be used as it is.
+    each row. ``n_in`` is the number of input voxels; ``identity`` tells that the input can be used as it is.
     """
 
     indices: npt.NDArray[np.intp]
     weights: Float32
+    n_in: int
     identity: bool = False
 
     def apply(self, array: Float32, axis: int) -> Float32:
         """Return the float32 array resampled along one axis; the array itself when nothing changes."""
         if self.identity:
             return array
+        if self.weights.shape[1] > _FEW:
+            mixed: Float32 = np.moveaxis(np.moveaxis(array, axis, -1) @ self._matrix, -1, axis)
+            return mixed
         shape = [1] * array.ndim
         shape[axis] = -1
         result = array.take(self.indices[:, 0], axis) * self.weights[:, 0].reshape(shape)
@@ -39,11 +46,19 @@ class AxisWeights:
             result += array.take(self.indices[:, tap], axis) * self.weights[:, tap].reshape(shape)
         return result
 
+    @cached_property
+    def _matrix(self) -> Float32:
+        """The weights as a matrix, (n_in, n_out)."""
+        matrix = np.zeros((self.n_in, len(self.weights)), np.float32)
+        np.add.at(matrix, (self.indices, np.arange(len(self.weights))[:, None]), self.weights)
+        return matrix
+
 
 def axis_weights(n_in: int, n_out: int, kind: Interpolation) -> AxisWeights:
     """Return the weights that bring ``n_in`` voxels to ``n_out`` voxels over the same extent.
 
-    Output voxel i lies at input coordinate ``(i + 0.5)·n_in/n_out − 0.5``. ``cubic`` is Keys' kernel with a = −0.5.
+    Output voxel i lies at input coordinate ``(i + 0.5)·n_in/n_out − 0.5``. ``cubic`` is Keys' kernel with a = −0.5;
+    ``spline`` is the cubic B-spline through the input voxels, which go on beyond the borders as they end.
 
     References
     ----------
@@ -54,13 +69,32 @@ def axis_weights(n_in: int, n_out: int, kind: Interpolation) -> AxisWeights:
     >>> axis_weights(4, 2, "linear").weights.tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
+    if kind == "spline":
+        return _spline(n_in, n_out)
     source = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
     nearest_left = np.floor(source + 0.5) if kind == "nearest" else np.floor(source)
     reach = np.asarray(_REACH[kind])
     taps = nearest_left[:, None] + reach
     weights = _KERNELS[kind](np.abs(source[:, None] - taps))
     indices = np.clip(taps, 0, n_in - 1).astype(np.intp)
-    return AxisWeights(indices, weights.astype(np.float32), identity=n_in == n_out)
+    return AxisWeights(indices, weights.astype(np.float32), n_in, identity=n_in == n_out)
+
+
+def _spline(n_in: int, n_out: int) -> AxisWeights:
+    """Return what the spline makes of each single voxel: interpolation is linear, so that says everything."""
+    from scipy import ndimage
+
+    if n_in == n_out:
+        return axis_weights(n_in, n_out, "nearest")
+    unit = np.eye(n_in)
+    responses = ndimage.zoom(unit, (n_out / n_in, 1.0), order=3, mode="nearest", grid_mode=True)  # (n_out, n_in)
+    counts = np.abs(responses) > _NEGLIGIBLE
+    first = counts.argmax(1)
+    taps = int((n_in - counts[:, ::-1].argmax(1) - first).max())
+    first = np.minimum(first, n_in - taps)
+    indices = first[:, None] + np.arange(taps)
+    weights = np.take_along_axis(responses, indices, 1)
+    return AxisWeights(indices, (weights / weights.sum(1, keepdims=True)).astype(np.float32), n_in)
 
 
 def _box(distance: Array) -> Array:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Literal
 
 from voxtrace.plan import Plan
-from voxtrace.preprocess.axis import Float32, axis_weights
-from voxtrace.preprocess.intensity import intensities
-from voxtrace.volume import Geometry, Shape, Volume
+from voxtrace.preprocess.axis import Float32, Interpolation
+from voxtrace.preprocess.body import body_frame
+from voxtrace.preprocess.frame import Frame, frame_of, whole_frame
+from voxtrace.preprocess.stream import PlaneStream
+from voxtrace.volume import Geometry, Shape, Triple, Volume
 
 Padding = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+Kinds = tuple[Interpolation, Interpolation, Interpolation]
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,21 @@ class NetworkGrid:
     Attributes
     ----------
     input_shape, shape
-        Voxels along (Z, Y, X) of the input and of the network grid.
+        Voxels along (Z, Y, X) of the input, as far as the network sees it, and of the network grid.
     padding
         Voxels (before, after) to add along each axis so that one window fits; the odd one goes after.
+    frame
+        How the input, as the network sees it, lies in the canonical volume.
+    there, back
+        How intensities reach the network grid along (Z, Y, X), and how scores return.
     """
 
     input_shape: Shape
     shape: Shape
     padding: Padding
+    frame: Frame
+    there: Kinds
+    back: Kinds
 
     @property
     def padded_shape(self) -> Shape:
@@ -50,12 +59,26 @@ class NetworkGrid:
         return self.stream(volume, plan).planes(lo, hi)
 
 
+def grid_of(volume: Volume, plan: Plan, region: Literal["all", "body"] = "all") -> NetworkGrid:
+    """Return the network grid of a volume; where the plan cuts volumes to what is not 0, every voxel is read.
+
+    With the region ``"body"`` air around the body is left out of a CT, see :func:`voxtrace.preprocess.body_frame`.
+    """
+    frame = frame_of(volume, plan)
+    return _grid(frame if region == "all" else body_frame(volume, plan, frame), plan)
+
+
 def network_grid(geometry: Geometry, plan: Plan) -> NetworkGrid:
-    """Return the network grid of an input: the same box at ``plan.spacing_mm``, at least one voxel along each axis."""
-    z, y, x = (
-        max(1, round(n * have / want))
-        for n, have, want in zip(geometry.shape, geometry.spacing_mm, plan.spacing_mm, strict=True)
-    )
+    """Return the network grid of an input: the same box at ``plan.spacing_mm``, at least one voxel along each axis.
+
+    Nothing is cut off the input; :func:`grid_of` does that where the plan says so.
+    """
+    return _grid(whole_frame(geometry, plan), plan)
+
+
+def _grid(frame: Frame, plan: Plan) -> NetworkGrid:
+    have, want = frame.spacing_mm, _network_spacing_mm(frame, plan)
+    z, y, x = (max(1, round(a / b * n)) for n, a, b in zip(frame.shape, have, want, strict=True))
     missing = [max(0, window - n) for n, window in zip((z, y, x), plan.window, strict=True)]
     before_z, before_y, before_x = (m // 2 for m in missing)
     padding = (
@@ -63,65 +86,36 @@ def network_grid(geometry: Geometry, plan: Plan) -> NetworkGrid:
         (before_y, missing[1] - before_y),
         (before_x, missing[2] - before_x),
     )
-    return NetworkGrid(geometry.shape, (z, y, x), padding)
+    there = _kinds(plan.interpolation, _coarse_axis(have, want, plan))
+    back = _kinds("linear", _coarse_axis(want, have, plan))
+    return NetworkGrid(frame.shape, (z, y, x), padding, frame, there, back)
 
 
-class PlaneStream:
-    """Planes of one volume on the network grid, made when they are asked for.
+def _network_spacing_mm(frame: Frame, plan: Plan) -> Triple:
+    """Return the spacing of the network grid: the plan's, or the input's own along axes that are not resampled."""
+    if plan.view is None:
+        return plan.spacing_mm
+    resampled = plan.view.resampled
+    z, y, x = (plan.spacing_mm[a] if a in resampled else frame.spacing_mm[a] for a in range(3))
+    return z, y, x
 
-    Native planes that were normalised and resampled in-plane are kept only as far back as the last request began, so
-    walking up in z makes each plane once and holds a handful.
-    """
 
-    def __init__(self, grid: NetworkGrid, volume: Volume, plan: Plan) -> None:
-        self.grid = grid
-        self._data = volume.data
-        self._intensities = intensities(volume, plan)
-        sizes = zip(grid.input_shape, grid.shape, strict=True)
-        self._z, self._y, self._x = (axis_weights(a, b, plan.interpolation) for a, b in sizes)
-        self._made: dict[int, Float32] = {}
+def _coarse_axis(first_mm: Triple, then_mm: Triple, plan: Plan) -> int | None:
+    """Return the axis along which values are repeated: the coarsest of the first anisotropic grid, if it is one."""
+    limit = plan.view.coarse if plan.view else None
+    for spacing in (first_mm, then_mm) if limit else ():
+        if max(spacing) / min(spacing) > (limit or 0.0):
+            coarsest = [axis for axis in range(3) if spacing[axis] == max(spacing)]
+            return coarsest[0] if len(coarsest) == 1 else None
+    return None
 
-    def planes(self, lo: int, hi: int) -> Float32:
-        """Return network planes lo ≤ z < hi, (C, hi − lo, Y', X') float32, without padding."""
-        result = np.empty((self._data.shape[0], hi - lo, *self.grid.shape[1:]), np.float32)
-        for z in range(lo, hi):
-            result[:, z - lo] = self._plane(z)
-        return result
 
-    def padded(self, lo: int, hi: int) -> Float32:
-        """Return planes lo ≤ z < hi of the padded grid, (C, hi − lo, Y'', X'') float32; the padding is 0."""
-        (before_z, _), (before_y, _), (before_x, _) = self.grid.padding
-        depth, height, width = self.grid.shape
-        result = np.zeros((self._data.shape[0], hi - lo, *self.grid.padded_shape[1:]), np.float32)
-        inner = result[:, :, before_y : before_y + height, before_x : before_x + width]
-        for z in range(max(lo, before_z), min(hi, before_z + depth)):
-            inner[:, z - lo] = self._plane(z - before_z)
-        return result
-
-    def _plane(self, z: int) -> Float32:
-        """Return one network plane (C, Y', X')."""
-        if self._z.identity:
-            return self._make(z)
-        indices, weights = self._z.indices[z], self._z.weights[z]
-        for stale in [made for made in self._made if made < indices.min()]:
-            del self._made[stale]
-        result: Float32 = self._in_plane(int(indices[0])) * weights[0]
-        for index, weight in zip(indices[1:], weights[1:], strict=True):
-            result += self._in_plane(int(index)) * weight
-        return result
-
-    def _in_plane(self, z: int) -> Float32:
-        if z not in self._made:
-            self._made[z] = self._make(z)
-        return self._made[z]
-
-    def _make(self, z: int) -> Float32:
-        """Return one native plane, normalised and resampled in-plane, (C, Y', X')."""
-        plane = np.stack([rule.apply(self._data[c, z]) for c, rule in enumerate(self._intensities)])
-        return self._x.apply(self._y.apply(plane, 1), 2)
+def _kinds(kind: Interpolation, coarse: int | None) -> Kinds:
+    z, y, x = ("nearest" if axis == coarse else kind for axis in range(3))
+    return z, y, x
 
 
 def network_volume(volume: Volume, plan: Plan) -> Float32:
     """Return the whole volume normalised and on the network grid, (C, Z', Y', X') float32, without padding."""
-    grid = network_grid(volume.geometry, plan)
+    grid = grid_of(volume, plan)
     return grid.planes(volume, plan, 0, grid.shape[0])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from voxtrace.errors import InputError
 from voxtrace.plan import Normalisation, Plan
@@ -14,16 +15,29 @@ from voxtrace.volume import Array, Volume
 
 _SMALLEST_STD = 1e-8
 
+Mask = npt.NDArray[np.bool_]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Intensity:
-    """How one channel of one volume is normalised: ``(clip(x) − mean) / std``, zeros kept when ``keep_zeros``."""
+    """How one channel of one volume is normalised: ``(clip(x) − mean) / std``.
+
+    Zeros are kept when ``keep_zeros``; what lies outside ``inside`` (Z, Y, X), where there is such a mask, becomes 0.
+    """
 
     mean: float = 0.0
     std: float = 1.0
     lower: float = -np.inf
     upper: float = np.inf
     keep_zeros: bool = False
+    inside: Mask | None = None
+
+    def plane(self, planes: Array, z: int) -> Float32:
+        """Return plane z of (Z, Y, X) as normalised float32."""
+        values = self.apply(planes[z])
+        if self.inside is not None:
+            values[~self.inside[z]] = 0.0
+        return values
 
     def apply(self, plane: Array) -> Float32:
         """Return the plane (any shape, any real dtype) as normalised float32; never the array given."""
@@ -48,15 +62,37 @@ def intensities(volume: Volume, plan: Plan) -> tuple[Intensity, ...]:
         The volume has another number of channels than the plan, or holds NaN or infinite values.
     """
     _check_channels(volume, plan)
-    return tuple(_intensity(volume, c, rule) for c, rule in enumerate(plan.normalisation))
+    masked = any(rule.scheme == "zscore_inside" for rule in plan.normalisation)
+    inside = inside_mask(volume.data) if masked else None
+    return tuple(_intensity(volume, c, rule, inside) for c, rule in enumerate(plan.normalisation))
 
 
-def _intensity(volume: Volume, channel: int, rule: Normalisation) -> Intensity:
+def inside_mask(data: Array) -> Mask:
+    """Return where (C, Z, Y, X) is not 0 in some channel, with the holes in that filled, (Z, Y, X)."""
+    from scipy import ndimage
+
+    outside, _ = ndimage.label(~(data != 0).any(0))
+    faces = [np.unique(outside.take(side, axis)) for axis in range(3) for side in (0, -1)]
+    reached = np.zeros(int(outside.max()) + 1, bool)  # patches of zeros that touch a border are no holes
+    reached[np.concatenate(faces)] = True
+    reached[0] = False
+    inside: Mask = ~reached[outside]
+    return inside
+
+
+def _intensity(volume: Volume, channel: int, rule: Normalisation, inside: Mask | None) -> Intensity:
     planes = volume.data[channel]
+    if rule.scheme == "zscore_inside" and inside is not None:
+        chosen = (v[mask] for v, mask in zip(_finite(planes, volume.name), inside, strict=True))
+        return Intensity(*_mean_std(chosen), inside=inside)
     if rule.scheme.startswith("zscore"):
         keep_zeros = rule.scheme == "zscore_nonzero"
-        mean, std = _mean_std(_finite(planes, volume.name), keep_zeros)
+        values = _finite(planes, volume.name)
+        mean, std = _mean_std((v[v != 0] for v in values) if keep_zeros else values)
         return Intensity(mean, std, keep_zeros=keep_zeros)
+    if rule.scheme == "range":
+        low, high = _range(_finite(planes, volume.name))
+        return Intensity(low, high - low)
     if np.issubdtype(planes.dtype, np.floating):
         for _ in _finite(planes, volume.name):
             pass
@@ -75,11 +111,10 @@ def _finite(planes: Array, name: str) -> Iterator[Array]:
         yield values
 
 
-def _mean_std(planes: Iterator[Array], nonzero: bool) -> tuple[float, float]:
-    """Return mean and population deviation, merged plane by plane (Chan et al. 1979); (0, 1) without voxels."""
+def _mean_std(parts: Iterator[Array]) -> tuple[float, float]:
+    """Return mean and population deviation, merged part by part (Chan et al. 1979); (0, 1) without voxels."""
     count, mean, squares = 0, 0.0, 0.0
-    for plane in planes:
-        values = plane[plane != 0] if nonzero else plane
+    for values in parts:
         if values.size == 0:
             continue
         delta = float(values.mean()) - mean
@@ -88,6 +123,12 @@ def _mean_std(planes: Iterator[Array], nonzero: bool) -> tuple[float, float]:
         mean += delta * values.size / total
         count = total
     return (mean, float(np.sqrt(squares / count))) if count else (0.0, 1.0)
+
+
+def _range(planes: Iterator[Array]) -> tuple[float, float]:
+    """Return the least and the greatest value."""
+    lows, highs = zip(*((float(plane.min()), float(plane.max())) for plane in planes), strict=True)
+    return min(lows), max(highs)
 
 
 def _check_channels(volume: Volume, plan: Plan) -> None:

@@ -7,15 +7,16 @@ import numpy as np
 from voxtrace.errors import InputError
 from voxtrace.plan import Plan
 from voxtrace.preprocess.axis import axis_weights
-from voxtrace.preprocess.grid import network_grid
+from voxtrace.preprocess.grid import NetworkGrid, network_grid
 from voxtrace.volume import Array, LabelMap
 
 
-def network_labels(labels: LabelMap, plan: Plan) -> Array:
+def network_labels(labels: LabelMap, plan: Plan, grid: NetworkGrid | None = None) -> Array:
     """Return the label map on the network grid, (Z', Y', X') uint8 (uint16 above 255 labels), without padding.
 
-    Each label's mask is resampled linearly and the strongest label wins (the lower value in a tie); a grid that is
-    the network's already is returned unchanged.
+    ``grid`` is that of the volume beside it; left out, nothing of the label map is cut off. Each label's mask is
+    resampled linearly and the strongest label wins (the lower value in a tie); a grid that is the network's already is
+    returned unchanged.
 
     Raises
     ------
@@ -24,14 +25,15 @@ def network_labels(labels: LabelMap, plan: Plan) -> Array:
     """
     _check_labels(labels, plan)
     kind = np.uint8 if plan.n_labels <= 256 else np.uint16
-    grid = network_grid(labels.geometry, plan)
+    grid = grid or network_grid(labels.geometry, plan)
+    data = grid.frame.view(labels.data)
     if grid.identity:
-        return labels.data.astype(kind)
+        return data.astype(kind)
     axes = [axis_weights(a, b, "linear") for a, b in zip(grid.input_shape, grid.shape, strict=True)]
     strongest = np.full(grid.shape, -1.0, np.float32)
     winner = np.zeros(grid.shape, kind)
     for value in [0, *labels.values]:
-        mask = (labels.data == value).astype(np.float32)
+        mask = (data == value).astype(np.float32)
         for axis, weights in enumerate(axes):
             mask = weights.apply(mask, axis)
         better = mask > strongest

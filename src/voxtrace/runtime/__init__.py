@@ -8,14 +8,17 @@ runtime    device and precision
 =========  ===========================================================================================
 torch      ``cpu``: bfloat16 where the processor has instructions for it, else float32;
            ``cuda``: bfloat16 from compute capability 8.0, else float16
+openvino   ``cpu``: bfloat16 where the processor has instructions for it, else float32
 =========  ===========================================================================================
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voxtrace.errors import UsageError
+from voxtrace.runtime.choice import choose_runtime, has_openvino
 from voxtrace.runtime.opened import Opened
 
 if TYPE_CHECKING:
@@ -23,10 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "Opened", "open_runtime"]
 
-RUNTIMES = ("torch",)
+RUNTIMES = ("torch", "openvino")
 
 
-def open_runtime(network: nn.Module, *, runtime: str = "auto", device: str = "auto", precision: str = "auto") -> Opened:
+def open_runtime(
+    network: nn.Module,
+    *,
+    runtime: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    calls: int | None = None,
+) -> Opened:
     """Return the network's direct children as callables, ready to run.
 
     Parameters
@@ -34,23 +44,42 @@ def open_runtime(network: nn.Module, *, runtime: str = "auto", device: str = "au
     network
         In evaluation mode. It is left where it is and as it is; a device that does not hold it gets a copy.
     runtime
-        ``"torch"``, or ``"auto"`` for the best there is.
+        ``"torch"``, ``"openvino"``, or ``"auto"``: OpenVINO on a CPU where it is installed and the run is long
+        enough to pay for compiling, else torch.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``: the first CUDA device, else the CPU.
     precision
         ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"`` for the fastest that keeps labels the same.
+    calls
+        How often each part will run, counted in windows, for ``runtime="auto"``; None where nobody knows.
 
     Raises
     ------
     UsageError
-        A runtime or precision that does not exist, or that the device does not have.
+        A runtime or precision that does not exist, that is not installed, or that the device does not have.
     EngineError
         The device was asked for and this machine has none.
     """
-    if runtime == "openvino":
-        raise UsageError("runtime 'openvino' is not part of this version; use runtime='torch' or 'auto'.")
     if runtime not in ("auto", *RUNTIMES):
         raise UsageError(f"runtime {runtime!r} is unknown; use 'auto' or one of {', '.join(map(repr, RUNTIMES))}.")
+    chosen, why = choose_runtime(network, device, calls) if runtime == "auto" else (runtime, f"{runtime} was asked for")
+    opened = (
+        _open_openvino(network, device, precision) if chosen == "openvino" else _open_torch(network, device, precision)
+    )
+    return replace(opened, why=f"{why}; {opened.why}")
+
+
+def _open_torch(network: nn.Module, device: str, precision: str) -> Opened:
     from voxtrace.runtime.torch import open_torch
 
     return open_torch(network, device, precision)
+
+
+def _open_openvino(network: nn.Module, device: str, precision: str) -> Opened:
+    if not has_openvino():
+        raise UsageError(
+            "runtime 'openvino' is not installed; run pip install 'voxtrace[openvino]', or use runtime='torch'."
+        )
+    from voxtrace.runtime.openvino import open_openvino
+
+    return open_openvino(network, device, precision)

@@ -17,15 +17,15 @@ class Opened:
     Attributes
     ----------
     parts
-        Name of a direct child -> callable from tensors to tensors, which live on ``device``.
+        Name of a direct child -> callable from tensors to tensors, which live on ``device`` and have the batch first.
     device
         As torch names it, e.g. ``"cpu"`` or ``"cuda:0"``.
     precision
         ``"float32"``, ``"bfloat16"`` or ``"float16"``: what convolutions and products are computed in.
     runtime
-        ``"torch"``.
+        ``"torch"`` or ``"openvino"``.
     why
-        A sentence that says why device and precision are what they are.
+        A sentence that says why runtime, device and precision are what they are.
     """
 
     parts: Mapping[str, Callable[..., Tensor]]

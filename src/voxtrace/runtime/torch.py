@@ -14,20 +14,30 @@ from torch import Tensor, nn
 
 from voxtrace.errors import EngineError, UsageError
 from voxtrace.runtime.opened import Opened
+from voxtrace.runtime.sparse import Kernels, skip_kernels, wants_float32
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def open_torch(network: nn.Module, device: str, precision: str) -> Opened:
-    """Return the network's children on a torch device; see :func:`voxtrace.runtime.open_runtime`."""
+def open_torch(network: nn.Module, device: str, precision: str, kernels: Kernels = "measured") -> Opened:
+    """Return the network's children on a torch device; see :func:`voxtrace.runtime.open_runtime`.
+
+    ``kernels`` says how those that a mask switches off are treated; see :func:`~voxtrace.runtime.sparse.skip_kernels`.
+    """
     where, why_device = choose_device(device)
     chosen, why_precision = choose_precision(precision, where)
+    if precision == "auto" and where.type == "cpu" and chosen == "bfloat16" and wants_float32(network):
+        chosen, why_precision = "float32", "in float32, kernels that are off can be skipped"
     held = next((p.device for p in network.parameters()), where)
     if held != where:
         network = copy.deepcopy(network).to(where)
+    why_kernels = ""
+    if where.type == "cpu" and chosen == "float32":
+        network, why_kernels = skip_kernels(network, kernels)
     dtype = PRECISIONS[chosen]
     parts = {name: _part(child, where, dtype) for name, child in network.named_children()}
-    return Opened(parts, str(where), chosen, "torch", f"{why_device}; {why_precision}")
+    why = "; ".join(filter(None, (why_device, why_precision, why_kernels)))
+    return Opened(parts, str(where), chosen, "torch", why)
 
 
 def _part(child: nn.Module, device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:

@@ -142,12 +142,19 @@ def count_windows(shape: Shape, window: Shape, overlap: float) -> int:
 def gaussian(window: Shape) -> npt.NDArray[np.float32]:
     """Return the blending weight of each voxel of a window, (Z, Y, X) float32: 1 in the centre, never 0.
 
-    A Gaussian around the middle voxel ``window // 2`` with σ = window/8 along each axis, divided by its maximum. What
-    float16 cannot tell from 0 takes the smallest value that it can.
+    That of :func:`endless_gaussian`, but what float16 cannot tell from 0 takes the smallest value that it can.
+    """
+    return np.maximum(endless_gaussian(window), np.float32(np.finfo(np.float16).smallest_subnormal))
+
+
+def endless_gaussian(window: Shape) -> npt.NDArray[np.float32]:
+    """Return a Gaussian around the middle voxel ``window // 2``, (Z, Y, X) float32, 1 there and above 1e-11 everywhere.
+
+    σ is an eighth of the window along each axis.
     """
     z, y, x = (_bell(n) for n in window)
     weights: Array = z[:, None, None] * y[:, None] * x
-    return np.maximum(weights, np.finfo(np.float16).smallest_subnormal).astype(np.float32)
+    return weights.astype(np.float32)
 
 
 def uniform(window: Shape) -> npt.NDArray[np.float32]:

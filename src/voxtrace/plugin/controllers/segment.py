@@ -27,6 +27,7 @@ class Options:
     steps: int | None = None
     keep: Keep = "labels"
     mirror: bool = False
+    settle: float | None = None
     seed: int = 0
     method: Mapping[str, Any] = field(default_factory=dict)
 
@@ -194,9 +195,18 @@ class SegmentController:
     ) -> SegmentRequest:
         own = self._abilities.values if self._abilities else {}
         chosen = {name: value for name, value in options.method.items() if own.get(name) != value}
-        name = panel.run_name(sources[0].volume.name, bundle.name, chosen, options.seed)
+        told = chosen if options.settle is None else {**chosen, "stop_below": options.settle}
         return SegmentRequest(
-            bundle.path, sources, scan, name, options.steps, options.keep, options.mirror, options.seed, chosen
+            bundle=bundle.path,
+            channels=sources,
+            scan=scan,
+            name=panel.run_name(sources[0].volume.name, bundle.name, told, options.seed),
+            steps=options.steps,
+            keep=options.keep,
+            mirror=options.mirror,
+            settle=options.settle,
+            seed=options.seed,
+            options=chosen,
         )
 
     def cancel(self) -> None:

@@ -15,6 +15,7 @@ from voxtrace.plugin.requests import Learned
 
 _LINE, _MARK, _DICE, _TEXT = "#5aa9e6", "#ffd54a", "#4ecb8d", "#c8ccd4"
 _TERMS = ("#e69f00", "#cc79a7", "#56b4a9", "#d55e00", "#b39ddb", "#9ccc65", "#f48fb1", "#80cbc4")
+_LEFT_PX = 66  # the label and seven digits; left to itself the axis grows only after numbers have run into the label
 MOST_POINTS = 2000  # of a curve; a long one loses every second of its points
 
 Curve = tuple[list[float], list[float]]
@@ -39,6 +40,7 @@ def _plot(height: int, left: str, bottom: str) -> Any:
         axis.setLabel(text, color=_TEXT)
         axis.setTextPen(_TEXT)
         axis.enableAutoSIPrefix(False)
+    plot.getAxis("left").setWidth(_LEFT_PX)
     return plot
 
 

@@ -28,6 +28,8 @@ from voxtrace.plugin.views.options import MOST, OptionsForm
 from voxtrace.plugin.views.state import StateView
 from voxtrace.plugin.views.widgets import Folding, fill, heading, note, picker
 
+SETTLED = 0.001  # share of a window's labels: a step that changes no more is the last one there
+
 
 class SegmentView(QWidget):
     """Plain setters down, signals up; implements the controller's ``SegmentView``."""
@@ -51,6 +53,7 @@ class SegmentView(QWidget):
         self.channels: list[tuple[QLabel, QComboBox]] = []
         self.steps, self.keep_all, self.mirror = QSpinBox(), QCheckBox(), QCheckBox("Mirror (slower, a little better)")
         self.steps_word, self.seed, self.extras = QLabel("Steps"), QSpinBox(), QCheckBox()
+        self.settle = QCheckBox("Stop early where nothing changes any more")
         self.method = OptionsForm()
         self.method_fold = Folding(self.method)
         self._abilities: Abilities | None = None
@@ -65,6 +68,9 @@ class SegmentView(QWidget):
         self.seed.setRange(0, MOST)
         self.seed.setToolTip("Chance, where a method needs it, follows from this number.")
         self.mirror.setToolTip("Segment each window mirrored along every axis as well, and average the answers.")
+        self.settle.setToolTip(
+            f"A window whose step changes {SETTLED:.1%} of its labels or less computes no further ones."
+        )
         self._scan_form.addRow("Contrast", self.contrast)
         model = QHBoxLayout()
         model.addWidget(self.bundle, 1)
@@ -72,6 +78,7 @@ class SegmentView(QWidget):
         self._form.addRow(self.steps_word, self.steps)
         self._form.addRow(self.keep_all)
         self._form.addRow(self.extras)
+        self._form.addRow(self.settle)
         self._form.addRow(self.mirror)
         self._form.addRow("Seed", self.seed)
         self._form.addRow(_quiet("The same seed gives the same answer."))
@@ -103,7 +110,8 @@ class SegmentView(QWidget):
         steps = self.steps.value() if able and able.most_steps else None
         extras = able is not None and bool(able.extras) and self.extras.isChecked()
         keep: Keep = "last" if not self.keep_all.isChecked() else "all" if extras else "labels"
-        return Options(steps, keep, self.mirror.isChecked(), self.seed.value(), self.method.values)
+        settle = SETTLED if self.settle.isChecked() and not self.settle.isHidden() else None
+        return Options(steps, keep, self.mirror.isChecked(), settle, self.seed.value(), self.method.values)
 
     def set_bundles(self, names: Sequence[str], chosen: int, sentence: str) -> None:
         """Fill the model picker."""
@@ -140,7 +148,9 @@ class SegmentView(QWidget):
         self.steps_word.setText(f"{able.step_word.capitalize()}s")
         self._form.setRowVisible(self.steps, able.most_steps > 0)
         self.keep_all.setText(f"Keep every {able.step_word}, to step through them")
-        self._form.setRowVisible(self.keep_all, max(able.steps, able.most_steps) > 1)
+        several = max(able.steps, able.most_steps) > 1
+        self._form.setRowVisible(self.keep_all, several)
+        self._form.setRowVisible(self.settle, several)
         self.extras.setText(f"Also keep: {', '.join(words(name).lower() for name in able.extras)}")
         self._form.setRowVisible(self.extras, bool(able.extras))
         self.method.set_options(able.options, able.values)
@@ -154,8 +164,8 @@ class SegmentView(QWidget):
     def show_state(self, state: PanelState) -> None:
         """Show what goes on; the options are locked while something does."""
         self.state.show_state(state)
-        choices = (self.bundle, self.browse, self.steps, self.keep_all, self.mirror, self.seed, self.method_fold)
-        for widget in (*choices, *(box for _, box in self.channels)):
+        choices = (self.bundle, self.browse, self.steps, self.keep_all, self.settle, self.mirror, self.seed)
+        for widget in (*choices, self.method_fold, *(box for _, box in self.channels)):
             widget.setEnabled(not state.busy)
         self.extras.setEnabled(not state.busy and self.keep_all.isChecked())
 

@@ -1,0 +1,107 @@
+"""What came out of a work: runs, comparisons between two contenders, facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Literal
+
+from voxtrace.bench.contest import Contest
+from voxtrace.bench.ratios import Ratio, ratio
+
+Quantity = Literal["time", "memory", "cost"]
+UNITS: dict[Quantity, str] = {"time": "s", "memory": "MB", "cost": "GFLOP"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity of two contenders.
+
+    Attributes
+    ----------
+    quantity, unit
+        What was measured, and in what.
+    ours, against
+        Names of the contenders.
+    small, large
+        A value of each for every round.
+    withheld
+        Why there is no ratio; empty where there is one.
+    about
+        What the values leave out; empty for whole processes.
+    """
+
+    quantity: Quantity
+    ours: str
+    against: str
+    small: Sequence[float]
+    large: Sequence[float]
+    withheld: str = ""
+    about: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What the values are in."""
+        return UNITS[self.quantity]
+
+    @property
+    def ratio(self) -> Ratio | None:
+        """How many times more the other takes than ours, or None where that is withheld."""
+        return None if self.withheld else ratio(self.large, self.small)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return names, medians and ratio."""
+        return {
+            "quantity": self.quantity,
+            "unit": self.unit,
+            "about": self.about,
+            "ours": self.ours,
+            "against": self.against,
+            "ours_median": round(median(self.small), 4),
+            "against_median": round(median(self.large), 4),
+            "ratio": self.ratio.to_json() if self.ratio else None,
+            "withheld": self.withheld,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a work.
+
+    Attributes
+    ----------
+    title
+        What was worked on, for the table.
+    contest
+        Every run.
+    comparisons
+        Rows of the table.
+    facts
+        What else was measured: agreement of labels, Dice, windows.
+    left_out
+        What was not compared, and why; a sentence each.
+    """
+
+    title: str
+    contest: Contest
+    comparisons: Sequence[Comparison]
+    facts: dict[str, Any] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON's types."""
+        return {
+            "title": self.title,
+            "runs": self.contest.to_json(),
+            "comparisons": [comparison.to_json() for comparison in self.comparisons],
+            "facts": self.facts,
+            "left_out": list(self.left_out),
+        }
+
+
+def compared(contest: Contest, ours: str, against: str, withheld: str = "") -> list[Comparison]:
+    """Return time and memory of two contenders, or why no ratio is told."""
+    times = Comparison("time", ours, against, contest.seconds(ours), contest.seconds(against), withheld)
+    memory = Comparison("memory", ours, against, contest.peaks_mb(ours), contest.peaks_mb(against), withheld)
+    return [times, memory]

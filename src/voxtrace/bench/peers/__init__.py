@@ -1,0 +1,1 @@
+"""Scripts that run a peer on one file."""

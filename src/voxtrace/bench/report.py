@@ -1,0 +1,103 @@
+"""The tables of a page, written between two markers by the command that stands above them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from voxtrace.atomic import atomic_file
+from voxtrace.errors import InputError
+
+BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
+
+
+def table(document: dict[str, Any]) -> str:
+    """Return machine, comparisons and facts of a bench as Markdown."""
+    lines = [machine(document), ""]
+    lines += ["| work | what | against | ours | ratio [smallest, largest of a round] |", "|---|---|---|---|---|"]
+    lines += [row for work in document["works"].values() for row in _rows(work)]
+    lines += ["", *(f"* {work['title']}: {text}" for work in document["works"].values() for text in _facts(work))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def cost_table(document: dict[str, Any]) -> str:
+    """Return machine and cost of a ``bench cost`` as Markdown."""
+    lines = [machine(document), "", "| varies | value | seconds, median [min, max] | peak MB |", "|---|---|---|---|"]
+    for point in document["points"]:
+        lines.append(
+            f"| {point['varies']} | {point['value']} | {_spread(point['seconds'])} | {max(point['peak_mb']):.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def machine(document: dict[str, Any]) -> str:
+    """Return a sentence about where and with what it was measured."""
+    about = document["machine"]
+    instructions = ", ".join(about["instructions"]) or "none that matter"
+    versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
+    peer = ", ".join(f"{name} {number}" for name, number in document.get("peer_versions", {}).items())
+    apart = f" nnU-Net's own environment: {peer}." if peer else ""
+    quick = " **Tiny inputs: nothing here is a measurement.**" if document["quick"] else ""
+    return (
+        f"{about['name']}, {document['cores_used']} of {about['cores']} cores, {about['memory_gb']} GB of memory, "
+        f"instructions {instructions}; {document['date']}; {document['repeats']} rounds. {versions}.{apart}{quick}"
+    )
+
+
+def write_table(path: Path, name: str, text: str) -> None:
+    """Put a table between the markers of its name in a page.
+
+    Raises
+    ------
+    InputError
+        The page is missing, or lacks the markers.
+    """
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    try:
+        page = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); name a page that has the markers.") from error
+    pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
+    if not pattern.search(page):
+        raise InputError(f"{path} has no lines {begin} and {end}; put them where the table goes.")
+    with atomic_file(path) as temporary:
+        temporary.write_text(pattern.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page), encoding="utf-8")
+
+
+def _rows(work: dict[str, Any]) -> Iterator[str]:
+    for row in work["comparisons"]:
+        unit = row["unit"]
+        what = ", ".join(text for text in (row["quantity"], row["about"]) if text)
+        ratio = row["ratio"]
+        told = f"**{ratio['of_medians']:.2f}** [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio else row["withheld"]
+        yield (
+            f"| {work['title']} | {what} | {row['against']}: {_number(row['against_median'])} {unit} "
+            f"| {row['ours']}: {_number(row['ours_median'])} {unit} | {told} |"
+        )
+
+
+def _facts(work: dict[str, Any]) -> Iterator[str]:
+    for name, value in work["facts"].items():
+        if value not in ({}, None):
+            yield f"{name.replace('_', ' ')}: {_plain(value)}"
+    yield from work["left_out"]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)
+
+
+def _spread(values: Sequence[float]) -> str:
+    middle = median(values)
+    return f"{_number(middle)} [{_number(min(values))}, {_number(max(values))}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,0 +1,121 @@
+"""Run the works one after the other, and return what came out as one document."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from voxtrace.bench.measure import measure
+from voxtrace.bench.outcome import Outcome
+from voxtrace.bench.settings import Settings, cores
+from voxtrace.bench.works import ct300, ct1000, imported, routing, settling, sparsity
+from voxtrace.errors import EngineError, InputError, UsageError
+
+WORKS: Mapping[str, Callable[[Settings], Outcome]] = {
+    "ct300": ct300.run,
+    "ct1000": ct1000.run,
+    "imported": imported.run,
+    "settling": settling.run,
+    "routing": routing.run_phantom,
+    "routing-real": routing.run_real,
+    "sparsity": sparsity.run,
+}
+PACKAGES = ("voxtrace", "torch", "openvino", "monai", "nnunetv2", "numpy")
+PEER_PACKAGES = ("torch", "nnunetv2", "numpy")
+NEEDED_GB = 16.0  # of memory, for nnU-Net on the large CT
+DISK_GB = 3.0
+_ASK = (
+    "import importlib.metadata as m, json, sys\n"
+    "import nnunetv2\n"
+    "print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
+)
+
+
+def run(settings: Settings, works: Sequence[str] = tuple(WORKS)) -> dict[str, Any]:
+    """Return the document of the works named.
+
+    Raises
+    ------
+    UsageError
+        An unknown work.
+    InputError
+        The peer's interpreter lacks nnU-Net, or memory or disk do not suffice.
+    EngineError
+        A contender failed.
+    """
+    unknown = [name for name in works if name not in WORKS]
+    if unknown:
+        raise UsageError(f"work {unknown[0]!r} is unknown; choose among {', '.join(WORKS)}.")
+    check_room(settings, works)
+    peer = peer_versions(settings.peer)
+    outcomes = {}
+    for name in works:
+        settings.say(f"{name} …")
+        outcomes[name] = WORKS[name](settings).to_json()
+    return {
+        "versions": own_versions(),
+        "peer_versions": peer,
+        "cores_used": cores(),
+        "repeats": settings.repeats,
+        "quick": settings.quick,
+        "seed": settings.seed,
+        "works": outcomes,
+    }
+
+
+def own_versions() -> dict[str, str]:
+    """Return the versions of the packages that matter here; those that are not installed are left out."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def peer_versions(peer: Path | None) -> dict[str, str]:
+    """Return the versions in the peer's environment; none without a peer.
+
+    Raises
+    ------
+    InputError
+        There is no such interpreter, or it has no nnU-Net v2.
+    """
+    import json
+
+    if peer is None:
+        return {}
+    try:
+        return dict(json.loads(measure([str(peer), "-c", _ASK, *PEER_PACKAGES]).output))
+    except (EngineError, ValueError) as error:
+        raise InputError(
+            f"{peer} is no Python interpreter with nnU-Net v2 ({error}); `make bench` makes one in .venv-peer."
+        ) from error
+
+
+def check_room(settings: Settings, works: Sequence[str]) -> None:
+    """Refuse to begin where memory or disk will not do.
+
+    Raises
+    ------
+    InputError
+        Less memory than nnU-Net takes for the large CT, or less free disk than inputs and outputs take.
+    """
+    if settings.quick:
+        return
+    available = psutil.virtual_memory().available / 1e9
+    if settings.peer is not None and "ct300" in works and available < NEEDED_GB:
+        raise InputError(
+            f"{available:.1f} GB of memory are available, and nnU-Net takes up to {NEEDED_GB:.0f} GB for the large CT; "
+            "free some, leave out --peer, or choose other works with --only."
+        )
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.folder).free / 1e9
+    if free < DISK_GB:
+        raise InputError(f"{settings.folder} has {free:.1f} GB free, expected {DISK_GB:.0f} GB; choose another --work.")

@@ -1,0 +1,67 @@
+"""A CT of 512×512×300 voxels, 14 labels, half overlapping windows, no mirroring, the same weights for all.
+
+Time and peak memory of nnU-Net v2 and MONAI's SlidingWindowInferer against ours, with all windows and with CDL-UNet's
+adaptive ones. Against an answer that differs no ratio is told: full windows must give the peer's labels, adaptive ones
+must not lose more than a point of Dice against the truth.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+from voxtrace.bench.answers import differs, equal_share, mean_dice, network_seconds
+from voxtrace.bench.contest import Contender, Contest, hold
+from voxtrace.bench.inputs import Scan, abdomen
+from voxtrace.bench.models import make_models
+from voxtrace.bench.outcome import Comparison, Outcome, compared
+from voxtrace.bench.settings import Settings, monai, nnunet, ours
+
+FULL, ADAPTIVE = "voxtrace", "voxtrace, adaptive windows"
+SAME_ANSWER = {"nnU-Net": 0.99, "MONAI": 0.95}  # least share of equal voxels; MONAI interpolates otherwise
+MOST_LOST = 0.01  # of mean Dice
+WINDOW_QUICK = (8, 32, 48)
+
+
+def run(settings: Settings) -> Outcome:
+    """Run the contenders in turn and compare them."""
+    scan = _scan(settings)
+    models = make_models(settings.folder / "models", WINDOW_QUICK if settings.quick else None)
+    full = ours(settings, "ct300", FULL, [scan], models.unet)
+    adaptive = ours(settings, "ct300", ADAPTIVE, [scan], models.cdlunet)
+    theirs = [c for c in (nnunet(settings, "ct300", scan, models), monai(settings, "ct300", scan, models)) if c]
+    contest = hold([*theirs, full, adaptive], settings.repeats, settings.say)
+    shares = {peer.name: equal_share(full.labels, peer.labels) for peer in theirs}
+    dices = {c.name: mean_dice(c.labels, scan) for c in (*theirs, full, adaptive)}
+    return Outcome(
+        title="CT 512×512×300, 14 labels, step 0.5" if not settings.quick else "tiny CT",
+        contest=contest,
+        comparisons=[row for peer in theirs for row in _rows(contest, peer, shares, dices)],
+        facts={
+            "equal_voxels": {name: round(share, 5) for name, share in shares.items()},
+            "mean_dice": {name: round(value, 4) for name, value in dices.items()},
+            "network_share": _network_share(contest),
+        },
+        left_out=() if settings.peer else ("nnU-Net was left out: no interpreter was given with --peer.",),
+    )
+
+
+def _scan(settings: Settings) -> Scan:
+    slices, side = (40, 96) if settings.quick else (300, 512)
+    return abdomen(settings.inputs, slices, side, settings.seed)
+
+
+def _rows(contest: Contest, peer: Contender, shares: dict[str, float], dices: dict[str, float]) -> list[Comparison]:
+    lost = dices[peer.name] - dices[ADAPTIVE]
+    withheld = f"adaptive windows lose {lost:.3f} of mean Dice" if lost > MOST_LOST else ""
+    return [
+        *compared(contest, FULL, peer.name, differs(shares[peer.name], SAME_ANSWER[peer.name])),
+        *compared(contest, ADAPTIVE, peer.name, withheld),
+    ]
+
+
+def _network_share(contest: Contest) -> dict[str, float]:
+    """Return the median share of our wall time that the network takes, by the engine's own account."""
+    shares = {}
+    for name in (FULL, ADAPTIVE):
+        shares[name] = round(median(network_seconds(took) / took.seconds for took in contest.runs[name]), 4)
+    return shares

@@ -1,0 +1,129 @@
+"""``voxtrace bench``: ours against nnU-Net v2 and MONAI, and what ours costs."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from voxtrace.cli.arguments import AsJson
+from voxtrace.cli.output import print_json, say, stdout_kept_for_json
+from voxtrace.errors import UsageError
+
+app = typer.Typer(help="Compare with nnU-Net and MONAI in one run, or measure what prediction costs.")
+
+Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each contender runs once in a round.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Tiny inputs: to see that it works, not to measure.")]
+Work = Annotated[Path, typer.Option(help="Folder for inputs, models and outputs; inputs are kept.")]
+Table = Annotated[Path | None, typer.Option(help="Page to write the table into, between its markers.")]
+Cores = Annotated[int | None, typer.Option(min=1, help="Cores that every contender may use; all if unset.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the made-up scans.")]
+FOLDER = Path("bench_output")
+
+
+@app.callback(invoke_without_command=True)
+def bench(
+    context: typer.Context,
+    only: Annotated[str, typer.Option(help="Works, separated by commas; all if unset.")] = "",
+    peer: Annotated[
+        Path | None, typer.Option(help="A Python interpreter that has nnU-Net v2; left out if unset.")
+    ] = None,
+    real_data: Annotated[
+        Path | None, typer.Option(envvar="VOXTRACE_REAL_DATA", help="Folder of real scans; left out if unset.")
+    ] = None,
+    repeats: Repeats = 3,
+    quick: Quick = False,
+    work: Work = FOLDER,
+    table: Table = None,
+    cores: Cores = None,
+    seed: Seed = 3000,
+    as_json: AsJson = False,
+) -> None:
+    """Run contenders in turn as whole processes; report ratios of wall time and peak memory.
+
+    A ratio is one of medians, with the smallest and the largest within a round beside it, and is told only where both
+    gave the same answer.
+    """
+    if context.invoked_subcommand:
+        return
+    from voxtrace import bench as benches
+
+    settings = benches.Settings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, say)
+    with stdout_kept_for_json(as_json):
+        _stay_on(cores)
+        works = [name.strip() for name in only.split(",") if name.strip()] or list(benches.WORKS)
+        document = {**_where(), **benches.run(settings, works)}
+    _tell(document, benches.table(document), "bench", table, as_json)
+
+
+@app.command()
+def cost(
+    repeats: Repeats = 3,
+    side: Annotated[int, typer.Option(min=16, help="Voxels along each side of a plane.")] = 128,
+    quick: Quick = False,
+    work: Work = FOLDER,
+    table: Table = None,
+    cores: Cores = None,
+    seed: Seed = 3000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure time and memory of prediction against slices, labels and steps; each value is a process of its own."""
+    from voxtrace.bench import Settings
+    from voxtrace.bench.cost import run_cost
+    from voxtrace.bench.report import cost_table
+    from voxtrace.bench.settings import cores as cores_used
+    from voxtrace.bench.suite import own_versions
+
+    settings = Settings(work.resolve(), repeats, quick, seed=seed, say=say)
+    with stdout_kept_for_json(as_json):
+        _stay_on(cores)
+        points = run_cost(settings, side)
+    document = {
+        **_where(),
+        "versions": own_versions(),
+        "cores_used": cores_used(),
+        "repeats": repeats,
+        "quick": quick,
+        "side": side,
+        "points": [point.to_json() for point in points],
+    }
+    _tell(document, cost_table(document), "bench cost", table, as_json)
+
+
+def _tell(document: dict[str, Any], text: str, name: str, page: Path | None, as_json: bool) -> None:
+    """Print the document or its table, and write the table into the page."""
+    from voxtrace.bench import write_table
+
+    if page is not None:
+        write_table(page, name, text)
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(text)
+
+
+def _where() -> dict[str, Any]:
+    from voxtrace.cli.machine import memory_gb, processor
+
+    about = {**processor(), "memory_gb": memory_gb()["total"]}
+    return {"machine": about, "date": datetime.now(UTC).date().isoformat()}
+
+
+def _interpreter(peer: Path | None) -> Path | None:
+    """Return the interpreter as an absolute path that stays in its environment: a link is not followed."""
+    return None if peer is None else Path.cwd() / peer
+
+
+def _stay_on(cores: int | None) -> None:
+    """Bind this process, and so every contender, to the first cores of those it may use."""
+    if cores is None:
+        return
+    if not hasattr(os, "sched_setaffinity"):
+        raise UsageError("this system cannot bind processes to cores; leave out --cores.")
+    mine = sorted(os.sched_getaffinity(0))
+    if cores > len(mine):
+        raise UsageError(f"{cores} cores were asked for, and {len(mine)} are there; ask for fewer.")
+    os.sched_setaffinity(0, mine[:cores])

@@ -1,0 +1,83 @@
+"""The engine's arithmetic on a device that torch drives, e.g. CUDA; the same answers as :mod:`.on_cpu`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxtrace.preprocess import AxisWeights
+from voxtrace.volume import Array
+
+
+def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return labels, log Σ exp (both (B, Z, Y, X)), changed_fraction and entropy (both (B,)) of logits (B, K, Z, Y, X).
+
+    Entropy is log Σ exp l − Σ p·l. ``before`` holds the labels of the step before, or is None for background.
+    """
+    labels = logits.argmax(1)
+    differs = labels != (0 if before is None else before)
+    normaliser = logits.logsumexp(1)
+    p = (logits - normaliser[:, None]).exp()
+    expected = (p * (logits - normaliser[:, None]).clamp_min(-87.0)).sum(1)
+    entropy = -expected.flatten(1).mean(1)
+    return labels, normaliser, differs.flatten(1).float().mean(1), entropy.clamp_min(0.0)
+
+
+def accumulate(
+    sums: Tensor, logits: Tensor, normaliser: Tensor | None, blend: Tensor, corner: tuple[int, int, int]
+) -> None:
+    """Add blend·softmax(logits) of a window at ``corner`` to ``sums`` (K, depth, Y, X), a ring along z.
+
+    Without ``normaliser`` blend·logits is added.
+    """
+    z, y, x = corner
+    _, deep, height, width = logits.shape
+    slots = (torch.arange(deep, device=sums.device) + z) % sums.shape[1]
+    scores = logits if normaliser is None else (logits - normaliser).exp_()
+    sums[:, :, y : y + height, x : x + width].index_add_(1, slots, scores * blend)
+
+
+def take(sums: Tensor, weights: Tensor, slot: int) -> Tensor:
+    """Return probabilities (S, K, Y, X) of one slot of a ring of sums (S, K, depth, Y, X), and set its sums to 0.
+
+    ``weights`` (depth, Y, X); where there is none, label 0 gets 1.
+    """
+    covered = weights[slot] > 0
+    planes = sums[:, :, slot] / weights[slot]
+    planes[:, :, ~covered] = 0.0
+    planes[:, 0, ~covered] = 1.0
+    sums[:, :, slot] = 0.0
+    return planes
+
+
+def strongest(below: Tensor, above: Tensor, share: float, y: AxisWeights, x: AxisWeights, least: float) -> Array:
+    """Return the strongest label (S, Y, X) of two planes (S, K, Y', X'), mixed and enlarged linearly.
+
+    ``share`` is the weight of ``above``; ``least`` is what a label must reach somewhere to win there.
+    """
+    mixed = torch.lerp(below, above, share)
+    return np.stack([_strongest(step, y, x, least) for step in mixed])
+
+
+def _strongest(plane: Tensor, y: AxisWeights, x: AxisWeights, least: float) -> Array:
+    """Return the strongest label (Y, X) of a plane (K, Y', X'); the lower one in a tie."""
+    candidates = torch.nonzero(plane.amax((1, 2)) >= least)[:, 0]
+    chosen = _enlarged(_enlarged(plane[candidates], y, 1), x, 2)
+    labels = candidates[chosen.max(0).indices]
+    return labels.cpu().numpy().astype(np.uint8 if len(plane) <= 256 else np.uint16)
+
+
+def _enlarged(plane: Tensor, weights: AxisWeights, axis: int) -> Tensor:
+    """Return (K, Y, X) resampled along one axis."""
+    if weights.identity:
+        return plane
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    taps = zip(weights.indices.T, weights.weights.T, strict=True)
+    parts = (
+        plane.index_select(axis, torch.from_numpy(i.copy()).to(plane.device))
+        * torch.from_numpy(w.copy()).to(plane.device).view(shape)
+        for i, w in taps
+    )
+    return sum(parts, start=torch.zeros((), device=plane.device))

@@ -1,0 +1,91 @@
+"""The tensors of one fold. A checkpoint is a pickle: only tensors, plain containers and numbers are let out of it."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxtrace.errors import InputError
+
+# nnU-Net logs its losses and scores as numpy numbers. Those are all that torch does not let through by itself.
+_SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
+_NUMBERS = [np.dtype, *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd")]
+_HARMLESS = [*_NUMBERS, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar")]  # numpy 1 called it by the latter name
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a fold's checkpoint says.
+
+    Attributes
+    ----------
+    tensors
+        Name -> tensor of the network.
+    configuration, trainer
+        Which configuration of the plans it was trained for, by which trainer.
+    epochs
+        How many epochs it was trained, or None.
+    mirror_axes
+        Axes of the network's input (Z, Y, X, or Y, X) that nnU-Net mirrors in inference.
+    pseudo_dice
+        Mean Dice of the windows of the last epoch's validation, or None.
+    """
+
+    tensors: Mapping[str, Tensor]
+    configuration: str
+    trainer: str
+    epochs: int | None
+    mirror_axes: tuple[int, ...]
+    pseudo_dice: float | None
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """Return a checkpoint without running anything that it holds.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, not a checkpoint of nnU-Net v2, or holds more than tensors and numbers.
+    """
+    record = _load(file)
+    try:
+        axes = record.get("inference_allowed_mirroring_axes")
+        return Checkpoint(
+            tensors={name: tensor.float() for name, tensor in record["network_weights"].items()},
+            configuration=str(record["init_args"]["configuration"]),
+            trainer=str(record["trainer_name"]),
+            epochs=None if record.get("current_epoch") is None else int(record["current_epoch"]),
+            mirror_axes=tuple(int(axis) for axis in axes) if axes else (),
+            pseudo_dice=_last(record.get("logging"), "mean_fg_dice"),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is not a checkpoint of nnU-Net v2 (no {error}); train or export it again.") from error
+
+
+def _load(file: Path) -> Any:
+    if not file.is_file():
+        raise InputError(f"{file} does not exist; choose another fold or checkpoint.")
+    try:
+        with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch remarks on the pickle's protocol; it is judged here
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{file} is damaged or holds more than tensors and numbers, and was not opened; "
+            "open it with nnU-Net, if you trust it, and save its network_weights, init_args and trainer_name alone."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{file} is not a checkpoint that torch can read; copy it again.") from error
+
+
+def _last(logging: Any, name: str) -> float | None:
+    values = logging.get(name) if isinstance(logging, dict) else None
+    return float(values[-1]) if values else None

@@ -1,0 +1,84 @@
+"""import_model(): the folds of an nnU-Net v2 model become bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxtrace.atomic import atomic_folder
+from voxtrace.bundle import Bundle, save
+from voxtrace.errors import InputError
+from voxtrace.methods import method
+from voxtrace.nnunet.checkpoint import Checkpoint, read_checkpoint
+from voxtrace.nnunet.folder import ModelFolder, Which, open_folder
+from voxtrace.nnunet.plan import plan_of
+from voxtrace.nnunet.weights import fill
+
+LICENCE = "unknown: as the model's authors gave it"
+INTENDED_USE = "What the model's authors intended. Not a medical device: a person must check every result."
+
+
+def import_model(
+    folder: str | Path, out: str | Path, *, fold: str | None = None, which: Which = "final"
+) -> tuple[Path, ...]:
+    """Write a bundle for each fold and return their folders: ``out`` itself for one, ``out/fold_<name>`` for more.
+
+    ``fold`` is a name such as ``"0"`` or ``"all"``, or several with commas; see :meth:`.ModelFolder.chosen`.
+
+    Raises
+    ------
+    InputError
+        A piece is missing, damaged, or cannot be reproduced exactly.
+    OutputError
+        Nothing could be written at ``out``.
+    """
+    model = open_folder(folder, which)
+    names = model.chosen(fold)
+    bundles = [read_fold(model, name, which) for name in names]
+    if len(bundles) == 1:
+        return (save(bundles[0], out),)
+    with atomic_folder(out) as together:
+        for name, bundle in zip(names, bundles, strict=True):
+            save(bundle, together / f"fold_{name}")
+    return tuple(Path(out) / f"fold_{name}" for name in names)
+
+
+def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
+    """Return one fold of a model as a bundle that was not saved yet."""
+    checkpoint = read_checkpoint(model.checkpoint(fold, which))
+    try:
+        plan = plan_of(model, checkpoint.configuration, checkpoint.mirror_axes, checkpoint.epochs)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise InputError(
+            f"{model.path / 'plans.json'} or dataset.json is not as nnU-Net v2 writes it ({error!r}); copy it again."
+        ) from error
+    unet = method("unet")
+    network = unet.build(unet.adapt(plan))
+    fill(network, checkpoint.tensors, len(plan.topology.widths))
+    return Bundle(unet, plan, network.eval(), _card(model, fold, which, checkpoint, bool(plan.mirror_axes)))
+
+
+def _card(model: ModelFolder, fold: str, which: Which, checkpoint: Checkpoint, mirror: bool) -> dict[str, Any]:
+    dataset = str(model.plans.get("dataset_name") or model.dataset.get("name") or "dataset")
+    provenance = {
+        "imported_from": "nnU-Net v2",
+        "dataset": dataset,
+        "trainer": checkpoint.trainer,
+        "plans": model.plans.get("plans_name"),
+        "configuration": checkpoint.configuration,
+        "fold": fold,
+        "checkpoint": which,
+        "epochs": checkpoint.epochs,
+    }
+    scores = {
+        "validation_dice": model.validation_dice(fold),
+        "pseudo_dice_of_last_epoch": checkpoint.pseudo_dice,
+    }
+    return {
+        "name": f"{dataset}-{checkpoint.configuration}-fold-{fold}",
+        "licence": LICENCE,
+        "intended_use": INTENDED_USE,
+        "mirror": mirror,
+        "provenance": provenance,
+        "metrics": {"nnunet": {name: value for name, value in scores.items() if value is not None}},
+    }

@@ -1,0 +1,103 @@
+"""The folder of a trained nnU-Net v2 model.
+
+::
+
+    nnUNetTrainer__nnUNetPlans__3d_fullres/
+    ├── plans.json
+    ├── dataset.json
+    ├── fold_0/
+    │   ├── checkpoint_final.pth, checkpoint_best.pth
+    │   └── validation/summary.json      where the fold was validated
+    └── fold_1/ … or fold_all/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from voxtrace.errors import InputError
+
+Which = Literal["final", "best"]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What the folder holds beside its checkpoints: ``plans`` and ``dataset`` as read, names of the folds."""
+
+    path: Path
+    plans: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    folds: tuple[str, ...]
+
+    def checkpoint(self, fold: str, which: Which) -> Path:
+        """Return the checkpoint file of a fold."""
+        return self.path / f"fold_{fold}" / f"checkpoint_{which}.pth"
+
+    def chosen(self, fold: str | None) -> tuple[str, ...]:
+        """Return the folds that are meant by a name, or by several with commas between them.
+
+        None is every numbered fold, as nnU-Net has it, and "all" where there is no other. ``"all"`` is the fold of that
+        name, or every one where there is none.
+        """
+        numbered = tuple(name for name in self.folds if name != "all") or self.folds
+        if fold is None:
+            return numbered
+        names = [name.strip() for name in fold.split(",")]
+        if names == ["all"] and "all" not in self.folds:
+            return numbered
+        if unknown := [name for name in names if name not in self.folds]:
+            raise InputError(f"{self.path} has no trained fold {unknown[0]!r}; it has {', '.join(self.folds)}.")
+        return tuple(names)
+
+    def configuration(self, name: str) -> dict[str, Any]:
+        """Return a configuration of the plans, with all that it inherits."""
+        known = self.plans["configurations"]
+        chain: list[str] = []
+        while name:
+            if name not in known or name in chain:
+                raise InputError(f"{self.path / 'plans.json'} has no usable configuration {name!r}; copy it again.")
+            chain.append(name)
+            name = known[name].get("inherits_from", "")
+        return {key: value for inherited in reversed(chain) for key, value in known[inherited].items()}
+
+    def validation_dice(self, fold: str) -> float | None:
+        """Return the mean Dice over labels and cases of nnU-Net's own validation, or None where there was none."""
+        try:
+            summary = json.loads((self.path / f"fold_{fold}" / "validation" / "summary.json").read_text("utf-8"))
+            return float(summary["foreground_mean"]["Dice"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def open_folder(path: str | Path, which: Which = "final") -> ModelFolder:
+    """Return the model in a folder.
+
+    Raises
+    ------
+    InputError
+        ``plans.json``, ``dataset.json`` or every checkpoint is missing, or one of the former is not as nnU-Net v2
+        writes it.
+    """
+    path = Path(path)
+    plans, dataset = _json(path / "plans.json", "configurations"), _json(path / "dataset.json", "labels")
+    found = sorted(file.parent.name for file in path.glob(f"fold_*/checkpoint_{which}.pth"))
+    if not found:
+        raise InputError(f"{path} has no fold_*/checkpoint_{which}.pth; give the folder of a trained nnU-Net v2 model.")
+    return ModelFolder(path, plans, dataset, tuple(name.removeprefix("fold_") for name in found))
+
+
+def _json(file: Path, key: str) -> dict[str, Any]:
+    advice = "give the folder of a trained nnU-Net v2 model, e.g. nnUNetTrainer__nnUNetPlans__3d_fullres"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); {advice}.") from error
+    except ValueError as error:
+        raise InputError(f"{file} is not JSON ({error}); {advice}.") from error
+    if not isinstance(record, dict) or not isinstance(record.get(key), dict):
+        raise InputError(f"{file} has no {key!r}, so nnU-Net v2 did not write it; {advice}.")
+    return record

@@ -1,0 +1,138 @@
+"""What nnU-Net's plans say of images, labels and inference, as a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from voxtrace.errors import InputError
+from voxtrace.nnunet.architecture import topology
+from voxtrace.nnunet.folder import ModelFolder
+from voxtrace.plan import Normalisation, Plan, View
+
+_RESAMPLING = "resample_data_or_seg_to_shape"
+_COARSE = 3.0  # nnU-Net's threshold of anisotropy
+_EPOCH = 250  # iterations
+_READERS: dict[str, Literal["stored", "ras"]] = {
+    "SimpleITKIO": "stored",
+    "NibabelIO": "stored",
+    "SimpleITKIOWithReorient": "ras",
+    "NibabelIOWithReorient": "ras",
+}
+
+
+def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int], epochs: int | None) -> Plan:
+    """Return the plan of a configuration.
+
+    Raises
+    ------
+    InputError
+        The model is a cascade, has regions or an ignore label, or uses a preprocessor, reader, normalisation or
+        resampling that is not reproduced here.
+    """
+    settings = folder.configuration(configuration)
+    _check_kind(folder, configuration, settings)
+    flat = len(settings["patch_size"]) == 2
+    names = folder.dataset.get("channel_names") or folder.dataset.get("modality") or {}
+    channels = tuple(str(names[key]) for key in sorted(names, key=int))
+    spacing = [float(mm) for mm in settings["spacing"]]
+    across = [float(folder.plans["original_median_spacing_after_transp"][0])] if flat else []
+    z, y, x = (*across, *spacing)
+    window = [1] * flat + [int(n) for n in settings["patch_size"]]
+    return Plan(
+        spacing_mm=(z, y, x),
+        window=(window[0], window[1], window[2]),
+        channels=channels,
+        labels=_labels(folder.dataset),
+        normalisation=tuple(_normalisation(folder.plans, settings, c) for c in range(len(channels))),
+        interpolation="spline",
+        topology=topology(settings),
+        view=_view(folder.plans, settings, flat),
+        mirror_axes=tuple(axis + flat for axis in mirror_axes),
+        batch_size=max(1, int(settings.get("batch_size", 2))),
+        iterations=max(1, epochs or 1000) * _EPOCH,
+        modality="CT" if all(name.upper() == "CT" for name in channels) else "",
+    )
+
+
+def _check_kind(folder: ModelFolder, configuration: str, settings: Mapping[str, Any]) -> None:
+    if settings.get("previous_stage"):
+        raise InputError(
+            f"{configuration} is the second stage of a cascade, which reads another model's labels; "
+            "import a 3d_fullres or 2d model."
+        )
+    for key, expected in {"preprocessor_name": "DefaultPreprocessor", "label_manager": "LabelManager"}.items():
+        given = settings.get(key, folder.plans.get(key, expected))
+        if given != expected:
+            raise InputError(f"the model's {key} is {given}; only nnU-Net's own {expected} is reproduced here.")
+    reader = folder.plans.get("image_reader_writer", "SimpleITKIO")
+    if reader not in _READERS:
+        raise InputError(f"the model reads images with {reader}; only {', '.join(_READERS)} are reproduced here.")
+
+
+def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
+    """Return label value -> name; regions and ignored voxels are refused."""
+    labels: dict[int, str] = {}
+    for name, given in dataset["labels"].items():
+        values = given if isinstance(given, (list, tuple)) else [given]
+        if len(values) != 1:
+            raise InputError(
+                f"label {name!r} stands for {list(values)}: the model was trained on overlapping regions, which are "
+                "not reproduced here; import a model of plain labels."
+            )
+        if name == "ignore":
+            raise InputError("the dataset has an ignore label, which is not reproduced here; import another model.")
+        labels[int(values[0])] = str(name)
+    if sorted(labels) != list(range(len(labels))):
+        raise InputError(f"label values {sorted(labels)} are not consecutive from 0, as nnU-Net asks; copy it again.")
+    return dict(sorted(labels.items()))
+
+
+def _normalisation(plans: Mapping[str, Any], settings: Mapping[str, Any], channel: int) -> Normalisation:
+    scheme = str(settings["normalization_schemes"][channel])
+    masked = bool(settings.get("use_mask_for_norm", [False] * (channel + 1))[channel])
+    if scheme == "CTNormalization":
+        measured = plans["foreground_intensity_properties_per_channel"][str(channel)]
+        lower, upper = float(measured["percentile_00_5"]), float(measured["percentile_99_5"])
+        return Normalisation(
+            scheme="ct", lower=lower, upper=upper, mean=float(measured["mean"]), std=float(measured["std"])
+        )
+    others = {
+        "ZScoreNormalization": Normalisation(scheme="zscore_inside" if masked else "zscore"),
+        "RescaleTo01Normalization": Normalisation(scheme="range"),
+        "RGBTo01Normalization": Normalisation(scheme="ct", lower=0.0, upper=255.0, mean=0.0, std=255.0),
+        "NoNormalization": Normalisation(scheme="none"),
+    }
+    if scheme not in others:
+        raise InputError(f"channel {channel} is normalised by {scheme}; expected CTNormalization, {', '.join(others)}.")
+    return others[scheme]
+
+
+def _view(plans: Mapping[str, Any], settings: Mapping[str, Any], flat: bool) -> View:
+    z, y, x = (int(axis) for axis in plans["transpose_forward"])
+    return View(
+        orientation=_READERS[plans.get("image_reader_writer", "SimpleITKIO")],
+        axes=(z, y, x),
+        crop=True,
+        resampled=(1, 2) if flat else (0, 1, 2),
+        coarse=_coarse(settings),
+    )
+
+
+def _coarse(settings: Mapping[str, Any]) -> float | None:
+    """Return from which anisotropy on values are repeated, or None for never; other ways to resample are refused."""
+    found = set()
+    for what, order in {"data": 3, "probabilities": 1}.items():
+        name = settings[f"resampling_fn_{what}"]
+        given = dict(settings[f"resampling_fn_{what}_kwargs"])
+        limit = float(given.pop("separate_z_anisotropy_threshold", _COARSE))
+        forced = given.pop("force_separate_z", None)
+        if name != _RESAMPLING or given != {"is_seg": False, "order": order, "order_z": 0} or forced is True:
+            raise InputError(
+                f"the model resamples {what} by {name} with {settings[f'resampling_fn_{what}_kwargs']}; expected "
+                f"{_RESAMPLING} of order {order} (order_z 0, force_separate_z null or false)."
+            )
+        found.add(None if forced is False else limit)
+    if len(found) != 1:
+        raise InputError("the model resamples images and scores by different rules of anisotropy; expected one rule.")
+    return found.pop()

@@ -1,0 +1,97 @@
+"""PlaneStream: a volume's planes on the network grid, made when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxtrace.plan import Plan
+from voxtrace.preprocess.axis import Float32, axis_weights
+from voxtrace.preprocess.intensity import intensities
+from voxtrace.preprocess.limits import Limits, limits
+from voxtrace.volume import Geometry, Volume
+
+if TYPE_CHECKING:
+    from voxtrace.preprocess.grid import NetworkGrid
+
+
+class PlaneStream:
+    """Planes of one volume on the network grid.
+
+    Native planes that were normalised and resampled in-plane are kept only as far back as the last request began, so
+    walking up in z makes each plane once and holds a handful.
+    """
+
+    def __init__(self, grid: NetworkGrid, volume: Volume, plan: Plan) -> None:
+        self.grid = grid
+        self._data = grid.frame.view(volume.data)
+        seen = Geometry.from_spacing(grid.input_shape, grid.frame.spacing_mm)
+        self._intensities = intensities(replace(volume, data=self._data, geometry=seen), plan)
+        sizes = zip(grid.input_shape, grid.shape, grid.there, strict=True)
+        self._z, self._y, self._x = (axis_weights(a, b, kind) for a, b, kind in sizes)
+        self._limits = self._find_limits()
+        self._made: dict[int, Float32] = {}
+
+    def planes(self, lo: int, hi: int) -> Float32:
+        """Return network planes lo ≤ z < hi, (C, hi − lo, Y', X') float32, without padding."""
+        result = np.empty((self._data.shape[0], hi - lo, *self.grid.shape[1:]), np.float32)
+        for z in range(lo, hi):
+            result[:, z - lo] = self._plane(z)
+        return result
+
+    def padded(self, lo: int, hi: int) -> Float32:
+        """Return planes lo ≤ z < hi of the padded grid, (C, hi − lo, Y'', X'') float32; the padding is 0."""
+        (before_z, _), (before_y, _), (before_x, _) = self.grid.padding
+        depth, height, width = self.grid.shape
+        result = np.zeros((self._data.shape[0], hi - lo, *self.grid.padded_shape[1:]), np.float32)
+        inner = result[:, :, before_y : before_y + height, before_x : before_x + width]
+        for z in range(max(lo, before_z), min(hi, before_z + depth)):
+            inner[:, z - lo] = self._plane(z - before_z)
+        return result
+
+    def _plane(self, z: int) -> Float32:
+        """Return one network plane (C, Y', X')."""
+        mixed = self._mixed(z)
+        return mixed if self._limits is None else self._limits.cut(mixed)
+
+    def _mixed(self, z: int) -> Float32:
+        if self._z.identity:
+            return self._make(z)
+        indices, weights = self._z.indices[z], self._z.weights[z]
+        for stale in [made for made in self._made if made < indices.min()]:
+            del self._made[stale]
+        result: Float32 = self._in_plane(int(indices[0])) * weights[0]
+        for index, weight in zip(indices[1:], weights[1:], strict=True):
+            result += self._in_plane(int(index)) * weight
+        return result
+
+    def _in_plane(self, z: int) -> Float32:
+        if z not in self._made:
+            self._made[z] = self._make(z)
+        return self._made[z]
+
+    def _make(self, z: int) -> Float32:
+        """Return one native plane, normalised and resampled in-plane, (C, Y', X')."""
+        plane = self._native(z)
+        resampled = self._x.apply(self._y.apply(plane, 1), 2)
+        if self._cuts_each_plane:
+            return limits([plane], None).cut(resampled)
+        return resampled
+
+    def _native(self, z: int) -> Float32:
+        return np.stack([rule.plane(self._data[c], z) for c, rule in enumerate(self._intensities)])
+
+    @property
+    def _cuts_each_plane(self) -> bool:
+        """Whether the spline runs in-plane alone, so that each plane has limits of its own."""
+        return self.grid.there == ("nearest", "spline", "spline") and not (self._y.identity and self._x.identity)
+
+    def _find_limits(self) -> Limits | None:
+        """Return what the spline must not overshoot; reads every plane where it runs along z."""
+        if self.grid.identity or self.grid.there[0] != "spline":
+            return None
+        repeated = next((axis for axis in (1, 2) if self.grid.there[axis] == "nearest"), None)
+        found = limits((self._native(z) for z in range(self.grid.input_shape[0])), repeated)
+        return found.resampled(self._y if repeated == 1 else self._x, repeated) if repeated else found

@@ -1,0 +1,82 @@
+"""The name under which a converted part is kept: a digest of everything that it was made from."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from voxtrace.runtime.openvino.convert import Inputs
+
+PACKAGE = Path(__file__).resolve().parents[2]  # voxtrace
+
+
+def key(child: nn.Module, inputs: Inputs) -> str | None:
+    """Return the digest of weights, structure, source code, shapes and versions; None where one cannot be told.
+
+    The same key means the same answers. Parts with something in them that has no lasting name are not kept.
+    """
+    digest = hashlib.sha256()
+    told = [[(list(shape), str(dtype)) for shape, dtype in inputs.tensors], inputs.form, _versions(), child.training]
+    digest.update(json.dumps(told).encode())
+    try:
+        for text in _structure(child):
+            digest.update(text.encode() + b"\n")
+    except (OSError, TypeError):
+        return None
+    for name, tensor in (*child.named_parameters(), *child.named_buffers()):
+        held = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(held.shape)} {held.dtype}\n".encode())
+        digest.update(held.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _versions() -> list[str]:
+    return [importlib.metadata.version(name) for name in ("openvino", "torch")]
+
+
+def _structure(child: nn.Module) -> Iterator[str]:
+    """Yield name, class, source and plain attributes of every module in ``child``.
+
+    Raises
+    ------
+    OSError, TypeError
+        A class without source code, or an attribute that has no lasting name.
+    """
+    for name, module in child.named_modules():
+        kinds = [kind for kind in type(module).__mro__ if kind is not object]
+        yield f"{name}: {[(kind.__module__, kind.__qualname__, _source(kind)) for kind in kinds]}"
+        tensors_and_children = ("_parameters", "_buffers", "_modules")
+        for attribute, value in sorted(vars(module).items()):
+            if attribute not in tensors_and_children:
+                yield f"{attribute} = {_told(value)}"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, (set, frozenset)):
+        return str(sorted(map(_told, value)))
+    if isinstance(value, (tuple, list)):
+        return str(list(map(_told, value)))
+    if isinstance(value, dict):
+        return str([(_told(name), _told(inside)) for name, inside in value.items()])
+    if value is None or isinstance(value, (bool, int, float, str, torch.dtype)):
+        return repr(value)
+    raise TypeError(f"{type(value).__name__} has no lasting name")
+
+
+@functools.cache
+def _source(kind: type) -> str:
+    """Return a digest of the code that a class is made of; torch's own is told by its version."""
+    if kind.__module__.split(".")[0] == "torch":
+        return "torch"
+    file = Path(inspect.getfile(kind)).resolve()
+    files = sorted(PACKAGE.rglob("*.py")) if file.is_relative_to(PACKAGE) else [file]
+    return hashlib.sha256(b"".join(one.read_bytes() for one in files)).hexdigest()

@@ -1,0 +1,95 @@
+"""The engine's inner loops: compiled ones, torch's, and what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from voxtrace.inference import on_cpu, on_device
+from voxtrace.preprocess import axis_weights
+
+
+def logits(*shape: int, seed: int = 0, spread: float = 5.0) -> torch.Tensor:
+    return spread * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (1, 14, 33, 40, 51), (1, 1, 2, 2, 2), (1, 300, 1, 3, 4)])
+def test_labels_facts_and_probabilities_are_those_of_torch(shape: tuple[int, ...], threads: int) -> None:
+    scores, before = logits(*shape), logits(*shape, seed=1).argmax(1)
+    kind = torch.uint8 if shape[1] <= 256 else torch.uint16
+    torch.set_num_threads(threads)
+    try:
+        labels, normaliser, changed, entropy = on_cpu.assess(scores, before.to(kind))
+    finally:
+        torch.set_num_threads(1)
+    p = scores.double().softmax(1)
+    assert torch.equal(labels.long(), scores.argmax(1))
+    assert torch.allclose(normaliser.double(), scores.double().logsumexp(1), atol=1e-5)
+    assert torch.allclose(changed, (scores.argmax(1) != before).flatten(1).float().mean(1))
+    assert torch.allclose(entropy.double(), -torch.special.xlogy(p, p).sum(1).flatten(1).mean(1), atol=1e-6)
+
+
+def test_both_kinds_of_arithmetic_agree() -> None:
+    scores = logits(2, 5, 6, 7, 8)
+    for before in (None, scores.roll(1, 1).argmax(1)):
+        mine = on_cpu.assess(scores, None if before is None else before.to(torch.uint8))
+        theirs = on_device.assess(scores, before)
+        for a, b in zip(mine, theirs, strict=True):
+            assert torch.allclose(a.double(), b.double(), atol=1e-5)
+
+
+@pytest.mark.parametrize("averaged", ["probabilities", "logits"])
+@pytest.mark.parametrize("turn", [0, 3, 5])
+def test_windows_are_added_where_they_lie_in_the_ring(turn: int, averaged: str) -> None:
+    scores, blend = logits(3, 4, 5, 6), torch.rand(4, 5, 6)
+    normaliser = scores.logsumexp(0) if averaged == "probabilities" else None
+    values = blend * (scores.softmax(0) if averaged == "probabilities" else scores)
+    expected = torch.ones(3, 6, 9, 10)  # a ring of 6 planes; the window's plane z goes to slot (turn + z) % 6
+    for z in range(4):
+        expected[:, (turn + z) % 6, 2:7, 3:9] += values[:, z]
+    for arithmetic in (on_cpu, on_device):
+        sums = torch.ones(3, 6, 9, 10)
+        arithmetic.accumulate(sums, scores, normaliser, blend, (turn + 12, 2, 3))
+        assert torch.allclose(sums, expected, atol=1e-6)
+
+
+def test_a_plane_is_taken_once_and_nobody_is_background() -> None:
+    for arithmetic in (on_cpu, on_device):
+        sums, weights = torch.full((2, 3, 4, 5, 6), 8.0), torch.full((4, 5, 6), 2.0)
+        weights[1, 0, 0] = 0.0
+        plane = arithmetic.take(sums, weights, 1)
+        assert plane[:, :, 0, 0].tolist() == [[1.0, 0.0, 0.0]] * 2
+        assert (plane[:, :, 1:] == 4.0).all()
+        assert (sums[:, :, 1] == 0.0).all()
+        assert (sums[:, :, [0, 2, 3]] == 8.0).all()
+
+
+@pytest.mark.parametrize("kind", ["linear", "nearest"])
+@pytest.mark.parametrize("size", [(11, 13), (24, 40), (6, 7)])
+def test_the_strongest_label_of_mixed_and_enlarged_planes_wins(size: tuple[int, int], kind: str) -> None:
+    below, above = (logits(2, 5, 11, 13, seed=seed).softmax(1) for seed in (0, 1))
+    y, x = (axis_weights(n, want, kind) for n, want in zip((11, 13), size, strict=True))  # type: ignore[arg-type]
+    mixed = (0.75 * below + 0.25 * above).numpy()
+    expected = x.apply(y.apply(mixed, 2), 3).argmax(1)
+    for arithmetic in (on_cpu, on_device):
+        labels = arithmetic.strongest(below, above, 0.25, y, x, 0.999 / 5)
+        assert labels.dtype == np.uint8
+        assert np.array_equal(labels, expected)
+
+
+def test_the_lower_label_wins_a_tie() -> None:
+    y, x = axis_weights(2, 4, "linear"), axis_weights(2, 4, "linear")
+    plane = torch.tensor([0.2, 0.4, 0.4]).view(1, 3, 1, 1).expand(1, 3, 2, 2).contiguous()
+    for arithmetic in (on_cpu, on_device):
+        assert (arithmetic.strongest(plane, plane, 0.5, y, x, 0.33) == 1).all()
+
+
+def test_a_certain_window_has_no_entropy() -> None:
+    scores = torch.full((1, 3, 2, 2, 2), -torch.inf)
+    scores[:, 1] = 0.0
+    for arithmetic in (on_cpu, on_device):
+        labels, _, changed, entropy = arithmetic.assess(scores, None)
+        assert (labels == 1).all()
+        assert (changed.item(), entropy.item()) == (1.0, pytest.approx(0.0, abs=1e-6))
