@@ -116,3 +116,26 @@ def test_what_others_wrote_is_refused_before_anything_runs(job: Job) -> None:
 def test_the_input_folder_is_no_output_folder(job: Job) -> None:
     with pytest.raises(UsageError, match="inputs lie"):
         drain(replace(job, out=job.cases[0].paths[0].parent, overwrite=True))
+
+
+def test_the_next_case_is_read_while_one_is_predicted(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[str] = []
+    read = CaseInput.read
+
+    def noted(case: CaseInput) -> object:
+        began.append(case.name)
+        return read(case)
+
+    monkeypatch.setattr(CaseInput, "read", noted)
+    seen_at_the_end_of: dict[str, list[str]] = {}
+    for event in predict_cases(job):
+        if event.kind == "done":
+            seen_at_the_end_of[event.case.name] = list(began)
+    assert seen_at_the_end_of == {"a": ["a", "b"], "b": ["a", "b"]}
+
+
+def test_a_case_that_cannot_be_read_ahead_fails_when_its_turn_comes(job: Job) -> None:
+    job.cases[1].paths[0].write_bytes(b"no volume")
+    _, tally = drain(job)
+    assert tuple(tally.done) == ("a",)
+    assert [entry.case for entry in tally.failed] == ["b"]

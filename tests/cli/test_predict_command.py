@@ -122,19 +122,19 @@ def test_stopping_keeps_what_is_done_and_leaves_130(
     import os
     import signal
 
-    from voxtrace.batch.cases import CaseInput
+    from voxtrace.batch.ledger import Entry, Ledger
 
     scans, out = tmp_path / "scans", tmp_path / "out"
     made.scan(scans / "a.nii.gz")
     made.scan(scans / "b.nii.gz")
-    read = CaseInput.read
+    append = Ledger.append
 
-    def interrupted(case: CaseInput) -> object:
-        if case.name == "b":
+    def interrupted(ledger: Ledger, entry: Entry) -> None:
+        append(ledger, entry)
+        if (entry.case, entry.status) == ("b", "started"):
             os.kill(os.getpid(), signal.SIGINT)
-        return read(case)
 
-    monkeypatch.setattr(CaseInput, "read", interrupted)
+    monkeypatch.setattr(Ledger, "append", interrupted)
     outcome = run("predict", scans, "-m", bundle, "-o", out)
     assert outcome.code == 130
     assert "Traceback" not in outcome.err

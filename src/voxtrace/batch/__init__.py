@@ -1,5 +1,6 @@
 """Many cases, one after the other: what they are called, what happened to each, and going on after a fault."""
 
+from voxtrace.batch.ahead import ReadAhead, reading_ahead
 from voxtrace.batch.cases import CaseInput, find_cases
 from voxtrace.batch.job import Job, Options
 from voxtrace.batch.ledger import Entry, Ledger
@@ -12,7 +13,9 @@ __all__ = [
     "Job",
     "Ledger",
     "Options",
+    "ReadAhead",
     "Tally",
     "find_cases",
     "predict_cases",
+    "reading_ahead",
 ]

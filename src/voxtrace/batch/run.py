@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from voxtrace.atomic import remove_folder
+from voxtrace.batch.ahead import ReadAhead, reading_ahead
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.job import Job, already_done
 from voxtrace.batch.ledger import Entry, Ledger
@@ -22,6 +23,7 @@ from voxtrace.errors import Cancelled, OutputError, VoxTraceError
 
 if TYPE_CHECKING:
     from voxtrace.inference import Progress, Result
+    from voxtrace.volume import Volume
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +62,12 @@ class Tally:
         return self
 
 
-def predict_cases(job: Job, cancel: Callable[[], bool] | None = None) -> Generator[CaseEvent, None, Tally]:
+def predict_cases(
+    job: Job, cancel: Callable[[], bool] | None = None, reader: ReadAhead | None = None
+) -> Generator[CaseEvent, None, Tally]:
     """Predict every case of a job, yielding events, and return the tally.
+
+    While a case is predicted the next one is read; ``reader`` may have begun with the first.
 
     Raises
     ------
@@ -74,24 +80,38 @@ def predict_cases(job: Job, cancel: Callable[[], bool] | None = None) -> Generat
     """
     ledger, template, tally = Ledger(job.out), job.entry(), Tally()
     skipped = already_done(job)
-    for number, case in enumerate(job.cases, start=1):
-        here = CaseEvent("skipped", case, number, len(job.cases))
-        if case not in skipped:
-            here = yield from _account(job, here, ledger, replace(template, case=case.name), cancel)
-        tally = tally.add(here)
-        yield here
+    with reading_ahead() if reader is None else nullcontext(reader) as ahead:
+        for number, case in enumerate(job.cases, start=1):
+            here = CaseEvent("skipped", case, number, len(job.cases))
+            if case not in skipped:
+                source = _Source(ahead, tuple(c for c in job.cases[number:] if c not in skipped))
+                here = yield from _account(job, here, source, ledger, replace(template, case=case.name), cancel)
+            tally = tally.add(here)
+            yield here
     return tally
 
 
+class _Source(NamedTuple):
+    """Where a case's volume comes from, and which cases come after it."""
+
+    reader: ReadAhead
+    later: tuple[CaseInput, ...]
+
+    def read(self, case: CaseInput) -> Volume:
+        volume = self.reader.take(case)
+        self.reader.begin(self.later)
+        return volume
+
+
 def _account(
-    job: Job, here: CaseEvent, ledger: Ledger, template: Entry, cancel: Callable[[], bool] | None
+    job: Job, here: CaseEvent, source: _Source, ledger: Ledger, template: Entry, cancel: Callable[[], bool] | None
 ) -> Generator[CaseEvent, None, CaseEvent]:
     """Predict one case with its entries in the ledger; return the event that closes it."""
     ledger.append(template)
     yield replace(here, kind="started")
     began = time.monotonic()
     try:
-        result = yield from _predict(job, here, cancel)
+        result = yield from _predict(job, here, source, cancel)
         entry = replace(_closed(template, began), status="done", steps=result.trace.n_steps, run=result.facts)
     except Cancelled:
         raise
@@ -106,10 +126,12 @@ def _account(
     return replace(here, kind="done" if entry.status == "done" else "failed", entry=entry)
 
 
-def _predict(job: Job, here: CaseEvent, cancel: Callable[[], bool] | None) -> Generator[CaseEvent, None, Result]:
+def _predict(
+    job: Job, here: CaseEvent, source: _Source, cancel: Callable[[], bool] | None
+) -> Generator[CaseEvent, None, Result]:
     from voxtrace.inference import segment
 
-    volume = here.case.read()
+    volume = source.read(here.case)
     engine = segment(job.bundles, volume, **asdict(job.options), store=job.trace_path(here.case), cancel=cancel)
     try:
         while True:

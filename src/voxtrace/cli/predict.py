@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from voxtrace.batch import CaseEvent, Job, Options, Tally
+    from voxtrace.batch import CaseEvent, Job, Options, ReadAhead, Tally
 
 
 def predict(
@@ -88,12 +88,12 @@ def predict(
     named CASE_0000, CASE_0001, … are the channels of one case. A case that cannot be predicted is named, and the next
     one begins. Exit codes: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing could be done.
     """
-    from voxtrace.batch import Options
+    from voxtrace.batch import Options, reading_ahead
 
     options = Options(steps, keep, runtime, device, precision, mirror, overlap, batch, settle, region, seed)
-    with stdout_kept_for_json(as_json):
-        job = _job(inputs, model, out, options, settings or (), f".{format}", resume, overwrite)
-        tally = _run(job)
+    with stdout_kept_for_json(as_json), reading_ahead() as reader:
+        job = _job(inputs, model, out, options, settings or (), f".{format}", resume, overwrite, reader)
+        tally = _run(job, reader)
     if as_json:
         print_json(_document(job, tally))
     _leave(job, tally)
@@ -108,6 +108,7 @@ def _job(
     suffix: str,
     resume: bool,
     overwrite: bool,
+    reader: ReadAhead,
 ) -> Job:
     from voxtrace.batch import Job, find_cases
     from voxtrace.bundle import card, load
@@ -117,6 +118,8 @@ def _job(
 
     channels = len(card(models[0])["plan"]["channels"])
     cases = find_cases(inputs, channels)
+    if not resume:  # the first case may be passed over otherwise
+        reader.begin(cases)
     bundles = tuple(load(model) for model in models)
     agree(bundles)  # refused once, before the first case; so are the options of the method
     changed = method_options(type(bundles[0].method), settings, ())
@@ -124,11 +127,11 @@ def _job(
     return Job(bundles, cases, out, replace(options, options=changed), suffix, resume, overwrite)
 
 
-def _run(job: Job) -> Tally:
+def _run(job: Job, reader: ReadAhead) -> Tally:
     from voxtrace.batch import predict_cases
 
     with stop_on_interrupt() as cancel, progress_bar() as bar:
-        events = predict_cases(job, cancel)
+        events = predict_cases(job, cancel, reader)
         return _show(events, bar, bar.add_task("", total=None))
 
 

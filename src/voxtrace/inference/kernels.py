@@ -20,6 +20,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+_STRETCH = 32  # columns of the output in which few labels compete
 _ENOUGH = 1 << 16  # values below which a second thread costs more than it saves
 _LOWEST = np.float32(-87.0)  # exp(−87) is the smallest power that float32 holds at full precision
 _LOG2_E = np.float32(1.4426950408889634)
@@ -152,35 +153,45 @@ def take(sums, weights, slot, planes, lo, hi):  # type: ignore[no-untyped-def]
                 sums[k, slot, y, x] = 0.0
 
 
-@njit(nogil=True, cache=True, fastmath={"nsz", "contract"})
+@njit(nogil=True, cache=True, fastmath={"nsz", "nnan", "contract"})
 def choose(below, above, share, rows, row_share, columns, column_share, least, labels, lo, hi):  # type: ignore[no-untyped-def]
     """Fill ``labels`` (Y, X), rows lo ≤ y < hi, with the strongest label of two planes (K, Y', X') float32.
 
     The planes are mixed (``share`` of ``above``) and enlarged linearly: output row y lies between input rows
-    ``rows[y]``, of which the second has weight ``row_share[y]``; columns alike. The lower label wins a tie. A label
-    that reaches ``least`` nowhere along a row cannot win there and is left out.
+    ``rows[y]``, of which the second has weight ``row_share[y]``; columns alike. The lower label wins a tie.
+
+    Along a short stretch of a row most labels cannot win: those that stay below ``least``, and those whose largest
+    value is below the smallest value of another one. They are left out, which changes nothing.
     """
     K, _, wide = below.shape
     X = labels.shape[1]
-    row, best = np.empty(wide, np.float32), np.empty(X, np.float32)
+    mixed, highest, best = np.empty((K, wide), np.float32), np.empty(K, np.float32), np.empty(X, np.float32)
     for y in range(lo, hi):
         y0, y1, b = rows[y, 0], rows[y, 1], row_share[y]
         a = _ONE - b
-        best[:] = -np.inf
-        labels[y, :] = 0
         for k in range(K):
-            high = np.float32(-np.inf)
             for x in range(wide):
                 first = a * below[k, y0, x] + b * below[k, y1, x]
                 second = a * above[k, y0, x] + b * above[k, y1, x]
-                row[x] = first + share * (second - first)
-            for x in range(wide):
-                high = max(high, row[x])
-            if high < least:
-                continue
-            for x in range(X):
-                left, right = row[columns[x, 0]], row[columns[x, 1]]
-                value = left + column_share[x] * (right - left)
-                better = value > best[x]
-                best[x] = value if better else best[x]
-                labels[y, x] = k if better else labels[y, x]
+                mixed[k, x] = first + share * (second - first)
+        best[:] = -np.inf
+        labels[y, :] = 0
+        for start in range(0, X, _STRETCH):
+            stop = min(start + _STRETCH, X)
+            left, right = columns[start, 0], columns[stop - 1, 1] + 1
+            needed = np.float32(least)
+            for k in range(K):
+                low, high = mixed[k, left], mixed[k, left]
+                for x in range(left, right):
+                    low, high = min(low, mixed[k, x]), max(high, mixed[k, x])
+                needed, highest[k] = max(needed, low), high
+            for k in range(K):
+                if highest[k] < needed:
+                    continue
+                row = mixed[k]
+                for x in range(start, stop):
+                    one, other = row[columns[x, 0]], row[columns[x, 1]]
+                    value = one + column_share[x] * (other - one)
+                    better = value > best[x]
+                    best[x] = value if better else best[x]
+                    labels[y, x] = k if better else labels[y, x]

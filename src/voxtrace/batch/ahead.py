@@ -1,0 +1,42 @@
+"""Read ahead: the next case is read in a thread while the one before is predicted, or while torch is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from voxtrace.batch.cases import CaseInput
+from voxtrace.volume import Volume
+
+
+class ReadAhead:
+    """Reads at most one case that was not asked for yet."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self._executor = executor
+        self._waiting: dict[CaseInput, Future[Volume]] = {}
+
+    def begin(self, cases: Sequence[CaseInput]) -> None:
+        """Start to read the first of the cases; what was read before and not asked for is forgotten."""
+        wanted = cases[:1]
+        for case in [case for case in self._waiting if case not in wanted]:
+            del self._waiting[case]
+        for case in wanted:
+            if case not in self._waiting:
+                self._waiting[case] = self._executor.submit(case.read)
+
+    def take(self, case: CaseInput) -> Volume:
+        """Return a case's volume, or raise what kept it from being read."""
+        self.begin([case])
+        return self._waiting.pop(case).result()
+
+
+@contextmanager
+def reading_ahead() -> Iterator[ReadAhead]:
+    """Yield a reader; in the end a read that nobody waits for is not begun."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="voxtrace-read")
+    try:
+        yield ReadAhead(executor)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
