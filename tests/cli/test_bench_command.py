@@ -32,7 +32,7 @@ def fake_peer(tmp_path: Path) -> Path:
 @pytest.mark.timeout(900)
 def test_the_bench_runs_end_to_end_on_tiny_inputs(run: Run, tmp_path: Path, fake_peer: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("<!-- bench: begin -->\n<!-- bench: end -->\n")
+    page.write_text("<!-- bench ct300: begin -->\n<!-- bench ct300: end -->\n")
     words = ("--quick", "--repeats", 2, "--only", "ct300", "--peer", fake_peer, "--work", tmp_path / "work")
     document = run("bench", *words, "--table", page, "--json").json
     work = document["works"]["ct300"]

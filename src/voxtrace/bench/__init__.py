@@ -14,8 +14,8 @@
 Contenders are command lines, ours among them, so nothing here knows the engine.
 """
 
-from voxtrace.bench.report import table, write_table
+from voxtrace.bench.report import find_table, table, write_table
 from voxtrace.bench.settings import Settings
-from voxtrace.bench.suite import WORKS, run
+from voxtrace.bench.suite import WORKS, chosen, run
 
-__all__ = ["WORKS", "Settings", "run", "table", "write_table"]
+__all__ = ["WORKS", "Settings", "chosen", "find_table", "run", "table", "write_table"]

@@ -47,8 +47,8 @@ def machine(document: dict[str, Any]) -> str:
     )
 
 
-def write_table(path: Path, name: str, text: str) -> None:
-    """Put a table between the markers of its name in a page.
+def find_table(path: Path, name: str) -> tuple[str, str, str]:
+    """Return what a page says up to the begin of a table, the table, and the page from its end on.
 
     Raises
     ------
@@ -60,11 +60,17 @@ def write_table(path: Path, name: str, text: str) -> None:
         page = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); name a page that has the markers.") from error
-    pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
-    if not pattern.search(page):
+    found = re.fullmatch(f"(.*{re.escape(begin)}\n)(.*?)({re.escape(end)}.*)", page, re.DOTALL)
+    if found is None:
         raise InputError(f"{path} has no lines {begin} and {end}; put them where the table goes.")
+    return found[1], found[2], found[3]
+
+
+def write_table(path: Path, name: str, text: str) -> None:
+    """Put a table between the markers of its name in a page; raises as :func:`find_table`."""
+    before, _, after = find_table(path, name)
     with atomic_file(path) as temporary:
-        temporary.write_text(pattern.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page), encoding="utf-8")
+        temporary.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
 
 
 def _rows(work: dict[str, Any]) -> Iterator[str]:

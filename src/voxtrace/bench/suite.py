@@ -48,9 +48,7 @@ def run(settings: Settings, works: Sequence[str] = tuple(WORKS)) -> dict[str, An
     EngineError
         A contender failed.
     """
-    unknown = [name for name in works if name not in WORKS]
-    if unknown:
-        raise UsageError(f"work {unknown[0]!r} is unknown; choose among {', '.join(WORKS)}.")
+    chosen(works)
     check_room(settings, works)
     peer = peer_versions(settings.peer)
     outcomes = {}
@@ -66,6 +64,20 @@ def run(settings: Settings, works: Sequence[str] = tuple(WORKS)) -> dict[str, An
         "seed": settings.seed,
         "works": outcomes,
     }
+
+
+def chosen(works: Sequence[str]) -> tuple[str, ...]:
+    """Return the works named, all if there are none.
+
+    Raises
+    ------
+    UsageError
+        An unknown work.
+    """
+    unknown = [name for name in works if name not in WORKS]
+    if unknown:
+        raise UsageError(f"work {unknown[0]!r} is unknown; choose among {', '.join(WORKS)}.")
+    return tuple(works) or tuple(WORKS)
 
 
 def own_versions() -> dict[str, str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.output import print_json, say, stdout_kept_for_json
 from voxtrace.errors import UsageError
+
+if TYPE_CHECKING:
+    from voxtrace.bench import Settings
 
 app = typer.Typer(help="Compare with nnU-Net and MONAI in one run, or measure what prediction costs.")
 
@@ -54,9 +58,9 @@ def bench(
     settings = benches.Settings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, say)
     with stdout_kept_for_json(as_json):
         _stay_on(cores)
-        works = [name.strip() for name in only.split(",") if name.strip()] or list(benches.WORKS)
-        document = {**_where(), **benches.run(settings, works)}
-    _tell(document, benches.table(document), "bench", table, as_json)
+        works = benches.chosen([name.strip() for name in only.split(",") if name.strip()])
+        document = _each(settings, works, table)
+    _tell(document, benches.table(document), as_json)
 
 
 @app.command()
@@ -73,11 +77,13 @@ def cost(
     """Measure time and memory of prediction against slices, labels and steps; each value is a process of its own."""
     from voxtrace.bench import Settings
     from voxtrace.bench.cost import run_cost
-    from voxtrace.bench.report import cost_table
+    from voxtrace.bench.report import cost_table, find_table, write_table
     from voxtrace.bench.settings import cores as cores_used
     from voxtrace.bench.suite import own_versions
 
     settings = Settings(work.resolve(), repeats, quick, seed=seed, say=say)
+    if table is not None:
+        find_table(table, "bench cost")
     with stdout_kept_for_json(as_json):
         _stay_on(cores)
         points = run_cost(settings, side)
@@ -90,15 +96,29 @@ def cost(
         "side": side,
         "points": [point.to_json() for point in points],
     }
-    _tell(document, cost_table(document), "bench cost", table, as_json)
+    if table is not None:
+        write_table(table, "bench cost", cost_table(document))
+    _tell(document, cost_table(document), as_json)
 
 
-def _tell(document: dict[str, Any], text: str, name: str, page: Path | None, as_json: bool) -> None:
-    """Print the document or its table, and write the table into the page."""
-    from voxtrace.bench import write_table
+def _each(settings: Settings, works: Sequence[str], page: Path | None) -> dict[str, Any]:
+    """Run the works; each writes its own table into the page as soon as it is done."""
+    from voxtrace import bench as benches
 
     if page is not None:
-        write_table(page, name, text)
+        for name in works:
+            benches.find_table(page, f"bench {name}")  # refused now, not after an hour
+    document: dict[str, Any] = {}
+    for name in works:
+        fresh = {**_where(), **benches.run(settings, [name])}
+        document = {**fresh, "works": {**document.get("works", {}), **fresh["works"]}}
+        if page is not None:
+            benches.write_table(page, f"bench {name}", benches.table(fresh))
+    return document
+
+
+def _tell(document: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print the document or its table."""
     if as_json:
         print_json(document)
     else:
