@@ -49,6 +49,7 @@ from voxtrace.method import (
     Step,
     option,
 )
+from voxtrace.nn.baselines import TransBTS
 from voxtrace.nn.flops import flops
 from voxtrace.nn.shufflenet import ShuffleNet
 from voxtrace.nn.transbts import SHRINKS, SliceTransBTS, SliceUNet
@@ -58,6 +59,7 @@ from voxtrace.windows import Windowing, strided, uniform
 EXPERTS = ("expert1", "expert2", "expert3", "expert4")
 ROUTER = len(EXPERTS) + 1  # asks for the router's cost, after skip and the experts
 LEAST_WARM_UP = 100  # updates
+LEAST_ROUTER = 100  # updates
 DETACHED = 300 / 400  # of the bank's epochs, when M1 and M2 leave
 LATE = 2  # M3 and M4 go on
 BANK_EPOCHS, ROUTER_EPOCHS = 400, 50
@@ -67,6 +69,7 @@ SMALLEST, MOST_SLICES = 16, 64
 SLICES_IN_A_ROW = 16
 LEAST_SCALE = 0.25  # M1 would be as wide as M2 below it
 NEVER = -110.0  # exp(−110) is 0 in float32
+FIRST_SHARE = 0.01  # of the voxels, that an untrained network gives to each label
 
 Region = tuple[int, ...]
 BRATS_REGIONS: tuple[Region, ...] = ((1, 2, 3), (1, 3), (3,))  # whole tumour, tumour core, enhancing tumour
@@ -168,8 +171,13 @@ class MedDANet(Method):
         return self.rate or 1e-4 * min(20.0, max(1.0, (PUBLISHED_UPDATES / iterations) ** 0.5))
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
-        """Return 400 parts in 450 of the updates for the bank, and the rest for the decision network."""
-        router = max(1, round(plan.iterations * ROUTER_EPOCHS / (BANK_EPOCHS + ROUTER_EPOCHS)))
+        """Return 400 parts in 450 of the updates for the bank, and the rest for the decision network.
+
+        The decision network gets 100 updates, or a quarter of a short run (ours): where all of the bank is good it has
+        four actions to learn instead of one, and does not get there in fewer.
+        """
+        share = round(plan.iterations * ROUTER_EPOCHS / (BANK_EPOCHS + ROUTER_EPOCHS))
+        router = max(1, share, min(LEAST_ROUTER, plan.iterations // 4))
         bank = max(1, plan.iterations - router)
         return (
             Phase(
@@ -272,7 +280,9 @@ class MedDANet(Method):
                 ("ShuffleNetV2 0.5× in its place", 0.247, partial(_router_gmac, half)),
             ]
         ]
-        return (*bank, *decision)
+        volume: Shape = (128, 128, 128)
+        what, count = "cost of TransBTS, which works in 3D, 4×128×128×128", partial(_transbts_gmac, volume)
+        return (*bank, *decision, Figure(what, 333.09, "GMAC", 0.005, "comparison on BraTS 2019", count, convention))
 
 
 class Network(nn.Module):
@@ -376,11 +386,26 @@ def _flat(base_width: int) -> Topology:
 def _bank(n_channels: int, n_labels: int, window: Shape, scale: float) -> list[nn.Module]:
     """Return M_1 … M_4 for a window; heads stay 8, so tokens are scaled by whole eighths."""
     inside, base, width = (n_channels, n_labels), _scaled(16, scale), 8 * _scaled(64, scale)
-    return [
+    bank: list[SliceUNet | SliceTransBTS] = [
         SliceUNet(*inside, _scaled(12, scale)),
         SliceUNet(*inside, base),
         *(SliceTransBTS(*inside, window[1:], base=base, width=width, depth=depth) for depth in (1, 4)),
     ]
+    for network in bank:
+        _begin_with_background(network.decode.head)
+    return [*bank]
+
+
+def _begin_with_background(head: nn.Conv2d) -> None:
+    """Set a head's bias so that the background has all but ``FIRST_SHARE`` of the voxels for each label.
+
+    The loss does not ask for background. From equal shares, a label that is worth little yet takes it over, and the
+    loss, flat there, hardly moves it back.
+    """
+    assert head.bias is not None
+    with torch.no_grad():
+        head.bias.zero_()
+        head.bias[0] = math.log(1.0 / FIRST_SHARE - (head.out_channels - 1))
 
 
 def _scaled(width: int, scale: float) -> int:
@@ -412,3 +437,9 @@ def _router_gmac(widths: Sequence[int]) -> float:
     """Return what ShuffleNetV2 of some widths costs on the 16 windows of a slice, as the paper counts."""
     with torch.device("meta"):
         return 16 * flops(ShuffleNet(4, 1 + len(EXPERTS), widths), (4, 1, 128, 128), "fvcore-old")
+
+
+def _transbts_gmac(volume: Shape) -> float:
+    """Return what the baseline costs on a volume, as the paper counts."""
+    with torch.device("meta"):
+        return flops(TransBTS(4, 4, volume), (4, *volume), "fvcore-old")
