@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from voxtrace.bench.report import cost_table, table, write_table
+from voxtrace.bench.works.ct300 import unproven
 from voxtrace.errors import InputError
 
 RATIO = {"of_medians": 10.5, "low": 9.8, "high": 11.2}
@@ -73,3 +74,9 @@ def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
         write_table(page, "bench", "| new |")
     with pytest.raises(InputError, match="cannot be read"):
         write_table(tmp_path / "missing.md", "bench", "| new |")
+
+
+def test_adaptive_windows_prove_nothing_where_the_network_finds_nothing() -> None:
+    assert unproven(0.9, 0.895) == ""
+    assert unproven(0.9, 0.87) == "adaptive windows lose 0.030 of mean Dice"
+    assert unproven(0.0, 0.0) == "the network finds too little (mean Dice 0.00 with all windows)"

@@ -14,7 +14,7 @@ from typing import IO
 from voxtrace.bench.memory import Watch, kill_tree
 from voxtrace.errors import EngineError
 
-EVERY_S = 0.02
+EVERY_S = 0.1  # listing a tree of processes takes some ms; a single process keeps its own high-water mark
 TAIL = 400  # characters of what a process said last
 
 # Sets the limit in the process that then becomes the command, so that the limit is the command's own.

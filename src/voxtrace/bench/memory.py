@@ -2,8 +2,8 @@
 
 A single process is asked for its resident set and for the kernel's own high-water mark of it. Several processes share
 pages (libraries, tensors passed between them); there the proportional set counts, in which a page that n processes map
-is an nth in each. Reading it walks the page tables, so it is read five times a second at most, and only where the sum
-of resident sets, which it cannot exceed, is above the peak so far.
+is an nth in each. Reading it walks the page tables, so it may take a twentieth of the time at most, and is read only
+where the sum of resident sets, which it cannot exceed, is above the peak so far.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 PROC = Path("/proc")
-BETWEEN_PROPORTIONAL_S = 0.2
+SHARE_OF_TIME = 0.05  # that reading proportional sets may take
 _HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _PROPORTIONAL = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
@@ -35,7 +35,7 @@ class Watch:
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
-        self._last_proportional = 0.0
+        self._not_before = 0.0
         self.peak_bytes = 0
         self.most_processes = 0
 
@@ -46,21 +46,20 @@ class Watch:
         if len(resident) == 1:
             (pid, held), *_ = resident.items()
             self._raise_to(max(held, _kilobytes(pid, "status", _HIGH_WATER)))
-        elif sum(resident.values()) > self.peak_bytes and self._may_look_closely():
-            self._raise_to(
-                sum(_kilobytes(pid, "smaps_rollup", _PROPORTIONAL) or held for pid, held in resident.items())
-            )
+        elif sum(resident.values()) > self.peak_bytes and time.monotonic() >= self._not_before:
+            self._raise_to(self._proportional(resident))
         return self.peak_bytes
+
+    def _proportional(self, resident: dict[int, int]) -> int:
+        """Return the sum of proportional sets in bytes, or of resident sets where there is no such thing."""
+        began = time.monotonic()
+        held = sum(_kilobytes(pid, "smaps_rollup", _PROPORTIONAL) or own for pid, own in resident.items())
+        ended = time.monotonic()
+        self._not_before = ended + (ended - began) / SHARE_OF_TIME
+        return held
 
     def _raise_to(self, held: int) -> None:
         self.peak_bytes = max(self.peak_bytes, held)
-
-    def _may_look_closely(self) -> bool:
-        now = time.monotonic()
-        if now - self._last_proportional < BETWEEN_PROPORTIONAL_S:
-            return False
-        self._last_proportional = now
-        return True
 
     def _resident(self) -> dict[int, int]:
         """Return the resident set in bytes of every living process of the tree."""
