@@ -43,7 +43,7 @@ def machine(document: dict[str, Any]) -> str:
     quick = " **Tiny inputs: nothing here is a measurement.**" if document["quick"] else ""
     return (
         f"{about['name']}, {document['cores_used']} of {about['cores']} cores, {about['memory_gb']} GB of memory, "
-        f"instructions {instructions}; {document['date']}; {document['repeats']} rounds. {versions}.{apart}{quick}"
+        f"instructions {instructions}; {document['date']}; {document['repeats']} round{'s' if document['repeats'] > 1 else ''}. {versions}.{apart}{quick}"
     )
 
 
