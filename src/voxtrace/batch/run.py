@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -84,7 +85,8 @@ def predict_cases(
         for number, case in enumerate(job.cases, start=1):
             here = CaseEvent("skipped", case, number, len(job.cases))
             if case not in skipped:
-                source = _Source(ahead, tuple(c for c in job.cases[number:] if c not in skipped))
+                later = islice((c for c in islice(job.cases, number, None) if c not in skipped), 1)
+                source = _Source(ahead, tuple(later))
                 here = yield from _account(job, here, source, ledger, replace(template, case=case.name), cancel)
             tally = tally.add(here)
             yield here
@@ -92,7 +94,7 @@ def predict_cases(
 
 
 class _Source(NamedTuple):
-    """Where a case's volume comes from, and which cases come after it."""
+    """Where a case's volume comes from, and which case comes after it, if any."""
 
     reader: ReadAhead
     later: tuple[CaseInput, ...]
