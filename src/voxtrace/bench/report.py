@@ -40,10 +40,11 @@ def machine(document: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
     peer = ", ".join(f"{name} {number}" for name, number in document.get("peer_versions", {}).items())
     apart = f" nnU-Net's own environment: {peer}." if peer else ""
+    rounds = f"{document['repeats']} round" + ("s" if document["repeats"] > 1 else "")
     quick = " **Tiny inputs: nothing here is a measurement.**" if document["quick"] else ""
     return (
         f"{about['name']}, {document['cores_used']} of {about['cores']} cores, {about['memory_gb']} GB of memory, "
-        f"instructions {instructions}; {document['date']}; {document['repeats']} round{'s' if document['repeats'] > 1 else ''}. {versions}.{apart}{quick}"
+        f"instructions {instructions}; {document['date']}; {rounds}. {versions}.{apart}{quick}"
     )
 
 
