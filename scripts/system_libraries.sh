@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that what a window needs is on a Linux machine: the libraries Qt links to, and with "xvfb" a virtual display.
+# Makes sure that what a window needs is on a Linux machine: the libraries Qt links to, and with "xvfb" a virtual display
+# and dciodvfy, which the tests let judge the DICOM files that are written.
 # Installs what is missing where that is possible without a question (root, apt-get); otherwise names it and fails.
 set -euo pipefail
 
@@ -43,6 +44,7 @@ missing() {  # prints the packages whose library or command is not there, one a 
     if [ "$want_display" = xvfb ]; then
         command -v Xvfb >/dev/null || echo xvfb
         command -v xauth >/dev/null || echo xauth
+        command -v dciodvfy >/dev/null || echo dicom3tools
     fi
 }
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from voxtrace.errors import GeometryError
 from voxtrace.geometry import Array, Geometry, Grid, Layout, Shape, Triple
+from voxtrace.passport import Passport
 
 __all__ = ["Array", "Case", "Geometry", "Grid", "LabelMap", "Layout", "Shape", "Triple", "Volume"]
 
@@ -41,8 +42,8 @@ class Volume:
         A name for each channel; empty when nobody named them.
     name
         What to call the volume in messages: a file stem, never a patient's name.
-    notes
-        What was found while reading and what was done about it, one sentence each.
+    passport
+        What was looked at while reading, each with a verdict, and what was done about it.
     """
 
     data: Array
@@ -50,7 +51,12 @@ class Volume:
     modality: str = ""
     channels: tuple[str, ...] = ()
     name: str = "volume"
-    notes: tuple[str, ...] = ()
+    passport: Passport = field(default_factory=Passport)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each thing that was corrected while reading."""
+        return self.passport.notes
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.shape[1:] != self.geometry.shape:

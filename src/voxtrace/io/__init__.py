@@ -135,7 +135,7 @@ def from_sitk(image: Any, name: str = "volume") -> Volume:
             f"the image {name} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
             "number(s) a voxel; expected 3 and 1. Extract one volume first."
         )
-    return _canonical(itk.simpleitk().GetArrayFromImage(image), itk.grid_of(image), Path(name), name, "")
+    return _canonical(itk.simpleitk().GetArrayFromImage(image), itk.grid_of(image), Path(name), name)
 
 
 def _read_one(path: Path) -> Volume:
@@ -143,20 +143,19 @@ def _read_one(path: Path) -> Volume:
 
     with _readable(path):
         if path.is_dir() or (path.is_file() and not suffix_of(path) and is_dicom(path)):
-            array, grid, series = dicom.load(path)
-            name, modality = series.name, series.slices[0].modality
-        else:
-            _check_volume_file(path)
-            array, grid, _ = itk.load(path)
-            name, modality = stem_of(path), ""
-    return _canonical(array, grid, path, name, modality)
+            series = dicom.load(path)
+            read = _canonical(series.array, series.grid, path, series.name)
+            return replace(read, modality=series.modality, passport=series.passport)
+        _check_volume_file(path)
+        array, grid, _ = itk.load(path)
+    return _canonical(array, grid, path, stem_of(path))
 
 
-def _canonical(array: Array, grid: Grid, path: Path, name: str, modality: str) -> Volume:
+def _canonical(array: Array, grid: Grid, path: Path, name: str) -> Volume:
     _check_finite(array, path)
     canonical = grid.layout.to_canonical(array)[np.newaxis]
     data = np.array(canonical, order="C", dtype=np.float32 if array.dtype == np.float64 else None)
-    return Volume(data, Geometry.from_grid(grid), modality=modality, name=name)
+    return Volume(data, Geometry.from_grid(grid), name=name)
 
 
 def _check_volume_file(path: Path) -> None:

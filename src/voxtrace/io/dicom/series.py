@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxtrace.errors import ReadError
+from voxtrace.io.dicom.grid import DicomGrid, Source
 from voxtrace.io.itk import grid_of, quiet, simpleitk
+from voxtrace.passport import Passport
 from voxtrace.volume import Array, Grid
 
 if TYPE_CHECKING:
@@ -75,8 +77,19 @@ class Series:
     name: str
 
 
-def load(path: Path) -> tuple[Array, Grid, Series]:
-    """Return the voxels (Z, Y, X) of a series, their grid, and the series.
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """The voxels (Z, Y, X) of one series as stacked, their grid, what to call them, and what was found."""
+
+    array: Array
+    grid: DicomGrid
+    name: str
+    modality: str
+    passport: Passport = field(default_factory=Passport)
+
+
+def load(path: Path) -> Loaded:
+    """Return one series as a stack.
 
     ``path`` is a folder that holds one series, or any file of the wanted one. Integer voxels stay integers.
 
@@ -90,7 +103,9 @@ def load(path: Path) -> tuple[Array, Grid, Series]:
     image = _decoded(ordered, path)
     grid = grid_of(image)
     _check_last(grid, ordered[-1], path)
-    return simpleitk().GetArrayFromImage(image), grid, series
+    sources = tuple(Source(slice_.path) for slice_ in ordered)
+    stack = DicomGrid(**asdict(grid), sources=sources)
+    return Loaded(simpleitk().GetArrayFromImage(image), stack, series.name, ordered[0].modality)
 
 
 def find_series(folder: Path) -> tuple[Series, ...]:

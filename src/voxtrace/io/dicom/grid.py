@@ -1,0 +1,33 @@
+"""A grid that came from DICOM and remembers the images it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voxtrace.geometry import Grid
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image of a series: a file, and the frame in it counted from 0 (0 where a file holds one image)."""
+
+    path: Path
+    frame: int = 0
+
+
+@dataclass(frozen=True)
+class DicomGrid(Grid):
+    """A grid that came from a DICOM series.
+
+    Attributes
+    ----------
+    sources
+        The images of the series in order along the stack. What is exported as DICOM refers to them.
+    regridded
+        Whether the voxels were brought onto a grid other than the stack of the source images: a tilt was straightened,
+        a gap filled, an uneven spacing resampled. When not, image i is plane i of the stored array.
+    """
+
+    sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
+    regridded: bool = field(default=False, compare=False)
