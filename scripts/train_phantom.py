@@ -17,6 +17,7 @@ from voxtrace.methods import method
 from voxtrace.phantoms import abdomen_ct, brain_tumour_mr
 from voxtrace.plan import Plan, Shape, plan_topology
 from voxtrace.training import Dataset, fingerprint, plan_dataset, train
+from voxtrace.training.planning import is_small
 from voxtrace.volume import Case
 
 
@@ -31,7 +32,7 @@ class Subject:
     mirror_axes: tuple[int, ...]
 
 
-VALIDATE_EVERY = 400  # whole cases are slow where the processor has no matrix instructions
+VALIDATE_EVERY, QUICK_CASES = 400, 2  # whole cases are slow where the processor has no matrix instructions
 
 ABDOMEN = Subject(
     "abdomen_ct",
@@ -65,7 +66,7 @@ SETTINGS = {
     "unet": Setting(),
     "recyclenet": Setting(window=(24, 48, 48), iterations=850),
     "cdlunet": Setting(window=(24, 48, 48), iterations=900),
-    "e2enet": Setting(window=(24, 48, 48), iterations=720),
+    "e2enet": Setting(window=(24, 48, 48), iterations=600),
     "diffusion": Setting(window=(24, 48, 48), iterations=850),
     "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, options={"setting": "slice"}),
 }
@@ -94,6 +95,7 @@ def plan_phantoms(setting: Setting, cases: Phantoms, iterations: int) -> Plan:
     return plan.model_copy(
         update={
             "window": setting.window,
+            "batch_dice": is_small(setting.window, cases[0].volume.geometry.shape),
             "batch_size": setting.batch_size,
             "topology": topology,
             "mirror_axes": subject.mirror_axes,
@@ -122,7 +124,8 @@ def main() -> None:
         "intended_use": "Demonstration. Trained on made-up scans alone; do not rely on its labels on real ones.",
         "provenance": {"dataset": f"voxtrace.phantoms.{setting.subject.name}, seeds 0 to {given.cases - 1}"},
     }
-    run = {"out": given.out, "seed": given.seed, "resume": given.resume, "validate_every": VALIDATE_EVERY, "quick_cases": 2}
+    run = {"out": given.out, "seed": given.seed, "resume": given.resume, "validate_every": VALIDATE_EVERY}
+    run |= {"quick_cases": QUICK_CASES}
     for event in train(method(given.method, **setting.options), plan, cases, validate=held, about=about, **run):
         if event.iteration % 20 == 0 or event.validation_dice is not None or event.phase == "done":
             losses = ", ".join(f"{name} {value:.3f}" for name, value in event.loss.items())

@@ -146,6 +146,9 @@ class Plan(BaseModel):
         Array axes that are mirrored in training, and in inference when mirroring is on.
     augmentation
         Factor 0 to 1 on the probability of every augmentation but mirroring; 1 is nnU-Net's recipe.
+    batch_dice
+        Whether the Dice loss of methods that follow nnU-Net's recipe sums over the windows of an update before the
+        ratio: where windows are small beside the volume, a label that a window lacks would drown the others.
     batch_size, iterations
         Windows in one optimiser update; number of updates.
     """
@@ -163,6 +166,7 @@ class Plan(BaseModel):
     view: View | None = None
     mirror_axes: tuple[int, ...] = (0, 1, 2)
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    batch_dice: bool = False
     batch_size: Annotated[int, Field(ge=1)] = 2
     iterations: Annotated[int, Field(ge=1)] = 250_000
     modality: str = ""

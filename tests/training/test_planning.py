@@ -10,8 +10,8 @@ import pytest
 
 from cases import ball, ball_dataset
 from voxtrace.errors import DatasetError
-from voxtrace.training import Fingerprint, fingerprint, open_dataset, plan_dataset
-from voxtrace.training.planning import CPU, Budget, fit_window, target_spacing
+from voxtrace.training import Dataset, Fingerprint, fingerprint, open_dataset, plan_dataset
+from voxtrace.training.planning import CPU, Budget, fit_window, is_small, target_spacing
 
 
 def _found(spacing_mm: tuple[float, float, float], shape: tuple[int, int, int]) -> Fingerprint:
@@ -86,3 +86,20 @@ def test_a_short_run_augments_less_often(tmp_path: Path) -> None:
     found = fingerprint(dataset.cases(["ball_000"]))
     assert plan_dataset(dataset, found).augmentation == pytest.approx(2 / 3)
     assert plan_dataset(dataset, found, device="cuda").augmentation == 1.0
+
+
+def test_dice_is_summed_over_the_batch_where_the_window_is_a_slice_or_below_a_quarter_of_the_case() -> None:
+    """nnU-Net: where it would plan a coarser network too, and in 2D."""
+    assert not is_small((40, 56, 40), (36, 50, 35))
+    assert not is_small((24, 48, 48), (48, 96, 48))  # exactly a quarter
+    assert is_small((24, 48, 48), (48, 96, 96))
+    assert is_small((1, 96, 96), (2, 96, 96))
+
+
+def test_a_planned_dataset_says_how_its_dice_is_summed() -> None:
+    found = _found((1.0, 1.0, 1.0), (400, 400, 400))
+    small = fit_window([400] * 3, (1.0, 1.0, 1.0), CPU)[0]
+    assert is_small(small, (400, 400, 400))
+    dataset = Dataset("large", ("T1",), {0: "background", 1: "ball"}, (), ())
+    assert plan_dataset(dataset, found).batch_dice
+    assert not plan_dataset(dataset, _found((1.0, 1.0, 1.0), (40, 40, 40))).batch_dice

@@ -111,7 +111,9 @@ class E2ENet(Method):
 
     def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over the heads; the gradient is dense."""
-        return supervised_loss(network(batch.images), batch.labels, weights=HEAD_WEIGHTS[self.heads])
+        net = cast(Network, network)
+        weights = HEAD_WEIGHTS[self.heads]
+        return supervised_loss(net(batch.images), batch.labels, weights=weights, over_batch=net.batch_dice)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the decision of each head that learns, coarse to fine; each stage ends in the last node of a level."""
@@ -356,6 +358,7 @@ class Network(nn.Module):
         super().__init__()
         t = plan.topology
         n = len(t.widths)
+        self.batch_dice = plan.batch_dice
         self.encode = Encoder(method, plan)
         for j in range(1, n):
             self.add_module(f"stage{j}", Stage(Node(method, t, i, last=i + j == n - 1) for i in range(n - j)))

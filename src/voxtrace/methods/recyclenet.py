@@ -91,7 +91,7 @@ class RecycleNet(Method):
         with torch.no_grad():
             for _ in range(cycles - 1):
                 r = unet.recycle(z + self.normalised(r))
-        return supervised_loss(unet.supervised(z + self.normalised(r)), batch.labels)
+        return supervised_loss(unet.supervised(z + self.normalised(r)), batch.labels, over_batch=unet.batch_dice)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the decision after each cycle; recycling restarts at 0 for each window."""

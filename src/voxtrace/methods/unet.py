@@ -43,7 +43,8 @@ class UNet(Method):
     def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over all heads."""
         unet = cast(Network, network)
-        return supervised_loss(unet.supervised(unet.project(batch.images)), batch.labels)
+        heads = unet.supervised(unet.project(batch.images))
+        return supervised_loss(heads, batch.labels, over_batch=unet.batch_dice)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the one decision."""

@@ -76,6 +76,7 @@ class UNet(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         t = plan.topology
+        self.batch_dice = plan.batch_dice
         self.project = _first_stage(plan.n_channels, t)
         self.recycle = Body(t)
         self.decide = Heads(t, plan.n_labels)

@@ -20,6 +20,7 @@ from voxtrace.volume import Array, Case
 
 SAMPLES_PER_CASE = 10_000
 SHORT_AUGMENTATION = 2 / 3  # a short run underfits, and strong augmentation adds to it
+SMALL_WINDOW = 0.25  # of the median case: below, nnU-Net adds a coarser network and sums Dice over the batch
 MOSTLY_EMPTY = 0.25  # fraction of exact zeros above which MR counts as skull-stripped
 
 
@@ -104,12 +105,18 @@ def plan_dataset(
             _normalisation(name, stats, found) for name, stats in zip(dataset.channels, found.foreground, strict=True)
         ),
         topology=topology,
+        batch_dice=is_small(window, shape),
         batch_size=batch,
         iterations=iterations or budget.iterations,
         mirror_axes=_mirror_axes(modality) if budget.short else (0, 1, 2),
         augmentation=SHORT_AUGMENTATION if budget.short else 1.0,
         modality=modality,
     )
+
+
+def is_small(window: Shape, shape: Sequence[int]) -> bool:
+    """Tell whether a window is a slice, or less than a quarter of the median case (both in voxels of the network)."""
+    return min(window) == 1 or math.prod(window) < SMALL_WINDOW * math.prod(shape)
 
 
 def target_spacing(found: Fingerprint) -> Triple:
