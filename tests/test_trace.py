@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from voxtrace.errors import GeometryError, OutputError, ReadError
+from voxtrace.passport import Finding, Passport
 from voxtrace.trace import Recorder, Trace
 from voxtrace.volume import Geometry, Grid
 
@@ -34,6 +35,7 @@ def drawn() -> Trace:
         names=NAMES,
         step_word="cycle",
         network_shape=(2, 1, 3),
+        passport=Passport((Finding("units", "corrected", "metres", "converted to mm"),)),
     )
 
 
@@ -72,6 +74,7 @@ def test_a_trace_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert (back.geometry, back.geometry.stored) == (trace.geometry, STORED)
     assert (back.names, back.units, back.step_word) == (trace.names, trace.units, trace.step_word)
     assert back.network_shape == trace.network_shape
+    assert back.passport == trace.passport
     assert np.array_equal(back.facts["entropy"], trace.facts["entropy"], equal_nan=True)
     assert np.array_equal(back.windows, trace.windows)
     assert back.summary() == trace.summary()

@@ -110,6 +110,13 @@ class Layout:
         canonical: Array = moved[self._flip]
         return canonical
 
+    def stored_index(self, canonical: npt.ArrayLike, shape: Shape) -> Array:
+        """Return where voxels (..., 3) of a canonical array of this shape lie in the stored array, (z, y, x)."""
+        index = np.asarray(canonical, dtype=np.float64)
+        run = np.where(self.flips, np.asarray(shape) - 1 - index, index)
+        stored: Array = run[..., np.argsort(self.axes)]
+        return stored
+
     def to_stored(self, array: Array) -> Array:
         """Return a view of a canonical array, last three axes, in the stored orientation."""
         lead = array.ndim - 3
@@ -214,6 +221,16 @@ class Geometry:
         matrix = self.matrix
         offset = np.asarray(world_mm, dtype=np.float64) - matrix[:3, 3]
         return offset @ np.linalg.inv(matrix[:3, :3]).T
+
+    def part(self, start: tuple[int, int, int], shape: Shape) -> Geometry:
+        """Return the geometry of ``shape`` voxels from voxel ``start`` on, (Z, Y, X): a crop.
+
+        It may reach beyond this one, ``start`` below 0 included: then it pads. No file lies on it, so ``stored`` is
+        None.
+        """
+        matrix = self.matrix
+        matrix[:3, 3] = self.world_mm(start)
+        return Geometry(shape, _rows(matrix))
 
     def is_close(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
         """Tell whether both grids have the same shape and no corner differs by more than the tolerance."""

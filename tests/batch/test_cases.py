@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
+import awkward_dicom
 import made
 from voxtrace.batch import CaseInput, find_cases
 from voxtrace.errors import ReadError, UsageError
@@ -33,14 +36,14 @@ def test_files_keep_the_order_in_which_they_are_given(tmp_path: Path) -> None:
 
 def test_numbered_channels_make_one_case(tmp_path: Path) -> None:
     touch(tmp_path, "x_0000.nii.gz", "x_0001.nii.gz", "y_0000.nii.gz", "y_0001.nii.gz")
-    cases = find_cases([tmp_path], channels=2)
+    cases = find_cases([tmp_path], channels="ab")
     assert names(cases) == ["x", "y"]
     assert [path.name for path in cases[0].paths] == ["x_0000.nii.gz", "x_0001.nii.gz"]
 
 
 def test_with_one_channel_only_the_first_number_is_dropped(tmp_path: Path) -> None:
     touch(tmp_path, "x_0000.nii.gz", "scan_2024.nii.gz")
-    assert names(find_cases([tmp_path], channels=1)) == ["scan_2024", "x"]
+    assert names(find_cases([tmp_path], channels=["a"])) == ["scan_2024", "x"]
 
 
 def test_dicom_folders_are_cases_and_others_are_not(tmp_path: Path) -> None:
@@ -80,7 +83,7 @@ def test_empty_and_missing_folders_are_refused(tmp_path: Path) -> None:
 
 def test_channels_are_read_in_order(tmp_path: Path) -> None:
     files = [made.scan(tmp_path / f"x_{channel:04d}.nii.gz", seed=channel) for channel in (1, 0)]
-    [case] = find_cases(files, channels=2)
+    [case] = find_cases(files, channels="ab")
     data = case.read().data
     assert data.shape == (2, *made.SHAPE)
     assert (data[1] == made.volume(seed=1).data[0]).all()
@@ -88,6 +91,88 @@ def test_channels_are_read_in_order(tmp_path: Path) -> None:
 
 def test_a_gap_in_the_channels_is_told(tmp_path: Path) -> None:
     files = [made.scan(tmp_path / f"x_{channel:04d}.nii.gz") for channel in (0, 2)]
-    [case] = find_cases(files, channels=3)
+    [case] = find_cases(files, channels="abc")
     with pytest.raises(ReadError, match="0000, 0002"):
         case.read()
+
+
+def film(path: Path, frames: int) -> Path:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4, frames), np.int16), np.eye(4)), path)
+    return path
+
+
+def test_every_frame_becomes_a_case(tmp_path: Path) -> None:
+    cases = find_cases([film(tmp_path / "film.nii.gz", 3), film(tmp_path / "still.nii", 1)], frame="all")
+    assert names(cases) == ["film_t000", "film_t001", "film_t002", "still"]
+    assert [case.frame for case in cases] == [0, 1, 2, None]
+
+
+def test_a_chosen_frame_becomes_the_case(tmp_path: Path) -> None:
+    [case] = find_cases([film(tmp_path / "film.nii.gz", 3)], frame=2)
+    assert (case.name, case.frame) == ("film_t002", 2)
+    assert case.read().name == "film_t002"
+
+
+def test_a_frame_that_is_not_there_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    film_case, still = find_cases([film(tmp_path / "film.nii.gz", 3), film(tmp_path / "still.nii", 1)], frame=7)
+    with pytest.raises(ReadError, match="no frame 7"):
+        film_case.read()
+    with pytest.raises(ReadError, match="no frame 7"):
+        still.read()
+
+
+def test_frames_of_numbered_channels_stay_together(tmp_path: Path) -> None:
+    for channel in range(2):
+        film(tmp_path / f"x_{channel:04d}.nii.gz", 2)
+    cases = find_cases([tmp_path], channels="ab", frame="all")
+    assert names(cases) == ["x_t000", "x_t001"]
+    assert cases[1].read().data.shape == (2, 4, 4, 4)
+
+
+def test_dicom_deep_below_a_folder_is_a_case_for_each_folder_in_it(tmp_path: Path) -> None:
+    touch(tmp_path, "one/visit/series/1.dcm", "two/1.dcm", "old.trace/c/1.dcm", "papers/readme.txt")
+    assert names(find_cases([tmp_path])) == ["one", "two"]
+
+
+def mr_study(folder: Path, *descriptions: str) -> Path:
+    """A folder for each series, all in one frame of reference; the value of every voxel is raised by its number."""
+    for number, description in enumerate(descriptions):
+        files = awkward_dicom.images(
+            awkward_dicom.place(), SeriesInstanceUID=f"2.25.{40 + number}", SeriesNumber=number, Modality="MR",
+            SeriesDescription=description, RescaleIntercept=-1024 + number,
+        )  # fmt: skip
+        awkward_dicom.save(folder / description.replace(" ", "_"), files)
+    return folder
+
+
+def test_the_series_of_a_study_are_the_channels_of_one_case(tmp_path: Path) -> None:
+    study = mr_study(tmp_path / "study", "T2", "T1 post", "T1 pre", "FLAIR")
+    [case] = find_cases([study], channels=("flair", "t1", "t1ce", "t2"))
+    volume = case.read()
+    assert (case.name, volume.channels, volume.name) == ("study", ("flair", "t1", "t1ce", "t2"), "study")
+    assert [int(c.min() - volume.data[3].min()) for c in volume.data] == [3, 2, 1, 0]
+
+
+def test_series_may_be_chosen_by_hand(tmp_path: Path) -> None:
+    study = mr_study(tmp_path / "study", "first", "second", "third")
+    [case] = find_cases([study], channels=("a", "b"), series=("2", "0"))
+    volume = case.read()
+    assert int(volume.data[0].min() - volume.data[1].min()) == 2
+    [one] = find_cases([study / "second"], series=("1",))
+    assert one.read().data.shape[0] == 1
+
+
+def test_a_channel_that_cannot_be_told_is_not_guessed(tmp_path: Path) -> None:
+    study = mr_study(tmp_path / "study", "T2", "T2 again")
+    [case] = find_cases([study], channels=("t2", "flair"))
+    with pytest.raises(ReadError, match=r"2 series fit the channel t2; .*Choose the series by hand"):
+        case.read()
+    [short] = find_cases([study], channels=("t2", "flair"), series=("0",))
+    with pytest.raises(ReadError, match="1 series were named for 2 channels"):
+        short.read()
+
+
+def test_folders_with_a_series_for_each_channel_are_cases_of_their_own(tmp_path: Path) -> None:
+    for patient in ("p1", "p2"):
+        mr_study(tmp_path / patient, "T2", "FLAIR")
+    assert names(find_cases([tmp_path], channels=("flair", "t2"))) == ["p1", "p2"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import awkward_dicom as awkward
 import made
 from made import Run
 from voxtrace.volume import Grid
@@ -38,6 +39,30 @@ def test_a_mixed_dicom_folder_lists_its_series(run: Run, real_data: Path) -> Non
     assert len(document["series"]) == 5
     assert sum(series["images"] for series in document["series"]) == 128
     assert {series["modality"] for series in document["series"]} == {"MR"}
+
+
+def test_series_are_listed_with_their_passports(run: Run, tmp_path: Path) -> None:
+    tilted = awkward.images(awkward.tilted(12.0), [0, 1, 2, 4, 5], SeriesDescription="Thorax")
+    awkward.save(tmp_path / "A", tilted)
+    awkward.save(tmp_path, awkward.localizer())
+    scout, thorax = run("inspect", tmp_path, "--json").json["series"]
+    assert (scout["usable"], scout["passport"][0]["verdict"]) == (False, "refused")
+    assert (thorax["usable"], thorax["first_file"]) == (True, str(Path("A", "IM0000")))
+    assert {f["what"] for f in thorax["passport"] if f["verdict"] == "corrected"} == {"tilt", "missing slices"}
+    lines = run("inspect", tmp_path).out.splitlines()
+    assert lines[0].split() == ["series", "images", "mm", "opens", "name"]
+    assert lines[1].split() == ["1", "CT", "Phantom", "1", "1.5×1.25×–", "no", f"{tmp_path.name}_1"]
+    assert lines[2].split() == ["3", "CT", "Thorax", "5", "1.5×1.25×2.93", "corrected", f"{tmp_path.name}_2"]
+    assert "  corrected  tilt: 12.0°; slices were shifted back in plane" in lines
+
+
+def test_a_file_of_a_series_shows_the_passport_of_its_volume(run: Run, tmp_path: Path) -> None:
+    folder = awkward.save(tmp_path, awkward.images(awkward.place(), [0, 1, 3, 4]))
+    document = run("inspect", folder / "IM0001", "--json").json
+    missing = next(f for f in document["passport"] if f["what"] == "missing slices")
+    assert missing["verdict"] == "corrected"
+    assert document["notes"] == ["missing slices: 1 of 5, at S 116 mm; each filled in between its neighbours"]
+    assert "  corrected  missing slices: 1 of 5, at S 116 mm" in run("inspect", folder / "IM0001").out
 
 
 def test_nothing_names_the_patient(run: Run, real_data: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -159,3 +160,50 @@ def test_an_option_that_training_fixed_is_refused_before_anything_is_written(
     assert outcome.code in (2, 3)
     assert "fixed in training" in outcome.sentence
     assert not (tmp_path / "out").exists()
+
+
+def film(path: Path, frames: int = 3) -> Path:
+    """A scan with time as its fourth dimension, brighter from frame to frame, its unit unnamed."""
+    volumes = [made.volume(seed).data[0] + 10 * seed for seed in range(frames)]
+    nibabel.save(nibabel.Nifti1Image(np.stack(volumes).T, np.diag([-1.0, -1.0, 2.0, 1.0])), path)
+    return path
+
+
+def test_all_frames_are_cases_of_their_own(run: Run, bundle: Path, tmp_path: Path) -> None:
+    source, out = film(tmp_path / "film.nii.gz"), tmp_path / "out"
+    outcome = run("predict", source, "-m", bundle, "-o", out, "--frame", "all", "--json")
+    assert outcome.code == 0
+    assert [case["case"] for case in outcome.json["done"]] == ["film_t000", "film_t001", "film_t002"]
+    assert {p.name for p in out.glob("*.nii.gz")} == {f"film_t{frame:03d}.nii.gz" for frame in range(3)}
+    alone = tmp_path / "alone"
+    assert run("predict", source, "-m", bundle, "-o", alone, "--frame", 1).code == 0
+    assert [p.name for p in alone.glob("*.nii.gz")] == ["film_t001.nii.gz"]
+    one, other = (io.read_labels(folder / "film_t001.nii.gz") for folder in (out, alone))
+    assert np.array_equal(one.data, other.data)
+    assert one.geometry.is_close(io.read(source, 1).geometry)
+
+
+def test_a_film_without_a_choice_fails_with_the_way_to_choose(run: Run, bundle: Path, tmp_path: Path) -> None:
+    source = film(tmp_path / "film.nii.gz")
+    outcome = run("predict", source, "-m", bundle, "-o", tmp_path / "out")
+    assert outcome.code == 3
+    assert "3 frames" in outcome.sentence
+    assert "--frame all" in outcome.sentence
+    for wrong, code in (("9", 3), ("first", 2), ("-1", 2)):
+        assert run("predict", source, "-m", bundle, "-o", tmp_path / "out", f"--frame={wrong}").code == code
+
+
+def test_the_passport_goes_with_every_result(run: Run, bundle: Path, tmp_path: Path) -> None:
+    """The unit is metres, and so told in the document, the ledger and the trace, and the labels lie on the image."""
+    image = nibabel.Nifti1Image(made.volume().data[0].T, np.diag([0.001, 0.001, 0.002, 1.0]))
+    image.header.set_xyzt_units("meter")
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    out = tmp_path / "out"
+    outcome = run("predict", tmp_path / "a.nii.gz", "-m", bundle, "-o", out, "--json")
+    [done] = outcome.json["done"]
+    entry = json.loads((out / "ledger.jsonl").read_text().splitlines()[-1])
+    passport = io.read(tmp_path / "a.nii.gz").passport
+    assert passport.notes == ("units: the header measures in metres; converted to mm",)
+    assert done["passport"] == entry["passport"] == passport.as_json()
+    assert Trace.load(out / "a.trace").passport == passport
+    assert np.array_equal(nibabel.load(out / "a.nii.gz").affine, nibabel.load(tmp_path / "a.nii.gz").affine)

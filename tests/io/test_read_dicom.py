@@ -12,7 +12,7 @@ import SimpleITK
 
 from voxtrace.errors import ReadError
 from voxtrace.io import read, read_labels
-from voxtrace.io.dicom import find_series
+from voxtrace.io.dicom import find_series, load
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_data"
 SLICES = 5
@@ -93,29 +93,41 @@ def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "holds no DICOM images")
 
 
-def test_two_series_are_refused_and_each_opens_by_one_of_its_files(series: Path) -> None:
+def test_two_series_are_refused_and_each_opens_by_one_of_its_files_or_its_name(series: Path) -> None:
     for path in slices(series)[:2]:
         shutil.copy(path, path.with_name(f"B{path.name}"))
         change(path.with_name(f"B{path.name}"), SeriesInstanceUID="2.25.1", SeriesNumber=7)
-    refused(series, "holds 2 DICOM series (of 5, 2 images)", "Point at any one file")
+    refused(series, "holds 2 DICOM series (of 5, 2 images)", "Point at any one file", "study_2: 7 CT Abdomen phantom")
     assert read(series / "BIM0001.dcm").data.shape[1] == 2
     assert [s.name for s in find_series(series)] == ["study_1", "study_2"]
+    assert load(series, series="study_2").array.shape[0] == load(series, series="7").array.shape[0] == 2
+    with pytest.raises(ReadError, match="no DICOM series called 8"):
+        load(series, series="8")
 
 
-def test_a_missing_slice_is_refused(series: Path) -> None:
+def test_a_missing_slice_is_filled_in_between_its_neighbours(series: Path) -> None:
+    whole = read(series).data[0].astype(float)
     slices(series)[2].unlink()
-    refused(series, "lacks 1 of 5 slices at 5 mm")
+    volume = read(series)
+    assert volume.notes == ("missing slices: 1 of 5, at S 47.5 mm; each filled in between its neighbours",)
+    assert np.abs(volume.data[0, 2] - (whole[1] + whole[3]) / 2).max() <= 0.5
+    assert np.array_equal(volume.data[0, [0, 1, 3, 4]], whole[[0, 1, 3, 4]])
 
 
-def test_a_slice_that_is_there_twice_is_refused(series: Path) -> None:
+def test_a_slice_that_is_there_twice_is_left_out(series: Path) -> None:
+    expected = read(series).data
     shutil.copy(slices(series)[0], series / "again.dcm")
-    refused(series, "1 slice(s) that lie where another one does")
+    volume = read(series)
+    assert np.array_equal(volume.data, expected)
+    assert volume.notes == ("duplicates: 1 image(s) equal to another in the same place; left out",)
 
 
-def test_uneven_distances_are_refused(series: Path) -> None:
+def test_uneven_distances_are_resampled(series: Path) -> None:
     x, y, z = pydicom.dcmread(slices(series)[0]).ImagePositionPatient
     change(slices(series)[0], ImagePositionPatient=[x, y, z + 0.4])
-    refused(series, "5 to 5.4 mm apart", "equal distances")
+    volume = read(series)
+    assert "5 to 5.4 mm apart (median 5 mm); resampled linearly to 5.1 mm" in volume.notes[0]
+    assert volume.geometry.spacing_mm[0] == pytest.approx(20.4 / 4)
 
 
 def test_distances_within_one_percent_are_even(series: Path) -> None:
@@ -124,22 +136,24 @@ def test_distances_within_one_percent_are_even(series: Path) -> None:
     assert read(series).data.shape[1] == SLICES
 
 
-def test_a_tilted_gantry_is_refused(series: Path) -> None:
+def test_a_tilted_gantry_is_straightened(series: Path) -> None:
     for path in slices(series):
         x, y, z = pydicom.dcmread(path).ImagePositionPatient
         change(path, ImagePositionPatient=[x, y + 0.2 * z, z])
-    refused(series, "tilted by 11.3°")
+    assert read(series).notes == ("tilt: 11.3°; slices were shifted back in plane",)
 
 
-def test_slices_of_another_size_are_refused(series: Path) -> None:
+def test_a_slice_of_another_pixel_spacing_is_a_series_of_its_own(series: Path) -> None:
     change(slices(series)[1], PixelSpacing=[2.0, 2.0])
-    refused(series, "different size or pixel spacing")
+    volume = read(series)
+    assert volume.notes[0].startswith("series: 1 that cannot be opened: 1 CT Abdomen phantom (1 image)")
+    assert "missing slices: 1 of 5" in volume.notes[1]
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"NumberOfFrames": 2}, "multi-frame"),
+        ({"NumberOfFrames": 2}, "without position"),
         ({"SamplesPerPixel": 3}, "colour"),
         ({"ImagePositionPatient": None}, "without position"),
         ({"ImageOrientationPatient": [1, 0, 0, 0.6, 0.8, 0]}, "right angles"),
@@ -154,7 +168,7 @@ def test_images_that_are_no_plain_slices_are_refused(series: Path, values: dict,
 def test_a_single_image_is_refused(series: Path) -> None:
     for path in slices(series)[1:]:
         path.unlink()
-    refused(series, "a single DICOM image")
+    refused(series, "a single image")
 
 
 def test_pixels_cut_short_are_refused(series: Path) -> None:
@@ -178,9 +192,12 @@ def test_a_real_compressed_series_opens_in_hu_on_the_grid_of_its_labels(real_dat
     assert volume.geometry.is_close(labels.geometry)
     value = next(k for k, name in labels.names.items() if name == "liver")
     assert 40 < np.median(volume.data[0][labels.data == value]) < 150
-    one = pydicom.dcmread(next(iter(find_series(real_data / "ct_abdomen" / "dicom"))).slices[0].path)
-    plane = round((float(one.ImagePositionPatient[2]) - volume.geometry.origin_mm[0]) / 2.0)
-    assert np.array_equal(volume.data[0, plane], one.pixel_array.astype(int) - 1024)
+    corners = np.stack(np.meshgrid(*[(-0.5, n - 0.5) for n in labels.data.shape], indexing="ij"), -1)
+    assert np.allclose(volume.geometry.world_mm(corners), labels.geometry.world_mm(corners), atol=1e-3)
+    for slice_ in find_series(real_data / "ct_abdomen" / "dicom")[0].slices:
+        one = pydicom.dcmread(slice_.path)
+        plane = round((float(one.ImagePositionPatient[2]) - labels.geometry.origin_mm[0]) / 2.0)
+        assert np.array_equal(volume.data[0, plane], one.pixel_array.astype(int) - 1024)
 
 
 def test_a_real_mixed_study_is_five_series(real_data: Path) -> None:

@@ -135,11 +135,6 @@ def test_nan_and_infinity_are_counted_and_refused(tmp_path: Path, suffix: str, k
     refused(save(tmp_path / f"a{suffix}", array), "3 of 24 voxels are NaN or infinite")
 
 
-def test_a_film_is_refused_with_its_axes(tmp_path: Path) -> None:
-    nibabel.save(nibabel.Nifti1Image(np.zeros((5, 4, 3, 2), np.int16), np.eye(4)), tmp_path / "film.nii.gz")
-    refused(tmp_path / "film.nii.gz", "4 dimensions", "X×Y×Z×T = 5×4×3×2")
-
-
 def test_a_picture_of_two_dimensions_is_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((5, 4), np.int16), np.eye(4)), tmp_path / "flat.nii.gz")
     refused(tmp_path / "flat.nii.gz", "two-dimensional", "5×4")
@@ -147,13 +142,6 @@ def test_a_picture_of_two_dimensions_is_refused(tmp_path: Path) -> None:
 
 def test_colours_are_refused(tmp_path: Path) -> None:
     refused(save(tmp_path / "rgb.mha", np.zeros((2, 3, 4, 3), np.uint8), isVector=True), "3 values in each voxel")
-
-
-def test_a_sheared_nifti_is_refused(tmp_path: Path) -> None:
-    affine = np.diag([1.0, 2.0, 5.0, 1.0])
-    affine[0, 1] = 1.0
-    nibabel.save(nibabel.Nifti1Image(ARRAY.transpose(), affine), tmp_path / "sheared.nii.gz")
-    refused(tmp_path / "sheared.nii.gz", "right angles", "Resample")
 
 
 def test_labels_with_fractions_or_below_zero_are_refused(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def refused(item: LabelMap | Volume, path: Path, *words: str) -> None:
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     geometry = Geometry.from_spacing((2, 3, 4), (3.0, 2.0, 1.0))
     labels = labels_on(geometry)
-    refused(labels, tmp_path / "a.dcm", "DICOM-SEG", ".nii.gz")
+    refused(labels, tmp_path / "a.dcm", "does not know the DICOM images it belongs to")
     refused(labels, tmp_path / "a.png", "names no format", ".nii.gz, .nii, .nrrd, .mha or .mhd")
     refused(Volume(np.zeros((2, 2, 3, 4)), geometry), tmp_path / "a.nii", "2 channels")
     assert names_in(tmp_path) == []
@@ -140,7 +140,9 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_an_array_that_no_longer_fits_its_stored_grid_is_refused(tmp_path: Path) -> None:
     stored = Geometry.from_spacing((2, 3, 4), (3.0, 2.0, 1.0)).grid
     cropped = Geometry((1, 3, 4), Geometry.from_grid(stored).affine, stored)
-    refused(labels_on(cropped), tmp_path / "a.nii", "expected equal shapes")
+    refused(labels_on(cropped), tmp_path / "a.nii", "expected equal shapes", "Geometry.part")
+    part = Geometry.from_grid(stored).part((1, 0, 0), (1, 3, 4))
+    assert read_labels(write(labels_on(part), tmp_path / "a.nii")).geometry.origin_mm == (3.0, 0.0, 0.0)
 
 
 def test_a_file_in_the_way_of_the_folder_is_named(tmp_path: Path) -> None:

@@ -4,21 +4,25 @@ What counts as one case::
 
     scan.nii.gz                    a file
     scan_0000.nii.gz … _0003       files of one stem, numbered by channel (nnU-Net's names)
-    study/*.dcm                    a folder of DICOM files
-    cohort/                        a folder of any of these; folders inside it are looked into when they hold DICOM
+    study/*.dcm                    a folder of DICOM files, in it or in folders below: one series, or for a model of
+                                   several channels the series that are its channels
+    cohort/                        a folder of any of these
+    film.nii.gz                    a file with frames over time: the one that is chosen, or a case for each
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from voxtrace.errors import ReadError, UsageError
 from voxtrace.io.suffixes import SUFFIXES, is_dicom, stem_of, suffix_of
 from voxtrace.volume import Volume
 
+_OURS = (".trace", ".work")  # folders that VoxTrace writes
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<channel>\d{4})")
 
 
@@ -32,10 +36,19 @@ class CaseInput:
         What its outputs are called.
     paths
         A file for each channel in order, one file with all channels, or one DICOM folder.
+    frame
+        Which frame over time of each file, from 0; None where it has only one.
+    channels
+        Of a DICOM folder whose series are to be the channels: their names.
+    series
+        The series for each of them by name or number, where they were chosen by hand.
     """
 
     name: str
     paths: tuple[Path, ...]
+    frame: int | None = None
+    channels: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
 
     def read(self) -> Volume:
         """Return the volume, channels stacked in order.
@@ -43,12 +56,15 @@ class CaseInput:
         Raises
         ------
         ReadError
-            When a numbered channel file is missing, or a file is not a volume.
+            When a numbered channel file is missing, a file is not a volume or has no such frame, or a channel cannot
+            be found among the series.
         """
-        from voxtrace.io import read
+        from voxtrace.io import read, read_study
 
         self._check_numbers()
-        return read(self.paths[0] if len(self.paths) == 1 else self.paths)
+        if self.channels:
+            return read_study(self.paths[0], self.channels, self.series)
+        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.frame)
 
     def _check_numbers(self) -> None:
         found = [int(m["channel"]) for path in self.paths if (m := _NUMBERED.fullmatch(stem(path)))]
@@ -57,21 +73,32 @@ class CaseInput:
             raise ReadError(f"case {self.name} has channel files {listed}; expected numbers from 0000 without gaps.")
 
 
-def find_cases(inputs: Sequence[Path], channels: int = 1) -> tuple[CaseInput, ...]:
+def find_cases(
+    inputs: Sequence[Path],
+    channels: Sequence[str] = ("image",),
+    frame: int | Literal["all"] | None = None,
+    series: Sequence[str] = (),
+) -> tuple[CaseInput, ...]:
     """Return the cases among ``inputs`` (files and folders), in the order given and by name inside a folder.
 
-    A file given twice counts once. Files numbered ``_0000`` and up are grouped when ``channels`` is more than 1; with
-    one channel only the number ``_0000`` is dropped from the name.
+    A file given twice counts once. Files numbered ``_0000`` and up are grouped when there are several ``channels``
+    (their names); with one channel only the number ``_0000`` is dropped from the name. ``frame`` chooses a frame of
+    files with time as their fourth dimension, counted from 0; ``"all"`` makes a case of each. Such a case is called
+    ``film_t003``. ``series`` names the DICOM series for each channel; without, they are told by what they are.
 
     Raises
     ------
     UsageError
         When an input does not exist, or two cases have the same name.
     ReadError
-        When a folder holds no volume.
+        When a folder holds no volume, or a file's frames cannot be counted.
     """
-    files = [path for given in inputs for path in _volumes_in(given)]
-    cases = _grouped({path.resolve(): path for path in files}.values(), channels)
+    files = [path for given in inputs for path in _volumes_in(given, len(channels))]
+    cases = _grouped({path.resolve(): path for path in files}.values(), len(channels))
+    if len(channels) > 1 or series:
+        cases = tuple(_with_series(case, channels, series) for case in cases)
+    if frame is not None:
+        cases = tuple(one for case in cases for one in _framed(case, frame))
     _refuse_same_names(cases)
     return cases
 
@@ -81,12 +108,15 @@ def stem(path: Path) -> str:
     return path.resolve().name if path.is_dir() else stem_of(path)
 
 
-def holds_dicom(folder: Path) -> bool:
-    """Tell whether any file directly in ``folder`` is DICOM."""
-    return any(is_dicom(path) for path in sorted(folder.iterdir()) if path.is_file())
+def holds_dicom(folder: Path, *, below: bool = False) -> bool:
+    """Tell whether any file directly in ``folder`` is DICOM, or in folders ``below`` it (but those of results)."""
+    inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    if any(is_dicom(path) for path in inside if path.is_file()):
+        return True
+    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in _OURS)
 
 
-def _volumes_in(given: Path) -> list[Path]:
+def _volumes_in(given: Path, channels: int) -> list[Path]:
     if not given.exists():
         raise UsageError(f"input {given} does not exist; give a file, a DICOM folder or a folder of these.")
     if not given.is_dir():
@@ -94,11 +124,27 @@ def _volumes_in(given: Path) -> list[Path]:
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
     volumes = [p for p in inside if p.is_file() and suffix_of(p)]
     if not volumes and holds_dicom(given):
-        volumes = [given]
-    studies = [p for p in inside if p.is_dir() and holds_dicom(p)]
+        return [given]
+    studies = [p for p in inside if p.is_dir() and p.suffix not in _OURS and holds_dicom(p, below=True)]
     if not volumes and not studies:
         raise ReadError(f"folder {given} holds no volume; expected {', '.join(SUFFIXES)} or DICOM files in it.")
-    return volumes + studies
+    return [given] if not volumes and _are_parts(studies, channels) else volumes + studies
+
+
+def _are_parts(folders: Sequence[Path], channels: int) -> bool:
+    """Tell whether none of the folders has a series for each channel: together they are one case."""
+    if channels == 1:
+        return False
+    from voxtrace.io.dicom import find_series
+
+    return all(sum(series.usable for series in find_series(folder)) < channels for folder in folders)
+
+
+def _with_series(case: CaseInput, channels: Sequence[str], series: Sequence[str]) -> CaseInput:
+    """Return a case whose channels are series, if it is a DICOM folder."""
+    if len(case.paths) > 1 or not case.paths[0].is_dir():
+        return case
+    return replace(case, channels=tuple(channels), series=tuple(series))
 
 
 def _grouped(files: Iterable[Path], channels: int) -> tuple[CaseInput, ...]:
@@ -118,6 +164,17 @@ def _name_and_number(path: Path, channels: int) -> tuple[str, str]:
     if match and match["channel"] == "0000":
         return match["stem"], ""
     return stem(path), ""
+
+
+def _framed(case: CaseInput, frame: int | Literal["all"]) -> list[CaseInput]:
+    """Return a case for each frame that is wanted; a file with one frame stays as it is."""
+    from voxtrace.io import count_frames
+
+    many = count_frames(case.paths[0])
+    wanted = range(many) if frame == "all" else (frame,)
+    if many == 1 and 0 in wanted:
+        return [case]
+    return [replace(case, name=f"{case.name}_t{one:03d}", frame=one) for one in wanted]
 
 
 def _refuse_same_names(cases: Iterable[CaseInput]) -> None:

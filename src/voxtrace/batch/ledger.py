@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +43,8 @@ class Entry:
         Steps of the trace.
     run
         Where and how it ran: windows, runtime, device, precision, seconds by stage, as ``Result.facts``.
+    passport
+        What was looked at while the input was read, and what was corrected, as ``Passport.as_json``.
     time_utc
         When the entry was made, ISO 8601.
     """
@@ -56,6 +58,7 @@ class Entry:
     error: str = ""
     steps: int = 0
     run: Mapping[str, Any] = field(default_factory=dict)
+    passport: Sequence[Mapping[str, str]] = field(default_factory=list)
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def made_like(self, other: Entry) -> bool:

@@ -114,7 +114,14 @@ def _account(
     began = time.monotonic()
     try:
         result = yield from _predict(job, here, source, cancel)
-        entry = replace(_closed(template, began), status="done", steps=result.trace.n_steps, run=result.facts)
+        trace = result.trace
+        entry = replace(
+            _closed(template, began),
+            status="done",
+            steps=trace.n_steps,
+            run=result.facts,
+            passport=trace.passport.as_json(),
+        )
     except Cancelled:
         raise
     except OutputError as error:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from voxtrace.cli import bench, demo, doctor, evaluate, inspect, methods, models, plan, predict, score, train
+from voxtrace.cli import bench, demo, doctor, evaluate, export, inspect, methods, models, plan, predict, score, train
 from voxtrace.cli.failures import INTERRUPTED, exit_code, sentence
 from voxtrace.cli.output import say
 
@@ -29,6 +29,7 @@ app.command(context_settings=train.CONTEXT)(train.train)
 app.command()(plan.plan)
 app.command()(evaluate.evaluate)
 app.command(cls=score.ManyLabels)(score.score)
+app.command()(export.export)
 app.command()(inspect.inspect)
 app.command()(methods.methods)
 app.command()(demo.demo)

@@ -61,6 +61,7 @@ def _passport(path: Path) -> dict[str, Any]:
         "mean": float(np.mean(volume.data, dtype=np.float64)),
         "stored": {"size": list(grid.size), "spacing_mm": list(grid.spacing_mm), "origin_mm": list(grid.origin_mm)},
         "notes": list(volume.notes),
+        "passport": volume.passport.as_json(),
     }
 
 
@@ -84,33 +85,23 @@ def _study(folder: Path) -> dict[str, Any]:
         raise ReadError(
             f"folder {folder} holds no DICOM, bundle, trace or ledger; give one of these, or a volume file."
         )
-    return {"kind": "dicom", "series": [_series(one) for one in series]}
+    return {"kind": "dicom", "series": [_series(one, folder) for one in series]}
 
 
-def _series(series: Series) -> dict[str, Any]:
-    import pydicom
-
-    first = series.slices[0]
-    header = pydicom.dcmread(first.path, stop_before_pixels=True, specific_tags=["SeriesDescription"])
+def _series(series: Series, folder: Path) -> dict[str, Any]:
     return {
         "name": series.name,
-        "uid_end": first.series[-UID_DIGITS:],
-        "number": first.number,
-        "modality": first.modality,
-        "description": str(header.get("SeriesDescription", "")),
-        "images": len(series.slices),
-        "rows": first.size[0],
-        "columns": first.size[1],
-        "pixel_spacing_mm": list(first.pixel_spacing_mm),
-        "slice_distance_mm": _slice_distance_mm(series),
-        "first_file": first.path.name,
+        "uid_end": series.uid[-UID_DIGITS:],
+        "number": series.number,
+        "modality": series.modality,
+        "description": series.description,
+        "images": series.images,
+        "rows": series.rows,
+        "columns": series.columns,
+        "pixel_spacing_mm": list(series.pixel_spacing_mm),
+        "slice_distance_mm": series.slice_distance_mm,
+        "orientation": series.orientation,
+        "usable": series.usable,
+        "first_file": str(series.first.path.relative_to(folder)),
+        "passport": series.passport.as_json(),
     }
-
-
-def _slice_distance_mm(series: Series) -> float | None:
-    """Return the median distance between neighbouring slices in mm, None for fewer than two with a position."""
-    placed = [s for s in series.slices if s.position_mm and s.orientation]
-    if len(placed) < 2:
-        return None
-    along = sorted(float(np.dot(placed[0].normal, s.position_mm)) for s in placed)
-    return float(np.median(np.diff(along)))

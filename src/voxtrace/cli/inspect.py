@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_facts, print_json, stdout_kept_for_json
+from voxtrace.cli.output import print_facts, print_json, print_table, stdout_kept_for_json
 
 
 def inspect(
@@ -26,10 +27,46 @@ def inspect(
     if as_json:
         print_json(document)
         return
+    if document["kind"] == "dicom":
+        _print_overview(document["series"])
     for key, value in document.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
+        if key == "passport":
+            _print_findings(value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
             for number, item in enumerate(value, start=1):
                 typer.echo(f"\n{key} {number}")
-                print_facts(item)
+                print_facts({name: fact for name, fact in item.items() if name != "passport"})
+                _print_findings(item.get("passport", ()))
         else:
             print_facts({key: value})
+
+
+def _print_overview(series: Sequence[dict[str, Any]]) -> None:
+    """Print a line for each series: what it is, and whether it can be opened."""
+    rows = [
+        [
+            f"{one['number'] or '–'} {one['modality']} {one['description']}".strip(),
+            one["images"],
+            "×".join(_mm(v) for v in (*one["pixel_spacing_mm"], one["slice_distance_mm"])),
+            "no" if not one["usable"] else "corrected" if _is_corrected(one) else "yes",
+            one["name"],
+        ]
+        for one in series
+    ]
+    print_table(["series", "images", "mm", "opens", "name"], rows)
+    typer.echo()
+
+
+def _is_corrected(series: dict[str, Any]) -> bool:
+    return any(one["verdict"] == "corrected" for one in series["passport"])
+
+
+def _mm(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _print_findings(findings: Iterable[dict[str, str]]) -> None:
+    """Print each finding of a passport on a line of its own, its verdict first."""
+    for one in findings:
+        remedy = f"; {one['remedy']}" if one["remedy"] else ""
+        typer.echo(f"  {one['verdict'].ljust(9)}  {one['what']}: {one['found']}{remedy}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,12 +14,13 @@ from voxtrace.cli.arguments import AsJson, BundleNames, Device, Precision, Seed
 from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from voxtrace.batch import CaseEvent, Job, Options, ReadAhead, Tally
+    from voxtrace.batch import CaseEvent, CaseInput, Job, Options, ReadAhead, Tally
 
 
 def predict(
@@ -74,6 +76,21 @@ def predict(
         typer.Option(help="Of a CT, leave air around the patient out, or segment the whole of every plane."),
     ] = "body",
     seed: Seed = 0,
+    frame: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Of files with frames over time: the one to segment, from 0, or all, a case CASE_t000 for each.",
+        ),
+    ] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of DICOM folders: name or number of the series to segment, or of that for each channel in order, "
+            "repeated (`voxtrace inspect` lists them). Found by what they are if unset.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,15 +109,35 @@ def predict(
 
     options = Options(steps, keep, runtime, device, precision, mirror, overlap, batch, settle, region, seed)
     with stdout_kept_for_json(as_json), reading_ahead() as reader:
-        job = _job(inputs, model, out, options, settings or (), f".{format}", resume, overwrite, reader)
+        found = partial(_cases, inputs, _frame(frame), series or ())
+        job = _job(found, model, out, options, settings or (), f".{format}", resume, overwrite, reader)
         tally = _run(job, reader)
     if as_json:
         print_json(_document(job, tally))
     _leave(job, tally)
 
 
+def _frame(text: str | None) -> int | Literal["all"] | None:
+    """Return what ``--frame`` asks for."""
+    if text is None:
+        return None
+    if text == "all":
+        return "all"
+    if not text.isdecimal():
+        raise UsageError(f"--frame is {text!r}; expected a number counted from 0, or all.")
+    return int(text)
+
+
+def _cases(
+    inputs: list[Path], frame: int | Literal["all"] | None, series: Sequence[str], channels: Sequence[str]
+) -> tuple[CaseInput, ...]:
+    from voxtrace.batch import find_cases
+
+    return find_cases(inputs, channels, frame, series)
+
+
 def _job(
-    inputs: list[Path],
+    found: Callable[[Sequence[str]], tuple[CaseInput, ...]],
     models: list[str],
     out: Path,
     options: Options,
@@ -110,14 +147,13 @@ def _job(
     overwrite: bool,
     reader: ReadAhead,
 ) -> Job:
-    from voxtrace.batch import Job, find_cases
+    from voxtrace.batch import Job
     from voxtrace.bundle import card, load
     from voxtrace.cli.options import method_options
     from voxtrace.inference import agree
     from voxtrace.method import changed_after_training
 
-    channels = len(card(models[0])["plan"]["channels"])
-    cases = find_cases(inputs, channels)
+    cases = found(card(models[0])["plan"]["channels"])
     if not resume:  # the first case may be passed over otherwise
         reader.begin(cases)
     bundles = tuple(load(model) for model in models)
@@ -169,6 +205,7 @@ def _document(job: Job, tally: Tally) -> dict[str, Any]:
                 "trace": str(job.trace_path(case)),
                 "time_s": entry.time_s,
                 "run": entry.run,
+                "passport": list(entry.passport),
             }
             for case, entry in done
         ],

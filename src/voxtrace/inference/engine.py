@@ -157,7 +157,7 @@ def segment(
         )
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
         kept = method.steps if run.every_step else 1
-        recorder = Recorder(kept, volume.geometry, plan.labels, folder, run.shown)
+        recorder = Recorder(kept, volume.geometry, plan.labels, folder, run.shown, volume.passport)
         for done in run.windows(streams, recorder):
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():

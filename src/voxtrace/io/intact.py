@@ -15,12 +15,12 @@ from typing import Protocol
 import numpy as np
 
 from voxtrace.errors import ReadError
+from voxtrace.io.headers import meta_fields
 from voxtrace.io.nifti import NIFTI2_HEADER, VoxelLayout, voxel_layout
 from voxtrace.io.suffixes import suffix_of
 from voxtrace.volume import Array
 
 _CHUNK = 1 << 22
-_META_HEADER_BYTES = 1 << 16
 _META_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 8, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8}
 
 
@@ -91,9 +91,7 @@ def _look_through(file: _Readable, layout: VoxelLayout) -> tuple[int, int]:
 
 
 def _check_meta(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(_META_HEADER_BYTES)
-    fields, header_bytes = _meta_fields(start)
+    fields, header_bytes = meta_fields(path)
     source = fields.get("elementdatafile", "")
     if not {"dimsize", "elementtype"} <= fields.keys() or not source:
         raise ReadError(
@@ -110,19 +108,6 @@ def _check_meta(path: Path) -> None:
         found = _inflated(file, path) if compressed else sum(len(chunk) for chunk in _chunks(file))
     if found < expected:
         raise _damaged(path, f"it holds {found} bytes of voxels where its header promises {expected}")
-
-
-def _meta_fields(start: bytes) -> tuple[dict[str, str], int]:
-    """Return the ``key = value`` lines up to ElementDataFile, keys in lower case, and where they end."""
-    fields: dict[str, str] = {}
-    end = 0
-    for line in start.splitlines(keepends=True):
-        end += len(line)
-        key, _, value = line.decode("latin-1").partition("=")
-        fields[key.strip().lower()] = value.strip()
-        if key.strip().lower() == "elementdatafile":
-            break
-    return fields, end
 
 
 def _meta_bytes(fields: dict[str, str]) -> int:

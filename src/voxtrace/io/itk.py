@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ import numpy as np
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError, ReadError
+from voxtrace.io import frames
 from voxtrace.io.intact import check_intact
-from voxtrace.io.nifti import NiftiGrid, patch, read_orientation
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.io.nifti import patch
+from voxtrace.io.proof import Promise, prove
+from voxtrace.io.suffixes import NIFTI, suffix_of
+from voxtrace.passport import Finding
 from voxtrace.volume import Array, Grid
 
-_NIFTI = (".nii", ".nii.gz")
 _FULL_BYTES = 1 << 20  # with less than this left, an incomplete file means a full disk
 _WIDENED = {"b1": np.uint8, "f2": np.float32}  # number types that ITK does not have
 
@@ -49,55 +51,93 @@ def quiet() -> Iterator[None]:
         sitk.ProcessObject.SetGlobalWarningDisplay(before)
 
 
-def load(path: Path) -> tuple[Array, Grid, dict[str, str]]:
-    """Return a file's voxels (Z, Y, X) as stored, their grid, and the file's text entries.
+class NotSquareError(ReadError):
+    """A file whose axes are not at right angles, which ITK does not read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """The voxels (Z, Y, X) that ITK read, its grid, the file's text entries, its frames, and what to say of them."""
+
+    array: Array
+    grid: Grid
+    keys: Mapping[str, str]
+    frames: int = 1
+    findings: tuple[Finding, ...] = ()
+
+
+def read(path: Path, frame: int | None = None) -> Raw:
+    """Return one frame of a file as ITK reads it; the axes of its grid may stand at any angle.
 
     Raises
     ------
     ReadError
-        When the file is damaged, is not a scalar three-dimensional image, or ITK cannot make sense of it.
+        When it is not a scalar image of three dimensions (four with time), or ITK cannot make sense of it.
     """
     sitk = simpleitk()
-    check_intact(path)
-    with quiet():
-        try:
-            reader = sitk.ImageFileReader()
-            reader.SetFileName(str(path))
-            reader.ReadImageInformation()
-            _check_kind(path, reader)
-            image = reader.Execute()
-        except RuntimeError as error:
-            raise ReadError(_reason(path, error)) from error
-    while image.GetDimension() > 3:
-        image = image[..., 0]
-    grid = grid_of(image)
-    if suffix_of(path) in _NIFTI:
-        grid = NiftiGrid(**asdict(grid), orientation=read_orientation(path))
-    return sitk.GetArrayFromImage(image), grid, {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    with quiet(), _understood(path):
+        reader = opened(path)
+        many = _frames(reader, path)
+        about = frames.check(many, frame, path)
+        image = frames.picked(reader, frame or 0)
+    keys = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    return Raw(sitk.GetArrayFromImage(image), grid_of(image), keys, many, about)
 
 
-def save(array: Array, grid: Grid, path: Path, *, keys: Mapping[str, str], extension: str = "") -> None:
-    """Write a stored array (Z, Y, X) onto its grid; the file appears whole or not at all.
+def count_frames(path: Path) -> int:
+    """Return how many frames a file holds, from its header."""
+    with quiet(), _understood(path):
+        return _frames(opened(path), path)
+
+
+def opened(path: Path) -> Any:
+    """Return a SimpleITK reader that has read the header of a file."""
+    reader = simpleitk().ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
+
+
+def _frames(reader: Any, path: Path) -> int:
+    return frames.count(reader.GetSize(), reader.GetNumberOfComponents(), frames.pixel_kind(reader), path)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Turn what ITK throws into one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise NotSquareError(f"{path} has axes that are not at right angles to each other.") from error
+        raise ReadError(_reason(path, error)) from error
+
+
+def save(
+    array: Array, grid: Grid, path: Path, promise: Promise, *, keys: Mapping[str, str], extension: str = ""
+) -> None:
+    """Write a stored array (Z, Y, X) onto its grid; the file appears whole, proved by reading it back, or not at all.
 
     ``keys`` are text entries for NRRD and MetaImage, ``extension`` is the text of a NIfTI header extension.
 
     Raises
     ------
     OutputError
-        When the system or ITK refuses to write.
+        When the system or ITK refuses to write, or the file does not keep the promise.
     """
     image = image_of(array, grid)
     for key, value in keys.items():
         image.SetMetaData(key, value)
     suffix = suffix_of(path)
     if suffix == ".mhd":
-        _save_pair(image, path)
+        _save_pair(image, path, promise)
         return
     with atomic_file(path) as temporary:
-        if suffix in _NIFTI:
+        if suffix in NIFTI:
             _save_nifti(image, grid, temporary, extension)
         else:
             _write(image, temporary, compress=True)
+        prove(temporary, simpleitk().GetArrayViewFromImage(image), promise)
 
 
 def grid_of(image: Any) -> Grid:
@@ -139,7 +179,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield plain
 
 
-def _save_pair(image: Any, path: Path) -> None:
+def _save_pair(image: Any, path: Path, promise: Promise) -> None:
     """Write header and voxels of ``.mhd``; the voxels take their name first, so no header ever points at nothing."""
     with atomic_file(path) as header, atomic_file(path.with_suffix(".zraw")) as voxels:
         beside = header.with_suffix(".zraw")  # the name ITK chooses
@@ -148,6 +188,7 @@ def _save_pair(image: Any, path: Path) -> None:
             beside.replace(voxels)
         finally:
             beside.unlink(missing_ok=True)
+        prove(header, simpleitk().GetArrayViewFromImage(image), promise, voxels)
         text = header.read_text(encoding="latin-1")
         header.write_text(text.replace(beside.name, path.with_suffix(".zraw").name), encoding="latin-1")
 
@@ -168,31 +209,10 @@ def _write(image: Any, path: Path, *, compress: bool) -> None:
             ) from error
 
 
-def _check_kind(path: Path, reader: Any) -> None:
-    size = reader.GetSize()
-    shown = "×".join(str(n) for n in size)
-    if len(size) < 3:
-        raise ReadError(f"{path} is a two-dimensional image ({shown}); expected a volume with three dimensions.")
-    if any(n > 1 for n in size[3:]):
-        axes = "×".join("XYZTUVW"[: len(size)])
-        raise ReadError(
-            f"{path} has {len(size)} dimensions ({axes} = {shown}); expected three. "
-            "Split it, and give each part as a channel or a case of its own."
-        )
-    if reader.GetNumberOfComponents() != 1:
-        raise ReadError(
-            f"{path} has {reader.GetNumberOfComponents()} values in each voxel (colour, vectors or complex numbers); "
-            "expected one. Export each as a file of its own."
-        )
-
-
 def _reason(path: Path, error: RuntimeError) -> str:
     text = str(error)
-    if "orthonormal" in text:
-        return (
-            f"{path} has axes that are not at right angles to each other (a sheared grid); expected an orthogonal one. "
-            "Resample the file onto an orthogonal grid first."
-        )
+    if "change spacing" in text or "_spacings" in text:
+        return f"{path} has a voxel size of zero; expected one in mm along each axis. Correct its header."
     if "determine ImageIO" in text:
         return f"{path} is not a volume, though its name says so; expected NIfTI, NRRD or MetaImage."
     return f"{path} cannot be read: {_last_line(error)}; copy or export the file again."

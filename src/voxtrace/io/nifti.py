@@ -5,8 +5,10 @@ direction cosines and back loses the last bits. A :class:`NiftiGrid` therefore r
 :func:`patch` puts them into the header of a file that is written onto that grid. The same call adds the label table
 that Connectome Workbench, MITK and TotalSegmentator use, as a header extension.
 
-Offsets are those of the NIfTI-1 standard (nifti1.h): ``pixdim`` at 76, ``vox_offset`` at 108, ``xyzt_units`` at 123,
-``qform_code`` … ``srow_z`` at 252 to 328; extensions start after byte 352.
+Offsets are those of the NIfTI-1 standard (nifti1.h): ``dim`` at 40, ``pixdim`` at 76, ``vox_offset`` at 108,
+``scl_slope`` at 112, ``xyzt_units`` at 123, ``qform_code`` … ``srow_z`` at 252 to 328; extensions start after byte 352.
+NIfTI-2 (nifti2.h) has ``dim`` at 16, ``pixdim`` at 104, ``scl_slope`` at 176, ``qform_code`` … ``srow_z`` at 344 to
+496, ``xyzt_units`` at 500.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ import math
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from voxtrace.volume import Grid
+import numpy as np
+
+from voxtrace.errors import ReadError
+from voxtrace.volume import Array, Grid
 
 NIFTI2_HEADER = 540
 _HEADER = 348
@@ -29,7 +35,7 @@ _FLOATING = {16: "f4", 64: "f8"}  # codes of DT_FLOAT32 and DT_FLOAT64
 
 @dataclass(frozen=True)
 class Orientation:
-    """The fields of a NIfTI-1 header that say where its voxels lie.
+    """The fields of a NIfTI header that say where its voxels lie.
 
     ``pixdim`` are 8 numbers, ``units`` the code of ``xyzt_units``, ``codes`` those of qform and sform, ``numbers``
     the quaternion (3), its offset (3) and the matrix by rows (12).
@@ -42,10 +48,57 @@ class Orientation:
 
 
 @dataclass(frozen=True)
+class Header:
+    """What a NIfTI header says of its voxels: how many along each axis, where they lie, how they are scaled.
+
+    ``sizes`` are up to seven numbers along x, y, z, t, …; ``scale`` is slope and intercept as stored; ``version`` is
+    1 or 2.
+    """
+
+    sizes: tuple[int, ...]
+    orientation: Orientation
+    scale: tuple[float, float]
+    version: int = 1
+
+    @property
+    def itk_reads(self) -> bool:
+        """Whether ITK reads such a file as the standard says.
+
+        It reads version 1 only, stumbles over a transform that is not finite, and adds the intercept where a slope
+        of 0 says that nothing is scaled.
+        """
+        slope, intercept = self.scale
+        unscaled = slope == 0 or not math.isfinite(slope)
+        finite = all(math.isfinite(number) for number in self.orientation.numbers)
+        return self.version == 1 and finite and not (unscaled and intercept and math.isfinite(intercept))
+
+
+class _Fields(NamedTuple):
+    """Number types and offsets of the fields of a header, as struct has them."""
+
+    version: int
+    dim: tuple[str, int]
+    pixdim: tuple[str, int]
+    scale: tuple[str, int]
+    codes: tuple[str, int]
+    numbers: tuple[str, int]
+    units: tuple[str, int]
+
+
+_FIRST = _Fields(1, ("8h", 40), ("8f", 76), ("2f", 112), ("2h", 252), ("18f", 256), ("B", 123))
+_SECOND = _Fields(2, ("8q", 16), ("8d", 104), ("2d", 176), ("2i", 344), ("18d", 352), ("i", 500))
+
+
+@dataclass(frozen=True)
 class NiftiGrid(Grid):
-    """A grid that came from a NIfTI-1 file and remembers how that file put it."""
+    """A grid that came from a NIfTI file and remembers how that file put it.
+
+    ``moved_mm`` is how far at most a corner of this grid lies from where the fields put it: axes that are not quite
+    at right angles in the file are so here.
+    """
 
     orientation: Orientation | None = field(default=None, compare=False, repr=False)
+    moved_mm: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -80,19 +133,51 @@ def voxel_layout(header: bytes) -> VoxelLayout | None:
     return VoxelLayout(offset, count * bits // 8, bits, floating and order + floating)
 
 
-def read_orientation(path: Path) -> Orientation | None:
-    """Return the orientation fields of a NIfTI-1 file; None for NIfTI-2, whose numbers ITK keeps well enough."""
-    header = _start(path, _HEADER)
-    order = _byte_order(header, _HEADER)
-    if not order:
-        return None
-    qform, sform = struct.unpack_from(f"{order}2h", header, 252)
-    return Orientation(
-        pixdim=struct.unpack_from(f"{order}8f", header, 76),
-        units=header[123],
-        codes=(qform, sform),
-        numbers=struct.unpack_from(f"{order}18f", header, 256),
-    )
+def read_header(path: Path) -> Header:
+    """Return what the header of a NIfTI-1 or NIfTI-2 file says of its voxels.
+
+    Raises
+    ------
+    ReadError
+        When the file does not start with such a header.
+    """
+    start = _start(path, NIFTI2_HEADER)
+    if (order := _byte_order(start, _HEADER)) and len(start) >= _HEADER:
+        return _unpacked(start, order, _FIRST)
+    if (order := _byte_order(start, NIFTI2_HEADER)) and len(start) >= NIFTI2_HEADER:
+        return _unpacked(start, order, _SECOND)
+    raise ReadError(f"{path} is not a NIfTI file, though its name says so; expected a NIfTI-1 or -2 header.")
+
+
+def _unpacked(start: bytes, order: str, fields: _Fields) -> Header:
+    def read(kind_at: tuple[str, int]) -> tuple[Any, ...]:
+        return struct.unpack_from(f"{order}{kind_at[0]}", start, kind_at[1])
+
+    dims = read(fields.dim)
+    where = Orientation(read(fields.pixdim), read(fields.units)[0], read(fields.codes), read(fields.numbers))
+    slope, intercept = read(fields.scale)
+    return Header(tuple(dims[1 : 1 + dims[0]]), where, (slope, intercept), fields.version)
+
+
+def voxels(path: Path, frame: int) -> Array:
+    """Return one frame's voxels (Z, Y, X) through nibabel, for headers that ITK refuses.
+
+    Raises
+    ------
+    ReadError
+        When nibabel cannot make sense of the file either, or a voxel holds several values.
+    """
+    import nibabel
+
+    try:
+        proxy: Any = nibabel.load(path).dataobj  # type: ignore[attr-defined]
+    except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+        raise ReadError(f"{path} cannot be read: {error}; copy or export the file again.") from error
+    if proxy.dtype.kind not in "iuf":
+        raise ReadError(f"{path} has several values in each voxel; expected one. Export each as a file of its own.")
+    at = (slice(None),) * 3 + (frame, 0, 0, 0)[: max(0, len(proxy.shape) - 3)]
+    array = np.asanyarray(proxy[at[: len(proxy.shape)]]).T
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
 def read_extensions(path: Path) -> tuple[str, ...]:
@@ -121,7 +206,7 @@ def patch(start: bytes, grid: Grid, extension: str = "") -> bytes:
     if isinstance(grid, NiftiGrid) and grid.orientation is not None:
         kept = grid.orientation
         struct.pack_into("<8f", header, 76, *kept.pixdim)
-        header[123] = kept.units
+        header[123] = kept.units & 0xFF
         struct.pack_into("<2h", header, 252, *kept.codes)
         struct.pack_into("<18f", header, 256, *kept.numbers)
     if not extension:
@@ -138,6 +223,12 @@ def _byte_order(header: bytes, size: int) -> str:
     return next((order for order in "<>" if header[:4] == struct.pack(f"{order}i", size)), "")
 
 
+def opened(path: Path) -> Any:
+    """Return a NIfTI file to read from, unpacked if its name says that it is packed."""
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
 def _start(path: Path, count: int) -> bytes:
-    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        return file.read(count)
+    with opened(path) as file:
+        start: bytes = file.read(count)
+        return start

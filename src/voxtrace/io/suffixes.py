@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 SUFFIXES: tuple[str, ...] = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+NIFTI: tuple[str, ...] = (".nii.gz", ".nii")
 DICOM_SUFFIXES: tuple[str, ...] = (".dcm", ".ima")
+_DOUBLE_ENDINGS = (".seg.nrrd", ".seg.dcm", ".rtstruct.dcm")
 
 
 def suffix_of(path: Path) -> str:
@@ -15,8 +17,9 @@ def suffix_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """Return the file name without its suffix, ``"case.nii.gz"`` -> ``"case"``."""
-    suffix = suffix_of(path)
+    """Return the file name without its suffix, ``"case.nii.gz"`` and ``"case.seg.nrrd"`` -> ``"case"``."""
+    name = path.name.lower()
+    suffix = next((ending for ending in _DOUBLE_ENDINGS if name.endswith(ending)), suffix_of(path))
     return path.name[: -len(suffix)] if suffix else path.stem
 
 
@@ -26,3 +29,8 @@ def is_dicom(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def listed() -> str:
+    """Return the suffixes as words for a message: ``.nii.gz, .nii, .nrrd, .mha or .mhd``."""
+    return f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"

@@ -3,7 +3,7 @@
 ::
 
     case.trace/
-    ├── trace.json      geometry, names, facts, windows, counts: what a person can read; no patient's data
+    ├── trace.json      geometry, passport, names, facts, windows, counts: what a person can read; no patient's data
     ├── labels.zarr     (S, Z, Y, X), compressed, a few planes to a chunk
     ├── settled.zarr    (Z, Y, X), the last step at which each voxel changed
     └── <name>.zarr      (S, Z, Y, X), what else each step showed; only where it was asked for
@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from voxtrace.errors import GeometryError, ReadError
+from voxtrace.passport import Passport
 from voxtrace.trace.tally import Tally
 from voxtrace.volume import Array, Geometry, Grid, Shape
 
@@ -58,6 +59,7 @@ class _Record(BaseModel):
     windows: list[tuple[int, int, int, int, int, int]]
     facts: dict[str, list[list[float | None]]]
     extras: list[str] = []
+    passport: list[dict[str, str]] = []
 
 
 class ArrayFiles:
@@ -140,6 +142,7 @@ def write_record(trace: Trace, folder: Path) -> None:
         windows=[tuple(int(v) for v in box) for box in trace.windows],
         facts={name: [[_number(v) for v in row] for row in values] for name, values in trace.facts.items()},
         extras=list(trace.extras),
+        passport=trace.passport.as_json(),
     )
     (folder / RECORD).write_text(record.model_dump_json(indent=None) + "\n", encoding="utf-8")
 
@@ -167,8 +170,9 @@ def read(folder: Path) -> Trace:
             network_shape=record.network_shape,
             tally=Tally(np.asarray(record.counts, np.int64), np.asarray(record.changed, np.int64)),
             extras={name: zarr.open_array(folder / f"{name}.zarr", mode="r") for name in record.extras},
+            passport=Passport.from_json(record.passport),
         )
-    except (OSError, ValueError, ValidationError, GeometryError) as error:
+    except (OSError, ValueError, TypeError, ValidationError, GeometryError) as error:
         raise ReadError(f"{folder} is a damaged trace ({error}). Predict the case again.") from error
 
 

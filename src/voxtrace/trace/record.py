@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voxtrace.passport import Passport
 from voxtrace.trace import files
 from voxtrace.trace.tally import Tally
 from voxtrace.trace.trace import Trace
@@ -27,7 +28,9 @@ class Recorder:
         names: Mapping[int, str],
         folder: Path | None = None,
         extras: Sequence[str] = (),
+        passport: Passport | None = None,
     ) -> None:
+        self._passport = passport or Passport()
         self._geometry, self._names, self._folder, self._steps = geometry, dict(names), folder, steps
         dtype = np.uint8 if max(names, default=0) < 256 else np.uint16
         self._tally = Tally.empty(steps, max(names, default=0) + 1)
@@ -80,6 +83,7 @@ class Recorder:
             network_shape=network_shape,
             tally=self._tally,
             extras=self._extras if self._files is None else self._files.extras,
+            passport=self._passport,
         )
         if self._folder is not None:
             files.write_record(trace, self._folder)

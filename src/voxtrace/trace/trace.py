@@ -11,6 +11,7 @@ import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import GeometryError
+from voxtrace.passport import Passport
 from voxtrace.trace import files
 from voxtrace.trace.tally import Tally
 from voxtrace.volume import Array, Geometry, Shape
@@ -53,6 +54,8 @@ class Trace:
         Voxels of each label and changed voxels at each kept step, or None when not counted yet.
     extras
         Name -> (S, Z, Y, X), what else each step showed, as labels, e.g. the noisy mask that was denoised.
+    passport
+        What was looked at while the input was read, and what was corrected.
     """
 
     labels: Labels
@@ -66,6 +69,7 @@ class Trace:
     network_shape: Shape | None = None
     tally: Tally | None = None
     extras: Mapping[str, Labels] = field(default_factory=dict)
+    passport: Passport = field(default_factory=Passport)
 
     def __post_init__(self) -> None:
         if len(self.labels.shape) != 4 or tuple(self.labels.shape[1:]) != self.geometry.shape:

@@ -1,283 +1,188 @@
-"""One DICOM series -> one stored array on its grid.
-
-Which files belong together, and in what order, is decided here from the headers: a series is what shares a series UID
-and an orientation, its slices are sorted along their normal, and the distances between them must be equal. The voxels
-are decoded by ITK from the sorted list, with the rescale to HU applied. Nothing about the patient is kept.
-"""
+"""A folder -> its series: which images belong together, what each series is, and whether it can be opened."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxtrace.errors import ReadError
-from voxtrace.io.dicom.grid import DicomGrid, Source
-from voxtrace.io.itk import grid_of, quiet, simpleitk
+from voxtrace.geometry import Grid
+from voxtrace.io.dicom.files import files_below
+from voxtrace.io.dicom.headers import slices_of
+from voxtrace.io.dicom.judge import judged
+from voxtrace.io.dicom.marks import divided
+from voxtrace.io.dicom.slices import Slice
 from voxtrace.passport import Passport
-from voxtrace.volume import Array, Grid
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
-
-_SPACING_TOLERANCE = 0.01  # fraction of the distance between slices
-_TILT_TOLERANCE_DEG = 0.5
-_ORIENTATION_TOLERANCE = 1e-3
-_TAGS = (
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "Modality",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "PixelSpacing",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "RescaleSlope",
-    "RescaleIntercept",
-)
-
-
-@dataclass(frozen=True)
-class Slice:
-    """What the header of one DICOM image says about where its pixels lie.
-
-    ``position_mm`` (3) and ``orientation`` (6: along a row, then down a column) are in DICOM's (L, P, S); both are
-    empty when the header has none.
-    """
-
-    path: Path
-    series: str
-    number: str
-    modality: str
-    position_mm: tuple[float, ...]
-    orientation: tuple[float, ...]
-    pixel_spacing_mm: tuple[float, ...]
-    size: tuple[int, int]
-    frames: int
-    samples: int
-    rescale: tuple[str, str]
-
-    @property
-    def normal(self) -> Array:
-        """The unit vector along which the slices of its series follow each other."""
-        return np.cross(self.orientation[:3], self.orientation[3:])
+_SAME_ORIENTATION = 1e-3
+_SAME_SPACING_MM = 1e-3
+_FEW = 5  # images
+_SCANTY = 4  # times fewer than the largest part of the same series
 
 
 @dataclass(frozen=True)
 class Series:
-    """The slices of one series in the order in which they were found, and what to call it."""
+    """The images of one series, what it is called, and what its headers tell of it.
 
-    slices: tuple[Slice, ...]
+    Attributes
+    ----------
+    slices
+        In the order in which they were found.
+    name
+        What to call it in messages and file names: the folder's name, numbered where there are several series.
+    part
+        What tells it from others of the same series UID: ``acquisition 2``, ``time 3 of 5``; else ``""``.
+    passport
+        What was found, as far as headers can tell. A refused finding says why it cannot be opened.
+    """
+
+    slices: tuple[Slice, ...] = field(repr=False)
     name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """The voxels (Z, Y, X) of one series as stacked, their grid, what to call them, and what was found."""
-
-    array: Array
-    grid: DicomGrid
-    name: str
-    modality: str
+    part: str = ""
     passport: Passport = field(default_factory=Passport)
 
+    @property
+    def first(self) -> Slice:
+        """One image, for what all have in common."""
+        return self.slices[0]
 
-def load(path: Path) -> Loaded:
-    """Return one series as a stack.
+    @property
+    def usable(self) -> bool:
+        """Whether nothing in the headers keeps it from being opened."""
+        return self.passport.verdict != "refused"
 
-    ``path`` is a folder that holds one series, or any file of the wanted one. Integer voxels stay integers.
+    @property
+    def number(self) -> str:
+        """The series number, as text; ``""`` where there is none."""
+        return self.first.number
+
+    @property
+    def uid(self) -> str:
+        """The series instance UID."""
+        return self.first.series
+
+    @property
+    def modality(self) -> str:
+        """The kind of scan: ``CT``, ``MR``, ``PT``."""
+        return self.first.modality
+
+    @property
+    def description(self) -> str:
+        """The scanner's words for the series, and which part of it this is."""
+        return ", ".join(filter(None, (self.first.description, self.part)))
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self.slices)
+
+    @property
+    def rows(self) -> int:
+        """Pixels down an image."""
+        return self.first.size[0]
+
+    @property
+    def columns(self) -> int:
+        """Pixels across an image."""
+        return self.first.size[1]
+
+    @property
+    def pixel_spacing_mm(self) -> tuple[float, ...]:
+        """Distance between rows and between columns in mm; empty where no header tells."""
+        return self.first.pixel_spacing_mm
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the headers say where every pixel lies."""
+        return all(s.is_placed for s in self.slices)
+
+    @cached_property
+    def slice_distance_mm(self) -> float | None:
+        """The median distance between neighbouring positions in mm; None for fewer than two."""
+        if not self.is_placed:
+            return None
+        gaps = np.diff(sorted(s.depth_mm for s in self.slices))
+        apart = gaps[gaps > 1e-2]
+        return float(np.median(apart)) if len(apart) else None
+
+    @property
+    def orientation(self) -> str:
+        """Where columns, rows and the stack run, as letters such as ``LPS``; ``""`` where no header tells."""
+        if not self.is_placed or not self.first.is_square:
+            return ""
+        return Grid((1, 1, 1), (1.0, 1.0, 1.0), direction=tuple(self.first.axes.ravel())).axis_codes
+
+    @property
+    def title(self) -> str:
+        """The series in a few words that name nobody: ``11 MR T1post (22 images)``."""
+        images = f"({self.images} image{'s' if self.images != 1 else ''})"
+        return " ".join(filter(None, (self.number, self.modality, self.description, images)))
+
+
+def find_series(folder: Path) -> tuple[Series, ...]:
+    """Return the series among the files of a folder and the folders in it, ordered by series number.
+
+    Only headers are read. What is no DICOM image is passed over. A series is what shares series UID, orientation, size
+    and pixel spacing; where several images lie in one place it is divided by what tells them apart.
 
     Raises
     ------
     ReadError
-        When there is no series, more than one, or one that does not fill a regular grid.
+        When a DICOM header cannot be made sense of.
     """
-    series = _wanted(path)
-    ordered = _ordered(series.slices, path)
-    image = _decoded(ordered, path)
-    grid = grid_of(image)
-    _check_last(grid, ordered[-1], path)
-    sources = tuple(Source(slice_.path) for slice_ in ordered)
-    stack = DicomGrid(**asdict(grid), sources=sources)
-    return Loaded(simpleitk().GetArrayFromImage(image), stack, series.name, ordered[0].modality)
+    slices = [slice_ for path in files_below(folder) for slice_ in slices_of(path)]
+    return series_among(slices, folder.resolve().name)
 
 
-def find_series(folder: Path) -> tuple[Series, ...]:
-    """Return the series among the files of a folder (not its subfolders), ordered by series number."""
-    groups: list[list[Slice]] = []
-    for slice_ in filter(None, map(_slice, sorted(p for p in folder.iterdir() if p.is_file()))):
-        home = next((group for group in groups if _belong_together(group[0], slice_)), None)
+def series_among(slices: Iterable[Slice], name: str) -> tuple[Series, ...]:
+    """Return the series among slices; one takes the name, several the name and a number."""
+    groups = sorted(_groups(slices), key=lambda group: (len(group[0].number), group[0].number, group[0].series))
+    parts = [(part, found) for group in groups for part, found in _parts(group)]
+    largest: dict[str, int] = {}
+    for _, found in parts:
+        largest[found[0].series] = max(largest.get(found[0].series, 0), len(found))
+    names = [name] if len(parts) == 1 else [f"{name}_{i}" for i in range(1, len(parts) + 1)]
+    return tuple(
+        Series(tuple(found), called, part, judged(found, aside=_is_aside(found, largest[found[0].series])))
+        for called, (part, found) in zip(names, parts, strict=True)
+    )
+
+
+def _parts(group: Sequence[Slice]) -> list[tuple[str, list[Slice]]]:
+    return divided(group) if all(s.is_placed for s in group) else [("", list(group))]
+
+
+def _is_aside(slices: Sequence[Slice], largest: int) -> bool:
+    """Tell whether these are the few images that go with a larger part of the same series."""
+    return len(slices) < _FEW and len(slices) * _SCANTY <= largest
+
+
+def _groups(slices: Iterable[Slice]) -> list[list[Slice]]:
+    by_uid: dict[tuple[object, ...], list[list[Slice]]] = {}
+    for slice_ in slices:
+        homes = by_uid.setdefault(_exact(slice_), [])
+        home = next((group for group in homes if _alike(group[0], slice_)), None)
         if home is None:
-            groups.append([slice_])
+            homes.append([slice_])
         else:
             home.append(slice_)
-    groups.sort(key=lambda group: (len(group[0].number), group[0].number, group[0].series))
-    name = folder.resolve().name
-    if len(groups) == 1:
-        return (Series(tuple(groups[0]), name),)
-    return tuple(Series(tuple(group), f"{name}_{index}") for index, group in enumerate(groups, start=1))
+            homes.remove(home)
+            homes.insert(0, home)  # neighbours in a folder mostly belong together
+    return [group for homes in by_uid.values() for group in homes]
 
 
-def _wanted(path: Path) -> Series:
-    if not path.is_dir():
-        found = find_series(path.parent)
-        wanted = next((s for s in found if any(slice_.path == path for slice_ in s.slices)), None)
-        if wanted is None:
-            raise ReadError(f"{path} holds no DICOM image that can be read; copy or export the file again.")
-        return wanted
-    found = find_series(path)
-    if not found:
-        empty = not any(path.iterdir())
-        raise ReadError(
-            f"{path} {'is an empty folder' if empty else 'holds no DICOM images'}; "
-            "expected a folder with one DICOM series, or a NIfTI, NRRD or MetaImage file."
-        )
-    if len(found) > 1:
-        counts = ", ".join(str(len(s.slices)) for s in found)
-        raise ReadError(
-            f"{path} holds {len(found)} DICOM series (of {counts} images); expected one. "
-            "Point at any one file of the series that is wanted."
-        )
-    return found[0]
+def _exact(slice_: Slice) -> tuple[object, ...]:
+    return (slice_.series, slice_.size, slice_.samples, slice_.kind, slice_.is_placed, "LOCALIZER" in slice_.image_type)
 
 
-def _slice(path: Path) -> Slice | None:
-    """Return what the header says, or None for a file that is not DICOM or holds no image."""
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    with warnings.catch_warnings():  # pydicom warns of values that break the standard; what matters is checked here
-        warnings.simplefilter("ignore")
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-            return None if header.get("Rows") is None else _from_header(path, header)
-        except InvalidDicomError:
-            return None
-        except (ValueError, TypeError, EOFError, AttributeError, KeyError) as error:
-            raise ReadError(
-                f"{path} has a DICOM header that cannot be read ({error}); export the file again."
-            ) from error
-
-
-def _from_header(path: Path, header: Dataset) -> Slice:
-    def numbers(tag: str, count: int) -> tuple[float, ...]:
-        values: Any = header.get(tag) or ()
-        return tuple(float(v) for v in values) if len(values) == count else ()
-
-    return Slice(
-        path=path,
-        series=str(header.get("SeriesInstanceUID", "")),
-        number=str(header.get("SeriesNumber") or ""),
-        modality=str(header.get("Modality", "")),
-        position_mm=numbers("ImagePositionPatient", 3),
-        orientation=numbers("ImageOrientationPatient", 6),
-        pixel_spacing_mm=numbers("PixelSpacing", 2),
-        size=(int(header.Rows), int(header.Columns)),
-        frames=int(header.get("NumberOfFrames") or 1),
-        samples=int(header.get("SamplesPerPixel") or 1),
-        rescale=(str(header.get("RescaleSlope", "")), str(header.get("RescaleIntercept", ""))),
+def _alike(one: Slice, other: Slice) -> bool:
+    return _near(one.orientation, other.orientation, _SAME_ORIENTATION) and _near(
+        one.pixel_spacing_mm, other.pixel_spacing_mm, _SAME_SPACING_MM
     )
 
 
-def _belong_together(one: Slice, other: Slice) -> bool:
-    return (
-        one.series == other.series
-        and len(one.orientation) == len(other.orientation)
-        and np.allclose(one.orientation, other.orientation, atol=_ORIENTATION_TOLERANCE)
-    )
-
-
-def _ordered(slices: Sequence[Slice], path: Path) -> list[Slice]:
-    """Return the slices from the first to the last along their normal; refuse what is no regular stack."""
-    _check_each(slices, path)
-    normal = slices[0].normal
-    ordered = sorted(slices, key=lambda s: float(np.dot(s.position_mm, normal)))
-    positions = np.asarray([s.position_mm for s in ordered])
-    gaps = np.diff(positions @ normal)
-    _check_gaps(gaps, path)
-    sideways = np.linalg.norm(positions[-1] - positions[0] - (gaps.sum() * normal))
-    tilt_deg = float(np.degrees(np.arctan2(sideways, gaps.sum())))
-    if tilt_deg > _TILT_TOLERANCE_DEG:
-        raise ReadError(
-            f"{path} was scanned with the gantry tilted by {tilt_deg:.1f}°, so its slices are sheared; "
-            "expected slices stacked along their normal. Resample the series onto an orthogonal grid first."
-        )
-    return ordered
-
-
-def _check_each(slices: Sequence[Slice], path: Path) -> None:
-    first = slices[0]
-    if any(s.frames > 1 for s in slices):
-        raise ReadError(
-            f"{path} is a multi-frame (enhanced) DICOM file; expected one image a file. Convert it to NIfTI first."
-        )
-    if any(s.samples != 1 for s in slices):
-        raise ReadError(f"{path} holds colour images; expected one value a pixel, as CT and MR have.")
-    if len(slices) < 2:
-        raise ReadError(f"{path} holds a single DICOM image of its series; expected at least two slices.")
-    if not all(s.position_mm and s.orientation and s.pixel_spacing_mm for s in slices):
-        raise ReadError(
-            f"{path} holds images without position, orientation or pixel spacing; expected CT or MR slices."
-        )
-    if any(s.size != first.size or s.pixel_spacing_mm != first.pixel_spacing_mm for s in slices):
-        raise ReadError(
-            f"{path} holds slices of different size or pixel spacing; expected one size. Keep one series in the folder."
-        )
-    row, column = np.asarray(first.orientation[:3]), np.asarray(first.orientation[3:])
-    if not np.allclose([row @ row, column @ column, row @ column], [1.0, 1.0, 0.0], atol=_ORIENTATION_TOLERANCE):
-        raise ReadError(f"{path} has rows and columns that are not at right angles; correct the DICOM headers.")
-
-
-def _check_gaps(gaps_mm: Array, path: Path) -> None:
-    """Refuse repeated, missing and unevenly spaced slices."""
-    usual = float(np.median(gaps_mm))
-    repeated = int(np.sum(gaps_mm < max(1e-3, _SPACING_TOLERANCE * usual)))
-    if repeated:
-        raise ReadError(
-            f"{path} holds {repeated} slice(s) that lie where another one does; expected one image at each position. "
-            "Keep a single time point or reconstruction in the folder."
-        )
-    if float(np.abs(gaps_mm / usual - 1.0).max()) <= _SPACING_TOLERANCE:
-        return
-    steps = gaps_mm / usual
-    missing = int(np.sum(np.round(steps) - 1))
-    if missing and float(np.abs(steps - np.round(steps)).max()) <= _SPACING_TOLERANCE * float(steps.max()):
-        raise ReadError(
-            f"{path} lacks {missing} of {len(gaps_mm) + 1 + missing} slices at {usual:g} mm; copy the whole series."
-        )
-    raise ReadError(
-        f"{path} has slices {gaps_mm.min():g} to {gaps_mm.max():g} mm apart; expected equal distances within "
-        f"{_SPACING_TOLERANCE:.0%}. Resample the series to an even spacing first."
-    )
-
-
-def _decoded(slices: Sequence[Slice], path: Path) -> Any:
-    sitk = simpleitk()
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(s.path) for s in slices])
-    if len({s.rescale for s in slices}) > 1:  # ITK takes the type of the first slice for all
-        reader.SetOutputPixelType(sitk.sitkFloat32)
-    with quiet():
-        try:
-            return reader.Execute()
-        except RuntimeError as error:
-            raise ReadError(
-                f"the pixels of {path} cannot be decoded; copy or export the series again, uncompressed if you can."
-            ) from error
-
-
-def _check_last(grid: Grid, last: Slice, path: Path) -> None:
-    """Refuse an image whose grid does not end where the last header says."""
-    end = (grid.affine @ [grid.size[2] - 1, 0, 0, 1])[2::-1]
-    error_mm = float(np.linalg.norm(end - last.position_mm))
-    if error_mm > _SPACING_TOLERANCE * grid.spacing_mm[2] * grid.size[2]:
-        raise ReadError(
-            f"{path}: its last slice lies {error_mm:.2f} mm from where an even stack would have it; "
-            "expected equal distances. Resample the series to an even spacing first."
-        )
+def _near(one: Sequence[float], other: Sequence[float], tolerance: float) -> bool:
+    return len(one) == len(other) and all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))

@@ -1,0 +1,50 @@
+"""What the passport says of every volume: which way it lies, how obliquely, how large its voxels are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from voxtrace.errors import ReadError
+from voxtrace.io.placement import LARGEST_MM, SMALLEST_MM, Placement
+from voxtrace.passport import Finding
+from voxtrace.volume import Array, Geometry, Grid
+
+_STRAIGHT_DEG = 0.05
+_EVEN = 1.05  # largest over smallest voxel side, still called even
+
+
+def check_spacing(placed: Placement, path: Path) -> Finding:
+    """Return what to say of the voxel size.
+
+    Raises
+    ------
+    ReadError
+        When it cannot be that of a scan of a patient: below 0.01 or above 100 mm along an axis of several voxels.
+    """
+    sides = placed.spacing_mm
+    shown = "×".join(f"{side:.4g}" for side in sides)
+    if any(n > 1 and not SMALLEST_MM <= side <= LARGEST_MM for n, side in zip(placed.size, sides, strict=True)):
+        raise ReadError(
+            f"{path} has voxels of {shown} mm; expected {SMALLEST_MM:g} to {LARGEST_MM:g} mm. "
+            "Correct the voxel size, or its unit, in the header."
+        )
+    uneven = max(sides) / min(sides) > _EVEN
+    return Finding("spacing", "fine", f"{shown} mm" + (", longer along one axis than another" if uneven else ""))
+
+
+def check_position(grid: Grid) -> tuple[Finding, Finding]:
+    """Return which way the axes of a grid run, and how far they are from the body's."""
+    angle_deg = Geometry.from_grid(grid).obliquity_deg
+    oblique = f"oblique by {angle_deg:.1f}°" if angle_deg > _STRAIGHT_DEG else "none"
+    return Finding("orientation", "fine", grid.axis_codes), Finding("obliquity", "fine", oblique)
+
+
+def check_intensities(array: Array, scale: tuple[float, float]) -> Finding:
+    """Return of which number type voxels (Z, Y, X) are, and how a NIfTI header scales them (slope, intercept)."""
+    slope, intercept = scale
+    kind = str(array.dtype)
+    if not np.isfinite(slope) or slope == 0 or (slope, intercept) == (1.0, 0.0):
+        return Finding("intensities", "fine", f"{kind}, as stored")
+    return Finding("intensities", "fine", f"{kind}, scaled by {slope:g} with intercept {intercept:g}")

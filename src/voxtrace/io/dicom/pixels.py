@@ -1,0 +1,148 @@
+"""Images -> stored numbers, whatever the transfer syntax.
+
+Each syntax has one decoder, so that the same file gives the same numbers everywhere, whatever else is installed. They
+are pydicom's, which give numbers as they are stored. JPEG of the old kinds goes through ITK as a nameless file that
+holds pixels and their description alone, so that there, too, nothing but the stored numbers comes back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxtrace.errors import ReadError
+from voxtrace.io.dicom.grid import Source
+from voxtrace.io.itk import quiet, simpleitk
+from voxtrace.volume import Array
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_DESCRIPTION = (
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    *_PIXELS,
+)
+_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
+_BY_ITK = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 57, 70))  # JPEG: 8 and 12 bits, two lossless kinds
+_DECODERS = {
+    **{f"1.2.840.10008.1.2.4.{kind}": "pyjpegls" for kind in (80, 81)},  # JPEG-LS
+    **{f"1.2.840.10008.1.2.4.{kind}": "pylibjpeg" for kind in (90, 91, 201, 202, 203)},  # JPEG 2000, also HT
+    "1.2.840.10008.1.2.5": "pydicom",  # RLE
+}
+_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+class Decoder:
+    """Decodes images one after the other, and keeps the last file open: the frames of a file are neighbours."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._file: Dataset | None = None
+        self._frames: Array | None = None
+
+    def stored(self, source: Source) -> Array:
+        """Return the stored numbers of an image, (rows, columns), with a third axis where it has colours.
+
+        Raises
+        ------
+        ReadError
+            When pixels are damaged, cut short, or compressed in a way that no decoder is there for.
+        """
+        with warnings.catch_warnings():  # trailing bytes and the like; what matters raises
+            warnings.simplefilter("ignore")
+            try:
+                return self._decoded(source)
+            except ReadError:
+                raise
+            except (ValueError, RuntimeError, TypeError, AttributeError, EOFError, IndexError, KeyError) as error:
+                raise ReadError(
+                    f"the pixels of {source.path} cannot be decoded; copy or export the series again, uncompressed if "
+                    "you can."
+                ) from error
+
+    def _decoded(self, source: Source) -> Array:
+        from pydicom.pixels.utils import pixel_array
+
+        file = self._opened(source.path)
+        if _syntax(file) in _BY_ITK:
+            if self._frames is None:
+                self._frames = _decoded_by_itk(file)
+            return np.asarray(self._frames[source.frame])
+        plugin = _decoder(source.path, _syntax(file))
+        several = int(file.get("NumberOfFrames") or 1) > 1
+        return pixel_array(file, index=source.frame if several else None, raw=True, decoding_plugin=plugin)
+
+    def _opened(self, path: Path) -> Dataset:
+        import pydicom
+        from pydicom.uid import ImplicitVRLittleEndian
+
+        if self._file is None or path != self._path:
+            self._path, self._frames = path, None
+            self._file = pydicom.dcmread(path, specific_tags=list(_DESCRIPTION), force=True)
+            if not any(tag in self._file for tag in _PIXELS):
+                raise ValueError("no pixels")
+            if not _syntax(self._file):  # as in old files without a preamble: DICOM's default
+                self._file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        return self._file
+
+
+def _syntax(file: Dataset) -> str:
+    return str(file.file_meta.get("TransferSyntaxUID", ""))
+
+
+def _decoder(path: Path, syntax: str) -> str:
+    """Return the name of the decoder for a syntax, ``""`` where pixels are not compressed."""
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    if syntax in _PLAIN:
+        return ""
+    name = _DECODERS.get(syntax, "")
+    if not name:
+        raise ReadError(
+            f"{path} is compressed as {UID(syntax).name}, which cannot be decoded; export the series uncompressed or "
+            "as JPEG 2000."
+        )
+    if name not in get_decoder(UID(syntax)).available_plugins:
+        raise ReadError(
+            f"{path} is compressed as {UID(syntax).name}, and its decoder {name} is not installed; install VoxTrace "
+            "again with all it depends on, or export the series uncompressed."
+        )
+    return name
+
+
+def _decoded_by_itk(file: Dataset) -> Array:
+    """Return all frames (frames, rows, columns) through a file that holds nothing but pixels."""
+    from pydicom import Dataset, FileMetaDataset
+    from pydicom.uid import UID, generate_uid
+
+    sitk = simpleitk()
+    bare = Dataset()
+    for tag in _DESCRIPTION:
+        if tag in file:
+            bare.add(file[tag])
+    bare.SOPClassUID, bare.SOPInstanceUID = UID(_CAPTURE), generate_uid()
+    bare.file_meta = FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = UID(_syntax(file))
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        path = Path(folder, "pixels.dcm")
+        bare.save_as(path, enforce_file_format=True)
+        image = sitk.ReadImage(str(path), imageIO="GDCMImageIO")
+    frames: Array = sitk.GetArrayFromImage(image)
+    return frames if frames.ndim > 2 else frames[np.newaxis]

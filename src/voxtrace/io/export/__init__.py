@@ -1,0 +1,34 @@
+"""Label maps -> files that other programs ask for: DICOM-SEG, RTSTRUCT, 3D Slicer's .seg.nrrd, surfaces, tables.
+
+The format follows from the end of the name, the longest that fits:
+
+==================  ==================================================================================
+``.seg.nrrd``       3D Slicer's segmentation, one layer
+``.rtstruct.dcm``   DICOM RTSTRUCT: closed contours in each plane of the source images
+``.seg.dcm .dcm``   DICOM-SEG, binary, one segment a label
+``.stl .ply .obj``  surfaces in mm, LPS
+``.csv .json``      a row for each label: mL, mean and percentiles of an image, bounding box, components
+==================  ==================================================================================
+
+Every file appears whole or not at all, and is read back and compared before it takes its name.
+"""
+
+from __future__ import annotations
+
+from voxtrace.io.export.formats import ENDINGS, Options, Written, ending_of, export, export_all, is_export
+from voxtrace.io.export.readseg import is_seg, read_seg
+from voxtrace.io.export.table import LabelRow, measure
+
+__all__ = [
+    "ENDINGS",
+    "LabelRow",
+    "Options",
+    "Written",
+    "ending_of",
+    "export",
+    "export_all",
+    "is_export",
+    "is_seg",
+    "measure",
+    "read_seg",
+]

@@ -1,0 +1,68 @@
+"""DICOM RTSTRUCT: closed contours in mm, in the planes of the source images; one region of interest a label.
+
+Holes are joined to their outline by a channel without width (see :mod:`voxtrace.io.export.outlines`). Names ending in
+``.rtstruct.dcm`` mean this format. Patient and study are copied from the source images, as DICOM demands.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from voxtrace.atomic import atomic_file
+from voxtrace.errors import OutputError
+from voxtrace.io.export.formats import Options, Written
+from voxtrace.io.export.outlines import outlines
+from voxtrace.io.export.prove_contours import prove
+from voxtrace.io.export.shades import colour_of, name_of
+from voxtrace.io.export.sources import Stack, match
+from voxtrace.io.export.structure_set import Contour, Region, add_region, header_of
+from voxtrace.volume import Array, LabelMap
+
+
+def write(labels: LabelMap, path: Path, options: Options) -> Written:
+    """Write a label map as RTSTRUCT that refers to its source images.
+
+    Raises
+    ------
+    OutputError
+        When the label map is empty, knows no source images, or the file read back differs.
+    GeometryError
+        When the label map is not on the grid of its source images.
+    """
+    values = labels.values
+    if not values:
+        raise OutputError(f"{path}: {labels.name} holds no label, so there is nothing to outline.")
+    array, stack = match(labels, options.source)
+    with warnings.catch_warnings():  # of names and dates in the source that bend the standard; they are only copied
+        warnings.simplefilter("ignore")
+        dataset = header_of(stack)
+        boxes = ndimage.find_objects(array)
+        for number, value in enumerate(values, 1):
+            contours = contours_of(array, value, boxes[value - 1], stack)
+            region = Region(number, name_of(labels, value), colour_of(labels, value), options.manual)
+            add_region(dataset, region, contours, stack)
+        with atomic_file(path) as temporary:
+            dataset.save_as(temporary, enforce_file_format=True)
+            prove(temporary, array, values, stack, path)
+    return Written((path,), stack.notes)
+
+
+def contours_of(array: Array, value: int, box: tuple[slice, ...], stack: Stack) -> Iterator[Contour]:
+    """Yield the contours of a label in an array (Z, Y, X) whose planes are those of the stack, plane by plane."""
+    start = np.asarray([box[2].start, box[1].start], dtype=np.float64)
+    for plane in range(box[0].start, box[0].stop):
+        for line in outlines(array[plane][box[1:]] == value):
+            yield Contour(plane, _in_mm(line + start, stack, plane))
+
+
+def _in_mm(points: Array, stack: Stack, plane: int) -> Array:
+    place = stack.planes[plane]
+    along = np.asarray(place.orientation[:3]) * place.spacing_mm[1]
+    down = np.asarray(place.orientation[3:]) * place.spacing_mm[0]
+    found: Array = np.asarray(place.position_mm) + points @ np.stack([along, down])
+    return found

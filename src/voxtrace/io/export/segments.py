@@ -1,0 +1,45 @@
+"""How DICOM-SEG describes a label: coded name with its side, colour, who made it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voxtrace.io.export.codes import concept_of, text
+from voxtrace.io.export.maker import NAME, version
+from voxtrace.io.export.shades import bytes_of, colour_of, name_of
+from voxtrace.volume import LabelMap
+
+if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
+
+VALUE_WORDS = "Label value"  # how a segment remembers the label it was; its number must run from 1
+
+
+def segment_of(labels: LabelMap, number: int, value: int, *, manual: bool) -> SegmentDescription:
+    """Return the description of a label as segment ``number``, drawn by hand or made by a program."""
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
+
+    name = name_of(labels, value)
+    concept = concept_of(name)
+    made_by = None
+    if not manual:
+        family = CodedConcept("123109", "DCM", "Artificial Intelligence")
+        made_by = AlgorithmIdentificationSequence(name=NAME, family=family, version=version())
+    segment = SegmentDescription(
+        segment_number=number,
+        segment_label=text(name),
+        segmented_property_category=CodedConcept(*concept.category),
+        segmented_property_type=CodedConcept(*concept.kind),
+        algorithm_type="MANUAL" if manual else "AUTOMATIC",
+        algorithm_identification=made_by,
+        display_color=CIELabColor.from_rgb(*bytes_of(colour_of(labels, value))),
+    )
+    segment.SegmentDescription = f"{VALUE_WORDS} {value}"
+    if concept.side is not None:
+        segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
+            CodedConcept(*concept.side)
+        ]
+    return segment

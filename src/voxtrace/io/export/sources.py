@@ -1,0 +1,139 @@
+"""The DICOM images that a label map belongs to, plane by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxtrace.errors import GeometryError, OutputError
+from voxtrace.io.dicom import DicomGrid, Source
+from voxtrace.io.export.headers import Place, complete, frame_count, place_of, read_header
+from voxtrace.io.export.proof import stored_labels
+from voxtrace.io.export.search import find_stack
+from voxtrace.volume import Array, Geometry, Grid, LabelMap
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_TOLERANCE = 0.1  # of a voxel
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Source images, and the planes of the label map that belong to them.
+
+    Attributes
+    ----------
+    headers
+        One for each file, in the order of the stack.
+    frames
+        For image i along the stack: which header, and which frame in it, counted from 0.
+    planes
+        Where each plane of the written array lies.
+    grid
+        The grid of the written array.
+    regridded
+        Whether the planes are not those of the images.
+    notes
+        A sentence for each thing that was missing in the headers.
+    """
+
+    headers: tuple[Dataset, ...]
+    frames: tuple[tuple[int, int], ...]
+    planes: tuple[Place, ...]
+    grid: Grid
+    regridded: bool
+    notes: tuple[str, ...] = ()
+
+    def source_of(self, plane: int) -> tuple[Dataset, int] | None:
+        """Return the image that a plane lies in and the frame counted from 0; None for planes of a new grid."""
+        if self.regridded:
+            return None
+        header, frame = self.frames[plane]
+        return self.headers[header], frame
+
+
+def match(labels: LabelMap, source: Path | None) -> tuple[Array, Stack]:
+    """Return the labels (Z, Y, X), plane by plane as the source images lie, and those images.
+
+    Raises
+    ------
+    OutputError
+        When the label map does not know its images and ``source`` is None.
+    GeometryError
+        When no series of ``source`` has the label map's grid.
+    """
+    if source is not None:
+        array, grid = find_stack(labels, source)
+        return array, _stack(grid, labels.name)
+    stored = labels.geometry.stored
+    if not isinstance(stored, DicomGrid) or not stored.sources:
+        raise OutputError(
+            f"{labels.name} does not know the DICOM images it belongs to, which DICOM exports refer to. "
+            "Name their folder with --source (source= in Python)."
+        )
+    if not labels.geometry.is_close(Geometry.from_grid(stored)):
+        raise GeometryError(f"{labels.name} does not lie on the grid of its DICOM images; resample it onto that grid.")
+    return stored_labels(labels.data, labels.geometry), _stack(stored, labels.name)
+
+
+def _stack(grid: DicomGrid, name: str) -> Stack:
+    files = tuple(dict.fromkeys(source.path for source in grid.sources))
+    headers = tuple(read_header(file) for file in files)
+    notes = complete(headers)
+    frames = tuple((files.index(source.path), source.frame) for source in grid.sources)
+    if grid.regridded:
+        planes = tuple(_planes_of(grid))
+    else:
+        planes = _places(grid.sources, headers, frames)
+        _check_places(planes, grid, name)
+    return Stack(headers, frames, planes, grid, grid.regridded, notes)
+
+
+def _places(
+    sources: Sequence[Source], headers: Sequence[Dataset], frames: Sequence[tuple[int, int]]
+) -> tuple[Place, ...]:
+    found = [place_of(headers[i], frame) if frame < frame_count(headers[i]) else None for i, frame in frames]
+    for source, place in zip(sources, found, strict=True):
+        if place is None:
+            raise GeometryError(f"{source.path} does not say where its frame {source.frame + 1} lies; export it again.")
+    return tuple(place for place in found if place is not None)
+
+
+def _planes_of(grid: Grid) -> list[Place]:
+    """Return where the planes of a grid lie."""
+    matrix = np.reshape(grid.direction, (3, 3))
+    orientation = (*matrix[:, 0].tolist(), *matrix[:, 1].tolist())
+    spacing = (grid.spacing_mm[1], grid.spacing_mm[0])
+    size = (grid.size[1], grid.size[0])
+    starts = np.asarray(grid.origin_mm) + np.outer(np.arange(grid.size[2]), matrix[:, 2] * grid.spacing_mm[2])
+    return [Place(tuple(start), orientation, spacing, size, grid.spacing_mm[2]) for start in starts.tolist()]
+
+
+def _check_places(planes: Sequence[Place], grid: Grid, name: str) -> None:
+    """Refuse a label map whose planes are not those of the images."""
+    expected = _planes_of(grid)
+    if len(planes) != len(expected) or any(p.size != e.size for p, e in zip(planes, expected, strict=True)):
+        raise GeometryError(
+            f"{name} has {grid.size} voxels, its source images {len(planes)} planes of {planes[0].size[::-1]}; "
+            "expected the same. Name the folder of the right images with --source."
+        )
+    off_mm = max(float(np.abs(_ends(p) - _ends(e)).max()) for p, e in zip(planes, expected, strict=True))
+    if off_mm > _TOLERANCE * min(grid.spacing_mm):
+        raise GeometryError(
+            f"{name} lies {off_mm:.3g} mm from its source images; expected at most a tenth of a voxel. "
+            "Name the folder of the right images with --source."
+        )
+
+
+def _ends(place: Place) -> Array:
+    """Return the first, last-in-row and last-in-column pixel of a plane, (3, 3), (L, P, S) in mm."""
+    rows, columns = place.size
+    start = np.asarray(place.position_mm)
+    along = np.asarray(place.orientation[:3]) * place.spacing_mm[1] * (columns - 1)
+    down = np.asarray(place.orientation[3:]) * place.spacing_mm[0] * (rows - 1)
+    return np.stack([start, start + along, start + down])

@@ -1,0 +1,91 @@
+"""The text headers of NRRD and MetaImage: their fields, and what in them ITK passes over without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from voxtrace.errors import ReadError
+from voxtrace.passport import Finding
+
+_HEADER_BYTES = 1 << 20
+_MILLIMETRES = ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
+_PLACED_SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las")
+
+Fields = dict[str, str]
+
+
+def meta_fields(path: Path) -> tuple[Fields, int]:
+    """Return the ``key = value`` lines of MetaImage up to ElementDataFile, keys in lower case, and where they end."""
+    fields: Fields = {}
+    end = 0
+    for line in _lines(path):
+        end += len(line)
+        key, _, value = line.decode("latin-1").partition("=")
+        fields[key.strip().lower()] = value.strip()
+        if key.strip().lower() == "elementdatafile":
+            break
+    return fields, end
+
+
+def nrrd_fields(path: Path) -> tuple[Fields, int]:
+    """Return the ``field: value`` lines of NRRD, fields in lower case, and the first byte after the header."""
+    fields: Fields = {}
+    end = 0
+    for line in _lines(path):
+        end += len(line)
+        text = line.decode("latin-1")
+        name, colon, value = text.partition(":")
+        if not text.strip():
+            break
+        if colon and not text.startswith("#") and not value.startswith("="):
+            fields[name.strip().lower()] = value.strip()
+    return fields, end
+
+
+def check_nrrd(path: Path) -> tuple[Finding, ...]:
+    """Return what to say of an NRRD header's unit and space.
+
+    Raises
+    ------
+    ReadError
+        When it measures in another unit than mm, or leaves the direction of an axis open.
+    """
+    fields, _ = nrrd_fields(path)
+    units = [unit for unit in fields.get("space units", "").replace('"', " ").split() if unit]
+    other = next((unit for unit in units if unit.lower() not in _MILLIMETRES), "")
+    if other:
+        raise ReadError(
+            f"{path} measures in {other!r} (space units); expected mm, which is what other programs take its numbers "
+            "for. Convert the file to mm."
+        )
+    known = sum(vector.startswith("(") for vector in fields.get("space directions", "").split())
+    if "space directions" in fields and known < 3:
+        raise ReadError(
+            f"{path} gives space directions for {known} of three axes; expected all three. Correct its header."
+        )
+    unit = Finding("units", "fine", "mm" if units else "the header names no unit; taken as mm")
+    space = fields.get("space", "").lower().removesuffix("-time").removesuffix("t")
+    if space in _PLACED_SPACES:
+        return (Finding("transforms", "fine", f"space {fields['space']}"), unit)
+    found = f"the header's space is {fields['space']}" if space else "the header names no space"
+    remedy = "read as left-posterior-superior, as ITK and 3D Slicer do; check the sides against another image"
+    return (Finding("transforms", "corrected", f"{found}, so the sides of the patient are unknown", remedy), unit)
+
+
+def check_meta(path: Path) -> tuple[Finding, ...]:
+    """Return what to say of a MetaImage header's unit and transform."""
+    fields, _ = meta_fields(path)
+    unit = Finding("units", "fine", "MetaImage measures in mm")
+    steps = fields.get("elementspacing", fields.get("elementsize", "")).split()
+    if any(step.startswith("-") for step in steps):
+        found = f"a voxel size is negative ({' '.join(steps)})"
+        return (Finding("spacing", "corrected", found, "read as an axis that runs the other way, as ITK does"), unit)
+    return (Finding("transforms", "fine", "TransformMatrix and Offset"), unit)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines at the start of a file; what is no text ends soon enough."""
+    with path.open("rb") as file:
+        while file.tell() < _HEADER_BYTES and (line := file.readline(_HEADER_BYTES)):
+            yield line

@@ -1,0 +1,225 @@
+"""Files -> Volume and LabelMap in canonical orientation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxtrace.errors import GeometryError, ReadError
+from voxtrace.io.intact import check_finite, count_bad
+from voxtrace.io.suffixes import NIFTI, is_dicom, listed, stem_of, suffix_of
+from voxtrace.passport import Passport
+from voxtrace.volume import Array, Geometry, Grid, LabelMap, Volume
+
+_NNUNET_CHANNEL = re.compile(r"_\d{4}$")
+
+
+def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> Volume:
+    """Return the volume in a file or DICOM folder, in canonical orientation.
+
+    Parameters
+    ----------
+    path
+        A NIfTI, NRRD or MetaImage file; a folder with one DICOM series; one file of a series; or several paths,
+        whose volumes become the channels (C) of one.
+    frame
+        Which frame of a file with time as its fourth dimension, from 0; see :func:`count_frames`.
+
+    Returns
+    -------
+    Volume
+        ``data`` (C, Z, Y, X) in the file's own number type, float64 as float32. The name is that of the file or
+        folder, for several files without nnU-Net's ``_0000``, with ``_t003`` for frame 3 of several. ``passport``
+        tells what was looked at and corrected.
+
+    Raises
+    ------
+    ReadError
+        When there is no such file or frame, or it holds no complete, finite, scalar volume that its header places
+        somewhere; and when it has several frames and none was chosen.
+    GeometryError
+        When several files lie on different grids.
+    """
+    if isinstance(path, (str, Path)):
+        return _read_one(Path(path), frame)
+    volumes = [_read_one(Path(p), frame) for p in path]
+    if not volumes:
+        raise ReadError("an empty list of files was given; expected at least one, a file for each channel.")
+    if len(volumes) == 1:
+        return volumes[0]
+    stacked = Volume.stack(volumes)
+    passport = Passport(tuple(dict.fromkeys(finding for v in volumes for finding in v.passport.findings)))
+    return replace(stacked, name=_NNUNET_CHANNEL.sub("", stacked.name), passport=passport)
+
+
+def count_frames(path: str | Path) -> int:
+    """Return how many frames over time a file holds, from its header; 1 for DICOM, whose time points are series.
+
+    Raises
+    ------
+    ReadError
+        When there is no such file, or it is no scalar volume of three or four dimensions.
+    """
+    from voxtrace.io import frames, itk
+    from voxtrace.io.nifti import read_header
+
+    path = Path(path)
+    with _readable(path):
+        if _is_series(path):
+            return 1
+        _check_volume_file(path)
+        if suffix_of(path) in NIFTI:
+            return frames.count(read_header(path).sizes, 1, "", path)
+        return itk.count_frames(path)
+
+
+def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
+    """Return the label map in a file, in canonical orientation, with the names and colours the file carries.
+
+    Names come from the label table in a NIfTI header (as VoxTrace, TotalSegmentator and Connectome Workbench write
+    it), from 3D Slicer's segment keys in NRRD and MetaImage files, or from the segments of a DICOM-SEG. ``frame``
+    picks one of several over time.
+
+    Raises
+    ------
+    ReadError
+        When the file cannot be read, or holds anything but whole numbers from 0 to 65535.
+    """
+    from voxtrace.io import export, names
+    from voxtrace.io.load import load
+    from voxtrace.io.nifti import read_extensions
+
+    path = Path(path)
+    if path.is_file() and export.is_seg(path):
+        return export.read_seg(path)
+    _check_volume_file(path)
+    with _readable(path):
+        stored = load(path, frame, labels=True)
+        if suffix_of(path) in NIFTI:
+            label_names, colours = names.from_xml(read_extensions(path))
+        else:
+            label_names, colours = names.from_keys(stored.keys, ascii_only=suffix_of(path) != ".nrrd")
+    _check_finite(stored.array, path)
+    canonical = np.array(stored.grid.layout.to_canonical(stored.array), order="C")
+    try:
+        return LabelMap(canonical, Geometry.from_grid(stored.grid), label_names, colours, stem_of(path))
+    except GeometryError as error:
+        raise ReadError(f"{path} is not a label map: {error}") from error
+
+
+def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str] = ()) -> Volume:
+    """Return DICOM series of one study as the channels (C) of a volume, on the grid of the first.
+
+    Parameters
+    ----------
+    folder
+        A folder with DICOM series, in it or in folders below.
+    channels
+        A name for each channel, in order. What each is, e.g. ``flair`` or ``t1ce``, is told from modality, description
+        and contrast agent.
+    series
+        By hand: the name or number of the series for each channel, as ``voxtrace inspect`` lists them.
+
+    Raises
+    ------
+    ReadError
+        When a channel fits no series or several, or one cannot be opened.
+    GeometryError
+        When the series lie in different frames of reference.
+    """
+    from voxtrace.io import dicom
+
+    folder = Path(folder)
+    with _readable(folder):
+        found = dicom.find_series(folder)
+        if series and len(series) != len(channels):
+            raise ReadError(
+                f"{len(series)} series were named for {len(channels)} channels; name one for each, in order."
+            )
+        chosen = tuple(dicom.named(found, one, folder) for one in series) or dicom.channels_of(found, channels)
+        if isinstance(chosen, str):
+            raise ReadError(f"{folder}: {chosen}")
+        return replace(dicom.stack_series(chosen, channels), name=folder.resolve().name)
+
+
+def from_sitk(image: Any, name: str = "volume") -> Volume:
+    """Return a three-dimensional scalar SimpleITK image as a volume in canonical orientation.
+
+    Raises
+    ------
+    ReadError
+        When the image has another number of dimensions, several numbers a voxel, or NaN or infinite voxels.
+    """
+    from voxtrace.io import itk
+
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ReadError(
+            f"the image {name} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
+            "number(s) a voxel; expected 3 and 1. Extract one volume first."
+        )
+    return _canonical(itk.simpleitk().GetArrayFromImage(image), itk.grid_of(image), Path(name), name)
+
+
+def _read_one(path: Path, frame: int | None) -> Volume:
+    from voxtrace.io.load import load
+
+    with _readable(path):
+        if _is_series(path):
+            return _read_dicom(path, frame)
+        _check_volume_file(path)
+        stored = load(path, frame)
+    name = stem_of(path) if stored.frames == 1 else f"{stem_of(path)}_t{frame or 0:03d}"
+    return _canonical(stored.array, stored.grid, path, name, stored.passport)
+
+
+def _read_dicom(path: Path, frame: int | None) -> Volume:
+    from voxtrace.io import dicom
+
+    if frame:
+        raise ReadError(
+            f"{path} is DICOM, whose time points are read as series of their own, so it has no frame {frame}. "
+            "Point at one file of the time point that is wanted."
+        )
+    series = dicom.load(path)
+    volume = _canonical(series.array, series.grid, path, series.name, series.passport)
+    return replace(volume, modality=series.modality)
+
+
+def _canonical(array: Array, grid: Grid, path: Path, name: str, passport: Passport | None = None) -> Volume:
+    _check_finite(array, path)
+    canonical = grid.layout.to_canonical(array)[np.newaxis]
+    data = np.array(canonical, order="C", dtype=np.float32 if array.dtype == np.float64 else None)
+    return Volume(data, Geometry.from_grid(grid), name=name, passport=passport or Passport())
+
+
+def _is_series(path: Path) -> bool:
+    return path.is_dir() or (path.is_file() and not suffix_of(path) and is_dicom(path))
+
+
+def _check_volume_file(path: Path) -> None:
+    if path.is_dir():
+        raise ReadError(f"{path} is a folder; expected a file ending in {listed()}.")
+    if not path.is_file():
+        raise ReadError(f"{path} does not exist; check the path.")
+    if not suffix_of(path):
+        raise ReadError(f"{path} is not a volume; expected a file ending in {listed()}, or a DICOM series.")
+
+
+def _check_finite(array: Array, path: Path) -> None:
+    if np.issubdtype(array.dtype, np.floating):
+        check_finite(count_bad(array), array.size, path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to read into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise ReadError(f"{path} cannot be read: {error.strerror or error}; check the path and permissions.") from error
