@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 import awkward_dicom as awkward
 import made
+import voxtrace
 from made import Run
 from voxtrace.volume import Grid
 
@@ -63,6 +66,23 @@ def test_a_file_of_a_series_shows_the_passport_of_its_volume(run: Run, tmp_path:
     assert missing["verdict"] == "corrected"
     assert document["notes"] == ["missing slices: 1 of 5, at S 116 mm; each filled in between its neighbours"]
     assert "  corrected  missing slices: 1 of 5, at S 116 mm" in run("inspect", folder / "IM0001").out
+
+
+def test_a_label_map_shows_the_names_it_carries(run: Run, tmp_path: Path) -> None:
+    folder = awkward.save(tmp_path / "ct", awkward.images(awkward.place()))
+    geometry = voxtrace.read(folder).geometry
+    array = np.zeros(geometry.shape, np.uint8)
+    array[3:6, 4:9, 4:9] = 2
+    labels = voxtrace.LabelMap(array, geometry, {2: "liver"})
+    for name, kind in (("a.nii.gz", "volume"), ("a.seg.nrrd", "volume"), ("a.dcm", "segmentation")):
+        document = run("inspect", voxtrace.write(labels, tmp_path / name), "--json").json
+        assert (document["kind"], document["labels"]) == (kind, {"2": "liver"})
+
+
+def test_a_file_with_time_tells_how_many_frames_it_has(run: Run, tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4, 3), np.int16), np.eye(4)), tmp_path / "film.nii.gz")
+    document = run("inspect", tmp_path / "film.nii.gz", "--json").json
+    assert (document["frames"], document["shape"]) == (3, [4, 4, 4])
 
 
 def test_nothing_names_the_patient(run: Run, real_data: Path) -> None:

@@ -12,12 +12,13 @@ from voxtrace.errors import ReadError, UsageError
 if TYPE_CHECKING:
     from voxtrace.io.dicom import Series
     from voxtrace.trace import Trace
+    from voxtrace.volume import LabelMap
 
 UID_DIGITS = 12  # enough to tell series apart, too few to look a patient up
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Return what a path holds, as JSON values; ``kind`` tells which of the five it is."""
+    """Return what a path holds, as JSON values; ``kind`` tells which of the six it is."""
     from voxtrace.batch.ledger import NAME, Ledger
     from voxtrace.bundle import JSON, card, shipped
     from voxtrace.trace import Trace
@@ -40,9 +41,14 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _passport(path: Path) -> dict[str, Any]:
-    from voxtrace.io import read
+    from voxtrace.io import count_frames, export, label_names, read
+    from voxtrace.io.suffixes import suffix_of
 
-    volume = read(path)
+    if export.is_seg(path):
+        return _label_map(export.read_seg(path))
+    frames = count_frames(path)
+    volume = read(path, 0 if frames > 1 else None)
+    names = label_names(path) if suffix_of(path) else {}
     geometry = volume.geometry
     grid = geometry.grid
     return {
@@ -50,6 +56,8 @@ def _passport(path: Path) -> dict[str, Any]:
         "name": volume.name,
         "modality": volume.modality,
         "channels": int(volume.data.shape[0]),
+        **({"frames": frames} if frames > 1 else {}),
+        **({"labels": {str(value): name for value, name in names.items()}} if names else {}),
         "shape": list(geometry.shape),
         "spacing_mm": list(geometry.spacing_mm),
         "origin_mm": list(geometry.origin_mm),
@@ -62,6 +70,21 @@ def _passport(path: Path) -> dict[str, Any]:
         "stored": {"size": list(grid.size), "spacing_mm": list(grid.spacing_mm), "origin_mm": list(grid.origin_mm)},
         "notes": list(volume.notes),
         "passport": volume.passport.as_json(),
+    }
+
+
+def _label_map(labels: LabelMap) -> dict[str, Any]:
+    """Return what a DICOM-SEG holds."""
+    geometry = labels.geometry
+    return {
+        "kind": "segmentation",
+        "name": labels.name,
+        "labels": {str(value): name for value, name in labels.names.items()},
+        "shape": list(geometry.shape),
+        "spacing_mm": list(geometry.spacing_mm),
+        "origin_mm": list(geometry.origin_mm),
+        "orientation": geometry.grid.axis_codes,
+        "obliquity_deg": geometry.obliquity_deg,
     }
 
 

@@ -5,8 +5,18 @@ everything written goes back onto the grid of the file it came from, and is read
 SimpleITK, nibabel and pydicom are imported on the first call.
 """
 
-from voxtrace.io.reading import count_frames, from_sitk, read, read_labels, read_study
+from voxtrace.io.reading import count_frames, from_sitk, label_names, read, read_labels, read_study
 from voxtrace.io.suffixes import SUFFIXES
 from voxtrace.io.writing import to_sitk, write
 
-__all__ = ["SUFFIXES", "count_frames", "from_sitk", "read", "read_labels", "read_study", "to_sitk", "write"]
+__all__ = [
+    "SUFFIXES",
+    "count_frames",
+    "from_sitk",
+    "label_names",
+    "read",
+    "read_labels",
+    "read_study",
+    "to_sitk",
+    "write",
+]

@@ -113,6 +113,25 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
         raise ReadError(f"{path} is not a label map: {error}") from error
 
 
+def label_names(path: str | Path) -> dict[int, str]:
+    """Return the names of labels that a NIfTI, NRRD or MetaImage file carries in its header; the voxels are left alone.
+
+    Empty when it names none.
+    """
+    from voxtrace.io import itk, names
+    from voxtrace.io.nifti import read_extensions
+
+    path = Path(path)
+    _check_volume_file(path)
+    with _readable(path):
+        if suffix_of(path) in NIFTI:
+            return names.from_xml(read_extensions(path))[0]
+        with itk.quiet():
+            reader = itk.opened(path)
+        keys = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        return names.from_keys(keys, ascii_only=suffix_of(path) != ".nrrd")[0]
+
+
 def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str] = ()) -> Volume:
     """Return DICOM series of one study as the channels (C) of a volume, on the grid of the first.
 

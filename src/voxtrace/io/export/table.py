@@ -180,5 +180,12 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
                 f"{start}_{a}" + ("" if unit == "xyz" else f"_{unit}"): v for a, v in zip(axes, value, strict=True)
             }
         else:
-            cells[key] = "" if value is None else value
-    return cells
+            cells[key] = value
+    return {key: _short(value) for key, value in cells.items()}
+
+
+def _short(value: Any) -> Any:
+    """Return a cell: seven digits of a number, nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:.7g}" if isinstance(value, float) else value
