@@ -11,6 +11,7 @@ from made_layers import made_trace, made_volume
 
 from voxtrace.errors import GeometryError
 from voxtrace.plugin import contrast, display, palette
+from voxtrace.plugin.drawn import drawn_geometry
 from voxtrace.plugin.frame import displayed, edge_letters, geometry_of, obliquity_note, placement
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
@@ -104,7 +105,7 @@ def test_of_a_stepped_layer_the_last_step_is_the_answer(trace: Any) -> None:
 
 def test_labels_drawn_elsewhere_are_refused() -> None:
     with pytest.raises(GeometryError, match="place in the patient is unknown"):
-        display.drawn_geometry((4, 6, 5), {"axis_labels": ("-3", "-2", "-1"), "units": ("pixel",) * 3})
+        drawn_geometry((4, 6, 5), {"axis_labels": ("-3", "-2", "-1"), "units": ("pixel",) * 3})
 
 
 def test_each_channel_is_a_layer_and_the_first_is_visible() -> None:

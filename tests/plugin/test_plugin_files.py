@@ -63,18 +63,6 @@ def test_labels_are_saved_onto_the_grid_they_came_from(tmp_path: Path, suffix: s
     assert io.read_labels(written).geometry.grid == io.read_labels(source).geometry.grid
 
 
-def test_labels_drawn_on_an_open_scan_get_its_place(tmp_path: Path, model: Any) -> None:
-    data, about, _ = opened(str(scan(tmp_path / "scan.nii.gz")))[0]
-    image = model.add_image(data, **about)
-    drawn = np.zeros(data.shape, np.uint8)
-    drawn[0, 1, 2] = 1  # the most superior slice
-    own = {key: getattr(image, key) for key in ("scale", "translate", "axis_labels", "units")}
-    [written] = write_labels(str(tmp_path / "drawn.nii.gz"), drawn, {**own, "metadata": {}, "name": "drawn"})
-    saved = io.read_labels(written)
-    assert saved.geometry.is_close(io.read(tmp_path / "scan.nii.gz").geometry)
-    assert np.argwhere(saved.data).tolist() == [[data.shape[0] - 1, 1, 2]]
-
-
 def test_labels_without_a_place_are_refused(tmp_path: Path) -> None:
     attributes = {
         "scale": (1, 1, 1),

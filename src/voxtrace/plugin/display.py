@@ -127,25 +127,6 @@ def label_map_of(data: Any, source: LabelSource, name: str = "labels", step: int
     return LabelMap(np.ascontiguousarray(displayed(plane)), source.geometry, source.names, source.colours, name)
 
 
-def drawn_geometry(shape: tuple[int, ...], attributes: Mapping[str, Any]) -> Geometry:
-    """Return the geometry of labels drawn in the window, from the layer's own scale and translation.
-
-    Raises
-    ------
-    GeometryError
-        The layer is not a 3-D one in mm along (I, P, L), so nobody knows where in the patient it lies.
-    """
-    axes, units = tuple(attributes.get("axis_labels", ())), tuple(str(u) for u in attributes.get("units", ()))
-    if len(shape) != 3 or axes != AXES or any(unit not in ("mm", "millimeter") for unit in units):
-        raise GeometryError(
-            f"these labels lie along {axes or shape}, not along {AXES} in mm: their place in the patient is unknown; "
-            "select the scan, press the new-labels button, and draw there."
-        )
-    scale, translate = (tuple(float(v) for v in attributes[key]) for key in ("scale", "translate"))
-    first, second, third = shape
-    return geometry_of((first, second, third), Placement(scale, translate))  # type: ignore[arg-type]
-
-
 def volume_of(data: Any, attributes: Mapping[str, Any]) -> ImageSource:
     """Return the source of an image layer; one that another plugin opened is taken as it is drawn: I, P, L in mm.
 

@@ -63,11 +63,11 @@ def geometry_of(shape: Shape, place: Placement) -> Geometry:
 
 
 def obliquity_note(geometry: Geometry) -> str:
-    """Return a sentence about a tilted scan, or ``""`` for one that lies along the body's axes."""
+    """Return a sentence about an oblique scan, or ``""`` for one that lies along the body's axes."""
     angle = geometry.obliquity_deg
     if angle < OBLIQUE_FROM_DEG:
         return ""
-    return f"The scan is tilted by {angle:.1f}°; it is drawn along its own axes, and saved with its exact geometry."
+    return f"The scan lies oblique, by {angle:.1f}°: it is drawn along its own axes, and saved with its exact geometry."
 
 
 def edge_letters(

@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.errors import Cancelled
 from voxtrace.plugin import display
 from voxtrace.plugin.events import Cancel
-from voxtrace.plugin.requests import Learned, Segmented, SegmentRequest, Stage, TrainRequest
+from voxtrace.plugin.frames import frames_labels_layer
+from voxtrace.plugin.requests import (
+    FramesRequest,
+    Learned,
+    Segmented,
+    SegmentedFrames,
+    SegmentRequest,
+    Stage,
+    TrainRequest,
+)
 from voxtrace.plugin.warm import importing_torch
 from voxtrace.volume import Case, Volume
 
 if TYPE_CHECKING:
+    from voxtrace.bundle import Bundle
+    from voxtrace.inference import Result
     from voxtrace.method import Method, Phase
     from voxtrace.training import TrainProgress
 
@@ -33,10 +44,58 @@ def methods() -> Mapping[str, type[Method]]:
 
 def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, Segmented]:
     """Load the bundle, run the engine and make layers of what comes out."""
+    model = yield from _loaded(request.bundle)
+    result, store = yield from _predicted(model, request, cancel)
+    yield Stage("Making layers …")
+    trace = result.trace
+    if store is not None:
+        weakref.finalize(trace, shutil.rmtree, store.parent, ignore_errors=True)
+    return Segmented(
+        display.trace_layer(trace, request.name, request.scan),
+        display.settled_layer(trace, f"{request.name} · settled"),
+        tuple(trace.summary()),
+        result.seconds,
+        display.extra_layers(trace, request.name, request.scan),
+    )
+
+
+def segment_frames(request: FramesRequest, cancel: Cancel) -> Generator[Stage, None, SegmentedFrames]:
+    """Load the bundle once, run the engine on each frame and make one layer of the answers."""
+    model = yield from _loaded(request.each.bundle)
+    answers, seconds = [], 0.0
+    for frame in request.frames:
+        run = _predicted(model, request.at(frame), cancel)
+        result, _ = yield from _told(f"Frame {frame + 1} of {request.count}", run)
+        answers.append(result.labels)
+        seconds += result.seconds
+    yield Stage("Making layers …")
+    layer = frames_labels_layer(answers, request.frames, request.count, request.each.scan, request.each.name)
+    return SegmentedFrames(layer, request.frames, request.count, seconds)
+
+
+def _told(before: str, run: Generator[Stage, None, Any]) -> Generator[Stage, None, Any]:
+    """Run a part of the work and put some words before everything that it tells."""
+    while True:
+        try:
+            stage = next(run)
+        except StopIteration as end:
+            return end.value
+        yield replace(stage, text=f"{before} · {stage.text}")
+
+
+def _loaded(path: Path) -> Generator[Stage, None, Bundle]:
     yield Stage("Loading the model …")
     with importing_torch():
-        from voxtrace import bundle, inference
-    model = bundle.load(request.bundle)
+        from voxtrace import bundle
+    return bundle.load(path)
+
+
+def _predicted(
+    model: Bundle, request: SegmentRequest, cancel: Cancel
+) -> Generator[Stage, None, tuple[Result, Path | None]]:
+    """Run the engine; return the result, and the folder of its trace where that is too large for memory."""
+    from voxtrace import inference
+
     volume = stacked(request.channels, model.plan.channels)
     shown = len(model.method.extras) if request.keep == "all" else 0
     store = _store(request, volume, (request.steps or model.method.steps) * (1 + shown))
@@ -52,18 +111,7 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, S
         options=request.options,
         cancel=cancel,
     )
-    result = yield from _stages(run)
-    yield Stage("Making layers …")
-    trace = result.trace
-    if store is not None:
-        weakref.finalize(trace, shutil.rmtree, store.parent, ignore_errors=True)
-    return Segmented(
-        display.trace_layer(trace, request.name, request.scan),
-        display.settled_layer(trace, f"{request.name} · settled"),
-        tuple(trace.summary()),
-        result.seconds,
-        display.extra_layers(trace, request.name, request.scan),
-    )
+    return (yield from _stages(run)), store
 
 
 def _store(request: SegmentRequest, volume: Volume, layers: int) -> Path | None:

@@ -58,8 +58,8 @@ class LegendRow:
         return f"{ml:,.0f} mL" if ml >= 100 else f"{ml:.1f} mL" if ml >= 10 else f"{ml:.2f} mL"
 
 
-def idle(bundle: KnownBundle | None, channels: Sequence[str | None]) -> PanelState:
-    """Return the state before a run: what is missing, or what to press next."""
+def idle(bundle: KnownBundle | None, channels: Sequence[str | None], frames: int = 1) -> PanelState:
+    """Return the state before a run: what is missing, or what to press next; ``frames`` are those of the scan."""
     if bundle is None:
         return PanelState(NO_BUNDLE)
     if not any(channels):
@@ -67,7 +67,10 @@ def idle(bundle: KnownBundle | None, channels: Sequence[str | None]) -> PanelSta
     missing = [name for name, chosen in zip(bundle.channels, channels, strict=False) if chosen is None]
     if missing:
         return PanelState(f"Choose an image for {' and '.join(missing)}.")
-    return PanelState("Ready. Press Segment.", can_start=True)
+    over_time = (
+        f" It takes the frame that the slider stands on, one of {frames}, and keeps its answer." if frames > 1 else ""
+    )
+    return PanelState(f"Ready. Press Segment.{over_time}", can_start=True)
 
 
 def working(stage: Stage | Learned) -> PanelState:
@@ -102,6 +105,22 @@ def finished(steps: int, word: str, seconds: float) -> PanelState:
     what = f"Done in {seconds:.1f} s"
     how = f": {steps} {word}s. Step through them below, or press Play." if steps > 1 else "."
     return PanelState(what + how, "done", can_start=True)
+
+
+def finished_frames(frames: Sequence[int], count: int, seconds: float) -> PanelState:
+    """Return the state after frames, counted from 0, of a scan over time were segmented.
+
+    >>> finished_frames((3,), 10, 1.5).message
+    'Done in 1.5 s: frame 4 of 10. To step through its decision, run `voxtrace predict … --frame 3` and open the trace.'
+    """
+    if len(frames) == 1:
+        how = (
+            f"frame {frames[0] + 1} of {count}. To step through its decision, run "
+            f"`voxtrace predict … --frame {frames[0]}` and open the trace."
+        )
+    else:
+        how = f"{len(frames)} frames, a result at each. Move the slider to see them."
+    return PanelState(f"Done in {seconds:.1f} s: {how}", "done", can_start=True)
 
 
 def words(name: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from voxtrace.plugin import display
+from voxtrace.plugin.frames import FramesSource
 
 Keep = Literal["last", "labels", "all"]
 
@@ -70,6 +71,43 @@ class Segmented:
     summary: tuple[dict[str, Any], ...]
     seconds: float
     extras: tuple[display.LayerData, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class FramesRequest:
+    """Frames of a scan over time, each to be segmented for itself.
+
+    Attributes
+    ----------
+    each
+        How; its channels and what it keeps are replaced frame by frame.
+    channels
+        What each channel the bundle wants shows; one without frames is the same at every frame.
+    frames
+        Which frames, counted from 0.
+    count
+        How many the scan has.
+    """
+
+    each: SegmentRequest
+    channels: tuple[FramesSource | display.ImageSource, ...]
+    frames: tuple[int, ...]
+    count: int
+
+    def at(self, frame: int) -> SegmentRequest:
+        """Return what is asked about one frame."""
+        channels = tuple(c.at(frame) if isinstance(c, FramesSource) else c for c in self.channels)
+        return replace(self.each, channels=channels, keep="last")
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedFrames:
+    """Predictions of several frames as one layer, ready to be shown."""
+
+    layer: display.LayerData
+    frames: tuple[int, ...]
+    count: int
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxtrace.plugin.controllers.passport import PassportController
+from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.events import Runner
 from voxtrace.plugin.requests import Segmented
 from voxtrace.plugin.session import session_of
 from voxtrace.plugin.views.charts import load_early
+from voxtrace.plugin.views.save import SaveView
 from voxtrace.plugin.views.segment import SegmentView
 from voxtrace.plugin.views.steps import StepsView
 from voxtrace.plugin.views.widgets import Panel
@@ -20,11 +23,13 @@ class SegmentWidget(Panel):
     """Segments the open scan with a bundle, and steps through how the answer came about."""
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
-        self.view, self.steps_view = SegmentView(), StepsView()
-        super().__init__(self.view, self.steps_view)
+        self.view, self.steps_view, self.save_view = SegmentView(), StepsView(), SaveView()
+        super().__init__(self.view, self.steps_view, self.save_view)
         load_early()
-        self.runner = runner or ThreadRunner()
+        self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
         self.steps = StepsController(napari_viewer, self.steps_view)
+        self.passport = PassportController(napari_viewer, self.view.passport)
+        self.save = SaveController(napari_viewer, self.save_view, self.saver)
         session = session_of(napari_viewer)
         self.controller = SegmentController(
             napari_viewer, session.shelf, self.view, self.runner, self._step_through, session.catalogue
@@ -42,7 +47,9 @@ class SegmentWidget(Panel):
         self.steps_view.step_asked.connect(self.steps.go)
         self.steps_view.next_asked.connect(self.steps.advance)
         self.steps_view.settled_asked.connect(self.steps.show_settled)
-        for leave in (self.runner.abandon, controller.close, self.steps.close):
+        self.save_view.path_picked.connect(self.save.save)
+        parts = (controller, self.steps, self.passport, self.save)
+        for leave in (self.runner.abandon, self.saver.abandon, *(part.close for part in parts)):
             self.destroyed.connect(leave)
 
     def _step_through(self, layer: Any, result: Segmented) -> None:

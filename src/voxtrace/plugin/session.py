@@ -16,6 +16,7 @@ class Session:
 
     def __init__(self, viewer: Any) -> None:
         self.canvas = CanvasController(viewer)
+        self.choosers: list[Any] = []  # dialogs that ask which series to open
         self._shelf: Shelf | None = None
         self._catalogue: Catalogue | None = None
 

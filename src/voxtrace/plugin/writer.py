@@ -1,4 +1,4 @@
-"""Save a labels layer onto its scan's own grid."""
+"""File ▸ Save Selected Layers…: a labels layer onto its scan's own grid, or in a format that others ask for."""
 
 from __future__ import annotations
 
@@ -6,47 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from voxtrace import io
-from voxtrace.errors import GeometryError, OutputError
-from voxtrace.plugin.display import KEY, ImageSource, LabelSource, drawn_geometry, label_map_of
-from voxtrace.volume import Geometry
+from voxtrace.plugin.notices import tell
+from voxtrace.plugin.saving import save
 
 
 def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """Write a labels layer and return the paths written; of a stepped prediction the last step, its answer.
 
-    Labels that were drawn by hand go onto the grid of the open scan they were drawn on.
+    Labels that were drawn by hand go onto the grid of the open scan they were drawn on; the format follows from the end
+    of the name.
 
     Raises
     ------
     OutputError
         The labels' place in the patient is unknown, or nothing can be written there.
+    GeometryError
+        The labels do not lie on the grid of their images.
     """
-    source = attributes.get("metadata", {}).get(KEY)
-    if not isinstance(source, LabelSource):
-        source = LabelSource(_drawn_on(np.shape(data), attributes))
-    labels = label_map_of(data, source, str(attributes.get("name", "labels")))
-    return [str(io.write(labels, Path(path)))]
-
-
-def _drawn_on(shape: tuple[int, ...], attributes: Mapping[str, Any]) -> Geometry:
-    try:
-        drawn = drawn_geometry(shape, attributes)
-    except GeometryError as error:
-        raise OutputError(str(error)) from error
     from napari import current_viewer
 
+    from voxtrace.plugin.controllers.layers import open_scans
+
     viewer = current_viewer()
-    sources = [layer.metadata.get(KEY) for layer in viewer.layers] if viewer is not None else []
-    scans = [source.volume.geometry for source in sources if isinstance(source, ImageSource)]
-    return next((scan for scan in scans if _same_place(scan, drawn)), drawn)
-
-
-def _same_place(scan: Geometry, drawn: Geometry) -> bool:
-    """Tell whether labels were drawn on this scan: napari knows no tilt, so the centres and spacings are compared."""
-    if scan.shape != drawn.shape or not np.allclose(scan.spacing_mm, drawn.spacing_mm, atol=1e-4):
-        return False
-    centre = (np.asarray(scan.shape) - 1) / 2
-    return bool(np.allclose(scan.world_mm(centre), drawn.world_mm(centre), atol=1e-2))
+    written = save(Path(path), data, attributes, open_scans(viewer.layers) if viewer is not None else ())
+    for note in written.notes:
+        tell("info", note)
+    return [str(path) for path in written.paths]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from napari.layers import Image
+
 from voxtrace.plugin import compat, contrast
-from voxtrace.plugin.display import KEY, ImageSource
+from voxtrace.plugin.controllers.layers import known_source
 from voxtrace.plugin.frame import edge_letters
 
 
@@ -23,8 +25,8 @@ class CanvasController:
         self.refresh()
 
     def _welcome(self, event: Any) -> None:
-        source = event.value.metadata.get(KEY)
-        if isinstance(source, ImageSource):
+        source = known_source(event.value) if isinstance(event.value, Image) else None
+        if source is not None:
             event.value.contrast_limits_range = contrast.widest(source.volume, source.channel)
         self.refresh()
 

@@ -13,16 +13,27 @@ from napari.layers import Image, Labels
 from voxtrace.errors import VoxTraceError
 from voxtrace.plugin import contrast, jobs, panel
 from voxtrace.plugin.bundles import KnownBundle, Shelf, match_channels, suggested
-from voxtrace.plugin.controllers.layers import hide_earlier, known_source, shows_ct, source_of
+from voxtrace.plugin.controllers.films import check_lengths, frames_request
+from voxtrace.plugin.controllers.layers import (
+    add_layers,
+    frames_of,
+    hide_earlier,
+    known_source,
+    shows_ct,
+    source_of,
+)
 from voxtrace.plugin.display import ImageSource
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
+from voxtrace.plugin.events import Advanced, Done, Event, Failed, Job, Runner
 from voxtrace.plugin.methods import Abilities, Catalogue
-from voxtrace.plugin.requests import Keep, Segmented, SegmentRequest
+from voxtrace.plugin.requests import Keep, Segmented, SegmentedFrames, SegmentRequest
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in."""
+    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in.
+
+    ``every_frame`` takes all frames of a scan over time, not only the one that the slider stands on.
+    """
 
     steps: int | None = None
     keep: Keep = "labels"
@@ -30,6 +41,7 @@ class Options:
     settle: float | None = None
     seed: int = 0
     method: Mapping[str, Any] = field(default_factory=dict)
+    every_frame: bool = False
 
 
 class SegmentView(Protocol):
@@ -49,6 +61,9 @@ class SegmentView(Protocol):
 
     def set_windows(self, is_ct: bool) -> None:
         """Offer CT windows, or not."""
+
+    def set_frames(self, count: int) -> None:
+        """Offer to segment every frame of a scan over time, or not."""
 
     def show_state(self, state: panel.PanelState) -> None:
         """Show what goes on."""
@@ -91,7 +106,8 @@ class SegmentController:
     @property
     def scans(self) -> list[Image]:
         """The image layers that can be segmented, the one on top first."""
-        return [x for x in reversed(self._viewer.layers) if isinstance(x, Image) and x.ndim == 3 and not x.rgb]
+        images = [x for x in reversed(self._viewer.layers) if isinstance(x, Image) and not x.rgb]
+        return [x for x in images if x.ndim == 3 or frames_of(x) > 1]
 
     def refresh(self, event: Any = None) -> None:
         """Look at the layers and the shelf again."""
@@ -108,6 +124,7 @@ class SegmentController:
         self._view.set_bundles([k.name for k in known], known.index(bundle) if bundle else -1, self._sentence)
         self._view.set_channels(bundle.channels if bundle else (), names, indices)
         self._view.set_windows(any(scan is not None and shows_ct(scan) for scan in self._chosen))
+        self._view.set_frames(self._frames)
         news = (
             before != (self._chosen, bundle) or self._state.mood == "hint"
         )  # else an error or result stays to be read
@@ -115,7 +132,19 @@ class SegmentController:
             self._show(self._idle())
 
     def _idle(self) -> panel.PanelState:
-        return panel.idle(self._bundle, [scan.name if scan is not None else None for scan in self._chosen])
+        names = [scan.name if scan is not None else None for scan in self._chosen]
+        return panel.idle(self._bundle, names, self._frames)
+
+    @property
+    def _frames(self) -> int:
+        """How many frames over time the chosen scans have; 1 for single volumes."""
+        return max((frames_of(scan) for scan in self._chosen if scan is not None), default=1)
+
+    @property
+    def _frame(self) -> int:
+        """The frame that the slider stands on, counted from 0."""
+        dims = self._viewer.dims
+        return min(int(dims.current_step[dims.ndim - 4]), self._frames - 1) if self._frames > 1 else 0
 
     def _choose_bundle(self, scans: Sequence[Image]) -> None:
         known = self._shelf.bundles
@@ -182,13 +211,22 @@ class SegmentController:
             self._show(self._idle())
             return
         try:
-            sources = tuple(source_of(scan) for scan in scans)
+            job = self._job(options, bundle, scans)
         except VoxTraceError as error:
             self._show(panel.failed(str(error)))
             return
-        scan, request = scans[0].unique_id, self._request(options, bundle, sources, scans[0].unique_id)
         self._show(panel.PanelState("Starting …", "busy", busy=True))
-        self._runner.start(partial(jobs.segment, request), partial(self._hear, scan))
+        self._runner.start(job, partial(self._hear, scans[0].unique_id))
+
+    def _job(self, options: Options, bundle: KnownBundle, scans: Sequence[Image]) -> Job:
+        """Return the work that is asked for; of scans over time a run on each wanted frame."""
+        check_lengths(scans)
+        frame, count = self._frame, self._frames
+        request = self._request(options, bundle, tuple(source_of(scan, frame) for scan in scans), scans[0].unique_id)
+        if count == 1:
+            return partial(jobs.segment, request)
+        frames = range(count) if options.every_frame else (frame,)
+        return partial(jobs.segment_frames, frames_request(request, scans, frames, count))
 
     def _request(
         self, options: Options, bundle: KnownBundle, sources: tuple[ImageSource, ...], scan: str
@@ -224,11 +262,14 @@ class SegmentController:
         else:
             self._show(panel.PanelState("Stopped. Nothing was changed.", can_start=True))
 
-    def _finish(self, scan: str, result: Segmented) -> None:
+    def _finish(self, scan: str, result: Segmented | SegmentedFrames) -> None:
         if scan not in {layer.unique_id for layer in self._viewer.layers}:
             self._show(panel.PanelState("The scan was closed while it was segmented; the result was dropped."))
             return
         hide_earlier(self._viewer.layers, scan)
+        if isinstance(result, SegmentedFrames):
+            self._finish_frames(result)
+            return
         for data, about, _ in result.extras:
             self._viewer.add_labels(data, **about)
         data, about, _ = result.steps
@@ -237,6 +278,13 @@ class SegmentController:
         self._viewer.dims.set_current_step(self._viewer.dims.ndim - data.ndim, data.shape[0] - 1)
         self._on_result(steps, result)
         self._show(panel.finished(data.shape[0], about["axis_labels"][0], result.seconds))
+
+    def _finish_frames(self, result: SegmentedFrames) -> None:
+        [layer] = add_layers(self._viewer, [result.layer])
+        self._viewer.layers.selection.active = layer
+        if len(result.frames) == 1:
+            self._viewer.dims.set_current_step(self._viewer.dims.ndim - 4, result.frames[0])
+        self._show(panel.finished_frames(result.frames, result.count, result.seconds))
 
     def _show(self, state: panel.PanelState) -> None:
         self._state = state

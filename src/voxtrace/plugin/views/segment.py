@@ -25,6 +25,7 @@ from voxtrace.plugin.methods import Abilities
 from voxtrace.plugin.panel import PanelState, words
 from voxtrace.plugin.requests import Keep
 from voxtrace.plugin.views.options import MOST, OptionsForm
+from voxtrace.plugin.views.passport import PassportView
 from voxtrace.plugin.views.state import StateView
 from voxtrace.plugin.views.widgets import Folding, fill, heading, note, picker
 
@@ -54,6 +55,8 @@ class SegmentView(QWidget):
         self.steps, self.keep_all, self.mirror = QSpinBox(), QCheckBox(), QCheckBox("Mirror (slower, a little better)")
         self.steps_word, self.seed, self.extras = QLabel("Steps"), QSpinBox(), QCheckBox()
         self.settle = QCheckBox("Stop early where nothing changes any more")
+        self.every_frame = QCheckBox("Every frame of the scan")
+        self.passport = PassportView()
         self.method = OptionsForm()
         self.method_fold = Folding(self.method)
         self._abilities: Abilities | None = None
@@ -71,7 +74,10 @@ class SegmentView(QWidget):
         self.settle.setToolTip(
             f"A window whose step changes {SETTLED:.1%} of its labels or less computes no further ones."
         )
+        self.every_frame.setToolTip("Segment each frame over time in turn, not only the one the slider stands on.")
         self._scan_form.addRow("Contrast", self.contrast)
+        self._scan_form.addRow(self.every_frame)
+        self._scan_form.setRowVisible(self.every_frame, False)
         model = QHBoxLayout()
         model.addWidget(self.bundle, 1)
         model.addWidget(self.browse)
@@ -86,6 +92,7 @@ class SegmentView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(heading("1 · Scan"))
         layout.addLayout(self._scan_form)
+        layout.addWidget(self.passport)
         layout.addWidget(heading("2 · Model"))
         layout.addLayout(model)
         layout.addWidget(self.sentence)
@@ -111,7 +118,8 @@ class SegmentView(QWidget):
         extras = able is not None and bool(able.extras) and self.extras.isChecked()
         keep: Keep = "last" if not self.keep_all.isChecked() else "all" if extras else "labels"
         settle = SETTLED if self.settle.isChecked() and not self.settle.isHidden() else None
-        return Options(steps, keep, self.mirror.isChecked(), settle, self.seed.value(), self.method.values)
+        every = self.every_frame.isChecked() and not self.every_frame.isHidden()
+        return Options(steps, keep, self.mirror.isChecked(), settle, self.seed.value(), self.method.values, every)
 
     def set_bundles(self, names: Sequence[str], chosen: int, sentence: str) -> None:
         """Fill the model picker."""
@@ -161,11 +169,16 @@ class SegmentView(QWidget):
         """Offer CT windows, or not."""
         self._scan_form.setRowVisible(self.contrast, is_ct)
 
+    def set_frames(self, count: int) -> None:
+        """Offer to segment every frame of a scan over time, or not."""
+        self.every_frame.setText(f"Every frame of the scan, {count} in turn")
+        self._scan_form.setRowVisible(self.every_frame, count > 1)
+
     def show_state(self, state: PanelState) -> None:
         """Show what goes on; the options are locked while something does."""
         self.state.show_state(state)
         choices = (self.bundle, self.browse, self.steps, self.keep_all, self.settle, self.mirror, self.seed)
-        for widget in (*choices, self.method_fold, *(box for _, box in self.channels)):
+        for widget in (*choices, self.every_frame, self.method_fold, *(box for _, box in self.channels)):
             widget.setEnabled(not state.busy)
         self.extras.setEnabled(not state.busy and self.keep_all.isChecked())
 

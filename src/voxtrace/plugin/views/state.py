@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 
 from voxtrace.plugin.panel import PanelState
 
-_MOODS = {
+MOODS = {
     "hint": "padding: 5px; border-radius: 4px;",
     "busy": "padding: 5px; border-radius: 4px;",
     "done": "padding: 5px; border-radius: 4px; background: #1f5c3a; color: white;",
@@ -43,4 +43,4 @@ class StateView(QWidget):
         self.bar.setRange(0, state.total)
         self.bar.setValue(state.done)
         self.message.setText(state.message)
-        self.message.setStyleSheet(_MOODS[state.mood])
+        self.message.setStyleSheet(MOODS[state.mood])

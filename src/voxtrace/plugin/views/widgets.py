@@ -58,8 +58,9 @@ class Panel(QScrollArea):
 class Folding(QWidget):
     """A title that unfolds what is below it, with a button to undo what was filled in there; folded at first."""
 
-    def __init__(self, content: QWidget) -> None:
+    def __init__(self, content: QWidget, *, resettable: bool = True) -> None:
         super().__init__()
+        self._resettable = resettable
         self.title, self.reset, self.content = QToolButton(), QPushButton("Reset"), content
         self.title.setCheckable(True)
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -78,7 +79,7 @@ class Folding(QWidget):
     def _unfold(self, unfolded: bool) -> None:
         self.title.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
         self.content.setVisible(unfolded)
-        self.reset.setVisible(unfolded)
+        self.reset.setVisible(unfolded and self._resettable)
 
 
 def heading(text: str) -> QLabel:
