@@ -66,7 +66,7 @@ SETTINGS = {
     "unet": Setting(),
     "recyclenet": Setting(window=(24, 48, 48), iterations=850),
     "cdlunet": Setting(window=(24, 48, 48), iterations=900),
-    "e2enet": Setting(window=(24, 48, 48), base_width=12),
+    "e2enet": Setting(window=(24, 48, 48), iterations=650, options={"update_every": 12_000}),
     "diffusion": Setting(window=(24, 48, 48), iterations=850),
     "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, options={"setting": "slice"}),
 }

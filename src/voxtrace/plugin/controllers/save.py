@@ -1,0 +1,101 @@
+"""Save the labels that are selected, or the last result, in a format of choice."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari.layers import Labels
+
+from voxtrace.plugin import panel, saving
+from voxtrace.plugin.controllers.layers import label_source, open_scans
+from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
+from voxtrace.plugin.formats import suggested_name
+
+_NO_IMAGES = "DICOM formats refer to the images that were segmented: open their series, or name the folder they lie in."
+
+
+class SaveView(Protocol):
+    """The setters of the panel's last part."""
+
+    def set_target(self, layer: str, suggestion: str) -> None:
+        """Tell which layer would be saved, ``""`` for none, and under which name."""
+
+    def ask_images(self) -> Path | None:
+        """Return the folder with the DICOM images that were segmented, None when nobody names one."""
+
+    def show_state(self, state: panel.PanelState) -> None:
+        """Show what goes on."""
+
+
+class SaveController:
+    """Joins a viewer's labels, a runner and the panel's last part."""
+
+    def __init__(self, viewer: Any, view: SaveView, runner: Runner) -> None:
+        self._viewer, self._view, self._runner = viewer, view, runner
+        for event in self._events:
+            event.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def _events(self) -> tuple[Any, ...]:
+        layers = self._viewer.layers
+        return layers.selection.events.active, layers.events.inserted, layers.events.removed
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        for event in self._events:
+            event.disconnect(self.refresh)
+
+    @property
+    def layer(self) -> Labels | None:
+        """The labels layer that is selected, else the visible one on top that is a result."""
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Labels):
+            return active
+        results = (x for x in reversed(self._viewer.layers) if isinstance(x, Labels) and x.visible and _is_result(x))
+        return next(results, None)
+
+    def refresh(self, event: Any = None) -> None:
+        """Look at the layers again."""
+        layer = self.layer
+        self._view.set_target(layer.name if layer else "", suggested_name(layer.name) if layer else "")
+
+    def save(self, path: Path) -> None:
+        """Save the layer; where a DICOM format needs the images that were segmented, ask for their folder."""
+        layer = self.layer
+        if layer is None or self._runner.busy:
+            return
+        attributes, scans = layer.as_layer_data_tuple()[1], open_scans(self._viewer.layers)
+        lacking = saving.lacks_images(path, attributes, scans)
+        images = self._view.ask_images() if lacking else None
+        if lacking and images is None:
+            self._view.show_state(panel.PanelState(f"{path.name} was not saved. {_NO_IMAGES}", "error"))
+            return
+        self._view.show_state(panel.PanelState(f"Saving {path.name} …", "busy", busy=True))
+        job = partial(saving.saving, path, layer.data, attributes, scans, images)
+        self._runner.start(job, partial(self._hear, layer.name, _step(layer)))
+
+    def _hear(self, name: str, step: str, event: Event) -> None:
+        if isinstance(event, Advanced):
+            self._view.show_state(panel.working(event.progress))
+        elif isinstance(event, Done):
+            self._view.show_state(panel.PanelState(saving.sentence(event.result, name, step), "done"))
+        else:
+            said = event.sentence if isinstance(event, Failed) else "Stopped; nothing was saved."
+            self._view.show_state(panel.PanelState(said, "error"))
+
+
+def _is_result(layer: Labels) -> bool:
+    source = label_source(layer)
+    return source is not None and source.kind == "labels"
+
+
+def _step(layer: Labels) -> str:
+    """Return which step of a prediction is saved, in words; ``""`` where there is only one."""
+    source = label_source(layer)
+    trace = source.trace if source else None
+    if trace is None or layer.data.ndim != 4 or len(layer.data) == 1:
+        return ""
+    return f"the answer ({trace.step_word} {len(layer.data)} of {len(layer.data)}) of {layer.name}"

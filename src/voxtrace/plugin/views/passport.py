@@ -1,0 +1,60 @@
+"""A scan's geometry passport, folded: the verdict in the title, a line for each finding below."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from voxtrace.passport import Verdict
+from voxtrace.plugin.passports import MARKS, PassportCard, PassportLine
+from voxtrace.plugin.views.widgets import Folding, note
+
+COLOURS: dict[Verdict, str] = {"fine": "#7fc99a", "corrected": "#f0b84c", "refused": "#ff8a80"}
+
+
+class PassportView(Folding):
+    """Plain setters; implements the controller's ``PassportView``."""
+
+    def __init__(self) -> None:
+        self.grid, self.lines = note(), list[QLabel]()
+        self._content = QWidget()
+        layout = QVBoxLayout(self._content)
+        layout.setContentsMargins(8, 0, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.grid)
+        super().__init__(self._content, resettable=False)
+        self.setVisible(False)
+
+    def show_passport(self, card: PassportCard | None) -> None:
+        """Show what was found when a scan was read; None hides it."""
+        self.setVisible(card is not None)
+        if card is None:
+            return
+        self.title.setText(f"{MARKS[card.verdict]} {card.headline}")
+        self.title.setStyleSheet(
+            f"QToolButton {{ border: none; background: transparent; color: {COLOURS[card.verdict]}; }}"
+        )
+        self.grid.setText(card.grid)
+        while len(self.lines) < len(card.lines):
+            self.lines.append(self._line())
+        for label, line in zip(self.lines, card.lines, strict=False):
+            label.setText(_words(line))
+            label.setStyleSheet("" if line.verdict == "fine" else f"color: {COLOURS[line.verdict]};")
+        for index, label in enumerate(self.lines):
+            label.setVisible(index < len(card.lines))
+
+    @property
+    def texts(self) -> list[str]:
+        """The lines as shown."""
+        return [label.text() for label in self.lines if not label.isHidden()]
+
+    def _line(self) -> QLabel:
+        label = QLabel()
+        label.setWordWrap(True)
+        layout = self._content.layout()
+        assert layout is not None
+        layout.addWidget(label)
+        return label
+
+
+def _words(line: PassportLine) -> str:
+    return f"{line.mark} {line.text}" + (f"; {line.remedy}" if line.remedy else "") + "."

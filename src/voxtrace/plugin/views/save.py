@@ -1,0 +1,76 @@
+"""The last part of the Segment panel: save a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget
+
+from voxtrace.plugin.formats import FORMATS, named, of_filter
+from voxtrace.plugin.panel import PanelState
+from voxtrace.plugin.views.state import MOODS
+from voxtrace.plugin.views.widgets import heading, note
+
+_EMPTY = "Nothing to save yet. Segment a scan, or select a labels layer."
+_FORMATS = (
+    "Label maps go onto the scan's own grid; also DICOM-SEG, RTSTRUCT, surfaces and tables. "
+    "Of a prediction with steps, the last is saved: its answer."
+)
+
+
+class SaveView(QWidget):
+    """Plain setters down, signals up; implements the controller's ``SaveView``."""
+
+    path_picked = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target, self.button, self.message = note(), QPushButton("Save as…"), QLabel()
+        self._suggestion, self._folder = "", Path.home()
+        self.button.setToolTip(_FORMATS)
+        self.button.clicked.connect(self._ask)
+        self.message.setWordWrap(True)
+        self.message.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(heading("5 · Save"))
+        for widget in (self.target, self.button, self.message):
+            layout.addWidget(widget)
+
+    def set_target(self, layer: str, suggestion: str) -> None:
+        """Tell which layer would be saved, ``""`` for none, and under which name."""
+        self.target.setText(f"Saves the layer “{layer}”." if layer else _EMPTY)
+        self._suggestion = suggestion
+        self.button.setEnabled(bool(layer))
+
+    def ask_images(self) -> Path | None:
+        """Return the folder with the DICOM images that were segmented, None when nobody names one."""
+        folder = QFileDialog.getExistingDirectory(self, "Which folder holds the DICOM images that were segmented?")
+        return Path(folder) if folder else None
+
+    def show_state(self, state: PanelState) -> None:
+        """Show what goes on."""
+        self.message.setText(state.message)
+        self.message.setStyleSheet(MOODS[state.mood])
+        self.message.setVisible(bool(state.message))
+        self.button.setEnabled(not state.busy)
+
+    def _ask(self) -> None:
+        text, chosen = QFileDialog.getSaveFileName(
+            self,
+            "Save labels as",
+            str(self._folder / self._suggestion),
+            ";;".join(one.filter for one in FORMATS),
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if not text:
+            return
+        path = named(Path(text), of_filter(chosen))
+        self._folder = path.parent
+        if not path.exists() or self._may_replace(path):
+            self.path_picked.emit(path)
+
+    def _may_replace(self, path: Path) -> bool:
+        asked = QMessageBox.question(self, "Replace the file?", f"{path.name} is already there. Replace it?")
+        return asked == QMessageBox.StandardButton.Yes

@@ -1,0 +1,327 @@
+"""A labels layer goes onto its scan's own grid in every format, or is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
+
+import awkward_dicom as awkward
+from voxtrace import io
+from voxtrace.errors import OutputError
+from voxtrace.io.export import read_seg
+from voxtrace.plugin import display, saving
+from voxtrace.plugin.controllers.layers import open_scans
+from voxtrace.plugin.controllers.save import SaveController
+from voxtrace.plugin.formats import FORMATS, named
+from voxtrace.plugin.frame import AXES, UNITS
+from voxtrace.plugin.frames import FramesSource, frames_labels_layer, frames_layer
+from voxtrace.plugin.reader import load
+from voxtrace.volume import Geometry, LabelMap, Triple, Volume
+
+NAMES = {1: "liver", 3: "left kidney"}
+COLOURS: dict[int, Triple] = {1: (0.2, 0.4, 0.6), 3: (1.0, 0.0, 0.4)}
+BLOCK = (slice(4, 9), slice(10, 20), slice(5, 12))  # canonical (Z, Y, X)
+
+
+def add(model: Any, layers: Any) -> Any:
+    for data, about, kind in layers:
+        layer = getattr(model, f"add_{kind}")(data, **about)
+    return layer
+
+
+def drawn_on(model: Any, scan: Any) -> Any:
+    """Return a labels layer made as napari's new-labels button makes it, with one block of label 1."""
+    model.layers.selection.active = scan
+    model._new_labels()
+    layer = model.layers[-1]
+    layer.data[0, 1, 2] = 1  # the most superior slice
+    return layer
+
+
+def saved(model: Any, layer: Any, path: Path) -> Any:
+    return saving.save(path, layer.data, layer.as_layer_data_tuple()[1], open_scans(model.layers))
+
+
+def refused(model: Any, layer: Any, path: Path, words: str) -> None:
+    with pytest.raises(OutputError, match=words):
+        saved(model, layer, path)
+    assert not list(path.parent.glob(f"{path.name}*"))
+
+
+@pytest.fixture
+def dicom(tmp_path: Path) -> Path:
+    """Return a folder with one CT series, its rows running to the right and its stack to the feet."""
+    direction = np.diag([-1.0, 1.0, -1.0])
+    return awkward.save(tmp_path / "series", awkward.images(awkward.place(direction)), seed=3)
+
+
+def labels_on(volume: Volume, name: str = "organs") -> LabelMap:
+    data = np.zeros(volume.geometry.shape, np.uint8)
+    data[BLOCK] = 1
+    data[-1, :3, :2] = 3
+    return LabelMap(data, volume.geometry, NAMES, COLOURS, name)
+
+
+def test_drawn_labels_get_the_exact_place_of_the_scan_they_were_drawn_on(tmp_path: Path, model: Any) -> None:
+    tilt = np.radians(20.0)
+    affine = np.diag([3.0, 2.0, 1.0, 1.0])
+    turn = np.array([[np.cos(tilt), -np.sin(tilt), 0], [np.sin(tilt), np.cos(tilt), 0], [0, 0, 1]])
+    affine[:3, :3] = turn @ affine[:3, :3]
+    oblique = Geometry((4, 6, 5), tuple(tuple(row) for row in affine.tolist()))
+    scan = add(model, display.image_layers(replace(made_volume(), geometry=oblique)))
+    [path] = saved(model, drawn_on(model, scan), tmp_path / "drawn.nii.gz").paths
+    back = io.read_labels(path)
+    assert back.geometry.is_close(oblique)
+    assert np.argwhere(back.data).tolist() == [[3, 1, 2]]
+
+
+def test_of_two_scans_of_one_shape_the_one_that_was_drawn_on_counts(tmp_path: Path, model: Any) -> None:
+    there = made_volume()
+    elsewhere = replace(there, geometry=Geometry.from_spacing(there.geometry.shape, (3.0, 2.0, 1.0), (80.0, 5.0, 7.0)))
+    for volume in (there, elsewhere):
+        scan = add(model, display.image_layers(volume))
+        layer = drawn_on(model, scan)
+        [path] = saved(model, layer, tmp_path / "drawn.nii.gz").paths
+        assert io.read_labels(path).geometry.is_close(volume.geometry)
+
+
+def test_two_scans_in_one_place_that_lie_differently_are_not_guessed_between(tmp_path: Path, model: Any) -> None:
+    upright = Geometry.from_spacing((5, 5, 5), (2.0, 2.0, 2.0), (-4.0, -4.0, -4.0))
+    turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1.0]]) * 2
+    turned = np.eye(4)
+    turned[:3, :3], turned[:3, 3] = turn, -turn @ (2, 2, 2)
+    oblique = Geometry((5, 5, 5), tuple(tuple(row) for row in turned.tolist()))
+    data = np.zeros((1, 5, 5, 5), np.int16)
+    for geometry in (upright, oblique):
+        scan = add(model, display.image_layers(Volume(data, geometry, "MR")))
+    refused(model, drawn_on(model, scan), tmp_path / "drawn.nii.gz", "fit 2 open scans that lie differently")
+
+
+def test_drawn_labels_that_fit_no_open_scan_are_refused(tmp_path: Path, model: Any) -> None:
+    scan = add(model, display.image_layers(made_volume()))
+    layer = drawn_on(model, scan)
+    model.layers.remove(scan)
+    refused(model, layer, tmp_path / "drawn.nii.gz", "fit none of the 0 open")
+    add(model, display.image_layers(made_volume()))
+    layer.data = np.zeros((4, 6, 4), np.uint8)
+    refused(model, layer, tmp_path / "drawn.nii.gz", "fit none of the 1 open")
+
+
+@pytest.mark.parametrize("turn", [{"rotate": 10}, {"shear": [0.1, 0, 0]}, {"affine": np.diag([1, 1, 2, 1.0])}])
+def test_drawn_labels_on_a_turned_layer_are_refused(tmp_path: Path, model: Any, turn: dict[str, Any]) -> None:
+    about = {"scale": (3.0, 2.0, 1.0), "units": UNITS, "axis_labels": AXES}
+    add(model, display.image_layers(made_volume()))
+    if "rotate" in turn:
+        cos, sin = np.cos(0.2), np.sin(0.2)
+        turn = {"rotate": np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])}
+    layer = model.add_labels(np.ones((4, 6, 5), np.uint8), **about, **turn)
+    refused(model, layer, tmp_path / "drawn.nii.gz", "rotated or sheared")
+
+
+def test_drawn_labels_of_two_or_four_axes_are_refused(tmp_path: Path, model: Any) -> None:
+    flat = model.add_labels(np.ones((6, 5), np.uint8))
+    refused(model, flat, tmp_path / "drawn.nii.gz", "have 2 axes")
+    stepped = model.add_labels(np.ones((3, 4, 6, 5), np.uint8))
+    refused(model, stepped, tmp_path / "drawn.nii.gz", "have 4 axes")
+
+
+def test_drawn_labels_on_an_image_whose_axes_nobody_named_are_refused(tmp_path: Path, model: Any) -> None:
+    other = model.add_image(np.zeros((4, 6, 5)), scale=(3, 2, 1), translate=(7, 8, 9))
+    refused(model, drawn_on(model, other), tmp_path / "drawn.nii.gz", "place in the patient is unknown")
+
+
+def test_drawn_labels_on_another_plugins_image_in_mm_get_its_place(tmp_path: Path, model: Any) -> None:
+    about = {"scale": (3, 2, 1), "translate": (7, 8, 9), "units": UNITS, "axis_labels": AXES}
+    other = model.add_image(np.zeros((4, 6, 5), np.float32), **about)
+    [path] = saved(model, drawn_on(model, other), tmp_path / "drawn.nii.gz").paths
+    back = io.read_labels(path)
+    [voxel] = np.argwhere(back.data)
+    assert back.geometry.world_mm(voxel) == pytest.approx((-7.0, 8.0 + 2, 9.0 + 2))  # I = -S
+
+
+def test_a_layer_of_ours_that_was_moved_is_refused(tmp_path: Path, model: Any) -> None:
+    layer = add(model, [display.label_layer(labels_on(Volume(awkward.values()[None], _plain())))])
+    saved(model, layer, tmp_path / "before.nii.gz")
+    layer.translate = np.add(layer.translate, (0, 0, 5))
+    refused(model, layer, tmp_path / "moved.nii.gz", "moved, scaled or turned")
+
+
+def _plain() -> Geometry:
+    return Geometry.from_spacing((awkward.PLANES, awkward.ROWS, awkward.COLUMNS), (3.0, 1.5, 1.25))
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".seg.nrrd", ".mha"])
+def test_names_and_colours_come_back_when_our_own_files_are_opened_again(
+    tmp_path: Path, model: Any, ending: str
+) -> None:
+    rough = np.random.default_rng(0).integers(0, 2, _plain().shape).astype(np.uint8)  # no patches: only names tell
+    labels = LabelMap(np.where(rough, rough + 2 * (rough > 0), 0).astype(np.uint8), _plain(), NAMES, COLOURS)
+    layer = add(model, [display.label_layer(labels)])
+    [path] = saved(model, layer, tmp_path / f"organs{ending}").paths
+    [(data, about, kind)] = load([path])
+    assert kind == "labels"
+    assert np.array_equal(data, layer.data)
+    source = about["metadata"][display.KEY]
+    assert source.names == NAMES
+    assert {k: tuple(round(v, 2) for v in rgb) for k, rgb in source.colours.items()} == COLOURS
+    assert list(about["features"]["label"]) == ["background", "liver", "left kidney"]
+
+
+def test_a_result_on_dicom_becomes_a_dicom_segmentation_that_opens_as_labels(
+    tmp_path: Path, model: Any, dicom: Path
+) -> None:
+    scan = add(model, load([dicom]))
+    volume = scan.metadata[display.KEY].volume
+    layer = add(model, [display.label_layer(labels_on(volume))])
+    [path] = saved(model, layer, tmp_path / "organs.dcm").paths
+    back = read_seg(path)
+    assert back.names == NAMES
+    for value in NAMES:
+        expected = volume.geometry.world_mm(np.argwhere(labels_on(volume).data == value)).mean(0)
+        found = back.geometry.world_mm(np.argwhere(back.data == value)).mean(0)
+        assert np.allclose(found, expected, atol=0.05)
+    [(_, about, kind)] = load([path])
+    assert (kind, about["metadata"][display.KEY].names) == ("labels", NAMES)
+
+
+def test_what_was_drawn_on_dicom_refers_to_its_images(tmp_path: Path, model: Any, dicom: Path) -> None:
+    import pydicom
+
+    scan = add(model, load([dicom]))
+    [path] = saved(model, drawn_on(model, scan), tmp_path / "drawn.dcm").paths
+    header = pydicom.dcmread(path)
+    assert header.SegmentSequence[0].SegmentAlgorithmType == "MANUAL"
+    [series] = header.ReferencedSeriesSequence
+    uids = {pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID for file in dicom.iterdir()}
+    assert {one.ReferencedSOPInstanceUID for one in series.ReferencedInstanceSequence} <= uids
+    where = np.argwhere(read_seg(path).data)
+    stated = scan.metadata[display.KEY].volume.geometry.world_mm([awkward.PLANES - 1, 1, 2])
+    assert np.allclose(read_seg(path).geometry.world_mm(where[0]), stated, atol=0.01)
+
+
+def test_the_table_measures_the_scan_the_labels_belong_to(tmp_path: Path, model: Any, dicom: Path) -> None:
+    scan = add(model, load([dicom]))
+    volume = scan.metadata[display.KEY].volume
+    other = add(model, display.image_layers(replace(volume, data=volume.data + 1000)))
+    data, about, kind = display.label_layer(labels_on(volume))
+    for layer in (scan, other):
+        source = replace(about["metadata"][display.KEY], scan=layer.unique_id)
+        mine = add(model, [(data, about | {"metadata": {display.KEY: source}}, kind)])
+        [path] = saved(model, mine, tmp_path / "organs.json").paths
+        row = next(row for row in json.loads(path.read_text()) if row["name"] == "liver")
+        assert row["mean"] == pytest.approx(float(layer.metadata[display.KEY].volume.data[0][BLOCK].mean()))
+        assert (row["unit"], row["voxels"]) == ("HU", 5 * 10 * 7)
+
+
+def test_every_frame_with_labels_becomes_a_file(tmp_path: Path, model: Any) -> None:
+    volume = made_volume()
+    film = FramesSource(volume, np.repeat(volume.data, 4, 0))
+    scan = add(model, [frames_layer(film)])
+    answers = [LabelMap(np.full(volume.geometry.shape, k, np.uint8), volume.geometry, {1: "a", 2: "b"}) for k in (1, 2)]
+    layer = add(model, [frames_labels_layer(answers, (1, 3), 4, scan.unique_id, "beats")])
+    written = saved(model, layer, tmp_path / "beats.nrrd")
+    assert [path.name for path in written.paths] == ["beats_t001.nrrd", "beats_t003.nrrd"]
+    assert [int(io.read_labels(path).data.max()) for path in written.paths] == [1, 2]
+    assert "2 files (beats_t001.nrrd, beats_t003.nrrd)" in saving.sentence(written, "beats")
+
+
+def test_a_typed_name_gets_the_ending_of_the_chosen_format() -> None:
+    by_ending = {one.ending: one for one in FORMATS}
+    assert named(Path("a.b"), by_ending[".dcm"]).name == "a.b.dcm"
+    assert named(Path("a.nii.gz"), by_ending[".stl"]).name == "a.nii.gz"  # what was typed out counts
+    assert named(Path("a.dcm"), by_ending[".rtstruct.dcm"]).name == "a.rtstruct.dcm"
+
+
+def test_the_manifest_offers_every_format_of_the_panel() -> None:
+    import yaml
+
+    root = Path(__file__).resolve().parents[2]
+    manifest = yaml.safe_load((root / "napari.yaml").read_text(encoding="utf-8"))
+    offered = {ending for writer in manifest["contributions"]["writers"] for ending in writer["filename_extensions"]}
+    assert {one.ending for one in FORMATS} <= offered
+
+
+@pytest.mark.parametrize("ending", [one.ending for one in FORMATS])
+def test_npe2_hands_every_ending_to_our_writer(ending: str) -> None:
+    from npe2 import PluginManager
+
+    manager = PluginManager.instance()
+    if "voxtrace" not in manager:
+        manager.discover()
+    writer, _ = manager.get_writer(f"/somewhere/organs{ending}", ["labels"], "voxtrace")
+    assert writer is not None
+    assert ending in writer.filename_extensions
+
+
+@pytest.fixture
+def controller(model: Any, view: Recorded, runner: ImmediateRunner) -> SaveController:
+    return SaveController(model, view, runner)
+
+
+def test_the_panel_saves_what_is_selected_or_the_result_on_top(
+    controller: SaveController, model: Any, view: Recorded
+) -> None:
+    assert view.last("set_target") == ("", "")
+    scan = add(model, display.image_layers(made_volume()))
+    result = add(model, [display.trace_layer(made_trace(), "scan · tiny")])
+    model.layers.selection.active = scan
+    assert view.last("set_target") == ("scan · tiny", "scan_tiny.nii.gz")
+    drawn = drawn_on(model, scan)
+    assert view.last("set_target")[0] == drawn.name
+    model.layers.selection.active = result
+    assert view.last("set_target")[0] == "scan · tiny"
+
+
+def test_saving_says_what_was_saved_where(
+    controller: SaveController, model: Any, view: Recorded, tmp_path: Path
+) -> None:
+    add(model, [display.trace_layer(made_trace(), "scan · tiny")])
+    controller.save(tmp_path / "out.nii.gz")
+    assert view.state.mood == "done"
+    assert "the answer (cycle 3 of 3) of scan · tiny as out.nii.gz" in view.state.message
+    assert np.array_equal(io.read_labels(tmp_path / "out.nii.gz").data, made_trace().labels[-1])
+
+
+def test_a_failure_to_save_is_a_sentence_and_leaves_no_file(
+    controller: SaveController, model: Any, view: Recorded, tmp_path: Path
+) -> None:
+    add(model, [display.trace_layer(made_trace(), "scan · tiny")])
+    (tmp_path / "file").write_text("in the way")
+    controller.save(tmp_path / "file" / "out.nii.gz")
+    assert view.state.mood == "error"
+    assert "not a folder" in view.state.message
+    controller.save(tmp_path / "out.dcm")  # labels that came from no DICOM; nobody named the folder of the images
+    assert view.state.mood == "error"
+    assert "out.dcm was not saved" in view.state.message
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_dicom_formats_ask_for_the_images_only_where_nobody_knows_them(
+    controller: SaveController, model: Any, view: Recorded, tmp_path: Path, dicom: Path
+) -> None:
+    volume = load([dicom])[0][1]["metadata"][display.KEY].volume
+    stranger = replace(labels_on(volume), geometry=replace(volume.geometry, stored=None))
+    add(model, [display.label_layer(stranger)])
+    controller.save(tmp_path / "organs.dcm")
+    assert view.last("ask_images") == ()
+    view.calls.clear()
+    add(model, load([dicom]))  # the scan is opened, and knows its images
+    model.layers.selection.active = model.layers[0]
+    controller.save(tmp_path / "organs.dcm")
+    assert view.last("ask_images") is None
+    assert view.state.mood == "done", view.state.message
+    assert read_seg(tmp_path / "organs.dcm").names == NAMES
+
+
+def test_the_folder_of_the_images_may_be_named_by_hand(model: Any, tmp_path: Path, dicom: Path) -> None:
+    volume = load([dicom])[0][1]["metadata"][display.KEY].volume
+    stranger = replace(labels_on(volume), geometry=replace(volume.geometry, stored=None))
+    data, about, _ = display.label_layer(stranger)
+    saving.save(tmp_path / "organs.dcm", data, about, (), dicom)
+    assert read_seg(tmp_path / "organs.dcm").names == NAMES
