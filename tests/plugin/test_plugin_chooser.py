@@ -148,8 +148,9 @@ def test_pictures_that_a_failed_opening_cut_short_are_fetched_again(
 
 
 def test_a_file_stands_for_its_own_series(study: Path, tmp_path: Path) -> None:
-    [first, *_] = sorted((study / "b").iterdir())
-    found = study_at([first])
+    other = awkward.images(awkward.place(), SeriesInstanceUID="2.25.70", SeriesNumber=7)
+    awkward.save(study / "b", other, name="OTHER{:04d}")  # two series lie in one folder
+    found = study_at([study / "b" / "IM0003"])
     assert found is not None
     assert found.only is not None
     assert found.only.description == "T1 post"

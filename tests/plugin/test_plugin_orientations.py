@@ -137,6 +137,7 @@ def test_every_frame_of_a_film_is_shown_the_right_way_up(number: int, tmp_path: 
     nibabel.save(nibabel.Nifti1Image(film, affine), tmp_path / "film.nii.gz")
     layer = shown(model, tmp_path / "film.nii.gz")
     assert layer.data.shape[0] == 3
+    assert np.allclose(middle(layer), -MIDDLE_RAS_MM[::-1], atol=1e-3)
     for frame in range(3):
         assert_right_way_up(model, layer, frame)
         assert_not_mirrored(model, layer, frame)
