@@ -60,13 +60,14 @@ class Setting:
     batch_size: int = 2
     iterations: int = 1000
     options: Mapping[str, Any] = field(default_factory=dict)
+    batch_dice: bool | None = None  # None: as nnU-Net's planner decides
 
 
 SETTINGS = {
     "unet": Setting(),
     "recyclenet": Setting(window=(24, 48, 48), iterations=850),
     "cdlunet": Setting(window=(24, 48, 48), iterations=900),
-    "e2enet": Setting(window=(24, 48, 48), iterations=650, options={"update_every": 12_000}),
+    "e2enet": Setting(batch_dice=False),
     "diffusion": Setting(window=(24, 48, 48), iterations=850),
     "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, options={"setting": "slice"}),
 }
@@ -91,11 +92,12 @@ def plan_phantoms(setting: Setting, cases: Phantoms, iterations: int) -> Plan:
     subject = setting.subject
     dataset = Dataset(subject.name, subject.channels, dict(subject.labels), (), ())
     plan = plan_dataset(dataset, fingerprint(cases[:10]), iterations=iterations)
+    shape = cases[0].volume.geometry.shape
     topology = plan_topology(setting.window, plan.spacing_mm, base_width=setting.base_width, most_stages=4)
     return plan.model_copy(
         update={
             "window": setting.window,
-            "batch_dice": is_small(setting.window, cases[0].volume.geometry.shape),
+            "batch_dice": setting.batch_dice if setting.batch_dice is not None else is_small(setting.window, shape),
             "batch_size": setting.batch_size,
             "topology": topology,
             "mirror_axes": subject.mirror_axes,
