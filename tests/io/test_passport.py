@@ -63,7 +63,7 @@ def refused(path: Path, *words: str) -> None:
 @pytest.mark.parametrize("form", ["both", "nrrd", "mha"])
 def test_every_volume_has_a_passport(tmp_path: Path, form: str) -> None:
     passport = read(save(tmp_path, form, np.diag([1.5, 0.8, 3.0]))).passport
-    expected = {"orientation", "obliquity", "spacing", "transforms", "axes", "units", "intensities"}
+    expected = {"orientation", "obliquity", "spacing", "transforms", "side", "axes", "units", "intensities"}
     assert {f.what for f in passport.findings} == expected
     assert passport.verdict == "fine"
     assert passport.notes == ()
@@ -88,6 +88,7 @@ def test_of_two_transforms_the_one_that_itk_uses_is_used(tmp_path: Path, codes: 
     volume = read(path)
     assert volume.geometry.grid.origin_mm[0] == {"sform": -10.0, "qform": -20.0}[used]
     assert volume.geometry.grid.origin_mm == SimpleITK.ReadImage(str(path)).GetOrigin()
+    assert finding(volume, "side").verdict == "fine"
     found = finding(volume, "transforms")
     if min(codes) == 0:
         assert (found.verdict, found.found) == ("fine", f"{used} only")
@@ -107,6 +108,7 @@ def test_a_file_without_transforms_is_read_as_itk_does_and_said_to_lie_anywhere(
     volume = read(path)
     assert np.array_equal(volume.data[0], ARRAY.T)
     assert volume.geometry.origin_mm == (0.0, 0.0, 0.0)
+    assert finding(volume, "side").verdict == "corrected"
     found = finding(volume, "transforms")
     assert found.verdict == "corrected"
     assert "unknown" in found.found

@@ -11,6 +11,13 @@ from voxtrace.io.placement import LARGEST_MM, SMALLEST_MM, Placement
 from voxtrace.passport import Finding
 from voxtrace.volume import Array, Geometry, Grid
 
+SIDES_KNOWN = Finding("side", "fine", "left and right by the header's transform")
+SIDES_UNKNOWN = Finding(
+    "side",
+    "corrected",
+    "the header does not tell left from right",
+    "taken as ITK and 3D Slicer do; check the sides against another image",
+)
 _STRAIGHT_DEG = 0.05
 _EVEN = 1.05  # largest over smallest voxel side, still called even
 

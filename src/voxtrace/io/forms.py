@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.errors import ReadError
+from voxtrace.io.checks import SIDES_KNOWN, SIDES_UNKNOWN
 from voxtrace.io.nifti import Header, Orientation
 from voxtrace.io.placement import LARGEST_MM, SMALLEST_MM, Placement
 from voxtrace.passport import Finding
@@ -42,16 +43,16 @@ def place(header: Header, path: Path) -> tuple[Placement, tuple[Finding, ...]]:
     qform = _placement((x, y, z), _qform(where, (x, y, z)), factor) if qcode > 0 else None
     if scode <= 0 and qcode <= 0:
         placed = _placement((x, y, z), _uncoded(where, (x, y, z)), factor)
-        found = _UNCODED
+        found, side = _UNCODED, SIDES_UNKNOWN
     else:
-        placed, found = _chosen(sform, qform, where)
+        (placed, found), side = _chosen(sform, qform, where), SIDES_KNOWN
     if placed is None:
         sizes = "×".join(f"{v:g}" for v in where.pixdim[1:4])
         raise ReadError(
             f"{path} has voxels of {sizes} mm and no transform that can be used; expected positive, finite numbers. "
             "Correct pixdim, or the sform, in its header."
         )
-    return placed, (found, *_against_pixdim(placed, where, factor), units)
+    return placed, (found, side, *_against_pixdim(placed, where, factor), units)
 
 
 _UNCODED = Finding(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxtrace.errors import ReadError
+from voxtrace.io.checks import SIDES_KNOWN, SIDES_UNKNOWN
 from voxtrace.passport import Finding
 
 _HEADER_BYTES = 1 << 20
@@ -67,10 +68,11 @@ def check_nrrd(path: Path) -> tuple[Finding, ...]:
     unit = Finding("units", "fine", "mm" if units else "the header names no unit; taken as mm")
     space = fields.get("space", "").lower().removesuffix("-time").removesuffix("t")
     if space in _PLACED_SPACES:
-        return (Finding("transforms", "fine", f"space {fields['space']}"), unit)
+        return (Finding("transforms", "fine", f"space {fields['space']}"), SIDES_KNOWN, unit)
     found = f"the header's space is {fields['space']}" if space else "the header names no space"
     remedy = "read as left-posterior-superior, as ITK and 3D Slicer do; check the sides against another image"
-    return (Finding("transforms", "corrected", f"{found}, so the sides of the patient are unknown", remedy), unit)
+    unsure = Finding("transforms", "corrected", f"{found}, so the sides of the patient are unknown", remedy)
+    return (unsure, SIDES_UNKNOWN, unit)
 
 
 def check_meta(path: Path) -> tuple[Finding, ...]:
@@ -80,8 +82,12 @@ def check_meta(path: Path) -> tuple[Finding, ...]:
     steps = fields.get("elementspacing", fields.get("elementsize", "")).split()
     if any(step.startswith("-") for step in steps):
         found = f"a voxel size is negative ({' '.join(steps)})"
-        return (Finding("spacing", "corrected", found, "read as an axis that runs the other way, as ITK does"), unit)
-    return (Finding("transforms", "fine", "TransformMatrix and Offset"), unit)
+        return (
+            Finding("spacing", "corrected", found, "read as an axis that runs the other way, as ITK does"),
+            SIDES_KNOWN,
+            unit,
+        )
+    return (Finding("transforms", "fine", "TransformMatrix and Offset"), SIDES_KNOWN, unit)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
