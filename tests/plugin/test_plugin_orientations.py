@@ -13,6 +13,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
 import awkward_dicom as awkward
 from voxtrace.plugin import compat
@@ -24,6 +25,7 @@ MIDDLE_RAS_MM = np.array([11.0, -7.0, 120.0])
 AWAY_MM = 24.0
 BALLS = {"R": (1, 0, 0), "A": (0, 1, 0), "S": (0, 0, 1)}  # letter -> the way from the middle, RAS
 VALUES = {"R": 1000, "A": 2000, "S": 3000}
+SUFFIXES = (".nii", ".nrrd", ".mha")
 PLANES = {"axial": (1, 2), "coronal": (0, 2), "sagittal": (0, 1)}
 
 
@@ -52,6 +54,21 @@ def phantom(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for letter, way in BALLS.items():
         voxels[np.linalg.norm(ras - MIDDLE_RAS_MM - AWAY_MM * np.array(way), axis=-1) < 5] = VALUES[letter]
     return voxels, affine
+
+
+def written(path: Path, direction: np.ndarray) -> Path:
+    """Write the phantom: NIfTI with nibabel, NRRD and MetaImage with SimpleITK (LPS)."""
+    voxels, affine = phantom(direction)
+    if path.suffix == ".nii":
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+        return path
+    to_lps = np.diag([-1.0, -1.0, 1.0])
+    image = SimpleITK.GetImageFromArray(voxels.transpose(2, 1, 0))
+    image.SetSpacing(SPACING_MM.tolist())
+    image.SetDirection((to_lps @ direction).ravel().tolist())
+    image.SetOrigin((to_lps @ affine[:3, 3]).tolist())
+    SimpleITK.WriteImage(image, str(path))
+    return path
 
 
 def shown(model: Any, path: Path) -> Any:
@@ -103,13 +120,12 @@ def assert_drawn_as_radiologists_do(model: Any, layer: Any) -> None:
     assert (at["S"] - centre)[0] < 0
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("number", range(24))
-def test_a_nifti_file_is_shown_the_right_way_up_whatever_its_orientation(
-    number: int, tmp_path: Path, model: Any
+def test_a_file_is_shown_the_right_way_up_whatever_its_orientation(
+    number: int, suffix: str, tmp_path: Path, model: Any
 ) -> None:
-    voxels, affine = phantom(turns()[number])
-    nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "scan.nii")
-    layer = shown(model, tmp_path / "scan.nii")
+    layer = shown(model, written(tmp_path / f"scan{suffix}", turns()[number]))
     assert_right_way_up(model, layer)
     assert_not_mirrored(model, layer)
     assert_drawn_as_radiologists_do(model, layer)
@@ -119,10 +135,12 @@ def test_a_nifti_file_is_shown_the_right_way_up_whatever_its_orientation(
         assert np.allclose(balls(layer)[letter], expected, atol=0.5), letter
 
 
-def test_an_oblique_file_is_drawn_along_its_own_axes_at_true_scale(tmp_path: Path, model: Any) -> None:
-    voxels, affine = phantom(oblique(17.0))
-    nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "scan.nii")
-    layer = shown(model, tmp_path / "scan.nii")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("number", range(0, 24, 5))
+def test_an_oblique_file_is_drawn_along_its_own_axes_at_true_scale(
+    number: int, suffix: str, tmp_path: Path, model: Any
+) -> None:
+    layer = shown(model, written(tmp_path / f"scan{suffix}", oblique(17.0) @ turns()[number]))
     assert_right_way_up(model, layer)
     assert_not_mirrored(model, layer)
     assert np.allclose(middle(layer), -MIDDLE_RAS_MM[::-1], atol=1e-3)
