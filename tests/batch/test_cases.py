@@ -158,6 +158,8 @@ def test_series_may_be_chosen_by_hand(tmp_path: Path) -> None:
     [case] = find_cases([study], channels=("a", "b"), series=("2", "0"))
     volume = case.read()
     assert int(volume.data[0].min() - volume.data[1].min()) == 2
+    [named] = find_cases([study], channels=("a", "b"), series=("third", "first"))
+    assert np.array_equal(named.read().data, volume.data)
     [one] = find_cases([study / "second"], series=("1",))
     assert one.read().data.shape[0] == 1
 

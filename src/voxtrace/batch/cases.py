@@ -41,7 +41,7 @@ class CaseInput:
     channels
         Of a DICOM folder whose series are to be the channels: their names.
     series
-        The series for each of them by name or number, where they were chosen by hand.
+        The series for each of them by name, number or description, where they were chosen by hand.
     """
 
     name: str

@@ -87,7 +87,7 @@ def predict(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Of DICOM folders: name or number of the series to segment, or of that for each channel in order, "
+            help="Of DICOM folders: name, number or description of the series, or of that for each channel in order, "
             "repeated (`voxtrace inspect` lists them). Found by what they are if unset.",
         ),
     ] = None,

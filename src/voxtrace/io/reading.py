@@ -143,7 +143,7 @@ def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str
         A name for each channel, in order. What each is, e.g. ``flair`` or ``t1ce``, is told from modality, description
         and contrast agent.
     series
-        By hand: the name or number of the series for each channel, as ``voxtrace inspect`` lists them.
+        By hand: name, number or description of the series for each channel, as ``voxtrace inspect`` lists them.
 
     Raises
     ------

@@ -89,7 +89,7 @@ def _only(found: Sequence[Series], path: Path) -> Series:
         raise ReadError(f"{several}, none to be opened: {reasons}.")
     listed = "; ".join(f"{s.name}: {s.title}" for s in usable)
     how = (
-        "Point at any one file of the series that is wanted (`voxtrace inspect` lists them)"
+        "Point at any one file of the series that is wanted, or name it (--series; `voxtrace inspect` lists them)"
         if path.is_dir()
         else "Choose one in the window, or by voxtrace.io.dicom.load(path, series=NAME)"
     )
@@ -97,15 +97,15 @@ def _only(found: Sequence[Series], path: Path) -> Series:
 
 
 def named(found: Sequence[Series], wanted: str, path: Path) -> Series:
-    """Return the series that is called so, by its name or its series number.
+    """Return the series that is called so, by its name, its series number or its description.
 
     Raises
     ------
     ReadError
-        When there is none, or several have that number.
+        When there is none, or several are called so.
     """
     by_name = [s for s in found if s.name == wanted]
-    chosen = by_name or [s for s in found if s.number == wanted]
+    chosen = by_name or [s for s in found if s.number == wanted] or [s for s in found if s.description == wanted]
     if len(chosen) == 1:
         return chosen[0]
     listed = "; ".join(f"{s.name}: {s.title}" for s in found)
