@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nibabel
@@ -168,7 +169,13 @@ def test_any_affine_brings_an_even_slope_to_the_same_slope(seed, shear, spacing_
     mirror = (1, 1, -1 if mirrored else 1)
     steps = Rotation.random(random_state=seed).as_matrix() @ leaning * spacing_mm * mirror
     source = Placement((6, 7, 8), steps, np.array(FIRST_MM))
-    fit = squared(source, Path("a"))
+    try:
+        fit = squared(source, Path("a"))
+    except ReadError as refusal:  # rightly so only where the grid around it has more than eight times the voxels
+        size = re.search(r"would have (\d+)×(\d+)×(\d+) voxels", str(refusal))
+        assert size is not None
+        assert np.prod([int(n) for n in size.groups()]) > 8 * 6 * 7 * 8
+        return
     target = fit.placement
     at_mm = indices((6, 7, 8)) @ steps.T + FIRST_MM
     moved = resampled(slope(at_mm).astype(np.float64), source, target, labels=False)

@@ -7,6 +7,7 @@ canonical orientation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,11 +72,9 @@ def _read(path: Path, frame: int | None) -> tuple[Header | None, itk.Raw, Placem
 
 def _nifti(path: Path, header: Header, frame: int | None) -> itk.Raw:
     """Return the voxels of a NIfTI file: through ITK, or through nibabel where ITK would not."""
-    try:
-        if header.itk_reads:
+    if header.itk_reads:
+        with suppress(itk.NotSquareError):  # nibabel reads it then, and `squared` sees to the axes
             return itk.read(path, frame)
-    except itk.NotSquareError:
-        pass  # nibabel reads it, and `squared` sees to the axes
     many = frames.count(header.sizes, 1, "", path)
     about = frames.check(many, frame, path)
     array = voxels(path, frame or 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.errors import OutputError
+from voxtrace.io.stored import as_stored
 from voxtrace.io.suffixes import NIFTI, listed, suffix_of
 from voxtrace.volume import Array, LabelMap, Volume
 
@@ -66,13 +67,4 @@ def _stored(item: LabelMap | Volume) -> Array:
             f"{item.name} has {item.data.shape[0]} channels; expected one. Write a file for each channel."
         )
     array = item.data[0] if isinstance(item, Volume) else item.data
-    stored = item.geometry.stored
-    if stored is None:
-        return array
-    turned = stored.layout.to_stored(array)
-    if turned.shape != stored.size[::-1]:
-        raise OutputError(
-            f"{item.name} has {turned.shape} voxels where the grid to write onto has {stored.size[::-1]}; "
-            "expected equal shapes. Give a cropped or resampled array a geometry of its own (Geometry.part for a crop)."
-        )
-    return turned
+    return as_stored(array, item.geometry, item.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.errors import OutputError
-from voxtrace.volume import Array, Geometry, Grid
+from voxtrace.volume import Array, Grid
 
 TOLERANCE_MM = 0.01
 
@@ -49,23 +49,3 @@ def check_equal(what: str, written: object, expected: object, path: Path) -> Non
             f"{path.name}: read back, it has {what} {written} where {expected} was written; nothing was kept. "
             "Report this as a fault in VoxTrace."
         )
-
-
-def stored_labels(data: Array, geometry: Geometry) -> Array:
-    """Return canonical labels (Z, Y, X) as a view in the orientation of the grid they are written onto.
-
-    Raises
-    ------
-    OutputError
-        When the stored grid has another shape than the labels.
-    """
-    stored = geometry.stored
-    if stored is None:
-        return data
-    turned = stored.layout.to_stored(data)
-    if turned.shape != stored.size[::-1]:
-        raise OutputError(
-            f"the labels have {turned.shape} voxels where the grid to write onto has {stored.size[::-1]}; "
-            "expected equal shapes. Give a cropped or resampled array a geometry of its own."
-        )
-    return turned

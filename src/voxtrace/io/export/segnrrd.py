@@ -14,8 +14,9 @@ from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.io.export.codes import Code, concept_of
 from voxtrace.io.export.formats import Options, Written
-from voxtrace.io.export.proof import check_corners, check_equal, corners_mm, stored_labels
+from voxtrace.io.export.proof import check_corners, check_equal, corners_mm
 from voxtrace.io.export.shades import colour_of, name_of
+from voxtrace.io.stored import as_stored
 from voxtrace.volume import Array, Grid, LabelMap
 
 _EMPTY = "0 -1 0 -1 0 -1"
@@ -31,7 +32,7 @@ def write(labels: LabelMap, path: Path, options: Options) -> Written:
     """
     from voxtrace.io.itk import image_of, quiet, simpleitk
 
-    array, grid = stored_labels(labels.data, labels.geometry), labels.geometry.grid
+    array, grid = as_stored(labels.data, labels.geometry), labels.geometry.grid
     keys = segment_keys(labels, array)
     image = image_of(array, grid)
     for key, value in keys.items():

@@ -12,8 +12,8 @@ import numpy as np
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid, Source
 from voxtrace.io.export.headers import Place, complete, frame_count, place_of, read_header
-from voxtrace.io.export.proof import stored_labels
 from voxtrace.io.export.search import find_stack
+from voxtrace.io.stored import as_stored
 from voxtrace.volume import Array, Geometry, Grid, LabelMap
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, Stack]:
         )
     if not labels.geometry.is_close(Geometry.from_grid(stored)):
         raise GeometryError(f"{labels.name} does not lie on the grid of its DICOM images; resample it onto that grid.")
-    return stored_labels(labels.data, labels.geometry), _stack(stored, labels.name)
+    return as_stored(labels.data, labels.geometry), _stack(stored, labels.name)
 
 
 def _stack(grid: DicomGrid, name: str) -> Stack:

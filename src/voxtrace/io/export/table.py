@@ -14,8 +14,9 @@ from scipy import ndimage
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import GeometryError
 from voxtrace.io.export.formats import Options, Written
-from voxtrace.io.export.proof import check_equal, stored_labels
+from voxtrace.io.export.proof import check_equal
 from voxtrace.io.export.shades import name_of
+from voxtrace.io.stored import as_stored
 from voxtrace.volume import Array, Geometry, LabelMap, Triple, Volume
 
 _PERCENTILES = (5, 25, 50, 75, 95)
@@ -76,7 +77,7 @@ def measure(labels: LabelMap, volume: Volume | None = None) -> tuple[LabelRow, .
     """
     intensities = None if volume is None else _intensities(labels, volume)
     unit = "HU" if volume is not None and volume.modality == "CT" else ""
-    array = stored_labels(labels.data, labels.geometry)
+    array = as_stored(labels.data, labels.geometry)
     boxes = ndimage.find_objects(array)
     return tuple(
         _row(labels, value, array, box, intensities, unit) for value, box in enumerate(boxes, 1) if box is not None
@@ -113,7 +114,7 @@ def _intensities(labels: LabelMap, volume: Volume) -> Array:
             f"{volume.name} {volume.geometry.shape} does not lie on the grid of {labels.name} "
             f"{labels.geometry.shape}; resample one onto the other first."
         )
-    return stored_labels(volume.data[0], labels.geometry)
+    return as_stored(volume.data[0], labels.geometry)
 
 
 def _row(
