@@ -84,8 +84,8 @@ def test_auto_compiles_for_long_runs_on_a_cpu(
     network: Callable[[], nn.Module], calls: int | None, chosen: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choice, "has_openvino", lambda: True)
-    assert choice.choose_runtime(network(), "cpu", calls)[0] == chosen
-    assert reason in choice.choose_runtime(network(), "cpu", calls)[1]
+    assert choice.choose_runtime(network(), "cpu", "auto", calls)[0] == chosen
+    assert reason in choice.choose_runtime(network(), "cpu", "auto", calls)[1]
 
 
 def test_without_the_package_auto_takes_torch_and_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

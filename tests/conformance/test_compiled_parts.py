@@ -21,14 +21,15 @@ from voxtrace.runtime.openvino import open_openvino
 from voxtrace.runtime.openvino.convert import Inputs
 from voxtrace.runtime.openvino.key import key
 from voxtrace.runtime.openvino.structure import flatten
+from voxtrace.runtime.winograd import open_winograd
 
 NAMES = sorted(METHODS)
 CLOSE = 1e-4  # of a probability
 TIED = 1e-5  # two labels this close in probability may change places
 
 
-def _built(m: Method, window: Shape = (16, 16, 16)) -> tuple[Plan, nn.Module]:
-    plan = m.adapt(Plan.example(labels=3, window=window, base_width=4))
+def _built(m: Method, window: Shape = (16, 16, 16), base_width: int = 4) -> tuple[Plan, nn.Module]:
+    plan = m.adapt(Plan.example(labels=3, window=window, base_width=base_width))
     torch.manual_seed(0)
     return plan, m.build(plan).eval()
 
@@ -65,6 +66,16 @@ def test_compiled_parts_agree_with_torch(name: str) -> None:
     for batch in (2, 1):
         eager = _steps(m, dict(network.named_children()), plan, plan.window, batch)
         _agree(_steps(m, compiled, plan, plan.window, batch), eager)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_winograd_agrees_with_torch(name: str) -> None:
+    m = method(name)
+    plan, network = _built(m, base_width=8)
+    fast = open_winograd(network, "cpu", "float32").parts
+    for batch in (2, 1):
+        eager = _steps(m, dict(network.named_children()), plan, plan.window, batch)
+        _agree(_steps(m, fast, plan, plan.window, batch), eager)
 
 
 @pytest.mark.slow

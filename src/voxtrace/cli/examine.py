@@ -108,9 +108,10 @@ def _runtimes() -> Finding:
     if accelerators():
         return Finding("runtimes", "good", "torch on CUDA")
     if has_openvino():
-        return Finding("runtimes", "good", f"torch, and OpenVINO for runs of {LEAST_CALLS} windows × steps or more")
-    advice = "pip install 'voxtrace[openvino]' for faster prediction without a GPU"
-    return Finding("runtimes", "note", "torch alone", advice)
+        found = f"torch, and Winograd or OpenVINO for runs of {LEAST_CALLS} windows × steps or more"
+        return Finding("runtimes", "good", found)
+    advice = "pip install 'voxtrace[openvino]' for faster prediction without a GPU, where Winograd does not fit"
+    return Finding("runtimes", "note", "torch and Winograd", advice)
 
 
 def _models() -> tuple[Finding, ...]:

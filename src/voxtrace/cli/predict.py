@@ -45,10 +45,10 @@ def predict(
         Literal["nii.gz", "nii", "nrrd", "mha"], typer.Option(help="Format of the label maps.")
     ] = "nii.gz",
     runtime: Annotated[
-        Literal["auto", "torch", "openvino"],
+        Literal["auto", "torch", "openvino", "winograd"],
         typer.Option(
-            help="What runs the network: torch, openvino (compiled for this processor), or auto, which compiles where "
-            "there is no GPU and the run is long enough to pay for it."
+            help="What runs the network: torch, openvino (compiled for this processor), winograd (float32 with fewer "
+            "multiplications), or auto, which takes the fastest where there is no GPU and the run is long enough."
         ),
     ] = "auto",
     device: Device = "auto",

@@ -9,6 +9,7 @@ runtime    device and precision
 torch      ``cpu``: bfloat16 where the processor has instructions for it, else float32;
            ``cuda``: bfloat16 from compute capability 8.0, else float16
 openvino   ``cpu``: bfloat16 where the processor has instructions for it, else float32
+winograd   ``cpu``: float32, for networks of 3×3×3 convolutions
 =========  ===========================================================================================
 """
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "Opened", "open_runtime"]
 
-RUNTIMES = ("torch", "openvino")
+RUNTIMES = ("torch", "openvino", "winograd")
 
 
 def open_runtime(
@@ -44,8 +45,9 @@ def open_runtime(
     network
         In evaluation mode. It is left where it is and as it is; a device that does not hold it gets a copy.
     runtime
-        ``"torch"``, ``"openvino"``, or ``"auto"``: OpenVINO on a CPU where it is installed and the run is long
-        enough to pay for compiling, else torch.
+        ``"torch"``, ``"openvino"``, ``"winograd"``, or ``"auto"``: on a CPU and for a run that is long enough to pay
+        for compiling, OpenVINO where the processor computes in bfloat16 or the network has few 3×3×3 convolutions,
+        else Winograd; torch everywhere else.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``: the first CUDA device, else the CPU.
     precision
@@ -62,10 +64,9 @@ def open_runtime(
     """
     if runtime not in ("auto", *RUNTIMES):
         raise UsageError(f"runtime {runtime!r} is unknown; use 'auto' or one of {', '.join(map(repr, RUNTIMES))}.")
-    chosen, why = choose_runtime(network, device, calls) if runtime == "auto" else (runtime, f"{runtime} was asked for")
-    opened = (
-        _open_openvino(network, device, precision) if chosen == "openvino" else _open_torch(network, device, precision)
-    )
+    asked = runtime, f"{runtime} was asked for"
+    chosen, why = choose_runtime(network, device, precision, calls) if runtime == "auto" else asked
+    opened = _OPENERS[chosen](network, device, precision)
     return replace(opened, why=f"{why}; {opened.why}")
 
 
@@ -83,3 +84,12 @@ def _open_openvino(network: nn.Module, device: str, precision: str) -> Opened:
     from voxtrace.runtime.openvino import open_openvino
 
     return open_openvino(network, device, precision)
+
+
+def _open_winograd(network: nn.Module, device: str, precision: str) -> Opened:
+    from voxtrace.runtime.winograd import open_winograd
+
+    return open_winograd(network, device, precision)
+
+
+_OPENERS = {"torch": _open_torch, "openvino": _open_openvino, "winograd": _open_winograd}

@@ -22,19 +22,41 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def choose_runtime(network: nn.Module, device: str, calls: int | None) -> tuple[str, str]:
-    """Return ``"torch"`` or ``"openvino"`` for a run of so many calls of each part, None for unknown, and why."""
+def choose_runtime(network: nn.Module, device: str, precision: str, calls: int | None) -> tuple[str, str]:
+    """Return the runtime for so many calls of each part, None for unknown, and why."""
+    if why := _why_not_compiled(network, device, calls):
+        return "torch", why
+    pays = f"a run of {calls} calls pays for compiling (from {LEAST_CALLS})"
+    if _prefers_winograd(network, precision):
+        return "winograd", f"{pays}, and most convolutions need fewer multiplications in float32"
+    if not has_openvino():
+        return "torch", "OpenVINO is not installed (pip install 'voxtrace[openvino]')"
+    return "openvino", pays
+
+
+def _why_not_compiled(network: nn.Module, device: str, calls: int | None) -> str:
+    """Return why torch runs the network as it is; empty if something may be compiled."""
     from voxtrace.runtime.sparse import share_off
     from voxtrace.runtime.torch import choose_device
 
     if choose_device(device)[0].type == "cuda":
-        return "torch", "CUDA runs in torch"
-    if not has_openvino():
-        return "torch", "OpenVINO is not installed (pip install 'voxtrace[openvino]')"
+        return "CUDA runs in torch"
     if share_off(network) >= MOSTLY_OFF:
-        return "torch", "most kernels of this network are off, and the torch runtime passes over them"
+        return "most kernels of this network are off, and the torch runtime passes over them"
     if calls is None:
-        return "torch", "nothing is compiled for a run of unknown length"
+        return "nothing is compiled for a run of unknown length"
     if calls < LEAST_CALLS:
-        return "torch", f"a run of {calls} calls is over before compiling pays (from {LEAST_CALLS})"
-    return "openvino", f"a run of {calls} calls pays for compiling (from {LEAST_CALLS})"
+        return f"a run of {calls} calls is over before compiling pays (from {LEAST_CALLS})"
+    return ""
+
+
+def _prefers_winograd(network: nn.Module, precision: str) -> bool:
+    """Tell whether the network will compute in float32, and in what Winograd's way is for: three taps, leaky ReLU."""
+    from voxtrace.runtime.torch import cpu_has_bfloat16
+    from voxtrace.runtime.winograd import fast_convolutions, is_leaky
+
+    if precision == "bfloat16" or (precision == "auto" and cpu_has_bfloat16()):
+        return False
+    fast, convolutions = fast_convolutions(network)
+    others = any(type(m).__module__ == "torch.nn.modules.activation" and not is_leaky(m) for m in network.modules())
+    return 2 * fast >= convolutions and not others

@@ -1,0 +1,237 @@
+"""Convolutions by Winograd's way give torch's answer, whatever they read and however it is shared out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxtrace.errors import UsageError
+from voxtrace.nn.blocks import ConvBlock
+from voxtrace.runtime import choice, open_runtime
+from voxtrace.runtime.winograd.layers import FOUR, SIX, Direct, Winograd, layer_for
+from voxtrace.runtime.winograd.maps import Features
+from voxtrace.runtime.winograd.twins import PartTwin, twin
+
+CLOSE = 2e-5  # of the largest number; direct sums of float32 differ among each other by 1e-6
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def agree(ours: Tensor, theirs: Tensor) -> None:
+    assert ours.shape == theirs.shape
+    assert float((ours - theirs).abs().max()) <= CLOSE * float(theirs.abs().max())
+
+
+def run(module: nn.Module, *tensors: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return PartTwin(twin(module))(*tensors) + 0.0
+
+
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 3, 3)])
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 4, 4), (3, 5, 7), (5, 9, 30), (8, 24, 24), (4, 33, 66)])
+@pytest.mark.parametrize("channels", [(8, 16), (16, 14), (24, 40)])
+def test_three_taps_agree_with_torch(
+    kernel: tuple[int, int, int], size: tuple[int, ...], channels: tuple[int, int]
+) -> None:
+    torch.manual_seed(1)
+    conv = nn.Conv3d(*channels, kernel, padding=tuple(k // 2 for k in kernel))
+    assert isinstance(layer_for(conv), Winograd)
+    x = numbers(2, channels[0], *size)
+    agree(run(conv, x), conv(x).detach())
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [
+        ((3, 3, 3), (2, 2, 2), (1, 1, 1)),
+        ((3, 3, 3), (1, 2, 2), (1, 1, 1)),
+        ((1, 1, 1), (1, 1, 1), (0, 0, 0)),
+        ((2, 2, 2), (2, 2, 2), (0, 0, 0)),
+        ((5, 3, 1), (1, 1, 3), (2, 0, 0)),
+        ((1, 3, 3), (1, 1, 1), (0, 1, 1)),
+    ],
+)
+@pytest.mark.parametrize("channels", [(1, 16), (3, 5), (16, 24)])
+@pytest.mark.parametrize("size", [(6, 8, 10), (7, 19, 13)])
+def test_other_kernels_and_strides_agree_with_torch(
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    channels: tuple[int, int],
+    size: tuple[int, ...],
+) -> None:
+    torch.manual_seed(2)
+    conv = nn.Conv3d(*channels, kernel, stride, padding, bias=channels[0] != 3)
+    x = numbers(2, channels[0], *size)
+    layer = Direct(conv)
+    agree(layer(Features.of(x)).planes(), conv(x).detach())
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 2), (1, 2, 2), (1, 1, 3)])
+@pytest.mark.parametrize("channels", [(8, 16), (5, 3), (32, 20)])
+def test_transposed_convolutions_agree_with_torch(stride: tuple[int, int, int], channels: tuple[int, int]) -> None:
+    torch.manual_seed(3)
+    conv = nn.ConvTranspose3d(*channels, stride, stride, bias=channels[0] != 5)
+    x = numbers(2, channels[0], 3, 5, 7)
+    agree(run(conv, x), conv(x).detach())
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv3d(8, 8, 3, padding=1, groups=2),
+        nn.Conv3d(8, 8, 3, padding=2, dilation=2),
+        nn.Conv3d(8, 8, 3, padding=1, padding_mode="reflect"),
+        nn.Conv3d(8, 8, 3, padding="same"),
+        nn.ConvTranspose3d(8, 8, 3, 2),
+        nn.ConvTranspose3d(8, 8, 2, 2, padding=1),
+        nn.Conv2d(8, 8, 3),
+    ],
+)
+def test_what_the_layers_are_not_for_is_left_to_torch(conv: nn.Module) -> None:
+    assert layer_for(conv) is None
+    x = numbers(1, 8, 6, 6) if isinstance(conv, nn.Conv2d) else numbers(1, 8, 6, 6, 6)
+    assert torch.equal(run(conv, x), conv(x).detach())
+
+
+def test_the_transforms_are_exact_on_whole_numbers() -> None:
+    """F(4, 3) and F(2, 3) of integers have integer answers, which float32 holds: nothing may be lost."""
+    conv = nn.Conv3d(8, 16, 3, padding=1)
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        conv.weight.copy_(torch.from_numpy(24 * 24 * rng.integers(-2, 3, conv.weight.shape)))
+        conv.bias.zero_()
+    x = torch.from_numpy(rng.integers(-2, 3, (1, 8, 4, 9, 9)).astype(np.float32))
+    assert torch.equal(run(conv, x), conv.double()(x.double()).float().detach())
+
+
+def test_kernels_at_the_points_are_polynomials_there() -> None:
+    """A kernel (a, b, c) stands for a + b·p + c·p²; its value at each finite point differs by a factor of the point."""
+    kernel = np.array([2.0, -3.0, 5.0])
+    for matrix, points in ((SIX, (0, 1, -1, 2, -2)), (FOUR, (0, 1, -1))):
+        values = matrix @ kernel
+        polynomial = np.array([2 - 3 * p + 5 * p * p for p in points])
+        others = [np.prod([p - q for q in points if q != p]) for p in points]
+        np.testing.assert_allclose(np.abs(values[:-1]), np.abs(polynomial / others))
+        assert values[-1] == 5.0
+
+
+def block(n_in: int = 8, n_out: int = 16, seed: int = 4) -> ConvBlock:
+    torch.manual_seed(seed)
+    made = ConvBlock(n_in, n_out)
+    nn.init.normal_(made.norm.weight)
+    nn.init.normal_(made.norm.bias)
+    return made
+
+
+class Joined(nn.Module):
+    """Two blocks, concatenated with the input, read by a third: what a U-Net does with a skip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other, self.last = block(8, 16), block(8, 8, 5), block(32, 24, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.last(torch.cat([self.one(x), x, self.other(x)], dim=1))
+        return result
+
+
+def test_norm_activation_and_concatenation_agree_with_torch() -> None:
+    x = numbers(2, 8, 5, 10, 14)
+    agree(run(Joined(), x), Joined()(x).detach())
+
+
+def test_what_torch_does_between_layers_sees_a_tensor() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block, self.last = block(), block(16, 8, 7)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.block(x)
+            h = F.avg_pool3d(h, 2) + 2 * F.gelu(h)[:, :, ::2, ::2, ::2]
+            result: Tensor = self.last(h * h.mean(dim=(2, 3, 4), keepdim=True)).abs()
+            return result
+
+    x = numbers(1, 8, 4, 6, 8)
+    agree(run(Mixed(), x), Mixed()(x).detach())
+
+
+@pytest.mark.parametrize("channels", [5, 16])
+def test_channels_that_are_no_whole_vectors_are_normalised_too(channels: int) -> None:
+    x = numbers(1, 8, 4, 6, 8)
+    agree(run(block(8, channels), x), block(8, channels)(x).detach())
+
+
+def test_a_part_reads_what_another_part_left_undone() -> None:
+    first, second, x = block(), block(16, 8, 9), numbers(1, 8, 4, 6, 8)
+    with torch.inference_mode():
+        between = PartTwin(twin(first))(x)
+        assert isinstance(between, Features)
+        after = PartTwin(twin(second))(between)
+        agree(after + 0, second(first(x)))
+        assert (between + 0).is_contiguous()
+
+
+def test_logits_come_plane_after_plane() -> None:
+    logits = run(nn.Conv3d(8, 3, 1), numbers(1, 8, 4, 6, 8))
+    assert isinstance(logits, Tensor)
+    assert logits.is_contiguous()
+
+
+@pytest.mark.parametrize("module", [Joined(), nn.Conv3d(8, 3, 3, 2, 1), nn.ConvTranspose3d(8, 16, 2, 2)])
+def test_the_answer_depends_neither_on_threads_nor_on_the_batch(module: nn.Module) -> None:
+    x, answers = numbers(3, 8, 9, 40, 34), []
+    threads = torch.get_num_threads()
+    try:
+        for n in (1, 3):
+            torch.set_num_threads(n)
+            answers.append(run(module, x))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*answers)
+    assert torch.equal(torch.cat([run(module, x[b : b + 1]) for b in range(3)]), answers[0])
+
+
+def test_the_network_keeps_its_own_modules() -> None:
+    network = Joined()
+    before = [type(m) for m in network.modules()]
+    twin(network)
+    assert [type(m) for m in network.modules()] == before
+
+
+def chosen(network: nn.Module, monkeypatch: pytest.MonkeyPatch, *, bfloat16: bool, precision: str = "auto") -> str:
+    monkeypatch.setattr("voxtrace.runtime.torch.cpu_has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(choice, "has_openvino", lambda: True)
+    return choice.choose_runtime(network, "cpu", precision, choice.LEAST_CALLS)[0]
+
+
+def test_auto_takes_it_for_float32_and_kernels_of_three_taps(monkeypatch: pytest.MonkeyPatch) -> None:
+    taps = nn.Sequential(block(), block(16, 16))
+    assert chosen(taps, monkeypatch, bfloat16=False) == "winograd"
+    assert chosen(taps, monkeypatch, bfloat16=True) == "openvino"
+    assert chosen(taps, monkeypatch, bfloat16=True, precision="float32") == "winograd"
+    assert chosen(nn.Sequential(nn.Conv2d(8, 8, 3)), monkeypatch, bfloat16=False) == "openvino"
+    assert chosen(nn.Sequential(block(), nn.GELU()), monkeypatch, bfloat16=False) == "openvino"
+
+
+@pytest.mark.parametrize("asked", [{"device": "cuda"}, {"precision": "bfloat16"}])
+def test_another_device_or_precision_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="float32 on the CPU"):
+        open_runtime(nn.Sequential(block()), runtime="winograd", **asked)
+
+
+def test_it_says_how_many_convolutions_it_is_for() -> None:
+    opened = open_runtime(nn.Sequential(block(), nn.Conv3d(16, 2, 1)), runtime="winograd")
+    assert (opened.runtime, opened.precision, opened.device) == ("winograd", "float32", "cpu")
+    assert "1 of 2 convolutions" in opened.why
+    x: Sequence[Tensor] = [numbers(1, 8, 2, 4, 4)]
+    assert opened.parts["1"](opened.parts["0"](*x)).shape == (1, 2, 2, 4, 4)
