@@ -16,6 +16,7 @@ from voxtrace.nn.blocks import ConvBlock
 from voxtrace.runtime import choice, open_runtime
 from voxtrace.runtime.winograd.layers import FOUR, SIX, Direct, Winograd, layer_for
 from voxtrace.runtime.winograd.maps import Features
+from voxtrace.runtime.winograd.rooms import Rooms
 from voxtrace.runtime.winograd.twins import PartTwin, twin
 
 CLOSE = 2e-5  # of the largest number; direct sums of float32 differ among each other by 1e-6
@@ -32,7 +33,7 @@ def agree(ours: Tensor, theirs: Tensor) -> None:
 
 def run(module: nn.Module, *tensors: Tensor) -> Tensor:
     with torch.inference_mode():
-        return PartTwin(twin(module))(*tensors) + 0.0
+        return PartTwin(twin(module, Rooms()))(*tensors) + 0.0
 
 
 @pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 3, 3)])
@@ -43,7 +44,7 @@ def test_three_taps_agree_with_torch(
 ) -> None:
     torch.manual_seed(1)
     conv = nn.Conv3d(*channels, kernel, padding=tuple(k // 2 for k in kernel))
-    assert isinstance(layer_for(conv), Winograd)
+    assert isinstance(layer_for(conv, Rooms()), Winograd)
     x = numbers(2, channels[0], *size)
     agree(run(conv, x), conv(x).detach())
 
@@ -71,7 +72,7 @@ def test_other_kernels_and_strides_agree_with_torch(
     torch.manual_seed(2)
     conv = nn.Conv3d(*channels, kernel, stride, padding, bias=channels[0] != 3)
     x = numbers(2, channels[0], *size)
-    layer = Direct(conv)
+    layer = Direct(conv, Rooms())
     agree(layer(Features.of(x)).planes(), conv(x).detach())
 
 
@@ -97,7 +98,7 @@ def test_transposed_convolutions_agree_with_torch(stride: tuple[int, int, int], 
     ],
 )
 def test_what_the_layers_are_not_for_is_left_to_torch(conv: nn.Module) -> None:
-    assert layer_for(conv) is None
+    assert layer_for(conv, Rooms()) is None
     x = numbers(1, 8, 6, 6) if isinstance(conv, nn.Conv2d) else numbers(1, 8, 6, 6, 6)
     assert torch.equal(run(conv, x), conv(x).detach())
 
@@ -174,9 +175,9 @@ def test_channels_that_are_no_whole_vectors_are_normalised_too(channels: int) ->
 def test_a_part_reads_what_another_part_left_undone() -> None:
     first, second, x = block(), block(16, 8, 9), numbers(1, 8, 4, 6, 8)
     with torch.inference_mode():
-        between = PartTwin(twin(first))(x)
+        between = PartTwin(twin(first, Rooms()))(x)
         assert isinstance(between, Features)
-        after = PartTwin(twin(second))(between)
+        after = PartTwin(twin(second, Rooms()))(between)
         agree(after + 0, second(first(x)))
         assert (between + 0).is_contiguous()
 
@@ -201,10 +202,31 @@ def test_the_answer_depends_neither_on_threads_nor_on_the_batch(module: nn.Modul
     assert torch.equal(torch.cat([run(module, x[b : b + 1]) for b in range(3)]), answers[0])
 
 
+def test_a_room_is_given_again_once_nobody_reads_it() -> None:
+    rooms = Rooms()
+    first = rooms.take((2, 3))
+    tensor = torch.from_numpy(first)
+    place = first.ctypes.data
+    del first
+    assert rooms.take((2, 3)).ctypes.data != place  # the tensor still reads it
+    del tensor
+    assert place in {room.ctypes.data for room in [rooms.take((3, 2)), rooms.take((6,))]}
+
+
+def test_an_answer_outlives_the_next_call() -> None:
+    x, module = numbers(1, 8, 4, 6, 8), PartTwin(twin(block(), Rooms()))
+    with torch.inference_mode():
+        first = module(x)
+        before = (first + 0).clone()
+        for seed in range(3):
+            module(numbers(1, 8, 4, 6, 8, seed=seed))
+    assert torch.equal(first + 0, before)
+
+
 def test_the_network_keeps_its_own_modules() -> None:
     network = Joined()
     before = [type(m) for m in network.modules()]
-    twin(network)
+    twin(network, Rooms())
     assert [type(m) for m in network.modules()] == before
 
 

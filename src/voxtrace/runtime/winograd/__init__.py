@@ -10,8 +10,10 @@ file          what it holds
 ============  ==================================================================
 twins         modules that stand in for a network's own
 maps          features: maps whose normalisation and concatenation are yet to do
+rooms         memory for maps that is used again
 layers        convolutions, strided and transposed ones, too
-loops         what numba compiles
+points        compiled loops of Winograd's way
+loops         the other compiled loops: packing, direct convolutions
 instructions  the innermost loops in vector instructions
 ============  ==================================================================
 
@@ -56,6 +58,7 @@ def open_winograd(network: nn.Module, device: str, precision: str) -> Opened:
     UsageError
         Another device or precision was asked for.
     """
+    from voxtrace.runtime.winograd.rooms import Rooms
     from voxtrace.runtime.winograd.twins import PartTwin, twin
 
     if device not in ("auto", "cpu") or precision not in ("auto", "float32"):
@@ -66,7 +69,8 @@ def open_winograd(network: nn.Module, device: str, precision: str) -> Opened:
     if any(p.device.type != "cpu" for p in network.parameters()):
         network = copy.deepcopy(network).to("cpu")
     fast, convs = fast_convolutions(network)
-    parts = {name: _part(PartTwin(twin(child))) for name, child in network.named_children()}
+    rooms = Rooms()
+    parts = {name: _part(PartTwin(twin(child, rooms))) for name, child in network.named_children()}
     return Opened(parts, "cpu", "float32", "winograd", f"{fast} of {convs} convolutions by Winograd's way, in float32")
 
 

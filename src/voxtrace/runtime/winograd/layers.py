@@ -12,6 +12,7 @@ from voxtrace.runtime.vectors import LANES
 from voxtrace.runtime.winograd import loops, points
 from voxtrace.runtime.winograd.instructions import COLUMNS
 from voxtrace.runtime.winograd.maps import Features, Floats, Map, Words, reads, rows_of
+from voxtrace.runtime.winograd.rooms import Rooms
 from voxtrace.runtime.workers import share
 
 LEAST_TILES = 24  # of a strip, so that each kernel read from memory meets a few rows of voxels
@@ -30,14 +31,14 @@ class Layer(Protocol):
         ...
 
 
-def layer_for(conv: nn.Module) -> Layer | None:
-    """Return the fastest layer that computes what ``conv`` does, or None."""
+def layer_for(conv: nn.Module, rooms: Rooms) -> Layer | None:
+    """Return the fastest layer that computes what ``conv`` does, or None; its maps are made in ``rooms``."""
     if type(conv) is nn.ConvTranspose3d and _is_usual(conv) and conv.kernel_size == conv.stride:
         unpadded = not any((*conv.padding, *conv.output_padding))
-        return Enlarging(conv) if unpadded else None
+        return Enlarging(conv, rooms) if unpadded else None
     if type(conv) is not nn.Conv3d or not _is_usual(conv) or isinstance(conv.padding, str):
         return None  # a class derived from it may compute something else
-    return Winograd(conv) if fits_winograd(conv) else Direct(conv)
+    return Winograd(conv, rooms) if fits_winograd(conv) else Direct(conv, rooms)
 
 
 def _is_usual(conv: nn.Conv3d | nn.ConvTranspose3d) -> bool:
@@ -54,7 +55,8 @@ def fits_winograd(conv: nn.Conv3d) -> bool:
 class Winograd:
     """A convolution with 3×3×3 or 1×3×3 taps by F(4×4, 3×3) in plane and F(2, 3) along Z."""
 
-    def __init__(self, conv: nn.Conv3d) -> None:
+    def __init__(self, conv: nn.Conv3d, rooms: Rooms) -> None:
+        self.rooms = rooms
         self.weights, self.bias = transformed(conv.weight), _bias(conv)
 
     def __call__(self, x: Features) -> Features:
@@ -63,7 +65,7 @@ class Winograd:
         strips = max(1, min(-(-LEAST_TILES // -(-width // points.TILE)), -(-height // points.TILE)))
         slices = 2 if len(self.weights) > 1 else 1
         tasks = _grid(range(batch), range(0, depth, slices), range(0, height, points.TILE * strips))
-        out, sums = _room(batch, (depth, height, width), self.bias, tasks)
+        out, sums = _answer(self.rooms, batch, (depth, height, width), self.bias, tasks)
         share(points.convolve_winograd, len(tasks), tasks, reads(x), self.weights, self.bias, strips, out, sums)
         return _counted(out, sums, tasks)
 
@@ -71,7 +73,8 @@ class Winograd:
 class Direct:
     """A convolution with kernels of any size and stride, tap by tap."""
 
-    def __init__(self, conv: nn.Conv3d) -> None:
+    def __init__(self, conv: nn.Conv3d, rooms: Rooms) -> None:
+        self.rooms = rooms
         self.kernel = np.array([conv.kernel_size, conv.stride, conv.padding], np.int64)
         w = conv.weight.detach().float().permute(2, 3, 4, 1, 0)  # Z, Y, X, Cin, Cout
         self.weights = _columns(w.reshape(w.shape[0] * w.shape[1], -1, w.shape[-1])).transpose(1, 0, 2, 3).copy()
@@ -84,7 +87,7 @@ class Direct:
         shape = tuple((n + 2 * p - t) // s + 1 for n, t, s, p in zip(size, taps, stride, pad, strict=True))
         corners = _grid(range(batch), range(shape[0]), range(0, shape[1], STRIP_ROWS))
         tasks = np.column_stack([corners, np.minimum(STRIP_ROWS, shape[1] - corners[:, 2])])
-        out, sums = _room(batch, shape, self.bias, tasks)
+        out, sums = _answer(self.rooms, batch, shape, self.bias, tasks)
         given = (tasks, reads(x), tuple(size), self.kernel, self.weights, self.bias, out, sums)
         share(loops.convolve_direct, len(tasks), *given)
         return _counted(out, sums, tasks)
@@ -93,7 +96,8 @@ class Direct:
 class Enlarging:
     """A transposed convolution without overlap: kernel = stride."""
 
-    def __init__(self, conv: nn.ConvTranspose3d) -> None:
+    def __init__(self, conv: nn.ConvTranspose3d, rooms: Rooms) -> None:
+        self.rooms = rooms
         self.stride = np.array(conv.stride, np.int64)
         w = conv.weight.detach().float().permute(2, 3, 4, 0, 1)
         self.weights = _columns(w.reshape(-1, *w.shape[3:]))
@@ -104,7 +108,7 @@ class Enlarging:
         batch, _, *size = x.shape
         tasks = rows_of(batch, size)
         shape = tuple(n * s for n, s in zip(size, self.stride.tolist(), strict=True))
-        out, sums = _room(batch, shape, self.bias, tasks)
+        out, sums = _answer(self.rooms, batch, shape, self.bias, tasks)
         given = (tasks, reads(x), tuple(size), self.stride, self.weights, self.bias, out, sums)
         share(loops.enlarge, len(tasks), *given)
         return _counted(out, sums, tasks)
@@ -137,9 +141,9 @@ def _grid(*axes: range) -> Words:
     return np.stack(np.meshgrid(*(np.array(axis, np.int64) for axis in axes), indexing="ij"), -1).reshape(-1, len(axes))
 
 
-def _room(batch: int, shape: tuple[int, ...], bias: Floats, tasks: Words) -> tuple[Floats, Any]:
+def _answer(rooms: Rooms, batch: int, shape: tuple[int, ...], bias: Floats, tasks: Words) -> tuple[Floats, Any]:
     """Return where maps and moments go."""
-    return np.empty((batch, *shape, len(bias)), np.float32), np.zeros((len(tasks), 2 * len(bias)))
+    return rooms.take((batch, *shape, len(bias))), np.zeros((len(tasks), 2 * len(bias)))
 
 
 def _counted(out: Floats, sums: Any, tasks: Words) -> Features:

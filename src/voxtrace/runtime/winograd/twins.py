@@ -12,6 +12,7 @@ from voxtrace.runtime.vectors import LANES
 from voxtrace.runtime.winograd import is_leaky
 from voxtrace.runtime.winograd.layers import Layer, layer_for
 from voxtrace.runtime.winograd.maps import Features, Outgoing
+from voxtrace.runtime.winograd.rooms import Rooms
 
 Given = Tensor | Features
 
@@ -81,9 +82,9 @@ def _outgoing(given: Any) -> Any:
     return given.planes() if given.shape[1] % LANES else Outgoing(given.maps)
 
 
-def twin(module: nn.Module) -> nn.Module:
+def twin(module: nn.Module, rooms: Rooms) -> nn.Module:
     """Return a copy with twins in place of modules; the rest is shared."""
-    layer = layer_for(module)
+    layer = layer_for(module, rooms)
     if layer is not None:
         return ConvolutionTwin(layer)
     if isinstance(module, nn.InstanceNorm3d) and not module.track_running_stats:
@@ -91,7 +92,7 @@ def twin(module: nn.Module) -> nn.Module:
     if is_leaky(module):
         return LeakTwin(module)
     same = copy.copy(module)
-    same._modules = {name: None if child is None else twin(child) for name, child in module._modules.items()}
+    same._modules = {name: None if child is None else twin(child, rooms) for name, child in module._modules.items()}
     return same
 
 
