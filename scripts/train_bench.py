@@ -1,6 +1,6 @@
 """Train the network that ``voxtrace bench`` compares engines with.
 
-    python scripts/train_bench.py OUT [--cases 8] [--iterations 150] [--seed 0]
+    python scripts/train_bench.py OUT [--cases 8] [--iterations 1000] [--seed 0]
 
 A U-Net of LightUnet's size for spacing 4.0×1.2×1.2 mm, window 32×128×192 and 14 labels, on life-size made-up abdominal
 CT; labels 6 to 13 stay unused. It is trained in smaller windows, for it is fully convolutional. The transposed
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--cases", type=int, default=8)
-    parser.add_argument("--iterations", type=int, default=150)
+    parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     draw: Any = partial(abdomen_ct, shape=SHAPE, spacing_mm=SPACING_MM)

@@ -15,7 +15,7 @@ from voxtrace.runtime.winograd.maps import Features, Floats, Map, Words, reads, 
 from voxtrace.runtime.winograd.rooms import Rooms
 from voxtrace.runtime.workers import share
 
-LEAST_TILES = 24  # of a strip, so that each kernel read from memory meets a few rows of voxels
+LEAST_TILES, LEAST_STRIPS = 96, 4  # tiles of a strip, so that kernels are fetched for many; strips, to share out
 STRIP_ROWS = 8  # of a direct convolution
 
 # G of Lavin and Gray: kernels of three taps at the points 0, ±1, ±2, ∞ and at 0, ±1, ∞.
@@ -62,8 +62,10 @@ class Winograd:
     def __call__(self, x: Features) -> Features:
         """Return the convolved map."""
         batch, _, depth, height, width = x.shape
-        strips = max(1, min(-(-LEAST_TILES // -(-width // points.TILE)), -(-height // points.TILE)))
         slices = 2 if len(self.weights) > 1 else 1
+        rows, across = (-(-n // points.TILE) for n in (height, width))
+        most = rows * -(-depth // slices) // LEAST_STRIPS
+        strips = max(1, min(-(-LEAST_TILES // across), rows, most))  # rows of tiles in a strip
         tasks = _grid(range(batch), range(0, depth, slices), range(0, height, points.TILE * strips))
         out, sums = _answer(self.rooms, batch, (depth, height, width), self.bias, tasks)
         share(points.convolve_winograd, len(tasks), tasks, reads(x), self.weights, self.bias, strips, out, sums)
@@ -115,11 +117,11 @@ class Enlarging:
 
 
 def transformed(weight: Tensor) -> Floats:
-    """Return kernels (Cout, Cin, 1 or 3, 3, 3) at Winograd's points, (1 or 4, 36, columns, Cin, 16)."""
+    """Return kernels (Cout, Cin, 1 or 3, 3, 3) at Winograd's points, (1 or 4, 6, 6, columns, Cin, 16)."""
     w = weight.detach().double().cpu().numpy()
     along_z = FOUR if w.shape[2] == 3 else np.ones((1, 1))
     u = np.einsum("az,by,cx,oizyx->abcio", along_z, SIX, SIX, w, optimize=True)
-    return _columns(torch.from_numpy(u.reshape(len(along_z), len(SIX) ** 2, *u.shape[3:])))
+    return _columns(torch.from_numpy(u))
 
 
 def _columns(weights: Tensor) -> Floats:
