@@ -1,12 +1,13 @@
 """Time optimiser updates of a method's phantom recipe, or of a dataset's plan, and print them as JSON.
 
-    python scripts/time_updates.py METHOD [--dataset FOLDER] [--updates 20] [--threads 2]
+    python scripts/time_updates.py METHOD [--dataset FOLDER] [--updates 20] [--threads 2] [--set NAME=VALUE]
 
 Without ``--dataset`` the recipe is that of scripts/train_phantom.py. Every phase of the method is shortened to a few
 updates, so that each of its parts has its share of them (cycles of a growing schedule, networks that leave early). A
 row a phase: updates of the whole recipe; mean, median and shortest of those timed, in seconds; ``cpu_s`` is the mean
 of what the processor spent on them, all threads together, which other programs disturb least. ``total_min`` and
 ``total_cpu_min`` are the whole recipe at the means. Preparing cases and validating are not counted.
+``--set`` changes an option of the method, e.g. ``gradient=all`` of E2ENet.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def main() -> None:
     """Print what an update takes."""
     given = _arguments()
     torch.set_num_threads(given.threads)
-    kind, plan, cases = _on_dataset(given) if given.dataset else _on_phantoms(given.method)
+    kind, plan, cases = _on_dataset(given) if given.dataset else _on_phantoms(given)
     rows = timed(kind, plan, cases, given.updates)
     minutes = {name: sum(row["updates"] * row[f"{name}_s"] for row in rows.values()) / 60 for name in ("mean", "cpu")}
     totals = {"total_min": minutes["mean"], "total_cpu_min": minutes["cpu"]}
@@ -74,16 +75,17 @@ def _row(phase: Phase, seconds: list[tuple[float, float]]) -> dict[str, float]:
     return {"updates": phase.iterations, **found, "cpu_s": statistics.mean(cpu)}
 
 
-def _on_phantoms(name: str) -> tuple[Method, Plan, Sequence[Case]]:
-    setting = SETTINGS[name]
+def _on_phantoms(given: argparse.Namespace) -> tuple[Method, Plan, Sequence[Case]]:
+    setting = SETTINGS[given.method]
     cases = Phantoms(setting.subject.draw, range(FEW))
-    return method(name, **setting.options), plan_phantoms(setting, cases, setting.iterations), cases
+    options = {**setting.options, **dict(given.set)}
+    return method(given.method, **options), plan_phantoms(setting, cases, setting.iterations), cases
 
 
 def _on_dataset(given: argparse.Namespace) -> tuple[Method, Plan, Sequence[Case]]:
     dataset = open_dataset(given.dataset)
     cases = fold(dataset, 0)[0]
-    return method(given.method), plan_dataset(dataset, fingerprint(cases)), cases[:FEW]
+    return method(given.method, **dict(given.set)), plan_dataset(dataset, fingerprint(cases)), cases[:FEW]
 
 
 def _arguments() -> argparse.Namespace:
@@ -92,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", type=Path, help="a folder in nnU-Net's raw layout")
     parser.add_argument("--updates", type=int, default=20, help="timed, of each phase")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--set", type=lambda told: tuple(told.split("=", 1)), action="append", default=[])
     return parser.parse_args()
 
 

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from voxtrace import Plan, method
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d
-from voxtrace.runtime import sparse
-from voxtrace.runtime.sparse import share_off, skip_kernels, wants_float32
+from voxtrace.runtime.sparse import share_off, skip_kernels
 from voxtrace.runtime.sparse.around import moments, moved, normalise, pool_maximum
 from voxtrace.runtime.sparse.choice import Choices
 from voxtrace.runtime.sparse.direct import DirectConvolution, DirectTransposed, fits_direct, strip_layout
@@ -220,18 +219,6 @@ def test_a_network_without_kernels_off_stays_plain(network: nn.Module) -> None:
     found, why = skip_kernels(network)
     assert found is network
     assert why == ""
-
-
-def test_without_numba_the_plain_network_runs_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse, "find_spec", lambda name: None)
-    network = e2enet()
-    assert not wants_float32(network)
-    opened = open_torch(network, "cpu", "float32")
-    assert "numba is not installed, so kernels that are off are computed, too" in opened.why
-    images = torch.randn(1, 1, 8, 32, 48)
-    with torch.inference_mode():
-        for found, expected in zip(opened.parts["encode"](images), network.encode(images), strict=True):
-            assert torch.equal(found, expected)
 
 
 def test_the_share_of_kernels_off_is_counted_over_the_whole_network() -> None:

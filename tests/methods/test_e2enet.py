@@ -542,6 +542,11 @@ def _tuned(m: E2ENet, out: Path, **more: Any) -> Network:
     return cast(Network, drain(train(m, plan, [ball(0), ball(1)], out=out, device="cpu", **more)).network)
 
 
+def test_the_same_seed_trains_the_same_bundle(tmp_path: Path) -> None:
+    first, second = (_tuned(E2ENet(), tmp_path / name).state_dict() for name in ("first", "second"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
 def test_fine_tuning_takes_connections_over_and_static_keeps_them(tmp_path: Path) -> None:
     first = _tuned(E2ENet(), tmp_path / "first")
     tuned = _tuned(E2ENet(sparsity=0.5, dynamic=False), tmp_path / "tuned", initial=load(tmp_path / "first"))

@@ -45,11 +45,26 @@ def test_a_channel_whose_kernels_are_all_off_is_not_read() -> None:
     assert torch.equal(conv(x), conv(other))
 
 
-def test_the_gradient_is_dense() -> None:
-    conv = MaskedConv3d(3, 2, (1, 3, 3), 0.5)
-    conv(torch.randn(1, 3, 2, 5, 5)).square().sum().backward()
+CONVS = [MaskedConv3d(8, 6, (1, 3, 3), 0.3), MaskedConvTranspose3d(8, 6, (2, 2, 2), 0.3)]
+
+
+@pytest.mark.parametrize("conv", CONVS)
+def test_the_gradient_is_dense(conv: MaskedConv3d) -> None:
+    conv.zero_grad()
+    conv.active_gradient = False
+    conv(torch.randn(1, 8, 2, 5, 5)).square().sum().backward()
     assert conv.weight.grad is not None
     assert conv.weight.grad.all()
+
+
+@pytest.mark.parametrize("conv", CONVS)
+def test_kernels_that_are_off_can_go_without_a_gradient(conv: MaskedConv3d) -> None:
+    conv.zero_grad()
+    conv.active_gradient = True
+    conv(torch.randn(1, 8, 2, 5, 5)).square().sum().backward()
+    assert conv.weight.grad is not None
+    assert not conv.weight.grad[~conv.mask].any()
+    assert conv.weight.grad[conv.mask].all()
 
 
 @pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.AdamW])

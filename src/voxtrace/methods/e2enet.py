@@ -39,6 +39,7 @@ from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.masked import Masked, MaskedConv3d, MaskedConvTranspose3d
 from voxtrace.plan import Plan, Topology, check_divisible
+from voxtrace.runtime.sparse.learn import skip_while_learning
 
 HEADS = 4
 FLAT, CUBE = (1, 3, 3), (3, 3, 3)
@@ -79,6 +80,11 @@ class E2ENet(Method):
     heads: Literal["paper", "code"] = option(
         "paper", "Weights of the heads in training, finest first: 4:2:1:0 (paper) or 8:4:2:1 (released code)."
     )
+    gradient: Literal["all", "active"] = option(
+        "all",
+        "Gradient of kernels that are off: computed, as published, which counts in clipping, or left out, which trains "
+        "twice as fast on a CPU.",
+    )
 
     @property
     def steps(self) -> int:
@@ -110,10 +116,10 @@ class E2ENet(Method):
         return Network(self, plan)
 
     def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Return Dice and cross-entropy over the heads; the gradient is dense."""
-        net = cast(Network, network)
-        weights = HEAD_WEIGHTS[self.heads]
-        return supervised_loss(net(batch.images), batch.labels, weights=weights, over_batch=net.batch_dice)
+        """Return Dice and cross-entropy over the heads."""
+        batch_dice, weights = cast(Network, network).batch_dice, HEAD_WEIGHTS[self.heads]
+        learner = skip_while_learning(network, batch.images) if self.gradient == "active" else network
+        return supervised_loss(learner(batch.images), batch.labels, weights=weights, over_batch=batch_dice)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the decision of each head that learns, coarse to fine; each stage ends in the last node of a level."""
@@ -253,7 +259,7 @@ class Block(nn.Module):
 
     def forward(self, maps: Tensor | Sequence[Tensor]) -> Tensor:
         """Return the activated map of one map, or of several concatenated along channels."""
-        x = maps if isinstance(maps, Tensor) else torch.cat(list(maps), dim=1)
+        x = torch.cat(list(maps), dim=1) if isinstance(maps, (list, tuple)) else cast(Tensor, maps)
         activated: Tensor = self.act(self.norm(self.conv(depth_shift(x, self.distance, self.strict))))
         return activated
 
@@ -366,6 +372,8 @@ class Network(nn.Module):
             self.add_module(f"head{i}", Head(t.widths[i], plan.n_labels))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.apply(he_init)
+        for masked in self.masked:
+            masked.active_gradient = method.gradient == "active"
         for conv in self.masked:
             conv.hold()
         self.refresh()

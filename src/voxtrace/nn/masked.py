@@ -7,8 +7,8 @@ weight's first two axes: (Cout, Cin) for a convolution, (Cin, Cout) for a transp
                                              ■ · · ■ ·
                                              · · ■ · ·
 
-Weights that are off are 0 in the stored tensor, so the forward pass is the plain convolution, and gradients are dense.
-Whoever updates weights calls :meth:`Masked.hold` afterwards.
+Weights that are off are 0 in the stored tensor, so the forward pass is the plain convolution. Gradients are dense
+unless ``active_gradient`` says otherwise. Whoever updates weights calls :meth:`Masked.hold` afterwards.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from voxtrace.plan import Shape
 
@@ -33,10 +34,14 @@ class Masked(nn.Module):
         Exactly 0 wherever the mask is off.
     mask
         bool, the first two axes of ``weight``.
+    active_gradient
+        Whether kernels that are off have a gradient of 0; otherwise it is computed, and counts where gradients are
+        clipped by their norm.
     """
 
     weight: Tensor
     mask: Tensor
+    active_gradient: bool = False
 
     def draw_mask(self, density: float) -> None:
         """Switch on exactly ``round(density · kernels)`` kernels (at least one), drawn from torch's own generator."""
@@ -51,6 +56,12 @@ class Masked(nn.Module):
     def active_kernels(self) -> int:
         """How many kernels are on; on the meta device, where there are shapes only, how many were drawn."""
         return self._drawn if self.mask.is_meta else int(self.mask.sum())
+
+    def learning(self) -> Tensor:
+        """Return the weight; with ``active_gradient`` its gradient is 0 where the mask is off."""
+        if not (self.active_gradient and torch.is_grad_enabled()):
+            return self.weight
+        return torch.where(self.mask[:, :, None, None, None], self.weight, 0.0)
 
     @torch.no_grad()
     def hold(self, state: Mapping[Any, Mapping[str, Any]] | None = None) -> None:
@@ -73,6 +84,11 @@ class MaskedConv3d(nn.Conv3d, Masked):
         self.fuses = fuses
         self.draw_mask(density)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolved map (B, Cout, Z, Y, X)."""
+        convolved: Tensor = self._conv_forward(x, self.learning(), self.bias)
+        return convolved
+
 
 class MaskedConvTranspose3d(nn.ConvTranspose3d, Masked):
     """A transposed 3D convolution without bias, kernel = stride, with a mask over its kernels."""
@@ -80,6 +96,11 @@ class MaskedConvTranspose3d(nn.ConvTranspose3d, Masked):
     def __init__(self, n_in: int, n_out: int, stride: Shape, density: float) -> None:
         super().__init__(n_in, n_out, stride, stride, bias=False)
         self.draw_mask(density)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return the larger map (B, Cout, Z·sz, Y·sy, X·sx)."""
+        stride = self.stride[0], self.stride[1], self.stride[2]
+        return F.conv_transpose3d(x, self.learning(), stride=stride)
 
 
 def pack_mask(mask: Tensor) -> Tensor:

@@ -89,9 +89,9 @@ class Writer:
             self.builder.store(start, place)
         return places
 
-    def each(self, count: Any, step: int = 1) -> Any:
-        """Return a context whose value is (0, step, 2·step … below count; …): a loop."""
-        return cgutils.for_range_slice(self.builder, self.word(0), count, self.word(step))
+    def each(self, end: Any, step: int = 1, first: Any = None) -> Any:
+        """Return a context for a loop: its value begins with an index from first (0), by steps, below ``end``."""
+        return cgutils.for_range_slice(self.builder, self.word(0) if first is None else first, end, self.word(step))
 
 
 def _as_pointer(typing: Any, address: Any) -> Any:

@@ -5,21 +5,19 @@ file      what it holds
 ========  ============================================================
 replace   a copy of a network with twins in place of its modules
 twins     modules that stand in, with a direct and a dense way
-direct    convolutions over active kernels; the copy into strips
+direct    convolutions over active kernels
+strips    the copy into the cache that they read from
 around    moving, normalising and pooling in few passes over memory
 active    active kernels, listed by output channel
 choice    which way a layer takes: measured once, remembered on disk
-workers   threads
 loops     what numba compiles
 lanes     the innermost loop in vector instructions
+learn     the same with gradients, for training
 ========  ============================================================
-
-All but this file, ``active``, ``choice`` and ``workers`` need numba.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Literal
 
 from torch import Tensor, nn
@@ -41,7 +39,7 @@ def share_off(network: nn.Module) -> float:
 
 def wants_float32(network: nn.Module) -> bool:
     """Tell whether skipping kernels, which is done in float32, beats bfloat16 on a CPU that computes in it."""
-    return share_off(network) >= MOSTLY_OFF and _has_numba()
+    return share_off(network) >= MOSTLY_OFF
 
 
 def skip_kernels(network: nn.Module, kernels: Kernels = "measured") -> tuple[nn.Module, str]:
@@ -57,14 +55,8 @@ def skip_kernels(network: nn.Module, kernels: Kernels = "measured") -> tuple[nn.
     """
     if kernels == "plain" or not share_off(network):
         return network, ""
-    if not _has_numba():
-        return network, "numba is not installed, so kernels that are off are computed, too"
     from voxtrace.runtime.sparse.replace import sparse_layers, with_twins
 
     skipping, layers = sparse_layers(network)
     where = {"measured": "where that measured faster", "direct": "wherever possible", "dense": "nowhere"}[kernels]
     return with_twins(network, kernels), f"{skipping} of {layers} layers skip the kernels that are off {where}"
-
-
-def _has_numba() -> bool:
-    return find_spec("numba") is not None

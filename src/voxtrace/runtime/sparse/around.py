@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from voxtrace.runtime.sparse import loops
 from voxtrace.runtime.sparse.direct import Moments
-from voxtrace.runtime.sparse.workers import share
+from voxtrace.runtime.workers import share
 
 
 def moved(maps: Sequence[Tensor], moves: Sequence[int]) -> Tensor:

@@ -8,7 +8,6 @@ concatenated and channels move along depth, so neither costs a pass over memory 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,10 @@ from torch import Tensor, nn
 
 from voxtrace.runtime.sparse import loops
 from voxtrace.runtime.sparse.active import Floats, Words, active
-from voxtrace.runtime.sparse.lanes import TILE_COLUMNS, TILE_ROWS
-from voxtrace.runtime.sparse.workers import share
+from voxtrace.runtime.sparse.strips import plane_addresses, strip_layout, strip_tasks
+from voxtrace.runtime.workers import share
 
 Moments = npt.NDArray[np.float64]  # (B, C, 2): sum and sum of squares of each map
-Layout = tuple[int, int, int]  # rows of a strip; floats from row to row and from plane to plane
-STRIP_BYTES = 400_000
-LINE = loops.CACHE_LINE // loops.FLOAT_BYTES
 
 
 def fits_direct(conv: nn.Module) -> bool:
@@ -63,45 +59,25 @@ class DirectConvolution:
     def __call__(self, maps: Sequence[Tensor]) -> tuple[Tensor, Moments]:
         """Return the convolved map (B, Cout, Z, Y, X) float32, and its moments."""
         maps = [m.contiguous() for m in maps]
+        batch, _, *size = maps[0].shape
+        out = torch.empty((batch, len(self.bias), *size))
+        every = np.arange(len(self.bias))
+        return out, self.write(maps, plane_addresses([out], every, np.zeros_like(every)))
+
+    def write(self, maps: Sequence[Tensor], targets: Words, *, with_moments: bool = True) -> Moments:
+        """Convolve contiguous maps into the planes that begin at ``targets`` (B·Z, Cout), but for those at 0.
+
+        Returns the moments of what was written, or none at all.
+        """
         batch, _, depth, height, width = maps[0].shape
         layout = strip_layout(len(self.channel), height, width)
-        firsts = np.arange(0, height, layout[0])
-        tasks = np.stack(np.meshgrid(np.arange(batch), np.arange(depth), firsts, indexing="ij"), -1).reshape(-1, 3)
-        out = np.empty((batch, len(self.bias), depth, height, width), np.float32)
-        sums = np.empty((len(tasks), len(self.bias), 2))
-        entries = (self.slot_of_entry * layout[2], self.weights, self.bias)
-        planes = self._addresses(maps)
-        share(loops.convolve, len(tasks), tasks, planes, self.first_entry, entries, layout, out, sums)
-        return torch.from_numpy(out), sums.reshape(batch, -1, len(self.bias), 2).sum(1)
-
-    def _addresses(self, maps: Sequence[Tensor]) -> Words:
-        """Return where each plane that is read begins, (B·Z, slots); 0 where it lies outside the volume."""
-        batch, _, depth, height, width = maps[0].shape
-        z = np.arange(depth)[:, None]
-        tap = z + self.tap
-        source = tap + self.move
-        inside = (tap >= 0) & (tap < depth) & (source >= 0) & (source < depth)
-        plane, bounds = height * width, np.cumsum([0, *(m.shape[1] for m in maps)])
-        addresses = np.zeros((batch, depth, len(self.channel)), np.int64)
-        for map_, (start, stop) in zip(maps, pairwise(bounds), strict=True):
-            mine = (self.channel >= start) & (self.channel < stop)
-            channel = np.arange(batch)[:, None, None] * (stop - start) + (self.channel - start)
-            where = map_.data_ptr() + loops.FLOAT_BYTES * plane * (channel * depth + source)
-            addresses = np.where(mine & inside, where, addresses)
-        return addresses.reshape(batch * depth, -1)
-
-
-def strip_layout(slots: int, height: int, width: int) -> Layout:
-    """Return rows of a strip, and floats from row to row and from plane to plane.
-
-    As many whole tiles of rows as the cache holds. A plane is an odd number of cache lines, because planes a power of
-    two apart would push one another out of the cache.
-    """
-    row = -(-width // TILE_COLUMNS) * TILE_COLUMNS + LINE
-    tiles = max(1, (STRIP_BYTES // (loops.FLOAT_BYTES * row * max(1, slots)) - 2) // TILE_ROWS)
-    rows = TILE_ROWS * min(tiles, -(-height // TILE_ROWS))
-    lines = -(-(rows + 2) * row // LINE)
-    return rows, row, (lines | 1) * LINE
+        tasks = strip_tasks(batch, depth, height, layout[0])
+        planes = plane_addresses(maps, self.channel, self.move, self.tap)
+        sums = np.zeros((len(tasks) if with_moments else 0, len(self.bias), 2))
+        entries = (self.first_entry, self.slot_of_entry * layout[2], self.weights, self.bias)
+        share(loops.convolve, len(tasks), tasks, planes, targets, entries, layout, (depth, height, width), sums)
+        by_window: Moments = sums.reshape(batch, -1, len(self.bias), 2).sum(1)
+        return by_window
 
 
 class DirectTransposed:

@@ -16,70 +16,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 
-cgutils: Any = _cgutils  # has no types
+from voxtrace.runtime.vectors import LANES, WORD, Writer
 
-TILE_ROWS, TILE_COLUMNS, LANES = 4, 16, 8
+TILE_ROWS, TILE_COLUMNS = 4, 16
 GROUPS = TILE_COLUMNS // LANES
-FLOAT = ir.FloatType()
-VECTOR = ir.VectorType(FLOAT, LANES)
-WORD = ir.IntType(64)
-FLOAT_BYTES, UNALIGNED = 4, 4
 
 
-class _Writer:
-    """Writes loads, stores and fused products into a function that LLVM compiles."""
-
-    def __init__(self, builder: Any) -> None:
-        self.builder = builder
-        kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
-        # `fmuladd` fuses where the processor can; `fma` would call a slow routine where it cannot.
-        self.fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
-
-    def word(self, value: int) -> Any:
-        return ir.Constant(WORD, value)
-
-    def at(self, address: Any, floats: Any) -> Any:
-        """Return ``address`` moved by so many floats."""
-        return self.builder.add(address, self.builder.mul(floats, self.word(FLOAT_BYTES)))
-
-    def pointer(self, address: Any, kind: Any) -> Any:
-        return self.builder.inttoptr(address, kind.as_pointer())
-
-    def vector(self, address: Any) -> Any:
-        return self.builder.load(self.pointer(address, VECTOR), align=UNALIGNED)
-
-    def store(self, value: Any, address: Any) -> None:
-        self.builder.store(value, self.pointer(address, VECTOR), align=UNALIGNED)
-
-    def spread(self, scalar: Any) -> Any:
-        """Return a vector with one number in every lane."""
-        undefined = ir.Constant(VECTOR, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, undefined, lanes)
-
-    def weight(self, address: Any) -> Any:
-        return self.spread(self.builder.load(self.pointer(address, FLOAT), align=UNALIGNED))
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        return self.builder.call(self.fused, [a, b, c])
-
-
-def _sums(writer: _Writer, bias: Any, count: int) -> list[Any]:
-    """Return places for sums, each starting as the bias; LLVM keeps them in registers."""
-    start = writer.spread(bias)
-    places = [cgutils.alloca_once(writer.builder, VECTOR) for _ in range(count)]
-    for place in places:
-        writer.builder.store(start, place)
-    return places
-
-
-def _add(writer: _Writer, place: Any, weight: Any, value: Any) -> None:
+def _add(writer: Writer, place: Any, weight: Any, value: Any) -> None:
     writer.builder.store(writer.multiply_add(weight, value, writer.builder.load(place)), place)
 
 
@@ -104,14 +50,14 @@ def _convolve_tile(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         packed, row, channels, weights, first, last, bias, out, out_row = arguments
-        write = _Writer(builder)
-        sums = _sums(write, bias, TILE_ROWS * GROUPS)
-        with cgutils.for_range_slice(builder, first, last, write.word(1)) as (k, _):
+        write = Writer(builder)
+        sums = write.places([write.spread(bias)] * (TILE_ROWS * GROUPS))
+        with write.each(last, first=first) as (k, _):
             offset = builder.load(write.pointer(builder.add(channels, builder.mul(k, write.word(8))), WORD))
             base = write.at(packed, offset)
             nine = write.at(weights, builder.mul(k, write.word(9)))
             for tap in range(3):
-                column = [write.weight(write.at(nine, write.word(3 * ky + tap))) for ky in range(3)]
+                column = [write.number(write.at(nine, write.word(3 * ky + tap))) for ky in range(3)]
                 for y in range(TILE_ROWS + 2):
                     start = write.at(base, builder.mul(row, write.word(y)))
                     for group in range(GROUPS):
@@ -129,14 +75,4 @@ def _convolve_tile(
     return signature, generate
 
 
-def _as_pointer(typing: Any, address: Any) -> Any:
-    """Return an address as a pointer, for ``carray``."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), generate
-
-
 convolve_tile: Any = intrinsic(_convolve_tile)
-as_pointer: Any = intrinsic(_as_pointer)

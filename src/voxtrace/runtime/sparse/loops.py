@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numba import carray, njit  # type: ignore[attr-defined]
 
-from voxtrace.runtime.sparse.lanes import TILE_COLUMNS, TILE_ROWS, as_pointer, convolve_tile
+from voxtrace.runtime.sparse.lanes import TILE_COLUMNS, TILE_ROWS, convolve_tile
+from voxtrace.runtime.vectors import as_pointer
 
 FLOAT_BYTES, CACHE_LINE = 4, 64
+LINE = 1024  # numbers of several short rows that are summed at once
 
 
 @njit(nogil=True, cache=True)
@@ -49,16 +51,17 @@ def moments(numbers: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def convolve(
-    begin: int, end: int, tasks: Any, planes: Any, first_entry: Any, entries: Any, layout: Any, out: Any, sums: Any
+    begin: int, end: int, tasks: Any, planes: Any, targets: Any, entries: Any, layout: Any, size: Any, sums: Any
 ) -> None:
-    """Convolve strips ``tasks[t] = (b, z, first row)`` of ``out`` (B, Cout, Z, Y, X), begin ≤ t < end.
+    """Convolve strips ``tasks[t] = (b, z, first row)``, begin ≤ t < end, of maps of a ``size`` (Z, Y, X).
 
-    ``planes`` (B·Z, slots) are addresses, ``entries`` = (offset of each in the packed strip, nine weights, bias);
-    those of output o are first_entry[o] ≤ k < first_entry[o + 1]. ``sums`` (tasks, Cout, 2) gets moments.
+    ``planes`` (B·Z, slots) are addresses of what is read, ``targets`` (B·Z, Cout) of what is written, 0 for nothing.
+    ``entries`` = (first entry of each output, offset of each in the packed strip, nine weights, bias); those of
+    output o are first ≤ k < the next one's first. ``sums`` (tasks, Cout, 2) gets moments, unless it is empty.
     """
-    depth, height, width = out.shape[2:]
+    depth, height, width = size
     rows, row, channel = layout
-    offsets, weights, bias = entries
+    first_entry, offsets, weights, bias = entries
     scratch = np.empty(planes.shape[1] * channel + CACHE_LINE, np.float32)
     packed = scratch[(-scratch.ctypes.data % CACHE_LINE) // FLOAT_BYTES :]
     tile = np.empty((TILE_ROWS, TILE_COLUMNS), np.float32)
@@ -66,12 +69,14 @@ def convolve(
         b, z, first = tasks[t]
         last = min(first + rows, height)
         pack(planes[b * depth + z], height, width, first, layout, packed)
-        for o in range(out.shape[1]):
-            plane, start, stop = out[b, o, z], first_entry[o], first_entry[o + 1]
+        for o in range(len(bias)):
+            target, start, stop = targets[b * depth + z, o], first_entry[o], first_entry[o + 1]
+            if target == 0:
+                continue
+            plane = carray(as_pointer(target), (height, width), np.float32)
             for y in range(first, last, TILE_ROWS):
                 for x in range(0, width, TILE_COLUMNS):
                     whole = y + TILE_ROWS <= last and x + TILE_COLUMNS <= width
-                    where = plane.ctypes.data + FLOAT_BYTES * (y * width + x) if whole else tile.ctypes.data
                     convolve_tile(
                         packed.ctypes.data + FLOAT_BYTES * ((y - first) * row + x),
                         row,
@@ -80,14 +85,15 @@ def convolve(
                         start,
                         stop,
                         bias[o],
-                        where,
+                        target + FLOAT_BYTES * (y * width + x) if whole else tile.ctypes.data,
                         width if whole else TILE_COLUMNS,
                     )
                     if not whole:
                         for r in range(min(TILE_ROWS, last - y)):
                             for c in range(min(TILE_COLUMNS, width - x)):
                                 plane[y + r, x + c] = tile[r, c]
-            sums[t, o] = moments(plane[first:last].ravel())
+            if len(sums) > 0:
+                sums[t, o] = moments(plane[first:last].ravel())
 
 
 @njit(nogil=True, cache=True)
@@ -101,28 +107,37 @@ def convolve_transposed(
     """
     depth, height, width = source.shape[2:]
     sz, sy, sx = weights.shape[1:]
-    sums = np.empty((sx, width), np.float32)
+    rows = min(height, max(1, LINE // width))
+    sums = np.empty((sx, rows * width), np.float32)
     for t in range(begin, end):
         o, bz = t % out.shape[1], t // out.shape[1]
         b, z = bz // depth, bz % depth
-        for y in range(height):
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
             for dz in range(sz):
                 for dy in range(sy):
                     sums[:] = 0
                     for k in range(first_entry[o], first_entry[o + 1]):
-                        line = source[b, channels[k], z, y]
+                        line = source[b, channels[k], z, first:last].ravel()
                         for dx in range(sx):
                             weight = weights[k, dz, dy, dx]
-                            for x in range(width):
+                            for x in range(len(line)):
                                 sums[dx, x] += weight * line[x]
-                    target = out[b, o, z * sz + dz, y * sy + dy]
-                    if sx == 2:  # a constant step lets the compiler interleave whole vectors
-                        for x in range(width):
-                            target[2 * x] = sums[0, x]
-                            target[2 * x + 1] = sums[1, x]
-                    else:
-                        for dx in range(sx):
-                            target[dx::sx] = sums[dx]
+                    for y in range(first, last):
+                        _interleave(sums[:, (y - first) * width :], out[b, o, z * sz + dz, y * sy + dy])
+
+
+@njit(nogil=True, cache=True)
+def _interleave(lines: Any, target: Any) -> None:
+    """Write the first numbers of all lines to ``target``, then the second ones, and so on."""
+    sx = len(lines)
+    if sx == 2:  # a constant step lets the compiler interleave whole vectors
+        for x in range(len(target) // 2):
+            target[2 * x] = lines[0, x]
+            target[2 * x + 1] = lines[1, x]
+    else:
+        for dx in range(sx):
+            target[dx::sx] = lines[dx, : len(target) // sx]
 
 
 @njit(nogil=True, cache=True)

@@ -42,20 +42,21 @@ def _pick(kernels: Literal["measured"] | Way) -> Pick:
 
 
 def _twin(module: nn.Module, pick: Pick) -> nn.Module:
-    if _is_moving_block(module):
+    if is_moving_block(module):
         return BlockTwin(module, pick)
     if isinstance(module, nn.ConvTranspose3d) and kernels_off(module) and fits_transposed(module):
         return transposed_twin(module, pick)
     if isinstance(module, nn.Conv3d) and kernels_off(module) and fits_direct(module):
         return convolution_twin(module, pick)
-    if isinstance(module, nn.MaxPool3d) and _blocks_only(module):
+    if isinstance(module, nn.MaxPool3d) and blocks_only(module):
         return PoolTwin(module)
     twin = copy.copy(module)
     twin._modules = {name: None if child is None else _twin(child, pick) for name, child in module._modules.items()}
     return twin
 
 
-def _is_moving_block(module: nn.Module) -> TypeGuard[MovingBlock]:
+def is_moving_block(module: nn.Module) -> TypeGuard[MovingBlock]:
+    """Tell whether a module is a moving block of which twins know every layer."""
     return (
         isinstance(module, MovingBlock)
         and isinstance(module.conv, nn.Conv3d)
@@ -65,7 +66,8 @@ def _is_moving_block(module: nn.Module) -> TypeGuard[MovingBlock]:
     )
 
 
-def _blocks_only(pool: nn.MaxPool3d) -> bool:
+def blocks_only(pool: nn.MaxPool3d) -> bool:
+    """Tell whether a pooling's blocks do not overlap and nothing else is unusual about it."""
     stride, kernel = stride_of(pool), pool.kernel_size
     same = stride == ((kernel,) * 3 if isinstance(kernel, int) else tuple(kernel))
     return same and pool.padding == 0 and pool.dilation == 1 and not pool.ceil_mode and not pool.return_indices
