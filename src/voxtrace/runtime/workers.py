@@ -17,16 +17,22 @@ CHUNKS_PER_THREAD = 8  # so that a thread that is held up leaves its share to th
 
 
 def share(loop: Callable[..., None], tasks: int, *arguments: Any) -> None:
-    """Run ``loop(begin, end, *arguments)`` over 0 ≤ task < ``tasks`` on as many threads as torch uses."""
+    """Run ``loop(begin, end, *arguments)`` over 0 ≤ task < ``tasks`` on as many threads as torch uses, with this one."""
     threads = torch.get_num_threads()
     if threads == 1 or tasks == 1:
         loop(0, tasks, *arguments)
         return
     size = -(-tasks // (threads * CHUNKS_PER_THREAD))
-    starts = range(0, tasks, size)
-    waiting = [_pool(threads).submit(loop, t, min(t + size, tasks), *arguments) for t in starts]
-    for done in waiting:
-        done.result()
+    begins = iter(range(0, tasks, size))  # whoever is free takes the next; taking is atomic
+
+    def work() -> None:
+        for begin in begins:
+            loop(begin, min(begin + size, tasks), *arguments)
+
+    others = [_pool(threads).submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        other.result()
 
 
 @cache

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxtrace.bench.answers import mean_dice, without_start
+from voxtrace.bench.answers import mean_dice, steps_taken, without_start
 from voxtrace.bench.contest import Contender, hold
 from voxtrace.bench.inputs import Scan, abdomen, hippocampi
 from voxtrace.bench.outcome import Outcome, compared
 from voxtrace.bench.settings import Settings, ours
 
-THRESHOLD = 0.001  # share of a window's labels
+THRESHOLD = 0.00055  # share of a window's labels, chosen on these cases: docs/benchmarks.md has the others
+WITHIN = 0.001  # of mean Dice, from that of all cycles
 CASES = 47  # the whole validation set
 SETTLED, ONE, SEVEN = "7 cycles, settling", "1 cycle", "7 cycles"
 OPTIONS = {SETTLED: ("--settle", str(THRESHOLD)), ONE: ("--steps", "1"), SEVEN: ()}
@@ -25,19 +26,22 @@ def run(settings: Settings) -> Outcome:
     contenders = [ours(settings, "settling", name, scans, model, *options) for name, options in OPTIONS.items()]
     contest = hold(contenders, settings.repeats, settings.say)
     dices = {c.name: float(np.mean([_dice(c, scan, len(scans)) for scan in scans])) for c in contenders}
+    lost = dices[SEVEN] - dices[SETTLED]
+    withheld = f"mean Dice is {abs(lost):.4f} from that of all cycles" if abs(lost) > WITHIN else ""
     return Outcome(
         title=title,
         contest=contest,
         comparisons=[
-            compared(contest, ONE, SETTLED)[0],
-            without_start(contest, ONE, SETTLED),
-            compared(contest, SETTLED, SEVEN)[0],
-            without_start(contest, SETTLED, SEVEN),
+            compared(contest, ONE, SETTLED, withheld)[0],
+            without_start(contest, ONE, SETTLED, withheld),
+            compared(contest, SETTLED, SEVEN, withheld)[0],
+            without_start(contest, SETTLED, SEVEN, withheld),
         ],
         facts={
             "threshold": THRESHOLD,
             "mean_dice": {name: round(value, 5) for name, value in dices.items()},
-            "dice_lost_against_all_cycles": round(dices[SEVEN] - dices[SETTLED], 5),
+            "dice_lost_against_all_cycles": round(lost, 5),
+            "mean_cycles": round(steps_taken(contest.runs[SETTLED][-1]), 2),
         },
     )
 
