@@ -1,4 +1,4 @@
-"""Time one window of a method in torch, in torch with channels last, and compiled by OpenVINO, in turns.
+"""Time one window of a method in torch, also with channels last, compiled by OpenVINO, and by Winograd's way, in turns.
 
     python scripts/time_runtimes.py cdlunet --window 32 128 192 --repeats 7
 
@@ -27,6 +27,7 @@ from voxtrace.plan import Plan
 from voxtrace.runtime.openvino import open_openvino
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.torch import open_torch
+from voxtrace.runtime.winograd import open_winograd
 from voxtrace.windows import Window
 
 
@@ -69,6 +70,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     )
     runtimes = {
         "openvino": compiled,
+        "winograd": open_winograd(network, "cpu", "float32").parts,
         "torch": open_torch(network, "cpu", "float32").parts,
         "torch, weights channels last": open_torch(last, "cpu", "float32").parts,
     }

@@ -37,7 +37,9 @@ def test_the_processors_instructions_are_read(tmp_path: Path) -> None:
     assert found["instructions"] == ["avx2", "avx512f", "amx_bf16"]
 
 
-@pytest.mark.parametrize(("there", "found"), [(True, "Winograd or OpenVINO for runs of"), (False, "voxtrace[openvino]")])
+@pytest.mark.parametrize(
+    ("there", "found"), [(True, "Winograd or OpenVINO for runs of"), (False, "voxtrace[openvino]")]
+)
 def test_the_runtimes_are_told(there: bool, found: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voxtrace.cli.examine.accelerators", list)
     monkeypatch.setattr("voxtrace.runtime.choice.has_openvino", lambda: there)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Moment, changed, changed_after_training
 from voxtrace.methods import method
-from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, costs, overlap_loss, warmed_poly
+from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, cost, costs, overlap_loss, warmed_poly
 from voxtrace.nn.flops import CONVENTIONS, active_kernels, flops, operations, parameters
 from voxtrace.nn.shufflenet import ShuffleNet, Unit
 from voxtrace.nn.transbts import SelfAttention, SliceTransBTS, SliceUNet, Transformer
@@ -80,6 +82,22 @@ def test_every_label_begins_with_a_hundredth_of_the_voxels(labels: int) -> None:
 def test_two_operations_a_multiply_add_cost_what_torch_counts() -> None:
     counted = costs(4, 4, (1, 128, 128), 1.0, "true")
     assert counted[:4] == pytest.approx((1.14819, 2.03424, 4.60954, 9.84403), abs=1e-5)
+
+
+def test_counting_draws_no_number_that_others_would_draw() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    cost.__wrapped__(3, 1, 2, (1, 16, 16), 0.25, "true")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_counting_does_not_load_torchs_compiler() -> None:
+    """It takes two seconds, as long as a whole scan takes in narrow networks."""
+    count = "costs(1, 2, (1, 16, 16), 0.25, 'true')"
+    program = f"import sys; from voxtrace.methods.meddanet import costs; {count}; print('torch._dynamo' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
 
 
 def _mmac(network: nn.Module, shape: tuple[int, ...], *kinds: type[nn.Module]) -> float:

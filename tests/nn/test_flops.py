@@ -15,6 +15,17 @@ def test_a_convolution_costs_two_operations_a_multiply_add() -> None:
     assert flops(conv, (2, 8, 8, 8)) == pytest.approx(27 * 2 * 4 * 8**3 * 2 / 1e9)
 
 
+def test_a_network_in_memory_costs_the_same_without_computing_anything() -> None:
+    """Two images: 2 · 27 taps × 2 × 4 channels × 8³ voxels, then 2 operations for each of 4 × 8³ numbers of 3."""
+    seen: list[int] = []
+    network = nn.Sequential(nn.Conv3d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Linear(8, 3))
+    network[2].register_forward_hook(lambda module, inputs, output: seen.append(output.numel()))
+    by_hand = 2 * 2 * (27 * 2 * 4 * 8**3 + 4 * 8 * 8 * 8 * 3) / 1e9
+    assert flops(network, (2, 2, 8, 8, 8), in_memory=True) == pytest.approx(by_hand)
+    assert flops(network, (2, 2, 8, 8, 8)) == pytest.approx(by_hand)
+    assert seen == [0, 2 * 4 * 8 * 8 * 3]
+
+
 def test_a_transposed_convolution_is_counted_on_its_input_grid() -> None:
     conv = nn.ConvTranspose3d(4, 2, 2, 2)
     assert flops(conv, (4, 8, 8, 8)) == pytest.approx(8 * 4 * 2 * 8**3 * 2 / 1e9)

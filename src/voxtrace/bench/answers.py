@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,29 @@ def without_start(contest: Contest, ours: str, against: str, withheld: str = "")
 
 def total(took: Measured, fact: str) -> float:
     """Return the sum of a fact over steps and windows, of the traces that ``voxtrace predict --json`` names."""
-    traces = [json.loads((Path(case["trace"]) / "trace.json").read_text(encoding="utf-8")) for case in _cases(took)]
-    values = (value for trace in traces for step in trace["facts"][fact] for value in step)
+    values = (value for facts in _facts(took) for step in facts[fact] for value in step)
     return float(sum(value for value in values if value is not None))
+
+
+def steps_taken(took: Measured) -> float:
+    """Return how many steps a window ran on average, of the traces of a run in which windows may settle."""
+    return float(np.mean(np.concatenate([np.sum(facts["computed"], axis=0) for facts in _facts(took)])))
+
+
+def how_often(took: Measured, fact: str) -> Counter[float]:
+    """Return how often each value of a fact occurs over steps and windows of a run."""
+    return Counter(value for facts in _facts(took) for step in facts[fact] for value in step)
 
 
 def differs(share: float, least: float) -> str:
     """Return why a ratio is withheld where labels are equal in less than a share of the voxels; empty where not."""
     return "" if share >= least else f"labels agree in {100 * share:.1f} % of voxels only"
+
+
+def _facts(took: Measured) -> list[dict[str, Any]]:
+    """Return the facts of each trace by name: values by step and window."""
+    traces = [Path(case["trace"]) / "trace.json" for case in _cases(took)]
+    return [json.loads(trace.read_text(encoding="utf-8"))["facts"] for trace in traces]
 
 
 def _cases(took: Measured) -> list[dict[str, Any]]:

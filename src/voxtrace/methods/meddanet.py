@@ -61,7 +61,8 @@ ROUTER = len(EXPERTS) + 1  # asks for the router's cost, after skip and the expe
 LEAST_WARM_UP = 100  # updates
 LEAST_ROUTER = 100  # updates
 DETACHED = 300 / 400  # of the bank's epochs, when M1 and M2 leave
-LATE = 2  # M3 and M4 go on
+LATE = 2  # M3 and M4 go on; they have transformer layers
+DEPTHS = (1, 4)  # of M3 and M4
 BANK_EPOCHS, ROUTER_EPOCHS = 400, 50
 PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
 PUBLISHED_WIDTH = 32  # base width of the plan that nnU-Net makes on a machine like the paper's
@@ -293,10 +294,9 @@ class Network(nn.Module):
 
     def __init__(self, plan: Plan, scale: float) -> None:
         super().__init__()
-        self.router = ShuffleNet(plan.n_channels, 1 + len(EXPERTS))
-        bank = _bank(plan.n_channels, plan.n_labels, plan.window, scale)
-        for name, expert in zip(EXPERTS, bank, strict=True):
-            self.add_module(name, expert)
+        self.router = _router(plan.n_channels)
+        for index, name in enumerate(EXPERTS):
+            self.add_module(name, _expert(index, plan.n_channels, plan.n_labels, plan.window, scale))
         self.skip = Skip(plan.n_labels)
         self.cost = Cost(plan, scale)
 
@@ -332,20 +332,28 @@ class Cost(nn.Module):
         self.of = (plan.n_channels, plan.n_labels, plan.window, scale)
 
     def forward(self, actions: Tensor) -> Tensor:
-        """Return GFLOP (B,) on a window of the plan, two a multiply-add."""
-        return torch.tensor([0.0, *costs(*self.of, "true")], device=actions.device)[actions]
+        """Return GFLOP (B,) on a window of the plan, two a multiply-add; only networks that ran are counted."""
+        chosen = actions.tolist()
+        gflop = {action: cost(action - 1, *self.of, "true") if action else 0.0 for action in set(chosen)}
+        return torch.tensor([gflop[action] for action in chosen], device=actions.device)
 
     def published(self, device: torch.device) -> Tensor:
         """Return F (4,): GMAC of the experts, as the paper counts."""
         return torch.tensor(costs(*self.of, "fvcore-old")[: len(EXPERTS)], device=device)
 
 
-@lru_cache(maxsize=64)
 def costs(n_channels: int, n_labels: int, window: Shape, scale: float, convention: str) -> tuple[float, ...]:
-    """Return what M_1 … M_4 and D cost on a window, see :func:`voxtrace.nn.flops.flops`; takes about a second."""
-    with torch.device("meta"):  # shapes without memory
-        networks = [*_bank(n_channels, n_labels, window, scale), ShuffleNet(n_channels, 1 + len(EXPERTS))]
-        return tuple(flops(network, (n_channels, *window), convention) for network in networks)
+    """Return what M_1 … M_4 and D cost on a window, see :func:`voxtrace.nn.flops.flops`."""
+    return tuple(cost(index, n_channels, n_labels, window, scale, convention) for index in range(ROUTER))
+
+
+@lru_cache(maxsize=256)
+def cost(index: int, n_channels: int, n_labels: int, window: Shape, scale: float, convention: str) -> float:
+    """Return what one of M_1 … M_4 and D, counted from 0, costs on a window."""
+    with torch.random.fork_rng(devices=[]):  # the weights do not matter, but drawing them must not change others
+        expert = index < len(EXPERTS)
+        network = _expert(index, n_channels, n_labels, window, scale) if expert else _router(n_channels)
+    return flops(network, (n_channels, *window), convention, in_memory=True)
 
 
 def overlap_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -383,17 +391,20 @@ def _flat(base_width: int) -> Topology:
     return Topology(widths=widths, kernels=((1, 3, 3),) * 4, strides=((1, 1, 1), stride, stride, stride))
 
 
-def _bank(n_channels: int, n_labels: int, window: Shape, scale: float) -> list[nn.Module]:
-    """Return M_1 … M_4 for a window; heads stay 8, so tokens are scaled by whole eighths."""
-    inside, base, width = (n_channels, n_labels), _scaled(16, scale), 8 * _scaled(64, scale)
-    bank: list[SliceUNet | SliceTransBTS] = [
-        SliceUNet(*inside, _scaled(12, scale)),
-        SliceUNet(*inside, base),
-        *(SliceTransBTS(*inside, window[1:], base=base, width=width, depth=depth) for depth in (1, 4)),
-    ]
-    for network in bank:
-        _begin_with_background(network.decode.head)
-    return [*bank]
+def _router(n_channels: int) -> ShuffleNet:
+    return ShuffleNet(n_channels, 1 + len(EXPERTS))
+
+
+def _expert(index: int, n_channels: int, n_labels: int, window: Shape, scale: float) -> nn.Module:
+    """Return one of M_1 … M_4, counted from 0; heads stay 8, so tokens are scaled by whole eighths."""
+    base, width = (_scaled(share, scale) for share in (12 if index == 0 else 16, 64))
+    network: SliceUNet | SliceTransBTS = (
+        SliceUNet(n_channels, n_labels, base)
+        if index < LATE
+        else SliceTransBTS(n_channels, n_labels, window[1:], base=base, width=8 * width, depth=DEPTHS[index - LATE])
+    )
+    _begin_with_background(network.decode.head)
+    return network
 
 
 def _begin_with_background(head: nn.Conv2d) -> None:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from voxtrace.errors import MethodError
 
@@ -68,18 +68,22 @@ def parameters(network: nn.Module) -> int:
     return total
 
 
-def flops(network: nn.Module, shape: Sequence[int], convention: str = "true") -> float:
+def flops(network: nn.Module, shape: Sequence[int], convention: str = "true", *, in_memory: bool = False) -> float:
     """Return the cost in GFLOP (``thop``, ``fvcore-old``: GMAC) of one call on an input of ``shape``.
 
     ``shape`` is (C, Z, Y, X) or (B, C, Z, Y, X). A network with a method ``counted(images)`` is called by that
     instead: one pass through every part that published figures include, e.g. all heads.
+
+    The network is called on shapes alone, for which torch first loads its compiler: two seconds in a fresh process.
+    With ``in_memory`` it is called on a batch of no images instead; its weights must be in memory, whatever they are,
+    and every module in it must keep the batch as the first axis.
 
     Raises
     ------
     MethodError
         For a convention that is not counted.
     """
-    return sum(_count(network, shape, convention).values()) / 1e9
+    return sum(_count(network, shape, convention, in_memory).values()) / 1e9
 
 
 def flops_by_part(network: nn.Module, shape: Sequence[int], convention: str = "true") -> dict[str, float]:
@@ -91,16 +95,19 @@ def flops_by_part(network: nn.Module, shape: Sequence[int], convention: str = "t
     return {name: operations / 1e9 for name, operations in whole.items()}
 
 
-def _count(network: nn.Module, shape: Sequence[int], convention: str) -> dict[str, int]:
+def _count(network: nn.Module, shape: Sequence[int], convention: str, in_memory: bool = False) -> dict[str, int]:
     """Return operations by direct child; children that none are counted in are left out."""
     if convention not in CONVENTIONS:
         raise MethodError(f"convention {convention!r} is not counted; choose one of {', '.join(CONVENTIONS)}.")
     size = tuple(shape) if len(shape) == 5 else (1, *shape)
-    twin = copy.deepcopy(network).to("meta").eval()
+    twin = copy.deepcopy(network).eval() if in_memory else copy.deepcopy(network).to("meta").eval()
+    images = torch.empty((0, *size[1:])) if in_memory else torch.empty(size, device="meta")
     counts: dict[str, int] = {}
 
     def counter(part: str, kernels: int | None) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def add(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if in_memory:
+                inputs, output = tuple(_in_batch(value, size[0]) for value in inputs), _in_batch(output, size[0])
             done = operations(module, inputs, output, CONVENTIONS[convention], kernels)
             if done:
                 counts[part] = counts.get(part, 0) + done
@@ -111,8 +118,13 @@ def _count(network: nn.Module, shape: Sequence[int], convention: str) -> dict[st
         shapes_only.register_forward_hook(counter(name.partition(".")[0], active_kernels(module)))
     call: Callable[..., Any] = getattr(twin, "counted", twin)
     with torch.no_grad():
-        call(torch.empty(size, device="meta"))
+        call(images)
     return counts
+
+
+def _in_batch(value: Any, size: int) -> Any:
+    """Return a tensor's shape with another batch size, as a tensor without values; anything else as it is."""
+    return torch.empty((size, *value.shape[1:]), device="meta") if isinstance(value, Tensor) else value
 
 
 def operations(

@@ -8,7 +8,9 @@ then one page-wise read, in any number of worker processes, without decompressin
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from voxtrace.preprocess import grid_of, network_labels
 from voxtrace.volume import Array, Case
 
 VOXELS_PER_LABEL = 2_000
+AT_ONCE = 2  # cases in memory; resampling lets other threads run
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,15 @@ class Prepared:
 
 def prepare(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Iterator[Prepared]:
     """Yield every case prepared under ``folder``, in order; what is there already is not made again."""
-    for number in range(len(cases)):
-        place = folder / f"{number:05d}"
-        if not (place / "scores.json").is_file():
-            _prepare(cases[number], plan, place, np.random.default_rng([seed, number]))
-        yield Prepared(place, json.loads((place / "scores.json").read_text(encoding="utf-8")))
+    waiting: deque[Future[Prepared]] = deque()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="voxtrace-prepare") as pool:
+        for number in range(len(cases)):
+            place = folder / f"{number:05d}"
+            waiting.append(pool.submit(_prepared, cases, number, plan, place, np.random.default_rng([seed, number])))
+            if len(waiting) == AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
@@ -68,6 +75,12 @@ def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
 def _mapped(file: Path) -> Array:
     array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
     return array
+
+
+def _prepared(cases: Sequence[Case], number: int, plan: Plan, place: Path, rng: np.random.Generator) -> Prepared:
+    if not (place / "scores.json").is_file():
+        _prepare(cases[number], plan, place, rng)
+    return Prepared(place, json.loads((place / "scores.json").read_text(encoding="utf-8")))
 
 
 def _prepare(case: Case, plan: Plan, place: Path, rng: np.random.Generator) -> None:
