@@ -67,7 +67,7 @@ SETTINGS = {
     "unet": Setting(),
     "recyclenet": Setting(window=(24, 48, 48), iterations=850),
     "cdlunet": Setting(window=(24, 48, 48), iterations=900),
-    "e2enet": Setting(window=(24, 48, 48), iterations=850, batch_dice=False, options={"gradient": "active"}),
+    "e2enet": Setting(window=(24, 48, 48), iterations=1050, batch_dice=False, options={"gradient": "active"}),
     "diffusion": Setting(window=(24, 48, 48), iterations=850),
     "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, options={"setting": "slice"}),
 }
