@@ -17,7 +17,7 @@ CHUNKS_PER_THREAD = 8  # so that a thread that is held up leaves its share to th
 
 
 def share(loop: Callable[..., None], tasks: int, *arguments: Any) -> None:
-    """Run ``loop(begin, end, *arguments)`` over 0 ≤ task < ``tasks`` on as many threads as torch uses, with this one."""
+    """Run ``loop(begin, end, *arguments)`` over 0 ≤ task < ``tasks`` on as many threads as torch uses."""
     threads = torch.get_num_threads()
     if threads == 1 or tasks == 1:
         loop(0, tasks, *arguments)
