@@ -1,7 +1,7 @@
 """Rooms: memory for maps that is used again.
 
 A map of a whole window is tens of megabytes, which the system hands out page by page, each filled with zeros first;
-that takes a tenth of the time of a convolution. A room that nobody looks at any more is given to the next map of its
+that can take as long as the convolutions. A room that nobody looks at any more is given to the next map of its
 size instead.
 """
 
@@ -24,7 +24,7 @@ class Rooms:
     """Hands out arrays of float32 and takes them back when their last reader is gone."""
 
     def __init__(self) -> None:
-        # Appending and popping need no lock, and a lock would not do: the collector may run `_free` in between.
+        # Appending and popping need no lock, and a lock would not do: the collector may give back in between.
         self._rooms: defaultdict[int, deque[Floats]] = defaultdict(lambda: deque(maxlen=MOST_FREE))
 
     def take(self, shape: Sequence[int]) -> Floats:
