@@ -118,7 +118,14 @@ def test_a_wide_scan_is_covered_whole_unless_told_otherwise() -> None:
         for z, y, x in windows:
             covered[z : z + P[0], y : y + P[1], x : x + P[2]] = True
         assert covered.all()
-        assert {w.y for w in windows} == {*starts(400, 128, 0.5), 136}  # the lattice, and the middle of 272
+        # the lattice, and the middle of 272: half a window apart at most, or a window apart at most, 272 / 3 = 90.7
+        assert {w.y for w in windows} == ({*starts(400, 128, 0.5), 136} if length == 64 else {0, 91, 181, 272, 136})
+
+
+def test_a_long_scan_up_to_two_windows_wide_gets_five_windows_a_start() -> None:
+    centre, corners = visited(Adaptive(), (97, 250, 380))[:2]
+    assert centre == [(0, 61, 94)]
+    assert corners == [(0, 0, 0), (0, 0, 188), (0, 122, 0), (0, 122, 188)]
 
 
 def test_without_the_outer_part_a_wide_scan_is_covered_in_the_middle() -> None:

@@ -6,6 +6,7 @@ The network is a U-Net of LightUnet's size that ``scripts/train_bench.py`` train
 * a bundle of the U-Net: that folder, imported, so that it also resamples as nnU-Net does,
 * a bundle of CDL-UNet: its decoder has 3×3×3 kernels where the U-Net has 1×3×3, which are those with zeros above and
   below, and it has no bias where the training kept the U-Net's at 0; it gives the same answer for a little more work.
+  It does without nnU-Net's view, as a bundle that was trained here: air around the patient is left out.
 
 MONAI's inferer runs the torch module of the U-Net.
 """
@@ -81,7 +82,8 @@ def as_cdlunet(bundle: Bundle) -> Bundle:
         if weights.pop(name).any():
             raise BundleError(f"{bundle.name}: {name} is not 0, and CDL-UNet has no such bias; train it again.")
     network.load_state_dict({name: _deepened(weights[name], like) for name, like in expected.items()})
-    return replace(bundle, method=made, plan=made.adapt(bundle.plan), network=network.eval())
+    plan = made.adapt(bundle.plan).model_copy(update={"view": None})
+    return replace(bundle, method=made, plan=plan, network=network.eval())
 
 
 def cdlunet_name(name: str) -> str:

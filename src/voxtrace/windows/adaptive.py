@@ -65,7 +65,8 @@ class Adaptive:
         the labels reach the centre's face on that side; none in the coarse grid. Empty: the rule is off.
     central_only
         Leave the outer voxels of a wide scan background, as published: beyond 2 windows along an axis in the fine
-        grid and 1.5 in the coarse one. Otherwise such an axis gets the even lattice that covers all of it.
+        grid and 1.5 in the coarse one. Otherwise such an axis gets the even lattice that covers all of it; in the
+        coarse grid with windows side by side, over whose seams the centre lies.
     """
 
     empty_below: float = 1000.0
@@ -87,7 +88,7 @@ class Adaptive:
     def axis(self, length: int, window: int, overlap: float, coarse: bool) -> Axis:
         """Return the starts along Y or X."""
         if not self.central_only and length > window * (1.5 if coarse else 2.0):
-            return Axis(round((length - window) / 2), starts(length, window, overlap))
+            return Axis(round((length - window) / 2), starts(length, window, 0.0 if coarse else overlap))
         return coarse_axis(length, window) if coarse else fine_axis(length, window)
 
     def is_empty(self, labels: Array) -> bool:
