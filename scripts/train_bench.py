@@ -1,11 +1,12 @@
 """Train the network that ``voxtrace bench`` compares engines with.
 
-    python scripts/train_bench.py OUT [--cases 8] [--iterations 1000] [--seed 0]
+    python scripts/train_bench.py OUT [--cases 12] [--iterations 1200] [--seed 0] [--start BUNDLE] [--resume]
 
 A U-Net of LightUnet's size for spacing 4.0×1.2×1.2 mm, window 32×128×192 and 14 labels, on life-size made-up abdominal
 CT; labels 6 to 13 stay unused. It is trained in smaller windows, for it is fully convolutional. The transposed
 convolutions and the heads keep their bias at 0, so that the same weights are weights of CDL-UNet, which has none there.
-It starts from the shipped abdomen-phantom-cdlunet, whose kernels see the same organs at 5×3×3 mm.
+It starts from the shipped abdomen-phantom-cdlunet, whose kernels see the same organs at 5×3×3 mm, or goes on from a bundle
+that it made before.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from voxtrace.training import train
 
 SPACING_MM: Triple = (4.0, 1.2, 1.2)
 WINDOW: Shape = (32, 128, 192)
-TRAINED_IN: Shape = (16, 64, 96)
-SHAPE: Shape = (110, 230, 290)
+TRAINED_IN: Shape = (24, 64, 96)
+SHAPE: Shape = (150, 230, 290)  # as long as the scans that are compared on, 600 mm, with what lies beyond the organs
 ORGANS = ("background", "liver", "spleen", "kidneys", "aorta", "spine")
 LABELS = dict(enumerate((*ORGANS, *(f"unused {n}" for n in range(6, 14)))))
 START, RATE = "abdomen-phantom-cdlunet", 0.01
@@ -65,15 +66,19 @@ def plan(iterations: int) -> Plan:
         topology=TOPOLOGY,
         mirror_axes=(),
         augmentation=0.0,
-        batch_size=1,
+        batch_dice=True,
+        batch_size=2,
         iterations=iterations,
         modality="CT",
     )
 
 
-def start(plan: Plan) -> Bundle:
-    """Return the shipped CDL-UNet's weights as a U-Net of the plan: middles of deep kernels, 0 for unused labels."""
-    shipped, method = load(START).network.state_dict(), UNet()
+def start(plan: Plan, before: str) -> Bundle:
+    """Return a bundle made before, or CDL-UNet's weights as a U-Net: middles of deep kernels, 0 for unused labels."""
+    bundle, method = load(before), UNet()
+    if bundle.method == method:
+        return bundle
+    shipped = bundle.network.state_dict()
     network = method.build(plan)
     weights = network.state_dict()
     for name, tensor in weights.items():
@@ -85,16 +90,18 @@ def start(plan: Plan) -> Bundle:
         else:
             tensor.copy_(given if given.shape == tensor.shape else given[:, :, 1:2])
     network.load_state_dict(weights)
-    return Bundle(method, plan, network, {"name": START})
+    return Bundle(method, plan, network, {"name": bundle.name})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, and print how far it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--cases", type=int, default=8)
-    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--cases", type=int, default=12)
+    parser.add_argument("--iterations", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", default=START)
+    parser.add_argument("--resume", action="store_true")
     given = parser.parse_args(arguments)
     draw: Any = partial(abdomen_ct, shape=SHAPE, spacing_mm=SPACING_MM)
     cases = Phantoms(draw, range(given.cases))
@@ -106,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     trained = given.out.with_name(f"{given.out.name}.small-window")
     made = plan(given.iterations)
-    run = {"out": trained, "seed": given.seed, "rate": RATE, "initial": start(made)}
+    run = {"out": trained, "seed": given.seed, "rate": RATE, "initial": start(made, given.start), "resume": given.resume}
     for event in train(Unbiased(), made, cases, about=about, **run):
         if event.iteration % 10 == 0 or event.phase == "done":
             losses = ", ".join(f"{name} {value:.3f}" for name, value in event.loss.items())

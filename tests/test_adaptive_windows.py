@@ -168,10 +168,18 @@ def test_a_tube_is_followed_to_the_sides_that_it_reaches(front: int, back: int, 
     assert [w for row in rows[1:] for w in row] == [(0, y, 72) for y in beyond]
 
 
-def test_a_tube_beside_an_organ_is_none() -> None:
+@pytest.mark.parametrize(("voxels", "windows"), [(1000, 9), (999, 1)])
+def test_a_tube_beside_an_organ_is_none_but_beside_too_few_voxels_it_is(voxels: int, windows: int) -> None:
+    labels = tube(0, 0)
+    labels[5].reshape(-1)[10_000 : 10_000 + voxels] = 1
+    assert sum(map(len, visited(TUBES, (32, 337, 337), lambda _: labels))) == windows
+
+
+def test_where_nothing_is_too_few_a_single_voxel_beside_a_tube_counts() -> None:
     labels = tube(0, 0)
     labels[5, 5, 5] = 1
-    assert sum(map(len, visited(TUBES, (32, 337, 337), lambda _: labels))) == 9
+    exact = Adaptive(empty_below=0, tube_labels=frozenset({5}))
+    assert [exact.is_tube(labels), exact.is_tube(tube(0, 0))] == [False, True]
 
 
 def test_a_tube_is_not_followed_in_the_coarse_grid() -> None:

@@ -78,8 +78,8 @@ class CDLUNet(Method):
     )
     tube_labels: str = option(
         "",
-        "Label values, such as 5 6 10, of vessels and the like: where the centre shows nothing else, only windows "
-        "before and behind it run; empty for never.",
+        "Label values, such as 5 6 10, of vessels and the like: where the centre would be empty but for them, only "
+        "windows before and behind it run; empty for never.",
         live=True,
     )
     central_only: bool = option(

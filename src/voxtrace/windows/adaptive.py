@@ -61,8 +61,8 @@ class Adaptive:
         A centre window with fewer foreground voxels is empty. Meant for a window of 32×128×192 and scaled with the
         window's size; 0 never skips.
     tube_labels
-        Where the centre shows nothing but these labels, only the windows before and behind it along y run, each if
-        the labels reach the centre's face on that side; none in the coarse grid. Empty: the rule is off.
+        Where the centre would be empty but for these labels, only the windows before and behind it along y run, each
+        if the labels reach the centre's face on that side; none in the coarse grid. Empty: the rule is off.
     central_only
         Leave the outer voxels of a wide scan background, as published: beyond 2 windows along an axis in the fine
         grid and 1.5 in the coarse one. Otherwise such an axis gets the even lattice that covers all of it; in the
@@ -93,16 +93,25 @@ class Adaptive:
 
     def is_empty(self, labels: Array) -> bool:
         """Tell whether labels (Z, Y, X) of a window have too little foreground to look further."""
-        return bool(np.count_nonzero(labels) < self.empty_below * labels.size / math.prod(PUBLISHED_WINDOW))
+        return bool(np.count_nonzero(labels) < self._least(labels))
 
     def keeps(self, decision: Decision) -> bool:
         """Tell whether an answer counts: all but those of empty centres."""
         return not (isinstance(decision.window, Centre) and self.is_empty(decision.labels))
 
+    def is_tube(self, labels: Array) -> bool:
+        """Tell whether labels (Z, Y, X) of a window are tubes: all of them, or all but too few to be an organ."""
+        counts = np.bincount(labels.ravel())[1:]
+        others = sum(int(n) for label, n in enumerate(counts, 1) if label not in self.tube_labels)
+        return bool(counts.sum() > others and (others == 0 or others < self._least(labels)))
+
+    def _least(self, labels: Array) -> float:
+        """Return the foreground voxels of a window from which on it is not empty."""
+        return self.empty_below * labels.size / math.prod(PUBLISHED_WINDOW)
+
     def _neighbours(self, decision: Decision, y: Axis, x: Axis, coarse: bool) -> Iterator[Window]:
         centre, labels = decision.window, decision.labels
-        shown = set(np.unique(labels[labels > 0]).tolist())
-        if shown and shown <= self.tube_labels:
+        if self.tube_labels and self.is_tube(labels):
             yield from () if coarse else _along_tube(centre, labels, y)
             return
         for window in (Window(centre.z, *yx) for yx in product(y.around, x.around)):
