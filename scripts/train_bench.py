@@ -5,8 +5,8 @@
 A U-Net of LightUnet's size for spacing 4.0×1.2×1.2 mm, window 32×128×192 and 14 labels, on life-size made-up abdominal
 CT; labels 6 to 13 stay unused. It is trained in smaller windows, for it is fully convolutional. The transposed
 convolutions and the heads keep their bias at 0, so that the same weights are weights of CDL-UNet, which has none there.
-It starts from the shipped abdomen-phantom-cdlunet, whose kernels see the same organs at 5×3×3 mm, or goes on from a bundle
-that it made before.
+It starts from the shipped abdomen-phantom-cdlunet, whose kernels see the same organs at 5×3×3 mm, or goes on from a
+bundle that it made before.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     trained = given.out.with_name(f"{given.out.name}.small-window")
     made = plan(given.iterations)
-    run = {"out": trained, "seed": given.seed, "rate": RATE, "initial": start(made, given.start), "resume": given.resume}
+    run = {"out": trained, "seed": given.seed, "rate": RATE, "resume": given.resume}
+    run |= {"initial": start(made, given.start)}
     for event in train(Unbiased(), made, cases, about=about, **run):
         if event.iteration % 10 == 0 or event.phase == "done":
             losses = ", ".join(f"{name} {value:.3f}" for name, value in event.loss.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch.nn import functional as F
 from voxtrace.errors import UsageError
 from voxtrace.nn.blocks import ConvBlock
 from voxtrace.runtime import choice, open_runtime
-from voxtrace.runtime.winograd.layers import FOUR, SIX, Direct, Winograd, layer_for
+from voxtrace.runtime.winograd.kernels import NINE, SIX
+from voxtrace.runtime.winograd.layers import Direct, Winograd, layer_for
 from voxtrace.runtime.winograd.maps import Features
 from voxtrace.runtime.winograd.rooms import Rooms
+from voxtrace.runtime.winograd.transforms import FAR, NEAR, POINT
 from voxtrace.runtime.winograd.twins import PartTwin, twin
 
 CLOSE = 2e-5  # of the largest number; direct sums of float32 differ among each other by 1e-6
@@ -36,14 +39,24 @@ def run(module: nn.Module, *tensors: Tensor) -> Tensor:
         return PartTwin(twin(module, Rooms()))(*tensors) + 0.0
 
 
-@pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 3, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "stride"),
+    [
+        ((1, 3, 3), (1, 1, 1)),
+        ((3, 3, 3), (1, 1, 1)),
+        ((1, 3, 3), (1, 2, 2)),
+        ((3, 3, 3), (1, 2, 2)),
+        ((3, 3, 3), (2, 2, 2)),
+        ((3, 3, 3), (2, 1, 1)),
+    ],
+)
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 4, 4), (3, 5, 7), (5, 9, 30), (8, 24, 24), (4, 33, 66)])
 @pytest.mark.parametrize("channels", [(8, 16), (16, 14), (24, 40)])
 def test_three_taps_agree_with_torch(
-    kernel: tuple[int, int, int], size: tuple[int, ...], channels: tuple[int, int]
+    kernel: tuple[int, int, int], stride: tuple[int, int, int], size: tuple[int, ...], channels: tuple[int, int]
 ) -> None:
     torch.manual_seed(1)
-    conv = nn.Conv3d(*channels, kernel, padding=tuple(k // 2 for k in kernel))
+    conv = nn.Conv3d(*channels, kernel, stride, padding=tuple(k // 2 for k in kernel))
     assert isinstance(layer_for(conv, Rooms()), Winograd)
     x = numbers(2, channels[0], *size)
     agree(run(conv, x), conv(x).detach())
@@ -73,7 +86,13 @@ def test_other_kernels_and_strides_agree_with_torch(
     conv = nn.Conv3d(*channels, kernel, stride, padding, bias=channels[0] != 3)
     x = numbers(2, channels[0], *size)
     layer = Direct(conv, Rooms())
-    agree(layer(Features.of(x)).planes(), conv(x).detach())
+    agree(layer(Features.of(x)) + torch.zeros(()), conv(x).detach())
+
+
+def test_strided_kernels_that_would_grow_too_large_are_taken_tap_by_tap() -> None:
+    """At its points a kernel with stride 2 along all axes is 27 times as large: 128 to 256 channels would be 96 MB."""
+    assert isinstance(layer_for(nn.Conv3d(64, 128, 3, 2, 1), Rooms()), Winograd)
+    assert isinstance(layer_for(nn.Conv3d(128, 256, 3, 2, 1), Rooms()), Direct)
 
 
 @pytest.mark.parametrize("stride", [(2, 2, 2), (1, 2, 2), (1, 1, 3)])
@@ -103,26 +122,34 @@ def test_what_the_layers_are_not_for_is_left_to_torch(conv: nn.Module) -> None:
     assert torch.equal(run(conv, x), conv(x).detach())
 
 
-def test_the_transforms_are_exact_on_whole_numbers() -> None:
-    """F(4, 3) and F(2, 3) of integers have integer answers, which float32 holds: nothing may be lost."""
-    conv = nn.Conv3d(8, 16, 3, padding=1)
-    rng = np.random.default_rng(0)
-    with torch.no_grad():
-        conv.weight.copy_(torch.from_numpy(24 * 24 * rng.integers(-2, 3, conv.weight.shape)))
-        conv.bias.zero_()
-    x = torch.from_numpy(rng.integers(-2, 3, (1, 8, 4, 9, 9)).astype(np.float32))
-    assert torch.equal(run(conv, x), conv.double()(x.double()).float().detach())
+def test_rounding_stays_within_ten_times_that_of_direct_sums() -> None:
+    """The points that Lavin and Gray chose would round eight times as much as these."""
+    torch.manual_seed(8)
+    conv, x = nn.Conv3d(32, 32, 3, padding=1, bias=False), numbers(1, 32, 8, 16, 24)
+    exact = copy.deepcopy(conv).double()(x.double()).detach()
+    direct, ours = (float((answer - exact).abs().max()) for answer in (conv(x).detach(), run(conv, x)))
+    assert ours <= 10 * direct
 
 
 def test_kernels_at_the_points_are_polynomials_there() -> None:
     """A kernel (a, b, c) stands for a + b·p + c·p²; its value at each finite point differs by a factor of the point."""
-    kernel = np.array([2.0, -3.0, 5.0])
-    for matrix, points in ((SIX, (0, 1, -1, 2, -2)), (FOUR, (0, 1, -1))):
-        values = matrix @ kernel
-        polynomial = np.array([2 - 3 * p + 5 * p * p for p in points])
-        others = [np.prod([p - q for q in points if q != p]) for p in points]
-        np.testing.assert_allclose(np.abs(values[:-1]), np.abs(polynomial / others))
-        assert values[-1] == 5.0
+    kernel, points = np.array([2.0, -3.0, 5.0]), (0, POINT, -POINT, 2 * POINT, -2 * POINT)
+    values = SIX.enter @ kernel
+    np.testing.assert_allclose(values[:-1], [(2 - 3 * p + 5 * p * p) / others(p, points) for p in points])
+    assert values[-1] == 5.0
+
+
+def test_with_stride_2_the_middle_tap_is_left_alone_and_the_others_are_a_polynomial() -> None:
+    kernel, points = np.array([2.0, -3.0, 5.0]), (NEAR, -NEAR, FAR, -FAR)
+    values = NINE.enter @ kernel
+    np.testing.assert_array_equal(values[:4], -3.0)
+    np.testing.assert_allclose(values[4:-1], [(2 + 5 * p) / others(p, points) for p in points])
+    assert values[-1] == 5.0
+
+
+def others(p: float, points: Sequence[float]) -> float:
+    """Return the product of the distances to the other points."""
+    return float(np.prod([p - q for q in points if q != p]))
 
 
 def block(n_in: int = 8, n_out: int = 16, seed: int = 4) -> ConvBlock:

@@ -52,12 +52,32 @@ class Writer:
         """Put a vector there."""
         self.builder.store(value, self.pointer(address, VECTOR), align=UNALIGNED)
 
+    def fetch(self, address: Any) -> None:
+        """Bring the line of the cache that lies there near, if there is one."""
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        small = ir.IntType(32)
+        self.builder.call(function, [self.pointer(address, ir.IntType(8)), small(0), small(3), small(1)])
+
     def spread(self, scalar: Any) -> Any:
         """Return a vector with one number in every lane."""
         undefined = ir.Constant(VECTOR, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, undefined, lanes)
+        return self.mixed(first, undefined, [0] * LANES)
+
+    def turned(self, rows: Sequence[Any]) -> list[Any]:
+        """Return eight vectors turned: lane i of vector j becomes lane j of vector i."""
+        turned = list(rows)
+        for step in (4, 2, 1):
+            for i in (i for i in range(LANES) if not i & step):
+                pair = turned[i], turned[i + step]  # which exchange a corner of each square of 2·step
+                low = [LANES + lane - step if lane & step else lane for lane in range(LANES)]
+                turned[i], turned[i + step] = self.mixed(*pair, low), self.mixed(*pair, [lane + step for lane in low])
+        return turned
+
+    def mixed(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
+        """Return a vector of these lanes of a (from 0) and b (from 8)."""
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(lanes)))
 
     def number(self, address: Any) -> Any:
         """Return the number that lies there, in every lane."""
@@ -69,7 +89,11 @@ class Writer:
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """Return a · b + c, rounded once where the processor fuses them."""
-        return self.builder.call(self.fused, [self.constant(a) if isinstance(a, int) else a, b, c])
+        return self.builder.call(self.fused, [self.constant(a) if isinstance(a, (int, float)) else a, b, c])
+
+    def times(self, a: float, b: Any) -> Any:
+        """Return a · b of a number that is known."""
+        return self.builder.fmul(self.constant(a), b)
 
     def plus(self, *terms: Any) -> Any:
         """Return the sum of vectors, from left to right."""

@@ -1,9 +1,9 @@
-"""Winograd: convolutions in float32 on the CPU with a quarter to a sixth of the multiplications.
+"""Winograd: convolutions in float32 on the CPU with a quarter to an eighth of the multiplications.
 
-Four neighbouring outputs of a row with three taps share six products in place of twelve; in plane that is 36 in place
-of 144, and along Z two outputs share four in place of six. What is saved in multiplications is partly spent on adding;
-what is left makes a U-Net two to three times faster than any direct way where processors have no matrix instructions.
-The answer differs from the direct one by rounding, by less than a hundred-thousandth of the largest number.
+Four neighbouring outputs of a row with three taps share six products in place of twelve: along Y and X that is 36 in
+place of 144, along all three axes 216 in place of 1,728. What is saved in multiplications is partly spent on adding;
+what is left makes a U-Net three times faster than any direct way where processors have no matrix instructions. The
+answer differs from the direct one by rounding, by less than a hundred-thousandth of the largest number.
 
 ============  ==================================================================
 file          what it holds
@@ -12,9 +12,13 @@ twins         modules that stand in for a network's own
 maps          features: maps whose normalisation and concatenation are yet to do
 rooms         memory for maps that is used again
 layers        convolutions, strided and transposed ones, too
+kernels       their kernels, as compiled loops read them
 points        compiled loops of Winograd's way
-loops         the other compiled loops: packing, direct convolutions
-instructions  the innermost loops in vector instructions
+strips        what they hold meanwhile
+direct        compiled loops of direct convolutions and transposed ones
+loops         compiled loops over rows: packing, writing, turning
+transforms    the innermost loops of Winograd's transforms
+instructions  the other innermost loops: products, norm, moments
 ============  ==================================================================
 
 References

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from voxtrace.runtime.vectors import LANES
-from voxtrace.runtime.winograd import loops, points
-from voxtrace.runtime.winograd.instructions import COLUMNS
-from voxtrace.runtime.winograd.maps import Features, Floats, Map, Words, reads, rows_of
+from voxtrace.runtime.winograd import direct, points
+from voxtrace.runtime.winograd.kernels import at_points, bias_of, in_columns, way
+from voxtrace.runtime.winograd.maps import Features, Map, Words, reads, rows_of
 from voxtrace.runtime.winograd.rooms import Rooms
+from voxtrace.runtime.winograd.strips import TILE
 from voxtrace.runtime.workers import share
 
-LEAST_TILES, LEAST_STRIPS = 96, 4  # tiles of a strip, so that kernels are fetched for many; strips, to share out
-STRIP_ROWS = 8  # of a direct convolution
-
-# G of Lavin and Gray: kernels of three taps at the points 0, ±1, ±2, ∞ and at 0, ±1, ∞.
-SIX = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-FOUR = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2
+LEAST_TILES, LEAST_STRIPS = 24, 4  # tiles at once, so that kernels are fetched for many; strips, to be shared out
+MOST_STEPS, LEAST_TASKS = 8, 32  # strips of a task, which go on from one another; tasks, to be shared out
+MOST_STRIDED = 64 * 128  # channels that are read times those that are written
+STRIP_ROWS, STRIP_SLICES = 4, 4  # of a direct convolution
 
 
 class Layer(Protocol):
     """Computes features from features."""
 
-    def __call__(self, x: Features) -> Features:
-        """Return a single plain map with its moments."""
+    def __call__(self, x: Features) -> Features | Tensor:
+        """Return a single plain map with its moments; planes, where channels are no whole vectors."""
         ...
 
 
@@ -46,109 +45,104 @@ def _is_usual(conv: nn.Conv3d | nn.ConvTranspose3d) -> bool:
 
 
 def fits_winograd(conv: nn.Conv3d) -> bool:
-    """Tell whether a convolution has 3×3×3 or 1×3×3 taps and stride 1, keeps the size, and reads whole vectors."""
-    kernel = conv.kernel_size
-    same = conv.padding == (kernel[0] // 2, 1, 1) and {*conv.stride} == {1}
-    return kernel[0] in (1, 3) and kernel[1:] == (3, 3) and same and conv.in_channels % LANES == 0
+    """Tell whether a convolution has 3×3×3 or 1×3×3 taps and a border of 1, strides it can shorten, and whole vectors.
+
+    Strides of 2 multiply the kernels by 27 at most, which pays while they stay near.
+    """
+    (taps, *in_plane), (step, *steps) = conv.kernel_size, conv.stride
+    usual = taps in (1, 3) and in_plane == [3, 3] and conv.padding == (taps // 2, 1, 1)
+    if not usual or conv.in_channels % LANES or step not in (1, taps // 2 + 1) or steps not in ([1, 1], [2, 2]):
+        return False
+    return {*conv.stride} == {1} or conv.in_channels * conv.out_channels <= MOST_STRIDED
 
 
 class Winograd:
-    """A convolution with 3×3×3 or 1×3×3 taps by F(4×4, 3×3) in plane and F(2, 3) along Z."""
+    """A convolution with 3×3×3 or 1×3×3 taps by F(4, 3) along every axis that has three, or F(4, 2) of strides."""
 
     def __init__(self, conv: nn.Conv3d, rooms: Rooms) -> None:
-        self.rooms = rooms
-        self.weights, self.bias = transformed(conv.weight), _bias(conv)
+        self.rooms, self.n_out, self.stride = rooms, conv.out_channels, conv.stride
+        ways = [way(*axis) for axis in zip(conv.kernel_size, conv.stride, strict=True)]
+        self.weights, self.bias = at_points(conv.weight, ways), bias_of(conv)
+        self.factors = np.ascontiguousarray(ways[0].leave, np.float32)
 
-    def __call__(self, x: Features) -> Features:
+    def __call__(self, x: Features) -> Features | Tensor:
         """Return the convolved map."""
-        batch, _, depth, height, width = x.shape
-        slices = 2 if len(self.weights) > 1 else 1
-        rows, across = (-(-n // points.TILE) for n in (height, width))
+        batch, _, *size = x.shape
+        depth, height, width = shape = tuple(-(-n // s) for n, s in zip(size, self.stride, strict=True))
+        slices = len(self.factors)
+        rows, across = (-(-n // TILE) for n in (height, width))
         most = rows * -(-depth // slices) // LEAST_STRIPS
-        strips = max(1, min(-(-LEAST_TILES // across), rows, most))  # rows of tiles in a strip
-        tasks = _grid(range(batch), range(0, depth, slices), range(0, height, points.TILE * strips))
-        out, sums = _answer(self.rooms, batch, (depth, height, width), self.bias, tasks)
-        share(points.convolve_winograd, len(tasks), tasks, reads(x), self.weights, self.bias, strips, out, sums)
-        return _counted(out, sums, tasks)
+        strip = max(1, min(-(-LEAST_TILES // across), rows, most))  # rows of tiles at once
+        steps = max(1, min(MOST_STEPS, -(-rows // strip) * -(-depth // slices) // LEAST_TASKS))
+        tasks = _grid(range(batch), range(0, depth, slices), range(0, height, TILE * strip * steps))
+        answer = Answer(self.rooms, batch, shape, self.n_out, tasks)
+        kernels = (self.weights, self.factors, self.bias)
+        given = (tasks, reads(x), tuple(size), *kernels, strip, steps, answer.maps, answer.sums)
+        share(points.convolve_winograd, len(tasks), *given)
+        return answer.features()
 
 
 class Direct:
     """A convolution with kernels of any size and stride, tap by tap."""
 
     def __init__(self, conv: nn.Conv3d, rooms: Rooms) -> None:
-        self.rooms = rooms
+        self.rooms, self.n_out = rooms, conv.out_channels
         self.kernel = np.array([conv.kernel_size, conv.stride, conv.padding], np.int64)
         w = conv.weight.detach().float().permute(2, 3, 4, 1, 0)  # Z, Y, X, Cin, Cout
-        self.weights = _columns(w.reshape(w.shape[0] * w.shape[1], -1, w.shape[-1])).transpose(1, 0, 2, 3).copy()
-        self.bias = _bias(conv)
+        self.weights = in_columns(w.reshape(w.shape[0] * w.shape[1], -1, w.shape[-1])).transpose(1, 0, 2, 3).copy()
+        self.bias = bias_of(conv)
 
-    def __call__(self, x: Features) -> Features:
+    def __call__(self, x: Features) -> Features | Tensor:
         """Return the convolved map."""
         batch, _, *size = x.shape
         taps, stride, pad = self.kernel.tolist()
         shape = tuple((n + 2 * p - t) // s + 1 for n, t, s, p in zip(size, taps, stride, pad, strict=True))
-        corners = _grid(range(batch), range(shape[0]), range(0, shape[1], STRIP_ROWS))
-        tasks = np.column_stack([corners, np.minimum(STRIP_ROWS, shape[1] - corners[:, 2])])
-        out, sums = _answer(self.rooms, batch, shape, self.bias, tasks)
-        given = (tasks, reads(x), tuple(size), self.kernel, self.weights, self.bias, out, sums)
-        share(loops.convolve_direct, len(tasks), *given)
-        return _counted(out, sums, tasks)
+        b, z, y = _grid(range(batch), range(0, shape[0], STRIP_SLICES), range(0, shape[1], STRIP_ROWS)).T
+        tasks = np.stack([b, z, np.minimum(STRIP_SLICES, shape[0] - z), y, np.minimum(STRIP_ROWS, shape[1] - y)], 1)
+        answer = Answer(self.rooms, batch, shape, self.n_out, tasks)
+        given = (tasks, reads(x), tuple(size), self.kernel, self.weights, self.bias, answer.maps, answer.sums)
+        share(direct.convolve_direct, len(tasks), *given)
+        return answer.features()
 
 
 class Enlarging:
     """A transposed convolution without overlap: kernel = stride."""
 
     def __init__(self, conv: nn.ConvTranspose3d, rooms: Rooms) -> None:
-        self.rooms = rooms
+        self.rooms, self.n_out = rooms, conv.out_channels
         self.stride = np.array(conv.stride, np.int64)
         w = conv.weight.detach().float().permute(2, 3, 4, 0, 1)
-        self.weights = _columns(w.reshape(-1, *w.shape[3:]))
-        self.bias = _bias(conv)
+        self.weights = in_columns(w.reshape(-1, *w.shape[3:]))
+        self.bias = bias_of(conv)
 
-    def __call__(self, x: Features) -> Features:
+    def __call__(self, x: Features) -> Features | Tensor:
         """Return the larger map."""
         batch, _, *size = x.shape
         tasks = rows_of(batch, size)
         shape = tuple(n * s for n, s in zip(size, self.stride.tolist(), strict=True))
-        out, sums = _answer(self.rooms, batch, shape, self.bias, tasks)
-        given = (tasks, reads(x), tuple(size), self.stride, self.weights, self.bias, out, sums)
-        share(loops.enlarge, len(tasks), *given)
-        return _counted(out, sums, tasks)
-
-
-def transformed(weight: Tensor) -> Floats:
-    """Return kernels (Cout, Cin, 1 or 3, 3, 3) at Winograd's points, (1 or 4, 6, 6, columns, Cin, 16)."""
-    w = weight.detach().double().cpu().numpy()
-    along_z = FOUR if w.shape[2] == 3 else np.ones((1, 1))
-    u = np.einsum("az,by,cx,oizyx->abcio", along_z, SIX, SIX, w, optimize=True)
-    return _columns(torch.from_numpy(u))
-
-
-def _columns(weights: Tensor) -> Floats:
-    """Return (…, Cin, Cout) as (…, Cout / 16 rounded up, Cin, 16), padded with zeros."""
-    missing = -weights.shape[-1] % COLUMNS
-    padded = nn.functional.pad(weights, (0, missing)).float()
-    split = padded.reshape(*padded.shape[:-1], -1, COLUMNS)
-    columns: Floats = split.transpose(-2, -3).contiguous().cpu().numpy()
-    return columns
-
-
-def _bias(conv: nn.Conv3d | nn.ConvTranspose3d) -> Floats:
-    bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
-    values: Floats = bias.detach().float().cpu().numpy().copy()
-    return values
+        answer = Answer(self.rooms, batch, shape, self.n_out, tasks)
+        given = (tasks, reads(x), tuple(size), self.stride, self.weights, self.bias, answer.maps, answer.sums)
+        share(direct.enlarge, len(tasks), *given)
+        return answer.features()
 
 
 def _grid(*axes: range) -> Words:
     return np.stack(np.meshgrid(*(np.array(axis, np.int64) for axis in axes), indexing="ij"), -1).reshape(-1, len(axes))
 
 
-def _answer(rooms: Rooms, batch: int, shape: tuple[int, ...], bias: Floats, tasks: Words) -> tuple[Floats, Any]:
-    """Return where maps and moments go."""
-    return rooms.take((batch, *shape, len(bias))), np.zeros((len(tasks), 2 * len(bias)))
+class Answer:
+    """Where maps and moments go: channels last if they are whole vectors, else plane after plane, as torch has them."""
 
+    def __init__(self, rooms: Rooms, batch: int, shape: tuple[int, ...], channels: int, tasks: Words) -> None:
+        self.whole = channels % LANES == 0
+        self.room = rooms.take((batch, *shape, channels) if self.whole else (batch, channels, *shape))
+        self.maps = self.room if self.whole else np.moveaxis(self.room, 1, -1)
+        self.sums = np.zeros((len(tasks), 2 * channels))
 
-def _counted(out: Floats, sums: Any, tasks: Words) -> Features:
-    """Return a map with the moments of its tasks, which come batch by batch."""
-    moments = sums.reshape(len(out), len(tasks) // len(out), 2, -1).sum(1)
-    return Features([Map(out, moments)])
+    def features(self) -> Features | Tensor:
+        """Return the map with the moments of its tasks, which come batch by batch; or planes, which have none."""
+        if not self.whole:
+            return torch.from_numpy(self.room)
+        batch = len(self.room)
+        moments = self.sums.reshape(batch, len(self.sums) // batch, 2, -1).sum(1)
+        return Features([Map(self.room, moments)])

@@ -1,12 +1,12 @@
-"""The compiled loops of Winograd's way, in plane F(4×4, 3×3) and along Z F(2, 3).
+"""The compiled loops of Winograd's way: F(4×4×4, 3×3×3), or F(4×4, 3×3) in plane; with stride 2, too.
 
-A strip of the output is computed in five moves, all within the second-level cache::
+A strip of the output is computed in four moves::
 
     pack ── Bᵀ along Z ──▶ for each of the points along Z:
-                             Bᵀ along Y and X ── 36 products of (tiles × Cin) and (Cin × Cout) ── Aᵀ along X and Y
-                             and add to the two slices that the point belongs to
+                             Bᵀ along Y and X ── products of (tiles × Cin) and (Cin × Cout) ── Aᵀ along X
+    ──▶ Aᵀ along Z and Y, bias, moments, write
 
-A tile is 4×4 voxels of the output, for which 6×6 are read.
+A tile is four voxels of the output along each axis with three taps, for which six are read, or nine with stride 2.
 """
 
 from __future__ import annotations
@@ -14,122 +14,172 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit  # type: ignore[attr-defined]
+from numba import njit
 
-from voxtrace.runtime.vectors import FLOAT_BYTES, as_pointer
-from voxtrace.runtime.winograd.instructions import COLUMNS, ROWS, add, from_six, multiply, to_four, to_six
-from voxtrace.runtime.winograd.loops import LINE, after, pack_row, scratch, write_row
-
-TILE, POINTS = 4, 6  # F(4, 3): four outputs of six inputs
-
-
-@njit(nogil=True, cache=True)
-def _apart(floats: int) -> int:
-    """Return how far apart such stretches lie: an odd number of lines, lest they push one another out of the cache."""
-    return int((-(-floats // LINE) | 1) * LINE)
+from voxtrace.runtime.vectors import FLOAT_BYTES, LANES
+from voxtrace.runtime.winograd.instructions import COLUMNS, ROWS, multiply
+from voxtrace.runtime.winograd.loops import copy, pack_row, turn_row
+from voxtrace.runtime.winograd.strips import NINE, SIX, TILE, lay_out, span_of
+from voxtrace.runtime.winograd.transforms import complete_nine, complete_six, from_nine, from_six, to_nine, to_six
 
 
 @njit(nogil=True, cache=True)
-def _enter(turned: int, inputs: int, point: int, across: int, n_in: int) -> None:
-    """Bring a row of tiles to its points along X; ``inputs`` (6, tiles, Cin)."""
-    for x in range(across):
-        to_six(turned + FLOAT_BYTES * TILE * x * n_in, n_in, inputs + FLOAT_BYTES * x * n_in, point, n_in)
+def _to_points(points: int, source: int, step: int, target: int, target_step: int, floats: int) -> None:
+    if points == SIX:
+        to_six(source, step, target, target_step, floats)
+    elif points == NINE:
+        to_nine(source, step, target, target_step, floats)
 
 
 @njit(nogil=True, cache=True)
-def _multiply_points(inputs: int, point_in: int, weights: Any, products: int, point_out: int, tiles: int) -> None:
-    """Multiply at six points: (6, tiles, Cin) by ``weights`` (6, columns, Cin, 16) into (6, tiles, Cout)."""
-    columns, n_in = weights.shape[1:3]
-    wide = columns * COLUMNS
+def convolve_winograd(
+    begin: int,
+    end: int,
+    tasks: Any,
+    reads: Any,
+    size: Any,
+    weights: Any,
+    factors: Any,
+    bias: Any,
+    rows: int,
+    steps: int,
+    out: Any,
+    sums: Any,
+) -> None:
+    """Convolve with 3×3×3 or 1×3×3 kernels: tasks (b, first slice, first row) of ``out`` (B, Z, Y, X, K).
+
+    A task is ``steps`` strips of so many rows of tiles each, from top to bottom. ``size`` is that of what is read;
+    ``weights`` (points, points, points, columns, Cin, 16); ``factors`` (1 or 4, points) lead back from the points along
+    Z; ``sums`` (tasks, 2·K) get moments.
+    """
+    strip, memory = lay_out(reads[2].shape[2], weights, rows, out.shape[3])
+    whole = -(-out.shape[4] // LANES) * LANES
+    part, spare = np.empty(2 * whole, np.float32), np.empty((TILE, out.shape[3], whole), np.float32)
+    for t in range(begin, end):
+        b, z, first = tasks[t]
+        for y in range(first, min(first + TILE * rows * steps, out.shape[2]), TILE * rows):
+            _pack(strip, reads, size, b, z, y, y > first)
+            for p in range(strip.points_z):
+                _multiply_plane(strip, p, weights[p])
+            for j in range(rows):
+                _complete(strip, j, factors, bias, out[b, z:], y + TILE * j, spare, part)
+                for c in range(sums.shape[1] if whole == out.shape[4] else 0):
+                    sums[t, c] += part[c]
+    memory[0] = 0
+
+
+@njit(nogil=True, cache=True)
+def _pack(strip: Any, reads: Any, size: Any, b: int, z: int, y: int, goes_on: bool) -> None:
+    """Pack what a strip reads, with a border of one voxel; with three taps along Z, at the points there.
+
+    If it goes on from the strip above, its first rows are that one's last.
+    """
+    row, span, span_z = strip.row, span_of(strip.points), span_of(strip.points_z)
+    rows, shared = span * strip.rows, strip.points - span
+    top, voxels = y * span // TILE - 1, row // strip.n_in
+    above = z if strip.points_z == 1 else z * span_z // TILE - 1
+    if goes_on:
+        for p in range(strip.points_z):
+            top_rows = strip.packed + FLOAT_BYTES * p * strip.plane
+            copy(top_rows + FLOAT_BYTES * rows * row, top_rows, shared * row)
+    for r in range(shared if goes_on else 0, rows + shared):
+        where = strip.packed + FLOAT_BYTES * r * row
+        for p in range(strip.points_z):
+            pack_row(reads, size, b, above + p, top + r, 1, voxels, where + FLOAT_BYTES * p * strip.plane)
+        _to_points(strip.points_z, where, strip.plane, where, strip.plane, row)
+
+
+@njit(nogil=True, cache=True)
+def _multiply_plane(strip: Any, p: int, weights: Any) -> None:
+    """Compute the lines of a point along Z; ``weights`` (points, points, columns, Cin, 16)."""
+    points, row, span = strip.points, strip.row, span_of(strip.points)
+    for j in range(strip.rows):
+        source = strip.packed + FLOAT_BYTES * (p * strip.plane + span * j * row)
+        _to_points(points, source, row, strip.turned + FLOAT_BYTES * points * j * row, row, row)
+    for r in range(points):
+        for j in range(strip.rows):
+            _enter(strip, strip.turned + FLOAT_BYTES * (points * j + r) * row, j * strip.across)
+        _multiply_points(strip, weights[r])
+        for j in range(strip.rows):
+            _leave(
+                strip, j * strip.across, strip.lines + FLOAT_BYTES * (p * strip.slab + (points * j + r) * strip.line)
+            )
+
+
+@njit(nogil=True, cache=True)
+def _enter(strip: Any, turned: int, tile: int) -> None:
+    """Bring a row of tiles to its points along X."""
+    n, step = strip.n_in, FLOAT_BYTES * strip.n_in
+    target = strip.inputs + tile * step
+    if strip.points == SIX:
+        for x in range(strip.across):
+            to_six(turned + TILE * x * step, n, target + x * step, strip.point_in, n)
+    else:
+        for x in range(strip.across):
+            to_nine(turned + 2 * TILE * x * step, n, target + x * step, strip.point_in, n)
+
+
+@njit(nogil=True, cache=True)
+def _multiply_points(strip: Any, weights: Any) -> None:
+    """Multiply at the points along X: (points, tiles, Cin) by ``weights`` (points, columns, Cin, 16)."""
+    n_in, wide = strip.n_in, strip.wide
     start, nowhere = np.zeros(COLUMNS, np.float32), np.zeros(1, np.int64)
-    for e in range(POINTS):
-        for k in range(columns):
+    for e in range(strip.points):
+        for k in range(weights.shape[1]):
             factors = weights[e, k].ctypes.data
-            for tile in range(0, tiles, ROWS):
+            for tile in range(0, strip.tiles, ROWS):
                 multiply(
-                    inputs + FLOAT_BYTES * (e * point_in + tile * n_in),
+                    strip.inputs + FLOAT_BYTES * (e * strip.point_in + tile * n_in),
                     n_in,
                     nowhere.ctypes.data,
                     1,
                     n_in,
                     factors,
                     start.ctypes.data,
-                    products + FLOAT_BYTES * (e * point_out + tile * wide + k * COLUMNS),
+                    strip.products + FLOAT_BYTES * (e * strip.point_out + tile * wide + k * COLUMNS),
                     wide,
                 )
     start[0], nowhere[0] = 0, 0  # they live until here
 
 
 @njit(nogil=True, cache=True)
-def _leave(products: int, line: int, point: int, across: int, wide: int) -> None:
-    """Bring a row of tiles back to voxels along X; ``line`` (4·across, Cout)."""
-    for x in range(across):
-        from_six(products + FLOAT_BYTES * x * wide, point, line + FLOAT_BYTES * TILE * x * wide, wide, wide)
+def _leave(strip: Any, tile: int, line: int) -> None:
+    """Bring a row of tiles back to voxels along X."""
+    wide, step = strip.wide, FLOAT_BYTES * strip.wide
+    source = strip.products + tile * step
+    if strip.points == SIX:
+        for x in range(strip.across):
+            from_six(source + x * step, strip.point_out, line + TILE * x * step, wide, wide)
+    else:
+        for x in range(strip.across):
+            from_nine(source + x * step, strip.point_out, line + TILE * x * step, wide, wide)
 
 
 @njit(nogil=True, cache=True)
-def convolve_winograd(
-    begin: int, end: int, tasks: Any, reads: Any, weights: Any, bias: Any, strips: int, out: Any, sums: Any
-) -> None:
-    """Convolve with 3×3×3 or 1×3×3 kernels: tasks (b, first slice, first row), ``strips`` rows of tiles each.
-
-    ``weights`` (1 or 4, 6, 6, columns, Cin, 16) are at their points; ``out`` (B, Z, Y, X, K); ``sums`` (tasks, 2·K) get
-    moments.
-    """
-    size, points_z = out.shape[1:4], weights.shape[0]
-    n_in, wide = reads[2].shape[2], weights.shape[3] * COLUMNS
-    slices, across = 1 if points_z == 1 else 2, -(-out.shape[3] // TILE)
-    tiles = -(-across * strips // ROWS) * ROWS
-    row, line = (TILE * across + 2) * n_in, _apart(TILE * across * wide)
-    point_in, point_out = _apart(tiles * n_in), _apart(tiles * wide)
-    plane, slab = _apart((TILE * strips + 2) * row), TILE * strips * line
-    floats = points_z * plane + POINTS * (strips * (row + line) + point_in + point_out) + slices * slab
-    memory, packed = scratch(floats + POINTS * LINE)
-    turned = after(packed, points_z * plane)
-    inputs = after(turned, strips * POINTS * row)
-    products = after(inputs, POINTS * point_in)
-    lines = after(products, POINTS * point_out)
-    answer = after(lines, strips * POINTS * line)
-    answers, part = carray(as_pointer(answer), slices * slab, np.float32), np.empty(2 * out.shape[4], np.float32)
-    for t in range(begin, end):
-        b, z, y = tasks[t]
-        _pack(packed, reads, size, tasks[t], points_z, strips, plane, row)
-        answers[:] = 0
-        for p in range(points_z):
-            for j in range(strips):
-                first = packed + FLOAT_BYTES * (p * plane + TILE * j * row)
-                to_six(first, row, turned + FLOAT_BYTES * POINTS * j * row, row, row)
-            for r in range(POINTS):
-                for j in range(strips):
-                    source = turned + FLOAT_BYTES * (POINTS * j + r) * row
-                    _enter(source, inputs + FLOAT_BYTES * j * across * n_in, point_in, across, n_in)
-                _multiply_points(inputs, point_in, weights[p, r], products, point_out, tiles)
-                for j in range(strips):
-                    target = lines + FLOAT_BYTES * (POINTS * j + r) * line
-                    _leave(products + FLOAT_BYTES * j * across * wide, target, point_out, across, wide)
-            for j in range(strips):
-                source, target = lines + FLOAT_BYTES * POINTS * j * line, answer + FLOAT_BYTES * TILE * j * line
-                from_six(source, line, source, line, line)
-                if p < 3:  # F(2, 3): m0 + m1 + m2 and m1 − m2 − m3
-                    add(source, target, TILE * line, 1.0)
-                if p > 0:
-                    add(source, target + FLOAT_BYTES * slab, TILE * line, 1.0 if p == 1 else -1.0)
-        for s in range(min(slices, size[0] - z)):
-            for r in range(min(TILE * strips, size[1] - y)):
-                source = answer + FLOAT_BYTES * (s * slab + r * line)
-                write_row(source, wide, bias, out[b, z + s, y + r], sums[t], part)
-    memory[0] = 0
-
-
-@njit(nogil=True, cache=True)
-def _pack(packed: int, reads: Any, size: Any, task: Any, points_z: int, strips: int, plane: int, row: int) -> None:
-    """Pack what a strip reads, with a border of one voxel; with three taps along Z, at the points there."""
-    b, z, y = task
-    voxels = row // reads[2].shape[2]
-    for r in range(TILE * strips + 2):
-        where = packed + FLOAT_BYTES * r * row
-        for p in range(points_z):
-            target = where + FLOAT_BYTES * p * plane
-            pack_row(reads, size, b, z + p - points_z // 4, y + r - 1, 1, voxels, target)
-        if points_z > 1:
-            to_four(where, plane, where, plane, row)
+def _complete(strip: Any, j: int, factors: Any, bias: Any, out: Any, y: int, spare: Any, part: Any) -> None:
+    """Bring a row of tiles back to voxels along Z and Y, write it to ``out`` (Z, Y, X, K), and moments to ``part``."""
+    height, width, n_out = out.shape[1:]
+    rows, whole = min(TILE, height - y), spare.shape[2]
+    lines = strip.lines + FLOAT_BYTES * strip.points * j * strip.line
+    row = width * whole
+    part[:] = 0
+    if rows <= 0:
+        return
+    for s in range(min(len(factors), len(out))):
+        first, count = 0, factors.shape[1]
+        while factors[s, first] == 0:
+            first += 1
+        while factors[s, count - 1] == 0:
+            count -= 1
+        of_points = factors[s, first:].ctypes.data
+        source = lines + FLOAT_BYTES * first * strip.slab
+        place = out[s, y].ctypes.data if whole == n_out else spare.ctypes.data
+        moments, offset, slab, line, wide = part.ctypes.data, bias.ctypes.data, strip.slab, strip.line, strip.wide
+        used = count - first
+        if strip.points == SIX:
+            complete_six(source, slab, line, wide, of_points, used, offset, place, row, rows, width, whole, moments)
+        else:
+            complete_nine(source, slab, line, wide, of_points, used, offset, place, row, rows, width, whole, moments)
+        if whole > n_out:
+            for r in range(rows):
+                turn_row(spare[r].ctypes.data, whole, out[s, y + r])

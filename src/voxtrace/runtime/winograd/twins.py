@@ -24,7 +24,7 @@ class ConvolutionTwin(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: Given) -> Features:
+    def forward(self, x: Given) -> Given:
         """Return the convolved map."""
         return self.layer(Features.of(x))
 
@@ -35,17 +35,18 @@ class NormTwin(nn.Module):
     def __init__(self, norm: nn.InstanceNorm3d) -> None:
         super().__init__()
         self.norm = norm
+        self.scale, self.shift = _numbers(norm.weight, 1.0), _numbers(norm.bias, 0.0)
 
     def forward(self, x: Given) -> Any:
         """Return the normalised map; moments come from the convolution before."""
         if not isinstance(x, Features) or len(x.maps) > 1 or not x.maps[0].plain:
             return self.norm(x)
-        channels, voxels = x.shape[1], x.shape[2:].numel()
-        if x.maps[0].moments is None or channels % LANES or voxels == 1:
+        voxels = x.shape[2:].numel()
+        if x.maps[0].moments is None or voxels == 1:
             return self.norm(x)
         mean, square = np.moveaxis(x.maps[0].moments / voxels, 1, 0)
-        scale = _numbers(self.norm.weight, 1.0) / np.sqrt(np.maximum(square - mean * mean, 0) + self.norm.eps)
-        shift = _numbers(self.norm.bias, 0.0) - mean * scale
+        scale = self.scale / np.sqrt(np.maximum(square - mean * mean, 0) + self.norm.eps)
+        shift = self.shift - mean * scale
         return x.with_norm(np.stack([scale, shift], 1).astype(np.float32))
 
 

@@ -1,0 +1,87 @@
+"""Kernels of convolutions as the compiled loops read them: at Winograd's points, and in columns of 16.
+
+Along an axis four outputs come from products at six points, F(4, 3), where the stride is 1. Where it is 2, the tap in
+the middle reads voxels that no other tap reads, one for each output; those at the sides read the rest, F(4, 2): nine
+products in place of twelve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from voxtrace.runtime.winograd.instructions import COLUMNS
+from voxtrace.runtime.winograd.transforms import FAR, NEAR, POINT
+
+Numbers = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an axis is computed.
+
+    Attributes
+    ----------
+    enter
+        G of Lavin and Gray: taps to points, (points, taps).
+    leave
+        Aᵀ: points to outputs, (outputs, points).
+    """
+
+    enter: Numbers
+    leave: Numbers
+
+
+def _values(points: Sequence[float], taps: Sequence[Sequence[float]]) -> Numbers:
+    """Return ``taps`` (one row a point) over the product of distances to the other points."""
+    distances = [np.prod([p - q for q in points if q != p]) for p in points]
+    return np.array(taps) / np.array(distances)[:, None]
+
+
+def _powers(points: Sequence[float]) -> Numbers:
+    """Return p⁰ to p³ of each point, and 0, 0, 0, 1 for ∞, (4, points + 1)."""
+    return np.column_stack([np.vander(points, 4, increasing=True).T, [0, 0, 0, 1]])
+
+
+_SIX, _FOUR = (0, POINT, -POINT, 2 * POINT, -2 * POINT), (NEAR, -NEAR, FAR, -FAR)
+ONE = Way(np.ones((1, 1)), np.ones((1, 1)))
+SIX = Way(np.vstack([_values(_SIX, [[1, p, p * p] for p in _SIX]), [0, 0, 1]]), _powers(_SIX))
+NINE = Way(
+    np.vstack([[[0, 1, 0]] * 4, _values(_FOUR, [[1, 0, p] for p in _FOUR]), [0, 0, 1]]),
+    np.hstack([np.eye(4), _powers(_FOUR)]),
+)
+
+
+def way(taps: int, stride: int) -> Way:
+    """Return how an axis with 1 or 3 taps and stride 1 or 2 is computed."""
+    return ONE if taps == 1 else SIX if stride == 1 else NINE
+
+
+def at_points(weight: Tensor, ways: Sequence[Way]) -> Floats:
+    """Return kernels (Cout, Cin, Z, Y, X) at the points of each axis, (points, points, points, columns, Cin, 16)."""
+    w = weight.detach().double().cpu().numpy()
+    u = np.einsum("az,by,cx,oizyx->abcio", *(one.enter for one in ways), w, optimize=True)
+    return in_columns(torch.from_numpy(u))
+
+
+def in_columns(weights: Tensor) -> Floats:
+    """Return (…, Cin, Cout) as (…, Cout / 16 rounded up, Cin, 16), padded with zeros."""
+    missing = -weights.shape[-1] % COLUMNS
+    padded = nn.functional.pad(weights, (0, missing)).float()
+    split = padded.reshape(*padded.shape[:-1], -1, COLUMNS)
+    columns: Floats = split.transpose(-2, -3).contiguous().cpu().numpy()
+    return columns
+
+
+def bias_of(conv: nn.Conv3d | nn.ConvTranspose3d) -> Floats:
+    """Return the bias of every column, with zeros where there is none."""
+    bias = np.zeros(-(-conv.out_channels // COLUMNS) * COLUMNS, np.float32)
+    if conv.bias is not None:
+        bias[: conv.out_channels] = conv.bias.detach().float().cpu().numpy()
+    return bias
