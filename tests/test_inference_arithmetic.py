@@ -79,6 +79,28 @@ def test_the_strongest_label_of_mixed_and_enlarged_planes_wins(size: tuple[int, 
         assert np.array_equal(labels, expected)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_labels_that_cannot_win_in_a_tile_are_left_out_without_a_difference(share: float) -> None:
+    """Smooth planes: in most tiles of 8 rows and 32 columns few labels compete, at borders several."""
+    places = torch.stack(torch.meshgrid(torch.arange(40.0), torch.arange(90.0), indexing="ij"))
+    centres = 60 * torch.rand((2, 6, 2), generator=torch.Generator().manual_seed(0))
+    below, above = (-((places - c[:, :, None, None]) ** 2).sum(1)[None] / 50 for c in centres)
+    y, x = axis_weights(40, 61, "linear"), axis_weights(90, 133, "linear")
+    expected = x.apply(y.apply(torch.lerp(below, above, share).numpy(), 2), 3).argmax(1)
+    labels = on_cpu.strongest(below, above, share, y, x, -np.inf)
+    assert len(np.unique(expected)) > 3
+    assert np.array_equal(labels, expected)
+
+
+def test_a_logit_that_is_no_number_shows_in_the_entropy() -> None:
+    for arithmetic in (on_cpu, on_device):
+        for label in range(3):
+            for bad in (torch.nan, torch.inf):
+                scores = logits(1, 3, 2, 4, 17)
+                scores[0, label, 1, 2, 3] = bad
+                assert not torch.isfinite(arithmetic.assess(scores, None)[3]).any()
+
+
 def test_the_lower_label_wins_a_tie() -> None:
     y, x = axis_weights(2, 4, "linear"), axis_weights(2, 4, "linear")
     plane = torch.tensor([0.2, 0.4, 0.4]).view(1, 3, 1, 1).expand(1, 3, 2, 2).contiguous()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from made_scans import oblique
 
 from voxtrace.errors import OutputError
 from voxtrace.io import SUFFIXES, itk, read, write
+from voxtrace.io.suffixes import NIFTI
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
 SPACING_MM = (1.5, 0.8, 3.0)
@@ -72,10 +75,10 @@ def flips_voxels(image: Any) -> Any:
 PLACE = (swaps_axes, mirrors, loses_the_origin, moves_by_a_fifth_of_a_mm, loses_the_voxel_size)
 FAULTS = dict.fromkeys(PLACE, "from where it belongs")
 FAULTS |= {loses_a_slice: "6, 5\\) voxels|6, 6, 5", changes_one_voxel: "other voxels", flips_voxels: "other voxels"}
+WRITTEN = [(fault, suffix) for fault in FAULTS for suffix in SUFFIXES if fault in PLACE or suffix not in NIFTI]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(("fault", "suffix"), WRITTEN, ids=lambda value: getattr(value, "__name__", value))
 def test_a_faulty_writer_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, fault: Callable[[Any], Any]
 ) -> None:
@@ -88,6 +91,33 @@ def test_a_faulty_writer_leaves_no_file(
     assert "No file was kept" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("suffix", NIFTI)
+@pytest.mark.parametrize("fault", [lambda v: v[:-36], lambda v: v[::-1], lambda v: bytes([v[0] ^ 1]) + v[1:]])
+def test_voxels_that_do_not_reach_a_nifti_file_leave_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, fault: Callable[[bytes], bytes]
+) -> None:
+    """ITK writes the header alone; voxels go behind it without ITK."""
+    created, item = itk.created, labels()
+
+    @contextmanager
+    def faulty(path: Path) -> Iterator[Any]:
+        with created(path) as file:
+            wrong = lambda piece: file.write(fault(bytes(piece)) if len(piece) == item.data.size else piece)  # noqa: E731
+            yield SimpleNamespace(write=wrong)
+
+    monkeypatch.setattr(itk, "created", faulty)
+    with pytest.raises(OutputError, match="other voxels"):
+        write(item, tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_voxels_along_an_axis_than_a_nifti_header_can_tell_are_refused(tmp_path: Path) -> None:
+    long = LabelMap(np.zeros((1, 1, 32768), np.uint8), Geometry.from_spacing((1, 1, 32768), (1.0, 1.0, 1.0)))
+    with pytest.raises(OutputError, match="32768 voxels along an axis; expected at most 32767"):
+        write(long, tmp_path / "a.nii.gz")
+    write(long, tmp_path / "a.nrrd")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -13,6 +13,7 @@ import typer
 from voxtrace.cli.arguments import AsJson, BundleNames, Device, Precision, Seed
 from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.interrupt import stop_on_interrupt
+from voxtrace.cli.loading import uncollected
 from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
 from voxtrace.errors import UsageError
 
@@ -149,14 +150,16 @@ def _job(
 ) -> Job:
     from voxtrace.batch import Job
     from voxtrace.bundle import card, load
-    from voxtrace.cli.options import method_options
-    from voxtrace.inference import agree
-    from voxtrace.method import changed_after_training
 
     cases = found(card(models[0])["plan"]["channels"])
     if not resume:  # the first case may be passed over otherwise
         reader.begin(cases)
-    bundles = tuple(load(model) for model in models)
+    with uncollected():  # torch comes with these; the first case is read meanwhile
+        from voxtrace.cli.options import method_options
+        from voxtrace.inference import agree
+        from voxtrace.method import changed_after_training
+
+        bundles = tuple(load(model) for model in models)
     agree(bundles)  # refused once, before the first case; so are the options of the method
     changed = method_options(type(bundles[0].method), settings, ())
     changed_after_training(bundles[0].method, **changed)

@@ -1,4 +1,4 @@
-"""The engine's arithmetic on a CPU: torch tensors in and out, :mod:`voxtrace.inference.kernels` in between."""
+"""The engine's arithmetic on a CPU: torch tensors in and out, loops that numba compiled in between."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtrace.inference import kernels
+from voxtrace.inference import judge, kernels, winner
 from voxtrace.inference.kernels import in_parallel
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
@@ -26,7 +26,7 @@ def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tenso
     changed, entropy = np.empty((n, depth)), np.empty((n, depth))
     for b in range(n):
         arrays = (t[b].numpy() for t in (logits, last, labels, normaliser))
-        in_parallel(_threads(), depth, logits[b].numel(), kernels.assess, *arrays, changed[b], entropy[b])
+        in_parallel(_threads(), depth, logits[b].numel(), judge.assess, *arrays, changed[b], entropy[b])
     voxels = labels[0].numel()
     fractions = (torch.from_numpy((sums.sum(1) / voxels).astype(np.float32)) for sums in (changed, entropy))
     return labels, normaliser, next(fractions), next(fractions)
@@ -50,7 +50,7 @@ def take(sums: Tensor, weights: Tensor, slot: int) -> Tensor:
 
     ``weights`` (depth, Y, X); where there is none, label 0 gets 1.
     """
-    planes = torch.empty((*sums.shape[:2], *sums.shape[3:]))
+    planes = torch.from_numpy(np.empty((*sums.shape[:2], *sums.shape[3:]), np.float32))  # numpy asks for large pages
     for step in range(len(sums)):
         arrays = (sums[step].numpy(), weights.numpy(), slot, planes[step].numpy())
         in_parallel(_threads(), planes.shape[2], planes[step].numel(), kernels.take, *arrays)
@@ -68,7 +68,7 @@ def strongest(below: Tensor, above: Tensor, share: float, y: AxisWeights, x: Axi
     for step in range(n_steps):
         planes = (plane[step].contiguous().numpy() for plane in (below, above))
         in_parallel(
-            _threads(), labels.shape[1], labels[0].size * n_labels, kernels.choose, *planes, *where, labels[step]
+            _threads(), labels.shape[1], labels[0].size * n_labels, winner.choose, *planes, *where, labels[step]
         )
     return labels
 

@@ -32,6 +32,7 @@ class Restorer:
         self._top = np.where(self._z.weights > 0, self._z.indices, 0).max(1)  # highest plane that each one needs
         self._taken, self._given = 0, 0
         self._below: Tensor | None = None
+        self._last: tuple[tuple[int, float], Array] | None = None
 
     def push(self, padded: Tensor) -> Iterator[Array]:
         """Take the next plane of the padded grid, (S, K, Y'', X''); yield labels (S, Y, X) of input planes."""
@@ -49,6 +50,9 @@ class Restorer:
     def _labels(self, plane: Tensor, z: int) -> Array:
         """Return labels (S, Y, X) of the next input plane, which lies at most at the height of ``plane``."""
         share = float(self._z.weights[self._given, self._z.indices[self._given] == z].sum())
-        below = plane if self._below is None else self._below
-        least = (1.0 - _ROUNDING) / plane.shape[1] if self._average == "probabilities" else -math.inf
-        return self._arithmetic.strongest(below, plane, share, self._y, self._x, least)
+        if self._last is None or self._last[0] != (z, share):  # where planes are repeated, so are labels
+            below = plane if self._below is None else self._below
+            least = (1.0 - _ROUNDING) / plane.shape[1] if self._average == "probabilities" else -math.inf
+            labels = self._arithmetic.strongest(below, plane, share, self._y, self._x, least)
+            self._last = (z, share), labels
+        return self._last[1]

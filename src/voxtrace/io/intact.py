@@ -6,32 +6,33 @@ has, all without an error. So every file is looked through here before ITK gets 
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import IO
 
 import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.headers import meta_fields
 from voxtrace.io.nifti import NIFTI2_HEADER, VoxelLayout, voxel_layout
+from voxtrace.io.packed import DAMAGE, as_bytes, chunks, opened, unpacker
 from voxtrace.io.suffixes import suffix_of
 from voxtrace.volume import Array
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
+_MOST_PACKED = 1032  # deflate never packs more bytes than this into one
 _META_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 8, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8}
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-def check_intact(path: Path) -> None:
+def check_intact(path: Path, *, keep: bool = False) -> Array | None:
     """Refuse a NIfTI or MetaImage file whose voxels are cut short or whose compression does not check out.
 
     NRRD is left to ITK, which notices both.
+
+    Returns
+    -------
+    Array or None
+        If they are to be kept, the numbers (Z, Y, X) that a NIfTI file with three axes stores, so that nobody needs
+        to unpack it again. None otherwise.
 
     Raises
     ------
@@ -42,9 +43,10 @@ def check_intact(path: Path) -> None:
     if path.stat().st_size == 0:
         raise ReadError(f"{path} is empty (0 bytes); copy the file again.")
     if suffix in (".nii", ".nii.gz"):
-        _check_nifti(path, compressed=suffix == ".nii.gz")
-    elif suffix in (".mha", ".mhd"):
+        return _check_nifti(path, keep)
+    if suffix in (".mha", ".mhd"):
         _check_meta(path)
+    return None
 
 
 def check_finite(bad: int, count: int, path: Path) -> None:
@@ -62,27 +64,50 @@ def count_bad(array: Array) -> int:
         return int(array.size - np.count_nonzero(np.abs(array) <= np.finfo(np.float32).max))
 
 
-def _check_nifti(path: Path, *, compressed: bool) -> None:
+def _check_nifti(path: Path, keep: bool) -> Array | None:
     try:
-        with gzip.open(path) if compressed else path.open("rb") as file:
+        with opened(path) as file:
             layout = voxel_layout(file.read(NIFTI2_HEADER))
             if layout is None:
                 raise ReadError(
                     f"{path} is not a NIfTI file, though its name says so; expected a NIfTI-1 or -2 header."
                 )
             file.seek(layout.offset)
-            found, bad = _look_through(file, layout)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            kept = _room(layout, path) if keep else None
+            found, bad = _look_through(file, layout) if kept is None else _filled(file, kept)
+    except DAMAGE as error:
         raise _damaged(path, f"its gzip stream is cut short or corrupt ({error})") from error
     if found < layout.byte_count:
         raise _damaged(path, f"it holds {found} bytes of voxels where its header promises {layout.byte_count}")
     check_finite(bad, layout.byte_count * 8 // layout.bits, path)
+    return None if kept is None else kept.astype(kept.dtype.newbyteorder("="), copy=False)
 
 
-def _look_through(file: _Readable, layout: VoxelLayout) -> tuple[int, int]:
+def _room(layout: VoxelLayout, path: Path) -> Array | None:
+    """Return memory (Z, Y, X) for the voxels; None where a voxel is no number, or the file cannot hold so many."""
+    x, y, z, *more = (*layout.sizes, 1, 1, 1)[: max(3, len(layout.sizes))]
+    alone = layout.numbers and len(layout.sizes) >= 3 and min(x, y, z) > 0 and all(n <= 1 for n in more)
+    if not alone or layout.byte_count > _MOST_PACKED * path.stat().st_size:
+        return None
+    return np.empty((z, y, x), layout.numbers)
+
+
+def _filled(file: IO[bytes], voxels: Array) -> tuple[int, int]:
+    """Fill an array with what follows in a file; return how many bytes there were, and how many bad numbers."""
+    room, found, bad = as_bytes(voxels), 0, 0
+    for chunk in chunks(file, _CHUNK):
+        used = chunk[: max(0, len(room) - found)]
+        room[found : found + len(used)] = used
+        found += len(chunk)
+    for plane in voxels if voxels.dtype.kind == "f" and found >= len(room) else ():
+        bad += count_bad(plane)
+    return found, bad
+
+
+def _look_through(file: IO[bytes], layout: VoxelLayout) -> tuple[int, int]:
     """Return how many bytes follow, and how many of the floating-point numbers among them are not finite."""
     found = bad = 0
-    for chunk in _chunks(file):
+    for chunk in chunks(file, _CHUNK):
         used = chunk[: max(0, layout.byte_count - found)]
         found += len(chunk)
         if layout.floating and len(used) % np.dtype(layout.floating).itemsize == 0:
@@ -105,7 +130,7 @@ def _check_meta(path: Path) -> None:
     with voxels.open("rb") as file:
         file.seek(header_bytes if local else 0)
         compressed = fields.get("compresseddata", "").lower() == "true"
-        found = _inflated(file, path) if compressed else sum(len(chunk) for chunk in _chunks(file))
+        found = _inflated(file, path) if compressed else sum(len(chunk) for chunk in chunks(file, _CHUNK))
     if found < expected:
         raise _damaged(path, f"it holds {found} bytes of voxels where its header promises {expected}")
 
@@ -122,23 +147,18 @@ def _meta_bytes(fields: dict[str, str]) -> int:
     return total
 
 
-def _inflated(file: _Readable, path: Path) -> int:
+def _inflated(file: IO[bytes], path: Path) -> int:
     """Return how many bytes a zlib or gzip stream gives, its checksum verified."""
-    stream = zlib.decompressobj(wbits=47)
+    stream = unpacker()
     found = 0
     try:
-        for chunk in _chunks(file):
+        for chunk in chunks(file, _CHUNK):
             found += len(stream.decompress(chunk))
-    except zlib.error as error:
+    except DAMAGE as error:
         raise _damaged(path, f"its compressed voxels are corrupt ({error})") from error
     if not stream.eof:
         raise _damaged(path, "its compressed voxels are cut short")
     return found
-
-
-def _chunks(file: _Readable) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
 
 
 def _damaged(path: Path, how: str) -> ReadError:

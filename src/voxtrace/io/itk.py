@@ -7,7 +7,6 @@ orientation and back.
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,13 +21,15 @@ from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError, ReadError
 from voxtrace.io import frames
 from voxtrace.io.intact import check_intact
-from voxtrace.io.nifti import patch
+from voxtrace.io.nifti import MOST_VOXELS, patch
+from voxtrace.io.packed import as_bytes, created
 from voxtrace.io.proof import Promise, prove
 from voxtrace.io.suffixes import NIFTI, suffix_of
 from voxtrace.passport import Finding
 from voxtrace.volume import Array, Grid
 
 _FULL_BYTES = 1 << 20  # with less than this left, an incomplete file means a full disk
+_PIECE = 1 << 20
 _WIDENED = {"b1": np.uint8, "f2": np.float32}  # number types that ITK does not have
 
 
@@ -66,8 +67,10 @@ class Raw:
     findings: tuple[Finding, ...] = ()
 
 
-def read(path: Path, frame: int | None = None) -> Raw:
+def read(path: Path, frame: int | None = None, voxels: Array | None = None) -> Raw:
     """Return one frame of a file as ITK reads it; the axes of its grid may stand at any angle.
+
+    ``voxels`` (Z, Y, X) are those of a file with one frame, where they were read before: only the header is read then.
 
     Raises
     ------
@@ -79,9 +82,12 @@ def read(path: Path, frame: int | None = None) -> Raw:
         reader = opened(path)
         many = _frames(reader, path)
         about = frames.check(many, frame, path)
-        image = frames.picked(reader, frame or 0)
-    keys = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return Raw(sitk.GetArrayFromImage(image), grid_of(image), keys, many, about)
+        source = reader
+        if voxels is None or reader.GetDimension() != 3 or min(reader.GetSpacing()) <= 0:
+            source = frames.picked(reader, frame or 0)
+            voxels = sitk.GetArrayFromImage(source)
+    keys = {key: source.GetMetaData(key) for key in source.GetMetaDataKeys()}
+    return Raw(voxels, grid_of(source), keys, many, about)
 
 
 def count_frames(path: Path) -> int:
@@ -125,18 +131,21 @@ def save(
     OutputError
         When the system or ITK refuses to write, or the file does not keep the promise.
     """
+    suffix, array = suffix_of(path), np.ascontiguousarray(_widened(array))
+    if suffix in NIFTI:
+        _check_size(grid)
+        with atomic_file(path) as temporary:
+            _save_nifti(array, grid, temporary, extension)
+            prove(temporary, array, promise)
+        return
     image = image_of(array, grid)
     for key, value in keys.items():
         image.SetMetaData(key, value)
-    suffix = suffix_of(path)
     if suffix == ".mhd":
         _save_pair(image, path, promise)
         return
     with atomic_file(path) as temporary:
-        if suffix in NIFTI:
-            _save_nifti(image, grid, temporary, extension)
-        else:
-            _write(image, temporary, compress=True)
+        _write(image, temporary, compress=True)
         prove(temporary, simpleitk().GetArrayViewFromImage(image), promise)
 
 
@@ -147,36 +156,42 @@ def grid_of(image: Any) -> Grid:
 
 def image_of(array: Array, grid: Grid) -> Any:
     """Return a SimpleITK image of a stored array (Z, Y, X) on its grid."""
-    sitk = simpleitk()
-    array = array.astype(_WIDENED.get(array.dtype.str[1:], array.dtype), copy=False)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    image = simpleitk().GetImageFromArray(np.ascontiguousarray(_widened(array)))
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(grid.origin_mm)
     image.SetDirection(grid.direction)
     return image
 
 
-def _save_nifti(image: Any, grid: Grid, path: Path, extension: str) -> None:
-    """Let ITK write plain NIfTI, then copy it with the header's orientation and extension put right."""
+def _widened(array: Array) -> Array:
+    """Return the array in a number type that ITK has."""
+    return array.astype(_WIDENED.get(array.dtype.str[1:], array.dtype), copy=False)
+
+
+def _check_size(grid: Grid) -> None:
+    if max(grid.size) > MOST_VOXELS:
+        raise OutputError(
+            f"the volume has {max(grid.size)} voxels along an axis; expected at most {MOST_VOXELS} in NIfTI. "
+            "Choose a name ending in .nrrd."
+        )
+
+
+def _save_nifti(array: Array, grid: Grid, path: Path, extension: str) -> None:
+    """Let ITK write one voxel for its header, then put size, orientation and extension right and all voxels behind.
+
+    ITK would hold a copy of the volume, and write it to the disk unpacked.
+    """
     plain = path.with_name(f"{path.name}.itk.nii")
     try:
-        _write(image, plain, compress=False)
-        with plain.open("rb") as source, _opened(path) as target:
-            target.write(patch(source.read(352), grid, extension))
-            shutil.copyfileobj(source, target, 1 << 20)
+        _write(image_of(array[:1, :1, :1], grid), plain, compress=False)
+        start = patch(plain.read_bytes()[:352], grid, extension)
     finally:
         plain.unlink(missing_ok=True)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Yield a file to write NIfTI into, compressed if its name says so; equal voxels give equal bytes."""
-    with path.open("wb") as plain:
-        if path.name.lower().endswith(".gz"):
-            with gzip.GzipFile("", "wb", fileobj=plain, mtime=0, compresslevel=6) as packed:
-                yield packed
-        else:
-            yield plain
+    with created(path) as target:
+        target.write(start)
+        voxels = as_bytes(array.astype(array.dtype.newbyteorder("<"), copy=False))
+        for first in range(0, len(voxels), _PIECE):
+            target.write(voxels[first : first + _PIECE])
 
 
 def _save_pair(image: Any, path: Path, promise: Promise) -> None:

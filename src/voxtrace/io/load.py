@@ -48,8 +48,8 @@ def load(path: Path, frame: int | None = None, *, labels: bool = False) -> Store
         When the file is damaged, is not a scalar volume, has several frames and ``frame`` picks none, or its header
         places it nowhere.
     """
-    check_intact(path)
-    header, raw, placed, stated = _read(path, frame)
+    kept = check_intact(path, keep=True)
+    header, raw, placed, stated = _read(path, frame, kept)
     spacing = check_spacing(placed, path)
     fit = squared(placed, path)
     array = resampled(raw.array, placed, fit.placement, labels=labels) if fit.resample else raw.array
@@ -59,22 +59,27 @@ def load(path: Path, frame: int | None = None, *, labels: bool = False) -> Store
     return Stored(array, grid, raw.keys, Passport(found), raw.frames)
 
 
-def _read(path: Path, frame: int | None) -> tuple[Header | None, itk.Raw, Placement, tuple[Finding, ...]]:
-    """Return a NIfTI header, if it is one; the voxels; where the file puts them; and what its header alone told."""
+def _read(
+    path: Path, frame: int | None, kept: Array | None
+) -> tuple[Header | None, itk.Raw, Placement, tuple[Finding, ...]]:
+    """Return a NIfTI header, if it is one; the voxels; where the file puts them; and what its header alone told.
+
+    ``kept`` are numbers (Z, Y, X) as a NIfTI file stores them, where they are known.
+    """
     if suffix_of(path) in NIFTI:
         header = read_header(path)
-        raw = _nifti(path, header, frame)
+        raw = _nifti(path, header, frame, kept if header.as_stored else None)
         return header, raw, *place(header, path)
     stated = check_nrrd(path) if suffix_of(path) == ".nrrd" else check_meta(path)
     raw = itk.read(path, frame)
     return None, raw, Placement.of(raw.grid), stated
 
 
-def _nifti(path: Path, header: Header, frame: int | None) -> itk.Raw:
-    """Return the voxels of a NIfTI file: through ITK, or through nibabel where ITK would not."""
+def _nifti(path: Path, header: Header, frame: int | None, kept: Array | None) -> itk.Raw:
+    """Return the voxels of a NIfTI file, if not kept through ITK, or through nibabel where ITK would not."""
     if header.itk_reads:
         with suppress(itk.NotSquareError):  # nibabel reads it then, and `squared` sees to the axes
-            return itk.read(path, frame)
+            return itk.read(path, frame, kept)
     many = frames.count(header.sizes, 1, "", path)
     about = frames.check(many, frame, path)
     array = voxels(path, frame or 0)

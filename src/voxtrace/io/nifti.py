@@ -13,7 +13,6 @@ NIfTI-2 (nifti2.h) has ``dim`` at 16, ``pixdim`` at 104, ``scl_slope`` at 176, `
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from voxtrace.errors import ReadError
+from voxtrace.io.packed import opened
 from voxtrace.volume import Array, Grid
 
 NIFTI2_HEADER = 540
@@ -30,7 +30,19 @@ _HEADER = 348
 _EXTENSIONS = 352
 _CODE = 0  # as TotalSegmentator writes it; nibabel cannot read the contents of code 30, which is meant for this
 _LARGEST_EXTENSION = 1 << 24
-_FLOATING = {16: "f4", 64: "f8"}  # codes of DT_FLOAT32 and DT_FLOAT64
+MOST_VOXELS = 32767  # along an axis, in a NIfTI-1 header
+_NUMBERS = {  # codes of DT_UINT8 … DT_UINT64 -> numpy's names
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,12 @@ class Header:
         finite = all(math.isfinite(number) for number in self.orientation.numbers)
         return self.version == 1 and finite and not (unscaled and intercept and math.isfinite(intercept))
 
+    @property
+    def as_stored(self) -> bool:
+        """Whether numbers mean what they are: no slope, or 1 without an intercept."""
+        slope, intercept = self.scale
+        return slope == 0 or not math.isfinite(slope) or (slope, intercept) == (1.0, 0.0)
+
 
 class _Fields(NamedTuple):
     """Number types and offsets of the fields of a header, as struct has them."""
@@ -103,15 +121,25 @@ class NiftiGrid(Grid):
 
 @dataclass(frozen=True)
 class VoxelLayout:
-    """Where in a NIfTI file the voxels lie: first byte, number of bytes, bits of each voxel.
+    """Where in a NIfTI file the voxels lie: first byte, how many along x, y, z, t, …, bits of each voxel.
 
-    ``floating`` is numpy's name of the number type when that is a real floating-point one, else ``""``.
+    ``numbers`` is numpy's name of the number type when a voxel is one real number, else ``""``.
     """
 
     offset: int
-    byte_count: int
+    sizes: tuple[int, ...]
     bits: int
-    floating: str
+    numbers: str
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes that the voxels take."""
+        return math.prod(max(1, n) for n in self.sizes) * self.bits // 8
+
+    @property
+    def floating(self) -> str:
+        """The number type when that is a floating-point one, else ``""``."""
+        return self.numbers if "f" in self.numbers else ""
 
 
 def voxel_layout(header: bytes) -> VoxelLayout | None:
@@ -128,9 +156,8 @@ def voxel_layout(header: bytes) -> VoxelLayout | None:
         return None
     if offset < 0 or bits < 1 or not 1 <= dims[0] <= 7:
         return None
-    floating = _FLOATING.get(kind, "")
-    count = math.prod(max(1, n) for n in dims[1 : 1 + dims[0]])
-    return VoxelLayout(offset, count * bits // 8, bits, floating and order + floating)
+    numbers = _NUMBERS.get(kind, "")
+    return VoxelLayout(offset, tuple(dims[1 : 1 + dims[0]]), bits, numbers and order + numbers)
 
 
 def read_header(path: Path) -> Header:
@@ -177,7 +204,7 @@ def voxels(path: Path, frame: int) -> Array:
         raise ReadError(f"{path} has several values in each voxel; expected one. Export each as a file of its own.")
     at = (slice(None),) * 3 + (frame, 0, 0, 0)[: max(0, len(proxy.shape) - 3)]
     array = np.asanyarray(proxy[at[: len(proxy.shape)]]).T
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")  # never the file itself, mapped to memory
 
 
 def read_extensions(path: Path) -> tuple[str, ...]:
@@ -198,11 +225,12 @@ def read_extensions(path: Path) -> tuple[str, ...]:
 
 
 def patch(start: bytes, grid: Grid, extension: str = "") -> bytes:
-    """Return the first 352 bytes of a little-endian NIfTI-1 file with the grid's own orientation and an extension.
+    """Return the first 352 bytes of a little-endian NIfTI-1 file with a grid's size and orientation, and an extension.
 
     The result is longer than 352 bytes by the extension, if there is one; the voxels follow it directly.
     """
     header = bytearray(start)
+    struct.pack_into("<3h", header, 42, *grid.size)
     if isinstance(grid, NiftiGrid) and grid.orientation is not None:
         kept = grid.orientation
         struct.pack_into("<8f", header, 76, *kept.pixdim)
@@ -221,11 +249,6 @@ def patch(start: bytes, grid: Grid, extension: str = "") -> bytes:
 def _byte_order(header: bytes, size: int) -> str:
     """Return struct's sign for the byte order in which the first number is ``size``, or ``""``."""
     return next((order for order in "<>" if header[:4] == struct.pack(f"{order}i", size)), "")
-
-
-def opened(path: Path) -> Any:
-    """Return a NIfTI file to read from, unpacked if its name says that it is packed."""
-    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def _start(path: Path, count: int) -> bytes:

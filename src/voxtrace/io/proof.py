@@ -7,7 +7,6 @@ over the file that needs no memory for the volume.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +17,7 @@ from voxtrace.errors import OutputError, ReadError
 from voxtrace.io.forms import place
 from voxtrace.io.headers import meta_fields, nrrd_fields
 from voxtrace.io.nifti import Header, NiftiGrid, Orientation
+from voxtrace.io.packed import DAMAGE, as_bytes, checksum, chunks, opened, unpacker
 from voxtrace.io.placement import CORNERS, Placement
 from voxtrace.io.suffixes import NIFTI, suffix_of
 from voxtrace.volume import Array, Geometry
@@ -25,7 +25,7 @@ from voxtrace.volume import Array, Geometry
 _TOLERANCE_MM = 1e-3
 _ROUNDING = 1e-6  # of a coordinate: NIfTI keeps 32-bit numbers
 _CHUNK = 1 << 20
-_ANY_STREAM = 47  # zlib or gzip
+_UNREADABLE: tuple[type[Exception], ...] = (ReadError, OSError, RuntimeError, *DAMAGE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ def prove(path: Path, array: Array, promise: Promise, voxels: Path | None = None
     """
     suffix = suffix_of(path)
     try:
-        placed, checksum = _nifti(path) if suffix in NIFTI else _text(path, suffix, voxels or path)
-    except (ReadError, OSError, zlib.error, RuntimeError) as error:
+        placed, found = _nifti(path) if suffix in NIFTI else _text(path, suffix, voxels or path)
+    except _UNREADABLE as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise OutputError(f"what was written cannot be read back ({reason}). {_REMEDY}") from error
     if placed.size != promise.size:
@@ -85,7 +85,7 @@ def prove(path: Path, array: Array, promise: Promise, voxels: Path | None = None
         raise OutputError(
             f"the written file puts a corner of the volume {apart_mm:.3g} mm from where it belongs. {_REMEDY}"
         )
-    if checksum != zlib.crc32(array.data.cast("B")):
+    if found != checksum(as_bytes(array)):
         raise OutputError(f"the written file holds other voxels than were to be written. {_REMEDY}")
 
 
@@ -93,8 +93,6 @@ _REMEDY = "No file was kept; choose another format, and please report this."
 
 
 def _nifti(path: Path) -> tuple[Placement, int]:
-    from voxtrace.io.nifti import opened
-
     with opened(path) as file:
         header: Any = _header_class()(file.read(348), check=False)
         names = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
@@ -118,10 +116,10 @@ def _header_class() -> Any:
 
 
 def _text(path: Path, suffix: str, voxels: Path) -> tuple[Placement, int]:
-    from voxtrace.io.itk import grid_of, opened, quiet
+    from voxtrace.io import itk
 
-    with quiet():
-        placed = Placement.of(grid_of(opened(path)))
+    with itk.quiet():
+        placed = Placement.of(itk.grid_of(itk.opened(path)))
     fields, end = nrrd_fields(path) if suffix == ".nrrd" else meta_fields(path)
     packed = fields.get("encoding", "raw") != "raw" or fields.get("compresseddata", "").lower() == "true"
     with voxels.open("rb") as file:
@@ -130,14 +128,14 @@ def _text(path: Path, suffix: str, voxels: Path) -> tuple[Placement, int]:
 
 
 def _checksum(file: IO[bytes]) -> int:
-    checksum = 0
-    while chunk := file.read(_CHUNK):
-        checksum = zlib.crc32(chunk, checksum)
-    return checksum
+    found = 0
+    for chunk in chunks(file, _CHUNK):
+        found = checksum(chunk, found)
+    return found
 
 
 def _unpacked_checksum(file: IO[bytes]) -> int:
-    stream, checksum = zlib.decompressobj(_ANY_STREAM), 0
-    while chunk := file.read(_CHUNK):
-        checksum = zlib.crc32(stream.decompress(chunk), checksum)
-    return checksum
+    stream, found = unpacker(), 0
+    for chunk in chunks(file, _CHUNK):
+        found = checksum(stream.decompress(chunk), found)
+    return found

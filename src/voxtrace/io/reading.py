@@ -106,7 +106,7 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
         else:
             label_names, colours = names.from_keys(stored.keys, ascii_only=suffix_of(path) != ".nrrd")
     _check_finite(stored.array, path)
-    canonical = np.array(stored.grid.layout.to_canonical(stored.array), order="C")
+    canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(stored.array))
     try:
         return LabelMap(canonical, Geometry.from_grid(stored.grid), label_names, colours, stem_of(path))
     except GeometryError as error:
@@ -213,7 +213,7 @@ def _read_dicom(path: Path, frame: int | None) -> Volume:
 def _canonical(array: Array, grid: Grid, path: Path, name: str, passport: Passport | None = None) -> Volume:
     _check_finite(array, path)
     canonical = grid.layout.to_canonical(array)[np.newaxis]
-    data = np.array(canonical, order="C", dtype=np.float32 if array.dtype == np.float64 else None)
+    data = np.ascontiguousarray(canonical, dtype=np.float32 if array.dtype == np.float64 else None)
     return Volume(data, Geometry.from_grid(grid), name=name, passport=passport or Passport())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ Interpolation = Literal["nearest", "linear", "cubic", "spline"]
 
 _REACH = {"nearest": (0,), "linear": (0, 1), "cubic": (-1, 0, 1, 2)}
 _NEGLIGIBLE = 1e-7  # a cubic spline's weights fall by 0.27 a voxel and never end; float32 holds no more than this
+_BEYOND = 12  # voxels that go on beyond a border: there a border's influence is negligible
+_BLOCK = 32  # outputs whose inputs lie so near one another that few products are with 0
 _FEW = 4  # taps up to which picking voxels is faster than a product of matrices
 
 
@@ -37,13 +39,22 @@ class AxisWeights:
         if self.identity:
             return array
         if self.weights.shape[1] > _FEW:
-            mixed: Float32 = np.moveaxis(np.moveaxis(array, axis, -1) @ self._matrix, -1, axis)
-            return mixed
+            return self._multiplied(array, axis)
         shape = [1] * array.ndim
         shape[axis] = -1
         result = array.take(self.indices[:, 0], axis) * self.weights[:, 0].reshape(shape)
         for tap in range(1, self.weights.shape[1]):
             result += array.take(self.indices[:, tap], axis) * self.weights[:, tap].reshape(shape)
+        return result
+
+    def _multiplied(self, array: Float32, axis: int) -> Float32:
+        """Return the array resampled by products of matrices: some outputs at a time, from the inputs they need."""
+        result = np.empty((*array.shape[:axis], len(self.weights), *array.shape[axis + 1 :]), np.float32)
+        source, target = np.moveaxis(array, axis, -2), np.moveaxis(result, axis, -2)
+        for lo in range(0, len(self.weights), _BLOCK):
+            needed = self.indices[lo : lo + _BLOCK]
+            first, end = needed.min(), needed.max() + 1
+            target[..., lo : lo + _BLOCK, :] = self._matrix[first:end, lo : lo + _BLOCK].T @ source[..., first:end, :]
         return result
 
     @cached_property
@@ -80,14 +91,13 @@ def axis_weights(n_in: int, n_out: int, kind: Interpolation) -> AxisWeights:
     return AxisWeights(indices, weights.astype(np.float32), n_in, identity=n_in == n_out)
 
 
+@lru_cache(maxsize=8)
 def _spline(n_in: int, n_out: int) -> AxisWeights:
     """Return what the spline makes of each single voxel: interpolation is linear, so that says everything."""
-    from scipy import ndimage
-
     if n_in == n_out:
         return axis_weights(n_in, n_out, "nearest")
-    unit = np.eye(n_in)
-    responses = ndimage.zoom(unit, (n_out / n_in, 1.0), order=3, mode="nearest", grid_mode=True)  # (n_out, n_in)
+    source = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
+    responses = _sampled(_coefficients(n_in), source + _BEYOND)  # (n_out, n_in)
     counts = np.abs(responses) > _NEGLIGIBLE
     first = counts.argmax(1)
     taps = int((n_in - counts[:, ::-1].argmax(1) - first).max())
@@ -95,6 +105,27 @@ def _spline(n_in: int, n_out: int) -> AxisWeights:
     indices = first[:, None] + np.arange(taps)
     weights = np.take_along_axis(responses, indices, 1)
     return AxisWeights(indices, (weights / weights.sum(1, keepdims=True)).astype(np.float32), n_in)
+
+
+def _coefficients(n: int) -> Array:
+    """Return the coefficients (12 + n + 12, n) of the cubic B-spline through each single voxel of n, ends prolonged.
+
+    At a voxel the spline is ⅙ of the coefficients beside it and ⅔ of its own; beyond the ends they are mirrored.
+    """
+    many = n + 2 * _BEYOND
+    at_voxels = np.eye(many) * 4 / 6 + (np.eye(many, k=1) + np.eye(many, k=-1)) / 6
+    at_voxels[0, 1] = at_voxels[-1, -2] = 2 / 6
+    prolonged = np.eye(n)[np.clip(np.arange(many) - _BEYOND, 0, n - 1)]
+    return np.linalg.solve(at_voxels, prolonged)
+
+
+def _sampled(coefficients: Array, places: Array) -> Array:
+    """Return cubic B-splines with coefficients (n, m) at places (p,), from the second to the last but one, (p, m)."""
+    left = np.floor(places).astype(np.intp)
+    t = (places - left)[:, None]
+    weights = ((1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 4 - 6 * (1 - t) ** 2 + 3 * (1 - t) ** 3, t**3)
+    sampled: Array = np.sum([w / 6 * coefficients[left + tap] for tap, w in enumerate(weights, start=-1)], axis=0)
+    return sampled
 
 
 def _box(distance: Array) -> Array:

@@ -114,9 +114,15 @@ def _create(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: 
     import zarr
     from zarr.codecs import BloscCodec
 
-    codec = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
     return zarr.create_array(
-        path, shape=shape, chunks=chunks, dtype=dtype, compressors=codec, fill_value=0, dimension_names=names
+        path,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+        fill_value=0,
+        dimension_names=names,
+        config={"write_empty_chunks": True},  # looking for them takes longer than packing them
     )
 
 

@@ -34,15 +34,20 @@ class Tally:
         """Count planes (S, n, Y, X); return (n, Y, X), the last step at which each voxel changed (0 if none did)."""
         settled = np.zeros(planes.shape[1:], np.uint8)
         for step, labels in enumerate(planes):
-            self._count(step, labels)
-            changed = labels != (planes[step - 1] if step else 0)
+            counts = self._count(step, labels)
+            if step == 0:
+                self.changed[0] += labels.size - counts[0]
+                continue
+            changed = labels != planes[step - 1]
             self.changed[step] += np.count_nonzero(changed)
             settled[changed] = step
         return settled
 
-    def _count(self, step: int, labels: Array) -> None:
+    def _count(self, step: int, labels: Array) -> Counts:
+        """Count the labels of one step, and return how many of each value there were."""
         counts = np.bincount(labels.ravel(), minlength=self.counts.shape[1])
         beyond = counts.size - self.counts.shape[1]
         if beyond > 0:  # a label value that nobody named
             self.counts = np.pad(self.counts, ((0, 0), (0, beyond)))
         self.counts[step] += counts
+        return counts

@@ -1,0 +1,41 @@
+"""Network planes on their way back to the planes of the input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fakes import plan
+from voxtrace.inference import on_cpu
+from voxtrace.inference.restore import Restorer
+from voxtrace.plan import View
+from voxtrace.preprocess import network_grid
+from voxtrace.volume import Geometry
+
+
+def certain(label: int) -> torch.Tensor:
+    """Return a plane (S, K, Y, X) in which one of three labels is certain."""
+    return torch.eye(3)[label].view(1, 3, 1, 1).expand(1, 3, 4, 4).contiguous()
+
+
+def test_planes_that_are_repeated_are_decided_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network plane is 4 mm thick, eight times 1 mm in the input: planes 0 to 3 are the first, 4 to 7 the second."""
+    decided: list[float] = []
+    strongest = on_cpu.strongest
+
+    def counted(below: Any, above: Any, share: float, *rest: Any) -> Any:
+        decided.append(share)
+        return strongest(below, above, share, *rest)
+
+    monkeypatch.setattr(on_cpu, "strongest", counted)
+    view = View(crop=False, coarse=3.0)
+    thick = plan((1, 4, 4), (4.0, 1.0, 1.0), interpolation="spline", view=view)
+    grid = network_grid(Geometry.from_spacing((8, 4, 4), (1.0, 1.0, 1.0)), thick)
+    restorer = Restorer(grid)
+    planes = [labels for label in (1, 2) for labels in restorer.push(certain(label))]
+    assert [int(labels[0, 0, 0]) for labels in planes] == [1, 1, 1, 1, 2, 2, 2, 2]
+    assert all(np.array_equal(labels, np.full((1, 4, 4), labels[0, 0, 0])) for labels in planes)
+    assert decided == [1.0, 1.0]
