@@ -257,10 +257,17 @@ def test_the_network_keeps_its_own_modules() -> None:
     assert [type(m) for m in network.modules()] == before
 
 
-def chosen(network: nn.Module, monkeypatch: pytest.MonkeyPatch, *, bfloat16: bool, precision: str = "auto") -> str:
+def chosen(
+    network: nn.Module,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    bfloat16: bool,
+    precision: str = "auto",
+    calls: int = choice.LEAST_CALLS,
+) -> str:
     monkeypatch.setattr("voxtrace.runtime.torch.cpu_has_bfloat16", lambda: bfloat16)
     monkeypatch.setattr(choice, "has_openvino", lambda: True)
-    return choice.choose_runtime(network, "cpu", precision, choice.LEAST_CALLS)[0]
+    return choice.choose_runtime(network, "cpu", precision, calls)[0]
 
 
 def test_auto_takes_it_for_float32_and_kernels_of_three_taps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,6 +275,13 @@ def test_auto_takes_it_for_float32_and_kernels_of_three_taps(monkeypatch: pytest
     assert chosen(taps, monkeypatch, bfloat16=False) == "winograd"
     assert chosen(taps, monkeypatch, bfloat16=True) == "openvino"
     assert chosen(taps, monkeypatch, bfloat16=True, precision="float32") == "winograd"
+
+
+def test_auto_takes_it_for_shorter_runs_than_what_is_compiled_for_each_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    taps = nn.Sequential(block(), block(16, 16))
+    for calls, taken in ((choice.LEAST_WINOGRAD - 1, "torch"), (choice.LEAST_WINOGRAD, "winograd")):
+        assert chosen(taps, monkeypatch, bfloat16=False, calls=calls) == taken
+    assert chosen(taps, monkeypatch, bfloat16=True, calls=choice.LEAST_WINOGRAD) == "torch"
     assert chosen(nn.Sequential(nn.Conv2d(8, 8, 3)), monkeypatch, bfloat16=False) == "openvino"
     assert chosen(nn.Sequential(block(), nn.GELU()), monkeypatch, bfloat16=False) == "openvino"
 

@@ -103,12 +103,12 @@ def _cuda() -> Finding:
 
 
 def _runtimes() -> Finding:
-    from voxtrace.runtime.choice import LEAST_CALLS, has_openvino
+    from voxtrace.runtime.choice import LEAST_CALLS, LEAST_WINOGRAD, has_openvino
 
     if accelerators():
         return Finding("runtimes", "good", "torch on CUDA")
     if has_openvino():
-        found = f"torch, and Winograd or OpenVINO for runs of {LEAST_CALLS} windows × steps or more"
+        found = f"torch; Winograd from {LEAST_WINOGRAD} windows × steps on, OpenVINO from {LEAST_CALLS}"
         return Finding("runtimes", "good", found)
     advice = "pip install 'voxtrace[openvino]' for faster prediction without a GPU, where Winograd does not fit"
     return Finding("runtimes", "note", "torch and Winograd", advice)

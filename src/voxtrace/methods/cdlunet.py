@@ -132,7 +132,8 @@ class CDLUNet(Method):
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the one decision."""
         logits = parts["segment"](images)
-        yield Step(logits, {"foreground_voxels": (logits.argmax(1) > 0).flatten(1).sum(1).float()})
+        foreground = logits[:, 1:].amax(1) > logits[:, 0]  # where the label is not 0, for less than an argmax
+        yield Step(logits, {"foreground_voxels": foreground.flatten(1).sum(1).float()})
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return "easy", two fifths of the run, and "hard", the rest; the optimiser starts afresh in each."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MOSTLY_OFF = 0.5  # share of kernels that masks switch off from which passing over them beats compiled convolutions
 LEAST_CALLS = 24  # a window of 100,000 voxels that takes 0.5 s in torch and 0.2 s compiled: 7 s are saved, 5 s spent
+LEAST_WINOGRAD = 8  # its loops are compiled once a machine, for all networks, and take a second to load
 
 
 def has_openvino() -> bool:
@@ -24,18 +25,24 @@ def has_openvino() -> bool:
 
 def choose_runtime(network: nn.Module, device: str, precision: str, calls: int | None) -> tuple[str, str]:
     """Return the runtime for so many calls of each part, None for unknown, and why."""
-    if why := _why_not_compiled(network, device, calls):
+    if why := _why_torch(network, device):
         return "torch", why
-    pays = f"a run of {calls} calls pays for compiling (from {LEAST_CALLS})"
-    if _prefers_winograd(network, precision):
+    if calls is None:
+        return "torch", "nothing is compiled for a run of unknown length"
+    winograd = _prefers_winograd(network, precision)
+    least = LEAST_WINOGRAD if winograd else LEAST_CALLS
+    if calls < least:
+        return "torch", f"a run of {calls} calls is over before compiling pays (from {least})"
+    pays = f"a run of {calls} calls pays for compiling (from {least})"
+    if winograd:
         return "winograd", f"{pays}, and most convolutions need fewer multiplications in float32"
     if not has_openvino():
         return "torch", "OpenVINO is not installed (pip install 'voxtrace[openvino]')"
     return "openvino", pays
 
 
-def _why_not_compiled(network: nn.Module, device: str, calls: int | None) -> str:
-    """Return why torch runs the network as it is; empty if something may be compiled."""
+def _why_torch(network: nn.Module, device: str) -> str:
+    """Return why torch runs the network as it is, however long the run; empty if something may be compiled."""
     from voxtrace.runtime.sparse import share_off
     from voxtrace.runtime.torch import choose_device
 
@@ -43,10 +50,6 @@ def _why_not_compiled(network: nn.Module, device: str, calls: int | None) -> str
         return "CUDA runs in torch"
     if share_off(network) >= MOSTLY_OFF:
         return "most kernels of this network are off, and the torch runtime passes over them"
-    if calls is None:
-        return "nothing is compiled for a run of unknown length"
-    if calls < LEAST_CALLS:
-        return f"a run of {calls} calls is over before compiling pays (from {LEAST_CALLS})"
     return ""
 
 
