@@ -257,6 +257,17 @@ def test_the_network_keeps_its_own_modules() -> None:
     assert [type(m) for m in network.modules()] == before
 
 
+def test_slices_of_a_kernel_that_are_zero_are_not_computed() -> None:
+    conv = nn.Conv3d(16, 16, 3, padding=1)
+    with torch.no_grad():
+        conv.weight[:, :, [0, 2]] = 0
+    layer = layer_for(conv, Rooms())
+    assert isinstance(layer, Winograd)
+    assert len(layer.weights) == 1
+    x = numbers(1, 16, 3, 9, 9)
+    agree(run(nn.Sequential(conv), x), conv(x).detach())
+
+
 def chosen(
     network: nn.Module,
     monkeypatch: pytest.MonkeyPatch,

@@ -20,10 +20,10 @@ def took(seconds: float, peak_mb: float) -> Measured:
     return Measured(seconds, peak_mb, 1, "")
 
 
-def test_contenders_take_turns(tmp_path: Path) -> None:
+def test_contenders_take_turns_and_each_begins_a_round(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     contest = hold([contender(name, diary, tmp_path) for name in "ab"], 3, lambda _: None)
-    assert diary.read_text() == "ababab"
+    assert diary.read_text() == "abbaab"
     assert [len(runs) for runs in contest.runs.values()] == [3, 3]
 
 

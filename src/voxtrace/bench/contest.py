@@ -1,4 +1,7 @@
-"""Contenders in turn: every round runs each once, so that what disturbs the machine disturbs all."""
+"""Contenders in turn: every round runs each once, so that what disturbs the machine disturbs all.
+
+The next round begins with the next contender: who comes after one that fills the memory finds no file in it any more.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,8 @@ def hold(contenders: Sequence[Contender], rounds: int, say: Say) -> Contest:
     """Run every contender once in each round, and return what they took."""
     runs: dict[str, list[Measured]] = {contender.name: [] for contender in contenders}
     for number in range(1, rounds + 1):
-        for contender in contenders:
+        first = (number - 1) % len(contenders)
+        for contender in (*contenders[first:], *contenders[:first]):
             say(f"round {number} of {rounds}: {contender.name} …")
             took = contender.run()
             runs[contender.name].append(took)

@@ -34,7 +34,7 @@ def run(settings: Settings) -> Outcome:
     full = ours(settings, "ct300", FULL, [scan], models.unet)
     adaptive = ours(settings, "ct300", ADAPTIVE, [scan], models.cdlunet, "--set", TUBES)
     theirs = [c for c in (nnunet(settings, "ct300", scan, models), monai(settings, "ct300", scan, models)) if c]
-    contest = hold([*theirs, full, adaptive], settings.repeats, settings.say)
+    contest = hold([full, adaptive, *theirs], settings.repeats, settings.say)
     shares = {peer.name: equal_share(full.labels, peer.labels) for peer in theirs}
     dices = {c.name: mean_dice(c.labels, scan) for c in (*theirs, full, adaptive)}
     return Outcome(

@@ -61,8 +61,9 @@ class Winograd:
 
     def __init__(self, conv: nn.Conv3d, rooms: Rooms) -> None:
         self.rooms, self.n_out, self.stride = rooms, conv.out_channels, conv.stride
-        ways = [way(*axis) for axis in zip(conv.kernel_size, conv.stride, strict=True)]
-        self.weights, self.bias = at_points(conv.weight, ways), bias_of(conv)
+        weight = _without_zeros(conv)
+        ways = [way(*axis) for axis in zip(weight.shape[2:], conv.stride, strict=True)]
+        self.weights, self.bias = at_points(weight, ways), bias_of(conv)
         self.factors = np.ascontiguousarray(ways[0].leave, np.float32)
 
     def __call__(self, x: Features) -> Features | Tensor:
@@ -80,6 +81,14 @@ class Winograd:
         given = (tasks, reads(x), tuple(size), *kernels, strip, steps, answer.maps, answer.sums)
         share(points.convolve_winograd, len(tasks), *given)
         return answer.features()
+
+
+def _without_zeros(conv: nn.Conv3d) -> Tensor:
+    """Return the kernels (Cout, Cin, Z, Y, X), as 1×3×3 where those of three slices hold nothing but zeros beside it."""
+    weight = conv.weight.detach()
+    if conv.stride[0] == 1 and weight.shape[2] == 3 and not weight[:, :, [0, 2]].any():
+        return weight[:, :, 1:2]
+    return weight
 
 
 class Direct:
