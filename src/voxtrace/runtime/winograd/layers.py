@@ -84,7 +84,7 @@ class Winograd:
 
 
 def _without_zeros(conv: nn.Conv3d) -> Tensor:
-    """Return the kernels (Cout, Cin, Z, Y, X), as 1×3×3 where those of three slices hold nothing but zeros beside it."""
+    """Return the kernels (Cout, Cin, Z, Y, X): as 1×3×3 where those of 3×3×3 hold zeros above and below."""
     weight = conv.weight.detach()
     if conv.stride[0] == 1 and weight.shape[2] == 3 and not weight[:, :, [0, 2]].any():
         return weight[:, :, 1:2]
