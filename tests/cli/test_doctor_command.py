@@ -38,7 +38,7 @@ def test_the_processors_instructions_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "found"), [(True, "Winograd or OpenVINO for runs of"), (False, "voxtrace[openvino]")]
+    ("there", "found"), [(True, "Winograd from 8 windows × steps on, OpenVINO from 24"), (False, "voxtrace[openvino]")]
 )
 def test_the_runtimes_are_told(there: bool, found: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voxtrace.cli.examine.accelerators", list)
