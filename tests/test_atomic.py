@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -107,3 +108,26 @@ def test_a_failed_folder_goes_although_a_thread_still_writes_into_it(tmp_path: P
         fail()
     writers[0].join()
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_writers_of_one_folder_at_once_leave_one_whole_folder(tmp_path: Path, replace: bool) -> None:
+    def write(text: str) -> None:
+        with atomic_folder(tmp_path / "out", replace=replace) as folder:
+            for name in ("one", "two"):
+                (folder / name).write_text(text)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write, str(number)) for number in range(80)]:
+            done.result()
+    assert names_in(tmp_path) == ["out"]
+    assert names_in(tmp_path / "out") == ["one", "two"]
+    assert (tmp_path / "out" / "one").read_text() == (tmp_path / "out" / "two").read_text()
+
+
+def test_a_folder_that_is_there_is_kept_where_asked(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        with atomic_folder(tmp_path / "out", replace=False) as folder:
+            (folder / name).touch()
+    assert names_in(tmp_path) == ["out"]
+    assert names_in(tmp_path / "out") == ["first"]

@@ -59,11 +59,11 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path, replace: bool = True) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``path``; it becomes ``path`` when the block succeeds.
 
-    A folder that was there before is replaced whole. Missing parent folders are made, and removed again when the
-    block fails.
+    A folder that was there before is replaced whole, or kept and the new one dropped with ``replace=False``. Missing
+    parent folders are made, and removed again when the block fails.
 
     Raises
     ------
@@ -79,7 +79,10 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         try:
             yield temporary
             _flush_tree(temporary)
-            _swap_in(temporary, path)
+            if replace:
+                _swap_in(temporary, path)
+            else:
+                _put_in(temporary, path)
         finally:
             remove_folder(temporary)
         _flush_folder(path.parent)
@@ -127,18 +130,37 @@ def _neighbour(path: Path) -> Path:
 
 
 def _swap_in(folder: Path, path: Path) -> None:
-    """Give ``folder`` the name ``path``; the previous folder steps aside first and comes back on failure."""
-    if not path.exists():
-        folder.rename(path)
-        return
-    previous = _neighbour(path)
-    path.rename(previous)
+    """Give ``folder`` the name ``path``; the previous folder steps aside first and comes back on failure.
+
+    Of several writers at once the last one wins, and what the others wrote is removed.
+    """
+    while not _put_in(folder, path):
+        previous = _neighbour(path)
+        try:
+            path.rename(previous)
+        except FileNotFoundError:  # another writer took it aside
+            continue
+        try:
+            placed = _put_in(folder, path)
+        except OSError:
+            previous.rename(path)
+            raise
+        remove_folder(previous)
+        if placed:
+            return
+
+
+def _put_in(folder: Path, path: Path) -> bool:
+    """Give ``folder`` the name ``path`` and say so; False where a folder of that name is there already."""
+    if path.exists():
+        return False
     try:
         folder.rename(path)
     except OSError:
-        previous.rename(path)
+        if path.exists():  # another writer was faster
+            return False
         raise
-    remove_folder(previous)
+    return True
 
 
 def _flush(file: Path) -> None:

@@ -61,7 +61,7 @@ class Cache:
         if (self.folder / key).exists():  # another process was faster
             return
         try:
-            with atomic_folder(self.folder / key) as entry:
+            with atomic_folder(self.folder / key, replace=False) as entry:
                 openvino.serialize(converted.model, entry / FILES[0], entry / FILES[1])
                 told = {"form": converted.form, "sha256": _digests(entry)}
                 (entry / "entry.json").write_text(json.dumps(told), encoding="utf-8")
