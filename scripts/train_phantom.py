@@ -72,7 +72,7 @@ SETTINGS = {
     "cdlunet": Setting(window=(24, 48, 48), iterations=900),
     "e2enet": Setting(window=(24, 48, 48), iterations=900, batch_dice=False, options=SPARSE),
     "diffusion": Setting(window=(24, 48, 48), iterations=800),
-    "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, options={"setting": "slice"}),
+    "meddanet": Setting(TUMOUR, (8, 80, 80), base_width=8, iterations=750, options={"setting": "slice"}),
 }
 
 
