@@ -1,12 +1,17 @@
-"""Read ahead: the next case is read in a thread while the one before is predicted, or while torch is loaded."""
+"""Read ahead: the next case is read in a thread while the one before is predicted, or while torch is loaded.
+
+So is what writing needs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 from voxtrace.batch.cases import CaseInput
+from voxtrace.io import load_writers
 from voxtrace.volume import Volume
 
 
@@ -25,6 +30,10 @@ class ReadAhead:
         for case in wanted:
             if case not in self._waiting:
                 self._waiting[case] = self._executor.submit(case.read)
+
+    def load_writers(self, path: Path) -> None:
+        """Load what writing a file of this name needs, after what is being read."""
+        self._executor.submit(load_writers, path)
 
     def take(self, case: CaseInput) -> Volume:
         """Return a case's volume, or raise what kept it from being read."""

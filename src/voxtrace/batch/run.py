@@ -144,7 +144,10 @@ def _predict(
     engine = segment(job.bundles, volume, **asdict(job.options), store=job.trace_path(here.case), cancel=cancel)
     try:
         while True:
-            yield replace(here, kind="running", progress=next(engine))
+            progress = next(engine)
+            if progress.done == 1:  # from here on compiled loops compute, which leave the interpreter to others
+                source.reader.load_writers(job.labels_path(here.case))
+            yield replace(here, kind="running", progress=progress)
     except StopIteration as stop:
         result: Result = stop.value
     finally:

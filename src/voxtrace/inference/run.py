@@ -16,7 +16,7 @@ from torch import Tensor
 from voxtrace.inference.arithmetic import arithmetic_for
 from voxtrace.inference.block import Block
 from voxtrace.inference.decide import SETTLING_UNITS, UNITS, Answer, Decider, Flip, flips
-from voxtrace.inference.release import release_freed_memory
+from voxtrace.inference.output import Output
 from voxtrace.inference.restore import Restorer
 from voxtrace.inference.slab import Slab
 from voxtrace.inference.watch import Watch
@@ -87,28 +87,33 @@ class Run:
         slab = Slab(layers, self.plan.n_labels, size, shape[1:], device, how.blend, how.slices, average)
         restorer, placer = Restorer(self.grid, device, average), Placer(self.grid.frame)
         yield 0
-        with ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as maker:
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as maker,
+            Output.opened(slab, restorer, placer, recorder, self.watch) as output,
+        ):
             blocks = [Block(planes, maker) for planes in streams]
             rows = how.schedule(shape, size, self.overlap)
             row: Row | None = next(rows, None)
             while row is not None:
-                self._finish(slab, restorer, placer, recorder, row[0].z)
+                output.finish(row[0].z)
                 with self.watch("planes"):
                     images = [block.between(row[0].z, row[-1].z + size[0]) for block in blocks]
                 decided: list[Decision] = []
                 for first in range(0, len(row), self.batch):
-                    decided += self._decide(row[first : first + self.batch], images, row[0].z, slab)
+                    decided += self._decide(row[first : first + self.batch], images, row[0].z, output)
                     yield len(self._visited)
                 row = _next_row(rows, decided)
-        self._finish(slab, restorer, placer, recorder, shape[0])
+            output.finish(shape[0])
 
-    def _decide(self, windows: Sequence[Window], images: Sequence[Array], first_z: int, slab: Slab) -> list[Decision]:
-        """Run one batch of windows, add what is kept of them to the slab, and say what was decided."""
+    def _decide(
+        self, windows: Sequence[Window], images: Sequence[Array], first_z: int, output: Output
+    ) -> list[Decision]:
+        """Run one batch of windows, add up what is kept of them, and say what was decided."""
         mirrored = flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)
         with torch.inference_mode():
             cuts = [torch.from_numpy(self._cut(windows, planes, first_z)).to(self.opened.device) for planes in images]
             passes = [
-                self._pass(member.opened, flip, windows, cuts[member.stream], slab)
+                self._pass(member.opened, flip, windows, cuts[member.stream], output)
                 for member in self.members
                 for flip in mirrored
             ]
@@ -120,13 +125,13 @@ class Run:
                 for b, w in enumerate(windows)
             ]
             for pass_ in passes:
-                self._add_late(pass_, decided, slab)
+                self._add_late(pass_, decided, output)
         self._visited += windows
         self._tables.append(table)
         return decided
 
-    def _pass(self, opened: Opened, flip: Flip, windows: Sequence[Window], images: Tensor, slab: Slab) -> _Pass:
-        """Run the steps for one mirroring; answers go to the slab at once unless they may be thrown away later."""
+    def _pass(self, opened: Opened, flip: Flip, windows: Sequence[Window], images: Tensor, output: Output) -> _Pass:
+        """Run the steps for one mirroring; answers are added at once unless they may be thrown away later."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self._units}
         noise = GridNoise(self.seed, self._unpadded(windows), self.plan.window, flip, opened.device)
         waiting: list[Answer] = []
@@ -135,48 +140,38 @@ class Run:
                 table[name][answer.step] = values.double().cpu().numpy()
             if self.every_step or answer.step == self.method.steps - 1:
                 if self.windowing.keeps is everything:
-                    self._add(answer, windows, slab)
+                    self._add(answer, windows, output)
                 else:
                     waiting.append(answer)
             last = answer
         if self.windowing.keeps is everything:
             for window in windows:
-                slab.count(window)
+                output.count(window)
         return _Pass(table, last.labels.cpu().numpy().astype(self._label_type, copy=False), waiting)
 
     @cached_property
     def _decider(self) -> Decider:
         return Decider(self.method, arithmetic_for(self.opened.device), self.watch, self.shown, self.settle)
 
-    def _add(self, answer: Answer, windows: Sequence[Window | None], slab: Slab) -> None:
+    def _add(self, answer: Answer, windows: Sequence[Window | None], output: Output) -> None:
         """Add an answer, and what it shows beside, for the windows that are not None."""
         kept = self.method.steps if self.every_step else 1
         step = answer.step if self.every_step else 0
         for layer, scores in enumerate([answer.scores, *(answer.extras[name] for name in self.shown)]):
             for b, window in enumerate(windows):
                 if window is not None:
-                    with self.watch("blend"):
-                        slab.add(layer * kept + step, window, scores, b)
+                    output.add(layer * kept + step, window, scores, b)
 
-    def _add_late(self, pass_: _Pass, decided: Sequence[Decision], slab: Slab) -> None:
+    def _add_late(self, pass_: _Pass, decided: Sequence[Decision], output: Output) -> None:
         """Add the answers that waited for the verdict on their windows."""
         if not pass_.waiting:
             return
         kept = [d.window if self.windowing.keeps(d) else None for d in decided]
         for answer in pass_.waiting:
-            self._add(answer, kept, slab)
+            self._add(answer, kept, output)
         for window in kept:
             if window is not None:
-                slab.count(window)
-
-    def _finish(self, slab: Slab, restorer: Restorer, placer: Placer, recorder: Recorder, until: int) -> None:
-        """Turn the planes that no further window covers into labels."""
-        with torch.inference_mode(), self.watch("finish"):
-            for plane in slab.finish(until):
-                for labels in restorer.push(plane):
-                    for placed in placer.push(labels):
-                        recorder.add(placed[:, None])
-        release_freed_memory()
+                output.count(window)
 
     def _cut(self, windows: Sequence[Window], images: Array, first_z: int) -> Array:
         depth, height, width = self.plan.window

@@ -7,13 +7,14 @@ SimpleITK, nibabel and pydicom are imported on the first call.
 
 from voxtrace.io.reading import count_frames, from_sitk, label_names, read, read_labels, read_study
 from voxtrace.io.suffixes import SUFFIXES
-from voxtrace.io.writing import to_sitk, write
+from voxtrace.io.writing import load_writers, to_sitk, write
 
 __all__ = [
     "SUFFIXES",
     "count_frames",
     "from_sitk",
     "label_names",
+    "load_writers",
     "read",
     "read_labels",
     "read_study",

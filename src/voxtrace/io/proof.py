@@ -94,7 +94,7 @@ _REMEDY = "No file was kept; choose another format, and please report this."
 
 def _nifti(path: Path) -> tuple[Placement, int]:
     with opened(path) as file:
-        header: Any = _header_class()(file.read(348), check=False)
+        header: Any = header_class()(file.read(348), check=False)
         names = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
         rows = [float(v) for name in ("srow_x", "srow_y", "srow_z") for v in header[name]]
         where = Orientation(
@@ -108,7 +108,7 @@ def _nifti(path: Path) -> tuple[Placement, int]:
         return place(Header(sizes, where, (1.0, 0.0)), path)[0], _checksum(file)
 
 
-def _header_class() -> Any:
+def header_class() -> Any:
     """Return nibabel's reader of headers, which carries no types."""
     from nibabel import Nifti1Header
 

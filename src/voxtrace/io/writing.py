@@ -46,6 +46,17 @@ def write(item: LabelMap | Volume, path: str | Path) -> Path:
     return path
 
 
+def load_writers(path: Path) -> None:
+    """Load the packages that :func:`write` needs for such a name, so that it need not when there is something to write.
+
+    Takes a quarter of a second, in which others can compute.
+    """
+    from voxtrace.io import itk, names, proof  # noqa: F401
+
+    if suffix_of(path) in NIFTI:
+        proof.header_class()
+
+
 def to_sitk(item: LabelMap | Volume) -> Any:
     """Return a SimpleITK image of a label map or a one-channel volume, on the grid it came from."""
     from voxtrace.io import itk

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,19 +64,39 @@ class _Record(BaseModel):
 
 
 class ArrayFiles:
-    """``labels.zarr``, ``settled.zarr`` and extras, written in ascending z so that every chunk is compressed once."""
+    """``labels.zarr``, ``settled.zarr`` and extras, written in ascending z so that every chunk is compressed once.
+
+    They are made when the first planes are complete, since zarr takes a quarter of a second to load.
+    """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: Any, extras: Sequence[str] = ()) -> None:
         steps, depth, height, width = shape
+        self._folder, self._shape, self._dtype, self._names = folder, shape, dtype, extras
         self._depth = chunk_depth((depth, height, width))
         chunk = (self._depth, height, width)
-        stepped = ("step", "z", "y", "x")
-        self.labels = _create(folder / LABELS, shape, (1, *chunk), dtype, stepped)
-        self.settled = _create(folder / SETTLED, shape[1:], chunk, np.uint8, ("z", "y", "x"))
-        self.extras = {name: _create(folder / f"{name}.zarr", shape, (1, *chunk), dtype, stepped) for name in extras}
         self._waiting = [np.empty((steps, *chunk), dtype) for _ in range(1 + len(extras))]
         self._waiting_settled = np.empty(chunk, np.uint8)
         self._written, self._held = 0, 0
+
+    @cached_property
+    def labels(self) -> Any:
+        """Labels (S, Z, Y, X)."""
+        return self._stepped(LABELS)
+
+    @cached_property
+    def settled(self) -> Any:
+        """The last step at which each voxel changed, (Z, Y, X)."""
+        chunk = (self._depth, *self._shape[2:])
+        return _create(self._folder / SETTLED, self._shape[1:], chunk, np.uint8, ("z", "y", "x"))
+
+    @cached_property
+    def extras(self) -> dict[str, Any]:
+        """What else each step showed, (S, Z, Y, X), by name."""
+        return {name: self._stepped(f"{name}.zarr") for name in self._names}
+
+    def _stepped(self, name: str) -> Any:
+        chunk = (1, self._depth, *self._shape[2:])
+        return _create(self._folder / name, self._shape, chunk, self._dtype, ("step", "z", "y", "x"))
 
     def add(self, planes: Array, settled: Array, extras: Sequence[Array] = ()) -> None:
         """Append planes (S, n, Y, X), where they settled (n, Y, X), and planes of each extra."""
