@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +29,18 @@ def test_a_collector_that_was_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_torch_brings_is_not_looked_through_again() -> None:
+    asked = "import gc\nfrom voxtrace.cli.loading import uncollected\nwith uncollected():\n    import torch\n"
+    line = [sys.executable, "-c", f"{asked}print(gc.get_freeze_count())"]
+    assert int(subprocess.run(line, capture_output=True, text=True, check=True).stdout) > 100_000
+
+
+def test_nothing_is_frozen_where_torch_was_there_before() -> None:
+    import torch  # noqa: F401
+
+    before = gc.get_freeze_count()
+    with uncollected():
+        pass
+    assert gc.get_freeze_count() == before

@@ -5,6 +5,8 @@ Start-up imports neither torch nor SimpleITK; each command imports what it needs
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     What goes wrong is told in one sentence on standard error; ``--debug``, anywhere on the line, adds the traceback.
     """
+    atexit.register(gc.freeze)  # Python would look for garbage once more, which takes a second after torch
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:
