@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
+from voxtrace.cli.interrupt import ended_as_interrupted
 from voxtrace.cli.output import print_json, say, stdout_kept_for_json
 from voxtrace.errors import UsageError
 
@@ -56,7 +57,7 @@ def bench(
     from voxtrace import bench as benches
 
     settings = benches.Settings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, say)
-    with stdout_kept_for_json(as_json):
+    with stdout_kept_for_json(as_json), ended_as_interrupted():
         _stay_on(cores)
         works = benches.chosen([name.strip() for name in only.split(",") if name.strip()])
         document = _each(settings, works, table)
@@ -84,7 +85,7 @@ def cost(
     settings = Settings(work.resolve(), repeats, quick, seed=seed, say=say)
     if table is not None:
         find_table(table, "bench cost")
-    with stdout_kept_for_json(as_json):
+    with stdout_kept_for_json(as_json), ended_as_interrupted():
         _stay_on(cores)
         points = run_cost(settings, side)
     document = {

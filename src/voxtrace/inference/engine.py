@@ -46,7 +46,8 @@ class Result:
         Wall time from the first line to the last.
     facts
         Windows, steps, runtime, device, precision and why, members, batch, overlap, mirror, settle, seed, and
-        ``seconds`` by stage: planes (waiting for them), network, assess, blend, finish.
+        ``seconds`` by stage: planes (waiting for them), network, assess, blend, and finish, which runs beside the
+        network.
     """
 
     labels: LabelMap

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from voxtrace.inference.arithmetic import arithmetic_for
@@ -88,6 +89,7 @@ class Run:
         restorer, placer = Restorer(self.grid, device, average), Placer(self.grid.frame)
         yield 0
         with (
+            threadpool_limits(1, user_api="blas"),  # whose threads would wait for planes in a loop, on the same cores
             ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as maker,
             Output.opened(slab, restorer, placer, recorder, self.watch) as output,
         ):

@@ -65,15 +65,15 @@ def way(taps: int, stride: int) -> Way:
 def at_points(weight: Tensor, ways: Sequence[Way]) -> Floats:
     """Return kernels (Cout, Cin, Z, Y, X) at the points of each axis, (points, points, points, columns, Cin, 16).
 
-    They are laid out while they are small, and then brought to their points by products of matrices.
+    They are laid out while they are small, and then brought to their points by a product of matrices for each plane.
     """
     taps = in_columns(weight.detach().permute(2, 3, 4, 1, 0))
     flat = taps.reshape(-1, taps[0, 0, 0].size).astype(np.float64)
     z, y, x = (one.enter for one in ways)
+    in_plane = np.kron(y, x)
     points = np.empty((len(z), len(y), len(x), *taps.shape[3:]), np.float32)
     for at_z, row_z in zip(points, z, strict=True):
-        for at_zy, row_y in zip(at_z, y, strict=True):
-            at_zy[:] = (np.kron(np.kron(row_z, row_y), x) @ flat).reshape(at_zy.shape)
+        at_z[:] = (np.kron(row_z, in_plane) @ flat).reshape(at_z.shape)
     return points
 
 
