@@ -142,10 +142,12 @@ def _predict(
 
     volume = source.read(here.case)
     engine = segment(job.bundles, volume, **asdict(job.options), store=job.trace_path(here.case), cancel=cancel)
+    loading = False
     try:
         while True:
             progress = next(engine)
-            if progress.done == 1:  # from here on compiled loops compute, which leave the interpreter to others
+            if progress.stage == "segmenting" and progress.done and not loading:
+                loading = True  # from here on compiled loops compute, which leave the interpreter to others
                 source.reader.load_writers(job.labels_path(here.case))
             yield replace(here, kind="running", progress=progress)
     except StopIteration as stop:
