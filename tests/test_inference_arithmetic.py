@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from voxtrace.inference import on_cpu, on_device
+from voxtrace.inference.plane import Plane
 from voxtrace.preprocess import axis_weights
+
+
+def plane(scores: torch.Tensor) -> Plane:
+    """Return a plane with every label (S, K, Y, X)."""
+    return Plane(scores, np.arange(scores.shape[1], dtype=np.uint8))
 
 
 def logits(*shape: int, seed: int = 0, spread: float = 5.0) -> torch.Tensor:
@@ -50,18 +56,31 @@ def test_windows_are_added_where_they_lie_in_the_ring(turn: int, averaged: str) 
     for z in range(4):
         expected[:, (turn + z) % 6, 2:7, 3:9] += values[:, z]
     for arithmetic in (on_cpu, on_device):
-        sums = torch.ones(3, 6, 9, 10)
-        arithmetic.accumulate(sums, scores, normaliser, blend, (turn + 12, 2, 3))
+        sums, peaks = torch.ones(3, 6, 9, 10), np.full((3, 6), 1e-6, np.float32)
+        arithmetic.accumulate(sums, peaks, scores, normaliser, blend, (turn + 12, 2, 3))
         assert torch.allclose(sums, expected, atol=1e-6)
+
+
+def test_peaks_are_the_largest_probabilities_of_each_label_and_plane_so_far() -> None:
+    scores, blend, peaks = logits(3, 4, 5, 21), torch.rand(4, 5, 21), np.full((3, 6), 0.3, np.float32)
+    on_cpu.accumulate(torch.zeros(3, 6, 9, 30), peaks, scores, scores.logsumexp(0), blend, (4, 0, 0))
+    largest = scores.softmax(0).amax((2, 3)).clamp_min(0.3)
+    assert np.allclose(peaks[:, [4, 5, 0, 1]], largest, atol=1e-6)
+    assert (peaks[:, 2:4] == np.float32(0.3)).all()
+    on_device.accumulate(torch.zeros(3, 6, 9, 30), peaks, scores, scores.logsumexp(0), blend, (4, 0, 0))
+    assert (peaks[:, [4, 5, 0, 1]] == 1.0).all()  # not looked for, so each may be the winner
 
 
 def test_a_plane_is_taken_once_and_nobody_is_background() -> None:
     for arithmetic in (on_cpu, on_device):
         sums, weights = torch.full((2, 3, 4, 5, 6), 8.0), torch.full((4, 5, 6), 2.0)
         weights[1, 0, 0] = 0.0
-        plane = arithmetic.take(sums, weights, 1)
-        assert plane[:, :, 0, 0].tolist() == [[1.0, 0.0, 0.0]] * 2
-        assert (plane[:, :, 1:] == 4.0).all()
+        sums[:, 2, 1] = 6.0
+        plane = arithmetic.take(sums, weights, 1, np.array([0, 2], np.uint8))
+        assert plane.labels.tolist() == [0, 2]
+        assert plane.scores[:, :, 0, 0].tolist() == [[1.0, 0.0]] * 2
+        assert (plane.scores[:, 0, 1:] == 4.0).all()
+        assert (plane.scores[:, 1, 1:] == 3.0).all()
         assert (sums[:, :, 1] == 0.0).all()
         assert (sums[:, :, [0, 2, 3]] == 8.0).all()
 
@@ -74,7 +93,7 @@ def test_the_strongest_label_of_mixed_and_enlarged_planes_wins(size: tuple[int, 
     mixed = (0.75 * below + 0.25 * above).numpy()
     expected = x.apply(y.apply(mixed, 2), 3).argmax(1)
     for arithmetic in (on_cpu, on_device):
-        labels = arithmetic.strongest(below, above, 0.25, y, x, 0.999 / 5)
+        labels = arithmetic.strongest(plane(below), plane(above), 0.25, y, x, 0.999 / 5)
         assert labels.dtype == np.uint8
         assert np.array_equal(labels, expected)
 
@@ -87,7 +106,7 @@ def test_labels_that_cannot_win_in_a_tile_are_left_out_without_a_difference(shar
     below, above = (-((places - c[:, :, None, None]) ** 2).sum(1)[None] / 50 for c in centres)
     y, x = axis_weights(40, 61, "linear"), axis_weights(90, 133, "linear")
     expected = x.apply(y.apply(torch.lerp(below, above, share).numpy(), 2), 3).argmax(1)
-    labels = on_cpu.strongest(below, above, share, y, x, -np.inf)
+    labels = on_cpu.strongest(plane(below), plane(above), share, y, x, -np.inf)
     assert len(np.unique(expected)) > 3
     assert np.array_equal(labels, expected)
 
@@ -103,9 +122,22 @@ def test_a_logit_that_is_no_number_shows_in_the_entropy() -> None:
 
 def test_the_lower_label_wins_a_tie() -> None:
     y, x = axis_weights(2, 4, "linear"), axis_weights(2, 4, "linear")
-    plane = torch.tensor([0.2, 0.4, 0.4]).view(1, 3, 1, 1).expand(1, 3, 2, 2).contiguous()
+    tied = plane(torch.tensor([0.2, 0.4, 0.4]).view(1, 3, 1, 1).expand(1, 3, 2, 2).contiguous())
     for arithmetic in (on_cpu, on_device):
-        assert (arithmetic.strongest(plane, plane, 0.5, y, x, 0.33) == 1).all()
+        assert (arithmetic.strongest(tied, tied, 0.5, y, x, 0.33) == 1).all()
+
+
+def test_labels_are_compared_where_both_planes_have_them() -> None:
+    """Of labels 0, 300, 301 and 302 one plane lacks 301, the other 300: 302 wins, where 0 is not stronger."""
+    y, x = axis_weights(5, 9, "linear"), axis_weights(6, 7, "linear")
+    full = logits(2, 4, 5, 6).softmax(1), logits(2, 4, 5, 6, seed=1).softmax(1)
+    names = np.array([0, 300, 301, 302], np.uint16)
+    below, above = (Plane(p[:, kept], names[kept]) for p, kept in zip(full, ([0, 1, 3], [0, 2, 3]), strict=True))
+    expected = x.apply(y.apply(torch.lerp(*full, 0.25)[:, [0, 3]].numpy(), 2), 3).argmax(1)
+    for arithmetic in (on_cpu, on_device):
+        labels = arithmetic.strongest(below, above, 0.25, y, x, 0.0)
+        assert labels.dtype == np.uint16
+        assert np.array_equal(labels, np.where(expected, 302, 0))
 
 
 def test_a_certain_window_has_no_entropy() -> None:

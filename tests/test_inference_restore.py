@@ -10,15 +10,17 @@ import torch
 
 from fakes import plan
 from voxtrace.inference import on_cpu
+from voxtrace.inference.plane import Plane
 from voxtrace.inference.restore import Restorer
 from voxtrace.plan import View
 from voxtrace.preprocess import network_grid
 from voxtrace.volume import Geometry
 
 
-def certain(label: int) -> torch.Tensor:
-    """Return a plane (S, K, Y, X) in which one of three labels is certain."""
-    return torch.eye(3)[label].view(1, 3, 1, 1).expand(1, 3, 4, 4).contiguous()
+def certain(label: int) -> Plane:
+    """Return a plane in which one of three labels is certain."""
+    scores = torch.eye(3)[label].view(1, 3, 1, 1).expand(1, 3, 4, 4).contiguous()
+    return Plane(scores, np.arange(3, dtype=np.uint8))
 
 
 def test_planes_that_are_repeated_are_decided_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +36,7 @@ def test_planes_that_are_repeated_are_decided_once(monkeypatch: pytest.MonkeyPat
     view = View(crop=False, coarse=3.0)
     thick = plan((1, 4, 4), (4.0, 1.0, 1.0), interpolation="spline", view=view)
     grid = network_grid(Geometry.from_spacing((8, 4, 4), (1.0, 1.0, 1.0)), thick)
-    restorer = Restorer(grid)
+    restorer = Restorer(grid, 3)
     planes = [labels for label in (1, 2) for labels in restorer.push(certain(label))]
     assert [int(labels[0, 0, 0]) for labels in planes] == [1, 1, 1, 1, 2, 2, 2, 2]
     assert all(np.array_equal(labels, np.full((1, 4, 4), labels[0, 0, 0])) for labels in planes)

@@ -16,9 +16,9 @@ BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
 
 def table(document: dict[str, Any]) -> str:
     """Return machine, comparisons and facts of a bench as Markdown."""
-    lines = [machine(document), ""]
-    lines += ["| work | what | against | ours | ratio [smallest, largest of a round] |", "|---|---|---|---|---|"]
-    lines += [row for work in document["works"].values() for row in _rows(work)]
+    rows = [row for work in document["works"].values() for row in _rows(work)]
+    head = ["", "| work | what | against | ours | ratio [smallest, largest of a round] |", "|---|---|---|---|---|"]
+    lines = [machine(document), *(head if rows else ()), *rows]
     lines += ["", *(f"* {work['title']}: {text}" for work in document["works"].values() for text in _facts(work))]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -68,15 +68,16 @@ def ours(
     )
 
 
-def nnunet(settings: Settings, work: str, scan: Scan, models: Models) -> Contender | None:
-    """Return nnU-Net as a contender, or None where no interpreter has it."""
+def nnunet(settings: Settings, work: str, scan: Scan, models: Models, bits: int = 16) -> Contender | None:
+    """Return nnU-Net, which sums windows in so many bits, as a contender, or None where no interpreter has it."""
     if settings.peer is None:
         return None
-    out = settings.out(work, "nnunet")
+    name = "nnU-Net" if bits == 16 else f"nnU-Net, sums in {bits} bits"
+    out = settings.out(work, name)
     labels = out / f"{scan.name}.nii.gz"
     script, image = PEERS / "with_nnunet.py", scan.channels[0]
-    words = (settings.peer, script, models.nnunet, image, labels, cores())
-    return Contender("nnU-Net", [str(word) for word in words], out, labels)
+    words = (settings.peer, script, models.nnunet, image, labels, cores(), bits)
+    return Contender(name, [str(word) for word in words], out, labels)
 
 
 def monai(settings: Settings, work: str, scan: Scan, models: Models) -> Contender:

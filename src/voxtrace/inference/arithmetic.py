@@ -6,6 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from voxtrace.inference.plane import Plane
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
@@ -18,17 +19,23 @@ class Arithmetic(Protocol):
         ...
 
     def accumulate(
-        self, sums: Tensor, logits: Tensor, normaliser: Tensor | None, blend: Tensor, corner: tuple[int, int, int]
+        self,
+        sums: Tensor,
+        peaks: Array,
+        logits: Tensor,
+        normaliser: Tensor | None,
+        blend: Tensor,
+        corner: tuple[int, int, int],
     ) -> None:
         """Add blended probabilities of a window to a ring of planes."""
         ...
 
-    def take(self, sums: Tensor, weights: Tensor, slot: int) -> Tensor:
-        """Return probabilities of one plane of a ring, and forget its sums."""
+    def take(self, sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Plane:
+        """Return the probabilities of some labels on one plane of a ring, and forget the sums of all."""
         ...
 
     def strongest(
-        self, below: Tensor, above: Tensor, share: float, y: AxisWeights, x: AxisWeights, least: float
+        self, below: Plane, above: Plane, share: float, y: AxisWeights, x: AxisWeights, least: float
     ) -> Array:
         """Return the strongest label of two planes, mixed and enlarged."""
         ...

@@ -201,9 +201,12 @@ def _check_region(region: str) -> None:
 
 
 def _batch_size(window: Shape, device: str) -> int:
-    """Return how many windows fill the device; more would only take memory."""
+    """Return how many windows fill the device; more would only take memory.
+
+    Slices come in larger batches on a CPU: of a routed one each network gets a few, and all cores should have one.
+    """
     voxels = window[0] * window[1] * window[2]
-    enough, most = (2**16, 16) if device == "cpu" else (2**21, 32)
+    enough, most = (2**18 if window[0] == 1 else 2**16, 16) if device == "cpu" else (2**21, 32)
     return max(1, min(most, enough // voxels))
 
 

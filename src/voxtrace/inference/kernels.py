@@ -43,22 +43,27 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 @njit(nogil=True, cache=True, fastmath={"nsz", "contract"})
-def accumulate(sums, logits, normaliser, blend, turn, y0, x0, lo, hi):  # type: ignore[no-untyped-def]
+def accumulate(sums, peaks, logits, normaliser, blend, turn, y0, x0, lo, hi):  # type: ignore[no-untyped-def]
     """Add blend·softmax(logits) of planes lo ≤ z < hi of a window to ``sums`` (K, depth, Y, X), a ring along z.
 
     ``logits`` (K, Z, Y', X'), ``normaliser`` and ``blend`` (Z, Y', X'); the window lies at slot ``turn`` of the ring,
-    row ``y0`` and column ``x0``.
+    row ``y0`` and column ``x0``. ``peaks`` (K, depth) rises to the largest probability of each label and plane.
     """
     K, _, Y, X = logits.shape
     depth = sums.shape[1]
+    tops = np.empty((2, X), np.float32)  # two: a value kept in place would be stored lane by lane
     for z in range(lo, hi):
         slot = (turn + z) % depth
         for k in range(K):
+            tops[0] = peaks[k, slot]
             for y in range(Y):
-                into = sums[k, slot, y0 + y, x0 : x0 + X]
+                into, old, new = sums[k, slot, y0 + y, x0 : x0 + X], tops[y % 2], tops[1 - y % 2]
                 for x in range(X):
                     d = min(max(logits[k, z, y, x] - normaliser[z, y, x], LOWEST), _ZERO)
-                    into[x] += blend[z, y, x] * exp(d)
+                    p = exp(d)
+                    into[x] += blend[z, y, x] * p
+                    new[x] = p if p > old[x] else old[x]
+            peaks[k, slot] = tops[Y % 2].max()
 
 
 @njit(nogil=True, cache=True)
@@ -75,16 +80,18 @@ def accumulate_logits(sums, logits, blend, turn, y0, x0, lo, hi):  # type: ignor
 
 
 @njit(nogil=True, cache=True)
-def take(sums, weights, slot, planes, lo, hi):  # type: ignore[no-untyped-def]
-    """Fill rows lo ≤ y < hi of ``planes`` (K, Y, X) with sums/weights at one slot of a ring, and set the sums to 0.
+def take(sums, weights, slot, labels, planes, lo, hi):  # type: ignore[no-untyped-def]
+    """Fill rows lo ≤ y < hi of ``planes`` (n, Y, X) with sums/weights at one slot of a ring, and set the sums to 0.
 
-    ``sums`` (K, depth, Y, X), ``weights`` (depth, Y, X). Where no weight is, label 0 gets 1.
+    ``sums`` (K, depth, Y, X), ``weights`` (depth, Y, X), ``labels`` (n,): which of the K. Where no weight is, label 0
+    gets 1.
     """
-    K, X = sums.shape[0], sums.shape[3]
+    X = sums.shape[3]
     for y in range(lo, hi):
-        for k in range(K):
+        for i, k in enumerate(labels):
             nobody = _ONE if k == 0 else _ZERO
             for x in range(X):
                 weight = weights[slot, y, x]
-                planes[k, y, x] = sums[k, slot, y, x] / weight if weight > 0 else nobody
-                sums[k, slot, y, x] = 0.0
+                planes[i, y, x] = sums[k, slot, y, x] / weight if weight > 0 else nobody
+        for k in range(len(sums)):
+            sums[k, slot, y] = _ZERO

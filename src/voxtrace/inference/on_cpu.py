@@ -8,6 +8,7 @@ from torch import Tensor
 
 from voxtrace.inference import judge, kernels, winner
 from voxtrace.inference.kernels import in_parallel
+from voxtrace.inference.plane import Plane, common_labels, label_type
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
@@ -20,7 +21,7 @@ def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tenso
     logits = logits.contiguous()
     n, n_labels, depth = logits.shape[:3]
     shape = (n, *logits.shape[2:])
-    labels = torch.empty(shape, dtype=torch.uint8 if n_labels <= 256 else torch.uint16)
+    labels = torch.from_numpy(np.empty(shape, label_type(n_labels)))
     normaliser = torch.empty(shape)
     last = torch.zeros_like(labels) if before is None else before
     changed, entropy = np.empty((n, depth)), np.empty((n, depth))
@@ -33,43 +34,49 @@ def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tenso
 
 
 def accumulate(
-    sums: Tensor, logits: Tensor, normaliser: Tensor | None, blend: Tensor, corner: tuple[int, int, int]
+    sums: Tensor, peaks: Array, logits: Tensor, normaliser: Tensor | None, blend: Tensor, corner: tuple[int, int, int]
 ) -> None:
     """Add blend·softmax(logits) of a window at ``corner`` to ``sums`` (K, depth, Y, X), a ring along z.
 
-    Without ``normaliser`` blend·logits is added.
+    ``peaks`` (K, depth) float32 rises to the largest probability of each label and plane. Without ``normaliser``
+    blend·logits is added, and no peak is looked for.
     """
-    turn, (y, x), logits = corner[0] % sums.shape[1], corner[1:], logits.contiguous()
-    kernel = kernels.accumulate_logits if normaliser is None else kernels.accumulate
-    tensors = (sums, logits, blend) if normaliser is None else (sums, logits, normaliser, blend)
-    in_parallel(_threads(), logits.shape[1], logits.numel(), kernel, *(t.numpy() for t in tensors), turn, y, x)
+    logits, where = logits.contiguous(), (corner[0] % sums.shape[1], *corner[1:])
+    pieces = _threads(), logits.shape[1], logits.numel()
+    into, scores, weights = sums.numpy(), logits.numpy(), blend.numpy()
+    if normaliser is None:
+        in_parallel(*pieces, kernels.accumulate_logits, into, scores, weights, *where)
+    else:
+        in_parallel(*pieces, kernels.accumulate, into, peaks, scores, normaliser.numpy(), weights, *where)
 
 
-def take(sums: Tensor, weights: Tensor, slot: int) -> Tensor:
-    """Return probabilities (S, K, Y, X) of one slot of a ring of sums (S, K, depth, Y, X), and set its sums to 0.
+def take(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Plane:
+    """Return the probabilities of some labels at one slot of a ring of sums (S, K, depth, Y, X); set all sums to 0.
 
     ``weights`` (depth, Y, X); where there is none, label 0 gets 1.
     """
-    planes = torch.from_numpy(np.empty((*sums.shape[:2], *sums.shape[3:]), np.float32))  # numpy asks for large pages
+    shape = (len(sums), len(labels), *sums.shape[3:])
+    planes = torch.from_numpy(np.empty(shape, np.float32))  # numpy asks for large pages
     for step in range(len(sums)):
-        arrays = (sums[step].numpy(), weights.numpy(), slot, planes[step].numpy())
+        arrays = (sums[step].numpy(), weights.numpy(), slot, labels, planes[step].numpy())
         in_parallel(_threads(), planes.shape[2], planes[step].numel(), kernels.take, *arrays)
-    return planes
+    return Plane(planes, labels)
 
 
-def strongest(below: Tensor, above: Tensor, share: float, y: AxisWeights, x: AxisWeights, least: float) -> Array:
-    """Return the strongest label (S, Y, X) of two planes (S, K, Y', X'), mixed and enlarged linearly.
+def strongest(below: Plane, above: Plane, share: float, y: AxisWeights, x: AxisWeights, least: float) -> Array:
+    """Return the strongest label (S, Y, X) of two planes, mixed and enlarged linearly, among those that are on both.
 
     ``share`` is the weight of ``above``; ``least`` is what a label must reach somewhere to win there.
     """
-    n_steps, n_labels = below.shape[:2]
-    labels = np.empty((n_steps, len(y.indices), len(x.indices)), np.uint8 if n_labels <= 256 else np.uint16)
-    where = (np.float32(share), *_two_taps(y), *_two_taps(x), np.float32(least))
+    n_steps = len(below.scores)
+    names = common_labels(below, above)
+    labels = np.empty((n_steps, len(y.indices), len(x.indices)), names.dtype)
+    channels = names, below.places(names), above.places(names)
+    how = np.float32(share), _two_taps(y), _two_taps(x), np.float32(least)
     for step in range(n_steps):
-        planes = (plane[step].contiguous().numpy() for plane in (below, above))
-        in_parallel(
-            _threads(), labels.shape[1], labels[0].size * n_labels, winner.choose, *planes, *where, labels[step]
-        )
+        planes = (plane.scores[step].contiguous().numpy() for plane in (below, above))
+        values = labels[0].size * len(names)
+        in_parallel(_threads(), labels.shape[1], values, winner.choose, *planes, channels, *how, labels[step])
     return labels
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voxtrace.inference.plane import Plane, common_labels
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
@@ -25,47 +26,50 @@ def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tenso
 
 
 def accumulate(
-    sums: Tensor, logits: Tensor, normaliser: Tensor | None, blend: Tensor, corner: tuple[int, int, int]
+    sums: Tensor, peaks: Array, logits: Tensor, normaliser: Tensor | None, blend: Tensor, corner: tuple[int, int, int]
 ) -> None:
     """Add blend·softmax(logits) of a window at ``corner`` to ``sums`` (K, depth, Y, X), a ring along z.
 
-    Without ``normaliser`` blend·logits is added.
+    Without ``normaliser`` blend·logits is added. ``peaks`` (K, depth) are set to 1: to ask the device for the largest
+    probabilities would take longer than what they save.
     """
     z, y, x = corner
     _, deep, height, width = logits.shape
     slots = (torch.arange(deep, device=sums.device) + z) % sums.shape[1]
+    peaks[:, (np.arange(deep) + z) % sums.shape[1]] = 1.0
     scores = logits if normaliser is None else (logits - normaliser).exp_()
     sums[:, :, y : y + height, x : x + width].index_add_(1, slots, scores * blend)
 
 
-def take(sums: Tensor, weights: Tensor, slot: int) -> Tensor:
-    """Return probabilities (S, K, Y, X) of one slot of a ring of sums (S, K, depth, Y, X), and set its sums to 0.
+def take(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Plane:
+    """Return the probabilities of some labels at one slot of a ring of sums (S, K, depth, Y, X); set all sums to 0.
 
     ``weights`` (depth, Y, X); where there is none, label 0 gets 1.
     """
     covered = weights[slot] > 0
-    planes = sums[:, :, slot] / weights[slot]
-    planes[:, :, ~covered] = 0.0
-    planes[:, 0, ~covered] = 1.0
+    chosen = torch.from_numpy(labels.astype(np.int64)).to(sums.device)
+    planes = sums[:, chosen, slot] / weights[slot]
+    planes[:, :, ~covered] = (chosen == 0).to(planes)[:, None]
     sums[:, :, slot] = 0.0
-    return planes
+    return Plane(planes, labels)
 
 
-def strongest(below: Tensor, above: Tensor, share: float, y: AxisWeights, x: AxisWeights, least: float) -> Array:
-    """Return the strongest label (S, Y, X) of two planes (S, K, Y', X'), mixed and enlarged linearly.
+def strongest(below: Plane, above: Plane, share: float, y: AxisWeights, x: AxisWeights, least: float) -> Array:
+    """Return the strongest label (S, Y, X) of two planes, mixed and enlarged linearly, among those that are on both.
 
     ``share`` is the weight of ``above``; ``least`` is what a label must reach somewhere to win there.
     """
-    mixed = torch.lerp(below, above, share)
-    return np.stack([_strongest(step, y, x, least) for step in mixed])
+    names = common_labels(below, above)
+    under, over = (plane.scores[:, plane.places(names)] for plane in (below, above))
+    mixed = torch.lerp(under, over, share)
+    return np.stack([names[_strongest(step, y, x, least)] for step in mixed])
 
 
 def _strongest(plane: Tensor, y: AxisWeights, x: AxisWeights, least: float) -> Array:
-    """Return the strongest label (Y, X) of a plane (K, Y', X'); the lower one in a tie."""
+    """Return the number of the strongest channel (Y, X) of a plane (n, Y', X'); the lower one in a tie."""
     candidates = torch.nonzero(plane.amax((1, 2)) >= least)[:, 0]
     chosen = _enlarged(_enlarged(plane[candidates], y, 1), x, 2)
-    labels = candidates[chosen.max(0).indices]
-    return labels.cpu().numpy().astype(np.uint8 if len(plane) <= 256 else np.uint16)
+    return candidates[chosen.max(0).indices].cpu().numpy()
 
 
 def _enlarged(plane: Tensor, weights: AxisWeights, axis: int) -> Tensor:

@@ -18,6 +18,7 @@ from voxtrace.inference.arithmetic import arithmetic_for
 from voxtrace.inference.block import Block
 from voxtrace.inference.decide import SETTLING_UNITS, UNITS, Answer, Decider, Flip, flips
 from voxtrace.inference.output import Output
+from voxtrace.inference.plane import label_type
 from voxtrace.inference.restore import Restorer
 from voxtrace.inference.slab import Slab
 from voxtrace.inference.watch import Watch
@@ -86,7 +87,7 @@ class Run:
         average = self.plan.view.average if self.plan.view else "probabilities"
         device = self.opened.device
         slab = Slab(layers, self.plan.n_labels, size, shape[1:], device, how.blend, how.slices, average)
-        restorer, placer = Restorer(self.grid, device, average), Placer(self.grid.frame)
+        restorer, placer = Restorer(self.grid, self.plan.n_labels, device, average), Placer(self.grid.frame)
         yield 0
         with (
             threadpool_limits(1, user_api="blas"),  # whose threads would wait for planes in a loop, on the same cores
@@ -149,7 +150,7 @@ class Run:
         if self.windowing.keeps is everything:
             for window in windows:
                 output.count(window)
-        return _Pass(table, last.labels.cpu().numpy().astype(self._label_type, copy=False), waiting)
+        return _Pass(table, last.labels.cpu().numpy().astype(label_type(self.plan.n_labels), copy=False), waiting)
 
     @cached_property
     def _decider(self) -> Decider:
@@ -184,10 +185,6 @@ class Run:
         """Return windows counted from the first voxel of the network grid, before padding."""
         (z, _), (y, _), (x, _) = self.grid.padding
         return [Window(w.z - z, w.y - y, w.x - x) for w in windows]
-
-    @property
-    def _label_type(self) -> Any:
-        return np.uint8 if self.plan.n_labels <= 256 else np.uint16
 
     @property
     def _units(self) -> Mapping[str, str]:

@@ -11,15 +11,20 @@ The planes live in a ring as deep as a window; plane z has slot ``z % depth``. D
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from voxtrace.inference.arithmetic import arithmetic_for
 from voxtrace.inference.decide import Scores
+from voxtrace.inference.plane import Average, Plane, label_type, least_to_win
 from voxtrace.volume import Array, Shape
 from voxtrace.windows import Window, gaussian
+
+Mask = npt.NDArray[np.bool_]
+
+_ROUNDING = 1e-4  # of an average of probabilities, at most
 
 
 class Slab:
@@ -37,7 +42,7 @@ class Slab:
         device: str,
         blend: Callable[[Shape], Array] = gaussian,
         slices: int = 1,
-        average: Literal["probabilities", "logits"] = "probabilities",
+        average: Average = "probabilities",
     ) -> None:
         self._arithmetic, self._average = arithmetic_for(device), average
         self._depth = window[0] + slices - 1
@@ -45,12 +50,16 @@ class Slab:
         self._blend = torch.from_numpy(blend(window)).to(device)
         self._sums = torch.zeros((n_steps, n_labels, self._depth, *plane), device=device)
         self._weights = torch.zeros((self._depth, *plane), device=device)
-        self._first = 0
+        self._peaks = np.zeros((n_labels, self._depth), np.float32)
+        self._least = least_to_win(n_labels, average) * (1.0 - _ROUNDING)
+        self._all = np.arange(n_labels, dtype=label_type(n_labels))
+        self._first, self._before = 0, np.zeros(n_labels, bool)
 
     def add(self, step: int, window: Window, scores: Scores, b: int) -> None:
         """Add what is averaged of window ``b`` of a batch at one step; planes before the window must be finished."""
         normaliser = scores.normaliser[b] if self._average == "probabilities" else None
-        self._arithmetic.accumulate(self._sums[step], scores.logits[b], normaliser, self._blend, window)
+        into = self._sums[step], self._peaks
+        self._arithmetic.accumulate(*into, scores.logits[b], normaliser, self._blend, window)
 
     def count(self, window: Window) -> None:
         """Count one pass over a window: call it as often as probabilities of a step were added for it."""
@@ -58,16 +67,29 @@ class Slab:
         for here, slots in self._parts(window.z):
             self._weights[slots, window.y : window.y + height, window.x : window.x + width].add_(self._blend[here])
 
-    def finish(self, until: int) -> Iterator[Tensor]:
-        """Yield probabilities (S, K, Y, X) of the planes before ``until``, ascending, and forget them.
+    def finish(self, until: int) -> Iterator[Plane]:
+        """Yield the planes before ``until``, ascending, each with the labels that may win there, and forget them.
 
         Voxels that no window covered are background.
         """
         while self._first < until:
             slot = self._first % self._depth
-            yield self._arithmetic.take(self._sums, self._weights, slot)
+            here = self._may_win(slot)
+            yield self._arithmetic.take(self._sums, self._weights, slot, self._all[self._near(here, until)])
             self._weights[slot].zero_()
-            self._first += 1
+            self._peaks[:, slot] = 0.0
+            self._first, self._before = self._first + 1, here
+
+    def _may_win(self, slot: int) -> Mask:
+        """Return which labels (K,) may win on a plane; the background always may, where there is no window."""
+        mask: Mask = self._peaks[:, slot] >= self._least
+        mask[0] = True
+        return mask
+
+    def _near(self, here: Mask, until: int) -> Mask:
+        """Return which labels (K,) may win on a plane or between it and its neighbours: all where one is not known."""
+        after = self._first + 1
+        return self._before | here | self._may_win(after % self._depth) if after < until else np.ones_like(here)
 
     def _parts(self, z: int) -> tuple[tuple[slice, slice], ...]:
         """Return (planes of the window, slots of the ring) for the stretch before the ring's end and the one after."""

@@ -19,15 +19,17 @@ _ONE = np.float32(1.0)
 
 
 @njit(nogil=True, cache=True, fastmath={"nsz", "nnan", "contract"})
-def choose(below, above, share, rows, row_share, columns, column_share, least, labels, lo, hi):  # type: ignore[no-untyped-def]
-    """Fill ``labels`` (Y, X), rows lo ≤ y < hi, with the strongest label of two planes (K, Y', X') float32.
+def choose(below, above, channels, share, y_taps, x_taps, least, labels, lo, hi):  # type: ignore[no-untyped-def]
+    """Fill ``labels`` (Y, X), rows lo ≤ y < hi, with the strongest label of two planes (n, Y', X') float32.
 
-    The planes are mixed (``share`` of ``above``) and enlarged linearly: output row y lies between input rows
-    ``rows[y]``, which are the same or neighbours and of which the second has weight ``row_share[y]``; columns alike.
-    The lower label wins a tie. A label that is nowhere at ``least`` does not win.
+    ``channels`` are (names, in_below, in_above), each (K,): label ``names[k]`` is channel ``in_below[k]`` of one and
+    ``in_above[k]`` of the other. The planes are mixed (``share`` of ``above``) and enlarged linearly: output row y lies
+    between input rows ``rows[y]``, the same one twice or neighbours, of which the second has weight ``row_share[y]``;
+    ``y_taps`` are the two, ``x_taps`` the same of columns. The lower label wins a tie. A label that is nowhere at
+    ``least`` does not win.
     """
-    K, _, wide = above.shape
-    X = labels.shape[1]
+    (names, in_below, in_above), (rows, row_share), (columns, column_share) = channels, y_taps, x_taps
+    K, wide, X = len(names), above.shape[2], labels.shape[1]
     tiles = (X + _TILE_COLUMNS - 1) // _TILE_COLUMNS
     low, high = np.empty((2, K, wide), np.float32), np.empty((2, K, wide), np.float32)
     rivals, counts = np.empty((tiles, K), np.int64), np.empty(tiles, np.int64)
@@ -38,31 +40,31 @@ def choose(below, above, share, rows, row_share, columns, column_share, least, l
         while y < hi and rows[y, 0] < first + _TILE_ROWS:
             y += 1
         last = rows[y - 1, 1]
-        n = _bound(above, first, last, low, high, 0)
+        n = _bound(above, in_above, first, last, low, high, 0)
         if share != _ONE:
-            n = _bound(below, first, last, low, high, n)
+            n = _bound(below, in_below, first, last, low, high, n)
         _find_rivals(low[n % 2], high[n % 2], columns, least, rivals, counts)
         for row in range(begin, y):
             for tile in range(tiles):
                 start = tile * _TILE_COLUMNS
                 stop = min(start + _TILE_COLUMNS, X)
-                labels[row, start:stop] = rivals[tile, 0]
+                labels[row, start:stop] = names[rivals[tile, 0]]
                 if counts[tile] > 1:
                     near, into = rivals[tile, : counts[tile]], labels[row, start:stop]
-                    between = columns[start:stop], column_share[start:stop]
-                    _contest(below, above, share, rows[row], row_share[row], *between, near, mixed, best, into)
+                    y_tap, x_part = (rows[row], row_share[row]), (columns[start:stop], column_share[start:stop])
+                    _contest(below, above, channels, share, y_tap, x_part, near, mixed, best, into)
 
 
 @njit(nogil=True, cache=True, fastmath={"nsz", "nnan", "contract"})
-def _bound(plane, first, last, low, high, n):  # type: ignore[no-untyped-def]
+def _bound(plane, channels, first, last, low, high, n):  # type: ignore[no-untyped-def]
     """Find the least and the greatest value of each column over rows first ≤ y ≤ last, and ``n`` rows found before.
 
-    ``low`` and ``high`` (2, K, X'): the last ones found are at the number of rows, which is returned, modulo 2. Two
-    of each, since what is kept in place would be stored lane by lane.
+    ``low`` and ``high`` (2, K, X'), for K ``channels`` of the plane: the last ones found are at the number of rows,
+    which is returned, modulo 2. Two of each, since what is kept in place would be stored lane by lane.
     """
     for y in range(first, last + 1):
-        for k in range(len(plane)):
-            row = plane[k, y]
+        for k, channel in enumerate(channels):
+            row = plane[channel, y]
             if n == 0:
                 low[1, k], high[1, k] = row, row
             else:
@@ -95,14 +97,16 @@ def _find_rivals(low, high, columns, least, rivals, counts):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True, fastmath={"nsz", "nnan", "contract"})
-def _contest(below, above, share, rows, row_share, columns, column_share, rivals, mixed, best, labels):  # type: ignore[no-untyped-def]
+def _contest(below, above, channels, share, y_tap, x_taps, rivals, mixed, best, labels):  # type: ignore[no-untyped-def]
     """Give a few columns of a row of labels to the strongest of the rivals; see :func:`choose`."""
+    (names, in_below, in_above), (rows, row_share), (columns, column_share) = channels, y_tap, x_taps
     a = _ONE - row_share
     for i, k in enumerate(rivals):
+        down, up = in_below[k], in_above[k]
         for x in range(columns[0, 0], columns[-1, 1] + 1):
-            mixed[x] = a * above[k, rows[0], x] + row_share * above[k, rows[1], x]
+            mixed[x] = a * above[up, rows[0], x] + row_share * above[up, rows[1], x]
             if share != _ONE:
-                under = a * below[k, rows[0], x] + row_share * below[k, rows[1], x]
+                under = a * below[down, rows[0], x] + row_share * below[down, rows[1], x]
                 mixed[x] = under + share * (mixed[x] - under)
         old, new = best[i % 2], best[1 - i % 2]  # two: a value kept in place would be stored lane by lane
         for x in range(len(labels)):
@@ -110,4 +114,4 @@ def _contest(below, above, share, rows, row_share, columns, column_share, rivals
             value = one + column_share[x] * (other - one)
             better = i == 0 or value > old[x]
             new[x] = value if better else old[x]
-            labels[x] = k if better else labels[x]
+            labels[x] = names[k] if better else labels[x]

@@ -1,20 +1,27 @@
 """Segment one file with nnU-Net v2 on the CPU, as ``nnUNetv2_predict -device cpu --disable_tta -npp 1 -nps 1`` does.
 
-python with_nnunet.py MODEL_FOLDER INPUT OUTPUT THREADS
+python with_nnunet.py MODEL_FOLDER INPUT OUTPUT THREADS [BITS]
+
+It sums windows in 16 bits; BITS 32 makes it do so in 32, which tells its rounding from a difference of the models.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 
 
-def main(model: str, image: str, output: str, threads: int) -> None:
+def main(model: str, image: str, output: str, threads: int, bits: int = 16) -> None:
     """Write the label map of an image to OUTPUT, which ends in .nii.gz."""
     import torch
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.inference import predict_from_raw_data as nnunet
 
     torch.set_num_threads(threads)
-    predictor = nnUNetPredictor(
+    if bits == 32:
+        torch.half, weights = torch.float32, nnunet.compute_gaussian
+        nnunet.compute_gaussian = functools.partial(weights, dtype=torch.float32)
+        nnunet.compute_gaussian.cache_clear = weights.cache_clear
+    predictor = nnunet.nnUNetPredictor(
         tile_step_size=0.5,
         use_gaussian=True,
         use_mirroring=False,
@@ -29,4 +36,4 @@ def main(model: str, image: str, output: str, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], *map(int, sys.argv[4:]))

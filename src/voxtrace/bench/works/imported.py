@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from voxtrace.bench.answers import equal_share
-from voxtrace.bench.contest import Contest, hold
+from voxtrace.bench.contest import Contender, Contest, hold
 from voxtrace.bench.inputs import abdomen
 from voxtrace.bench.models import make_models
 from voxtrace.bench.outcome import Outcome
@@ -17,22 +19,23 @@ TITLE = "labels of an imported nnU-Net model"
 
 
 def run(settings: Settings) -> Outcome:
-    """Run both once and compare their labels."""
+    """Run all once and compare labels: with nnU-Net as it is, and with its sums in 32 bits, as ours are."""
     slices, side = (40, 96) if settings.quick else (120, 320)
     scan = abdomen(settings.inputs, slices, side, settings.seed)
     models = make_models(settings.folder / "models", WINDOW_QUICK if settings.quick else None)
-    theirs = nnunet(settings, "imported", scan, models)
-    if theirs is None:
+    peers = [peer for bits in (16, 32) if (peer := nnunet(settings, "imported", scan, models, bits)) is not None]
+    if not peers:
         return Outcome(TITLE, Contest({}), (), left_out=("Imported labels need nnU-Net; give --peer.",))
     mine = ours(settings, "imported", NAME, [scan], models.unet, "--runtime", "torch", "--precision", "float32")
-    contest = hold([theirs, mine], 1, settings.say)
-    one, other = read_labels(mine.labels), read_labels(theirs.labels)
-    return Outcome(
-        TITLE,
-        contest,
-        (),
-        facts={
-            "equal_voxels": round(equal_share(mine.labels, theirs.labels), 6),
-            "dice": {str(k): round(dice(one, other, k), 5) for k in sorted(set(other.data.ravel().tolist()) - {0})},
-        },
-    )
+    contest = hold([*peers, mine], 1, settings.say)
+    facts: dict[str, Any] = {
+        "equal_voxels": {peer.name: round(equal_share(mine.labels, peer.labels), 7) for peer in peers}
+    }
+    for peer in peers:
+        facts[f"dice_of_each_label, {peer.name}"] = _dice(mine, peer)
+    return Outcome(TITLE, contest, (), facts=facts)
+
+
+def _dice(mine: Contender, peer: Contender) -> dict[str, float]:
+    one, other = read_labels(mine.labels), read_labels(peer.labels)
+    return {str(k): round(dice(one, other, k), 5) for k in sorted(set(other.data.ravel().tolist()) - {0})}
