@@ -174,8 +174,8 @@ class MedDANet(Method):
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return 400 parts in 450 of the updates for the bank, and the rest for the decision network.
 
-        The decision network gets 300 updates, or three tenths of a short run (ours): after 100 it skips twice as many
-        slices with a tumour as after 300.
+        The decision network gets 300 updates, or three tenths of a short run (ours): after 100 it skips up to
+        twice as many slices with a tumour.
         """
         share = round(plan.iterations * ROUTER_EPOCHS / (BANK_EPOCHS + ROUTER_EPOCHS))
         router = max(1, share, min(LEAST_ROUTER, plan.iterations * 3 // 10))
