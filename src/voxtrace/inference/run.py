@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from voxtrace.inference.arithmetic import arithmetic_for
+from voxtrace.inference.blas import one_thread
 from voxtrace.inference.block import Block
 from voxtrace.inference.decide import SETTLING_UNITS, UNITS, Answer, Decider, Flip, flips
 from voxtrace.inference.output import Output
@@ -90,7 +90,7 @@ class Run:
         restorer, placer = Restorer(self.grid, self.plan.n_labels, device, average), Placer(self.grid.frame)
         yield 0
         with (
-            threadpool_limits(1, user_api="blas"),  # whose threads would wait for planes in a loop, on the same cores
+            one_thread.held(),
             ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as maker,
             Output.opened(slab, restorer, placer, recorder, self.watch) as output,
         ):
