@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,43 @@ def test_writers_of_one_folder_at_once_leave_one_whole_folder(tmp_path: Path, re
     assert names_in(tmp_path) == ["out"]
     assert names_in(tmp_path / "out") == ["one", "two"]
     assert (tmp_path / "out" / "one").read_text() == (tmp_path / "out" / "two").read_text()
+
+
+def test_a_folder_that_another_writer_takes_away_in_between_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer's folder is seen once and gone at the next look, as while it is swapped."""
+    out, look = tmp_path / "out", Path.stat
+    out.mkdir()
+
+    def seen_once(path: Path, **how: Any) -> os.stat_result:
+        found = look(path, **how)
+        if path == out:
+            monkeypatch.undo()
+            out.rmdir()
+        return found
+
+    monkeypatch.setattr(Path, "stat", seen_once)
+    with atomic_folder(out) as folder:
+        (folder / "one").touch()
+    assert names_in(out) == ["one"]
+
+
+def test_a_name_that_is_taken_and_free_again_at_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system says that the name is taken; when we look, it is free."""
+    out, rename = tmp_path / "out", Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(target))
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with atomic_folder(out) as folder:
+        (folder / "one").touch()
+    assert names_in(tmp_path) == ["out"]
+    assert names_in(out) == ["one"]
 
 
 def test_a_folder_that_is_there_is_kept_where_asked(tmp_path: Path) -> None:

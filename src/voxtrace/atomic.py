@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ def atomic_folder(path: str | Path, replace: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     with _translated(path), _parents(path):
-        if path.exists() and not path.is_dir():
+        if _is_no_folder(path):
             raise NotADirectoryError(errno.ENOTDIR, "is a file", str(path))
         temporary = _neighbour(path)
         temporary.mkdir()
@@ -156,11 +157,19 @@ def _put_in(folder: Path, path: Path) -> bool:
         return False
     try:
         folder.rename(path)
-    except OSError:
-        if path.exists():  # another writer was faster
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) or path.exists():  # another writer was faster
             return False
         raise
     return True
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Tell whether something other than a folder lies there; looks once, for another writer may take it away."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _flush(file: Path) -> None:
