@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_trace, made_volume
 
+from made_layers import made_trace, made_volume
 from voxtrace.errors import GeometryError
 from voxtrace.plugin import contrast, display, palette
 from voxtrace.plugin.drawn import drawn_geometry

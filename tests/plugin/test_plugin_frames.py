@@ -10,8 +10,8 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_volume
 
+from made_layers import ImmediateRunner, Recorded, made_volume
 from voxtrace import io
 from voxtrace.plugin import display, jobs, panel
 from voxtrace.plugin.bundles import Shelf

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import made_segmented, made_trace, made_volume
 
 from made import scan
+from made_layers import made_segmented, made_trace, made_volume
 from voxtrace.errors import Cancelled
 from voxtrace.plugin import display, jobs
 from voxtrace.plugin.bundles import Shelf

@@ -12,7 +12,7 @@ from npe2 import PluginManifest
 
 import voxtrace
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))
 
 
