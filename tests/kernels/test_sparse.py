@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from voxtrace import Plan, method
+from voxtrace.kernels.sparse import masked_fraction, skip_masked
+from voxtrace.kernels.sparse.direct import DirectConvolution, DirectTransposed, fits_direct, strip_layout
+from voxtrace.kernels.sparse.elementwise import moments, moved, normalise, pool_maximum
+from voxtrace.kernels.sparse.measured_choice import MeasuredChoices
+from voxtrace.kernels.sparse.replace import with_replacements
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d
-from voxtrace.runtime.sparse import share_off, skip_kernels
-from voxtrace.runtime.sparse.around import moments, moved, normalise, pool_maximum
-from voxtrace.runtime.sparse.choice import Choices
-from voxtrace.runtime.sparse.direct import DirectConvolution, DirectTransposed, fits_direct, strip_layout
-from voxtrace.runtime.sparse.replace import with_twins
 from voxtrace.runtime.torch import open_torch
 
 CLOSE = {"atol": 2e-5, "rtol": 1e-5}
@@ -176,13 +176,13 @@ def test_strips_are_whole_tiles_and_planes_lie_an_odd_number_of_lines_apart() ->
 def test_a_whole_network_gives_the_plain_one_s_probabilities(kernels: Any, options: dict[str, Any]) -> None:
     network, images = e2enet(**options), torch.randn(1, 1, 8, 32, 48)
     with torch.inference_mode():
-        for found, expected in zip(with_twins(network, kernels)(images), network(images), strict=True):
+        for found, expected in zip(with_replacements(network, kernels)(images), network(images), strict=True):
             torch.testing.assert_close(found.softmax(1), expected.softmax(1), atol=1e-5, rtol=0)
             assert (found.argmax(1) == expected.argmax(1)).double().mean() >= 0.9999
 
 
 def test_an_answer_does_not_depend_on_the_number_of_threads() -> None:
-    twin, images = with_twins(e2enet(), "direct"), torch.randn(1, 1, 8, 32, 48)
+    twin, images = with_replacements(e2enet(), "direct"), torch.randn(1, 1, 8, 32, 48)
     with torch.inference_mode():
         two = twin.stage1(*twin.encode(images))
         torch.set_num_threads(1)
@@ -192,7 +192,7 @@ def test_an_answer_does_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_an_answer_does_not_depend_on_the_windows_beside_it() -> None:
-    twin, images = with_twins(e2enet(), "direct"), torch.randn(2, 1, 8, 32, 48)
+    twin, images = with_replacements(e2enet(), "direct"), torch.randn(2, 1, 8, 32, 48)
     with torch.inference_mode():
         both, alone = twin.stage1(*twin.encode(images)), twin.stage1(*twin.encode(images[1:]))
     for a, b in zip(both, alone, strict=True):
@@ -204,7 +204,7 @@ def test_the_network_itself_stays_as_it_is() -> None:
     before = [type(m) for m in network.modules()], copy.deepcopy(network.state_dict())
     images = torch.randn(1, 1, 8, 32, 48)
     with torch.inference_mode():
-        with_twins(network, "direct")(images)
+        with_replacements(network, "direct")(images)
     assert [type(m) for m in network.modules()] == before[0]
     assert all(torch.equal(v, before[1][k]) for k, v in network.state_dict().items())
 
@@ -216,14 +216,14 @@ def test_opening_says_how_many_layers_skip_kernels() -> None:
 
 @pytest.mark.parametrize("network", [nn.Sequential(nn.Conv3d(1, 2, 3, padding=1)), e2enet(sparsity=0.0)])
 def test_a_network_without_kernels_off_stays_plain(network: nn.Module) -> None:
-    found, why = skip_kernels(network)
+    found, why = skip_masked(network)
     assert found is network
     assert why == ""
 
 
 def test_the_share_of_kernels_off_is_counted_over_the_whole_network() -> None:
     layers = nn.Sequential(MaskedConv3d(2, 2, (1, 3, 3), 0.5), nn.Conv3d(2, 2, 3), MaskedConv3d(4, 3, (1, 3, 3), 0.0))
-    assert share_off(layers) == pytest.approx((2 + 11) / 16)  # a mask keeps at least one
+    assert masked_fraction(layers) == pytest.approx((2 + 11) / 16)  # a mask keeps at least one
 
 
 def test_a_choice_is_measured_once_and_remembered_on_disk(tmp_path: Path) -> None:
@@ -235,11 +235,11 @@ def test_a_choice_is_measured_once_and_remembered_on_disk(tmp_path: Path) -> Non
         return lambda: (runs.append(name), sleep(time_s))
 
     file = tmp_path / "folder" / "choices.json"
-    first = Choices(file)
+    first = MeasuredChoices(file)
     assert first.choose("layer", way("direct", 0), way("dense", 0.05)) == "direct"
     assert first.choose("other", way("direct", 0.05), way("dense", 0)) == "dense"
     measured = len(runs)
-    again = Choices(file)
+    again = MeasuredChoices(file)
     assert [first.choose("layer", way("a", 0), way("b", 0)), again.choose("other", way("a", 0), way("b", 0))] == [
         "direct",
         "dense",
@@ -251,22 +251,22 @@ def test_a_choice_is_measured_once_and_remembered_on_disk(tmp_path: Path) -> Non
 def test_a_damaged_memory_is_measured_anew(tmp_path: Path, text: str) -> None:
     file = tmp_path / "choices.json"
     file.write_text(text)
-    assert Choices(file).made == {}
+    assert MeasuredChoices(file).made == {}
 
 
 def test_a_second_opening_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voxtrace.runtime.sparse import choice, replace
+    from voxtrace.kernels.sparse import measured_choice, replace
 
     network, images = e2enet(), torch.randn(1, 1, 8, 32, 48)
 
     def run() -> list[Tensor]:
-        choices = Choices(tmp_path / "choices.json")  # as a new process reads it
+        choices = MeasuredChoices(tmp_path / "choices.json")  # as a new process reads it
         monkeypatch.setattr(replace, "machine_choices", lambda: choices)
         with torch.inference_mode():
-            answer: list[Tensor] = with_twins(network)(images)
+            answer: list[Tensor] = with_replacements(network)(images)
         return answer
 
     first = run()
-    monkeypatch.setattr(choice, "_faster", lambda direct, dense: pytest.fail("measured again"))
+    monkeypatch.setattr(measured_choice, "_faster", lambda direct, dense: pytest.fail("measured again"))
     for a, b in zip(run(), first, strict=True):
         assert torch.equal(a, b)

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace import Plan, method
+from voxtrace.kernels.sparse import elementwise as plain_elementwise
+from voxtrace.kernels.sparse.autograd import skip_while_learning
+from voxtrace.kernels.sparse.autograd.convolution import convolve, fits_learning
+from voxtrace.kernels.sparse.autograd.elementwise import activated, moments, moved, pooled
+from voxtrace.kernels.sparse.autograd.task_groups import task_groups
+from voxtrace.kernels.sparse.autograd.transposed import convolve_transposed
 from voxtrace.method import Batch, Moment
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d
-from voxtrace.runtime.sparse import around as plain_around
-from voxtrace.runtime.sparse.learn import skip_while_learning
-from voxtrace.runtime.sparse.learn.around import activated, moments, moved, pooled
-from voxtrace.runtime.sparse.learn.convolution import convolve, fits_learning
-from voxtrace.runtime.sparse.learn.groups import task_groups
-from voxtrace.runtime.sparse.learn.transposed import convolve_transposed
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 21), st.integers(1, 35))
@@ -287,4 +287,4 @@ def test_gradients_are_dense_unless_asked_otherwise() -> None:
 
 def test_moments_are_the_inference_engine_s() -> None:
     x = torch.randn(2, 3, 2, 4, 5)
-    np.testing.assert_array_equal(moments(x).numpy(), plain_around.moments(x))
+    np.testing.assert_array_equal(moments(x).numpy(), plain_elementwise.moments(x))

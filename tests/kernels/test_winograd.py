@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import UsageError
+from voxtrace.kernels.winograd.buffer_pool import BufferPool
+from voxtrace.kernels.winograd.deferred import DeferredTensor
+from voxtrace.kernels.winograd.filters import STRIDE_1, STRIDE_2
+from voxtrace.kernels.winograd.layers import DirectLayer, WinogradLayer, layer_for
+from voxtrace.kernels.winograd.replacements import PartReplacement, replaced
+from voxtrace.kernels.winograd.transforms import FAR, NEAR, POINT
 from voxtrace.nn.blocks import ConvBlock
-from voxtrace.runtime import choice, open_runtime
-from voxtrace.runtime.winograd.kernels import NINE, SIX
-from voxtrace.runtime.winograd.layers import Direct, Winograd, layer_for
-from voxtrace.runtime.winograd.maps import Features
-from voxtrace.runtime.winograd.rooms import Rooms
-from voxtrace.runtime.winograd.transforms import FAR, NEAR, POINT
-from voxtrace.runtime.winograd.twins import PartTwin, twin
+from voxtrace.runtime import auto_runtime, open_runtime
 
 CLOSE = 2e-5  # of the largest number; direct sums of float32 differ among each other by 1e-6
 
@@ -36,7 +36,7 @@ def agree(ours: Tensor, theirs: Tensor) -> None:
 
 def run(module: nn.Module, *tensors: Tensor) -> Tensor:
     with torch.inference_mode():
-        return PartTwin(twin(module, Rooms()))(*tensors) + 0.0
+        return PartReplacement(replaced(module, BufferPool()))(*tensors) + 0.0
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_three_taps_agree_with_torch(
 ) -> None:
     torch.manual_seed(1)
     conv = nn.Conv3d(*channels, kernel, stride, padding=tuple(k // 2 for k in kernel))
-    assert isinstance(layer_for(conv, Rooms()), Winograd)
+    assert isinstance(layer_for(conv, BufferPool()), WinogradLayer)
     x = numbers(2, channels[0], *size)
     agree(run(conv, x), conv(x).detach())
 
@@ -85,14 +85,14 @@ def test_other_kernels_and_strides_agree_with_torch(
     torch.manual_seed(2)
     conv = nn.Conv3d(*channels, kernel, stride, padding, bias=channels[0] != 3)
     x = numbers(2, channels[0], *size)
-    layer = Direct(conv, Rooms())
-    agree(layer(Features.of(x)) + torch.zeros(()), conv(x).detach())
+    layer = DirectLayer(conv, BufferPool())
+    agree(layer(DeferredTensor.of(x)) + torch.zeros(()), conv(x).detach())
 
 
 def test_strided_kernels_that_would_grow_too_large_are_taken_tap_by_tap() -> None:
     """At its points a kernel with stride 2 along all axes is 27 times as large: 128 to 256 channels would be 96 MB."""
-    assert isinstance(layer_for(nn.Conv3d(64, 128, 3, 2, 1), Rooms()), Winograd)
-    assert isinstance(layer_for(nn.Conv3d(128, 256, 3, 2, 1), Rooms()), Direct)
+    assert isinstance(layer_for(nn.Conv3d(64, 128, 3, 2, 1), BufferPool()), WinogradLayer)
+    assert isinstance(layer_for(nn.Conv3d(128, 256, 3, 2, 1), BufferPool()), DirectLayer)
 
 
 @pytest.mark.parametrize("stride", [(2, 2, 2), (1, 2, 2), (1, 1, 3)])
@@ -117,7 +117,7 @@ def test_transposed_convolutions_agree_with_torch(stride: tuple[int, int, int], 
     ],
 )
 def test_what_the_layers_are_not_for_is_left_to_torch(conv: nn.Module) -> None:
-    assert layer_for(conv, Rooms()) is None
+    assert layer_for(conv, BufferPool()) is None
     x = numbers(1, 8, 6, 6) if isinstance(conv, nn.Conv2d) else numbers(1, 8, 6, 6, 6)
     assert torch.equal(run(conv, x), conv(x).detach())
 
@@ -134,14 +134,14 @@ def test_rounding_stays_within_ten_times_that_of_direct_sums() -> None:
 def test_kernels_at_the_points_are_polynomials_there() -> None:
     """A kernel (a, b, c) stands for a + b·p + c·p²; its value at each finite point differs by a factor of the point."""
     kernel, points = np.array([2.0, -3.0, 5.0]), (0, POINT, -POINT, 2 * POINT, -2 * POINT)
-    values = SIX.enter @ kernel
+    values = STRIDE_1.filter_transform @ kernel
     np.testing.assert_allclose(values[:-1], [(2 - 3 * p + 5 * p * p) / others(p, points) for p in points])
     assert values[-1] == 5.0
 
 
 def test_with_stride_2_the_middle_tap_is_left_alone_and_the_others_are_a_polynomial() -> None:
     kernel, points = np.array([2.0, -3.0, 5.0]), (NEAR, -NEAR, FAR, -FAR)
-    values = NINE.enter @ kernel
+    values = STRIDE_2.filter_transform @ kernel
     np.testing.assert_array_equal(values[:4], -3.0)
     np.testing.assert_allclose(values[4:-1], [(2 + 5 * p) / others(p, points) for p in points])
     assert values[-1] == 5.0
@@ -202,9 +202,9 @@ def test_channels_that_are_no_whole_vectors_are_normalised_too(channels: int) ->
 def test_a_part_reads_what_another_part_left_undone() -> None:
     first, second, x = block(), block(16, 8, 9), numbers(1, 8, 4, 6, 8)
     with torch.inference_mode():
-        between = PartTwin(twin(first, Rooms()))(x)
-        assert isinstance(between, Features)
-        after = PartTwin(twin(second, Rooms()))(between)
+        between = PartReplacement(replaced(first, BufferPool()))(x)
+        assert isinstance(between, DeferredTensor)
+        after = PartReplacement(replaced(second, BufferPool()))(between)
         agree(after + 0, second(first(x)))
         assert (between + 0).is_contiguous()
 
@@ -230,18 +230,18 @@ def test_the_answer_depends_neither_on_threads_nor_on_the_batch(module: nn.Modul
 
 
 def test_a_room_is_given_again_once_nobody_reads_it() -> None:
-    rooms = Rooms()
-    first = rooms.take((2, 3))
+    buffers = BufferPool()
+    first = buffers.acquire((2, 3))
     tensor = torch.from_numpy(first)
     place = first.ctypes.data
     del first
-    assert rooms.take((2, 3)).ctypes.data != place  # the tensor still reads it
+    assert buffers.acquire((2, 3)).ctypes.data != place  # the tensor still reads it
     del tensor
-    assert place in {room.ctypes.data for room in [rooms.take((3, 2)), rooms.take((6,))]}
+    assert place in {buffer.ctypes.data for buffer in [buffers.acquire((3, 2)), buffers.acquire((6,))]}
 
 
 def test_an_answer_outlives_the_next_call() -> None:
-    x, module = numbers(1, 8, 4, 6, 8), PartTwin(twin(block(), Rooms()))
+    x, module = numbers(1, 8, 4, 6, 8), PartReplacement(replaced(block(), BufferPool()))
     with torch.inference_mode():
         first = module(x)
         before = (first + 0).clone()
@@ -253,7 +253,7 @@ def test_an_answer_outlives_the_next_call() -> None:
 def test_the_network_keeps_its_own_modules() -> None:
     network = Joined()
     before = [type(m) for m in network.modules()]
-    twin(network, Rooms())
+    replaced(network, BufferPool())
     assert [type(m) for m in network.modules()] == before
 
 
@@ -261,8 +261,8 @@ def test_slices_of_a_kernel_that_are_zero_are_not_computed() -> None:
     conv = nn.Conv3d(16, 16, 3, padding=1)
     with torch.no_grad():
         conv.weight[:, :, [0, 2]] = 0
-    layer = layer_for(conv, Rooms())
-    assert isinstance(layer, Winograd)
+    layer = layer_for(conv, BufferPool())
+    assert isinstance(layer, WinogradLayer)
     assert len(layer.weights) == 1
     x = numbers(1, 16, 3, 9, 9)
     agree(run(nn.Sequential(conv), x), conv(x).detach())
@@ -274,11 +274,11 @@ def chosen(
     *,
     bfloat16: bool,
     precision: str = "auto",
-    calls: int = choice.LEAST_CALLS,
+    calls: int = auto_runtime.LEAST_CALLS,
 ) -> str:
     monkeypatch.setattr("voxtrace.runtime.torch.cpu_has_bfloat16", lambda: bfloat16)
-    monkeypatch.setattr(choice, "has_openvino", lambda: True)
-    return choice.choose_runtime(network, "cpu", precision, calls)[0]
+    monkeypatch.setattr(auto_runtime, "has_openvino", lambda: True)
+    return auto_runtime.choose_runtime(network, "cpu", precision, calls)[0]
 
 
 def test_auto_takes_it_for_float32_and_kernels_of_three_taps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,9 +290,9 @@ def test_auto_takes_it_for_float32_and_kernels_of_three_taps(monkeypatch: pytest
 
 def test_auto_takes_it_for_shorter_runs_than_what_is_compiled_for_each_network(monkeypatch: pytest.MonkeyPatch) -> None:
     taps = nn.Sequential(block(), block(16, 16))
-    for calls, taken in ((choice.LEAST_WINOGRAD - 1, "torch"), (choice.LEAST_WINOGRAD, "winograd")):
+    for calls, taken in ((auto_runtime.LEAST_WINOGRAD - 1, "torch"), (auto_runtime.LEAST_WINOGRAD, "winograd")):
         assert chosen(taps, monkeypatch, bfloat16=False, calls=calls) == taken
-    assert chosen(taps, monkeypatch, bfloat16=True, calls=choice.LEAST_WINOGRAD) == "torch"
+    assert chosen(taps, monkeypatch, bfloat16=True, calls=auto_runtime.LEAST_WINOGRAD) == "torch"
     assert chosen(nn.Sequential(nn.Conv2d(8, 8, 3)), monkeypatch, bfloat16=False) == "openvino"
     assert chosen(nn.Sequential(block(), nn.GELU()), monkeypatch, bfloat16=False) == "openvino"
 

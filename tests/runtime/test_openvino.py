@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import EngineError, UsageError
-from voxtrace.runtime import Opened, open_runtime
+from voxtrace.runtime import LoadedNetwork, open_runtime
 
 pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
 
@@ -46,7 +46,7 @@ def forked() -> nn.Module:
     return network.eval()
 
 
-def opened(network: nn.Module, tmp_path: Path, precision: str = "float32") -> Opened:
+def opened(network: nn.Module, tmp_path: Path, precision: str = "float32") -> LoadedNetwork:
     return open_openvino(network, "cpu", precision, Cache(tmp_path / "cache"))
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from fakes import FakeNetwork
 from voxtrace.errors import EngineError, UsageError
 from voxtrace.nn.masked import MaskedConv3d
-from voxtrace.runtime import choice, open_runtime
+from voxtrace.runtime import auto_runtime, open_runtime
 from voxtrace.runtime.torch import cpu_has_bfloat16
 
 
@@ -74,8 +74,8 @@ def masked() -> nn.Module:
 @pytest.mark.parametrize(
     ("network", "calls", "chosen", "reason"),
     [
-        (two_parts, choice.LEAST_CALLS, "openvino", "pays for compiling"),
-        (two_parts, choice.LEAST_CALLS - 1, "torch", "over before compiling pays"),
+        (two_parts, auto_runtime.LEAST_CALLS, "openvino", "pays for compiling"),
+        (two_parts, auto_runtime.LEAST_CALLS - 1, "torch", "over before compiling pays"),
         (two_parts, None, "torch", "unknown length"),
         (masked, 10_000, "torch", "kernels of this network are off"),
     ],
@@ -83,13 +83,13 @@ def masked() -> nn.Module:
 def test_auto_compiles_for_long_runs_on_a_cpu(
     network: Callable[[], nn.Module], calls: int | None, chosen: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "has_openvino", lambda: True)
-    assert choice.choose_runtime(network(), "cpu", "auto", calls)[0] == chosen
-    assert reason in choice.choose_runtime(network(), "cpu", "auto", calls)[1]
+    monkeypatch.setattr(auto_runtime, "has_openvino", lambda: True)
+    assert auto_runtime.choose_runtime(network(), "cpu", "auto", calls)[0] == chosen
+    assert reason in auto_runtime.choose_runtime(network(), "cpu", "auto", calls)[1]
 
 
 def test_without_the_package_auto_takes_torch_and_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "has_openvino", lambda: False)
+    monkeypatch.setattr(auto_runtime, "has_openvino", lambda: False)
     opened = open_runtime(two_parts(), device="cpu", calls=10_000)
     assert opened.runtime == "torch"
     assert "voxtrace[openvino]" in opened.why

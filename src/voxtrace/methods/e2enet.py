@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import MethodError, PlanError
+from voxtrace.kernels.sparse.autograd import skip_while_learning
 from voxtrace.method import Batch, Figure, Method, Moment, Noise, Parts, Step, option
 from voxtrace.nn.baselines import NnUNetV1
 from voxtrace.nn.blocks import LEAK, he_init
@@ -39,7 +40,6 @@ from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.masked import Masked, MaskedConv3d, MaskedConvTranspose3d
 from voxtrace.plan import Plan, Topology, check_divisible
-from voxtrace.runtime.sparse.learn import skip_while_learning
 
 HEADS = 4
 FLAT, CUBE = (1, 3, 3), (3, 3, 3)

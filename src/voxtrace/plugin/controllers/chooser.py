@@ -12,7 +12,7 @@ import numpy.typing as npt
 from voxtrace.plugin import openings, panel
 from voxtrace.plugin.display import LayerData
 from voxtrace.plugin.events import Advanced, Done, Event, Failed, Job, Runner
-from voxtrace.plugin.openings import Opened, Picture, Study
+from voxtrace.plugin.openings import LoadedNetwork, Picture, Study
 from voxtrace.plugin.study import Choice, SeriesRow, choice, rows_of
 
 
@@ -79,7 +79,7 @@ class ChooserController:
         self._runner.start(partial(how, self._study, chosen), self._hear)
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, Advanced) and isinstance(event.progress, Opened):
+        if isinstance(event, Advanced) and isinstance(event.progress, LoadedNetwork):
             self._add(event.progress.layers)
         elif isinstance(event, Advanced):
             self._view.show_state(panel.working(event.progress))
