@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace import Plan, method
-from voxtrace.method import Batch, Moment
+from voxtrace.method import Batch, TrainState
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d
 from voxtrace.runtime.sparse import around as plain_around
 from voxtrace.runtime.sparse.learn import skip_while_learning
@@ -230,8 +230,8 @@ def windows() -> Batch:
 
 def learnt(made: Any, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     network.zero_grad()
-    moment = Moment(made.phases(Plan.example())[0], 0, torch.Generator())
-    torch.stack(list(made.loss(network, batch, moment).values())).sum().backward()
+    state = TrainState(made.phases(Plan.example())[0], 0, torch.Generator())
+    torch.stack(list(made.loss(network, batch, state).values())).sum().backward()
     return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 
