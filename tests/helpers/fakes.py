@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.bundle import Bundle
-from voxtrace.method import Batch, Method, Moment, Noise, Parts, Step, option
+from voxtrace.method import Batch, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.plan import Normalisation, Plan
 from voxtrace.volume import Geometry, Shape, Triple, Volume
 
@@ -59,7 +59,7 @@ class Nearest(Method):
     def build(self, plan: Plan) -> nn.Module:
         return FakeNetwork(plan.n_labels)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         return {}
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:

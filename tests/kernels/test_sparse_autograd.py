@@ -20,7 +20,7 @@ from voxtrace.kernels.sparse.autograd.convolution import convolve, fits_learning
 from voxtrace.kernels.sparse.autograd.elementwise import activated, moments, moved, pooled
 from voxtrace.kernels.sparse.autograd.task_groups import task_groups
 from voxtrace.kernels.sparse.autograd.transposed import convolve_transposed
-from voxtrace.method import Batch, Moment
+from voxtrace.method import Batch, TrainState
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
@@ -230,8 +230,8 @@ def windows() -> Batch:
 
 def learnt(made: Any, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     network.zero_grad()
-    moment = Moment(made.phases(Plan.example())[0], 0, torch.Generator())
-    torch.stack(list(made.loss(network, batch, moment).values())).sum().backward()
+    state = TrainState(made.phases(Plan.example())[0], 0, torch.Generator())
+    torch.stack(list(made.loss(network, batch, state).values())).sum().backward()
     return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 

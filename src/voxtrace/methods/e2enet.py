@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.kernels.sparse.autograd import skip_while_learning
-from voxtrace.method import Batch, Figure, Method, Moment, Noise, Parts, Step, option
+from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.nn.baselines import NnUNetV1
 from voxtrace.nn.blocks import LEAK, he_init
 from voxtrace.nn.flops import flops, parameters
@@ -115,7 +115,7 @@ class E2ENet(Method):
         """Return the network: children ``encode``, ``stage1`` … ``stage{L−1}``, ``head0`` … ``head3``."""
         return Network(self, plan)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over the heads."""
         batch_dice, weights = cast(Network, network).batch_dice, HEAD_WEIGHTS[self.heads]
         learner = skip_while_learning(network, batch.images) if self.gradient == "active" else network
@@ -132,18 +132,18 @@ class E2ENet(Method):
                 facts = dict(zip(FACTS, shares.unbind(1), strict=True))
                 yield Step(F.interpolate(logits.float(), images.shape[2:], mode="trilinear"), facts)
 
-    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, moment: Moment) -> None:
+    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Zero what is off, in weights and momentum; every ΔT iterations prune and regrow."""
         net = cast(Network, network)
         for conv in net.masked:
             conv.hold(optimizer.state)
-        if moment.iteration == 0:
+        if state.iteration == 0:
             net.refresh()  # fine-tuning may have brought other connections
-        t, last = moment.iteration + 1, moment.phase.iterations
+        t, last = state.iteration + 1, state.phase.iterations
         if not self.dynamic or t == last or t % self.interval(last):
             return
         for conv in net.masked:
-            prune_and_grow(conv, death_rate(t / last), optimizer.state, moment.rng)
+            prune_and_grow(conv, death_rate(t / last), optimizer.state, state.rng)
         net.updates += 1
         net.refresh()
 

@@ -1,4 +1,4 @@
-"""What contenders say of themselves in their traces."""
+"""What competitors say of themselves in their traces."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from voxtrace.bench.answers import how_often, steps_taken, total
 from voxtrace.bench.measure import Measured
+from voxtrace.bench.results import count_values, mean_steps, sum_fact
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def run(tmp_path: Path) -> Measured:
 
 
 def test_steps_taken_are_averaged_over_the_windows_of_all_cases(run: Measured) -> None:
-    assert steps_taken(run) == pytest.approx((3 + 2 + 2.5) / 3)
+    assert mean_steps(run) == pytest.approx((3 + 2 + 2.5) / 3)
 
 
 def test_a_fact_is_summed_where_it_is_known(run: Measured) -> None:
-    assert total(run, "cost") == 2.0 * (5 + 3)
+    assert sum_fact(run, "cost") == 2.0 * (5 + 3)
 
 
 def test_values_of_a_fact_are_counted(run: Measured) -> None:
     """Nine values: seven times a window ran, once it did not, once half of its mirror images did."""
-    assert how_often(run, "computed") == {1: 7, 0: 1, 0.5: 1}
+    assert count_values(run, "computed") == {1: 7, 0: 1, 0.5: 1}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from voxtrace.bench.bank import published_bank
-from voxtrace.bench.works.routing import BUNDLE
+from voxtrace.bench.published_widths import meddanet_at_published_widths
+from voxtrace.bench.scenarios.routing import BUNDLE
 from voxtrace.bundle import Bundle, load
 from voxtrace.nn.flops import flops
 
@@ -18,7 +18,7 @@ def shipped() -> Bundle:
 
 @pytest.fixture(scope="module")
 def bank(shipped: Bundle) -> Bundle:
-    return published_bank(shipped, slice_mm=1.0)
+    return meddanet_at_published_widths(shipped, slice_mm=1.0)
 
 
 def test_its_networks_cost_what_is_published(bank: Bundle) -> None:
@@ -46,5 +46,5 @@ def test_making_it_draws_no_number_that_others_would_draw(shipped: Bundle) -> No
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    published_bank(shipped, slice_mm=1.0, side=16, scale=0.25)
+    meddanet_at_published_widths(shipped, slice_mm=1.0, side=16, scale=0.25)
     assert torch.equal(torch.rand(3), expected)

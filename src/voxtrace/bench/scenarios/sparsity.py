@@ -5,12 +5,12 @@ The network has the published width and random weights, on which its time does n
 
 from __future__ import annotations
 
-from voxtrace.bench.answers import differs, equal_share, without_start
-from voxtrace.bench.contest import hold
 from voxtrace.bench.inputs import abdomen
 from voxtrace.bench.models import NETWORK
-from voxtrace.bench.outcome import Outcome, compared
-from voxtrace.bench.settings import Settings, ours
+from voxtrace.bench.outcome import Outcome, compare_time_and_memory
+from voxtrace.bench.results import compare_without_startup, equal_fraction, reason_if_labels_differ
+from voxtrace.bench.runner import run_rounds
+from voxtrace.bench.settings import BenchSettings, ours
 from voxtrace.bundle import Bundle, load, save
 from voxtrace.methods import method
 from voxtrace.plan import Plan, Shape
@@ -20,23 +20,26 @@ SAME_ANSWER = 0.99
 MM = (4.0, 1.2, 1.2)
 
 
-def run(settings: Settings) -> Outcome:
+def run(settings: BenchSettings) -> Outcome:
     """Run each network and its dense twin in turn."""
     (slices, side), window, width = ((40, 96), (16, 32, 32), 4) if settings.quick else ((96, 192), (32, 128, 128), 32)
     scan = abdomen(settings.inputs, slices, side, settings.seed)
-    contenders = {}
+    competitors = {}
     for sparsity in SPARSITIES:
         sparse = _network(sparsity, window, width)
         for name, bundle in ((_sparse(sparsity), sparse), (_dense(sparsity), dense_twin(sparse))):
             model = save(bundle, settings.folder / "models" / f"e2enet {name}".replace(" ", "-"))
-            contenders[name] = ours(settings, "sparsity", name, [scan], model)
-    contest = hold(list(contenders.values()), settings.repeats, settings.say)
+            competitors[name] = ours(settings, "sparsity", name, [scan], model)
+    results = run_rounds(list(competitors.values()), settings.repeats, settings.echo)
     rows, shares = [], {}
     for small, large in ((_sparse(s), _dense(s)) for s in SPARSITIES):
-        shares[small] = equal_share(contenders[small].labels, contenders[large].labels)
-        withheld = differs(shares[small], SAME_ANSWER)
-        rows += [compared(contest, small, large, withheld)[0], without_start(contest, small, large, withheld)]
-    return Outcome("E2ENet", contest, rows, {"equal_voxels": {name: round(v, 5) for name, v in shares.items()}})
+        shares[small] = equal_fraction(competitors[small].labels, competitors[large].labels)
+        withheld = reason_if_labels_differ(shares[small], SAME_ANSWER)
+        rows += [
+            compare_time_and_memory(results, small, large, withheld)[0],
+            compare_without_startup(results, small, large, withheld),
+        ]
+    return Outcome("E2ENet", results, rows, {"equal_voxels": {name: round(v, 5) for name, v in shares.items()}})
 
 
 def dense_twin(bundle: Bundle) -> Bundle:

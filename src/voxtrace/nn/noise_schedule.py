@@ -23,7 +23,7 @@ Variance = Literal["posterior", "large"]
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class NoiseSchedule:
     """How much of a mask is left at each step.
 
     Attributes
@@ -36,7 +36,7 @@ class Schedule:
     alpha_bar: Tensor
 
     @classmethod
-    def resampled(cls, steps: int, points: int) -> Schedule:
+    def resampled(cls, steps: int, points: int) -> NoiseSchedule:
         """Return K ``steps`` kept of a schedule of so many ``points``, evenly from the first to the last.
 
         ᾱ is what is kept, and β follows from it: few steps reach as much noise as many. A single step is the last.

@@ -17,7 +17,9 @@ from voxtrace.volume import Triple
 PUBLISHED_SIDE = 128
 
 
-def published_bank(bundle: Bundle, slice_mm: float, side: int = PUBLISHED_SIDE, scale: float = 1.0) -> Bundle:
+def meddanet_at_published_widths(
+    bundle: Bundle, slice_mm: float, side: int = PUBLISHED_SIDE, scale: float = 1.0
+) -> Bundle:
     """Return a Med-DANet of ``scale`` times the published widths, with the decision network of ``bundle``.
 
     Its windows have ``side`` × ``side`` voxels and cover as many mm as those of ``bundle``; they lie a third of their

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxtrace.bench.answers import equal_share
-from voxtrace.bench.contest import Contender, Contest, hold
 from voxtrace.bench.inputs import abdomen
 from voxtrace.bench.models import make_models
 from voxtrace.bench.outcome import Outcome
-from voxtrace.bench.settings import Settings, nnunet, ours
-from voxtrace.bench.works.ct300 import WINDOW_QUICK
+from voxtrace.bench.results import equal_fraction
+from voxtrace.bench.runner import Competitor, RoundResults, run_rounds
+from voxtrace.bench.scenarios.ct300 import WINDOW_QUICK
+from voxtrace.bench.settings import BenchSettings, nnunet, ours
 from voxtrace.io import read_labels
 from voxtrace.metrics import dice
 
@@ -18,24 +18,24 @@ NAME = "voxtrace, imported, float32"
 TITLE = "labels of an imported nnU-Net model"
 
 
-def run(settings: Settings) -> Outcome:
+def run(settings: BenchSettings) -> Outcome:
     """Run all once and compare labels: with nnU-Net as it is, and with its sums in 32 bits, as ours are."""
     slices, side = (40, 96) if settings.quick else (120, 320)
     scan = abdomen(settings.inputs, slices, side, settings.seed)
     models = make_models(settings.folder / "models", WINDOW_QUICK if settings.quick else None)
     peers = [peer for bits in (16, 32) if (peer := nnunet(settings, "imported", scan, models, bits)) is not None]
     if not peers:
-        return Outcome(TITLE, Contest({}), (), left_out=("Imported labels need nnU-Net; give --peer.",))
+        return Outcome(TITLE, RoundResults({}), (), left_out=("Imported labels need nnU-Net; give --peer.",))
     mine = ours(settings, "imported", NAME, [scan], models.unet, "--runtime", "torch", "--precision", "float32")
-    contest = hold([*peers, mine], 1, settings.say)
+    results = run_rounds([*peers, mine], 1, settings.echo)
     facts: dict[str, Any] = {
-        "equal_voxels": {peer.name: round(equal_share(mine.labels, peer.labels), 7) for peer in peers}
+        "equal_voxels": {peer.name: round(equal_fraction(mine.labels, peer.labels), 7) for peer in peers}
     }
     for peer in peers:
         facts[f"dice_of_each_label, {peer.name}"] = _dice(mine, peer)
-    return Outcome(TITLE, contest, (), facts=facts)
+    return Outcome(TITLE, results, (), facts=facts)
 
 
-def _dice(mine: Contender, peer: Contender) -> dict[str, float]:
+def _dice(mine: Competitor, peer: Competitor) -> dict[str, float]:
     one, other = read_labels(mine.labels), read_labels(peer.labels)
     return {str(k): round(dice(one, other, k), 5) for k in sorted(set(other.data.ravel().tolist()) - {0})}

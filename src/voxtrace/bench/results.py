@@ -1,4 +1,4 @@
-"""What contenders answered: whether label maps agree, with each other and with the truth; what ours says of itself."""
+"""What competitors answered: whether label maps agree, with each other and with the truth; what ours says of itself."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace.bench.contest import Contest
 from voxtrace.bench.inputs import Scan
 from voxtrace.bench.measure import Measured
 from voxtrace.bench.outcome import Comparison
+from voxtrace.bench.runner import RoundResults
 from voxtrace.io import read_labels
 from voxtrace.metrics import dice
 
 
-def equal_share(one: Path, other: Path) -> float:
+def equal_fraction(one: Path, other: Path) -> float:
     """Return the share of voxels with the same label in two files on one grid."""
     return float(np.mean(read_labels(one).data == read_labels(other).data))
 
@@ -40,29 +40,29 @@ def case_seconds(took: Measured) -> float:
     return float(sum(case["time_s"] for case in _cases(took)))
 
 
-def without_start(contest: Contest, ours: str, against: str, withheld: str = "") -> Comparison:
+def compare_without_startup(results: RoundResults, ours: str, against: str, withheld: str = "") -> Comparison:
     """Return the time of two of our own ways as they count it themselves: all but the start of the process."""
-    small, large = ([case_seconds(took) for took in contest.runs[name]] for name in (ours, against))
+    small, large = ([case_seconds(took) for took in results.runs[name]] for name in (ours, against))
     return Comparison("time", ours, against, small, large, withheld, "without the start of the process")
 
 
-def total(took: Measured, fact: str) -> float:
+def sum_fact(took: Measured, fact: str) -> float:
     """Return the sum of a fact over steps and windows, of the traces that ``voxtrace predict --json`` names."""
     values = (value for facts in _facts(took) for step in facts[fact] for value in step)
     return float(sum(value for value in values if value is not None))
 
 
-def steps_taken(took: Measured) -> float:
+def mean_steps(took: Measured) -> float:
     """Return how many steps a window ran on average, of the traces of a run in which windows may settle."""
     return float(np.mean(np.concatenate([np.sum(facts["computed"], axis=0) for facts in _facts(took)])))
 
 
-def how_often(took: Measured, fact: str) -> Counter[float]:
+def count_values(took: Measured, fact: str) -> Counter[float]:
     """Return how often each value of a fact occurs over steps and windows of a run."""
     return Counter(value for facts in _facts(took) for step in facts[fact] for value in step)
 
 
-def differs(share: float, least: float) -> str:
+def reason_if_labels_differ(share: float, least: float) -> str:
     """Return why a ratio is withheld where labels are equal in less than a share of the voxels; empty where not."""
     return "" if share >= least else f"labels agree in {100 * share:.1f} % of voxels only"
 

@@ -1,6 +1,6 @@
-"""Contenders in turn: every round runs each once, so that what disturbs the machine disturbs all.
+"""Competitors in turn: every round runs each once, so that what disturbs the machine disturbs all.
 
-The next round begins with the next contender: who comes after one that fills the memory finds no file in it any more.
+The next round begins with the next competitor: who comes after one that fills the memory finds no file in it any more.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 from voxtrace.bench.measure import Measured, measure
 from voxtrace.bench.ratios import Ratio, ratio
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Contender:
+class Competitor:
     """A command line that turns an input into a label map.
 
     Attributes
@@ -50,17 +50,17 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Contest:
-    """What every contender took, in rounds."""
+class RoundResults:
+    """What every competitor took, in rounds."""
 
     runs: dict[str, list[Measured]]
 
     def seconds(self, name: str) -> list[float]:
-        """Return the wall times of a contender."""
+        """Return the wall times of a competitor."""
         return [run.seconds for run in self.runs[name]]
 
     def peaks_mb(self, name: str) -> list[float]:
-        """Return the peak memory of a contender in each round."""
+        """Return the peak memory of a competitor in each round."""
         return [run.peak_mb for run in self.runs[name]]
 
     def times(self, slower: str, faster: str) -> Ratio:
@@ -72,7 +72,7 @@ class Contest:
         return ratio(self.peaks_mb(larger), self.peaks_mb(smaller))
 
     def to_json(self) -> dict[str, Any]:
-        """Return every run, and medians, by contender."""
+        """Return every run, and medians, by competitor."""
         return {
             name: {
                 "seconds": [round(run.seconds, 3) for run in runs],
@@ -85,14 +85,14 @@ class Contest:
         }
 
 
-def hold(contenders: Sequence[Contender], rounds: int, say: Say) -> Contest:
-    """Run every contender once in each round, and return what they took."""
-    runs: dict[str, list[Measured]] = {contender.name: [] for contender in contenders}
+def run_rounds(competitors: Sequence[Competitor], rounds: int, echo: Echo) -> RoundResults:
+    """Run every competitor once in each round, and return what they took."""
+    runs: dict[str, list[Measured]] = {competitor.name: [] for competitor in competitors}
     for number in range(1, rounds + 1):
-        first = (number - 1) % len(contenders)
-        for contender in (*contenders[first:], *contenders[:first]):
-            say(f"round {number} of {rounds}: {contender.name} …")
-            took = contender.run()
-            runs[contender.name].append(took)
-            say(f"round {number} of {rounds}: {contender.name}: {took.seconds:.1f} s, {took.peak_mb:.0f} MB")
-    return Contest(runs)
+        first = (number - 1) % len(competitors)
+        for competitor in (*competitors[first:], *competitors[:first]):
+            echo(f"round {number} of {rounds}: {competitor.name} …")
+            took = competitor.run()
+            runs[competitor.name].append(took)
+            echo(f"round {number} of {rounds}: {competitor.name}: {took.seconds:.1f} s, {took.peak_mb:.0f} MB")
+    return RoundResults(runs)

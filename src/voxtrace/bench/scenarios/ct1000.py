@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxtrace.bench.contest import Contest
 from voxtrace.bench.inputs import abdomen
 from voxtrace.bench.models import make_models
 from voxtrace.bench.outcome import Outcome
-from voxtrace.bench.settings import Settings, ours
-from voxtrace.bench.works.ct300 import WINDOW_QUICK
+from voxtrace.bench.runner import RoundResults
+from voxtrace.bench.scenarios.ct300 import WINDOW_QUICK
+from voxtrace.bench.settings import BenchSettings, ours
 from voxtrace.errors import EngineError
 from voxtrace.io import read_labels
 
@@ -17,20 +17,20 @@ CAP_MB = 4000.0
 NAME = "voxtrace"
 
 
-def run(settings: Settings) -> Outcome:
+def run(settings: BenchSettings) -> Outcome:
     """Run ours once under the cap; an EngineError tells when it goes beyond."""
     slices, side = (60, 96) if settings.quick else (1000, 512)
     scan = abdomen(settings.inputs, slices, side, settings.seed)
     models = make_models(settings.folder / "models", WINDOW_QUICK if settings.quick else None)
-    contender = ours(settings, "ct1000", NAME, [scan], models.unet)
-    settings.say(f"{NAME} on {scan.name} under {CAP_MB:.0f} MB …")
-    took = contender.run(cap_mb=CAP_MB)
-    labels = read_labels(contender.labels)
+    competitor = ours(settings, "ct1000", NAME, [scan], models.unet)
+    settings.echo(f"{NAME} on {scan.name} under {CAP_MB:.0f} MB …")
+    took = competitor.run(cap_mb=CAP_MB)
+    labels = read_labels(competitor.labels)
     if labels.data.shape != (slices, side, side):
         raise EngineError(f"the label map has shape {labels.data.shape}, expected {(slices, side, side)}.")
     return Outcome(
         title=f"CT {side}×{side}×{slices}, 14 labels, under {CAP_MB / 1000:.0f} GB",
-        contest=Contest({NAME: [took]}),
+        results=RoundResults({NAME: [took]}),
         comparisons=(),
         facts={
             "cap_mb": CAP_MB,
