@@ -12,10 +12,10 @@ import numpy.typing as npt
 from voxtrace.errors import Cancelled, ReadError
 from voxtrace.io.dicom import Series, find_series, stack_series, thumbnail
 from voxtrace.io.suffixes import is_dicom, suffix_of
-from voxtrace.plugin import display
-from voxtrace.plugin.events import Cancel
-from voxtrace.plugin.requests import Stage
-from voxtrace.plugin.study import channel_names
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.messages import Stage
+from voxtrace.plugin.models.series_rows import channel_names
+from voxtrace.plugin.work.events import Cancel
 from voxtrace.volume import Volume
 
 
