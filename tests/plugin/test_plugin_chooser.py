@@ -246,6 +246,8 @@ def test_the_window_goes_on_while_headers_are_read(
 ) -> None:
     from qtpy.QtCore import QTimer
 
+    from voxtrace.plugin.work import dicom_open
+
     def slow(folder: Path) -> Any:
         time.sleep(0.5)
         return find_series(folder)
