@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace.plugin.events import Event, Job, drain
+from voxtrace.plugin.work.events import Event, Job, drain
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, Volume
 
@@ -83,8 +83,9 @@ def made_volume(channels: tuple[str, ...] = ("CT",), modality: str = "CT") -> Vo
 
 
 def made_segmented(trace: Trace, request: Any) -> Generator[Any, None, Any]:
-    """What a job of :func:`voxtrace.plugin.jobs.segment` does, without an engine."""
-    from voxtrace.plugin import display, jobs
+    """What a job of :func:`voxtrace.plugin.work.jobs.segment` does, without an engine."""
+    from voxtrace.plugin.layers import display
+    from voxtrace.plugin.work import jobs
 
     yield jobs.Stage("Segmenting: 1 of 2", 1, 2)
     return jobs.Segmented(

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from voxtrace.methods import METHODS
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.train import TrainWidget
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
 
 PATIENCE_MS = 900_000
 SIZE = (1500, 1000)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from voxtrace.plugin import display
-from voxtrace.plugin.frame import obliquity_note
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.display_space import obliquity_note
 
 
 def tell_notes(layers: Sequence[Any]) -> None:

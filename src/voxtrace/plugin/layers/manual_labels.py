@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace.errors import GeometryError
-from voxtrace.plugin.frame import AXES, Placement, geometry_of, placement
+from voxtrace.plugin.layers.display_space import AXES, Placement, geometry_of, placement
 from voxtrace.volume import Geometry
 
 _CURE = "Select the scan, press the new-labels button, and draw there."

@@ -7,13 +7,13 @@ from typing import Any
 
 from voxtrace.plugin.controllers.chooser import ChooserController
 from voxtrace.plugin.controllers.layers import add_layers
-from voxtrace.plugin.display import LayerData
-from voxtrace.plugin.events import Runner
-from voxtrace.plugin.notices import tell_notes
-from voxtrace.plugin.openings import Study
-from voxtrace.plugin.session import session_of
+from voxtrace.plugin.layers.display import LayerData
+from voxtrace.plugin.npe2.notifications import tell_notes
+from voxtrace.plugin.npe2.viewer_state import session_of
 from voxtrace.plugin.views.chooser import ChooserView
-from voxtrace.plugin.worker import ThreadRunner
+from voxtrace.plugin.work.dicom_open import Study
+from voxtrace.plugin.work.events import Runner
+from voxtrace.plugin.work.threads import ThreadRunner
 
 
 class Chooser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from voxtrace.plugin.display import image_layers, label_layer
+from voxtrace.plugin.layers.display import image_layers, label_layer
 from voxtrace.volume import Case
 
 
@@ -28,7 +28,7 @@ def _layers(case: Case) -> list[Any]:
 
     viewer = current_viewer()
     if viewer is not None:
-        from voxtrace.plugin.session import session_of
+        from voxtrace.plugin.npe2.viewer_state import session_of
 
         session_of(viewer)  # letters and scale bar
     truth = replace(case.labels, name=f"{case.volume.name} · truth")

@@ -1,7 +1,7 @@
 """What the window knows of the methods: their options, steps and extras, asked of their classes.
 
-The classes import torch, so a thread brings them (:func:`voxtrace.plugin.jobs.methods`) after a panel has opened; this
-file itself does not.
+The classes import torch, so a thread loads them (:func:`voxtrace.plugin.work.jobs.methods`) after a panel has opened;
+this module does not import torch.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from voxtrace.plugin.bundles import KnownBundle
-from voxtrace.plugin.requests import Learned, Stage
+from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.messages import Learned, Stage
 from voxtrace.volume import Triple
 
 Mood = Literal["hint", "busy", "done", "error"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from voxtrace.plugin.controllers.train import TrainController
-from voxtrace.plugin.events import Runner
-from voxtrace.plugin.session import session_of
+from voxtrace.plugin.npe2.viewer_state import session_of
 from voxtrace.plugin.views.charts import load_early
 from voxtrace.plugin.views.train import TrainView
 from voxtrace.plugin.views.widgets import Panel
-from voxtrace.plugin.worker import ThreadRunner
+from voxtrace.plugin.work.events import Runner
+from voxtrace.plugin.work.threads import ThreadRunner
 
 
 class TrainWidget(Panel):

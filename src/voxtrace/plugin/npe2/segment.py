@@ -8,15 +8,15 @@ from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
-from voxtrace.plugin.events import Runner
-from voxtrace.plugin.requests import Segmented
-from voxtrace.plugin.session import session_of
+from voxtrace.plugin.models.messages import Segmented
+from voxtrace.plugin.npe2.viewer_state import session_of
 from voxtrace.plugin.views.charts import load_early
 from voxtrace.plugin.views.save import SaveView
 from voxtrace.plugin.views.segment import SegmentView
 from voxtrace.plugin.views.steps import StepsView
 from voxtrace.plugin.views.widgets import Panel
-from voxtrace.plugin.worker import ThreadRunner
+from voxtrace.plugin.work.events import Runner
+from voxtrace.plugin.work.threads import ThreadRunner
 
 
 class SegmentWidget(Panel):

@@ -9,9 +9,9 @@ from napari.layers import Image
 
 from voxtrace.errors import GeometryError
 from voxtrace.plugin.controllers.layers import frames_of, known_source
-from voxtrace.plugin.display import KEY
-from voxtrace.plugin.frames import FramesSource
-from voxtrace.plugin.requests import FramesRequest, SegmentRequest
+from voxtrace.plugin.layers.display import KEY
+from voxtrace.plugin.layers.timepoints import FramesSource
+from voxtrace.plugin.models.messages import FramesRequest, SegmentRequest
 
 
 def check_lengths(scans: Sequence[Image]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, Signal
 
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Job, drain, sentence
+from voxtrace.plugin.work.events import Advanced, Done, Event, Failed, Job, drain, sentence
 
 
 class _Bell(QObject):
@@ -28,7 +28,7 @@ class _Bell(QObject):
 class ThreadRunner:
     """Runs jobs in napari's thread pool, so that closing the window asks first and stops them.
 
-    Implements :class:`voxtrace.plugin.events.Runner`.
+    Implements :class:`voxtrace.plugin.work.events.Runner`.
     """
 
     def __init__(self) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtrace.plugin import display
-from voxtrace.plugin.frames import FramesSource
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.timepoints import FramesSource
 
 Keep = Literal["last", "labels", "all"]
 
@@ -20,6 +20,22 @@ class Stage:
     text: str
     done: int = 0
     total: int = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in.
+
+    ``every_frame`` takes all frames of a scan over time, not only the one that the slider stands on.
+    """
+
+    steps: int | None = None
+    keep: Keep = "labels"
+    mirror: bool = False
+    settle: float | None = None
+    seed: int = 0
+    method: Mapping[str, Any] = field(default_factory=dict)
+    every_frame: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,12 @@ from voxtrace import io
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid
 from voxtrace.io.export import Options, Written, export_all, is_export
-from voxtrace.plugin.display import KEY, ImageSource, LabelSource, label_map_of
-from voxtrace.plugin.drawn import check_unmoved, drawn_on
-from voxtrace.plugin.events import Cancel
-from voxtrace.plugin.formats import DICOM_ENDINGS, ending, numbered
-from voxtrace.plugin.frames import FramesLabels, FramesSource
-from voxtrace.plugin.requests import Stage
+from voxtrace.plugin.layers.display import KEY, ImageSource, LabelSource, label_map_of
+from voxtrace.plugin.layers.manual_labels import check_unmoved, drawn_on
+from voxtrace.plugin.layers.timepoints import FramesLabels, FramesSource
+from voxtrace.plugin.models.formats import DICOM_ENDINGS, ending, numbered
+from voxtrace.plugin.models.messages import Stage
+from voxtrace.plugin.work.events import Cancel
 from voxtrace.volume import Geometry, LabelMap, Volume
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxtrace.io.dicom import Series
-from voxtrace.plugin.passports import PassportLine, lines
+from voxtrace.plugin.models.passports import PassportLine, lines
 
 MANY = "Tick the series to open."
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from voxtrace import io
 from voxtrace.passport import Finding, Passport
-from voxtrace.plugin import display
-from voxtrace.plugin.frame import AXES, STEP_UNITS, displayed
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.display_space import AXES, STEP_UNITS, displayed
 from voxtrace.volume import LabelMap, Volume
 
 WORD = "frame"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from voxtrace.plugin import jobs
-from voxtrace.plugin.bundles import Shelf
 from voxtrace.plugin.controllers.canvas import CanvasController
-from voxtrace.plugin.methods import Catalogue
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.work import jobs
 
 
 class Session:
@@ -31,7 +31,7 @@ class Session:
     def catalogue(self) -> Catalogue:
         """The methods; a thread fetches them, and torch with them, when they are first asked for."""
         if self._catalogue is None:
-            from voxtrace.plugin.worker import in_background
+            from voxtrace.plugin.work.threads import in_background
 
             self._catalogue = Catalogue()
             self._bell = in_background(jobs.methods, self._catalogue.fill, self._catalogue.fail)

@@ -13,13 +13,13 @@ from voxtrace import io
 from voxtrace.io.dicom import DicomGrid
 from voxtrace.io.export import is_seg, read_seg
 from voxtrace.io.suffixes import is_dicom, suffix_of
-from voxtrace.plugin import display
-from voxtrace.plugin.contrast import looks_like_labels
-from voxtrace.plugin.events import sentence
-from voxtrace.plugin.frames import frames_layer, read_frames
-from voxtrace.plugin.names import carries_names
-from voxtrace.plugin.notices import tell, tell_notes
-from voxtrace.plugin.openings import Study, series_layers, study_at
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.contrast import looks_like_labels
+from voxtrace.plugin.layers.timepoints import frames_layer, read_frames
+from voxtrace.plugin.npe2.label_names import carries_names
+from voxtrace.plugin.npe2.notifications import tell, tell_notes
+from voxtrace.plugin.work.dicom_open import Study, series_layers, study_at
+from voxtrace.plugin.work.events import sentence
 from voxtrace.trace import Trace
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -47,8 +47,8 @@ def read_layers(path: Paths) -> list[Any]:
     viewer = _open_window()
     if viewer is None:
         return load(paths)
-    from voxtrace.plugin.session import session_of
-    from voxtrace.plugin.worker import without_freezing
+    from voxtrace.plugin.npe2.viewer_state import session_of
+    from voxtrace.plugin.work.threads import without_freezing
 
     if known := _already_open(viewer, paths):
         tell("info", f"{paths[0].name} is already open: it is part of {known}.")
@@ -63,7 +63,7 @@ def read_layers(path: Paths) -> list[Any]:
         viewer.status = ""
     session_of(viewer)  # letters and scale bar
     if isinstance(found, Study):
-        from voxtrace.plugin.chooser import choose
+        from voxtrace.plugin.npe2.chooser import choose
 
         choose(viewer, found)
         return NOTHING

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from voxtrace.errors import Cancelled, ReadError
 from voxtrace.io.dicom import Series, find_series, stack_series, thumbnail
 from voxtrace.io.suffixes import is_dicom, suffix_of
-from voxtrace.plugin import display
-from voxtrace.plugin.events import Cancel
-from voxtrace.plugin.requests import Stage
-from voxtrace.plugin.study import channel_names
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.messages import Stage
+from voxtrace.plugin.models.series_rows import channel_names
+from voxtrace.plugin.work.events import Cancel
 from voxtrace.volume import Volume
 
 
@@ -42,7 +42,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedNetwork:
+class Opened:
     """Layers of one scan, ready to be shown."""
 
     layers: tuple[display.LayerData, ...]
@@ -84,23 +84,23 @@ def pictures(series: Sequence[Series], indices: Sequence[int], cancel: Cancel) -
             yield Picture(index, None)
 
 
-def open_each(study: Study, chosen: Sequence[Series], cancel: Cancel) -> Generator[Stage | LoadedNetwork, None, int]:
+def open_each(study: Study, chosen: Sequence[Series], cancel: Cancel) -> Generator[Stage | Opened, None, int]:
     """Yield the layers of each chosen series as a scan of its own; return how many there are."""
     for done, one in enumerate(chosen):
         yield Stage(f"Reading {one.title} …", done, len(chosen))
         if cancel():
             raise Cancelled("stopped.")
-        yield LoadedNetwork(series_layers(one, several=len(study.series) > 1))
+        yield Opened(series_layers(one, several=len(study.series) > 1))
     return len(chosen)
 
 
-def open_stacked(study: Study, chosen: Sequence[Series], cancel: Cancel) -> Generator[Stage | LoadedNetwork, None, int]:
+def open_stacked(study: Study, chosen: Sequence[Series], cancel: Cancel) -> Generator[Stage | Opened, None, int]:
     """Yield the chosen series as the channels of one scan, on the grid of the first; return how many channels."""
     yield Stage(f"Reading {len(chosen)} series onto one grid …")
     volume = stack_series(chosen, channel_names(chosen))
     if cancel():
         raise Cancelled("stopped.")
-    yield LoadedNetwork(tuple(display.image_layers(replace(volume, name=study.name))))
+    yield Opened(tuple(display.image_layers(replace(volume, name=study.name))))
     return len(chosen)
 
 

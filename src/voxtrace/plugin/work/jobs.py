@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled
-from voxtrace.plugin import display
-from voxtrace.plugin.events import Cancel
-from voxtrace.plugin.frames import frames_labels_layer
-from voxtrace.plugin.requests import (
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.timepoints import frames_labels_layer
+from voxtrace.plugin.models.messages import (
     FramesRequest,
     Learned,
     Segmented,
@@ -23,7 +22,8 @@ from voxtrace.plugin.requests import (
     Stage,
     TrainRequest,
 )
-from voxtrace.plugin.warm import importing_torch
+from voxtrace.plugin.work.events import Cancel
+from voxtrace.plugin.work.torch_import import importing_torch
 from voxtrace.volume import Case, Volume
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Volume, LabelMap and Trace <-> napari layer data. Pure: no viewer, no Qt.
 
-Arrays are turned views of canonical data (see :mod:`voxtrace.plugin.frame`): no voxel is copied. A layer's
-``metadata["voxtrace"]`` tells where it comes from, so that labels find the way back onto the scan's own grid.
+Arrays are flipped views of canonical data (see :mod:`voxtrace.plugin.layers.display_space`): no voxel is copied. A
+layer's ``metadata["voxtrace"]`` names its source, so that labels can be written back onto the scan's own grid.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from voxtrace.errors import GeometryError
-from voxtrace.plugin import contrast, palette
-from voxtrace.plugin.frame import AXES, STEP_UNITS, UNITS, Placement, displayed, geometry_of, placement
+from voxtrace.plugin.layers import contrast, palette
+from voxtrace.plugin.layers.display_space import AXES, STEP_UNITS, UNITS, Placement, displayed, geometry_of, placement
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, LabelMap, Triple, Volume
 

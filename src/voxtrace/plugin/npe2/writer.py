@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voxtrace.plugin.notices import tell
-from voxtrace.plugin.saving import save
+from voxtrace.plugin.npe2.notifications import tell
+from voxtrace.plugin.work.saving import save
 
 
 def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
