@@ -16,6 +16,7 @@ from voxtrace.plugin.controllers.segment import Options, SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.controllers.train import Form, TrainController, resumable
 from voxtrace.plugin.methods import Catalogue
+from voxtrace.training import TrainRequest
 from voxtrace.volume import Volume
 
 
@@ -265,7 +266,7 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
 ) -> None:
     from made import bundle_folder
 
-    def train(request: jobs.TrainRequest, cancel: Callable[[], bool]) -> Any:
+    def train(request: TrainRequest, cancel: Callable[[], bool]) -> Any:
         yield jobs.Learned(1, 2, {"dice": 1.5})
         yield jobs.Learned(2, 2, {"dice": 1.25}, 0.75)
         return bundle_folder(request.out)
@@ -274,7 +275,7 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
     shelf = Shelf([bundle])
     controller = TrainController(shelf, view, runner, some_methods())
     controller.edit(Form(str(dataset), out=str(dataset.parent / "better")))
-    assert controller.request.bundle == bundle
+    assert controller.request.initial == bundle
     controller.start()
     assert [k.name for k in shelf.bundles] == ["tiny", "better"]
     assert view.last("add_report") == (jobs.Learned(2, 2, {"dice": 1.25}, 0.75),)
@@ -288,7 +289,7 @@ def test_a_stopped_training_can_be_resumed(
 
     out = dataset.parent / "new"
 
-    def train(request: jobs.TrainRequest, cancel: Callable[[], bool]) -> Any:
+    def train(request: TrainRequest, cancel: Callable[[], bool]) -> Any:
         yield jobs.Learned(1, 2, {"dice": 1.5})
         (dataset.parent / "new.work").mkdir()
         raise Cancelled("stopped at iteration 1 of 2; resume continues there.")

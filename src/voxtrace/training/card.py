@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from voxtrace.bundle import Bundle
-from voxtrace.training.run import Run
+from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import Validation
 
 
 def make_card(
-    run: Run,
+    run: TrainingRun,
     n_cases: int,
     validation: Validation | None,
     initial: Bundle | None,
@@ -27,7 +27,7 @@ def make_card(
     provenance: dict[str, Any] = {
         "cases": n_cases,
         "iterations": run.total,
-        "seed": run.recipe.seed,
+        "seed": run.config.seed,
         "device": run.device,
         "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
     }

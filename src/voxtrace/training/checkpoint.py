@@ -18,7 +18,7 @@ RUN = "run.json"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainingCheckpoint:
     """Where a run stands: ``iteration`` updates of phase number ``phase`` are done; ``history`` is its curve so far."""
 
     phase: int
@@ -28,19 +28,19 @@ class Checkpoint:
     history: list[dict[str, float]]
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(folder: Path, checkpoint: TrainingCheckpoint) -> None:
     """Write the checkpoint of a run's folder, whole or not at all."""
     with atomic_file(folder / FILE) as file:
         torch.save(vars(checkpoint), file)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
+def load_checkpoint(folder: Path) -> TrainingCheckpoint | None:
     """Return the checkpoint of a run's folder, or None when it has none yet."""
     file = folder / FILE
     if not file.is_file():
         return None
     try:
-        return Checkpoint(**torch.load(file, map_location="cpu", weights_only=True))
+        return TrainingCheckpoint(**torch.load(file, map_location="cpu", weights_only=True))
     except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is not a checkpoint ({error}); delete {folder} and train again.") from error
 

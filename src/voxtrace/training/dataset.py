@@ -21,7 +21,7 @@ import numpy as np
 
 from voxtrace.errors import DatasetError
 from voxtrace.io import read, read_labels
-from voxtrace.training.outline import read_outline
+from voxtrace.training.dataset_listing import read_listing
 from voxtrace.volume import Case
 
 FOLDS = 5
@@ -109,19 +109,19 @@ def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
         ``scores.json`` is none of ours.
     """
     folder = Path(folder)
-    outline = read_outline(folder)
+    listing = read_listing(folder)
     scores = _scores(folder)
     files = tuple(
-        CaseFiles(name, images, _label_file(folder, labels, name, outline.ending), scores.get(name, {}))
-        for name, images in outline.images.items()
+        CaseFiles(name, images, _label_file(folder, labels, name, listing.ending), scores.get(name, {}))
+        for name, images in listing.images.items()
     )
     return Dataset(
-        name=outline.name,
-        channels=outline.channels,
-        labels=outline.labels,
+        name=listing.name,
+        channels=listing.channels,
+        labels=listing.labels,
         files=files,
         folds=_folds(folder, [f.name for f in files]),
-        licence=outline.licence,
+        licence=listing.licence,
     )
 
 

@@ -8,7 +8,7 @@ case that fits a budget of voxels; (Z, Y, X).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Budget:
-    """What the machine can bear: voxels in one optimiser update, network width, and number of updates."""
+    """Limits of a machine: voxels in one optimiser update, width of the network, number of updates."""
 
     voxels: int
     base_width: int
@@ -66,6 +66,23 @@ CUDA_VOXELS_PER_GB = 420_000  # 2 × 128³ at width 32 need about 10 GB, mixed p
 
 def fingerprint(cases: Iterable[Case], seed: int = 0) -> Fingerprint:
     """Read every case once and return what the dataset looks like."""
+    scan = scan_cases(cases, seed)
+    while True:
+        try:
+            next(scan)
+        except StopIteration as end:
+            found: Fingerprint = end.value
+            return found
+
+
+def scan_cases(cases: Iterable[Case], seed: int = 0) -> Generator[int, None, Fingerprint]:
+    """Yield the number of cases read so far; return what the dataset looks like.
+
+    Raises
+    ------
+    DatasetError
+        There is no case, or none has a labelled voxel.
+    """
     rng = np.random.default_rng(seed)
     shapes, spacings, samples, zeros = [], [], [], []
     for case in cases:
@@ -73,6 +90,7 @@ def fingerprint(cases: Iterable[Case], seed: int = 0) -> Fingerprint:
         spacings.append(case.volume.geometry.spacing_mm)
         samples.append(_foreground(case, rng))
         zeros.append(float(np.mean(np.all(case.volume.data == 0, axis=0))))
+        yield len(shapes)
     if not shapes:
         raise DatasetError("a dataset without cases cannot be planned; add training cases.")
     values = np.concatenate(samples, axis=1).astype(np.float64)
@@ -88,7 +106,7 @@ def plan_dataset(
 
     On a CPU: a network of base width 16, a few hundred thousand voxels an update and so few updates that a run takes
     well under an hour on two cores, with anatomy mirrored left–right at most. On a GPU: nnU-Net's width 32, 250,000
-    updates, mirroring along every axis, as many voxels as ``memory_gb`` bears.
+    updates, mirroring along every axis, as many voxels as fit ``memory_gb``.
     """
     budget = CPU if device == "cpu" else Budget(int(CUDA_VOXELS_PER_GB * memory_gb), 32, 250_000)
     spacing_mm = target_spacing(found)

@@ -17,14 +17,14 @@ from voxtrace.errors import DatasetError
 from voxtrace.method import Phase
 from voxtrace.plan import Plan, Shape
 from voxtrace.training.augment import Augmenter
-from voxtrace.training.prepared import Prepared, cut
+from voxtrace.training.preprocessed import PreprocessedCase, cut
 from voxtrace.volume import Array
 
 
-class Windows(Dataset[tuple[Tensor, Tensor]]):
+class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
     """Mini-batches of one phase, by iteration: images (B, C, Z, Y, X) float32 and labels (B, Z, Y, X) int64."""
 
-    def __init__(self, cases: Sequence[Prepared], plan: Plan, phase: Phase, seed: Sequence[int]) -> None:
+    def __init__(self, cases: Sequence[PreprocessedCase], plan: Plan, phase: Phase, seed: Sequence[int]) -> None:
         self.cases = tuple(cases)
         self.plan = plan
         self.phase = phase
@@ -55,7 +55,7 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
         chances: Array = weights / weights.sum()
         return chances
 
-    def _window(self, case: Prepared, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _window(self, case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         image, labels = case.image, case.labels
         start = draw_start(labels.shape, self.plan.window, _centre(case, rng) if forced else None, rng)
         size = self.augmenter.box_size
@@ -81,7 +81,7 @@ def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: n
     return start
 
 
-def _centre(case: Prepared, rng: np.random.Generator) -> Array | None:
+def _centre(case: PreprocessedCase, rng: np.random.Generator) -> Array | None:
     """Return a random voxel (z, y, x) of a random label of the case; None when it has no label."""
     foreground = case.foreground
     if len(foreground) == 0:

@@ -13,7 +13,8 @@ from voxtrace.plugin import jobs, panel
 from voxtrace.plugin.bundles import Shelf
 from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
 from voxtrace.plugin.methods import Catalogue
-from voxtrace.plugin.requests import Learned, Stage, TrainRequest
+from voxtrace.plugin.requests import Learned, Stage
+from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
@@ -144,12 +145,12 @@ class TrainController:
         form, chosen = self._form, self._chosen
         assert chosen is not None
         return TrainRequest(
-            Path(form.dataset),
-            form.fold,
-            Path(form.out),
-            form.iterations or None,
-            bundle=chosen.bundle,
-            method="" if chosen.bundle else chosen.method,
+            dataset=Path(form.dataset),
+            fold=form.fold,
+            out=Path(form.out),
+            iterations=form.iterations or None,
+            initial=chosen.bundle,
+            method=None if chosen.bundle else chosen.method,
             options=form.options,
             resume=resumable(form.out),
         )

@@ -30,7 +30,7 @@ from voxtrace.atomic import atomic_file, atomic_folder
 from voxtrace.errors import Cancelled, DatasetError, GeometryError, UsageError, VoxTraceError
 from voxtrace.io import read, write
 from voxtrace.training.dataset import CHOSEN, SCORES
-from voxtrace.training.outline import Outline, read_outline
+from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import Array, Geometry, LabelMap
 
 LEAST_CANDIDATES = 3  # of two, none is more reliable than the other
@@ -61,7 +61,7 @@ class CaseScore:
 
 
 @dataclass(frozen=True)
-class Scoring:
+class DatasetScores:
     """What came of scoring a dataset: scores by case, sentences by case that failed, cases that lack a candidate."""
 
     candidates: tuple[Path, ...]
@@ -77,7 +77,7 @@ def score_dataset(
     *,
     background: bool = False,
     cancel: Callable[[], bool] = lambda: False,
-) -> Generator[tuple[int, int], None, Scoring]:
+) -> Generator[tuple[int, int], None, DatasetScores]:
     """Yield (cases done, cases to do), and write scores and chosen labels into the dataset when all are done.
 
     ``scores.json`` and ``labelsChosen`` are replaced whole; ``labelsTr`` is never touched and need not exist. A case
@@ -104,12 +104,12 @@ def score_dataset(
         The dataset cannot be written into.
     """
     _check(candidates)
-    outline = read_outline(folder)
-    files = {name: [place / f"{name}{outline.ending}" for place in candidates] for name in outline.images}
+    listing = read_listing(folder)
+    files = {name: [place / f"{name}{listing.ending}" for place in candidates] for name in listing.images}
     complete = {name: paths for name, paths in files.items() if all(path.is_file() for path in paths)}
     if not complete:
         raise DatasetError(
-            f"no case of {folder} has a file CASE{outline.ending} in every label folder; name the files like the cases."
+            f"no case of {folder} has a file CASE{listing.ending} in every label folder; name the files like the cases."
         )
     scores: dict[str, CaseScore] = {}
     failed: dict[str, str] = {}
@@ -117,7 +117,7 @@ def score_dataset(
         for done, (name, paths) in enumerate(complete.items()):
             yield done, len(complete)
             try:
-                scores[name] = _score(outline, name, paths, place, background)
+                scores[name] = _score(listing, name, paths, place, background)
             except VoxTraceError as error:
                 failed[name] = str(error)
             if cancel():
@@ -126,13 +126,15 @@ def score_dataset(
             raise DatasetError(
                 f"none of {len(complete)} cases could be scored; the first: {next(iter(failed.values()))}"
             )
-    scoring = Scoring(tuple(candidates), background, scores, failed, tuple(sorted(files.keys() - complete.keys())))
+    scoring = DatasetScores(
+        tuple(candidates), background, scores, failed, tuple(sorted(files.keys() - complete.keys()))
+    )
     _record(scoring, folder / SCORES)
     yield len(complete), len(complete)
     return scoring
 
 
-def judge(dice: npt.NDArray[np.float64]) -> CaseScore:
+def reliability_scores(dice: npt.NDArray[np.float64]) -> CaseScore:
     """Return the scores that follow from the Dice of each pair of candidates, (n, n) symmetric; n is at least 3."""
     n = len(dice)
     others = dice[~np.eye(n, dtype=bool)].reshape(n, n - 1)
@@ -177,13 +179,13 @@ def _check(candidates: Sequence[Path]) -> None:
             raise UsageError(f"label folder {folder} is given twice; a map always agrees with itself, so name it once.")
 
 
-def _score(outline: Outline, name: str, paths: Sequence[Path], place: Path, background: bool) -> CaseScore:
+def _score(listing: DatasetListing, name: str, paths: Sequence[Path], place: Path, background: bool) -> CaseScore:
     """Score one case and write its chosen labels into ``place``."""
-    geometry = read(outline.images[name][0]).geometry
-    maps = [_candidate(path, geometry, len(outline.labels)) for path in paths]
-    score = judge(pairwise_dice(maps, len(outline.labels), background=background))
-    names = {value: label for value, label in outline.labels.items() if value}
-    write(LabelMap(maps[score.chosen], geometry, names, name=name), place / f"{name}{outline.ending}")
+    geometry = read(listing.images[name][0]).geometry
+    maps = [_candidate(path, geometry, len(listing.labels)) for path in paths]
+    score = reliability_scores(pairwise_dice(maps, len(listing.labels), background=background))
+    names = {value: label for value, label in listing.labels.items() if value}
+    write(LabelMap(maps[score.chosen], geometry, names, name=name), place / f"{name}{listing.ending}")
     return score
 
 
@@ -211,7 +213,7 @@ def _mean_dice(one: Array, other: Array, n_labels: int, first: int) -> float:
     return float(dice[first:].mean())
 
 
-def _record(scoring: Scoring, file: Path) -> None:
+def _record(scoring: DatasetScores, file: Path) -> None:
     document = {
         "labels": [str(folder) for folder in scoring.candidates],
         "background": scoring.background,
