@@ -29,6 +29,7 @@ def make_card(
         "iterations": run.total,
         "seed": run.config.seed,
         "device": run.device,
+        "precision": run.precision,
         "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
     }
     if initial is not None:

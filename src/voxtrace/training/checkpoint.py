@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped, and nothing that can run code."""
+"""Checkpoints: the state from which a run goes on as if it had not stopped. Loading one never runs code from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN = "run.json"
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """Where a run stands: ``iteration`` updates of phase number ``phase`` are done; ``history`` is its curve so far."""
+    """The state of a run after ``iteration`` updates of phase number ``phase``; ``history`` is its curve so far."""
 
     phase: int
     iteration: int
@@ -52,8 +52,12 @@ def record_run(folder: Path, run: dict[str, Any]) -> None:
         with atomic_file(file) as temporary:
             temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    if differing := [key for key in run if before.get(key) != run[key]]:
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        differing = [key for key in run if before.get(key) != run[key]]
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
+    if differing:
         raise InputError(
             f"the run in {folder} had another {', '.join(differing)}; resume with the same, or choose another output."
         )

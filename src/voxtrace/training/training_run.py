@@ -28,6 +28,7 @@ from voxtrace.errors import Cancelled, EngineError, InputError, OutputError
 from voxtrace.method import Method
 from voxtrace.nn.finite import first_not_finite
 from voxtrace.plan import Plan
+from voxtrace.training.checkpoint import FILE as CHECKPOINT
 from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, record_run, save_checkpoint
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
 from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
@@ -135,9 +136,13 @@ class TrainingRun:
         checkpoint = load_checkpoint(self.work)
         if checkpoint is None:
             return None
+        file = self.work / CHECKPOINT
         if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
-            raise InputError(f"{name} of the checkpoint in {self.work} holds nan or inf; delete it and train again.")
-        self.network.load_state_dict(checkpoint.network)
+            raise InputError(f"{file}: {name} holds nan or inf; delete this file, then --resume begins again.")
+        try:
+            self.network.load_state_dict(checkpoint.network)
+        except RuntimeError as error:
+            raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
         self._last_checkpoint = f"iteration {checkpoint.iteration} of {self.phases[checkpoint.phase].name}"
         return checkpoint
