@@ -50,7 +50,7 @@ from torch import Tensor
 from voxtrace.method import Augmentation
 from voxtrace.plan import Plan, Shape
 
-FLAT = 3  # a window this many times wider than deep is rotated in-plane only
+FLAT = 3  # a window more than this many times wider than deep is rotated in-plane only
 SIGMA, ALPHA = (9.0, 13.0), (0.0, 200.0)  # of an elastic deformation, in voxels
 PEAK = 2.8  # largest of its displacements, in standard deviations, in a plane of 128×192
 BOX_FACTOR = 1.5  # how much larger than the window the box is that a rotated or shrunk window is taken from

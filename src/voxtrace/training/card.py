@@ -1,4 +1,4 @@
-"""What a bundle says about how it was made and how well it does."""
+"""The card of a trained bundle: how it was made and how well it segments."""
 
 from __future__ import annotations
 

@@ -33,8 +33,10 @@ class TrainConfig:
         Store the bundle's weights as float16, if all of them fit (none is beyond ±65,504).
     gradient_bound
         Training stops when the norm of the gradient exceeds this many times the norm that the phase clips to
-        (``Optimiser.clip_norm``). Clipping would hide such a gradient: its direction would be followed, although it
-        comes from an overflow or a faulty kernel and not from the data.
+        (``Optimiser.clip_norm``): at 1.2 million where that is 12. Clipping would hide such a gradient: the weights
+        would follow its direction, although it comes from an overflow or a faulty kernel and not from the data. The
+        largest norm in healthy trainings of the six methods is 1,560, in E2ENet's second update on 16³ voxels; all
+        others are below 500, most below 20.
     """
 
     seed: int = 0

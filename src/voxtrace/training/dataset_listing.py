@@ -1,4 +1,4 @@
-"""What a dataset folder says of itself, whether or not it has label files."""
+"""Names, channels, labels and image files of a dataset folder; label files need not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting from a bundle: what can be taken over is taken over, and what cannot is named."""
+"""Fine-tuning: a plan and initial weights from a bundle; weights that do not fit are named."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """From a dataset to a plan: fingerprint it, then fix spacing, window, normalisation and budget (after nnU-Net).
 
-Three fixed lines a stage. *Fingerprint*: medians over cases; mm and voxels; one value an axis. *Spacing*: the median,
-or the finest tenth along an axis three times coarser than the others; mm. *Window*: the largest box of the median
-case that fits a budget of voxels; (Z, Y, X).
+*Fingerprint*: medians over cases; mm and voxels; one value an axis. *Spacing*: the median, or the finest tenth along an
+axis three times coarser than the others; mm. *Window*: the largest box of the median case that fits a budget of voxels;
+(Z, Y, X).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from voxtrace.volume import Array, Case
 
 SAMPLES_PER_CASE = 10_000
 SHORT_AUGMENTATION = 2 / 3  # a short run underfits, and strong augmentation adds to it
-SMALL_WINDOW = 0.25  # of the median case: below, nnU-Net adds a coarser network and sums Dice over the batch
+SMALL_WINDOW = 0.25  # fraction of the median case; for smaller windows nnU-Net sums Dice over the batch
 MOSTLY_EMPTY = 0.25  # fraction of exact zeros above which MR counts as skull-stripped
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a dataset looks like.
+    """Shapes, spacings and intensities of a dataset.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Budget:
     base_width: int
     iterations: int
     most_stages: int = 6
-    short: bool = False  # too few updates to learn what anatomy looks like upside down
+    short: bool = False  # too few updates to learn anatomy mirrored along every axis
 
 
 CPU = Budget(voxels=360_000, base_width=16, iterations=5_500, most_stages=5, short=True)

@@ -64,11 +64,12 @@ def preprocess_cases(cases: Sequence[Case], plan: Plan, folder: Path, seed: int)
 def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
     """Return the box ``start`` … ``start + size`` of the last three axes; what lies outside the array is 0."""
     shape = array.shape[-3:]
+    # part of the box that lies inside the array, in the array and in the box
     inner = tuple(slice(max(0, a), max(0, min(n, a + s))) for a, s, n in zip(start, size, shape, strict=True))
     box = np.zeros((*array.shape[:-3], *size), array.dtype)
-    place = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inner, start, strict=True))
+    target = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inner, start, strict=True))
     if all(i.stop > i.start for i in inner):
-        box[..., place[0], place[1], place[2]] = array[..., inner[0], inner[1], inner[2]]
+        box[..., target[0], target[1], target[2]] = array[..., inner[0], inner[1], inner[2]]
     return box
 
 

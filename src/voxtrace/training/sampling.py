@@ -1,7 +1,7 @@
-"""Which windows the network learns from: every mini-batch is a pure function of (seed, phase, iteration).
+"""Mini-batches of windows; each is a pure function of (seed, phase, iteration).
 
-Nothing is remembered between mini-batches, so a run that was interrupted continues with the very windows it would
-have seen, in any number of worker processes.
+No state is kept between mini-batches, so a resumed run sees the windows that an uninterrupted one would have seen,
+with any number of worker processes.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng([*self.seed, iteration])
         batch = self.plan.batch_size
         chosen = rng.choice(len(self.cases), batch, p=self._chances(iteration))
+        # the last windows of a batch are centred on a labelled voxel, as many as the phase asks for
         forced = np.arange(batch) >= round(batch * (1 - self.phase.foreground))
         windows = [self._window(self.cases[c], bool(f), rng) for c, f in zip(chosen, forced, strict=True)]
         images, labels = zip(*windows, strict=True)
@@ -60,6 +61,7 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
         start = draw_start(labels.shape, self.plan.window, _centre(case, rng) if forced else None, rng)
         size = self.augmenter.box_size
         shift = [int(rng.integers(-most, most + 1)) if most else 0 for most in self.phase.augmentation.shift_voxels]
+        # the box of the augmenter is larger than the window, which lies in its middle
         around = [a + s - (b - w) // 2 for a, s, b, w in zip(start, shift, size, self.plan.window, strict=True)]
         box = torch.from_numpy(cut(image, around, size))
         truth = torch.from_numpy(cut(labels, around, size).astype(np.int16))
@@ -67,10 +69,10 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: np.random.Generator) -> list[int]:
-    """Return where a window begins: anywhere inside, or as near as may be around ``centre``.
+    """Return where a window begins: anywhere inside, or as close to centred on ``centre`` as the borders allow.
 
-    Along an axis shorter than the window there is one place, the same that inference pads to: in the middle, the odd
-    voxel of padding behind.
+    Along an axis shorter than the window there is one start, the same that inference pads to: the case in the middle,
+    an odd voxel of padding behind it.
     """
     start = []
     for axis, (n, w) in enumerate(zip(shape, window, strict=True)):
