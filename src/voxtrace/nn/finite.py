@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ def all_finite(tensor: Tensor) -> bool:
     """
     if not tensor.is_floating_point() or tensor.numel() == 0:
         return True
-    return bool(torch.isfinite(torch.stack(torch.aminmax(tensor.detach()))).all())
+    return all(math.isfinite(extreme.item()) for extreme in torch.aminmax(tensor.detach()))
 
 
 def first_not_finite(tensors: Mapping[str, Any]) -> str:
