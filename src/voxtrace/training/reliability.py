@@ -190,8 +190,7 @@ def _score_cases(
     cancel: Callable[[], bool],
 ) -> Generator[tuple[int, int], None, tuple[dict[str, CaseScore], dict[str, str]]]:
     """Score each case and write its chosen labels into ``target``; return scores, and sentences of what failed."""
-    scores: dict[str, CaseScore] = {}
-    failed: dict[str, str] = {}
+    scores, failed = dict[str, CaseScore](), dict[str, str]()
     for done, (name, paths) in enumerate(complete.items()):
         yield done, len(complete)
         try:

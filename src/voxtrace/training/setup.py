@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from voxtrace.plan import Plan
 
 
+CONFIG = ("seed", "device", "precision", "rate", "workers")  # fields of a request that are TrainConfig's
+
+
 @dataclass(frozen=True, eq=False)
 class TrainSetup:
     """A training that can start.
@@ -63,6 +66,7 @@ class TrainSetup:
         from voxtrace.training.trainer import train
 
         asked = self.request
+        config = {name: getattr(asked, name) for name in CONFIG}
         return train(
             self.method,
             self.plan,
@@ -71,13 +75,9 @@ class TrainSetup:
             validate=self.validate,
             initial=self.initial,
             resume=asked.resume,
-            about=dict(self.about),
+            about=self.about,
             cancel=cancel,
-            seed=asked.seed,
-            device=asked.device,
-            precision=asked.precision,
-            rate=asked.rate,
-            workers=asked.workers,
+            **config,
         )
 
 

@@ -6,7 +6,7 @@ a run that was killed and resumed ends with the weights it would have had (same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def train(
     validate: Sequence[Case] = (),
     initial: Bundle | None = None,
     resume: bool = False,
-    about: dict[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
     cancel: Callable[[], bool] = lambda: False,
     **config: Any,
 ) -> Generator[TrainProgress, None, Bundle]:
