@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxtrace.errors import MethodError
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import Shelf
-from voxtrace.plugin.models.messages import Learned, Stage, TrainRequest
+from voxtrace.plugin.models.messages import Learned, Stage
 from voxtrace.plugin.models.methods import Catalogue
 from voxtrace.plugin.models.train_form import Form, Start, ready, resumable
 from voxtrace.plugin.work import jobs
 from voxtrace.plugin.work.events import Advanced, Done, Event, Failed, Runner
+from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
@@ -125,12 +126,12 @@ class TrainController:
         form, chosen = self._form, self._chosen
         assert chosen is not None
         return TrainRequest(
-            Path(form.dataset),
-            form.fold,
-            Path(form.out),
-            form.iterations or None,
-            bundle=chosen.bundle,
-            method="" if chosen.bundle else chosen.method,
+            dataset=Path(form.dataset),
+            fold=form.fold,
+            out=Path(form.out),
+            iterations=form.iterations or None,
+            initial=chosen.bundle,
+            method=None if chosen.bundle else chosen.method,
             options=form.options,
             resume=resumable(form.out),
         )

@@ -127,24 +127,6 @@ class SegmentedFrames:
 
 
 @dataclass(frozen=True)
-class TrainRequest:
-    """What to train: a dataset's fold, starting from a bundle or from a method's random weights.
-
-    Exactly one of ``bundle`` and ``method`` is given; ``options`` are the method's. ``out`` is the folder of the new
-    bundle, ``iterations`` None is as many as are planned.
-    """
-
-    dataset: Path
-    fold: int
-    out: Path
-    iterations: int | None = None
-    bundle: Path | None = None
-    method: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    resume: bool = False
-
-
-@dataclass(frozen=True)
 class Learned:
     """One report from training; those with a validation score always reach the window.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.errors import Cancelled
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.timepoints import frames_labels_layer
 from voxtrace.plugin.models.messages import (
@@ -20,19 +20,24 @@ from voxtrace.plugin.models.messages import (
     SegmentedFrames,
     SegmentRequest,
     Stage,
-    TrainRequest,
 )
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.torch_import import importing_torch
-from voxtrace.volume import Case, Volume
+from voxtrace.training.request import TrainRequest
+from voxtrace.volume import Volume
 
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
     from voxtrace.inference import Result
     from voxtrace.method import Method, Phase
-    from voxtrace.training import TrainProgress
+    from voxtrace.training import TrainProgress, TrainSetup
 
-_PHASES = {"prepare": "Preparing cases", "validate": "Validating whole cases", "done": "Done"}
+_PHASES = {
+    "plan": "Reading cases",
+    "prepare": "Preparing cases",
+    "validate": "Validating whole cases",
+    "done": "Done",
+}
 
 
 def methods() -> Mapping[str, type[Method]]:
@@ -128,46 +133,15 @@ def stacked(sources: Sequence[display.ImageSource], names: Sequence[str]) -> Vol
 
 
 def train(request: TrainRequest, cancel: Cancel) -> Generator[Stage | Learned, None, Path]:
-    """Open the dataset, plan, train, and return the folder of the new bundle."""
+    """Set the training up, train, and return the folder of the new bundle."""
     yield Stage("Reading the dataset …")
     with importing_torch():
-        from voxtrace import bundle, training
-        from voxtrace.method import changed
-        from voxtrace.methods import method as make_method
-        from voxtrace.training.finetune import finetune_plan
-        from voxtrace.training.machine import training_device
-    dataset = training.open_dataset(request.dataset)
-    cases, validation = training.fold(dataset, request.fold)
-    initial = bundle.load(request.bundle) if request.bundle else None
-    if initial:
-        method = changed(initial.method, **request.options)
-        plan = finetune_plan(initial, dataset, iterations=request.iterations)
-    else:
-        yield Stage(f"Planning: looking at {len(cases)} cases …")
-        found = training.fingerprint(_until(cases, cancel))
-        method = make_method(request.method, **request.options)
-        kind, memory_gb = training_device()
-        plan = training.plan_dataset(dataset, found, device=kind, memory_gb=memory_gb, iterations=request.iterations)
-    run = training.train(
-        method,
-        plan,
-        cases,
-        out=request.out,
-        validate=validation,
-        initial=initial,
-        resume=request.resume,
-        about={"name": request.out.name, "licence": dataset.licence},
-        cancel=cancel,
-    )
-    yield from _learned(run, method.phases(method.adapt(plan)))
-    return request.out
+        from voxtrace.training import set_up
 
-
-def _until(cases: Iterable[Case], cancel: Cancel) -> Iterator[Case]:
-    for case in cases:
-        if cancel():
-            raise Cancelled("stopped while planning; nothing was written.")
-        yield case
+        importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
+    setup = yield from _set_up_stages(set_up(request, cancel))
+    yield from _learned(setup.train(cancel), setup.phases)
+    return setup.out
 
 
 def _stages(run: Generator[Any, None, Any]) -> Generator[Stage, None, Any]:
@@ -178,6 +152,21 @@ def _stages(run: Generator[Any, None, Any]) -> Generator[Stage, None, Any]:
             return end.value
         text = progress.message or f"{progress.done} of {progress.total}"
         yield Stage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
+
+
+def _set_up_stages(run: Generator[TrainProgress, None, TrainSetup]) -> Generator[Stage, None, TrainSetup]:
+    while True:
+        try:
+            yield _train_stage(next(run))
+        except StopIteration as end:
+            setup: TrainSetup = end.value
+            return setup
+
+
+def _train_stage(progress: TrainProgress) -> Stage:
+    text = _PHASES.get(progress.phase, progress.phase.capitalize())
+    text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
+    return Stage(text, progress.iteration, progress.total)
 
 
 def _learned(
@@ -192,6 +181,4 @@ def _learned(
             done, dice = before + progress.iteration, progress.validation_dice
             yield Learned(done, total, progress.loss, dice, progress.phase, names)
         else:
-            text = _PHASES.get(progress.phase, progress.phase.capitalize())
-            text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
-            yield Stage(text, progress.iteration, progress.total)
+            yield _train_stage(progress)

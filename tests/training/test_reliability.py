@@ -12,7 +12,7 @@ from cases import ball_dataset, drain
 from voxtrace import io
 from voxtrace.errors import Cancelled, DatasetError, UsageError
 from voxtrace.training import open_dataset
-from voxtrace.training.scoring import CaseScore, cleaned, judge, pairwise_dice, score_dataset
+from voxtrace.training.reliability import CaseScore, cleaned, pairwise_dice, reliability_scores, score_dataset
 from voxtrace.volume import Array, Geometry, LabelMap, Volume
 
 SIDE = 4
@@ -27,7 +27,7 @@ def _symmetric(d12: float, d13: float, d23: float) -> Array:
 
 
 def test_the_most_reliable_candidate_is_kept_and_tells_the_difficulty() -> None:
-    score = judge(_symmetric(0.97, 0.89, 0.82))
+    score = reliability_scores(_symmetric(0.97, 0.89, 0.82))
     assert score.reliabilities == pytest.approx((0.93, 0.895, 0.855))
     assert score.chosen == 0
     assert score.reliability == score.difficulty == pytest.approx(0.93)
@@ -38,7 +38,7 @@ def test_the_example_is_easy_by_the_mean_and_hard_by_the_smallest() -> None:
     from voxtrace.methods.cdlunet import CDLUNet
     from voxtrace.plan import Plan
 
-    score = judge(_symmetric(0.97, 0.89, 0.82))
+    score = reliability_scores(_symmetric(0.97, 0.89, 0.82))
     scores = {"difficulty": score.difficulty, "difficulty_min": score.difficulty_min}
     plan = Plan.example()
     assert [p.case_weight(scores, 0.0) for p in CDLUNet(score="mean").phases(plan)] == [1, 1]
@@ -49,7 +49,7 @@ def test_candidates_that_disagree_make_a_case_that_is_dropped() -> None:
     from voxtrace.methods.cdlunet import CDLUNet
     from voxtrace.plan import Plan
 
-    score = judge(_symmetric(0.75, 0.70, 0.60))
+    score = reliability_scores(_symmetric(0.75, 0.70, 0.60))
     assert score.reliabilities == pytest.approx((0.725, 0.675, 0.65))
     assert score.difficulty == pytest.approx(0.725)
     scores = {"difficulty": score.difficulty}
@@ -57,13 +57,13 @@ def test_candidates_that_disagree_make_a_case_that_is_dropped() -> None:
 
 
 def test_of_equally_reliable_candidates_the_first_is_kept() -> None:
-    assert judge(_symmetric(0.8, 0.8, 0.8)).chosen == 0
-    assert judge(_symmetric(0.1, 0.1, 0.8)).chosen == 1
+    assert reliability_scores(_symmetric(0.8, 0.8, 0.8)).chosen == 0
+    assert reliability_scores(_symmetric(0.1, 0.1, 0.8)).chosen == 1
 
 
 def test_four_candidates_are_judged_by_three_others_each() -> None:
     dice = np.array([[1, 0.6, 0.6, 0.6], [0.6, 1, 0.9, 0.9], [0.6, 0.9, 1, 0.6], [0.6, 0.9, 0.6, 1]])
-    score = judge(dice)
+    score = reliability_scores(dice)
     assert score.chosen == 1
     assert score.difficulty == pytest.approx((0.6 + 0.9 + 0.9) / 3)
     assert score.difficulty_min == pytest.approx(0.6)
@@ -137,12 +137,12 @@ def test_scores_and_chosen_labels_are_written_and_read_by_training(unlabelled: t
 
 def test_scores_reach_the_prepared_case(unlabelled: tuple[Path, list[Path]], tmp_path: Path) -> None:
     from cases import small_plan
-    from voxtrace.training.prepared import prepare
+    from voxtrace.training.preprocessed import preprocess_cases
 
     folder, candidates = unlabelled
     score = drain(score_dataset(folder, candidates)).cases["ball_001"]
     cases = open_dataset(folder).cases(["ball_001"])
-    (prepared,) = prepare(cases, small_plan(), tmp_path / "prepared", seed=0)
+    (prepared,) = preprocess_cases(cases, small_plan(), tmp_path / "prepared", seed=0)
     assert prepared.scores["difficulty"] == score.difficulty
 
 
@@ -228,6 +228,6 @@ def test_scores_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_score_is_made_of_plain_numbers() -> None:
-    score = judge(_symmetric(0.5, 0.5, 0.5))
+    score = reliability_scores(_symmetric(0.5, 0.5, 0.5))
     assert isinstance(score, CaseScore)
     assert json.dumps([score.reliability, score.chosen, score.reliabilities]) == "[0.5, 0, [0.5, 0.5, 0.5]]"

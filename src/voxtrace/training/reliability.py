@@ -1,6 +1,6 @@
 """Reliability and difficulty of cases, from how well several candidate label maps of each agree (CDL-UNet).
 
-Candidates are what different people or models made of one image. With d_ij the Dice of candidates i and j, averaged
+Candidates are label maps of one image by different people or models. With d_ij the Dice of candidates i and j, averaged
 over labels::
 
             candidate 1    2    3
@@ -8,7 +8,7 @@ over labels::
     2          .97   .   .82      RS_2 = .895
     3          .89  .82   .       RS_3 = .855                      DS = .93, the smallest Dice of the kept one .89
 
-A high difficulty score DS means an easy case: all agree about it.
+A high difficulty score DS is an easy case: its candidates agree.
 
 References
 ----------
@@ -30,7 +30,7 @@ from voxtrace.atomic import atomic_file, atomic_folder
 from voxtrace.errors import Cancelled, DatasetError, GeometryError, UsageError, VoxTraceError
 from voxtrace.io import read, write
 from voxtrace.training.dataset import CHOSEN, SCORES
-from voxtrace.training.outline import Outline, read_outline
+from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import Array, Geometry, LabelMap
 
 LEAST_CANDIDATES = 3  # of two, none is more reliable than the other
@@ -39,7 +39,7 @@ TIE = 9  # decimals beyond which reliabilities count as equal
 
 @dataclass(frozen=True)
 class CaseScore:
-    """What the candidates of one case say, all numbers from 0 to 1.
+    """How well the candidates of one case agree; all numbers from 0 to 1.
 
     Attributes
     ----------
@@ -61,8 +61,20 @@ class CaseScore:
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What came of scoring a dataset: scores by case, sentences by case that failed, cases that lack a candidate."""
+class DatasetScores:
+    """The scores of a dataset.
+
+    Attributes
+    ----------
+    candidates
+        Folders of label maps that were compared.
+    background
+        Whether the background counted as a label.
+    cases, failed
+        Case -> its scores, or the sentence that says why it could not be scored.
+    missing
+        Cases that lack a label map in some folder.
+    """
 
     candidates: tuple[Path, ...]
     background: bool
@@ -77,7 +89,7 @@ def score_dataset(
     *,
     background: bool = False,
     cancel: Callable[[], bool] = lambda: False,
-) -> Generator[tuple[int, int], None, Scoring]:
+) -> Generator[tuple[int, int], None, DatasetScores]:
     """Yield (cases done, cases to do), and write scores and chosen labels into the dataset when all are done.
 
     ``scores.json`` and ``labelsChosen`` are replaced whole; ``labelsTr`` is never touched and need not exist. A case
@@ -92,7 +104,7 @@ def score_dataset(
     background
         Count the background as a label in the mean over labels; that raises every score.
     cancel
-        Asked after each case; true stops, and nothing is written.
+        Called after each case; True stops, and nothing is written.
 
     Raises
     ------
@@ -104,35 +116,21 @@ def score_dataset(
         The dataset cannot be written into.
     """
     _check(candidates)
-    outline = read_outline(folder)
-    files = {name: [place / f"{name}{outline.ending}" for place in candidates] for name in outline.images}
-    complete = {name: paths for name, paths in files.items() if all(path.is_file() for path in paths)}
+    listing = read_listing(folder)
+    complete, missing = _candidate_files(listing, candidates)
     if not complete:
         raise DatasetError(
-            f"no case of {folder} has a file CASE{outline.ending} in every label folder; name the files like the cases."
+            f"no case of {folder} has a file CASE{listing.ending} in every label folder; name the files like the cases."
         )
-    scores: dict[str, CaseScore] = {}
-    failed: dict[str, str] = {}
-    with atomic_folder(folder / CHOSEN) as place:
-        for done, (name, paths) in enumerate(complete.items()):
-            yield done, len(complete)
-            try:
-                scores[name] = _score(outline, name, paths, place, background)
-            except VoxTraceError as error:
-                failed[name] = str(error)
-            if cancel():
-                raise Cancelled(f"stopped after {done + 1} of {len(complete)} cases; nothing was written.")
-        if not scores:
-            raise DatasetError(
-                f"none of {len(complete)} cases could be scored; the first: {next(iter(failed.values()))}"
-            )
-    scoring = Scoring(tuple(candidates), background, scores, failed, tuple(sorted(files.keys() - complete.keys())))
+    with atomic_folder(folder / CHOSEN) as target:
+        scores, failed = yield from _score_cases(listing, complete, target, background, cancel)
+    scoring = DatasetScores(tuple(candidates), background, scores, failed, missing)
     _record(scoring, folder / SCORES)
     yield len(complete), len(complete)
     return scoring
 
 
-def judge(dice: npt.NDArray[np.float64]) -> CaseScore:
+def reliability_scores(dice: npt.NDArray[np.float64]) -> CaseScore:
     """Return the scores that follow from the Dice of each pair of candidates, (n, n) symmetric; n is at least 3."""
     n = len(dice)
     others = dice[~np.eye(n, dtype=bool)].reshape(n, n - 1)
@@ -177,13 +175,42 @@ def _check(candidates: Sequence[Path]) -> None:
             raise UsageError(f"label folder {folder} is given twice; a map always agrees with itself, so name it once.")
 
 
-def _score(outline: Outline, name: str, paths: Sequence[Path], place: Path, background: bool) -> CaseScore:
-    """Score one case and write its chosen labels into ``place``."""
-    geometry = read(outline.images[name][0]).geometry
-    maps = [_candidate(path, geometry, len(outline.labels)) for path in paths]
-    score = judge(pairwise_dice(maps, len(outline.labels), background=background))
-    names = {value: label for value, label in outline.labels.items() if value}
-    write(LabelMap(maps[score.chosen], geometry, names, name=name), place / f"{name}{outline.ending}")
+def _candidate_files(listing: DatasetListing, folders: Sequence[Path]) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    """Return the label maps of each case that has one in every folder, and the names of the other cases."""
+    files = {name: [folder / f"{name}{listing.ending}" for folder in folders] for name in listing.images}
+    complete = {name: paths for name, paths in files.items() if all(path.is_file() for path in paths)}
+    return complete, tuple(sorted(files.keys() - complete.keys()))
+
+
+def _score_cases(
+    listing: DatasetListing,
+    complete: Mapping[str, Sequence[Path]],
+    target: Path,
+    background: bool,
+    cancel: Callable[[], bool],
+) -> Generator[tuple[int, int], None, tuple[dict[str, CaseScore], dict[str, str]]]:
+    """Score each case and write its chosen labels into ``target``; return scores, and sentences of what failed."""
+    scores, failed = dict[str, CaseScore](), dict[str, str]()
+    for done, (name, paths) in enumerate(complete.items()):
+        yield done, len(complete)
+        try:
+            scores[name] = _score(listing, name, paths, target, background)
+        except VoxTraceError as error:
+            failed[name] = str(error)
+        if cancel():
+            raise Cancelled(f"stopped after {done + 1} of {len(complete)} cases; nothing was written.")
+    if not scores:
+        raise DatasetError(f"none of {len(complete)} cases could be scored; the first: {next(iter(failed.values()))}")
+    return scores, failed
+
+
+def _score(listing: DatasetListing, name: str, paths: Sequence[Path], target: Path, background: bool) -> CaseScore:
+    """Score one case and write its chosen labels into ``target``."""
+    geometry = read(listing.images[name][0]).geometry
+    maps = [_candidate(path, geometry, len(listing.labels)) for path in paths]
+    score = reliability_scores(pairwise_dice(maps, len(listing.labels), background=background))
+    names = {value: label for value, label in listing.labels.items() if value}
+    write(LabelMap(maps[score.chosen], geometry, names, name=name), target / f"{name}{listing.ending}")
     return score
 
 
@@ -211,7 +238,7 @@ def _mean_dice(one: Array, other: Array, n_labels: int, first: int) -> float:
     return float(dice[first:].mean())
 
 
-def _record(scoring: Scoring, file: Path) -> None:
+def _record(scoring: DatasetScores, file: Path) -> None:
     document = {
         "labels": [str(folder) for folder in scoring.candidates],
         "background": scoring.background,

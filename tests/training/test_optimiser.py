@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from voxtrace.method import Optimiser, poly
-from voxtrace.training.recipe import make_optimiser
+from voxtrace.training.optimiser import make_optimiser
 
 
 def weight() -> nn.Parameter:

@@ -13,7 +13,7 @@ GB = 1e9
 def training_device(device: str = "auto", wanted_gb: float | None = None) -> tuple[str, float]:
     """Return the kind of device to plan for, ``cpu`` or ``cuda``, and its memory in GB.
 
-    ``wanted_gb`` stands in for the device's own memory when it is given; then no device needs to be there.
+    ``wanted_gb`` replaces the device's own memory; then the device need not exist.
     """
     if device.startswith("cuda") and wanted_gb is not None:
         return "cuda", wanted_gb

@@ -1,4 +1,4 @@
-"""Prepared cases: normalised, on the network grid, as memory-mapped ``.npy`` files that windows are cut from.
+"""Preprocessed cases: normalised, on the network grid, as memory-mapped ``.npy`` files that windows are cut from.
 
 A folder a case: ``image.npy`` (C, Z, Y, X) float32, ``labels.npy`` (Z, Y, X) uint8 and
 ``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label. Plain ``.npy`` because a window is
@@ -26,8 +26,8 @@ AT_ONCE = 2  # cases in memory; resampling lets other threads run
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """One case on disk, ready to be cut."""
+class PreprocessedCase:
+    """One case on disk, normalised and on the network grid, ready to cut windows from."""
 
     folder: Path
     scores: Mapping[str, float]
@@ -48,13 +48,13 @@ class Prepared:
         return _mapped(self.folder / "foreground.npy")
 
 
-def prepare(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Iterator[Prepared]:
-    """Yield every case prepared under ``folder``, in order; what is there already is not made again."""
-    waiting: deque[Future[Prepared]] = deque()
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="voxtrace-prepare") as pool:
+def preprocess_cases(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Iterator[PreprocessedCase]:
+    """Yield every case preprocessed under ``folder``, in order; a case that is there already is kept."""
+    waiting: deque[Future[PreprocessedCase]] = deque()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="voxtrace-preprocess") as pool:
         for number in range(len(cases)):
-            place = folder / f"{number:05d}"
-            waiting.append(pool.submit(_prepared, cases, number, plan, place, np.random.default_rng([seed, number])))
+            rng = np.random.default_rng([seed, number])
+            waiting.append(pool.submit(_load_or_preprocess, cases, number, plan, folder / f"{number:05d}", rng))
             if len(waiting) == AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:
@@ -64,11 +64,12 @@ def prepare(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Itera
 def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
     """Return the box ``start`` … ``start + size`` of the last three axes; what lies outside the array is 0."""
     shape = array.shape[-3:]
+    # part of the box that lies inside the array, in the array and in the box
     inner = tuple(slice(max(0, a), max(0, min(n, a + s))) for a, s, n in zip(start, size, shape, strict=True))
     box = np.zeros((*array.shape[:-3], *size), array.dtype)
-    place = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inner, start, strict=True))
+    target = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inner, start, strict=True))
     if all(i.stop > i.start for i in inner):
-        box[..., place[0], place[1], place[2]] = array[..., inner[0], inner[1], inner[2]]
+        box[..., target[0], target[1], target[2]] = array[..., inner[0], inner[1], inner[2]]
     return box
 
 
@@ -77,23 +78,25 @@ def _mapped(file: Path) -> Array:
     return array
 
 
-def _prepared(cases: Sequence[Case], number: int, plan: Plan, place: Path, rng: np.random.Generator) -> Prepared:
-    if not (place / "scores.json").is_file():
-        _prepare(cases[number], plan, place, rng)
-    return Prepared(place, json.loads((place / "scores.json").read_text(encoding="utf-8")))
+def _load_or_preprocess(
+    cases: Sequence[Case], number: int, plan: Plan, target: Path, rng: np.random.Generator
+) -> PreprocessedCase:
+    if not (target / "scores.json").is_file():
+        _preprocess(cases[number], plan, target, rng)
+    return PreprocessedCase(target, json.loads((target / "scores.json").read_text(encoding="utf-8")))
 
 
-def _prepare(case: Case, plan: Plan, place: Path, rng: np.random.Generator) -> None:
+def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator) -> None:
     grid = grid_of(case.volume, plan)
     labels = network_labels(case.labels, plan, grid)
-    with atomic_folder(place) as folder:
+    with atomic_folder(target) as folder:
         np.save(folder / "image.npy", grid.planes(case.volume, plan, 0, grid.shape[0]))
         np.save(folder / "labels.npy", labels)
-        np.save(folder / "foreground.npy", _foreground(labels, rng))
+        np.save(folder / "foreground.npy", _draw_foreground(labels, rng))
         (folder / "scores.json").write_text(json.dumps(dict(case.scores)), encoding="utf-8")
 
 
-def _foreground(labels: Array, rng: np.random.Generator) -> Array:
+def _draw_foreground(labels: Array, rng: np.random.Generator) -> Array:
     rows = [np.zeros((0, 4), np.int32)]
     for value in np.unique(labels):
         if value == 0:

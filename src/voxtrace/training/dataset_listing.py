@@ -1,4 +1,4 @@
-"""What a dataset folder says of itself, whether or not it has label files."""
+"""Names, channels, labels and image files of a dataset folder; label files need not exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voxtrace.errors import DatasetError
 
 
 @dataclass(frozen=True)
-class Outline:
+class DatasetListing:
     """Names and image files of a dataset in nnU-Net's raw layout.
 
     Attributes
@@ -38,7 +38,7 @@ class Outline:
     licence: str
 
 
-def read_outline(folder: Path) -> Outline:
+def read_listing(folder: Path) -> DatasetListing:
     """Return names, channels, labels and image files of a dataset folder, whether or not it has label files.
 
     Raises
@@ -51,7 +51,7 @@ def read_outline(folder: Path) -> Outline:
     if not isinstance(channels, dict) or not channels:
         raise DatasetError(f"{folder / 'dataset.json'} names no channels; expected channel_names, e.g. {{'0': 'CT'}}.")
     ending = str(record.get("file_ending", ".nii.gz"))
-    return Outline(
+    return DatasetListing(
         name=str(record.get("name") or folder.name),
         channels=tuple(str(channels[key]) for key in sorted(channels, key=int)),
         labels=_labels(record, folder),

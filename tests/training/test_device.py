@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from voxtrace.errors import EngineError
-from voxtrace.training.machine import training_device
+from voxtrace.training.device import training_device
 
 
 def test_a_card_that_is_not_there_can_be_planned_for() -> None:
