@@ -61,7 +61,7 @@ def open_members(
     for bundle in bundles:
         rules = bundle.plan.normalisation
         if rules not in streams:
-            streams[rules] = grid.stream(volume, bundle.plan)
+            streams[rules] = PlaneStream(grid, volume, bundle.plan)
         opened = open_runtime(
             bundle.network, runtime=where.runtime, device=where.device, precision=where.precision, calls=where.calls
         )
