@@ -19,7 +19,7 @@ from voxtrace.inference.release import release_freed_memory
 from voxtrace.inference.restore import Restorer
 from voxtrace.inference.slab import Slab
 from voxtrace.inference.watch import Watch
-from voxtrace.preprocess import Placer
+from voxtrace.preprocess import LabelPaster
 from voxtrace.trace import Recorder
 from voxtrace.windows import Window
 
@@ -31,7 +31,7 @@ class Output:
         self,
         slab: Slab,
         restorer: Restorer,
-        placer: Placer,
+        placer: LabelPaster,
         recorder: Recorder,
         watch: Watch,
         thread: ThreadPoolExecutor,
@@ -43,7 +43,7 @@ class Output:
     @classmethod
     @contextmanager
     def opened(
-        cls, slab: Slab, restorer: Restorer, placer: Placer, recorder: Recorder, watch: Watch
+        cls, slab: Slab, restorer: Restorer, placer: LabelPaster, recorder: Recorder, watch: Watch
     ) -> Iterator[Output]:
         """Yield an output; when the block succeeds all planes that it began to finish are finished."""
         with ThreadPoolExecutor(1, thread_name_prefix="voxtrace-finish") as thread:

@@ -23,7 +23,7 @@ class Restorer:
         self, grid: NetworkGrid, n_labels: int, device: str = "cpu", average: Average = "probabilities"
     ) -> None:
         self._grid, self._arithmetic, self._least = grid, arithmetic_for(device), least_to_win(n_labels, average)
-        sizes = zip(grid.shape, grid.input_shape, grid.back, strict=True)
+        sizes = zip(grid.shape, grid.input_shape, grid.to_input, strict=True)
         self._z, self._y, self._x = (axis_weights(have, want, kind) for have, want, kind in sizes)
         self._top = np.where(self._z.weights > 0, self._z.indices, 0).max(1)  # highest plane that each one needs
         self._taken, self._given = 0, 0

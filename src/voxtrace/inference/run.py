@@ -26,7 +26,7 @@ from voxtrace.inference.watch import Watch
 from voxtrace.method import Method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
-from voxtrace.preprocess import NetworkGrid, Placer, PlaneStream
+from voxtrace.preprocess import LabelPaster, NetworkGrid, PlaneStream
 from voxtrace.runtime import LoadedNetwork
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
@@ -93,7 +93,7 @@ class Run:
         average = self.plan.view.average if self.plan.view else "probabilities"
         device = self.opened.device
         slab = Slab(layers, self.plan.n_labels, size, shape[1:], device, how.blend, how.slices, average)
-        restorer, placer = Restorer(self.grid, self.plan.n_labels, device, average), Placer(self.grid.frame)
+        restorer, placer = Restorer(self.grid, self.plan.n_labels, device, average), LabelPaster(self.grid.crop_order)
         yield 0
         with (
             one_thread.held(),

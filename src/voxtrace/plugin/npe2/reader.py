@@ -90,7 +90,7 @@ def load(paths: Sequence[Path]) -> list[Any]:
 
 
 def _load_file(path: Path) -> list[Any]:
-    count = io.count_frames(path)
+    count = io.count_timepoints(path)
     if count > 1:
         return [frames_layer(read_frames(path, count))]
     if carries_names(path):

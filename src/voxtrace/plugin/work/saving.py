@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace import io
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid
-from voxtrace.io.export import Options, Written, export_all, is_export
+from voxtrace.io.export import ExportOptions, Written, export_all
 from voxtrace.plugin.layers.display import KEY, ImageSource, LabelSource, label_map_of
 from voxtrace.plugin.layers.manual_labels import check_unmoved, drawn_on
 from voxtrace.plugin.layers.timepoints import FramesLabels, FramesSource
@@ -73,7 +72,7 @@ def save(
     for frame, labels in saved.labels.items():
         target = path if frame is None else numbered(path, frame)
         image = _image(labels.geometry, saved.scan, frame, scans)
-        written = _write(labels, target, Options(source=images, image=image, manual=saved.manual))
+        written = export_all(labels, target, ExportOptions(source=images, image=image, manual=saved.manual))
         paths.extend(written.paths)
         notes.extend(note for note in written.notes if note not in notes)
     return Written(tuple(paths), tuple(notes))
@@ -165,9 +164,3 @@ def _image(geometry: Geometry, scan: str, frame: int | None, scans: Sequence[Ope
         return source.at(frame).volume if frame is not None else None
     channel = slice(source.channel, source.channel + 1)
     return replace(source.volume, data=source.volume.data[channel], channels=())
-
-
-def _write(labels: LabelMap, path: Path, options: Options) -> Written:
-    if is_export(path):
-        return export_all(labels, path, options)
-    return Written((io.write(labels, path),))
