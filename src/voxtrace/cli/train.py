@@ -12,7 +12,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import echo, print_json, progress_bar, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -96,7 +96,7 @@ def train(
         dataset, method, out, fold, iterations, batch_size, initial, settings or (), context.args, device, labels
     )
     recipe = {"seed": seed, "precision": precision, "workers": workers, "resume": resume}
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         bundle = _train(request, recipe, name)
     if as_json:
         print_json({"bundle": str(bundle.path), "digest": bundle.digest, "card": dict(bundle.card)})
