@@ -31,6 +31,8 @@ def make_card(
         "device": run.device,
         "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
     }
+    if arithmetic := run.arithmetic.to_json():
+        provenance["arithmetic"] = arithmetic
     if initial is not None:
         provenance["initial"] = {"name": initial.name, "digest": initial.digest}
     if unmatched:

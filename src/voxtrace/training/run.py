@@ -27,6 +27,7 @@ from voxtrace.bundle import Bundle, load, save
 from voxtrace.errors import Cancelled, OutputError
 from voxtrace.method import Method
 from voxtrace.plan import Plan
+from voxtrace.runtime.arithmetic import ArithmeticCheck
 from voxtrace.training.checkpoint import Checkpoint, record_run, save_checkpoint
 from voxtrace.training.prepared import Prepared, prepare
 from voxtrace.training.recipe import Recipe, TrainProgress, memory_layout, open_fabric
@@ -45,6 +46,7 @@ class Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.network = method.build(plan)
+        self.arithmetic = ArithmeticCheck(precision, backward=True)
         self.layout = memory_layout(self.device, precision)
         lay_out(self.network, self.layout)
         self.history: list[dict[str, float]] = []

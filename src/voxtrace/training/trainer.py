@@ -158,7 +158,8 @@ class PhaseLoop:
             group["lr"] = rate
         torch.manual_seed(moment.rng.initial_seed())  # dropout of this iteration, whatever came before it
         self.objective.moment = moment
-        terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
+        with self.run.arithmetic.watching():
+            terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise EngineError(
