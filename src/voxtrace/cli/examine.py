@@ -124,7 +124,11 @@ def _arithmetic() -> Finding:
     if not layers:
         return Finding("arithmetic", "good", "no layer checked yet; each is when a network first runs in 16 bits")
     if not wrong:
-        return Finding("arithmetic", "good", f"{len(layers)} layers checked, all agree with float64")
+        return Finding(
+            "arithmetic",
+            "good",
+            f"{len(layers)} {'layer' if len(layers) == 1 else 'layers'} checked, all agree with float64",
+        )
     shown = "; ".join(wrong[:MOST_LAYERS]) + ("; …" if len(wrong) > MOST_LAYERS else "")
     found = f"{len(wrong)} of {len(layers)} layers checked disagree with float64 ({shown})"
     return Finding("arithmetic", "note", found, "nothing to do: they are computed in float32")
