@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import cast
 
 from voxtrace.bundle import Bundle
-from voxtrace.methods.meddanet import MedDANet, Network
+from voxtrace.methods.meddanet import MedDANet
+from voxtrace.nn.model_bank import MedDANetNetwork
 from voxtrace.volume import Triple
 
 PUBLISHED_SIDE = 128
@@ -33,6 +34,6 @@ def meddanet_at_published_widths(
     plan = made.adapt(bundle.plan.model_copy(update={"spacing_mm": spacing, "mirror_axes": ()}))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = cast(Network, made.build(plan))
-    network.router.load_state_dict(cast(Network, bundle.network).router.state_dict())
+        network = cast(MedDANetNetwork, made.build(plan))
+    network.router.load_state_dict(cast(MedDANetNetwork, bundle.network).router.state_dict())
     return Bundle(made, plan, network.eval(), {"name": "meddanet", "mirror": False})

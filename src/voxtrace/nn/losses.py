@@ -42,6 +42,13 @@ def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, over_batch: bool =
     return {"dice": dice, "cross_entropy": F.cross_entropy(logits.float(), labels)}
 
 
+def hard_dice(answer: Tensor, truth: Tensor, region: Sequence[int]) -> Tensor:
+    """Return the Dice (B,) of one region, a group of labels, in label maps (B, 1, Y, X); 1 where neither has it."""
+    values = torch.tensor(region, device=truth.device)
+    p, g = (torch.isin(labels, values).flatten(1) for labels in (answer, truth))  # each (B, voxels)
+    return (2.0 * (p & g).sum(1) + 1e-8) / (p.sum(1) + g.sum(1) + 1e-8)
+
+
 def head_weights(n_heads: int) -> list[float]:
     """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is alone), summing to 1."""
     if n_heads == 1:

@@ -8,7 +8,7 @@ weight's first two axes: (Cout, Cin) for a convolution, (Cin, Cout) for a transp
                                              · · ■ · ·
 
 Weights that are off are 0 in the stored tensor, so the forward pass is the plain convolution. Gradients are dense
-unless ``active_gradient`` says otherwise. Whoever updates weights calls :meth:`Masked.hold` afterwards.
+unless ``active_gradient`` says otherwise. Whoever updates weights calls :meth:`Masked.apply_mask` afterwards.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ class Masked(nn.Module):
         mask = torch.zeros(n_kernels, dtype=torch.bool, device="cpu")
         mask[torch.randperm(n_kernels, device="cpu")[: self._drawn]] = True
         self.register_buffer("mask", mask.view(self.weight.shape[:2]).to(self.weight.device))
-        self.hold()
+        self.apply_mask()
 
     @property
     def active_kernels(self) -> int:
         """How many kernels are on; on the meta device, where there are shapes only, how many were drawn."""
         return self._drawn if self.mask.is_meta else int(self.mask.sum())
 
-    def learning(self) -> Tensor:
+    def weight_in_use(self) -> Tensor:
         """Return the weight; with ``active_gradient`` its gradient is 0 where the mask is off."""
         if not (self.active_gradient and torch.is_grad_enabled()):
             return self.weight
         return torch.where(self.mask[:, :, None, None, None], self.weight, 0.0)
 
     @torch.no_grad()
-    def hold(self, state: Mapping[Any, Mapping[str, Any]] | None = None) -> None:
+    def apply_mask(self, state: Mapping[Any, Mapping[str, Any]] | None = None) -> None:
         """Zero what is off, in the weight and in whatever the optimiser remembers of it (``optimizer.state``)."""
         off = ~self.mask[:, :, None, None, None]
         self.weight.masked_fill_(off, 0.0)
@@ -86,7 +86,7 @@ class MaskedConv3d(nn.Conv3d, Masked):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolved map (B, Cout, Z, Y, X)."""
-        convolved: Tensor = self._conv_forward(x, self.learning(), self.bias)
+        convolved: Tensor = self._conv_forward(x, self.weight_in_use(), self.bias)
         return convolved
 
 
@@ -100,7 +100,7 @@ class MaskedConvTranspose3d(nn.ConvTranspose3d, Masked):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Return the larger map (B, Cout, Z·sz, Y·sy, X·sx)."""
         stride = self.stride[0], self.stride[1], self.stride[2]
-        return F.conv_transpose3d(x, self.learning(), stride=stride)
+        return F.conv_transpose3d(x, self.weight_in_use(), stride=stride)
 
 
 def pack_mask(mask: Tensor) -> Tensor:

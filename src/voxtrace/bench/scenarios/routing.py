@@ -95,5 +95,5 @@ def _rows(results: RoundResults, routed: str, largest: str) -> Iterator[Comparis
 
 def _decisions(results: RoundResults, name: str) -> str:
     """Return how many windows were skipped, and how many each network got, by the trace of the first round."""
-    counts = count_values(results.runs[name][0], "expert")
+    counts = count_values(results.runs[name][0], "candidate")
     return ", ".join(f"{counts[i]} {decision}" for i, decision in enumerate(DECISIONS) if counts[i])
