@@ -1,12 +1,12 @@
 """The same weights for every competitor.
 
-The network is a U-Net of LightUnet's size that ``scripts/train_bench.py`` trained on made-up CT. From it come
+The network is a U-Net of LightUnet's size that ``scripts/train_bench.py`` trained on made-up CT. From it are made
 
 * a model folder of nnU-Net v2 (:mod:`voxtrace.bench.nnunet_folder`),
 * a bundle of the U-Net: that folder, imported, so that it also resamples as nnU-Net does,
-* a bundle of CDL-UNet: its decoder has 3×3×3 kernels where the U-Net has 1×3×3, which are those with zeros above and
-  below, and it has no bias where the training kept the U-Net's at 0; it gives the same answer for a little more work.
-  It does without nnU-Net's view, as a bundle that was trained here: air around the patient is left out.
+* a bundle of CDL-UNet with the same logits: its 3×3×3 decoder kernels are the U-Net's 1×3×3 ones with zeros above and
+  below, and the biases that it lacks were kept at 0 in training. It has no nnU-Net view, like a bundle trained here, so
+  air around the patient is cropped.
 
 MONAI's inferer runs the torch module of the U-Net.
 """
@@ -32,7 +32,7 @@ NETWORK = Path(__file__).with_name("network")
 
 @dataclass(frozen=True)
 class Models:
-    """Where the models of the competitors lie; all have the same weights."""
+    """Folders of the competitors' models; all have the same weights."""
 
     folder: Path
 
@@ -47,7 +47,7 @@ class Models:
         return self.folder / "cdlunet"
 
     @property
-    def nnunet(self) -> Path:
+    def nnunet_competitor(self) -> Path:
         """The model folder of nnU-Net."""
         return self.folder / "nnunet"
 

@@ -7,7 +7,7 @@
     ├── dataset.json
     └── fold_0/checkpoint_final.pth
 
-nnU-Net names the stages of the decoder from the coarsest on, and stores each block of a stage twice.
+nnU-Net numbers the stages of the decoder from the coarsest, and stores the tensors of each block under two names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RESAMPLING = "resample_data_or_seg_to_shape"
 
 
 def write_model_folder(bundle: Bundle, folder: Path) -> Path:
-    """Write a U-Net's bundle for CT as nnU-Net's model folder, and return it."""
+    """Write a U-Net's bundle for CT as a model folder of nnU-Net, and return the folder."""
     import torch
 
     place = folder / "fold_0"

@@ -1,4 +1,4 @@
-"""The published methods. A new one is a new file and one line here."""
+"""The published methods. A new method is one new file and one line in ``METHODS``."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class E2ENet(Method):
         """Return ΔT in a run of T iterations: the published ratio, about 208 updates a run; at least 1."""
         return max(1, round(self.update_every * T / PUBLISHED_ITERATIONS))
 
-    # What the trained network and the paper tell
+    # The card of a bundle, and the published figures
 
     def describe(self, network: nn.Module) -> dict[str, Any]:
         """Return how sparse the network is, how often its connections changed, and the sources of each node."""

@@ -152,7 +152,7 @@ class MedDANet(Method):
         )
 
     def build(self, plan: Plan) -> nn.Module:
-        """Return the network: children ``router``, ``expert1`` … ``expert4``, and ``skip`` and ``cost`` (no weights)."""
+        """Return the network: children ``router``, ``expert1`` … ``expert4``, ``skip`` and ``cost``."""
         if plan.window[0] != 1:
             raise PlanError(
                 f"window {plan.window} is {plan.window[0]} voxels deep; meddanet sees slices, so pass adapt(plan)."

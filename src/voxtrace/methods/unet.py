@@ -1,6 +1,6 @@
-"""The plain U-Net: the baseline that RecycleNet shares every parameter with.
+"""The plain U-Net as nnU-Net plans it: the baseline, with the same parameters as RecycleNet.
 
-Idea: one pass through the network nnU-Net plans; its single decision is the answer.
+Idea: one pass through the planned network; its single decision is the answer.
 
 References
 ----------

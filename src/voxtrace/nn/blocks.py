@@ -1,4 +1,4 @@
-"""The convolutional block that nnU-Net, RecycleNet, CDL-UNet and E2ENet have in common."""
+"""The convolutional block of nnU-Net, which RecycleNet and CDL-UNet use as well."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ConvBlock(nn.Module):
 
 
 class ConvStage(nn.Sequential):
-    """Blocks in a row; the first one carries the stride and the change of width."""
+    """Blocks in a row; the first one has the stride and changes the width."""
 
     def __init__(self, n_in: int, n_out: int, kernel: Shape, stride: Shape = (1, 1, 1), blocks: int = 2) -> None:
         widths = [n_in] + [n_out] * blocks

@@ -22,7 +22,8 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
     ``−mean_c (2·Σpg + 1e-5) / (Σp + Σg + 1e-5)`` with p = softmax(logits); logits (B, K, Z, Y, X), labels (B, Z, Y, X).
     A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio.
     """
-    from monai.losses.dice import DiceLoss  # seconds to import, and only training needs it
+    # Takes seconds to import, and only training needs it.
+    from monai.losses.dice import DiceLoss
 
     dice = DiceLoss(
         include_background=False,
@@ -32,6 +33,7 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
         smooth_dr=SMOOTH,
         batch=over_batch,
     )
+    # MONAI's loss is 1 − Dice.
     loss: Tensor = dice(logits.float(), labels[:, None]) - 1.0
     return loss
 
@@ -50,7 +52,7 @@ def hard_dice(answer: Tensor, truth: Tensor, region: Sequence[int]) -> Tensor:
 
 
 def head_weights(n_heads: int) -> list[float]:
-    """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is alone), summing to 1."""
+    """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is the only one), with sum 1."""
     if n_heads == 1:
         return [1.0]
     raw = [0.5**i for i in range(n_heads - 1)] + [0.0]

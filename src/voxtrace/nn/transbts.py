@@ -1,6 +1,6 @@
 """TransBTS on slices: its convolutional encoder and decoder alone, or with a transformer between them.
 
-Maps are 2D inside, (B, C, Y, X); networks take and give windows one voxel thick, (B, C, 1, Y, X).
+Inside, maps are 2D, (B, C, Y, X); networks take and return windows one voxel thick, (B, C, 1, Y, X).
 
 References
 ----------
@@ -29,6 +29,7 @@ Norm = Callable[[int], nn.Module]
 
 def group_norm(width: int) -> nn.Module:
     """Return a group norm of 8 groups; of fewer where a group would be a single channel, or 8 does not divide."""
+    # With one channel in a group it would be an instance norm.
     return nn.GroupNorm(math.gcd(8, width // 2), width)
 
 
@@ -64,7 +65,7 @@ class PostActivated(nn.Sequential):
 
 
 class SliceEncoder(nn.Module):
-    """From an image to maps of b, 2b, 4b and 8b channels at 1, 1/2, 1/4 and 1/8 of the resolution."""
+    """Convolutional encoder: an image to maps of b, 2b, 4b and 8b channels at 1, 1/2, 1/4 and 1/8 of the resolution."""
 
     def __init__(self, n_channels: int, base: int, norm: Norm) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class SliceEncoder(nn.Module):
 
 
 class UpCat(nn.Module):
-    """One level up: narrow, enlarge, concatenate with the encoder's map, and mix (all with bias)."""
+    """One level up: 1×1 convolution, transposed convolution, concatenation with the skip, 1×1 convolution."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -100,7 +101,7 @@ class UpCat(nn.Module):
 
 
 class SliceDecoder(nn.Module):
-    """From 8b channels at 1/8 of the resolution, and the encoder's finer maps, to K logits."""
+    """Decoder: 8b channels at 1/8 of the resolution, and the encoder's finer maps, to K logits."""
 
     def __init__(self, base: int, n_labels: int, block: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -146,19 +147,20 @@ class SelfAttention(nn.Module):
         batch, n, width = tokens.shape
         split = self.queries_keys_values(tokens).reshape(batch, n, 3, self.heads, width // self.heads)
         queries, keys, values = split.permute(2, 0, 3, 1, 4)  # each (B, heads, N, d/heads)
+        # The functional form does not know whether the module is training.
         dropped = DROPPED_TOKENS if self.training else 0.0
         mixed = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         projected: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, n, width))
         return projected
 
     def matmul_macs(self, tokens: Tensor) -> int:
-        """Return what scores and weighted values take: N²·d multiply-adds each."""
+        """Return the multiply-adds of attention scores and weighted values, N²·d each."""
         batch, n, width = tokens.shape
         return 2 * batch * n * n * width
 
 
 class TransformerLayer(nn.Module):
-    """Attention and a perceptron, ``widening`` times as wide, each normalised before and added to what was there."""
+    """Pre-norm attention and a perceptron ``widening`` times as wide, each added to its input."""
 
     def __init__(self, width: int, heads: int, widening: int = 4) -> None:
         super().__init__()
@@ -180,9 +182,9 @@ class TransformerLayer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """From a coarse map to a coarse map of the same size, by attention between all its places.
+    """Self-attention between all places of a coarse map: (B, C, Y, X) to the same shape.
 
-    ``places`` is its size (Y, X): a learned position for each, zero at first, is added to the tokens.
+    ``places`` is (Y, X): a learned position for each place, 0 at first, is added to its token.
     """
 
     def __init__(self, n_in: int, width: int, depth: int, heads: int, places: tuple[int, int]) -> None:

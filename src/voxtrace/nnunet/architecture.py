@@ -1,4 +1,4 @@
-"""What nnU-Net's plans say of the network, as a topology."""
+"""The network of nnU-Net's plans as a topology."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def topology(configuration: Mapping[str, Any]) -> Topology:
     Raises
     ------
     InputError
-        The network is of another class, or is put together in a way that ours are not.
+        The network is of another class, or has layers that ours do not have.
     """
     name, arguments = _network(configuration)
     encoder = _CLASSES.get(name.rpartition(".")[2])
@@ -28,6 +28,7 @@ def topology(configuration: Mapping[str, Any]) -> Topology:
         raise InputError(f"the network is a {name}; only {' and '.join(_CLASSES)} can be imported.")
     _check_parts(arguments)
     n, flat = int(arguments["n_stages"]), len(configuration["patch_size"]) == 2
+    # nnU-Net names the same number differently for plain and residual encoders.
     blocks = arguments["n_conv_per_stage" if encoder == "plain" else "n_blocks_per_stage"]
     strides, kernels = _triples(arguments["strides"], n, flat), _triples(arguments["kernel_sizes"], n, flat)
     if strides[0] != (1, 1, 1) or any(size % 2 == 0 for kernel in kernels for size in kernel):
@@ -52,7 +53,9 @@ def _network(configuration: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         made = configuration["architecture"]
         return str(made["network_class_name"]), made["arch_kwargs"]
     if "UNet_class_name" not in configuration:
-        raise InputError("plans.json does not say which network it is for; it comes from an unknown version.")
+        raise InputError(
+            "plans.json names no network class; expected plans of nnU-Net 2.0 to 2.8. Export the model again."
+        )
     name, n_stages = str(configuration["UNet_class_name"]), len(configuration["n_conv_per_stage_encoder"])
     base, widest = int(configuration["UNet_base_num_features"]), int(configuration["unet_max_num_features"])
     blocks = configuration["n_conv_per_stage_encoder"]

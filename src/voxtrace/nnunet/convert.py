@@ -1,4 +1,4 @@
-"""import_model(): the folds of an nnU-Net v2 model become bundles."""
+"""Import the folds of an nnU-Net v2 model as bundles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def import_model(
     Raises
     ------
     InputError
-        A piece is missing, damaged, or cannot be reproduced exactly.
+        A file is missing or damaged, or the model cannot be reproduced exactly.
     OutputError
         Nothing could be written at ``out``.
     """
@@ -44,7 +44,7 @@ def import_model(
 
 
 def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
-    """Return one fold of a model as a bundle that was not saved yet."""
+    """Return one fold of a model as a bundle in memory."""
     checkpoint = read_checkpoint(model.checkpoint(fold, which))
     try:
         plan = plan_of(model, checkpoint.configuration, checkpoint.mirror_axes, checkpoint.epochs)

@@ -1,4 +1,4 @@
-"""What nnU-Net's plans say of images, labels and inference, as a plan."""
+"""Images, labels and inference of nnU-Net's plans as a plan."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
     ------
     InputError
         The model is a cascade, has regions or an ignore label, or uses a preprocessor, reader, normalisation or
-        resampling that is not reproduced here.
+        resampling that is not supported.
     """
     settings = folder.configuration(configuration)
     _check_kind(folder, configuration, settings)
     flat = len(settings["patch_size"]) == 2
     names = folder.dataset.get("channel_names") or folder.dataset.get("modality") or {}
     channels = tuple(str(names[key]) for key in sorted(names, key=int))
+    # A 2d configuration has no spacing along Z: the median of the training images stands in.
     spacing = [float(mm) for mm in settings["spacing"]]
     across = [float(folder.plans["original_median_spacing_after_transp"][0])] if flat else []
     z, y, x = (*across, *spacing)
@@ -71,7 +72,7 @@ def _check_kind(folder: ModelFolder, configuration: str, settings: Mapping[str, 
 
 
 def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
-    """Return label value -> name; regions and ignored voxels are refused."""
+    """Return label value -> name, or refuse regions and ignored voxels."""
     labels: dict[int, str] = {}
     for name, given in dataset["labels"].items():
         values = given if isinstance(given, (list, tuple)) else [given]
@@ -120,7 +121,7 @@ def _view(plans: Mapping[str, Any], settings: Mapping[str, Any], flat: bool) -> 
 
 
 def _coarse(settings: Mapping[str, Any]) -> float | None:
-    """Return from which anisotropy on values are repeated, or None for never; other ways to resample are refused."""
+    """Return the anisotropy above which the nearest value is taken along Z, or None; refuse other resampling."""
     found = set()
     for what, order in {"data": 3, "probabilities": 1}.items():
         name = settings[f"resampling_fn_{what}"]
