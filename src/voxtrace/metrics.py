@@ -130,7 +130,7 @@ def evaluate_case(prediction: LabelMap, reference: LabelMap, tolerance_mm: float
 def mean_interval(values: Iterable[float], seed: int = 0, resamples: int = 2000) -> Interval:
     """Return the mean of the finite values with its 95 % percentile-bootstrap interval; NaN when there are none.
 
-    Infinite distances (a label missing on one side) and NaN are excluded; ``count`` is the number of values that remain.
+    Infinite distances (a label missing on one side) and NaN are excluded; ``count`` is the number of the others.
     """
     finite = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
     if not finite.size:

@@ -53,9 +53,7 @@ def _network(configuration: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         made = configuration["architecture"]
         return str(made["network_class_name"]), made["arch_kwargs"]
     if "UNet_class_name" not in configuration:
-        raise InputError(
-            "plans.json names no network class; expected plans of nnU-Net 2.0 to 2.8. Export the model again."
-        )
+        raise InputError("plans.json names no network class; expected plans of nnU-Net v2. Export the model again.")
     name, n_stages = str(configuration["UNet_class_name"]), len(configuration["n_conv_per_stage_encoder"])
     base, widest = int(configuration["UNet_base_num_features"]), int(configuration["unet_max_num_features"])
     blocks = configuration["n_conv_per_stage_encoder"]
