@@ -257,6 +257,7 @@ class Method(ABC):
     @classmethod
     def options(cls) -> tuple[OptionInfo, ...]:
         """Return every option with its type, range and sentence, in the order of declaration."""
+        # Annotations are strings (PEP 563); this resolves them.
         hints = get_type_hints(cls)
         return tuple(_option_info(f, hints[f.name]) for f in fields(cls))
 
@@ -304,6 +305,7 @@ class Method(ABC):
 
     def windowing(self, plan: Plan) -> Windowing:
         """Return where windows lie, in which order they run and how they are blended."""
+        # An imported nnU-Net model blends with nnU-Net's own weights.
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
 
     def describe(self, network: nn.Module) -> dict[str, Any]:
@@ -319,6 +321,7 @@ class Method(ABC):
 def changed(method: Method, **options: Any) -> Method:
     """Return the method with other options, or refuse unknown names."""
     known = {info.name for info in method.options()}
+    # Refused here, because the dataclass would raise a TypeError without the list of names.
     for name in options:
         if name not in known:
             raise MethodError(
@@ -331,6 +334,7 @@ def changed_after_training(method: Method, **options: Any) -> Method:
     """Return the method with other options for a prediction, or refuse those on which the weights depend."""
     live = {info.name for info in method.options() if info.live}
     for name, value in options.items():
+        # The trained value may be repeated; unknown names are refused below.
         if name not in live and hasattr(method, name) and getattr(method, name) != value:
             raise MethodError(
                 f"{name} of {method.key} was fixed in training; "

@@ -108,6 +108,7 @@ def surface_distances_mm(prediction: Mask, reference: Mask, spacing_mm: Triple) 
     The first array has one entry for each surface voxel of the prediction, the second for each of the reference. All
     entries are infinite when the other mask is empty; an empty mask gives an empty array.
     """
+    # One box for both masks: their voxels must stay aligned.
     box = _box(prediction | reference)
     one, other = surface(_cut(prediction, box)), surface(_cut(reference, box))
     return _distances_mm(one, other, spacing_mm), _distances_mm(other, one, spacing_mm)
@@ -135,6 +136,7 @@ def mean_interval(values: Iterable[float], seed: int = 0, resamples: int = 2000)
     finite = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
     if not finite.size:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
+    # Percentile bootstrap: no assumption about the distribution.
     rng = np.random.default_rng(seed)
     means = np.asarray([rng.choice(finite, finite.size).mean() for _ in range(resamples)])
     low, high = np.percentile(means, [2.5, 97.5])

@@ -74,6 +74,7 @@ class GridNoise:
 
 def _mix(x: Tensor) -> Tensor:
     """Return a hash of each 64-bit number (splitmix64's finaliser); arithmetic wraps around."""
+    # 64-bit products overflow on purpose; torch's integers wrap around.
     shift_1, factor_1, shift_2, factor_2, shift_3 = _STAFFORD
     x = (x ^ _shifted(x, shift_1)) * factor_1
     x = (x ^ _shifted(x, shift_2)) * factor_2
@@ -87,6 +88,7 @@ def _shifted(x: Tensor, bits: int) -> Tensor:
 
 def _gaussian(bits: Tensor) -> Tensor:
     """Return one N(0, 1) float32 for each 64 bits, by Box and Muller: 24 bits for the radius, 24 for the angle."""
+    # The half keeps the logarithm finite.
     radius = (_shifted(bits, 40).to(torch.float32) + 0.5) * 2.0**-24  # 0 < u ≤ 1
     angle = ((bits >> 8) & 0xFFFFFF).to(torch.float32) * (2.0 * math.pi * 2.0**-24)
     return torch.sqrt(-2.0 * torch.log(radius)) * torch.cos(angle)

@@ -64,6 +64,7 @@ class Topology(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Topology:
         n = len(self.widths)
+        # Optional lists count as complete when they are empty.
         given = {"kernels": len(self.kernels), "strides": len(self.strides)}
         given |= {"blocks": len(self.blocks) or n, "merges": len(self.merges) + 1 if self.merges else n}
         if wrong := [name for name, length in given.items() if length != n]:
@@ -172,6 +173,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Plan:
+        # Label values are the channels of the logits.
         if sorted(self.labels) != list(range(len(self.labels))):
             raise PlanError(f"label values {sorted(self.labels)} are not consecutive from 0; renumber the labels.")
         if len(self.normalisation) != len(self.channels):
@@ -240,6 +242,7 @@ def plan_topology(
     while len(strides) < most_stages:
         large = [a for a in range(3) if size[a] >= 2 * SMALLEST_MAP]
         finest = min((spacing[a] for a in large), default=0.0)
+        # Axes that are already coarse wait until the others have caught up.
         pooled = [a for a in large if spacing[a] < ANISOTROPY * finest]
         if not pooled or (len(pooled) == 1 and size[pooled[0]] < 3 * SMALLEST_MAP):
             break
@@ -249,6 +252,7 @@ def plan_topology(
         strides.append((stride[0], stride[1], stride[2]))
         size = [math.ceil(n / s) for n, s in zip(size, stride, strict=True)]
         spacing = [mm * s for mm, s in zip(spacing, stride, strict=True)]
+    # The coarsest stage always has 3×3×3.
     kernels.append((3, 3, 3))
     widths = tuple(min(base_width * 2**stage, widest) for stage in range(len(strides)))
     return Topology(widths=widths, kernels=tuple((k[0], k[1], k[2]) for k in kernels), strides=tuple(strides))

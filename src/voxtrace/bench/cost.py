@@ -45,6 +45,7 @@ def run_cost(settings: BenchSettings, side: int) -> list[CostPoint]:
     """
     slices, labels, steps = _values(settings.quick)
     window = WINDOW_QUICK if settings.quick else WINDOW
+    # Each entry: what varies, slices, labels, steps.
     wanted = [("slices", n, labels[0] if settings.quick else 14, 1) for n in slices]
     wanted = [*wanted, *(("labels", slices[0], k, 1) for k in labels), *(("steps", slices[0], 14, s) for s in steps)]
     competitors, names = [], []

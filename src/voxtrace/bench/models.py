@@ -55,9 +55,11 @@ class Models:
 def make_models(folder: Path, window: Shape | None = None) -> Models:
     """Write the models of every competitor under ``folder``, for the plan's window or another one."""
     models, bundle = Models(folder), load(NETWORK)
+    # The weights of a U-Net fit any window.
     if window is not None:
         bundle = replace(bundle, plan=bundle.plan.with_window(window))
     write_model_folder(bundle, models.nnunet)
+    # The import refuses a folder that exists; models of an earlier run may have another window.
     remove_folder(models.unet)
     import_model(models.nnunet, models.unet)
     save(as_cdlunet(load(models.unet)), models.cdlunet)
@@ -78,6 +80,7 @@ def as_cdlunet(bundle: Bundle) -> Bundle:
     network = made.build(made.adapt(bundle.plan))
     expected = network.state_dict()
     weights = {cdlunet_name(name): tensor for name, tensor in bundle.network.state_dict().items()}
+    # CDL-UNet has fewer tensors: a missing bias equals one of 0.
     for name in set(weights) - set(expected):
         if weights.pop(name).any():
             raise BundleError(f"{bundle.name}: {name} is not 0, and CDL-UNet has no such bias; train it again.")
@@ -107,6 +110,7 @@ def _deepened(weight: Tensor, like: Tensor) -> Tensor:
     """Return a 1×3×3 kernel as the middle of a 3×3×3 one where such is expected, every other tensor as it is."""
     if weight.shape == like.shape:
         return weight
+    # The slices above and below get weight 0, so the result is the same.
     deep = like.new_zeros(like.shape)
     deep[:, :, 1:2] = weight
     return deep

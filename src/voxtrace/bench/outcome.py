@@ -102,6 +102,7 @@ class Outcome:
 
 def compare_time_and_memory(results: RoundResults, ours: str, against: str, withheld: str = "") -> list[Comparison]:
     """Return time and memory of two competitors; ``withheld`` gives the reason where there must be no ratio."""
+    # Positions: quantity, ours, against, the values of ours, those of against.
     times = Comparison("time", ours, against, results.seconds(ours), results.seconds(against), withheld)
     memory = Comparison("memory", ours, against, results.peaks_mb(ours), results.peaks_mb(against), withheld)
     return [times, memory]

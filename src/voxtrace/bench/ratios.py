@@ -40,5 +40,6 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
     >>> str(ratio([8.0, 9.0, 12.0], [2.0, 3.0, 3.0]))
     '3.00 [3.00, 4.00]'
     """
+    # A ratio within a round cancels what slowed the machine down in that round.
     rounds = [a / b for a, b in zip(first, second, strict=True)]
     return Ratio(median(first) / median(second), min(rounds), max(rounds))

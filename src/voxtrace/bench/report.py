@@ -64,6 +64,7 @@ def find_table(path: Path, name: str) -> tuple[str, str, str]:
         page = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); name a page that has the markers.") from error
+    # Everything before the table with its first marker, the table, everything from its last marker on.
     found = re.fullmatch(f"(.*{re.escape(begin)}\n)(.*?)({re.escape(end)}.*)", page, re.DOTALL)
     if found is None:
         raise InputError(f"{path} has no lines {begin} and {end}; put them where the table goes.")
@@ -79,6 +80,7 @@ def write_table(path: Path, name: str, text: str) -> None:
 
 def _rows(scenario: dict[str, Any]) -> Iterator[str]:
     for row in scenario["comparisons"]:
+        # No ratio is shown where the answers differ; the reason stands in its place.
         unit = row["unit"]
         what = ", ".join(text for text in (row["quantity"], row["about"]) if text)
         ratio = row["ratio"]

@@ -48,6 +48,7 @@ def compare_without_startup(results: RoundResults, ours: str, against: str, with
 
 def sum_fact(took: Measured, fact: str) -> float:
     """Return the sum of a fact over steps and windows, of the traces that ``voxtrace predict --json`` names."""
+    # A window that did not run a step has no value there.
     values = (value for facts in _facts(took) for step in facts[fact] for value in step)
     return float(sum(value for value in values if value is not None))
 

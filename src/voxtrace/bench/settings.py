@@ -62,6 +62,7 @@ def voxtrace_competitor(
     """Return ``voxtrace predict``; for several scans ``labels`` is a folder."""
     out = settings.out(scenario, name)
     files = [str(path) for scan in scans for path in scan.channels]
+    # ``voxtrace predict`` names label maps after the cases.
     labels = out / f"{_case_name(scans[0])}.nii.gz" if len(scans) == 1 else out
     return Competitor(
         name, voxtrace("predict", *files, "-m", str(model), "-o", str(out), "--json", *options), out, labels

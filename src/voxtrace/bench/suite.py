@@ -25,6 +25,7 @@ SCENARIOS: Mapping[str, Callable[[BenchSettings], Outcome]] = {
     "routing-real": routing.run_real,
     "sparsity": sparsity.run,
 }
+# Versions that the document records.
 PACKAGES = ("voxtrace", "torch", "openvino", "monai", "nnunetv2", "numpy")
 PEER_PACKAGES = ("torch", "nnunetv2", "numpy")
 NEEDED_GB = 16.0  # of memory, for nnU-Net on the large CT
@@ -49,6 +50,7 @@ def run(settings: BenchSettings, scenarios: Sequence[str] = tuple(SCENARIOS)) ->
         A competitor failed.
     """
     chosen(scenarios)
+    # Everything that can be refused is refused before the first scenario runs.
     check_resources(settings, scenarios)
     peer = peer_versions(settings.peer)
     outcomes = {}
@@ -119,6 +121,7 @@ def check_resources(settings: BenchSettings, scenarios: Sequence[str]) -> None:
     InputError
         Less memory than nnU-Net needs for the large CT, or less free disk than inputs and outputs need.
     """
+    # Tiny inputs fit everywhere.
     if settings.quick:
         return
     available = psutil.virtual_memory().available / 1e9

@@ -36,6 +36,7 @@ def method(name: str, **options: Any) -> Method:
     >>> method("recyclenet", cycles=3).steps
     3
     """
+    # The names are those of the command line and of bundles.
     if name not in METHODS:
         raise MethodError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}.")
     return changed(METHODS[name](), **options)

@@ -108,6 +108,7 @@ class CDLUNet(Method):
             ``tube_labels`` has a value that is no label of the plan.
         """
         z, y, x = (-(-n // d) * d for n, d in zip(plan.window, TOPOLOGY.divisor, strict=True))
+        # Instance norm of a single voxel would erase it.
         if (z, y, x) == TOPOLOGY.divisor:
             raise PlanError(
                 f"window {plan.window} leaves cdlunet a coarsest map of one voxel; use at least 8 voxels along Z, "
@@ -139,6 +140,7 @@ class CDLUNet(Method):
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return "easy", two fifths of the run, and "hard", the rest; each starts with a fresh optimiser."""
         easy = round(EASY_FRACTION * plan.iterations)
+        # Name of the score that is stored with each case.
         key = "difficulty" if self.score == "mean" else "difficulty_min"
         most = self.easy_above if self.hard_only else 1.0
         courses = (("easy", easy, self.easy_above, 1.0), ("hard", plan.iterations - easy, self.hard_above, most))
@@ -213,6 +215,7 @@ class LightUnet(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return the decoder's feature maps, finest first."""
+        # The image is the first entry and no skip.
         skips = [images]
         for stage in self.down:
             skips.append(stage(skips[-1]))  # (B, 16, Z, Y, X), (B, 32, Z, Y/2, X/2), … (B, 128, Z/4, Y/8, X/8)

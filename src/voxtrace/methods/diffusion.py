@@ -136,6 +136,7 @@ class Diffusion(Method):
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return cross-entropy and Dice of one denoising, from a step t drawn for each window."""
         net, images, rng = cast(DiffusionNetwork, network), batch.images, state.rng
+        # The four lines of the module's formula, in their order.
         x_0 = as_mask(batch.labels, net.blank.n_labels)
         t = torch.randint(1, self.denoising_steps + 1, (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
         schedule = self.schedule(self.denoising_steps)
@@ -152,6 +153,7 @@ class Diffusion(Method):
         """Yield the decision at each step, from noise alone to the answer; ensemble members take each step together."""
         n_labels = parts["blank"](images).shape[1]
         schedule = self.schedule(self.steps)
+        # x_T is pure noise.
         masks = [rng.normal(_noise_number(m, 0), n_labels) for m in range(self.ensemble)]
         for done, k in enumerate(range(self.steps, 0, -1), start=1):
             decided = [self._decide(parts, schedule, images, x_k, k) for x_k in masks]
@@ -182,6 +184,7 @@ class Diffusion(Method):
     def _recycled(self, net: DiffusionNetwork, images: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
         """Return x̂_0 as the network predicts it one step earlier in inference (t + 1, at most T), without gradient."""
         schedule = self.schedule(self.denoising_steps)
+        # At t = T there is no earlier step: the mask is noised T times again.
         above = (t + 1).clamp(max=self.denoising_steps)
         x_above = schedule.noised(x_0, above, _normal(x_0, rng))
         with torch.no_grad():
@@ -200,6 +203,7 @@ class Diffusion(Method):
         """Return logits and x̂_0 of the network's output (B, K, Z, Y, X) for masks at steps k (B,)."""
         if self.predict == "mask":
             return output, 2.0 * output.softmax(1) - 1.0
+        # The network predicted the noise: the mask follows from it.
         x_0 = schedule.implied(x_k, k, output)
         return ((x_0 + 1.0) / 2.0).clamp(LEAST_PROBABILITY, 1.0).log(), x_0
 
@@ -263,6 +267,7 @@ def mean_logits(members: list[Tensor]) -> Tensor:
     """Return the logarithm of the mean probability of several answers (B, K, Z, Y, X); a single one is unchanged."""
     if len(members) == 1:
         return members[0]
+    # log of a mean of exponentials, without leaving the logarithm.
     return torch.stack([logits.log_softmax(1) for logits in members]).logsumexp(0) - math.log(len(members))
 
 

@@ -138,6 +138,7 @@ class MedDANet(Method):
                 f"meddanet: the plan has {plan.n_labels} labels, but regions='brats' needs 4: background, core, edema "
                 "and enhancing; use regions='labels'."
             )
+        # An update keeps about as many voxels: many slices in place of few windows.
         check_divisible(plan.window, plan.topology)
         y, x = (self.size or max(LEAST_SIDE, math.ceil(n / SHRINKS) * SHRINKS) for n in plan.window[1:])
         window: Shape = (1, y, x)
@@ -200,6 +201,7 @@ class MedDANet(Method):
         """Return the Dice losses of the candidates still in training, or the decision network's cross-entropy."""
         net = cast(MedDANetNetwork, network)
         if state.phase.name == "bank":
+            # eq. 5: the mean over the n candidates still in training; those that left are not run.
             active = net.candidates if state.progress < DETACHED else net.candidates[SMALL:]
             losses = {name: dice_loss_over_batch(M(batch.images), batch.labels) for name, M in active}
             return {name: loss / len(active) for name, loss in losses.items()}

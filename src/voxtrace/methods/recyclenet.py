@@ -111,6 +111,7 @@ class RecycleNet(Method):
         """Return the number of cycles N of this mini-batch, the same for all its windows."""
         if self.schedule == "static":
             return 2
+        # N ~ Uniform{1, …, N_max}.
         most = most_cycles(state.progress, self.train_cycles)
         if self.schedule == "increasing":
             return most

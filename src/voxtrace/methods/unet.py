@@ -42,6 +42,7 @@ class UNet(Method):
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over all heads."""
         unet = cast(UNetNetwork, network)
+        # Deep supervision: one head for each decoder stage, finest first.
         heads = unet.supervised(unet.project(batch.images))
         return supervised_loss(heads, batch.labels, over_batch=unet.batch_dice)
 

@@ -40,6 +40,7 @@ class NnUNetV1(nn.Module):
     ) -> None:
         super().__init__()
         cube: Shape = (3, 3, 3)
+        # Widths double from level to level up to the limit.
         w = [min(base * 2**level, WIDEST) for level in range(len(strides) + 1)]
         stages = [ConvStage(a, b, cube, stride) for (a, b), stride in zip(pairwise(w), strides, strict=True)]
         self.encode = nn.ModuleList([ConvStage(n_channels, w[0], first_kernel), *stages])
@@ -87,6 +88,7 @@ class TransBTS(nn.Module):
     ) -> None:
         super().__init__()
         w = [base * 2**level for level in range(len(BLOCKS))]
+        # Tokens are the voxels of the coarsest map.
         self.places = (size[0] // SHRINKS, size[1] // SHRINKS, size[2] // SHRINKS)
         self.first = _conv3(n_channels, base)
         self.stages = nn.ModuleList(
@@ -111,6 +113,7 @@ class TransBTS(nn.Module):
         tokens = self.embed(maps.pop()).flatten(2).transpose(1, 2)  # (B, N, d)
         tokens = self.layers(tokens + self.position)  # (B, N, d)
         x: Tensor = self.reshape(tokens.transpose(1, 2).unflatten(2, self.places))  # (B, 8b, Z/8, Y/8, X/8)
+        # From 1/4 of the resolution up to the full one.
         levels = [*zip(maps, self.narrow, self.enlarge, self.mix, self.decode, strict=True)]
         for skip, narrow, enlarge, mix, decode in reversed(levels):
             x = decode(mix(torch.cat([skip, enlarge(narrow(x))], 1)))  # (B, 4b, Z/4, …) … (B, b, Z, Y, X)

@@ -19,6 +19,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: Shape = (3, 3, 3), stride: Shape = (1, 1, 1)) -> None:
         super().__init__()
+        # Odd kernels keep the size of a map; the stride alone reduces it.
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(n_in, n_out, kernel, stride, padding)
         self.norm = nn.InstanceNorm3d(n_out, eps=1e-5, affine=True)
@@ -41,6 +42,7 @@ class ConvStage(nn.Sequential):
 
 def he_init(module: nn.Module) -> None:
     """Initialise convolutions as nnU-Net does: He-normal for a leaky ReLU of slope 0.01, biases 0."""
+    # Norms keep torch's initial scale 1 and shift 0.
     if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
         nn.init.kaiming_normal_(module.weight, a=LEAK)
         if module.bias is not None:

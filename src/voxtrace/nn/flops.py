@@ -91,6 +91,7 @@ def flops_by_part(network: nn.Module, shape: Sequence[int], convention: str = "t
 
     The parts sum to the whole: what the network computes outside its children is under ``""``, where there is any.
     """
+    # Children in order of definition, also those that cost nothing.
     whole = dict.fromkeys([name for name, _ in network.named_children()], 0) | _count(network, shape, convention)
     return {name: operations / 1e9 for name, operations in whole.items()}
 
@@ -141,6 +142,7 @@ def operations(
         voxels: int = grid.shape[0] * math.prod(grid.shape[2:])
         fused = convention.per_fused * int(output.numel()) if getattr(module, "fuses", False) else 0
         return per_mac * math.prod(module.kernel_size) * kernels * voxels + fused
+    # Only norms with scale and shift are counted.
     if isinstance(module, NORMS):
         affine = getattr(module, "weight", None) is not None
         return convention.per_normalised * int(output.numel()) if affine else 0

@@ -55,6 +55,7 @@ def head_weights(n_heads: int) -> list[float]:
     """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is the only one), with sum 1."""
     if n_heads == 1:
         return [1.0]
+    # nnU-Net leaves the coarsest head out.
     raw = [0.5**i for i in range(n_heads - 1)] + [0.0]
     return [w / sum(raw) for w in raw]
 

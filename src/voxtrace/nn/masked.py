@@ -60,6 +60,7 @@ class Masked(nn.Module):
 
     def weight_in_use(self) -> Tensor:
         """Return the weight; with ``active_gradient`` its gradient is 0 where the mask is off."""
+        # The weight is 0 where the mask is off: without a gradient it can be used as it is.
         if not (self.active_gradient and torch.is_grad_enabled()):
             return self.weight
         return torch.where(self.mask[:, :, None, None, None], self.weight, 0.0)
@@ -67,6 +68,7 @@ class Masked(nn.Module):
     @torch.no_grad()
     def apply_mask(self, state: Mapping[Any, Mapping[str, Any]] | None = None) -> None:
         """Zero what is off, in the weight and in the optimiser's buffers of it (``optimizer.state``)."""
+        # Momentum is zeroed as well: it would revive kernels that are off.
         off = ~self.mask[:, :, None, None, None]
         self.weight.masked_fill_(off, 0.0)
         for buffer in (state or {}).get(self.weight, {}).values():
@@ -117,6 +119,7 @@ def unpack_mask(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
     ValueError
         The bits do not fit a mask of this shape.
     """
+    # A damaged file must not give a mask of another size, or of other kernels.
     n = math.prod(shape)
     if bits.dtype != torch.uint8 or bits.shape != (-(-n // 8),):
         raise ValueError(f"{tuple(bits.shape)} {bits.dtype} is no mask of {n} kernels in {-(-n // 8)} bytes")

@@ -50,6 +50,7 @@ class MedDANetNetwork(nn.Module):
         self.router = decision_network(plan.n_channels)
         for index, name in enumerate(CANDIDATES):
             self.add_module(name, candidate(index, plan.n_channels, plan.n_labels, plan.window, scale))
+        # Parts without weights: inference gets only parts, and needs the labels and the costs.
         self.skip = Skip(plan.n_labels)
         self.cost = ActionCost(plan, scale)
 

@@ -41,6 +41,7 @@ class NoiseSchedule:
 
         ᾱ is taken over and β follows from it, so few steps reach as much noise as many. A single step is the last.
         """
+        # float64: 1 − ᾱ loses digits where ᾱ is close to 1.
         beta = torch.linspace(FIRST_BETA, LAST_BETA, points, dtype=torch.float64)
         kept = (1.0 - beta).cumprod(0)[kept_points(steps, points)]
         return cls(torch.cat([torch.ones(1, dtype=torch.float64), kept]))
@@ -93,6 +94,7 @@ class NoiseSchedule:
 
     def ddpm(self, x_0: Tensor, x_k: Tensor, k: int, variance: Variance = "posterior") -> tuple[Tensor, float]:
         """Return mean and standard deviation of x_{k−1}; at k = 1 the mean is x_0 and the deviation 0."""
+        # Mean of the posterior q(x_{k−1} | x_k, x_0).
         mean = float(self.from_mask[k]) * x_0 + float(self.from_noisy[k]) * x_k
         if k == 1:
             return mean, 0.0

@@ -39,7 +39,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ConvBlock(n_in, n_out, kernel, stride)
         self.second = NormedConv(n_out, n_out, kernel)
+        # ResNet-D: the skip is averaged over the stride, not sub-sampled.
         self.pool = nn.Identity() if stride == ONE else nn.AvgPool3d(stride, stride)
+        # The 1×1×1 convolution is followed by a norm, so it needs no bias.
         self.skip = nn.Identity() if n_in == n_out else NormedConv(n_in, n_out, ONE, bias=False)
         self.act = nn.LeakyReLU(LEAK, inplace=True)
 

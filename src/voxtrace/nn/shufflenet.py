@@ -58,6 +58,7 @@ class ShuffleNet(nn.Module):
         self.first = nn.Conv2d(n_channels, first, 3, 2, padding=1, bias=False)
         self.shrink = nn.Sequential(nn.BatchNorm2d(first), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1))
         units: list[nn.Module] = []
+        # The first unit of each stage halves the resolution.
         for n_in, n_out, repeats in zip([first, *stages], stages, REPEATS, strict=False):
             units += [Unit(n_in, n_out, 2), *(Unit(n_out, n_out, 1) for _ in range(repeats - 1))]
         self.stages = nn.Sequential(*units)

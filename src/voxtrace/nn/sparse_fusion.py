@@ -76,6 +76,7 @@ def depth_shift(x: Tensor, distance: int = 1, strict: bool = False) -> Tensor:
     if distance == 0 or (x.shape[1] < 3 and not strict):
         return x
     depth = x.shape[2]
+    # Slices that come in from outside are 0: the shift does not wrap around.
     padded = F.pad(x, (0, 0, 0, 0, distance, distance))  # (B, C, Z + 2·distance, Y, X)
     groups = padded.chunk(3, dim=1)  # of ⌈C/3⌉ channels
     starts = (2 * distance, distance, 0)
@@ -140,9 +141,11 @@ class FusionNode(nn.Module):
         fused = options.level0_density if level == 0 and options.level0_density else options.density
         # The mask covers U as well: only then do sizes and costs come out as published.
         self.up = MaskedConvTranspose3d(w[level + 1], w[level], s[level + 1], options.density)
+        # Level 0 has no finer level.
         self.down = nn.MaxPool3d(s[level]) if level else None
         self.widths = (w[level], w[level], w[level - 1] if level else 0)  # channels from each of SOURCES
         kernel = CUBE if options.cubic and last else FLAT
+        # Input channels in the order of SOURCES; ``fuses`` counts one more operation a voxel (eq. 5).
         convs = [MaskedConv3d(sum(self.widths), w[level], kernel, fused, fuses=True)]
         if last:
             convs.append(MaskedConv3d(w[level], w[level], kernel, fused, fuses=True))
@@ -158,6 +161,7 @@ class FusionNode(nn.Module):
 
     def sources(self) -> Tensor:
         """Return how many active kernels of the first convolution read each of SOURCES, (3,) int64."""
+        # Only the first convolution reads other nodes; the second of a last node reads its own map.
         mask = cast(MaskedConv3d, self.fuse[0].conv).mask  # (Cout, Cin)
         return torch.stack([group.sum() for group in mask.split_with_sizes(self.widths, dim=1)])
 
@@ -206,6 +210,7 @@ class E2ENetNetwork(nn.Module):
     def __init__(self, plan: Plan, options: FusionOptions) -> None:
         super().__init__()
         t = plan.topology
+        # A head on each of the last nodes of levels 0 … 3.
         L = len(t.widths)
         self.batch_dice = plan.batch_dice
         self.encode = FlatEncoder(plan, options)

@@ -41,6 +41,7 @@ def level_widths(width: int) -> tuple[int, ...]:
 
 def time_embedding(t: Tensor, size: int) -> Tensor:
     """Return ``[cos(t·ω_i), sin(t·ω_i)]``, (B, size), with ω_i = 10000^(−2i/size), for times (B,)."""
+    # Half of the numbers are cosines, half sines.
     half = size // 2
     i = torch.arange(half, dtype=torch.float32, device=t.device)
     angles = t.float()[:, None] * torch.exp(-math.log(LONGEST_PERIOD) * i / half)
@@ -71,6 +72,7 @@ class TimeUNet(nn.Module):
 
     def forward(self, images: Tensor, x_t: Tensor | None = None, t: Tensor | None = None) -> Tensor:
         """Return scores (B, K, Z, Y, X)."""
+        # The embedding is computed once and enters every block.
         e = None if t is None else F.gelu(time_embedding(t, self.time_size), approximate="tanh")  # (B, 4w)
         x = images if x_t is None else torch.cat([images, x_t], dim=1)  # (B, C + K, Z, Y, X)
         x = self.encode[0](self.stem(x), e)  # (B, w, Z, Y, X)
@@ -99,6 +101,7 @@ class TimeBlock(nn.Module):
     def forward(self, x: Tensor, e: Tensor | None) -> Tensor:
         """Return a map of the shape of ``x``, (B, width, Z, Y, X)."""
         h: Tensor = self.conv2(F.gelu(self.norm1(self.conv1(x)), approximate="tanh"))
+        # One number for each channel, the same at every voxel.
         if self.time is not None and e is not None:
             h = h + self.time(e)[:, :, None, None, None]
         return F.gelu(self.norm2(h) + x, approximate="tanh")
@@ -114,6 +117,7 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised, coarser map; there is no activation."""
+        # An odd size gets one voxel of zeros at its end.
         z, y, width = x.shape[2:]
         coarser: Tensor = self.norm(self.conv(F.pad(x, (0, width % 2, 0, y % 2, 0, z % 2))))
         return coarser

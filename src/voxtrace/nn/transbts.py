@@ -79,6 +79,7 @@ class SliceEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the four maps of an image (B, C, Y, X), finest first."""
+        # Stage 0 works at full resolution; each later one follows a strided convolution.
         maps = [self.stages[0](self.first(image))]  # (B, b, Y, X)
         for down, stage in zip(self.down, list(self.stages)[1:], strict=True):
             maps.append(stage(down(maps[-1])))  # (B, 2b, Y/2, X/2) … (B, 8b, Y/8, X/8)
@@ -145,6 +146,7 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens (B, N, d)."""
         batch, n, width = tokens.shape
+        # One linear layer computes queries, keys and values of all heads.
         split = self.queries_keys_values(tokens).reshape(batch, n, 3, self.heads, width // self.heads)
         queries, keys, values = split.permute(2, 0, 3, 1, 4)  # each (B, heads, N, d/heads)
         # The functional form does not know whether the module is training.
@@ -202,6 +204,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map like x, (B, C, Y, X)."""
+        # A token is a voxel of the coarse map.
         tokens = self.embed(x).flatten(2).transpose(1, 2)  # (B, Y·X, d)
         tokens = self.layers(self.drop(tokens + self.position))
         reshaped: Tensor = self.reshape(tokens.transpose(1, 2).unflatten(2, self.places))  # (B, C, Y, X)

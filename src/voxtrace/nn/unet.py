@@ -31,6 +31,7 @@ class Body(nn.Module):
         super().__init__()
         w, k, s = topology.widths, topology.kernels, topology.strides
         n, merges = topology.encoder_blocks, topology.decoder_convolutions
+        # The decoder is plain in both cases.
         encoder = ResidualStage if topology.encoder == "residual" else ConvStage
         deeper = range(1, len(w))
         self.down = nn.ModuleList(encoder(w[i - 1], w[i], k[i], s[i], n[i]) for i in deeper)
@@ -42,6 +43,7 @@ class Body(nn.Module):
         skips = [x]
         for stage in self.down:
             skips.append(stage(skips[-1]))  # (B, w[i], Z/2^i, …)
+        # From the coarsest map up; each skip is concatenated after the up-sampled map, in nnU-Net's order.
         x, decoded = skips.pop(), []
         for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(skips), strict=True):
             x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i−1], size of the skip)
@@ -80,6 +82,7 @@ class UNetNetwork(nn.Module):
         self.project = _first_stage(plan.n_channels, t)
         self.recycle = Body(t)
         self.decide = Heads(t, plan.n_labels)
+        # Residual norms are set to 0 last: he_init leaves norms alone.
         self.apply(he_init)
         silence_last_norms(self)
 

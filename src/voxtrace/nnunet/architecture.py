@@ -26,6 +26,7 @@ def topology(configuration: Mapping[str, Any]) -> Topology:
     encoder = _CLASSES.get(name.rpartition(".")[2])
     if encoder is None or not name.startswith(_LIBRARY):
         raise InputError(f"the network is a {name}; only {' and '.join(_CLASSES)} can be imported.")
+    # Only what our layers compute exactly is imported.
     _check_parts(arguments)
     n, flat = int(arguments["n_stages"]), len(configuration["patch_size"]) == 2
     # nnU-Net names the same number differently for plain and residual encoders.
@@ -102,6 +103,7 @@ def _triples(given: Any, n: int, flat: bool) -> tuple[Shape, ...]:
     sizes = list(given) if isinstance(given, (list, tuple)) else [given] * n
     if len(sizes) != n:
         raise InputError(f"plans.json gives {len(sizes)} kernels or strides for {n} stages; copy it again.")
+    # nnU-Net writes a size as a number or as a list of one for each axis.
     dimensions = 2 if flat else 3
     listed = [list(size) if isinstance(size, (list, tuple)) else [size] * dimensions for size in sizes]
     return tuple((1 if flat else int(s[0]), int(s[-2]), int(s[-1])) for s in listed)

@@ -74,6 +74,7 @@ def _load(file: Path) -> Any:
     if not file.is_file():
         raise InputError(f"{file} does not exist; choose another fold or checkpoint.")
     try:
+        # weights_only: no code of the file is run.
         with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
             # torch warns about the pickle's protocol, which does not matter with weights_only.
             warnings.simplefilter("ignore", UserWarning)

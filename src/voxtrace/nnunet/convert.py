@@ -35,6 +35,7 @@ def import_model(
     model = open_folder(folder, which)
     names = model.chosen(fold)
     bundles = [read_fold(model, name, which) for name in names]
+    # One fold is a bundle itself; several share a folder, which is complete or absent.
     if len(bundles) == 1:
         return (save(bundles[0], out),)
     with atomic_folder(out) as together:
@@ -48,6 +49,7 @@ def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
     checkpoint = read_checkpoint(model.checkpoint(fold, which))
     try:
         plan = plan_of(model, checkpoint.configuration, checkpoint.mirror_axes, checkpoint.epochs)
+    # Missing or malformed keys anywhere in the JSON files.
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise InputError(
             f"{model.path / 'plans.json'} or dataset.json is not as nnU-Net v2 writes it ({error!r}); copy it again."

@@ -85,6 +85,7 @@ def open_folder(path: str | Path, which: Which = "final") -> ModelFolder:
     """
     path = Path(path)
     plans, dataset = _json(path / "plans.json", "configurations"), _json(path / "dataset.json", "labels")
+    # A fold counts as trained if its checkpoint exists.
     found = sorted(file.parent.name for file in path.glob(f"fold_*/checkpoint_{which}.pth"))
     if not found:
         raise InputError(f"{path} has no fold_*/checkpoint_{which}.pth; give the folder of a trained nnU-Net v2 model.")

@@ -39,6 +39,7 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
     spacing = [float(mm) for mm in settings["spacing"]]
     across = [float(folder.plans["original_median_spacing_after_transp"][0])] if flat else []
     z, y, x = (*across, *spacing)
+    # A 2d model has windows one voxel thick.
     window = [1] * flat + [int(n) for n in settings["patch_size"]]
     return Plan(
         spacing_mm=(z, y, x),
@@ -92,6 +93,7 @@ def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
 def _normalisation(plans: Mapping[str, Any], settings: Mapping[str, Any], channel: int) -> Normalisation:
     scheme = str(settings["normalization_schemes"][channel])
     masked = bool(settings.get("use_mask_for_norm", [False] * (channel + 1))[channel])
+    # CT is the only scheme with numbers of the training set.
     if scheme == "CTNormalization":
         measured = plans["foreground_intensity_properties_per_channel"][str(channel)]
         lower, upper = float(measured["percentile_00_5"]), float(measured["percentile_99_5"])
@@ -122,6 +124,7 @@ def _view(plans: Mapping[str, Any], settings: Mapping[str, Any], flat: bool) -> 
 
 def _coarse(settings: Mapping[str, Any]) -> float | None:
     """Return the anisotropy above which the nearest value is taken along Z, or None; refuse other resampling."""
+    # Images and probabilities must follow the same rule: the plan has room for one.
     found = set()
     for what, order in {"data": 3, "probabilities": 1}.items():
         name = settings[f"resampling_fn_{what}"]

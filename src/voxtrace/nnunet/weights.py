@@ -48,6 +48,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], n_stages: int) -> No
         A tensor is missing, left over or of another shape.
     """
     own = network.state_dict()
+    # nnU-Net's copies, below the decoder and all_modules, are left out.
     given = {renamed(name, n_stages): tensor for name, tensor in tensors.items() if not _AGAIN.search(name)}
     for name, tensor in own.items():
         if name not in given and name.endswith(".bias"):
@@ -73,6 +74,7 @@ def renamed(name: str, n_stages: int) -> str:
     >>> renamed("decoder.stages.0.convs.1.norm.weight", n_stages=4)
     'recycle.merge.2.1.norm.weight'
     """
+    # Stages of the encoder are counted from the finest, those of the decoder from the coarsest.
     for pattern, ours in _RULES:
         match = re.match(pattern, name)
         if match:

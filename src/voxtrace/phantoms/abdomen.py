@@ -59,8 +59,10 @@ def abdomen_ct(seed: int, shape: Shape = (48, 96, 96), spacing_mm: Triple = (5.0
     Case
         int16 HU (1, Z, Y, X), and labels 1 liver, 2 spleen, 3 kidneys, 4 aorta, 5 spine.
     """
+    # The second number separates this phantom's random numbers from those of others with the same seed.
     rng = np.random.default_rng([seed, 1])
     space = Space.centred(shape, spacing_mm)
+    # A larger patient: the same anatomy over more millimetres.
     size = rng.uniform(0.92, 1.06)
     bodily = Space(space.z / size, space.y / size, space.x / size, spacing_mm)
     bodily = bodily.bent(rng, 2.5, 35.0)
@@ -100,6 +102,7 @@ def _draw_wall(space: Space, image: Array, rng: np.random.Generator) -> Array:
     reach = (np.abs(space.y / half[0]) ** 2.4 + np.abs(space.x / half[1]) ** 2.4) ** (1 / 2.4)
     body = (1.0 - reach) * half[0]
     fat = rim + front * np.clip(-space.y / half[0], 0.0, 1.0)
+    # Layers from the skin inwards.
     space.paint(image, body, _MUSCLE)  # the skin
     space.paint(image, body - 2.0, _FAT + 6.0 * space.field(rng, 6.0))
     muscle = body - fat

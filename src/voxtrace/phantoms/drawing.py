@@ -56,6 +56,7 @@ class Space:
     def ellipsoid(self, centre_mm: Triple, radii_mm: Triple, roll_deg: float = 0.0) -> Array:
         """Return the depth in an ellipsoid, (z, y, x), rolled about z from x towards y."""
         z, y, x = self.z - centre_mm[0], self.y - centre_mm[1], self.x - centre_mm[2]
+        # Depth in mm is exact along the shortest radius and approximate elsewhere.
         cosine, sine = np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))
         across, along = cosine * y - sine * x, cosine * x + sine * y
         radius = np.sqrt((z / radii_mm[0]) ** 2 + (across / radii_mm[1]) ** 2 + (along / radii_mm[2]) ** 2)

@@ -87,6 +87,7 @@ class Adaptive:
 
     def axis(self, length: int, window: int, overlap: float, coarse: bool) -> AxisStarts:
         """Return the starts along Y or X."""
+        # Wider than the published grid reaches: an even lattice covers the whole axis.
         if not self.central_only and length > window * (1.5 if coarse else 2.0):
             return AxisStarts(round((length - window) / 2), starts(length, window, 0.0 if coarse else overlap))
         return coarse_axis(length, window) if coarse else fine_axis(length, window)
@@ -101,6 +102,7 @@ class Adaptive:
 
     def is_tube(self, labels: Array) -> bool:
         """Return whether labels (Z, Y, X) of a window are tubes: all, or all except too few voxels for an organ."""
+        # Without the background.
         counts = np.bincount(labels.ravel())[1:]
         others = sum(int(n) for label, n in enumerate(counts, 1) if label not in self.tube_labels)
         return bool(counts.sum() > others and (others == 0 or others < self._least(labels)))
@@ -136,6 +138,7 @@ def fine_axis(length: int, window: int) -> AxisStarts:
     >>> fine_axis(337, 128)
     AxisStarts(centre=104, around=(40, 104, 168))
     """
+    # ``room`` is the last possible start.
     room, middle = length - window, round(length / 2)
     if room <= 0:
         return AxisStarts(0, (0,))

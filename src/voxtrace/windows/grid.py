@@ -92,6 +92,7 @@ def by_slices(n: int) -> ScheduleMaker:
     """Return the schedule of :func:`regular` for windows one voxel thick, ``n`` slices in a row (a batch)."""
 
     def schedule(shape: Shape, window: Shape, overlap: float) -> Schedule:
+        # Windows one voxel thick: each row of the regular lattice is a slice.
         rows = list(regular(shape, window, overlap))
         for first in range(0, len(rows), n):
             yield [w for row in rows[first : first + n] for w in row]
@@ -188,5 +189,6 @@ class Windowing:
 
 
 def _bell(n: int) -> npt.NDArray[np.float64]:
+    # nnU-Net's σ, an eighth of the window.
     distance = np.arange(n) - n // 2
     return np.exp(-0.5 * (distance / (n / 8.0)) ** 2)

@@ -32,6 +32,7 @@ def run(settings: BenchSettings) -> Outcome:
     settings.echo(f"{NAME} on {scan.name} under {CAP_MB:.0f} MB …")
     took = competitor.run(cap_mb=CAP_MB)
     labels = read_labels(competitor.labels)
+    # The cap alone proves nothing if the label map is incomplete.
     if labels.data.shape != (slices, side, side):
         raise EngineError(f"the label map has shape {labels.data.shape}, expected {(slices, side, side)}.")
     return Outcome(

@@ -33,6 +33,7 @@ def run(settings: BenchSettings) -> Outcome:
     models = make_models(settings.folder / "models", WINDOW_QUICK if settings.quick else None)
     full = voxtrace_competitor(settings, "ct300", FULL, [scan], models.unet)
     adaptive = voxtrace_competitor(settings, "ct300", ADAPTIVE, [scan], models.cdlunet, "--set", TUBES)
+    # nnU-Net needs an interpreter of its own and may be missing.
     theirs = [
         c
         for c in (nnunet_competitor(settings, "ct300", scan, models), monai_competitor(settings, "ct300", scan, models))
@@ -62,6 +63,7 @@ def _scan(settings: BenchSettings) -> Scan:
 def _rows(
     results: RoundResults, peer: Competitor, equal: dict[str, float], dices: dict[str, float], quick: bool
 ) -> list[Comparison]:
+    # On tiny inputs the network finds next to nothing.
     least = 0.0 if quick else LEAST_DICE
     return [
         *compare_time_and_memory(

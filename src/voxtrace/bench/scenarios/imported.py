@@ -31,6 +31,7 @@ def run(settings: BenchSettings) -> Outcome:
     mine = voxtrace_competitor(
         settings, "imported", NAME, [scan], models.unet, "--runtime", "torch", "--precision", "float32"
     )
+    # One round: labels do not change from run to run, and time is not compared.
     results = run_rounds([*peers, mine], 1, settings.echo)
     facts: dict[str, Any] = {
         "equal_voxels": {peer.name: round(equal_fraction(mine.labels, peer.labels), 7) for peer in peers}

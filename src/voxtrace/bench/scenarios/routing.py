@@ -52,6 +52,7 @@ def run_real(settings: BenchSettings) -> Outcome:
 
 def _run(settings: BenchSettings, scan: Scan, for_published: Scan, title: str) -> Outcome:
     scenario = f"routing-{scan.name}"
+    # Suffix of the names -> model and the scan that it runs on.
     models: dict[str, tuple[Path | str, Scan]] = {
         "": (BUNDLE, scan),
         PUBLISHED: (_published(settings, for_published), for_published),

@@ -28,6 +28,7 @@ def run(settings: BenchSettings) -> Outcome:
     ]
     results = run_rounds(competitors, settings.repeats, settings.echo)
     dices = {c.name: float(np.mean([_dice(c, scan, len(scans)) for scan in scans])) for c in competitors}
+    # Time is compared only if stopping early keeps the answer.
     lost = dices[SEVEN] - dices[SETTLED]
     withheld = f"mean Dice is {abs(lost):.4f} from that of all cycles" if abs(lost) > WITHIN else ""
     return Outcome(

@@ -46,6 +46,7 @@ def dense_counterpart(bundle: Bundle) -> Bundle:
     """Return the same network with every kernel on; those that were off keep their zeros."""
     made = method("e2enet", sparsity=0.0)
     network = made.build(bundle.plan)
+    # Masks of ones: kernels that were off keep weights of 0 and are computed.
     weights = bundle.network.state_dict()
     network.load_state_dict({name: t.new_ones(t.shape) if name.endswith(".mask") else t for name, t in weights.items()})
     return Bundle(made, bundle.plan, network.eval(), bundle.card)
