@@ -20,7 +20,7 @@ import torch
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
-from voxtrace.kernels.sparse.choice import processor
+from voxtrace.kernels.sparse.measured_choice import processor_name
 
 EDITION = 1  # of the check; another one checks every layer again
 
@@ -99,7 +99,7 @@ def _about(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         versions = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
         return {**told, "processor": f"{torch.cuda.get_device_name(device)}, {versions}"}
-    return {**told, "processor": processor(), "instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", "all")}
+    return {**told, "processor": processor_name(), "instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", "all")}
 
 
 def _read(file: Path | None, about: dict[str, Any]) -> dict[str, tuple[str, ...]]:
