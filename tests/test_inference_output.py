@@ -29,7 +29,7 @@ class Chain:
         self._first = 0
 
     def add(self, *of_window: object) -> None:
-        self.told.append("plane recorded" if len(of_window) == 1 else "window added")
+        self.told.append("plane recorded" if len(of_window) == 2 else "window added")
 
     def count(self, window: Window) -> None:
         self.told.append("window counted")

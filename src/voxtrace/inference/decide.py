@@ -11,7 +11,7 @@ carried forward.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from voxtrace.errors import EngineError
 from voxtrace.inference.arithmetic import Arithmetic
+from voxtrace.inference.step_check import check_step
 from voxtrace.inference.watch import Watch
 from voxtrace.method import Method, Noise, Parts, Step
 
@@ -45,7 +46,8 @@ class Scores:
 class Answer:
     """What a step says about B windows.
 
-    Scores, the strongest labels (B, Z, Y, X), facts, each (B,), and by name what else the step shows.
+    Scores, the strongest labels (B, Z, Y, X), facts, each (B,), and by name what else the step shows; slice facts
+    (B, F, Z) and scalar maps (B, M, Z, Y, X) in the order in which the method declares them.
     """
 
     step: int
@@ -53,6 +55,8 @@ class Answer:
     labels: Tensor
     facts: Mapping[str, Tensor]
     extras: Mapping[str, Scores] = field(default_factory=dict)
+    slice_facts: Tensor | None = None
+    maps: Tensor | None = None
 
     def carried(self, step: int) -> Answer:
         """Return this answer as that of a later step, which nobody computed."""
@@ -120,6 +124,7 @@ class Decider:
         self, step: int, decided: Step, dims: list[int], before: Answer | None, running: Tensor | None
     ) -> Answer:
         """Return the answer of a step; windows that run no longer keep the one before."""
+        check_step(self.method, step, decided)
         logits = _back(decided.logits, dims)
         labels, normaliser, changed, entropy = self.arithmetic.assess(logits, None if before is None else before.labels)
         if not bool(torch.isfinite(entropy).all()):
@@ -130,7 +135,10 @@ class Decider:
         if self.settle is not None:
             facts["computed"] = torch.ones_like(entropy)
         extras = {name: self._scores(_back(decided.extras[name], dims)) for name in self.shown}
-        answer = Answer(step, Scores(logits, normaliser), labels, {**facts, **decided.facts}, extras)
+        facts = {**facts, **decided.facts}
+        slice_facts = _stacked(decided.slice_facts, self.method.slice_facts, [d for d in dims if d == 2])
+        maps = _stacked(decided.maps, self.method.maps, dims)
+        answer = Answer(step, Scores(logits, normaliser), labels, facts, extras, slice_facts, maps)
         return answer if running is None or before is None else _frozen(answer, before, running)
 
     def _scores(self, logits: Tensor) -> Scores:
@@ -149,6 +157,12 @@ def _back(logits: Tensor, dims: list[int]) -> Tensor:
     return logits.float().flip(dims) if dims else logits.float()
 
 
+def _stacked(values: Mapping[str, Tensor], declared: Iterable[str], dims: list[int]) -> Tensor | None:
+    """Return values (B, …) by name as one tensor (B, n, …), mirrored back; None where none are declared."""
+    names = list(declared)
+    return _back(torch.stack([values[name] for name in names], 1), dims) if names else None
+
+
 def _frozen(answer: Answer, before: Answer, running: Tensor) -> Answer:
     """Return the answer with everything of settled windows taken from the one before; facts nobody has are NaN."""
     carried = before.carried(answer.step).facts
@@ -158,7 +172,11 @@ def _frozen(answer: Answer, before: Answer, running: Tensor) -> Answer:
     }
     extras = {name: scores.where(running, before.extras[name]) for name, scores in answer.extras.items()}
     labels = _where(running, answer.labels, before.labels)
-    return Answer(answer.step, answer.scores.where(running, before.scores), labels, facts, extras)
+    beside = (
+        None if new is None or old is None else _where(running, new, old)
+        for new, old in ((answer.slice_facts, before.slice_facts), (answer.maps, before.maps))
+    )
+    return Answer(answer.step, answer.scores.where(running, before.scores), labels, facts, extras, *beside)
 
 
 def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:

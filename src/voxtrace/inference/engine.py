@@ -157,15 +157,16 @@ def segment(
             extras=keep == "all",
         )
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
-        kept = method.steps if run.every_step else 1
-        recorder = Recorder(kept, volume.geometry, plan.labels, folder, run.shown, volume.passport)
+        recorder = Recorder(
+            run.kept, volume.geometry, plan.labels, folder, run.shown, volume.passport, tuple(method.maps)
+        )
         for done in run.windows(streams, recorder):
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():
                 raise Cancelled(f"stopped after {done} of {run.n_windows} windows; nothing was written.")
         facts, seen, units = run.facts()
         boxes, whole = canonical_boxes(seen, grid)
-        trace = recorder.finish(facts, boxes, units, method.step_word, whole)
+        trace = recorder.finish(facts, boxes, units, method.step_word, whole, run.slice_facts.on_input())
     if store is not None:
         trace = Trace.load(store)
     names = {value: name for value, name in plan.labels.items() if value}

@@ -22,10 +22,14 @@ _ROUNDING = 1e-4
 
 @dataclass(frozen=True)
 class Plane:
-    """Scores (S, n, Y, X) float32 of n labels, which ``labels`` (n,) names, ascending; others win nowhere."""
+    """Scores (S, n, Y, X) float32 of n labels, which ``labels`` (n,) names, ascending; others win nowhere.
+
+    ``maps`` (S, M, Y, X) float32 are the method's scalar maps, None where it has none.
+    """
 
     scores: Tensor
     labels: Array
+    maps: Tensor | None = None
 
     def places(self, labels: Array) -> Array:
         """Return where labels, all of them on the plane, are among its own, (n,) int64."""

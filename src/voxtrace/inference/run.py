@@ -17,10 +17,12 @@ from voxtrace.inference.arithmetic import arithmetic_for
 from voxtrace.inference.blas import one_thread
 from voxtrace.inference.block import Block
 from voxtrace.inference.decide import SETTLING_UNITS, UNITS, Answer, Decider, Flip, flips
+from voxtrace.inference.maps_to_input import MapsToInput
 from voxtrace.inference.output import Output
 from voxtrace.inference.plane import label_type
 from voxtrace.inference.restore import Restorer
 from voxtrace.inference.slab import Slab
+from voxtrace.inference.slice_facts import SliceFacts
 from voxtrace.inference.watch import Watch
 from voxtrace.method import Method
 from voxtrace.noise import GridNoise
@@ -76,6 +78,17 @@ class Run:
         return self.method.extras if self.extras else ()
 
     @property
+    def kept(self) -> int:
+        """Steps whose labels, maps and slice facts are kept: all or the last one."""
+        return self.method.steps if self.every_step else 1
+
+    @cached_property
+    def slice_facts(self) -> SliceFacts:
+        """What the method says of slices, gathered while windows are visited."""
+        blend = self.windowing.blend(self.plan.window)
+        return SliceFacts(self.method.slice_facts, self.kept, self.grid, blend)
+
+    @property
     def n_windows(self) -> int:
         """Windows of the even lattice; an adaptive schedule visits fewer."""
         return count_windows(self.grid.padded_shape, self.plan.window, self.overlap)
@@ -83,16 +96,18 @@ class Run:
     def windows(self, streams: Sequence[PlaneStream], recorder: Recorder) -> Iterator[int]:
         """Visit every window, hand finished label planes to the recorder, yield how many windows are done."""
         shape, size, how = self.grid.padded_shape, self.plan.window, self.windowing
-        layers = (self.method.steps if self.every_step else 1) * (1 + len(self.shown))
+        layers = self.kept * (1 + len(self.shown))
         average = self.plan.view.average if self.plan.view else "probabilities"
         device = self.opened.device
-        slab = Slab(layers, self.plan.n_labels, size, shape[1:], device, how.blend, how.slices, average)
+        maps = (self.kept, len(self.method.maps))
+        slab = Slab(layers, self.plan.n_labels, size, shape[1:], device, how.blend, how.slices, average, maps)
         restorer, placer = Restorer(self.grid, self.plan.n_labels, device, average), Placer(self.grid.frame)
+        to_input = MapsToInput(self.grid) if self.method.maps else None
         yield 0
         with (
             one_thread.held(),
             ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as maker,
-            Output.opened(slab, restorer, placer, recorder, self.watch) as output,
+            Output.opened(slab, restorer, placer, recorder, self.watch, to_input) as output,
         ):
             blocks = [Block(planes, maker) for planes in streams]
             rows = how.schedule(shape, size, self.overlap)
@@ -158,12 +173,16 @@ class Run:
 
     def _add(self, answer: Answer, windows: Sequence[Window | None], output: Output) -> None:
         """Add an answer, and what it shows beside, for the windows that are not None."""
-        kept = self.method.steps if self.every_step else 1
-        step = answer.step if self.every_step else 0
+        kept, step = self.kept, answer.step if self.every_step else 0
         for layer, scores in enumerate([answer.scores, *(answer.extras[name] for name in self.shown)]):
             for b, window in enumerate(windows):
                 if window is not None:
                     output.add(layer * kept + step, window, scores, b)
+        for b, window in enumerate(windows):
+            if window is not None and answer.maps is not None:
+                output.add_maps(step, window, answer.maps[b])
+            if window is not None and answer.slice_facts is not None:
+                self.slice_facts.add(step, window.z, answer.slice_facts[b].double().cpu().numpy())
 
     def _add_late(self, pass_: _Pass, decided: Sequence[Decision], output: Output) -> None:
         """Add the answers that waited for the verdict on their windows."""
@@ -202,7 +221,8 @@ class Run:
         }
         corners = np.asarray(self._unpadded(self._visited), np.int64).reshape(-1, 3)
         boxes = np.concatenate([corners, corners + self.plan.window], axis=1)
-        return gathered, np.clip(boxes, 0, np.tile(self.grid.shape, 2)), dict(self._units)
+        units = {**self._units, **self.method.slice_facts, **self.method.maps}
+        return gathered, np.clip(boxes, 0, np.tile(self.grid.shape, 2)), units
 
     def record(self) -> dict[str, Any]:
         """Return what was chosen for this run, for the ledger and the report."""

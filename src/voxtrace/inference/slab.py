@@ -11,10 +11,12 @@ The planes live in a ring as deep as a window; plane z has slot ``z % depth``. D
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from voxtrace.inference.arithmetic import arithmetic_for
 from voxtrace.inference.decide import Scores
@@ -30,7 +32,8 @@ _ROUNDING = 1e-4  # of an average of probabilities, at most
 class Slab:
     """Sums (S, K, depth, Y, X) of probabilities times blending weights, and the sums of those weights.
 
-    ``slices`` is how many consecutive z the windows of one row may have.
+    ``slices`` is how many consecutive z the windows of one row may have; ``maps`` are the steps and the number M of
+    scalar maps, which are summed with the same weights.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class Slab:
         blend: Callable[[Shape], Array] = gaussian,
         slices: int = 1,
         average: Average = "probabilities",
+        maps: tuple[int, int] = (0, 0),
     ) -> None:
         self._arithmetic, self._average = arithmetic_for(device), average
         self._depth = window[0] + slices - 1
         self._size = window
         self._blend = torch.from_numpy(blend(window)).to(device)
         self._sums = torch.zeros((n_steps, n_labels, self._depth, *plane), device=device)
+        self._maps = torch.zeros((*maps, self._depth, *plane), device=device) if all(maps) else None
         self._weights = torch.zeros((self._depth, *plane), device=device)
         self._peaks = np.zeros((n_labels, self._depth), np.float32)
         self._least = least_to_win(n_labels, average) * (1.0 - _ROUNDING)
@@ -61,6 +66,12 @@ class Slab:
         into = self._sums[step], self._peaks
         self._arithmetic.accumulate(*into, scores.logits[b], normaliser, self._blend, window)
 
+    def add_maps(self, step: int, window: Window, maps: Tensor) -> None:
+        """Add scalar maps (M, Z, Y, X) of a window at one step."""
+        if self._maps is not None:
+            unused = np.zeros((len(maps), self._depth), np.float32)
+            self._arithmetic.accumulate(self._maps[step], unused, maps, None, self._blend, window)
+
     def count(self, window: Window) -> None:
         """Count one pass over a window: call it as often as probabilities of a step were added for it."""
         _, height, width = self._size
@@ -70,15 +81,25 @@ class Slab:
     def finish(self, until: int) -> Iterator[Plane]:
         """Yield the planes before ``until``, ascending, each with the labels that may win there, and forget them.
 
-        Voxels that no window covered are background.
+        Voxels that no window covered are background, and NaN in maps.
         """
         while self._first < until:
             slot = self._first % self._depth
             here = self._may_win(slot)
-            yield self._arithmetic.take(self._sums, self._weights, slot, self._all[self._near(here, until)])
+            maps = self._take_maps(slot)
+            plane = self._arithmetic.take(self._sums, self._weights, slot, self._all[self._near(here, until)])
+            yield replace(plane, maps=maps)
             self._weights[slot].zero_()
             self._peaks[:, slot] = 0.0
             self._first, self._before = self._first + 1, here
+
+    def _take_maps(self, slot: int) -> Tensor | None:
+        """Return the means of the scalar maps on one plane, (S, M, Y, X), and set their sums to 0."""
+        if self._maps is None:
+            return None
+        maps = self._maps[:, :, slot] / self._weights[slot]  # 0/0 is NaN
+        self._maps[:, :, slot] = 0.0
+        return maps
 
     def _may_win(self, slot: int) -> Mask:
         """Return which labels (K,) may win on a plane; the background always may, where there is no window."""
