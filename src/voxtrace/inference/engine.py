@@ -12,9 +12,9 @@ from typing import Any, Literal
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled, EngineError, UsageError
-from voxtrace.inference.boxes import canonical_boxes
 from voxtrace.inference.members import Options, agree, open_members
-from voxtrace.inference.run import Run
+from voxtrace.inference.sliding_window import SlidingWindow
+from voxtrace.inference.window_boxes import canonical_boxes
 from voxtrace.method import changed_after_training
 from voxtrace.preprocess import grid_of
 from voxtrace.trace import Recorder, Trace
@@ -143,7 +143,7 @@ def segment(
         overlap = plan.overlap if overlap is None else overlap
         calls = method.steps * count_windows(grid.padded_shape, plan.window, overlap)
         members, streams = open_members(bundles, volume, grid, Options(runtime, device, precision, calls))
-        run = Run(
+        run = SlidingWindow(
             method=method,
             plan=plan,
             grid=grid,
@@ -153,7 +153,7 @@ def segment(
             overlap=overlap,
             batch=batch or _batch_size(plan.window, members[0].opened.device),
             seed=seed,
-            settle=settle,
+            early_stop=settle,
             extras=keep == "all",
         )
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None

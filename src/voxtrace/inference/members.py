@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import UsageError
-from voxtrace.inference.run import Member
+from voxtrace.inference.sliding_window import Member
 from voxtrace.plan import Normalisation
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime

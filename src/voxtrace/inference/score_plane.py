@@ -1,7 +1,7 @@
-"""Plane: what is averaged on one plane of the network grid, for the labels that may win on it or next to it.
+"""ScorePlane: averages on one plane of the network grid, for the labels that may win on it or next to it.
 
-Most labels of a model are organs that lie elsewhere. A label whose probability reaches 1/K nowhere on a plane nor on
-the next one cannot win between the two, so it is neither divided by the weights nor mixed nor compared.
+Most labels of a model are organs that lie elsewhere. A label whose probability reaches 1/K neither on a plane nor on
+the next one cannot win between the two, so it is not divided by the weights, interpolated or compared.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
-class Plane:
-    """Scores (S, n, Y, X) float32 of n labels, which ``labels`` (n,) names, ascending; others win nowhere.
+class ScorePlane:
+    """Scores (S, n, Y, X) float32 of n labels, given in ``labels`` (n,), ascending; no other label wins here.
 
     ``maps`` (S, M, Y, X) float32 are the method's scalar maps, None where it has none.
     """
@@ -31,18 +31,18 @@ class Plane:
     labels: Array
     maps: Tensor | None = None
 
-    def places(self, labels: Array) -> Array:
-        """Return where labels, all of them on the plane, are among its own, (n,) int64."""
+    def positions(self, labels: Array) -> Array:
+        """Return the positions (n,) int64 of labels, all of them on the plane, along the second axis of scores."""
         return np.searchsorted(self.labels, labels)
 
 
-def common_labels(one: Plane, other: Plane) -> Array:
+def common_labels(one: ScorePlane, other: ScorePlane) -> Array:
     """Return the labels that are on both planes, ascending."""
     return one.labels[np.isin(one.labels, other.labels)]
 
 
-def least_to_win(n_labels: int, average: Average) -> float:
-    """Return what a label must reach somewhere to win there."""
+def winning_threshold(n_labels: int, average: Average) -> float:
+    """Return the score that a label must reach at some voxel to win there."""
     return (1.0 - _ROUNDING) / n_labels if average == "probabilities" else -math.inf
 
 
