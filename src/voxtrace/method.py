@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
+from voxtrace.declaration import OptionInfo as OptionInfo  # noqa: PLC0414 - re-exported
+from voxtrace.declaration import checked, options_of
+from voxtrace.declaration import option as option  # noqa: PLC0414
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
 from voxtrace.windows import Windowing, endless_gaussian
@@ -173,7 +176,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainState:
     """When in training a loss is asked for: phase, iteration in it, and random numbers of this iteration alone."""
 
     phase: Phase
@@ -192,15 +195,6 @@ class Noise(Protocol):
     def normal(self, step: int, channels: int) -> Tensor:
         """Return N(0, 1) noise (B, channels, Z, Y, X) for the windows at hand."""
         ...
-
-
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, live: bool = False) -> Any:
-    """Declare a method's hyper-parameter: its default, a sentence that describes it, and its range.
-
-    The declaration makes the flag of the command line and the field in the window. ``live`` says that it may be
-    changed after training, because no weight depends on it.
-    """
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "live": live})
 
 
 @dataclass(frozen=True)
@@ -234,20 +228,6 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class OptionInfo:
-    """An option as a front end needs it."""
-
-    name: str
-    kind: type
-    default: Any
-    help: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
-    live: bool = False
-
-
-@dataclass(frozen=True)
 class Method(ABC):
     """A published algorithm and its hyper-parameters. Frozen; subclasses are dataclasses of ``option`` fields."""
 
@@ -263,13 +243,12 @@ class Method(ABC):
     def __post_init__(self) -> None:
         _check_declared(type(self))
         for info in self.options():
-            _check_option(self.key, info, getattr(self, info.name))
+            checked(info, getattr(self, info.name), error=MethodError, of=self.key)
 
     @classmethod
     def options(cls) -> tuple[OptionInfo, ...]:
         """Return every option with its type, range and sentence, in the order of declaration."""
-        hints = get_type_hints(cls)
-        return tuple(_option_info(f, hints[f.name]) for f in fields(cls))
+        return options_of(cls)
 
     def to_json(self) -> dict[str, Any]:
         """Return ``{"name": ..., "options": {...}}``; ``voxtrace.method(name, **options)`` gives the method back."""
@@ -291,8 +270,8 @@ class Method(ABC):
         """Return one module that owns all weights; networks are children, masks are buffers."""
 
     @abstractmethod
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Return named scalar terms whose sum is minimised at this moment."""
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
+        """Return named scalar terms whose sum is minimised in this state."""
 
     @abstractmethod
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
@@ -309,7 +288,7 @@ class Method(ABC):
         """Return the stretches of training, in order."""
         return (Phase("train", plan.iterations),)
 
-    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, moment: Moment) -> None:
+    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
 
@@ -350,23 +329,6 @@ def changed_after_training(method: Method, **options: Any) -> Method:
     return changed(method, **options)
 
 
-def _option_info(declared: Any, hint: Any) -> OptionInfo:
-    choices = tuple(str(a) for a in get_args(hint))
-    kind = str if choices else hint
-    default = None if declared.default is MISSING else declared.default
-    meta = declared.metadata
-    return OptionInfo(
-        declared.name,
-        kind,
-        default,
-        meta.get("help", ""),
-        meta.get("low"),
-        meta.get("high"),
-        choices,
-        bool(meta.get("live", False)),
-    )
-
-
 def _check_declared(kind: type[Method]) -> None:
     """Refuse names that cannot be files or options, and one name with two units: a trace lists units by name."""
     units: dict[str, str] = {}
@@ -379,16 +341,3 @@ def _check_declared(kind: type[Method]) -> None:
                     f"{kind.__name__} declares {name!r} in {units[name]} and in {unit}; "
                     "use one unit for a name in facts, slice_facts and maps, or two names."
                 )
-
-
-def _check_option(key: str, info: OptionInfo, value: Any) -> None:
-    if info.choices and value not in info.choices:
-        raise MethodError(f"{key}: {info.name} is {value!r}; choose one of {', '.join(info.choices)}.")
-    if info.kind is bool and not isinstance(value, bool):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected true or false.")
-    if info.kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected a number.")
-    if info.kind is int and not isinstance(value, int):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected a whole number.")
-    if (info.low is not None and value < info.low) or (info.high is not None and value > info.high):
-        raise MethodError(f"{key}: {info.name} is {value}; expected {info.low} to {info.high}.")

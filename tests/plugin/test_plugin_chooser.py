@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded
 
 import awkward_dicom as awkward
+from made_layers import ImmediateRunner, Recorded
 from voxtrace.io.dicom import find_series
-from voxtrace.plugin import display
 from voxtrace.plugin.controllers.chooser import ChooserController
-from voxtrace.plugin.openings import study_at
-from voxtrace.plugin.reader import get_reader, load
-from voxtrace.plugin.study import channel_names, choice, rows_of
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.series_rows import channel_names, choice, rows_of
+from voxtrace.plugin.npe2.reader import get_reader, load
+from voxtrace.plugin.work.dicom_open import study_at
 
 
 def series(folder: Path, number: int, description: str, **changes: Any) -> Path:
@@ -189,7 +189,7 @@ def viewer(make_napari_viewer_proxy: Any) -> Any:
 
 
 def open_chooser(viewer: Any, folder: Path, qtbot: Any) -> Any:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import session_of
 
     viewer.open(str(folder), plugin="voxtrace")
     [chooser] = session_of(viewer).choosers
@@ -198,7 +198,7 @@ def open_chooser(viewer: Any, folder: Path, qtbot: Any) -> Any:
 
 
 def test_the_dialog_opens_what_is_ticked(viewer: Any, study: Path, qtbot: Any) -> None:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import session_of
 
     chooser = open_chooser(viewer, study, qtbot)
     view = chooser.view
@@ -217,7 +217,7 @@ def test_the_dialog_opens_what_is_ticked(viewer: Any, study: Path, qtbot: Any) -
 
 
 def test_cancel_opens_nothing(viewer: Any, study: Path, qtbot: Any) -> None:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import session_of
 
     chooser = open_chooser(viewer, study, qtbot)
     chooser.view.rows[1].box.click()
@@ -230,7 +230,7 @@ def test_cancel_opens_nothing(viewer: Any, study: Path, qtbot: Any) -> None:
 def test_one_series_alone_opens_at_once_and_its_files_do_not_open_it_again(
     viewer: Any, tmp_path: Path, qtbot: Any
 ) -> None:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import session_of
 
     images = awkward.mr(awkward.images(awkward.place(), SeriesDescription="T1"))
     folder = awkward.save(tmp_path / "one", images, name="IM{:04d}.dcm")
@@ -246,7 +246,7 @@ def test_the_window_goes_on_while_headers_are_read(
 ) -> None:
     from qtpy.QtCore import QTimer
 
-    from voxtrace.plugin import openings
+    from voxtrace.plugin.work import dicom_open
 
     def slow(folder: Path) -> Any:
         time.sleep(0.5)
@@ -255,7 +255,7 @@ def test_the_window_goes_on_while_headers_are_read(
     beats: list[float] = []
     timer = QTimer()
     timer.timeout.connect(lambda: beats.append(time.perf_counter()))
-    monkeypatch.setattr(openings, "find_series", slow)
+    monkeypatch.setattr(dicom_open, "find_series", slow)
     timer.start(20)
     began = time.perf_counter()
     chooser = open_chooser(viewer, study, qtbot)

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
 
-from voxtrace.plugin import display, jobs, panel
-from voxtrace.plugin.bundles import Shelf, match_channels
-from voxtrace.plugin.controllers.segment import Options, SegmentController
+from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
+from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
-from voxtrace.plugin.controllers.train import Form, TrainController, resumable
-from voxtrace.plugin.methods import Catalogue
+from voxtrace.plugin.controllers.train import TrainController
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import Shelf, match_channels
+from voxtrace.plugin.models.messages import Options
+from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.models.train_form import Form, resumable
+from voxtrace.plugin.work import jobs
 from voxtrace.volume import Volume
 
 
@@ -210,8 +214,11 @@ def test_facts_of_a_step_are_told_in_words_with_units() -> None:
     row = {"step": 1, "changed_fraction": 0.25, "entropy": 0.0512, "cost_gflop": 1234.5, "seen_voxels": 12.0}
     units = {"changed_fraction": "fraction", "entropy": "nat", "cost_gflop": "GFLOP", "seen_voxels": "voxel"}
     expected = (("Changed", "25.0%"), ("Entropy", "0.0512 nat"), ("Cost", "1,234 GFLOP"))
-    assert panel.facts(row, units) == (*expected, ("Seen", "12 voxels"))
-    assert panel.facts(row | {"changed_voxels": 7, "entropy": None}, units) == (expected[2], ("Seen", "12 voxels"))
+    assert panel_state.facts(row, units) == (*expected, ("Seen", "12 voxels"))
+    assert panel_state.facts(row | {"changed_voxels": 7, "entropy": None}, units) == (
+        expected[2],
+        ("Seen", "12 voxels"),
+    )
 
 
 def test_the_plot_leaves_out_the_first_step_which_changes_nothing(stepping: StepsController, view: Recorded) -> None:
@@ -372,11 +379,13 @@ def test_a_bundle_starts_with_the_options_it_was_trained_with(
 
 def test_the_phase_is_named_where_there_are_several() -> None:
     phases = ("bank", "router")
-    state = panel.working(jobs.Learned(1500, 2000, {"dice": -0.25, "cross_entropy": 0.75}, None, "router", phases))
+    state = panel_state.working(
+        jobs.Learned(1500, 2000, {"dice": -0.25, "cross_entropy": 0.75}, None, "router", phases)
+    )
     assert state.message == (
         "Phase router (2 of 2) · Iteration 1,500 of 2,000 · loss 0.500 (dice -0.250, cross entropy 0.750)"
     )
-    assert panel.working(jobs.Learned(1, 2, {"mse": 1.5})).message == "Iteration 1 of 2 · loss 1.500"
+    assert panel_state.working(jobs.Learned(1, 2, {"mse": 1.5})).message == "Iteration 1 of 2 · loss 1.500"
 
 
 def test_a_result_stays_to_be_read_until_the_choice_changes(

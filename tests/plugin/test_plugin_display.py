@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_trace, made_volume
 
+from made_layers import made_trace, made_volume
 from voxtrace.errors import GeometryError
-from voxtrace.plugin import contrast, display, palette
-from voxtrace.plugin.drawn import drawn_geometry
-from voxtrace.plugin.frame import displayed, edge_letters, geometry_of, obliquity_note, placement
+from voxtrace.plugin.layers import contrast, display, palette
+from voxtrace.plugin.layers.display_space import displayed, edge_letters, geometry_of, obliquity_note, placement
+from voxtrace.plugin.layers.manual_labels import drawn_geometry
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
 TILT = np.radians(20.0)

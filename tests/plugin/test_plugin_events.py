@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from voxtrace.errors import Cancelled, EngineError
-from voxtrace.plugin.events import Advanced, Cancel, Done, Event, Failed, Stopped, drain
-from voxtrace.plugin.warm import importing_torch
+from voxtrace.plugin.work.events import Advanced, Cancel, Done, Event, Failed, Stopped, drain
+from voxtrace.plugin.work.torch_import import importing_torch
 
 
 def heard(job: Any, clock: Any = None) -> list[Event]:

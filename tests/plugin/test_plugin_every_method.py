@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_volume
 from test_plugin_training import made_dataset
 
+from made_layers import made_volume
 from voxtrace import training
 from voxtrace.bundle import load
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
-from voxtrace.plugin import display
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import session_of
 
 pytestmark = pytest.mark.slow
 

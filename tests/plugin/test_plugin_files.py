@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_trace
 
 from made import labels, scan
+from made_layers import made_trace
 from voxtrace import io
 from voxtrace.errors import OutputError, ReadError
-from voxtrace.plugin.reader import get_reader
-from voxtrace.plugin.samples import abdomen_ct, brain_tumour_mr
-from voxtrace.plugin.writer import write_labels
+from voxtrace.plugin.npe2.reader import get_reader
+from voxtrace.plugin.npe2.samples import abdomen_ct, brain_tumour_mr
+from voxtrace.plugin.npe2.writer import write_labels
 
 
 def opened(path: Any) -> list[Any]:

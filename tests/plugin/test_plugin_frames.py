@@ -10,15 +10,18 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_volume
 
+from made_layers import ImmediateRunner, Recorded, made_volume
 from voxtrace import io
-from voxtrace.plugin import display, jobs, panel
-from voxtrace.plugin.bundles import Shelf
 from voxtrace.plugin.controllers.layers import frames_of, known_source, source_of
-from voxtrace.plugin.controllers.segment import Options, SegmentController
-from voxtrace.plugin.frames import FramesSource, frames_labels_layer, frames_layer
-from voxtrace.plugin.reader import load
+from voxtrace.plugin.controllers.segment import SegmentController
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.timepoints import FramesSource, frames_labels_layer, frames_layer
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.messages import Options
+from voxtrace.plugin.npe2.reader import load
+from voxtrace.plugin.work import jobs
 from voxtrace.volume import LabelMap
 
 COUNT, SIZE = 4, (9, 8, 7)  # frames; x, y, z
@@ -188,8 +191,8 @@ def test_a_single_volume_asks_for_no_frame(controller: SegmentController, model:
 
 
 def test_the_end_of_a_run_on_frames_says_where_to_look() -> None:
-    assert "--frame 3" in panel.finished_frames((3,), 10, 1.0).message
-    assert "Move the slider" in panel.finished_frames((0, 1), 2, 1.0).message
+    assert "--frame 3" in panel_state.finished_frames((3,), 10, 1.0).message
+    assert "Move the slider" in panel_state.finished_frames((0, 1), 2, 1.0).message
 
 
 def test_the_engine_itself_segments_a_frame(

@@ -6,14 +6,14 @@ import subprocess
 import sys
 
 import pytest
-from made_methods import Blurred, Capped
 
 from fakes import Nearest
+from made_methods import Blurred, Capped
 from voxtrace.errors import MethodError
 from voxtrace.methods import METHODS
 from voxtrace.methods.unet import UNet
-from voxtrace.plugin.methods import Catalogue, abilities
-from voxtrace.plugin.panel import run_name
+from voxtrace.plugin.models.methods import Catalogue, abilities
+from voxtrace.plugin.models.panel_state import run_name
 
 
 def test_only_live_options_are_offered_and_not_the_one_that_steps_stands_for() -> None:
@@ -59,7 +59,7 @@ def test_a_result_is_named_by_what_was_chosen() -> None:
 
 def test_the_panels_open_without_torch() -> None:
     code = (
-        "import sys; import voxtrace.plugin.methods, voxtrace.plugin.session, voxtrace.plugin.controllers.segment,"
-        " voxtrace.plugin.controllers.train; sys.exit('torch' in sys.modules)"
+        "import sys; import voxtrace.plugin.models.methods, voxtrace.plugin.npe2.viewer_state,"
+        " voxtrace.plugin.controllers.segment, voxtrace.plugin.controllers.train; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

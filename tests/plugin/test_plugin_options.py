@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import made_volume
-from made_methods import Blurred
 
 from fakes import bundle as fake_bundle
+from made_layers import made_volume
+from made_methods import Blurred
 from voxtrace import bundle as bundles
 from voxtrace.methods import METHODS
-from voxtrace.plugin import display
-from voxtrace.plugin.bundles import Shelf
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import Shelf
 
 pytest.importorskip("qtpy")
 
@@ -21,10 +21,10 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox
 
-from voxtrace.plugin.methods import Catalogue
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
+from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import session_of
 from voxtrace.plugin.views.charts import MOST_POINTS, extend
 from voxtrace.plugin.views.options import NumberBox, OptionsForm
 

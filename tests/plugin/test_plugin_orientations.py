@@ -16,9 +16,9 @@ import pytest
 import SimpleITK
 
 import awkward_dicom as awkward
-from voxtrace.plugin import compat
-from voxtrace.plugin.frame import edge_letters
-from voxtrace.plugin.reader import load
+from voxtrace.plugin.controllers import compat
+from voxtrace.plugin.layers.display_space import edge_letters
+from voxtrace.plugin.npe2.reader import load
 
 SIZE, SPACING_MM = (30, 40, 28), np.array([2.0, 1.5, 2.5])  # along the file's own axes
 MIDDLE_RAS_MM = np.array([11.0, -7.0, 120.0])

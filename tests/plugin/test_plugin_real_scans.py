@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_window import RealWindow
 
 from real_cases import SEQUENCES, few_cases, glioma_dataset
+from real_window import RealWindow
 from voxtrace.bundle import load
 from voxtrace.io import read
 from voxtrace.methods import METHODS
 from voxtrace.phantoms import brain_tumour_mr
-from voxtrace.plugin import display
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.session import session_of
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.npe2.viewer_state import session_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 
 import awkward_dicom as awkward
+from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 from voxtrace import io
 from voxtrace.errors import OutputError
 from voxtrace.io.export import read_seg
-from voxtrace.plugin import display, saving
 from voxtrace.plugin.controllers.layers import open_scans
 from voxtrace.plugin.controllers.save import SaveController
-from voxtrace.plugin.formats import FORMATS, named
-from voxtrace.plugin.frame import AXES, UNITS
-from voxtrace.plugin.frames import FramesSource, frames_labels_layer, frames_layer
-from voxtrace.plugin.reader import load
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.display_space import AXES, UNITS
+from voxtrace.plugin.layers.timepoints import FramesSource, frames_labels_layer, frames_layer
+from voxtrace.plugin.models.formats import FORMATS, named
+from voxtrace.plugin.npe2.reader import load
+from voxtrace.plugin.work import saving
 from voxtrace.volume import Geometry, LabelMap, Triple, Volume
 
 NAMES = {1: "liver", 3: "left kidney"}

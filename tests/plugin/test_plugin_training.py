@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_methods import Schooled
 
 from made import bundle_folder, labels, scan
+from made_methods import Schooled
 from voxtrace import training
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
-from voxtrace.plugin import jobs
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.requests import TrainRequest
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.messages import TrainRequest
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import session_of
+from voxtrace.plugin.work import jobs
 from voxtrace.training import machine
 
 

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import made_segmented, made_trace, made_volume
 
 from made import scan
+from made_layers import made_segmented, made_trace, made_volume
 from voxtrace.errors import Cancelled
-from voxtrace.plugin import display, jobs
-from voxtrace.plugin.bundles import Shelf
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.work import jobs
 
 pytest.importorskip("qtpy")
 
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
-from voxtrace.plugin.worker import ThreadRunner, without_freezing
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import session_of
+from voxtrace.plugin.work.threads import ThreadRunner, without_freezing
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtrace.inference import judge, kernels, winner
-from voxtrace.inference.kernels import in_parallel
+from voxtrace import kernels
 from voxtrace.inference.score_plane import ScorePlane, common_labels, label_type
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
@@ -27,7 +26,7 @@ def argmax_entropy(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tenso
     changed, entropy = np.empty((n, depth)), np.empty((n, depth))
     for b in range(n):
         arrays = (t[b].numpy() for t in (logits, last, labels, normaliser))
-        in_parallel(_threads(), depth, logits[b].numel(), judge.assess, *arrays, changed[b], entropy[b])
+        changed[b], entropy[b] = kernels.argmax_entropy(*arrays)
     voxels = labels[0].numel()
     fractions = (torch.from_numpy((sums.sum(1) / voxels).astype(np.float32)) for sums in (changed, entropy))
     return labels, normaliser, next(fractions), next(fractions)
@@ -41,13 +40,8 @@ def accumulate(
     ``peaks`` (K, depth) float32 is raised to the largest probability of each label and plane. Without ``normaliser``
     blend·logits is added and ``peaks`` stays as it is.
     """
-    logits, where = logits.contiguous(), (corner[0] % sums.shape[1], *corner[1:])
-    pieces = _threads(), logits.shape[1], logits.numel()
-    into, scores, weights = sums.numpy(), logits.numpy(), blend.numpy()
-    if normaliser is None:
-        in_parallel(*pieces, kernels.accumulate_logits, into, scores, weights, *where)
-    else:
-        in_parallel(*pieces, kernels.accumulate, into, peaks, scores, normaliser.numpy(), weights, *where)
+    scores, totals = logits.contiguous().numpy(), None if normaliser is None else normaliser.numpy()
+    kernels.accumulate_window(sums.numpy(), peaks, scores, totals, blend.numpy(), corner)
 
 
 def take_plane(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> ScorePlane:
@@ -58,8 +52,7 @@ def take_plane(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Score
     shape = (len(sums), len(labels), *sums.shape[3:])
     planes = torch.from_numpy(np.empty(shape, np.float32))  # numpy allocates in large pages
     for step in range(len(sums)):
-        arrays = (sums[step].numpy(), weights.numpy(), slot, labels, planes[step].numpy())
-        in_parallel(_threads(), planes.shape[2], planes[step].numel(), kernels.take, *arrays)
+        kernels.average_plane(sums[step].numpy(), weights.numpy(), slot, labels, planes[step].numpy())
     return ScorePlane(planes, labels)
 
 
@@ -75,11 +68,9 @@ def upsample_argmax(
     names = common_labels(below, above)
     labels = np.empty((n_steps, len(y.indices), len(x.indices)), names.dtype)
     channels = names, below.positions(names), above.positions(names)
-    how = np.float32(z_weight), _two_taps(y), _two_taps(x), np.float32(least)
     for step in range(n_steps):
-        planes = (plane.scores[step].contiguous().numpy() for plane in (below, above))
-        values = labels[0].size * len(names)
-        in_parallel(_threads(), labels.shape[1], values, winner.choose, *planes, channels, *how, labels[step])
+        under, over = (plane.scores[step].contiguous().numpy() for plane in (below, above))
+        kernels.upsample_argmax(under, over, channels, z_weight, _two_taps(y), _two_taps(x), least, labels[step])
     return labels
 
 
@@ -88,7 +79,3 @@ def _two_taps(axis: AxisWeights) -> tuple[Array, Array]:
     if axis.weights.shape[1] == 2:
         return axis.indices, np.ascontiguousarray(axis.weights[:, 1])
     return np.repeat(axis.indices, 2, axis=1), np.zeros(len(axis.indices), np.float32)
-
-
-def _threads() -> int:
-    return torch.get_num_threads()

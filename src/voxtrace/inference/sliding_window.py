@@ -16,6 +16,7 @@ from voxtrace.inference.accumulator import PlaneAccumulator
 from voxtrace.inference.blas_threads import single_threaded_blas
 from voxtrace.inference.label_writer import LabelWriter, PlaneOutput
 from voxtrace.inference.ops import ops_for
+from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.plane_prefetch import PlanePrefetch
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
@@ -28,7 +29,7 @@ from voxtrace.method import Method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.preprocess import NetworkGrid, Placer, PlaneStream
-from voxtrace.runtime import Opened
+from voxtrace.runtime import LoadedNetwork
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
 from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, everything
@@ -37,7 +38,7 @@ from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, ev
 class Member(NamedTuple):
     """One of the networks whose results are averaged, and the number of the stream of planes that it sees."""
 
-    opened: Opened
+    opened: LoadedNetwork
     stream: int
 
 
@@ -49,27 +50,20 @@ class SlidingWindow:
     ----------
     method, plan, grid, members
         The algorithm, what its networks were built for, the network grid of the volume, and the networks.
-    every_step
-        Whether labels, maps and slice facts of all steps are kept, or those of the last one.
-    mirror, overlap, batch, seed
-        As in :func:`voxtrace.inference.segment`.
-    early_stop
-        Fraction of changed labels up to which a window has converged (the option ``settle``); None for never.
-    extras
-        Whether the method's extras are kept.
+    options
+        How to predict.
+    mirror, overlap, batch
+        Those of ``options``, or what stands for them where they are None.
     """
 
     method: Method
     plan: Plan
     grid: NetworkGrid
     members: Sequence[Member]
-    every_step: bool
+    options: PredictOptions
     mirror: bool
     overlap: float
     batch: int
-    seed: int
-    early_stop: float | None = None
-    extras: bool = False
     timer: StageTimer = field(default_factory=StageTimer)
 
     @cached_property
@@ -78,14 +72,19 @@ class SlidingWindow:
         return self.method.windowing(self.plan)
 
     @property
-    def opened(self) -> Opened:
+    def opened(self) -> LoadedNetwork:
         """The first network; all run on the same device."""
         return self.members[0].opened
 
     @property
+    def every_step(self) -> bool:
+        """Whether labels, maps and slice facts of all steps are kept, or those of the last one."""
+        return self.options.keep != "last"
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Names of the extras that are kept."""
-        return self.method.extras if self.extras else ()
+        return self.method.extras if self.options.keep == "all" else ()
 
     @property
     def kept(self) -> int:
@@ -174,11 +173,11 @@ class SlidingWindow:
         return decided
 
     def _pass(
-        self, opened: Opened, flip: Flip, windows: Sequence[Window], images: Tensor, writer: LabelWriter
+        self, opened: LoadedNetwork, flip: Flip, windows: Sequence[Window], images: Tensor, writer: LabelWriter
     ) -> _PassResult:
         """Run the steps for one mirroring; results are added at once unless the schedule may discard them."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self.window_facts.units}
-        noise = GridNoise(self.seed, unpadded(windows, self.grid), self.plan.window, flip, opened.device)
+        noise = GridNoise(self.options.seed, unpadded(windows, self.grid), self.plan.window, flip, opened.device)
         at_once, waiting = self.windowing.keeps is everything, list[StepResult]()
         for result in self._runner.results(opened.parts, images, noise, flip):
             for name, values in result.facts.items():
@@ -195,7 +194,7 @@ class SlidingWindow:
 
     @cached_property
     def _runner(self) -> StepRunner:
-        return StepRunner(self.method, ops_for(self.opened.device), self.timer, self.shown, self.early_stop)
+        return StepRunner(self.method, ops_for(self.opened.device), self.timer, self.shown, self.options.settle)
 
     def _add(self, result: StepResult, windows: Sequence[Window | None], writer: LabelWriter) -> None:
         """Accumulate a step's logits, extras, maps and slice facts for the windows that are not None."""
@@ -229,7 +228,7 @@ class SlidingWindow:
 
     @property
     def _engine_units(self) -> Mapping[str, str]:
-        return UNITS if self.early_stop is None else {**UNITS, **EARLY_STOP_UNITS}
+        return UNITS if self.options.settle is None else {**UNITS, **EARLY_STOP_UNITS}
 
     def facts(self) -> tuple[dict[str, Array], Array, dict[str, str]]:
         """Return facts (S, W) by name, window boxes (W, 6) clipped to the network grid, and all units by name."""
@@ -249,8 +248,8 @@ class SlidingWindow:
             "batch": self.batch,
             "overlap": self.overlap,
             "mirror": self.mirror,
-            "settle": self.early_stop,
-            "seed": self.seed,
+            "settle": self.options.settle,
+            "seed": self.options.seed,
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.timer.seconds.items()},
         }
 

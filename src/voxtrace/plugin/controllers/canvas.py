@@ -7,9 +7,10 @@ from typing import Any
 
 from napari.layers import Image
 
-from voxtrace.plugin import compat, contrast
+from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.controllers.layers import known_source
-from voxtrace.plugin.frame import edge_letters
+from voxtrace.plugin.layers import contrast
+from voxtrace.plugin.layers.display_space import edge_letters
 
 
 class CanvasController:

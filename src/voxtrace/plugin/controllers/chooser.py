@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from voxtrace.plugin import openings, panel
-from voxtrace.plugin.display import LayerData
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Job, Runner
-from voxtrace.plugin.openings import Opened, Picture, Study
-from voxtrace.plugin.study import Choice, SeriesRow, choice, rows_of
+from voxtrace.plugin.layers.display import LayerData
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.series_rows import Choice, SeriesRow, choice, rows_of
+from voxtrace.plugin.work import dicom_open
+from voxtrace.plugin.work.dicom_open import Opened, Picture, Study
+from voxtrace.plugin.work.events import Advanced, Done, Event, Failed, Job, Runner
 
 
 class ChooserView(Protocol):
@@ -28,7 +29,7 @@ class ChooserView(Protocol):
     def show_choice(self, choice: Choice) -> None:
         """Say what can be done with what is ticked."""
 
-    def show_state(self, state: panel.PanelState) -> None:
+    def show_state(self, state: panel_state.PanelState) -> None:
         """Show what goes on; while something does, nothing can be ticked."""
 
     def finish(self) -> None:
@@ -61,11 +62,11 @@ class ChooserController:
 
     def open_each(self) -> None:
         """Open every ticked series as a scan of its own."""
-        self._open(openings.open_each)
+        self._open(dicom_open.open_each)
 
     def open_stacked(self) -> None:
         """Open the ticked series as channels of one case."""
-        self._open(openings.open_stacked)
+        self._open(dicom_open.open_stacked)
 
     def close(self) -> None:
         """Stop, and hear no more of what was under way."""
@@ -75,23 +76,23 @@ class ChooserController:
         chosen = [self._study.series[index] for index in self._ticked]
         if not chosen:
             return
-        self._view.show_state(panel.PanelState("Reading …", "busy", busy=True))
+        self._view.show_state(panel_state.PanelState("Reading …", "busy", busy=True))
         self._runner.start(partial(how, self._study, chosen), self._hear)
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Advanced) and isinstance(event.progress, Opened):
             self._add(event.progress.layers)
         elif isinstance(event, Advanced):
-            self._view.show_state(panel.working(event.progress))
+            self._view.show_state(panel_state.working(event.progress))
         elif isinstance(event, Done):
             self._view.finish()
         else:
             said = event.sentence if isinstance(event, Failed) else "Stopped."
-            self._view.show_state(panel.failed(said))
+            self._view.show_state(panel_state.failed(said))
             self._fetch()
 
     def _fetch(self) -> None:
-        job: Job = partial(openings.pictures, self._study.series, tuple(self._missing))
+        job: Job = partial(dicom_open.pictures, self._study.series, tuple(self._missing))
         if self._missing:
             self._runner.start(job, self._hear_picture)
 

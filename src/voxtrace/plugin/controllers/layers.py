@@ -8,10 +8,10 @@ from typing import Any
 from napari.layers import Image, Layer
 
 from voxtrace.errors import GeometryError
-from voxtrace.plugin import contrast, display
-from voxtrace.plugin.drawn import drawn_geometry
-from voxtrace.plugin.frames import FramesLabels, FramesSource
-from voxtrace.plugin.saving import OpenScan
+from voxtrace.plugin.layers import contrast, display
+from voxtrace.plugin.layers.manual_labels import drawn_geometry
+from voxtrace.plugin.layers.timepoints import FramesLabels, FramesSource
+from voxtrace.plugin.work.saving import OpenScan
 
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from napari.layers import Image, Layer
 
-from voxtrace.plugin import display
 from voxtrace.plugin.controllers.layers import known_source, label_source
-from voxtrace.plugin.passports import PassportCard, card
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.passports import PassportCard, card
 
 
 class PassportView(Protocol):

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
-from voxtrace.plugin import panel, saving
 from voxtrace.plugin.controllers.layers import label_source, open_scans
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
-from voxtrace.plugin.formats import suggested_name
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.formats import suggested_name
+from voxtrace.plugin.work import saving
+from voxtrace.plugin.work.events import Advanced, Done, Event, Failed, Runner
 
 _NO_IMAGES = "DICOM formats refer to the images that were segmented: open their series, or name the folder they lie in."
 
@@ -25,7 +26,7 @@ class SaveView(Protocol):
     def ask_images(self) -> Path | None:
         """Return the folder with the DICOM images that were segmented, None when nobody names one."""
 
-    def show_state(self, state: panel.PanelState) -> None:
+    def show_state(self, state: panel_state.PanelState) -> None:
         """Show what goes on."""
 
 
@@ -71,20 +72,20 @@ class SaveController:
         lacking = saving.lacks_images(path, attributes, scans)
         images = self._view.ask_images() if lacking else None
         if lacking and images is None:
-            self._view.show_state(panel.PanelState(f"{path.name} was not saved. {_NO_IMAGES}", "error"))
+            self._view.show_state(panel_state.PanelState(f"{path.name} was not saved. {_NO_IMAGES}", "error"))
             return
-        self._view.show_state(panel.PanelState(f"Saving {path.name} …", "busy", busy=True))
+        self._view.show_state(panel_state.PanelState(f"Saving {path.name} …", "busy", busy=True))
         job = partial(saving.saving, path, layer.data, attributes, scans, images)
         self._runner.start(job, partial(self._hear, layer.name, _step(layer)))
 
     def _hear(self, name: str, step: str, event: Event) -> None:
         if isinstance(event, Advanced):
-            self._view.show_state(panel.working(event.progress))
+            self._view.show_state(panel_state.working(event.progress))
         elif isinstance(event, Done):
-            self._view.show_state(panel.PanelState(saving.sentence(event.result, name, step), "done"))
+            self._view.show_state(panel_state.PanelState(saving.sentence(event.result, name, step), "done"))
         else:
             said = event.sentence if isinstance(event, Failed) else "Stopped; nothing was saved."
-            self._view.show_state(panel.PanelState(said, "error"))
+            self._view.show_state(panel_state.PanelState(said, "error"))
 
 
 def _is_result(layer: Labels) -> bool:

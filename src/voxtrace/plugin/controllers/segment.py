@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,9 +10,6 @@ from typing import Any, Protocol
 from napari.layers import Image, Labels
 
 from voxtrace.errors import VoxTraceError
-from voxtrace.plugin import contrast, jobs, panel
-from voxtrace.plugin.bundles import KnownBundle, Shelf, match_channels, suggested
-from voxtrace.plugin.controllers.films import check_lengths, frames_request
 from voxtrace.plugin.controllers.layers import (
     add_layers,
     frames_of,
@@ -22,26 +18,15 @@ from voxtrace.plugin.controllers.layers import (
     shows_ct,
     source_of,
 )
-from voxtrace.plugin.display import ImageSource
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Job, Runner
-from voxtrace.plugin.methods import Abilities, Catalogue
-from voxtrace.plugin.requests import Keep, Segmented, SegmentedFrames, SegmentRequest
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in.
-
-    ``every_frame`` takes all frames of a scan over time, not only the one that the slider stands on.
-    """
-
-    steps: int | None = None
-    keep: Keep = "labels"
-    mirror: bool = False
-    settle: float | None = None
-    seed: int = 0
-    method: Mapping[str, Any] = field(default_factory=dict)
-    every_frame: bool = False
+from voxtrace.plugin.controllers.timepoints import check_lengths, frames_request
+from voxtrace.plugin.layers import contrast
+from voxtrace.plugin.layers.display import ImageSource
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import KnownBundle, Shelf, match_channels, suggested
+from voxtrace.plugin.models.messages import Options, Segmented, SegmentedFrames, SegmentRequest
+from voxtrace.plugin.models.methods import Abilities, Catalogue
+from voxtrace.plugin.work import jobs
+from voxtrace.plugin.work.events import Advanced, Done, Event, Failed, Job, Runner
 
 
 class SegmentView(Protocol):
@@ -65,7 +50,7 @@ class SegmentView(Protocol):
     def set_frames(self, count: int) -> None:
         """Offer to segment every frame of a scan over time, or not."""
 
-    def show_state(self, state: panel.PanelState) -> None:
+    def show_state(self, state: panel_state.PanelState) -> None:
         """Show what goes on."""
 
 
@@ -89,7 +74,7 @@ class SegmentController:
         self._picked_bundle = False  # by the user: then a new scan does not change it
         self._picked: dict[int, str] = {}  # channel -> unique id of the layer the user chose for it
         self._chosen: tuple[Image | None, ...] = ()
-        self._state = panel.PanelState()
+        self._state = panel_state.PanelState()
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             event.connect(self.refresh)
         shelf.changed.connect(self.refresh)
@@ -131,9 +116,9 @@ class SegmentController:
         if news and not self._runner.busy:
             self._show(self._idle())
 
-    def _idle(self) -> panel.PanelState:
+    def _idle(self) -> panel_state.PanelState:
         names = [scan.name if scan is not None else None for scan in self._chosen]
-        return panel.idle(self._bundle, names, self._frames)
+        return panel_state.idle(self._bundle, names, self._frames)
 
     @property
     def _frames(self) -> int:
@@ -188,7 +173,7 @@ class SegmentController:
         try:
             known = self._shelf.add(folder)
         except VoxTraceError as error:
-            self._show(panel.failed(str(error)))
+            self._show(panel_state.failed(str(error)))
             return
         self.pick_bundle(self._shelf.bundles.index(known))
 
@@ -213,9 +198,9 @@ class SegmentController:
         try:
             job = self._job(options, bundle, scans)
         except VoxTraceError as error:
-            self._show(panel.failed(str(error)))
+            self._show(panel_state.failed(str(error)))
             return
-        self._show(panel.PanelState("Starting …", "busy", busy=True))
+        self._show(panel_state.PanelState("Starting …", "busy", busy=True))
         self._runner.start(job, partial(self._hear, scans[0].unique_id))
 
     def _job(self, options: Options, bundle: KnownBundle, scans: Sequence[Image]) -> Job:
@@ -238,7 +223,7 @@ class SegmentController:
             bundle=bundle.path,
             channels=sources,
             scan=scan,
-            name=panel.run_name(sources[0].volume.name, bundle.name, told, options.seed),
+            name=panel_state.run_name(sources[0].volume.name, bundle.name, told, options.seed),
             steps=options.steps,
             keep=options.keep,
             mirror=options.mirror,
@@ -250,21 +235,21 @@ class SegmentController:
     def cancel(self) -> None:
         """Ask the run to stop."""
         self._runner.cancel()
-        self._show(panel.stopping(self._state))
+        self._show(panel_state.stopping(self._state))
 
     def _hear(self, scan: str, event: Event) -> None:
         if isinstance(event, Advanced):
-            self._show(panel.working(event.progress))
+            self._show(panel_state.working(event.progress))
         elif isinstance(event, Failed):
-            self._show(panel.failed(event.sentence))
+            self._show(panel_state.failed(event.sentence))
         elif isinstance(event, Done):
             self._finish(scan, event.result)
         else:
-            self._show(panel.PanelState("Stopped. Nothing was changed.", can_start=True))
+            self._show(panel_state.PanelState("Stopped. Nothing was changed.", can_start=True))
 
     def _finish(self, scan: str, result: Segmented | SegmentedFrames) -> None:
         if scan not in {layer.unique_id for layer in self._viewer.layers}:
-            self._show(panel.PanelState("The scan was closed while it was segmented; the result was dropped."))
+            self._show(panel_state.PanelState("The scan was closed while it was segmented; the result was dropped."))
             return
         hide_earlier(self._viewer.layers, scan)
         if isinstance(result, SegmentedFrames):
@@ -277,15 +262,15 @@ class SegmentController:
         self._viewer.layers.selection.active = steps
         self._viewer.dims.set_current_step(self._viewer.dims.ndim - data.ndim, data.shape[0] - 1)
         self._on_result(steps, result)
-        self._show(panel.finished(data.shape[0], about["axis_labels"][0], result.seconds))
+        self._show(panel_state.finished(data.shape[0], about["axis_labels"][0], result.seconds))
 
     def _finish_frames(self, result: SegmentedFrames) -> None:
         [layer] = add_layers(self._viewer, [result.layer])
         self._viewer.layers.selection.active = layer
         if len(result.frames) == 1:
             self._viewer.dims.set_current_step(self._viewer.dims.ndim - 4, result.frames[0])
-        self._show(panel.finished_frames(result.frames, result.count, result.seconds))
+        self._show(panel_state.finished_frames(result.frames, result.count, result.seconds))
 
-    def _show(self, state: panel.PanelState) -> None:
+    def _show(self, state: panel_state.PanelState) -> None:
         self._state = state
         self._view.show_state(state)

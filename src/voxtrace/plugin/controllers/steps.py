@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
-from voxtrace.plugin import display, panel
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models import panel_state
 
 
 class StepsView(Protocol):
@@ -21,7 +22,7 @@ class StepsView(Protocol):
         step: int,
         title: str,
         sentence: str,
-        legend: Sequence[panel.LegendRow],
+        legend: Sequence[panel_state.LegendRow],
         facts: Sequence[tuple[str, str]],
     ) -> None:
         """Mark a step, counted from 0; facts are pairs of words and value."""
@@ -74,7 +75,7 @@ class StepsController:
         self._layer, self._summary = layer, summary
         if settled is not None:
             self._maps[layer.unique_id] = settled
-        self._view.set_trace(layer.name, self._source.trace.step_word, panel.changes(summary)[-self.steps :])
+        self._view.set_trace(layer.name, self._source.trace.step_word, panel_state.changes(summary)[-self.steps :])
         known = self._settled.get(layer.unique_id)
         self._view.set_settled(known is not None and known.visible)
         self._follow()
@@ -112,12 +113,12 @@ class StepsController:
             return
         source, step = self._source, self.step
         row = self._summary[len(self._summary) - self.steps + step]
-        word, rows = source.trace.step_word, panel.legend(source.names, source.colours, row)
+        word, rows = source.trace.step_word, panel_state.legend(source.names, source.colours, row)
         title, facts = (
-            panel.step_title(int(row["step"]), len(self._summary), word),
-            panel.facts(row, source.trace.units),
+            panel_state.step_title(int(row["step"]), len(self._summary), word),
+            panel_state.facts(row, source.trace.units),
         )
-        self._view.show_step(step, title, panel.step_sentence(row, word), rows, facts)
+        self._view.show_step(step, title, panel_state.step_sentence(row, word), rows, facts)
 
     def _meet(self, event: Any = None) -> None:
         layer = self._viewer.layers.selection.active

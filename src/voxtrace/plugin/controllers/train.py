@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxtrace.errors import MethodError
-from voxtrace.plugin import jobs, panel
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
-from voxtrace.plugin.methods import Catalogue
-from voxtrace.plugin.requests import Learned, Stage, TrainRequest
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.messages import Learned, Stage, TrainRequest
+from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.models.train_form import Form, Start, ready, resumable
+from voxtrace.plugin.work import jobs
+from voxtrace.plugin.work.events import Advanced, Done, Event, Failed, Runner
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
-
-
-@dataclass(frozen=True)
-class Form:
-    """What the user filled in; ``iterations`` 0 is as many as are planned, ``options`` are the method's."""
-
-    dataset: str = ""
-    fold: int = 0
-    iterations: int = 0
-    out: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Start:
-    """What training can start from: a bundle's weights, or a method's random ones (``bundle`` None)."""
-
-    title: str
-    method: str
-    bundle: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 class TrainView(Protocol):
@@ -58,7 +39,7 @@ class TrainView(Protocol):
     def add_report(self, report: Learned) -> None:
         """Draw a point of each loss, and one of the validation Dice where it was measured."""
 
-    def show_state(self, state: panel.PanelState) -> None:
+    def show_state(self, state: panel_state.PanelState) -> None:
         """Show what goes on."""
 
 
@@ -67,7 +48,7 @@ class TrainController:
 
     def __init__(self, shelf: Shelf, view: TrainView, runner: Runner, catalogue: Catalogue | None = None) -> None:
         self._shelf, self._view, self._runner, self._catalogue = shelf, view, runner, catalogue or Catalogue()
-        self._form, self._state, self._dice = Form(), panel.PanelState(), 0.0
+        self._form, self._state, self._dice = Form(), panel_state.PanelState(), 0.0
         self._chosen: Start | None = None
         shelf.changed.connect(self.refresh)
         self._catalogue.changed.connect(self.refresh)
@@ -118,13 +99,13 @@ class TrainController:
         if not self._runner.busy:
             self._show(self._ready())
 
-    def _ready(self) -> panel.PanelState:
+    def _ready(self) -> panel_state.PanelState:
         if self._chosen is None:
-            return panel.PanelState(self._catalogue.trouble or "Loading the methods …")
+            return panel_state.PanelState(self._catalogue.trouble or "Loading the methods …")
         try:
             self._method(self._form.options)
         except MethodError as error:
-            return panel.PanelState(str(error), "error")
+            return panel_state.PanelState(str(error), "error")
         return ready(self._form)
 
     def start(self) -> None:
@@ -135,7 +116,7 @@ class TrainController:
             return
         self._view.clear_curves()
         self._dice = 0.0
-        self._show(panel.PanelState("Starting …", "busy", busy=True))
+        self._show(panel_state.PanelState("Starting …", "busy", busy=True))
         self._runner.start(partial(jobs.train, self.request), self._hear)
 
     @property
@@ -157,21 +138,21 @@ class TrainController:
     def stop(self) -> None:
         """Ask the training to write a checkpoint and stop."""
         self._runner.cancel()
-        self._show(replace(panel.stopping(self._state), message="Stopping: writing a checkpoint …"))
+        self._show(replace(panel_state.stopping(self._state), message="Stopping: writing a checkpoint …"))
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Advanced):
             self._advance(event.progress)
         elif isinstance(event, Failed):
-            self._end(panel.failed(event.sentence))
+            self._end(panel_state.failed(event.sentence))
         elif isinstance(event, Done):
             self._finish(event.result)
         else:
             word = " Press Resume to go on." if resumable(self._form.out) else ""
-            self._end(panel.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
+            self._end(panel_state.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
 
     def _advance(self, report: Stage | Learned) -> None:
-        state = panel.working(report)
+        state = panel_state.working(report)
         if isinstance(report, Learned):
             self._view.add_report(report)
             self._dice = report.dice or self._dice
@@ -182,33 +163,15 @@ class TrainController:
     def _finish(self, folder: Path) -> None:
         known = self._shelf.add(folder)  # the pickers of both panels learn of it
         self._show(
-            panel.PanelState(f"Done. {known.name} is now in the picker of the Segment panel.", "done", can_start=False)
+            panel_state.PanelState(
+                f"Done. {known.name} is now in the picker of the Segment panel.", "done", can_start=False
+            )
         )
 
-    def _end(self, state: panel.PanelState) -> None:
+    def _end(self, state: panel_state.PanelState) -> None:
         self._view.set_start_word("Resume" if resumable(self._form.out) else "Start")
         self._show(state)
 
-    def _show(self, state: panel.PanelState) -> None:
+    def _show(self, state: panel_state.PanelState) -> None:
         self._state = state
         self._view.show_state(state)
-
-
-def resumable(out: str) -> bool:
-    """Tell whether an unfinished run lies beside an output folder."""
-    return bool(out) and Path(out).with_name(f"{Path(out).name}.work").is_dir()
-
-
-def ready(form: Form) -> panel.PanelState:
-    """Return what is missing in a form, or that training can start."""
-    if not form.dataset:
-        return panel.PanelState("Choose a dataset folder: nnU-Net's raw layout, with dataset.json and imagesTr.")
-    if not (Path(form.dataset) / "dataset.json").is_file():
-        return panel.PanelState(f"{form.dataset} has no dataset.json; choose a folder that has one.", "error")
-    if not form.out:
-        return panel.PanelState("Choose where the new bundle should go: a folder that does not exist yet.")
-    if resumable(form.out):
-        return panel.PanelState("An unfinished run lies there. Press Resume to go on where it stopped.", can_start=True)
-    if Path(form.out).exists():
-        return panel.PanelState(f"{form.out} exists already; choose a folder that does not exist yet.", "error")
-    return panel.PanelState("Ready. Press Start.", can_start=True)

@@ -10,8 +10,8 @@ from typing import Any
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from voxtrace.plugin.panel import words
-from voxtrace.plugin.requests import Learned
+from voxtrace.plugin.models.messages import Learned
+from voxtrace.plugin.models.panel_state import words
 
 _LINE, _MARK, _DICE, _TEXT = "#5aa9e6", "#ffd54a", "#4ecb8d", "#c8ccd4"
 _TERMS = ("#e69f00", "#cc79a7", "#56b4a9", "#d55e00", "#b39ddb", "#9ccc65", "#f48fb1", "#80cbc4")

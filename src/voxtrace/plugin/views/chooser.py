@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from voxtrace.plugin.panel import PanelState
-from voxtrace.plugin.study import Choice, SeriesRow
+from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.models.series_rows import Choice, SeriesRow
 from voxtrace.plugin.views.passport import COLOURS
 from voxtrace.plugin.views.state import MOODS
 from voxtrace.plugin.views.widgets import heading, note

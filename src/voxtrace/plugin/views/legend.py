@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
-from voxtrace.plugin.palette import ramp
-from voxtrace.plugin.panel import LegendRow
+from voxtrace.plugin.layers.palette import ramp
+from voxtrace.plugin.models.panel_state import LegendRow
 
 SWATCH = 14
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox, QWidget
 
-from voxtrace.plugin.panel import words
+from voxtrace.plugin.models.panel_state import words
 from voxtrace.plugin.views.widgets import note
 
 if TYPE_CHECKING:

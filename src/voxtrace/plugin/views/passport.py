@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from voxtrace.passport import Verdict
-from voxtrace.plugin.passports import MARKS, PassportCard, PassportLine
+from voxtrace.plugin.models.passports import MARKS, PassportCard, PassportLine
 from voxtrace.plugin.views.widgets import Folding, note
 
 COLOURS: dict[Verdict, str] = {"fine": "#7fc99a", "corrected": "#f0b84c", "refused": "#ff8a80"}

@@ -7,8 +7,8 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
-from voxtrace.plugin.formats import FORMATS, named, of_filter
-from voxtrace.plugin.panel import PanelState
+from voxtrace.plugin.models.formats import FORMATS, named, of_filter
+from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.views.state import MOODS
 from voxtrace.plugin.views.widgets import heading, note
 

@@ -18,12 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from voxtrace.plugin.bundles import KnownBundle
-from voxtrace.plugin.contrast import CT_WINDOWS
-from voxtrace.plugin.controllers.segment import Options
-from voxtrace.plugin.methods import Abilities
-from voxtrace.plugin.panel import PanelState, words
-from voxtrace.plugin.requests import Keep
+from voxtrace.plugin.layers.contrast import CT_WINDOWS
+from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.messages import Keep, Options
+from voxtrace.plugin.models.methods import Abilities
+from voxtrace.plugin.models.panel_state import PanelState, words
 from voxtrace.plugin.views.options import MOST, OptionsForm
 from voxtrace.plugin.views.passport import PassportView
 from voxtrace.plugin.views.state import StateView

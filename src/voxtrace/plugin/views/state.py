@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from voxtrace.plugin.panel import PanelState
+from voxtrace.plugin.models.panel_state import PanelState
 
 MOODS = {
     "hint": "padding: 5px; border-radius: 4px;",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from voxtrace.plugin.panel import LegendRow
+from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.views.charts import StepsChart
 from voxtrace.plugin.views.legend import FactsView, LegendView, RampView
 from voxtrace.plugin.views.widgets import heading, note

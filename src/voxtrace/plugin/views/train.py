@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
-from voxtrace.plugin.controllers.train import Form
-from voxtrace.plugin.panel import PanelState
-from voxtrace.plugin.requests import Learned
+from voxtrace.plugin.models.messages import Learned
+from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.models.train_form import Form
 from voxtrace.plugin.views.charts import TrainingChart
 from voxtrace.plugin.views.options import OptionsForm
 from voxtrace.plugin.views.state import StateView

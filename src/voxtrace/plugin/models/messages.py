@@ -1,0 +1,178 @@
+"""What the panels ask of the engine, and what it reports back: frozen data, no toolkit, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.timepoints import FramesSource
+
+Keep = Literal["last", "labels", "all"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a piece of work is: ``done`` of ``total``; a total of 0 means nobody knows."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in.
+
+    ``every_frame`` takes all frames of a scan over time, not only the one that the slider stands on.
+    """
+
+    steps: int | None = None
+    keep: Keep = "labels"
+    mirror: bool = False
+    settle: float | None = None
+    seed: int = 0
+    method: Mapping[str, Any] = field(default_factory=dict)
+    every_frame: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentRequest:
+    """What to segment, with what, how.
+
+    Attributes
+    ----------
+    bundle
+        Folder of the bundle.
+    channels
+        The volume and channel for each channel the bundle wants, in its order.
+    scan
+        Unique id of the image layer the result belongs to.
+    name
+        What to call the result.
+    steps
+        How many steps, or None for the bundle's own number.
+    keep
+        The answer only, the labels of every step, or also what steps show beside their answers.
+    mirror
+        Whether each window is also seen mirrored, and the answers averaged.
+    settle
+        Share of changed labels up to which a window computes no further steps, or None.
+    seed
+        Of all chance.
+    options
+        Options of the method in place of the bundle's.
+    """
+
+    bundle: Path
+    channels: tuple[display.ImageSource, ...]
+    scan: str
+    name: str
+    steps: int | None = None
+    keep: Keep = "labels"
+    mirror: bool = False
+    settle: float | None = None
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A prediction ready to be shown: layer data, made in the thread because it touches every voxel."""
+
+    steps: display.LayerData
+    settled: display.LayerData
+    summary: tuple[dict[str, Any], ...]
+    seconds: float
+    extras: tuple[display.LayerData, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class FramesRequest:
+    """Frames of a scan over time, each to be segmented for itself.
+
+    Attributes
+    ----------
+    each
+        How; its channels and what it keeps are replaced frame by frame.
+    channels
+        What each channel the bundle wants shows; one without frames is the same at every frame.
+    frames
+        Which frames, counted from 0.
+    count
+        How many the scan has.
+    """
+
+    each: SegmentRequest
+    channels: tuple[FramesSource | display.ImageSource, ...]
+    frames: tuple[int, ...]
+    count: int
+
+    def at(self, frame: int) -> SegmentRequest:
+        """Return what is asked about one frame."""
+        channels = tuple(c.at(frame) if isinstance(c, FramesSource) else c for c in self.channels)
+        return replace(self.each, channels=channels, keep="last")
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedFrames:
+    """Predictions of several frames as one layer, ready to be shown."""
+
+    layer: display.LayerData
+    frames: tuple[int, ...]
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train: a dataset's fold, starting from a bundle or from a method's random weights.
+
+    Exactly one of ``bundle`` and ``method`` is given; ``options`` are the method's. ``out`` is the folder of the new
+    bundle, ``iterations`` None is as many as are planned.
+    """
+
+    dataset: Path
+    fold: int
+    out: Path
+    iterations: int | None = None
+    bundle: Path | None = None
+    method: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One report from training; those with a validation score always reach the window.
+
+    Attributes
+    ----------
+    iteration, total
+        Counted over all phases.
+    losses
+        The terms of the loss; their sum is what training lowers.
+    dice
+        Validation Dice where it was just measured.
+    phase, phases
+        Name of the phase, and of all of them in order.
+    """
+
+    iteration: int
+    total: int
+    losses: Mapping[str, float]
+    dice: float | None = None
+    phase: str = "train"
+    phases: tuple[str, ...] = ("train",)
+
+    @property
+    def loss(self) -> float:
+        """The sum of the terms."""
+        return sum(self.losses.values())
+
+    @property
+    def keep(self) -> bool:
+        """Whether this report must not be thinned out."""
+        return self.dice is not None
