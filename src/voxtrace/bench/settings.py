@@ -69,9 +69,7 @@ def voxtrace_competitor(
     )
 
 
-def nnunet(
-    settings: BenchSettings, scenario: str, scan: Scan, models: Models, bits: int = 16
-) -> Competitor | None:
+def nnunet(settings: BenchSettings, scenario: str, scan: Scan, models: Models, bits: int = 16) -> Competitor | None:
     """Return nnU-Net, summing windows in ``bits`` bits; None without an interpreter for it."""
     if settings.peer is None:
         return None

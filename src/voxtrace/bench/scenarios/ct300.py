@@ -35,9 +35,7 @@ def run(settings: BenchSettings) -> Outcome:
     adaptive = voxtrace_competitor(settings, "ct300", ADAPTIVE, [scan], models.cdlunet, "--set", TUBES)
     # nnU-Net needs an interpreter of its own and may be missing.
     theirs = [
-        c
-        for c in (nnunet(settings, "ct300", scan, models), monai_competitor(settings, "ct300", scan, models))
-        if c
+        c for c in (nnunet(settings, "ct300", scan, models), monai_competitor(settings, "ct300", scan, models)) if c
     ]
     results = run_rounds([full, adaptive, *theirs], settings.repeats, settings.echo)
     equal = {peer.name: equal_fraction(full.labels, peer.labels) for peer in theirs}

@@ -23,9 +23,7 @@ def run(settings: BenchSettings) -> Outcome:
     slices, side = (40, 96) if settings.quick else (120, 320)
     scan = abdomen(settings.inputs, slices, side, settings.seed)
     models = make_models(settings.folder / "models", WINDOW_QUICK if settings.quick else None)
-    peers = [
-        peer for bits in (16, 32) if (peer := nnunet(settings, "imported", scan, models, bits)) is not None
-    ]
+    peers = [peer for bits in (16, 32) if (peer := nnunet(settings, "imported", scan, models, bits)) is not None]
     if not peers:
         return Outcome(TITLE, RoundResults({}), (), left_out=("Imported labels need nnU-Net; give --peer.",))
     mine = voxtrace_competitor(

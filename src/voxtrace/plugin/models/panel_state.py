@@ -150,7 +150,7 @@ def facts(row: Mapping[str, Any], units: Mapping[str, str]) -> tuple[tuple[str, 
     >>> facts({"step": 0, "entropy": 0.123456, "cost_gflop": 1500.0}, {"entropy": "nat", "cost_gflop": "GFLOP"})
     (('Entropy', '0.123 nat'), ('Cost', '1,500 GFLOP'))
     """
-    said = {"changed_fraction"} if row.get("changed_voxels") is not None else set()
+    said = {"changed_voxels"} | ({"changed_fraction"} if row.get("changed_voxels") is not None else set())
     return tuple(
         _fact(name, float(row[name]), unit)
         for name, unit in units.items()
