@@ -13,7 +13,7 @@ from fakes import bundle as fake_bundle
 from voxtrace import bundle as bundles
 from voxtrace.methods import METHODS
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.bundles import BundleRegistry
 
 pytest.importorskip("qtpy")
 
@@ -21,11 +21,11 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox
 
-from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.npe2.segment import SegmentWidget
 from voxtrace.plugin.npe2.train import TrainWidget
-from voxtrace.plugin.npe2.viewer_state import session_of
-from voxtrace.plugin.views.charts import MOST_POINTS, extend
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.views.charts import MAX_POINTS, append_point
 from voxtrace.plugin.views.options import NumberBox, OptionsForm
 
 VALUES = {"strength": 3e-5, "kernel": "round", "sharp": True, "repeats": 4, "remark": "two"}
@@ -41,9 +41,9 @@ def form(qtbot: Any) -> OptionsForm:
 
 
 def test_each_option_has_the_field_of_its_type(form: OptionsForm) -> None:
-    kinds = {name: type(made.widget) for name, made in form.fields.items()}
+    classes = {name: type(made.widget) for name, made in form.fields.items()}
     expected = {"strength": NumberBox, "kernel": QComboBox, "sharp": QCheckBox, "repeats": QSpinBox}
-    assert kinds == {**expected, "remark": QLineEdit}
+    assert classes == {**expected, "remark": QLineEdit}
     assert form.values == VALUES
 
 
@@ -102,9 +102,9 @@ def test_the_wheel_scrolls_the_panel_and_not_a_number(form: OptionsForm) -> None
 
 def test_a_long_curve_keeps_its_first_point_and_stays_short() -> None:
     curve: tuple[list[float], list[float]] = ([], [])
-    for n in range(3 * MOST_POINTS):
-        extend(curve, n, -n)
-    assert len(curve[0]) == len(curve[1]) <= MOST_POINTS
+    for n in range(3 * MAX_POINTS):
+        append_point(curve, n, -n)
+    assert len(curve[0]) == len(curve[1]) <= MAX_POINTS
     assert curve[0][0] == 0
     assert curve[0] == sorted(curve[0])
 
@@ -114,8 +114,8 @@ def viewer(make_napari_viewer_proxy: Any, bundle: Path, tmp_path: Path, monkeypa
     monkeypatch.setitem(METHODS, "blurred", Blurred)
     made = bundles.save(fake_bundle(Blurred(repeats=2)), tmp_path / "blurred")
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([made, bundle])
-    session_of(viewer)._catalogue = Catalogue(METHODS)
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([made, bundle])
+    viewer_state_of(viewer)._method_registry = MethodRegistry(METHODS)
     for data, about, _ in display.image_layers(made_volume(modality="MR", channels=("image",))):
         viewer.add_image(data, **about)
     return viewer
@@ -132,7 +132,7 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
     segment: SegmentWidget, viewer: Any, qtbot: Any
 ) -> None:
     view = segment.view
-    assert view.method_fold.title.text() == "Options of the method (5)"
+    assert view.method_section.title.text() == "Options of the method (5)"
     assert view.method.values["repeats"] == 2  # as the bundle was trained, not the default
     assert view.extras.text() == "Also keep: seen through noise"
     view.extras.setChecked(True)
@@ -166,12 +166,12 @@ def test_windows_may_settle(segment: SegmentWidget, viewer: Any, qtbot: Any) -> 
 def test_the_form_follows_the_bundle(segment: SegmentWidget) -> None:
     view = segment.view
     segment.controller.pick_bundle(1)  # RecycleNet: cycles is the steps box, nothing else is live
-    assert view.method_fold.isHidden()
+    assert view.method_section.isHidden()
     assert view.extras.isHidden()
     assert (view.steps.value(), view.steps.maximum(), view.steps_word.text()) == (3, 64, "Cycles")
     assert view.sentence.text().endswith("Method: RecycleNet, 3 cycles.")
     segment.controller.pick_bundle(0)
-    assert not view.method_fold.isHidden()
+    assert not view.method_section.isHidden()
 
 
 def test_a_method_picked_to_train_shows_all_its_options(viewer: Any) -> None:
@@ -180,7 +180,7 @@ def test_a_method_picked_to_train_shows_all_its_options(viewer: Any) -> None:
     titles = [start.title for start in train.controller.starts]
     train.view.start.setCurrentIndex(titles.index("Blurred, from scratch"))
     train.view.start.activated.emit(titles.index("Blurred, from scratch"))
-    assert train.view.options_fold.title.text() == f"Options of Blurred ({len(Blurred.options())})"
+    assert train.view.options_section.title.text() == f"Options of Blurred ({len(Blurred.options())})"
     assert train.view.options.values["repeats"] == 1
     train.view.options.fields["sharp"].widget.setChecked(True)
     assert train.controller.request.options["sharp"] is True

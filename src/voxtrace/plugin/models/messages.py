@@ -1,4 +1,4 @@
-"""What the panels ask of the engine, and what it reports back: frozen data, no toolkit, no torch."""
+"""Requests from the panels to the jobs, and the reports and results that come back: frozen data, no torch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.layers.timepoints import FramesSource
+from voxtrace.plugin.layers.timepoints import TimepointsSource
 
 Keep = Literal["last", "labels", "all"]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """How far a piece of work is: ``done`` of ``total``; a total of 0 means nobody knows."""
+class JobStage:
+    """The progress of a job: ``done`` of ``total``; a total of 0 means that it is unknown."""
 
     text: str
     done: int = 0
@@ -26,7 +26,7 @@ class Stage:
 class Options:
     """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in.
 
-    ``every_frame`` takes all frames of a scan over time, not only the one that the slider stands on.
+    ``every_timepoint`` takes all frames of a scan over time, not only the one that the slider stands on.
     """
 
     steps: int | None = None
@@ -35,7 +35,7 @@ class Options:
     settle: float | None = None
     seed: int = 0
     method: Mapping[str, Any] = field(default_factory=dict)
-    every_frame: bool = False
+    every_timepoint: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +79,8 @@ class SegmentRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class Segmented:
-    """A prediction ready to be shown: layer data, made in the thread because it touches every voxel."""
+class SegmentResult:
+    """A prediction as layer data, which is made in the thread because every voxel is read."""
 
     steps: display.LayerData
     settled: display.LayerData
@@ -90,38 +90,38 @@ class Segmented:
 
 
 @dataclass(frozen=True, eq=False)
-class FramesRequest:
-    """Frames of a scan over time, each to be segmented for itself.
+class TimepointsRequest:
+    """Time points of a scan, each segmented separately.
 
     Attributes
     ----------
     each
-        How; its channels and what it keeps are replaced frame by frame.
+        The request for one time point; its channels are replaced and only the last step is kept.
     channels
-        What each channel the bundle wants shows; one without frames is the same at every frame.
+        The source of each channel that the bundle needs; a single volume is the same at every time point.
     frames
-        Which frames, counted from 0.
+        Which time points, counted from 0.
     count
-        How many the scan has.
+        The number of time points in the scan.
     """
 
     each: SegmentRequest
-    channels: tuple[FramesSource | display.ImageSource, ...]
-    frames: tuple[int, ...]
+    channels: tuple[TimepointsSource | display.ImageSource, ...]
+    timepoints: tuple[int, ...]
     count: int
 
-    def at(self, frame: int) -> SegmentRequest:
-        """Return what is asked about one frame."""
-        channels = tuple(c.at(frame) if isinstance(c, FramesSource) else c for c in self.channels)
+    def at(self, timepoint: int) -> SegmentRequest:
+        """Return the request for one time point."""
+        channels = tuple(c.at(timepoint) if isinstance(c, TimepointsSource) else c for c in self.channels)
         return replace(self.each, channels=channels, keep="last")
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentedFrames:
-    """Predictions of several frames as one layer, ready to be shown."""
+class TimepointsResult:
+    """Predictions of several time points as one layer."""
 
     layer: display.LayerData
-    frames: tuple[int, ...]
+    timepoints: tuple[int, ...]
     count: int
     seconds: float
 
@@ -145,15 +145,15 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """One report from training; those with a validation score always reach the window.
+class TrainReport:
+    """A report from training; reports with a validation score always reach the window.
 
     Attributes
     ----------
     iteration, total
         Counted over all phases.
     losses
-        The terms of the loss; their sum is what training lowers.
+        The terms of the loss; training minimises their sum.
     dice
         Validation Dice where it was just measured.
     phase, phases
@@ -174,5 +174,5 @@ class Learned:
 
     @property
     def keep(self) -> bool:
-        """Whether this report must not be thinned out."""
+        """Whether this report is exempt from thinning."""
         return self.dice is not None

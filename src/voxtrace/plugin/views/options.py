@@ -17,7 +17,7 @@ from voxtrace.plugin.views.widgets import note
 if TYPE_CHECKING:
     from voxtrace.method import OptionInfo
 
-MOST = 2**31 - 1  # of Qt's whole numbers
+MAX_INT = 2**31 - 1  # of Qt's whole numbers
 DECIMALS = 12
 
 
@@ -40,7 +40,7 @@ class OptionsForm(QWidget):
         super().__init__()
         self.fields: dict[str, Field] = {}
         self._shown: tuple[Sequence[OptionInfo], Mapping[str, Any]] = ((), {})
-        self._calm = _CalmWheel(self)
+        self._wheel_filter = _WheelFilter(self)
         self._form = QFormLayout(self)
         self._form.setContentsMargins(12, 0, 0, 0)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -72,7 +72,7 @@ class OptionsForm(QWidget):
         made = self.fields[info.name] = field_for(info, value)
         made.widget.setToolTip(info.help)
         made.widget.setAccessibleName(words(info.name))
-        made.widget.installEventFilter(self._calm)
+        made.widget.installEventFilter(self._wheel_filter)
         made.widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # the wheel alone gives no focus
         made.changed.connect(lambda *_: self.edited.emit())
         if isinstance(made.widget, QCheckBox):
@@ -114,8 +114,11 @@ def _check(text: str, value: Any) -> Field:
 
 def _whole(info: OptionInfo, value: Any) -> Field:
     box = QSpinBox()
-    low, high = (-MOST if info.low is None else math.ceil(info.low)), (MOST if info.high is None else int(info.high))
-    box.setRange(max(-MOST, low), min(MOST, high))
+    low, high = (
+        (-MAX_INT if info.low is None else math.ceil(info.low)),
+        (MAX_INT if info.high is None else int(info.high)),
+    )
+    box.setRange(max(-MAX_INT, low), min(MAX_INT, high))
     box.setGroupSeparatorShown(True)
     box.setValue(int(value))
     return Field(box, box.value, lambda number: box.setValue(int(number)), box.valueChanged)
@@ -155,7 +158,7 @@ class NumberBox(QDoubleSpinBox):
         return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), typed, position
 
 
-class _CalmWheel(QObject):
+class _WheelFilter(QObject):
     """Lets the wheel scroll the panel, not the value of the field that happens to be under it."""
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
