@@ -229,7 +229,7 @@ def test_every_frame_with_labels_becomes_a_file(tmp_path: Path, model: Any) -> N
     written = saved(model, layer, tmp_path / "beats.nrrd")
     assert [path.name for path in written.paths] == ["beats_t001.nrrd", "beats_t003.nrrd"]
     assert [int(io.read_labels(path).data.max()) for path in written.paths] == [1, 2]
-    assert "2 files (beats_t001.nrrd, beats_t003.nrrd)" in saving.sentence(written, "beats")
+    assert "2 files (beats_t001.nrrd, beats_t003.nrrd)" in saving.saved_message(written, "beats")
 
 
 def test_a_typed_name_gets_the_ending_of_the_chosen_format() -> None:
