@@ -267,7 +267,7 @@ def test_a_wrong_number_of_channels_is_refused() -> None:
 
 @pytest.mark.parametrize("wrong", [{"overlap": 1.0}, {"overlap": -0.1}, {"batch": 0}, {"keep": "none"}])
 def test_arguments_outside_their_range_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"expected|use"):
+    with pytest.raises(UsageError, match=r"expected|choose one of"):
         predict(bundle(window=(8, 16, 16)), ball((8, 16, 16)), **wrong)
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
+from voxtrace.declaration import OptionInfo as OptionInfo  # noqa: PLC0414 - re-exported
+from voxtrace.declaration import checked, options_of
+from voxtrace.declaration import option as option  # noqa: PLC0414
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
 from voxtrace.windows import Windowing, endless_gaussian
@@ -186,15 +189,6 @@ class Noise(Protocol):
         ...
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, live: bool = False) -> Any:
-    """Declare a method's hyper-parameter: its default, a sentence that describes it, and its range.
-
-    The declaration makes the flag of the command line and the field in the window. ``live`` says that it may be
-    changed after training, because no weight depends on it.
-    """
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "live": live})
-
-
 @dataclass(frozen=True)
 class Figure:
     """A published number, and how to come by ours.
@@ -226,20 +220,6 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class OptionInfo:
-    """An option as a front end needs it."""
-
-    name: str
-    kind: type
-    default: Any
-    help: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
-    live: bool = False
-
-
-@dataclass(frozen=True)
 class Method(ABC):
     """A published algorithm and its hyper-parameters. Frozen; subclasses are dataclasses of ``option`` fields."""
 
@@ -252,13 +232,12 @@ class Method(ABC):
 
     def __post_init__(self) -> None:
         for info in self.options():
-            _check_option(self.key, info, getattr(self, info.name))
+            checked(info, getattr(self, info.name), error=MethodError, of=self.key)
 
     @classmethod
     def options(cls) -> tuple[OptionInfo, ...]:
         """Return every option with its type, range and sentence, in the order of declaration."""
-        hints = get_type_hints(cls)
-        return tuple(_option_info(f, hints[f.name]) for f in fields(cls))
+        return options_of(cls)
 
     def to_json(self) -> dict[str, Any]:
         """Return ``{"name": ..., "options": {...}}``; ``voxtrace.method(name, **options)`` gives the method back."""
@@ -337,33 +316,3 @@ def changed_after_training(method: Method, **options: Any) -> Method:
                 f"{'a prediction may change ' + ', '.join(sorted(live)) if live else 'it has no option to change'}."
             )
     return changed(method, **options)
-
-
-def _option_info(declared: Any, hint: Any) -> OptionInfo:
-    choices = tuple(str(a) for a in get_args(hint))
-    kind = str if choices else hint
-    default = None if declared.default is MISSING else declared.default
-    meta = declared.metadata
-    return OptionInfo(
-        declared.name,
-        kind,
-        default,
-        meta.get("help", ""),
-        meta.get("low"),
-        meta.get("high"),
-        choices,
-        bool(meta.get("live", False)),
-    )
-
-
-def _check_option(key: str, info: OptionInfo, value: Any) -> None:
-    if info.choices and value not in info.choices:
-        raise MethodError(f"{key}: {info.name} is {value!r}; choose one of {', '.join(info.choices)}.")
-    if info.kind is bool and not isinstance(value, bool):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected true or false.")
-    if info.kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected a number.")
-    if info.kind is int and not isinstance(value, int):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected a whole number.")
-    if (info.low is not None and value < info.low) or (info.high is not None and value > info.high):
-        raise MethodError(f"{key}: {info.name} is {value}; expected {info.low} to {info.high}.")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from made import Outcome, Run
-from voxtrace.cli.costs import window_size
+from voxtrace.cli.method_costs import window_size
 from voxtrace.errors import PlanError, UsageError
 from voxtrace.method import Batch, Figure, Method, Moment, Noise, Parts, Step, option
 from voxtrace.methods import METHODS

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from voxtrace.atomic import output_error
+from voxtrace.inference.options import PredictOptions
 
 NAME = "ledger.jsonl"
 
@@ -61,9 +62,13 @@ class Entry:
     passport: Sequence[Mapping[str, str]] = field(default_factory=list)
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
-    def made_like(self, other: Entry) -> bool:
-        """Tell whether both come from the same bundle with the same options."""
-        return self.bundle_digest == other.bundle_digest and dict(self.options) == dict(other.options)
+    def same_settings(self, other: Entry) -> bool:
+        """Return whether both come from the same bundle with the same options.
+
+        An option that the version which wrote an entry did not have yet counts as its default.
+        """
+        before = PredictOptions().to_json()
+        return self.bundle_digest == other.bundle_digest and ({**before, **self.options} == {**before, **other.options})
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from voxtrace.atomic import remove_folder
-from voxtrace.batch.ahead import ReadAhead, reading_ahead
 from voxtrace.batch.cases import CaseInput
-from voxtrace.batch.job import Job, already_done
+from voxtrace.batch.job import PredictJob, already_done
 from voxtrace.batch.ledger import Entry, Ledger
+from voxtrace.batch.prefetch import CasePrefetcher, prefetching
 from voxtrace.errors import Cancelled, OutputError, VoxTraceError
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ class CaseEvent:
 
 
 @dataclass(frozen=True)
-class Tally:
+class BatchSummary:
     """How a run ended: entries of the cases done, by name, names of those skipped, entries of those that failed."""
 
     done: Mapping[str, Entry] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     failed: tuple[Entry, ...] = ()
 
-    def add(self, event: CaseEvent) -> Tally:
-        """Return the tally with one more event counted."""
+    def add(self, event: CaseEvent) -> BatchSummary:
+        """Return the summary with one more event counted."""
         if event.kind == "failed" and event.entry is not None:
             return replace(self, failed=(*self.failed, event.entry))
         if event.kind == "done" and event.entry is not None:
@@ -64,9 +64,9 @@ class Tally:
 
 
 def predict_cases(
-    job: Job, cancel: Callable[[], bool] | None = None, reader: ReadAhead | None = None
-) -> Generator[CaseEvent, None, Tally]:
-    """Predict every case of a job, yielding events, and return the tally.
+    job: PredictJob, cancel: Callable[[], bool] | None = None, reader: CasePrefetcher | None = None
+) -> Generator[CaseEvent, None, BatchSummary]:
+    """Predict every case of a job, yielding events, and return the summary.
 
     While a case is predicted the next one is read; ``reader`` may have begun with the first.
 
@@ -79,24 +79,24 @@ def predict_cases(
     Cancelled
         When ``cancel`` says so; cases done before are kept.
     """
-    ledger, template, tally = Ledger(job.out), job.entry(), Tally()
+    ledger, template, summary = Ledger(job.out), job.entry(), BatchSummary()
     skipped = already_done(job)
-    with reading_ahead() if reader is None else nullcontext(reader) as ahead:
+    with prefetching() if reader is None else nullcontext(reader) as ahead:
         for number, case in enumerate(job.cases, start=1):
             here = CaseEvent("skipped", case, number, len(job.cases))
             if case not in skipped:
                 later = islice((c for c in islice(job.cases, number, None) if c not in skipped), 1)
                 source = _Source(ahead, tuple(later))
                 here = yield from _account(job, here, source, ledger, replace(template, case=case.name), cancel)
-            tally = tally.add(here)
+            summary = summary.add(here)
             yield here
-    return tally
+    return summary
 
 
 class _Source(NamedTuple):
     """Where a case's volume comes from, and which case comes after it, if any."""
 
-    reader: ReadAhead
+    reader: CasePrefetcher
     later: tuple[CaseInput, ...]
 
     def read(self, case: CaseInput) -> Volume:
@@ -106,7 +106,12 @@ class _Source(NamedTuple):
 
 
 def _account(
-    job: Job, here: CaseEvent, source: _Source, ledger: Ledger, template: Entry, cancel: Callable[[], bool] | None
+    job: PredictJob,
+    here: CaseEvent,
+    source: _Source,
+    ledger: Ledger,
+    template: Entry,
+    cancel: Callable[[], bool] | None,
 ) -> Generator[CaseEvent, None, CaseEvent]:
     """Predict one case with its entries in the ledger; return the event that closes it."""
     ledger.append(template)
@@ -136,12 +141,12 @@ def _account(
 
 
 def _predict(
-    job: Job, here: CaseEvent, source: _Source, cancel: Callable[[], bool] | None
+    job: PredictJob, here: CaseEvent, source: _Source, cancel: Callable[[], bool] | None
 ) -> Generator[CaseEvent, None, Result]:
     from voxtrace.inference import segment
 
     volume = source.read(here.case)
-    engine = segment(job.bundles, volume, **asdict(job.options), store=job.trace_path(here.case), cancel=cancel)
+    engine = segment(job.bundles, volume, job.options, store=job.trace_path(here.case), cancel=cancel)
     loading = False
     try:
         while True:

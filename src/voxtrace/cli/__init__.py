@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 
 from voxtrace.cli import bench, demo, doctor, evaluate, export, inspect, methods, models, plan, predict, score, train
-from voxtrace.cli.failures import INTERRUPTED, exit_code, sentence
-from voxtrace.cli.output import say
+from voxtrace.cli.exit_codes import INTERRUPTED, exit_code, sentence
+from voxtrace.cli.output import echo
 
 app = typer.Typer(
     name="voxtrace",
@@ -73,12 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(given, prog_name="voxtrace")
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:
-            say("voxtrace: stopped on request.")
+            echo("voxtrace: stopped on request.")
         raise
     except Exception as error:
         if debug:
             traceback.print_exception(error)
-        say(f"voxtrace: {sentence(error)}")
+        echo(f"voxtrace: {sentence(error)}")
         sys.exit(exit_code(error))
 
 

@@ -12,7 +12,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.interrupt import ended_as_interrupted
-from voxtrace.cli.output import print_json, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, stdout_kept_for_json
 from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def bench(
         return
     from voxtrace import bench as benches
 
-    settings = benches.Settings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, say)
+    settings = benches.Settings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, echo)
     with stdout_kept_for_json(as_json), ended_as_interrupted():
         _stay_on(cores)
         works = benches.chosen([name.strip() for name in only.split(",") if name.strip()])
@@ -82,7 +82,7 @@ def cost(
     from voxtrace.bench.settings import cores as cores_used
     from voxtrace.bench.suite import own_versions
 
-    settings = Settings(work.resolve(), repeats, quick, seed=seed, say=say)
+    settings = Settings(work.resolve(), repeats, quick, seed=seed, say=echo)
     if table is not None:
         find_table(table, "bench cost")
     with stdout_kept_for_json(as_json), ended_as_interrupted():

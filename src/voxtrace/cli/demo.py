@@ -14,7 +14,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import print_facts, print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_facts, print_json, progress_bar, stdout_kept_for_json
 
 if TYPE_CHECKING:
     from voxtrace.inference import Result
@@ -79,7 +79,7 @@ def _make(outputs: Outputs) -> dict[str, Any]:
     from voxtrace.phantoms import abdomen_ct
 
     bundle = load(BUNDLE)
-    say("making an abdominal CT from a seed …")
+    echo("making an abdominal CT from a seed …")
     case = abdomen_ct(seed=SEED)
     write(case.volume, outputs.image)
     result = _segment(bundle, case, outputs.trace)
@@ -125,7 +125,7 @@ def _can_show() -> bool:
 
 def _show(outputs: Outputs) -> None:
     """Open napari in a process of its own, which ends when its window is closed."""
-    say("opening napari …")
+    echo("opening napari …")
     panel = ["--with", "voxtrace", "Segment and step through"]
     files = [str(outputs.image), str(outputs.trace)]
     subprocess.run([sys.executable, "-m", "napari", "--plugin", "voxtrace", *files, *panel], check=False)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import NOTHING_DONE
+from voxtrace.cli.exit_codes import NOTHING_DONE
 from voxtrace.cli.output import print_json, stdout_kept_for_json
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
-from voxtrace.cli.output import print_json, print_table, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.output import echo, print_json, print_table, progress_bar, stdout_kept_for_json
 from voxtrace.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def _row(name: str, record: dict[str, Any], n: int) -> tuple[str, str, str, str,
 def _leave(matched: Matched, scored: list[Scored]) -> None:
     """Say what took no part, and leave with the exit code for it."""
     if matched.missing:
-        say(f"{len(matched.missing)} references have no prediction and take no part: {_few(matched.missing)}.")
+        echo(f"{len(matched.missing)} references have no prediction and take no part: {_few(matched.missing)}.")
     if matched.extra:
-        say(f"{len(matched.extra)} predictions have no reference and take no part: {_few(matched.extra)}.")
+        echo(f"{len(matched.extra)} predictions have no reference and take no part: {_few(matched.extra)}.")
     failed = [case for case in scored if case.error]
     for case in failed:
-        say(f"{case.case}: failed. {case.error}")
+        echo(f"{case.case}: failed. {case.error}")
     if failed:
         raise typer.Exit(SOME_FAILED if len(failed) < len(scored) else NOTHING_DONE)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED, sentence
-from voxtrace.cli.output import print_json, say, stdout_kept_for_json
+from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED, sentence
+from voxtrace.cli.output import echo, print_json, stdout_kept_for_json
 from voxtrace.errors import UsageError, VoxTraceError
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def _report(records: list[dict[str, Any]], *, as_json: bool) -> None:
             if not as_json:
                 typer.echo(path)
         for note in record["notes"]:
-            say(f"note: {note}")
+            echo(f"note: {note}")
     failed = [record for record in records if "error" in record]
     if not failed:
         return
     for record in failed:
-        say(f"voxtrace: {record['error']}")
+        echo(f"voxtrace: {record['error']}")
     raise typer.Exit(SOME_FAILED if len(failed) < len(records) else NOTHING_DONE)

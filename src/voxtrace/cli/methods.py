@@ -36,7 +36,7 @@ def methods(
     runs some of its parts at each. Four ways of counting are in use: `true` counts two operations a multiply-add,
     `e2e`, `thop` and `fvcore-old` count as the papers do.
     """
-    from voxtrace.cli.costs import window_size
+    from voxtrace.cli.method_costs import window_size
     from voxtrace.plan import Plan
 
     plan = Plan.example(channels, labels, window_size(size))
@@ -51,7 +51,7 @@ def methods(
 
 def _documents(names: list[str] | None, plan: Plan, with_figures: bool) -> list[dict[str, Any]]:
     """Return a document for each method asked for, behind a progress bar."""
-    from voxtrace.cli.costs import about, costs, figures
+    from voxtrace.cli.method_costs import about, costs, figures
     from voxtrace.methods import METHODS, method
 
     chosen = {name: type(method(name)) for name in names or METHODS}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def say(message: str) -> None:
+def echo(message: str) -> None:
     """Print a message for the user on standard error."""
     typer.echo(message, err=True)
 

@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperCommand
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import SOME_FAILED
+from voxtrace.cli.exit_codes import SOME_FAILED
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import print_json, print_table, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, print_table, progress_bar, stdout_kept_for_json
 
 if TYPE_CHECKING:
     from voxtrace.training.scoring import Scoring
@@ -121,11 +121,11 @@ def _leave(scoring: Scoring, dataset: Path) -> None:
     """Say what took no part and what training will read, and leave with the exit code for it."""
     if scoring.missing:
         few = ", ".join(scoring.missing[:5]) + (", …" if len(scoring.missing) > 5 else "")
-        say(f"{len(scoring.missing)} cases lack a label map in some folder and take no part: {few}.")
+        echo(f"{len(scoring.missing)} cases lack a label map in some folder and take no part: {few}.")
     referenced = sum(any((dataset / "labelsTr").glob(f"{name}.*")) for name in scoring.cases)
     if referenced:
-        say(f"{referenced} scored cases have labels in labelsTr, which training prefers; see `train --labels`.")
+        echo(f"{referenced} scored cases have labels in labelsTr, which training prefers; see `train --labels`.")
     for name, error in scoring.failed.items():
-        say(f"{name}: failed. {error}")
+        echo(f"{name}: failed. {error}")
     if scoring.failed:
         raise typer.Exit(SOME_FAILED)

@@ -12,7 +12,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, progress_bar, stdout_kept_for_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -117,7 +117,7 @@ def _train(request: Request, recipe: dict[str, Any], name: str | None) -> Bundle
     about: dict[str, Any] = {"provenance": provenance, **({"name": name} if name else {})}
     if dataset.licence:
         about["licence"] = f"{dataset.licence} (the training data's)"
-    say(f"training {method.key} on {len(cases)} cases, {len(held_back)} held back, into {out}")
+    echo(f"training {method.key} on {len(cases)} cases, {len(held_back)} held back, into {out}")
     with stop_on_interrupt() as cancel:
         task = run(
             method,
@@ -137,7 +137,7 @@ def _train(request: Request, recipe: dict[str, Any], name: str | None) -> Bundle
 def _decide(request: Request, dataset: Dataset, cases: Sequence[Case]) -> tuple[Method, Plan, Bundle | None]:
     """Return method, plan, and the bundle to start from if there is one."""
     from voxtrace.bundle import load
-    from voxtrace.cli.options import method_options
+    from voxtrace.cli.method_options import method_options
     from voxtrace.cli.plan import make_plan
     from voxtrace.method import changed
     from voxtrace.methods import method as make_method
@@ -180,7 +180,7 @@ def _update(bar: Bar, phases: dict[str, Any], progress: TrainProgress, dice: flo
     facts = f"{loss}  Dice {dice:.3f}" if dice is not None else loss
     bar.update(phases[progress.phase], completed=progress.iteration, total=progress.total, facts=facts)
     if progress.validation_dice is not None:
-        say(f"{progress.phase} {progress.iteration}/{progress.total}: {facts}")
+        echo(f"{progress.phase} {progress.iteration}/{progress.total}: {facts}")
 
 
 def _file_name(name: str) -> str:

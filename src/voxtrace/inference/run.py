@@ -17,6 +17,7 @@ from voxtrace.inference.arithmetic import arithmetic_for
 from voxtrace.inference.blas import one_thread
 from voxtrace.inference.block import Block
 from voxtrace.inference.decide import SETTLING_UNITS, UNITS, Answer, Decider, Flip, flips
+from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.output import Output
 from voxtrace.inference.plane import label_type
 from voxtrace.inference.restore import Restorer
@@ -43,19 +44,19 @@ class Member(NamedTuple):
 
 @dataclass
 class Run:
-    """Everything that is fixed while a volume is segmented, and the facts that gather on the way."""
+    """Everything that is fixed while a volume is segmented, and the facts that gather on the way.
+
+    ``mirror``, ``overlap`` and ``batch`` are those of ``options``, or what stands for them where they are None.
+    """
 
     method: Method
     plan: Plan
     grid: NetworkGrid
     members: Sequence[Member]
-    every_step: bool
+    options: PredictOptions
     mirror: bool
     overlap: float
     batch: int
-    seed: int
-    settle: float | None = None
-    extras: bool = False
     watch: Watch = field(default_factory=Watch)
     _visited: list[Window] = field(default_factory=list)
     _tables: list[Table] = field(default_factory=list)
@@ -71,9 +72,14 @@ class Run:
         return self.members[0].opened
 
     @property
+    def every_step(self) -> bool:
+        """Whether labels of every step are kept, not those of the last one only."""
+        return self.options.keep != "last"
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Names of what is kept beside the answer of each step."""
-        return self.method.extras if self.extras else ()
+        return self.method.extras if self.options.keep == "all" else ()
 
     @property
     def n_windows(self) -> int:
@@ -136,7 +142,7 @@ class Run:
     def _pass(self, opened: Opened, flip: Flip, windows: Sequence[Window], images: Tensor, output: Output) -> _Pass:
         """Run the steps for one mirroring; answers are added at once unless they may be thrown away later."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self._units}
-        noise = GridNoise(self.seed, self._unpadded(windows), self.plan.window, flip, opened.device)
+        noise = GridNoise(self.options.seed, self._unpadded(windows), self.plan.window, flip, opened.device)
         waiting: list[Answer] = []
         for answer in self._decider.answers(opened.parts, images, noise, flip):
             for name, values in answer.facts.items():
@@ -154,7 +160,7 @@ class Run:
 
     @cached_property
     def _decider(self) -> Decider:
-        return Decider(self.method, arithmetic_for(self.opened.device), self.watch, self.shown, self.settle)
+        return Decider(self.method, arithmetic_for(self.opened.device), self.watch, self.shown, self.options.settle)
 
     def _add(self, answer: Answer, windows: Sequence[Window | None], output: Output) -> None:
         """Add an answer, and what it shows beside, for the windows that are not None."""
@@ -192,7 +198,7 @@ class Run:
 
     @property
     def _engine_units(self) -> Mapping[str, str]:
-        return UNITS if self.settle is None else {**UNITS, **SETTLING_UNITS}
+        return UNITS if self.options.settle is None else {**UNITS, **SETTLING_UNITS}
 
     def facts(self) -> tuple[dict[str, Array], Array, dict[str, str]]:
         """Return facts (S, W) by name, window boxes (W, 6) clipped to the network grid, and units."""
@@ -217,8 +223,8 @@ class Run:
             "batch": self.batch,
             "overlap": self.overlap,
             "mirror": self.mirror,
-            "settle": self.settle,
-            "seed": self.seed,
+            "settle": self.options.settle,
+            "seed": self.options.seed,
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.watch.seconds.items()},
         }
 

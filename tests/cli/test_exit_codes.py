@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxtrace.cli.failures import exit_code, sentence
+from voxtrace.cli.exit_codes import exit_code, sentence
 from voxtrace.errors import BundleError, Cancelled, EngineError, MethodError, OutputError, PlanError, ReadError
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the garbage collector off in the block.
 
     Importing torch makes half a million objects that stay; looking through them for garbage again and again is a

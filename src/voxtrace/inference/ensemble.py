@@ -1,33 +1,23 @@
-"""Members: the networks whose answers are averaged, e.g. those of five folds, and the planes that each sees."""
+"""Ensemble: the networks whose probabilities are averaged, e.g. those of five folds, and the planes that each sees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import UsageError
+from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.run import Member
 from voxtrace.plan import Normalisation
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime
 from voxtrace.volume import Volume
 
-ALIKE = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")
+SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")
 
 
-@dataclass(frozen=True)
-class Options:
-    """Where networks run; see :func:`voxtrace.runtime.open_runtime`."""
-
-    runtime: str
-    device: str
-    precision: str
-    calls: int
-
-
-def agree(bundles: Sequence[Bundle]) -> Sequence[Bundle]:
-    """Return the bundles, or refuse them when their answers cannot be averaged voxel by voxel.
+def check_compatible(bundles: Sequence[Bundle]) -> Sequence[Bundle]:
+    """Return the bundles, or refuse them when their probabilities cannot be averaged voxel by voxel.
 
     Raises
     ------
@@ -43,7 +33,7 @@ def agree(bundles: Sequence[Bundle]) -> Sequence[Bundle]:
                 f"{first.name} is of {first.method.to_json()} and {other.name} of {other.method.to_json()}; "
                 "only bundles of one method with the same options can be averaged."
             )
-        for name in ALIKE:
+        for name in SAME_FIELDS:
             if (ours := getattr(first.plan, name)) != (theirs := getattr(other.plan, name)):
                 raise UsageError(
                     f"{first.name} has {name} {ours} and {other.name} {theirs}; "
@@ -53,9 +43,9 @@ def agree(bundles: Sequence[Bundle]) -> Sequence[Bundle]:
 
 
 def open_members(
-    bundles: Sequence[Bundle], volume: Volume, grid: NetworkGrid, where: Options
+    bundles: Sequence[Bundle], volume: Volume, grid: NetworkGrid, options: PredictOptions, calls: int
 ) -> tuple[list[Member], list[PlaneStream]]:
-    """Return the networks, ready to run, and a stream of planes for each different normalisation."""
+    """Return the networks, ready for ``calls`` windows, and a stream of planes for each different normalisation."""
     streams: dict[tuple[Normalisation, ...], PlaneStream] = {}
     members = []
     for bundle in bundles:
@@ -63,7 +53,7 @@ def open_members(
         if rules not in streams:
             streams[rules] = grid.stream(volume, bundle.plan)
         opened = open_runtime(
-            bundle.network, runtime=where.runtime, device=where.device, precision=where.precision, calls=where.calls
+            bundle.network, runtime=options.runtime, device=options.device, precision=options.precision, calls=calls
         )
         members.append(Member(opened, list(streams).index(rules)))
     return members, list(streams.values())

@@ -15,7 +15,7 @@ from voxtrace.io import load_writers
 from voxtrace.volume import Volume
 
 
-class ReadAhead:
+class CasePrefetcher:
     """Reads at most one case that was not asked for yet."""
 
     def __init__(self, executor: ThreadPoolExecutor) -> None:
@@ -42,10 +42,10 @@ class ReadAhead:
 
 
 @contextmanager
-def reading_ahead() -> Iterator[ReadAhead]:
+def prefetching() -> Iterator[CasePrefetcher]:
     """Yield a reader; in the end a read that nobody waits for is not begun."""
     executor = ThreadPoolExecutor(1, thread_name_prefix="voxtrace-read")
     try:
-        yield ReadAhead(executor)
+        yield CasePrefetcher(executor)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from voxtrace.cli.options import method_options
+from voxtrace.cli.method_options import method_options
 from voxtrace.errors import MethodError, UsageError
 from voxtrace.method import option
 from voxtrace.methods.recyclenet import RecycleNet
