@@ -168,7 +168,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainState:
     """When in training a loss is asked for: phase, iteration in it, and random numbers of this iteration alone."""
 
     phase: Phase
@@ -259,8 +259,8 @@ class Method(ABC):
         """Return one module that owns all weights; networks are children, masks are buffers."""
 
     @abstractmethod
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Return named scalar terms whose sum is minimised at this moment."""
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
+        """Return named scalar terms whose sum is minimised in this state."""
 
     @abstractmethod
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
@@ -277,7 +277,7 @@ class Method(ABC):
         """Return the stretches of training, in order."""
         return (Phase("train", plan.iterations),)
 
-    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, moment: Moment) -> None:
+    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
 

@@ -41,7 +41,7 @@ def test_the_processors_instructions_are_read(tmp_path: Path) -> None:
     ("there", "found"), [(True, "Winograd from 8 windows × steps on, OpenVINO from 24"), (False, "voxtrace[openvino]")]
 )
 def test_the_runtimes_are_told(there: bool, found: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voxtrace.cli.examine.accelerators", list)
-    monkeypatch.setattr("voxtrace.runtime.choice.has_openvino", lambda: there)
+    monkeypatch.setattr("voxtrace.cli.diagnostics.accelerators", list)
+    monkeypatch.setattr("voxtrace.runtime.auto_runtime.has_openvino", lambda: there)
     (line,) = [line for line in run("doctor").out.splitlines() if " runtimes " in line]
     assert found in line

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK
-from made_scans import oblique
 
+from made_scans import oblique
 from voxtrace.errors import OutputError
 from voxtrace.io import SUFFIXES, itk, read, write
 from voxtrace.io.suffixes import NIFTI

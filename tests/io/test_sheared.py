@@ -11,9 +11,9 @@ import pytest
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_scans import FIRST_MM, centres_mm
 from scipy.spatial.transform import Rotation
 
+from made_scans import FIRST_MM, centres_mm
 from voxtrace.errors import ReadError
 from voxtrace.io import read, read_labels, write
 from voxtrace.io.axes import resampled, squared

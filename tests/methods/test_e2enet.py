@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from cases import ball, drain, small_plan
 from voxtrace.bundle import load
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Moment, Phase, Step
+from voxtrace.method import Batch, Figure, Phase, Step, TrainState
 from voxtrace.methods.e2enet import (
     Block,
     E2ENet,
@@ -388,14 +388,14 @@ def test_a_window_that_cannot_be_halved_is_refused() -> None:
 
 
 def test_heads_weigh_4_2_1_0_in_the_paper_and_8_4_2_1_in_its_code() -> None:
-    network, batch, moment = _built(), _batch(), Moment(Phase("train", 10), 0, _rng())
+    network, batch, at = _built(), _batch(), TrainState(Phase("train", 10), 0, _rng())
     heads = network(batch.images)
     targets = [
         F.interpolate(batch.labels[:, None].float(), h.shape[2:], mode="nearest-exact")[:, 0].long() for h in heads
     ]
     dice = [float(dice_and_cross_entropy(h, t)["dice"].detach()) for h, t in zip(heads, targets, strict=True)]
     for name, weights in {"paper": (4 / 7, 2 / 7, 1 / 7, 0), "code": (8 / 15, 4 / 15, 2 / 15, 1 / 15)}.items():
-        terms = E2ENet(heads=cast(Any, name)).loss(network, batch, moment)
+        terms = E2ENet(heads=cast(Any, name)).loss(network, batch, at)
         assert float(terms["dice"].detach()) == pytest.approx(sum(w * d for w, d in zip(weights, dice, strict=True)))
 
 
@@ -416,7 +416,7 @@ def test_a_full_run_has_208_updates() -> None:
     network = _built()
     optimizer, updates = torch.optim.SGD(network.parameters(), lr=0.1), []
     for t in (1_199, 1_200, 1_201, 2_400, 249_600, 250_000):
-        E2ENet().after_update(network, optimizer, Moment(Phase("train", 250_000), t - 1, _rng()))
+        E2ENet().after_update(network, optimizer, TrainState(Phase("train", 250_000), t - 1, _rng()))
         updates.append(int(network.updates))
     assert updates == [0, 1, 1, 2, 3, 3]
     assert 250_000 // E2ENet().interval(250_000) == 208
@@ -484,7 +484,7 @@ def test_ten_rounds_leave_the_published_counts_in_every_tensor() -> None:
     before, masks = _counts(network), [conv.mask.clone() for conv in network.masked]
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     for t in range(10):
-        m.after_update(network, optimizer, Moment(Phase("train", 100), t, _rng(t)))
+        m.after_update(network, optimizer, TrainState(Phase("train", 100), t, _rng(t)))
     assert int(network.updates) == 10
     assert _counts(network) == before
     assert sum(conv.active_kernels for conv in network.masked) == 414_569
@@ -496,11 +496,11 @@ def _trained(m: E2ENet, rounds: int = 10) -> tuple[Network, torch.optim.Optimize
     sgd = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.99, nesterov=True, weight_decay=3e-5)
     optimizer: Any = Fabric(accelerator="cpu", devices=1).setup_optimizers(sgd)  # wrapped, as the trainer has it
     for t in range(rounds):
-        moment = Moment(Phase("train", 100), t, _rng(t))
+        at = TrainState(Phase("train", 100), t, _rng(t))
         optimizer.zero_grad()
-        torch.stack(list(m.loss(network, _batch(), moment).values())).sum().backward()
+        torch.stack(list(m.loss(network, _batch(), at).values())).sum().backward()
         optimizer.step()
-        m.after_update(network, optimizer, moment)
+        m.after_update(network, optimizer, at)
     return network, optimizer
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Moment, changed, changed_after_training
+from voxtrace.method import Batch, Figure, TrainState, changed, changed_after_training
 from voxtrace.methods import method
 from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, cost, costs, overlap_loss, warmed_poly
 from voxtrace.nn.flops import CONVENTIONS, active_kernels, flops, operations, parameters
@@ -447,7 +447,7 @@ def _update(network: Network, batch: Batch, phase: int, progress: float) -> dict
     """Do one update of a phase with Adam, as the trainer would, and return the loss terms."""
     how = M.phases(PLAN)[phase]
     trained = freeze(network, how.trains)
-    terms = M.loss(network, batch, Moment(how, round(progress * how.iterations), torch.Generator()))
+    terms = M.loss(network, batch, TrainState(how, round(progress * how.iterations), torch.Generator()))
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     torch.optim.Adam(trained, lr=1e-2, weight_decay=1e-5, amsgrad=True).step()
     return terms
@@ -474,7 +474,7 @@ def test_m1_and_m2_leave_the_bank_after_three_quarters(
 
 def test_the_bank_learns_from_the_mean_over_active_networks(network: Network, batch: Batch) -> None:
     phase = M.phases(PLAN)[0]
-    early, late = (M.loss(network, batch, Moment(phase, i, torch.Generator())) for i in (0, phase.iterations - 1))
+    early, late = (M.loss(network, batch, TrainState(phase, i, torch.Generator())) for i in (0, phase.iterations - 1))
     full = overlap_loss(network.get_submodule("expert4")(batch.images), batch.labels)
     assert float(early["expert4"].detach()) == pytest.approx(float(full.detach()) / 4)
     assert float(late["expert4"].detach()) == pytest.approx(float(full.detach()) / 2)
@@ -504,7 +504,7 @@ def test_the_router_learns_from_weighted_cross_entropy(network: Network) -> None
     def loss(scores: Tensor) -> float:
         network.router.forward = lambda images: scores  # type: ignore[method-assign]
         batch = Batch(numbered(2), truth)
-        return float(M.loss(network, batch, Moment(phase, 0, torch.Generator()))["cross_entropy"])
+        return float(M.loss(network, batch, TrainState(phase, 0, torch.Generator()))["cross_entropy"])
 
     assert loss(torch.zeros(2, 5)) == pytest.approx(math.log(5))
     sure_to_skip = torch.tensor([10.0, 0, 0, 0, 0]).expand(2, 5)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded
 
 import awkward_dicom as awkward
+from made_layers import ImmediateRunner, Recorded
 from voxtrace.io.dicom import find_series
 from voxtrace.plugin.controllers.chooser import ChooserController
 from voxtrace.plugin.layers import display

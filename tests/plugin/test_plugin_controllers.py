@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
 
+from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.controllers.train import TrainController

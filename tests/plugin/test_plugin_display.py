@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_trace, made_volume
 
+from made_layers import made_trace, made_volume
 from voxtrace.errors import GeometryError
 from voxtrace.plugin.layers import contrast, display, palette
 from voxtrace.plugin.layers.display_space import edge_letters, flip_z, geometry_of, layer_transform, obliquity_note

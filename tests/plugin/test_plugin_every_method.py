@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_volume
 from test_plugin_training import made_dataset
 
+from made_layers import made_volume
 from voxtrace import training
 from voxtrace.bundle import load
 from voxtrace.methods import METHODS

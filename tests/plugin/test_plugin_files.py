@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_trace
 
 from made import labels, scan
+from made_layers import made_trace
 from voxtrace import io
 from voxtrace.errors import OutputError, ReadError
 from voxtrace.plugin.npe2.reader import get_reader

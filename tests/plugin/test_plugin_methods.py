@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from made_methods import Blurred, Capped
 
 from fakes import Nearest
+from made_methods import Blurred, Capped
 from voxtrace.errors import MethodError
 from voxtrace.methods import METHODS
 from voxtrace.methods.unet import UNet

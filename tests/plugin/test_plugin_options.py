@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import made_volume
-from made_methods import Blurred
 
 from fakes import bundle as fake_bundle
+from made_layers import made_volume
+from made_methods import Blurred
 from voxtrace import bundle as bundles
 from voxtrace.methods import METHODS
 from voxtrace.plugin.layers import display

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import Recorded, made_trace, made_volume
 
 import awkward_dicom as awkward
+from made_layers import Recorded, made_trace, made_volume
 from voxtrace.passport import Finding, Passport
 from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.layers import display

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_window import RealWindow
 
 from real_cases import SEQUENCES, few_cases, glioma_dataset
+from real_window import RealWindow
 from voxtrace.bundle import load
 from voxtrace.io import read
 from voxtrace.methods import METHODS

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 
 import awkward_dicom as awkward
+from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 from voxtrace import io
 from voxtrace.errors import OutputError
 from voxtrace.io.export import read_seg

@@ -10,8 +10,8 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_volume
 
+from made_layers import ImmediateRunner, Recorded, made_volume
 from voxtrace import io
 from voxtrace.plugin.controllers.layers import known_source, source_of, timepoint_count
 from voxtrace.plugin.controllers.segment import SegmentController

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_methods import Schooled
 
 from made import bundle_folder, labels, scan
+from made_methods import Schooled
 from voxtrace import training
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import made_segmented, made_trace, made_volume
 
 from made import scan
+from made_layers import made_segmented, made_trace, made_volume
 from voxtrace.errors import Cancelled
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.bundles import BundleRegistry

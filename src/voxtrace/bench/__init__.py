@@ -3,19 +3,19 @@
 ::
 
     suite       the works in a row, as one document
-    works/      what is compared: each file makes its inputs, runs its contenders, says what came out
-    contest     contenders in turn, several rounds
+    works/      what is compared: each file makes its inputs, runs its competitors, says what came out
+    results     competitors in turn, several rounds
     measure     one process and its children: wall time, peak memory, a cap
     ratios      two lists of measurements to one ratio with its spread
-    inputs      phantoms as files; models: the same weights for every contender
+    inputs      phantoms as files; models: the same weights for every competitor
     peers/      scripts that run a peer; the one of nnU-Net in an interpreter that has no voxtrace
     report      the table of docs/benchmarks.md
 
-Contenders are command lines, ours among them, so nothing here knows the engine.
+Competitors are command lines, ours among them, so nothing here knows the engine.
 """
 
 from voxtrace.bench.report import find_table, table, write_table
-from voxtrace.bench.settings import Settings
-from voxtrace.bench.suite import WORKS, chosen, run
+from voxtrace.bench.settings import BenchSettings
+from voxtrace.bench.suite import SCENARIOS, chosen, run
 
-__all__ = ["WORKS", "Settings", "chosen", "find_table", "run", "table", "write_table"]
+__all__ = ["SCENARIOS", "BenchSettings", "chosen", "find_table", "run", "table", "write_table"]

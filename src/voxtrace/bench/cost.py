@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bench.contest import hold
 from voxtrace.bench.inputs import abdomen
 from voxtrace.bench.models import NETWORK
-from voxtrace.bench.settings import Settings, ours
+from voxtrace.bench.runner import run_rounds
+from voxtrace.bench.settings import BenchSettings, ours
 from voxtrace.bundle import Bundle, load, save
 from voxtrace.methods import method
 from voxtrace.plan import Plan, Shape
@@ -37,7 +37,7 @@ class Point:
         return {"varies": self.varies, "value": self.value, **rounded}
 
 
-def run_cost(settings: Settings, side: int) -> list[Point]:
+def run_cost(settings: BenchSettings, side: int) -> list[Point]:
     """Measure every value of slices, labels and steps, one varying while the others stay at 100, 14 and 1.
 
     Planes are ``side`` × ``side`` voxels, windows 32×64×64. Weights are random: no network is trained for 60 labels,
@@ -47,15 +47,15 @@ def run_cost(settings: Settings, side: int) -> list[Point]:
     window = WINDOW_QUICK if settings.quick else WINDOW
     wanted = [("slices", n, labels[0] if settings.quick else 14, 1) for n in slices]
     wanted = [*wanted, *(("labels", slices[0], k, 1) for k in labels), *(("steps", slices[0], 14, s) for s in steps)]
-    contenders, names = [], []
+    competitors, names = [], []
     for varies, depth, k, cycles in wanted:
         value = {"slices": depth, "labels": k, "steps": cycles}[varies]
         scan = abdomen(settings.inputs, depth, side, settings.seed)
         model = _model(settings.folder / "models" / f"cost-{k}-{cycles}", k, cycles, window)
-        contenders.append(ours(settings, "cost", f"{varies} {value}", [scan], model))
+        competitors.append(ours(settings, "cost", f"{varies} {value}", [scan], model))
         names.append((varies, value))
-    contest = hold(contenders, settings.repeats, settings.say)
-    return [Point(v, n, contest.seconds(f"{v} {n}"), contest.peaks_mb(f"{v} {n}")) for v, n in names]
+    results = run_rounds(competitors, settings.repeats, settings.echo)
+    return [Point(v, n, results.seconds(f"{v} {n}"), results.peaks_mb(f"{v} {n}")) for v, n in names]
 
 
 def _values(quick: bool) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:

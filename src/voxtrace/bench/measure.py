@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from voxtrace.bench.memory import Watch, kill_tree
+from voxtrace.bench.memory import PeakMemory, kill_tree
 from voxtrace.errors import EngineError
 
 EVERY_S = 0.1  # listing a tree of processes takes some ms; a single process keeps its own high-water mark
@@ -66,34 +66,34 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, cap
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.perf_counter()
-        watch, process = _start(command, env, cap_mb, out, err)
-        over = _follow(process, watch, cap_mb)
+        peak, process = _start(command, env, cap_mb, out, err)
+        over = _follow(process, peak, cap_mb)
         seconds = time.perf_counter() - began
         if over:
             raise EngineError(f"{_named(command)} held more than {cap_mb:.0f} MB after {seconds:.0f} s and was ended.")
         if process.returncode:
             said = _text(err)[-TAIL:].strip()
             raise EngineError(f"{_named(command)} ended with code {process.returncode}: {' '.join(said.split())}")
-        return Measured(seconds, watch.peak_bytes / 1e6, watch.most_processes, _text(out))
+        return Measured(seconds, peak.peak_bytes / 1e6, peak.most_processes, _text(out))
 
 
 def _start(
     command: Sequence[str], env: Mapping[str, str] | None, cap_mb: float | None, out: IO[bytes], err: IO[bytes]
-) -> tuple[Watch, subprocess.Popen[bytes]]:
+) -> tuple[PeakMemory, subprocess.Popen[bytes]]:
     limited = cap_mb is not None and sys.platform == "linux"
     wrapped = [sys.executable, "-c", _LIMITED, str(int((cap_mb or 0) * 1e6)), *command] if limited else [*command]
     try:
         process = subprocess.Popen(wrapped, stdout=out, stderr=err, env={**os.environ, **(env or {})})
     except OSError as error:
         raise EngineError(f"{_named(command)} could not be started: {error.strerror}.") from error
-    return Watch(process.pid), process
+    return PeakMemory(process.pid), process
 
 
-def _follow(process: subprocess.Popen[bytes], watch: Watch, cap_mb: float | None) -> bool:
+def _follow(process: subprocess.Popen[bytes], peak: PeakMemory, cap_mb: float | None) -> bool:
     """Watch a process to its end; return whether it was ended for holding more than the cap."""
     try:
         while True:
-            held = watch.sample()
+            held = peak.sample()
             if cap_mb is not None and held > cap_mb * 1e6:
                 return True
             try:

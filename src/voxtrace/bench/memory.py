@@ -23,7 +23,7 @@ _HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _PROPORTIONAL = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
-class Watch:
+class PeakMemory:
     """The peak memory of a process tree, brought up to date by every :meth:`sample`.
 
     Attributes

@@ -1,4 +1,4 @@
-"""The same weights for every contender.
+"""The same weights for every competitor.
 
 The network is a U-Net of LightUnet's size that ``scripts/train_bench.py`` trained on made-up CT. From it come
 
@@ -32,7 +32,7 @@ NETWORK = Path(__file__).with_name("network")
 
 @dataclass(frozen=True)
 class Models:
-    """Where the models of the contenders lie; all have the same weights."""
+    """Where the models of the competitors lie; all have the same weights."""
 
     folder: Path
 
@@ -53,7 +53,7 @@ class Models:
 
 
 def make_models(folder: Path, window: Shape | None = None) -> Models:
-    """Write the models of every contender under ``folder``, for the plan's window or another one."""
+    """Write the models of every competitor under ``folder``, for the plan's window or another one."""
     models, bundle = Models(folder), load(NETWORK)
     if window is not None:
         bundle = replace(bundle, plan=bundle.plan.with_window(window))

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.bench.contest import Contender, Say
 from voxtrace.bench.inputs import Scan
 from voxtrace.bench.models import Models
+from voxtrace.bench.runner import Competitor, Echo
 
 PEERS = Path(__file__).with_name("peers")
 ENTRY = "from voxtrace.cli import main; main()"
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """How to compare.
 
     Attributes
@@ -25,7 +25,7 @@ class Settings:
     folder
         Where inputs, models and outputs lie. Inputs are kept from run to run.
     repeats
-        Rounds in which each contender runs once.
+        Rounds in which each competitor runs once.
     quick
         Tiny inputs: to see that everything works, not to measure.
     peer
@@ -44,7 +44,7 @@ class Settings:
     peer: Path | None = None
     real_data: Path | None = None
     seed: int = 3000
-    say: Say = print
+    echo: Echo = print
 
     @property
     def inputs(self) -> Path:
@@ -52,24 +52,24 @@ class Settings:
         return self.folder / "inputs"
 
     def out(self, work: str, name: str) -> Path:
-        """Return the output folder of a contender."""
+        """Return the output folder of a competitor."""
         return self.folder / "out" / work / name.replace(" ", "-")
 
 
 def ours(
-    settings: Settings, work: str, name: str, scans: Sequence[Scan], model: Path | str, *options: str
-) -> Contender:
-    """Return ``voxtrace predict`` as a contender; for several scans its labels are a folder."""
+    settings: BenchSettings, work: str, name: str, scans: Sequence[Scan], model: Path | str, *options: str
+) -> Competitor:
+    """Return ``voxtrace predict`` as a competitor; for several scans its labels are a folder."""
     out = settings.out(work, name)
     files = [str(path) for scan in scans for path in scan.channels]
     labels = out / f"{_case_name(scans[0])}.nii.gz" if len(scans) == 1 else out
-    return Contender(
+    return Competitor(
         name, voxtrace("predict", *files, "-m", str(model), "-o", str(out), "--json", *options), out, labels
     )
 
 
-def nnunet(settings: Settings, work: str, scan: Scan, models: Models, bits: int = 16) -> Contender | None:
-    """Return nnU-Net, which sums windows in so many bits, as a contender, or None where no interpreter has it."""
+def nnunet(settings: BenchSettings, work: str, scan: Scan, models: Models, bits: int = 16) -> Competitor | None:
+    """Return nnU-Net, which sums windows in so many bits, as a competitor, or None where no interpreter has it."""
     if settings.peer is None:
         return None
     name = "nnU-Net" if bits == 16 else f"nnU-Net, sums in {bits} bits"
@@ -77,16 +77,16 @@ def nnunet(settings: Settings, work: str, scan: Scan, models: Models, bits: int 
     labels = out / f"{scan.name}.nii.gz"
     script, image = PEERS / "with_nnunet.py", scan.channels[0]
     words = (settings.peer, script, models.nnunet, image, labels, cores(), bits)
-    return Contender(name, [str(word) for word in words], out, labels)
+    return Competitor(name, [str(word) for word in words], out, labels)
 
 
-def monai(settings: Settings, work: str, scan: Scan, models: Models) -> Contender:
-    """Return MONAI's inferer as a contender; it runs in our own interpreter, for MONAI is one of our dependencies."""
+def monai(settings: BenchSettings, work: str, scan: Scan, models: Models) -> Competitor:
+    """Return MONAI's inferer as a competitor; it runs in our own interpreter, for MONAI is one of our dependencies."""
     out = settings.out(work, "monai")
     labels = out / f"{scan.name}.nii.gz"
     script, image = PEERS / "with_monai.py", scan.channels[0]
     words = (sys.executable, script, models.unet, image, labels, cores())
-    return Contender("MONAI", [str(word) for word in words], out, labels)
+    return Competitor("MONAI", [str(word) for word in words], out, labels)
 
 
 def voxtrace(*words: str) -> list[str]:
@@ -95,7 +95,7 @@ def voxtrace(*words: str) -> list[str]:
 
 
 def cores() -> int:
-    """Return on how many cores this process, and so every contender, may run."""
+    """Return on how many cores this process, and so every competitor, may run."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -12,11 +12,11 @@ import psutil
 
 from voxtrace.bench.measure import measure
 from voxtrace.bench.outcome import Outcome
-from voxtrace.bench.settings import Settings, cores
-from voxtrace.bench.works import ct300, ct1000, imported, routing, settling, sparsity
+from voxtrace.bench.scenarios import ct300, ct1000, imported, routing, settling, sparsity
+from voxtrace.bench.settings import BenchSettings, cores
 from voxtrace.errors import EngineError, InputError, UsageError
 
-WORKS: Mapping[str, Callable[[Settings], Outcome]] = {
+SCENARIOS: Mapping[str, Callable[[BenchSettings], Outcome]] = {
     "ct300": ct300.run,
     "ct1000": ct1000.run,
     "imported": imported.run,
@@ -36,7 +36,7 @@ _ASK = (
 )
 
 
-def run(settings: Settings, works: Sequence[str] = tuple(WORKS)) -> dict[str, Any]:
+def run(settings: BenchSettings, works: Sequence[str] = tuple(SCENARIOS)) -> dict[str, Any]:
     """Return the document of the works named.
 
     Raises
@@ -46,15 +46,15 @@ def run(settings: Settings, works: Sequence[str] = tuple(WORKS)) -> dict[str, An
     InputError
         The peer's interpreter lacks nnU-Net, or memory or disk do not suffice.
     EngineError
-        A contender failed.
+        A competitor failed.
     """
     chosen(works)
     check_room(settings, works)
     peer = peer_versions(settings.peer)
     outcomes = {}
     for name in works:
-        settings.say(f"{name} …")
-        outcomes[name] = WORKS[name](settings).to_json()
+        settings.echo(f"{name} …")
+        outcomes[name] = SCENARIOS[name](settings).to_json()
     return {
         "versions": own_versions(),
         "peer_versions": peer,
@@ -74,10 +74,10 @@ def chosen(works: Sequence[str]) -> tuple[str, ...]:
     UsageError
         An unknown work.
     """
-    unknown = [name for name in works if name not in WORKS]
+    unknown = [name for name in works if name not in SCENARIOS]
     if unknown:
-        raise UsageError(f"work {unknown[0]!r} is unknown; choose among {', '.join(WORKS)}.")
-    return tuple(works) or tuple(WORKS)
+        raise UsageError(f"work {unknown[0]!r} is unknown; choose among {', '.join(SCENARIOS)}.")
+    return tuple(works) or tuple(SCENARIOS)
 
 
 def own_versions() -> dict[str, str]:
@@ -111,7 +111,7 @@ def peer_versions(peer: Path | None) -> dict[str, str]:
         ) from error
 
 
-def check_room(settings: Settings, works: Sequence[str]) -> None:
+def check_room(settings: BenchSettings, works: Sequence[str]) -> None:
     """Refuse to begin where memory or disk will not do.
 
     Raises

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtrace.inference import judge, kernels, winner
-from voxtrace.inference.kernels import in_parallel
 from voxtrace.inference.plane import Plane, common_labels, label_type
+from voxtrace.kernels import accumulate_window, argmax_entropy, average_plane, upsample_argmax
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
@@ -27,7 +26,7 @@ def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tenso
     changed, entropy = np.empty((n, depth)), np.empty((n, depth))
     for b in range(n):
         arrays = (t[b].numpy() for t in (logits, last, labels, normaliser))
-        in_parallel(_threads(), depth, logits[b].numel(), judge.assess, *arrays, changed[b], entropy[b])
+        changed[b], entropy[b] = argmax_entropy(*arrays)
     voxels = labels[0].numel()
     fractions = (torch.from_numpy((sums.sum(1) / voxels).astype(np.float32)) for sums in (changed, entropy))
     return labels, normaliser, next(fractions), next(fractions)
@@ -41,13 +40,8 @@ def accumulate(
     ``peaks`` (K, depth) float32 rises to the largest probability of each label and plane. Without ``normaliser``
     blend·logits is added, and no peak is looked for.
     """
-    logits, where = logits.contiguous(), (corner[0] % sums.shape[1], *corner[1:])
-    pieces = _threads(), logits.shape[1], logits.numel()
-    into, scores, weights = sums.numpy(), logits.numpy(), blend.numpy()
-    if normaliser is None:
-        in_parallel(*pieces, kernels.accumulate_logits, into, scores, weights, *where)
-    else:
-        in_parallel(*pieces, kernels.accumulate, into, peaks, scores, normaliser.numpy(), weights, *where)
+    scores, totals = logits.contiguous().numpy(), None if normaliser is None else normaliser.numpy()
+    accumulate_window(sums.numpy(), peaks, scores, totals, blend.numpy(), corner)
 
 
 def take(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Plane:
@@ -58,8 +52,7 @@ def take(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Plane:
     shape = (len(sums), len(labels), *sums.shape[3:])
     planes = torch.from_numpy(np.empty(shape, np.float32))  # numpy asks for large pages
     for step in range(len(sums)):
-        arrays = (sums[step].numpy(), weights.numpy(), slot, labels, planes[step].numpy())
-        in_parallel(_threads(), planes.shape[2], planes[step].numel(), kernels.take, *arrays)
+        average_plane(sums[step].numpy(), weights.numpy(), slot, labels, planes[step].numpy())
     return Plane(planes, labels)
 
 
@@ -72,11 +65,9 @@ def strongest(below: Plane, above: Plane, share: float, y: AxisWeights, x: AxisW
     names = common_labels(below, above)
     labels = np.empty((n_steps, len(y.indices), len(x.indices)), names.dtype)
     channels = names, below.places(names), above.places(names)
-    how = np.float32(share), _two_taps(y), _two_taps(x), np.float32(least)
     for step in range(n_steps):
-        planes = (plane.scores[step].contiguous().numpy() for plane in (below, above))
-        values = labels[0].size * len(names)
-        in_parallel(_threads(), labels.shape[1], values, winner.choose, *planes, channels, *how, labels[step])
+        under, over = (plane.scores[step].contiguous().numpy() for plane in (below, above))
+        upsample_argmax(under, over, channels, share, _two_taps(y), _two_taps(x), least, labels[step])
     return labels
 
 
@@ -85,7 +76,3 @@ def _two_taps(axis: AxisWeights) -> tuple[Array, Array]:
     if axis.weights.shape[1] == 2:
         return axis.indices, np.ascontiguousarray(axis.weights[:, 1])
     return np.repeat(axis.indices, 2, axis=1), np.zeros(len(axis.indices), np.float32)
-
-
-def _threads() -> int:
-    return torch.get_num_threads()

@@ -27,7 +27,7 @@ from voxtrace.method import Method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.preprocess import NetworkGrid, Placer, PlaneStream
-from voxtrace.runtime import Opened
+from voxtrace.runtime import LoadedNetwork
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
 from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, everything
@@ -38,7 +38,7 @@ Table = dict[str, npt.NDArray[np.float64]]  # name -> (S, B)
 class Member(NamedTuple):
     """One network of those whose answers are averaged, and which of the streams of planes it sees."""
 
-    opened: Opened
+    opened: LoadedNetwork
     stream: int
 
 
@@ -67,7 +67,7 @@ class Run:
         return self.method.windowing(self.plan)
 
     @property
-    def opened(self) -> Opened:
+    def opened(self) -> LoadedNetwork:
         """The first network; all run on the same device."""
         return self.members[0].opened
 
@@ -139,7 +139,9 @@ class Run:
         self._tables.append(table)
         return decided
 
-    def _pass(self, opened: Opened, flip: Flip, windows: Sequence[Window], images: Tensor, output: Output) -> _Pass:
+    def _pass(
+        self, opened: LoadedNetwork, flip: Flip, windows: Sequence[Window], images: Tensor, output: Output
+    ) -> _Pass:
         """Run the steps for one mirroring; answers are added at once unless they may be thrown away later."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self._units}
         noise = GridNoise(self.options.seed, self._unpadded(windows), self.plan.window, flip, opened.device)

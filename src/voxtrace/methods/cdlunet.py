@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Augmentation, Batch, Figure, Method, Moment, Noise, Parts, Phase, Step, option
-from voxtrace.nn.blocks import Stage
+from voxtrace.method import Augmentation, Batch, Figure, Method, Noise, Parts, Phase, Step, TrainState, option
+from voxtrace.nn.blocks import ConvStage
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.plan import Plan, Topology
@@ -122,11 +122,11 @@ class CDLUNet(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the network with its one child ``segment``; weights as torch initialises them."""
-        return Network(plan)
+        return CDLUNetNetwork(plan)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice (over the batch) and cross-entropy of all three heads."""
-        heads = cast(Network, network).segment.supervised(batch.images)
+        heads = cast(CDLUNetNetwork, network).segment.supervised(batch.images)
         return supervised_loss(heads, batch.labels, weights=HEAD_WEIGHTS, over_batch=True)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
@@ -194,10 +194,10 @@ class LightUnet(nn.Module):
         w, k, s = TOPOLOGY.widths, TOPOLOGY.kernels, TOPOLOGY.strides
         deeper = range(1, len(w))
         self.down = nn.ModuleList(
-            [Stage(plan.n_channels, w[0], k[0], s[0]), *(Stage(w[i - 1], w[i], k[i], s[i]) for i in deeper)]
+            [ConvStage(plan.n_channels, w[0], k[0], s[0]), *(ConvStage(w[i - 1], w[i], k[i], s[i]) for i in deeper)]
         )
         self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i], bias=False) for i in deeper)
-        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], (3, 3, 3)) for i in deeper)
+        self.merge = nn.ModuleList(ConvStage(2 * w[i - 1], w[i - 1], (3, 3, 3)) for i in deeper)
         self.heads = nn.ModuleList(nn.Conv3d(w[i - 1], plan.n_labels, 1, bias=False) for i in deeper)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -221,7 +221,7 @@ class LightUnet(nn.Module):
         return decoded[::-1]
 
 
-class Network(nn.Module):
+class CDLUNetNetwork(nn.Module):
     """One child, ``segment``: the whole LightUnet."""
 
     def __init__(self, plan: Plan) -> None:
@@ -241,4 +241,4 @@ class Network(nn.Module):
 def _published() -> nn.Module:
     """Return the published network without weights: 1 channel, 14 labels."""
     with torch.device("meta"):
-        return Network(Plan.example(labels=14, window=PUBLISHED_WINDOW))
+        return CDLUNetNetwork(Plan.example(labels=14, window=PUBLISHED_WINDOW))

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
-from voxtrace.method import Augmentation, Batch, Method, Moment, Noise, Optimiser, Parts, Phase, Step, option
-from voxtrace.nn.diffusing import Schedule
+from voxtrace.method import Augmentation, Batch, Method, Noise, Optimiser, Parts, Phase, Step, TrainState, option
+from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import LEVELS, TimeUNet, level_widths
 from voxtrace.plan import Plan, Topology
 
@@ -111,7 +111,7 @@ class Diffusion(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the network with children ``blank`` and ``denoise``."""
-        return Network(plan.n_channels, plan.n_labels, self._width(plan))
+        return DiffusionNetwork(plan.n_channels, plan.n_labels, self._width(plan))
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return one phase with AdamW, a cosine from ``rate`` and a small affine augmentation."""
@@ -131,9 +131,9 @@ class Diffusion(Method):
         )
         return (Phase("train", plan.iterations, optimiser=optimiser, augmentation=augmentation),)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return cross-entropy and Dice of one denoising, from a step t drawn for each window."""
-        net, images, rng = cast(Network, network), batch.images, moment.rng
+        net, images, rng = cast(DiffusionNetwork, network), batch.images, state.rng
         x_0 = as_mask(batch.labels, net.blank.n_labels)
         t = torch.randint(1, self.denoising_steps + 1, (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
         schedule = self.schedule(self.denoising_steps)
@@ -161,9 +161,9 @@ class Diffusion(Method):
                     for m, ((_, x_0), x_k) in enumerate(zip(decided, masks, strict=True))
                 ]
 
-    def schedule(self, steps: int) -> Schedule:
+    def schedule(self, steps: int) -> NoiseSchedule:
         """Return the schedule of so many steps."""
-        return Schedule.resampled(steps, int(self.grid))
+        return NoiseSchedule.resampled(steps, int(self.grid))
 
     def time_input(self, k: int) -> float:
         """Return the time the network is told at inference step k, in training's count 0 … T−1.
@@ -176,7 +176,7 @@ class Diffusion(Method):
     def _width(self, plan: Plan) -> int:
         return self.width or plan.topology.widths[0]
 
-    def _recycled(self, net: Network, images: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
+    def _recycled(self, net: DiffusionNetwork, images: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
         """Return x̂_0 as the network predicts it one step earlier in inference (t + 1, at most T), without gradient."""
         schedule = self.schedule(self.denoising_steps)
         above = (t + 1).clamp(max=self.denoising_steps)
@@ -185,20 +185,22 @@ class Diffusion(Method):
             output = net.denoise(images, x_above, above - 1).float()
             return self._read(schedule, output, x_above, above)[1]
 
-    def _decide(self, parts: Parts, schedule: Schedule, images: Tensor, x_k: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def _decide(
+        self, parts: Parts, schedule: NoiseSchedule, images: Tensor, x_k: Tensor, k: int
+    ) -> tuple[Tensor, Tensor]:
         """Return logits and x̂_0, each (B, K, Z, Y, X), at step k of inference."""
         t = images.new_full((len(images),), self.time_input(k))
         output = parts["denoise"](images, x_k, t).float()
         return self._read(schedule, output, x_k, torch.full((len(images),), k))
 
-    def _read(self, schedule: Schedule, output: Tensor, x_k: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, schedule: NoiseSchedule, output: Tensor, x_k: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and x̂_0 of the network's output (B, K, Z, Y, X) for masks at steps k (B,)."""
         if self.predict == "mask":
             return output, 2.0 * output.softmax(1) - 1.0
         x_0 = schedule.implied(x_k, k, output)
         return ((x_0 + 1.0) / 2.0).clamp(LEAST_PROBABILITY, 1.0).log(), x_0
 
-    def _step_back(self, schedule: Schedule, x_0: Tensor, x_k: Tensor, k: int, rng: Noise, number: int) -> Tensor:
+    def _step_back(self, schedule: NoiseSchedule, x_0: Tensor, x_k: Tensor, k: int, rng: Noise, number: int) -> Tensor:
         """Return x_{k−1}; noise is made only where some is added."""
         if self.sampler == "ddim":
             mean, deviation = schedule.ddim(x_0, x_k, k, self.eta)
@@ -207,7 +209,7 @@ class Diffusion(Method):
         return mean + deviation * rng.normal(number, x_k.shape[1]) if deviation else mean
 
 
-class Network(nn.Module):
+class DiffusionNetwork(nn.Module):
     """Two children: ``denoise``, and ``blank``, which tells inference how many labels there are."""
 
     def __init__(self, n_channels: int, n_labels: int, width: int) -> None:

@@ -32,14 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Method, Moment, Noise, Parts, Step, option
+from voxtrace.kernels.sparse.autograd import skip_while_learning
+from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.nn.baselines import NnUNetV1
 from voxtrace.nn.blocks import LEAK, he_init
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.masked import Masked, MaskedConv3d, MaskedConvTranspose3d
 from voxtrace.plan import Plan, Topology, check_divisible
-from voxtrace.runtime.sparse.learn import skip_while_learning
 
 HEADS = 4
 FLAT, CUBE = (1, 3, 3), (3, 3, 3)
@@ -115,7 +115,7 @@ class E2ENet(Method):
         """Return the network: children ``encode``, ``stage1`` … ``stage{L−1}``, ``head0`` … ``head3``."""
         return Network(self, plan)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over the heads."""
         batch_dice, weights = cast(Network, network).batch_dice, HEAD_WEIGHTS[self.heads]
         learner = skip_while_learning(network, batch.images) if self.gradient == "active" else network
@@ -132,18 +132,18 @@ class E2ENet(Method):
                 facts = dict(zip(FACTS, shares.unbind(1), strict=True))
                 yield Step(F.interpolate(logits.float(), images.shape[2:], mode="trilinear"), facts)
 
-    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, moment: Moment) -> None:
+    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Zero what is off, in weights and momentum; every ΔT iterations prune and regrow."""
         net = cast(Network, network)
         for conv in net.masked:
             conv.hold(optimizer.state)
-        if moment.iteration == 0:
+        if state.iteration == 0:
             net.refresh()  # fine-tuning may have brought other connections
-        t, last = moment.iteration + 1, moment.phase.iterations
+        t, last = state.iteration + 1, state.phase.iterations
         if not self.dynamic or t == last or t % self.interval(last):
             return
         for conv in net.masked:
-            prune_and_grow(conv, death_rate(t / last), optimizer.state, moment.rng)
+            prune_and_grow(conv, death_rate(t / last), optimizer.state, state.rng)
         net.updates += 1
         net.refresh()
 

@@ -41,12 +41,12 @@ from voxtrace.method import (
     Batch,
     Figure,
     Method,
-    Moment,
     Noise,
     Optimiser,
     Parts,
     Phase,
     Step,
+    TrainState,
     option,
 )
 from voxtrace.nn.baselines import TransBTS
@@ -198,11 +198,11 @@ class MedDANet(Method):
             ),
         )
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return the Dice losses of the experts that still train, or the decision network's cross-entropy."""
         bank = cast(Network, network)
-        if moment.phase.name == "bank":
-            active = bank.experts if moment.progress < DETACHED else bank.experts[LATE:]
+        if state.phase.name == "bank":
+            active = bank.experts if state.progress < DETACHED else bank.experts[LATE:]
             losses = {name: overlap_loss(expert(batch.images), batch.labels) for name, expert in active}
             return {name: loss / len(active) for name, loss in losses.items()}
         wanted = self.best_actions(bank, batch)

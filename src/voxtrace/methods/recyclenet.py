@@ -29,11 +29,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
-from voxtrace.method import Batch, Figure, Method, Moment, Noise, Parts, Step, option
+from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.nn.flops import parameters
 from voxtrace.nn.losses import supervised_loss
-from voxtrace.nn.unet import UNet as Network
-from voxtrace.nn.unet import check_plan
+from voxtrace.nn.unet import UNetNetwork, check_plan
 from voxtrace.plan import Plan
 
 EPS = 1e-5
@@ -80,12 +79,12 @@ class RecycleNet(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the planned U-Net: children ``project`` (I), ``recycle`` (R) and ``decide`` (O)."""
-        return Network(plan)
+        return UNetNetwork(plan)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy of the last cycle; earlier cycles leave no graph."""
-        unet = cast(Network, network)
-        cycles = self.draw_cycles(moment)
+        unet = cast(UNetNetwork, network)
+        cycles = self.draw_cycles(state)
         z = unet.project(batch.images)  # (B, w0, Z, Y, X), with gradient: the last cycle reads it
         r = torch.zeros_like(z)
         with torch.no_grad():
@@ -107,14 +106,14 @@ class RecycleNet(Method):
             return F.instance_norm(r, eps=EPS)
         return F.layer_norm(r.movedim(1, -1), r.shape[1:2], eps=EPS).movedim(-1, 1)
 
-    def draw_cycles(self, moment: Moment) -> int:
+    def draw_cycles(self, state: TrainState) -> int:
         """Return the number of cycles N of this mini-batch, the same for all its windows."""
         if self.schedule == "static":
             return 2
-        most = most_cycles(moment.progress, self.train_cycles)
+        most = most_cycles(state.progress, self.train_cycles)
         if self.schedule == "increasing":
             return most
-        return int(torch.randint(1, most + 1, (), generator=moment.rng, device=moment.rng.device))
+        return int(torch.randint(1, most + 1, (), generator=state.rng, device=state.rng.device))
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
@@ -138,7 +137,7 @@ def _extra_parameters() -> float:
     """Return how many parameters recycling adds to a planned U-Net."""
     plan = Plan.example(labels=14)
     with torch.device("meta"):  # shapes without memory
-        return parameters(RecycleNet().build(plan)) - parameters(Network(plan))
+        return parameters(RecycleNet().build(plan)) - parameters(UNetNetwork(plan))
 
 
 def _mean_epoch_s() -> float:

@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from voxtrace.nn.blocks import ConvBlock, Stage
+from voxtrace.nn.blocks import ConvBlock, ConvStage
 from voxtrace.nn.transbts import BLOCKS, SHRINKS, TransformerLayer
 from voxtrace.plan import Shape
 
@@ -41,13 +41,13 @@ class NnUNetV1(nn.Module):
         super().__init__()
         cube: Shape = (3, 3, 3)
         w = [min(base * 2**level, WIDEST) for level in range(len(strides) + 1)]
-        stages = [Stage(a, b, cube, stride) for (a, b), stride in zip(pairwise(w), strides, strict=True)]
-        self.encode = nn.ModuleList([Stage(n_channels, w[0], first_kernel), *stages])
+        stages = [ConvStage(a, b, cube, stride) for (a, b), stride in zip(pairwise(w), strides, strict=True)]
+        self.encode = nn.ModuleList([ConvStage(n_channels, w[0], first_kernel), *stages])
         self.up = nn.ModuleList(
             nn.ConvTranspose3d(coarse, fine, stride, stride, bias=False)
             for (fine, coarse), stride in zip(pairwise(w), strides, strict=True)
         )
-        self.merge = nn.ModuleList(Stage(2 * fine, fine, cube) for fine in w[:-1])
+        self.merge = nn.ModuleList(ConvStage(2 * fine, fine, cube) for fine in w[:-1])
         self.heads = nn.ModuleList(nn.Conv3d(fine, n_labels, 1, bias=False) for fine in w[:-1])
         for block in self.merge.modules():
             if isinstance(block, ConvBlock):

@@ -30,7 +30,7 @@ class ConvBlock(nn.Module):
         return activated
 
 
-class Stage(nn.Sequential):
+class ConvStage(nn.Sequential):
     """Blocks in a row; the first one carries the stride and the change of width."""
 
     def __init__(self, n_in: int, n_out: int, kernel: Shape, stride: Shape = (1, 1, 1), blocks: int = 2) -> None:

@@ -63,7 +63,7 @@ class PostActivated(nn.Sequential):
         return x + change
 
 
-class Encoder(nn.Module):
+class SliceEncoder(nn.Module):
     """From an image to maps of b, 2b, 4b and 8b channels at 1, 1/2, 1/4 and 1/8 of the resolution."""
 
     def __init__(self, n_channels: int, base: int, norm: Norm) -> None:
@@ -99,7 +99,7 @@ class UpCat(nn.Module):
         return mixed
 
 
-class Decoder(nn.Module):
+class SliceDecoder(nn.Module):
     """From 8b channels at 1/8 of the resolution, and the encoder's finer maps, to K logits."""
 
     def __init__(self, base: int, n_labels: int, block: Callable[[int], nn.Module]) -> None:
@@ -122,8 +122,8 @@ class SliceUNet(nn.Module):
 
     def __init__(self, n_channels: int, n_labels: int, base: int) -> None:
         super().__init__()
-        self.encode = Encoder(n_channels, base, nn.BatchNorm2d)
-        self.decode = Decoder(base, n_labels, lambda width: PreActivated(width, nn.BatchNorm2d))
+        self.encode = SliceEncoder(n_channels, base, nn.BatchNorm2d)
+        self.decode = SliceDecoder(base, n_labels, lambda width: PreActivated(width, nn.BatchNorm2d))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, 1, Y, X)."""
@@ -225,9 +225,9 @@ class SliceTransBTS(nn.Module):
     ) -> None:
         super().__init__()
         places = (size[0] // SHRINKS, size[1] // SHRINKS)
-        self.encode = Encoder(n_channels, base, group_norm)
+        self.encode = SliceEncoder(n_channels, base, group_norm)
         self.transform = Transformer(base * SHRINKS, width, depth, heads, places)
-        self.decode = Decoder(base, n_labels, lambda width: PostActivated(width, nn.BatchNorm2d))
+        self.decode = SliceDecoder(base, n_labels, lambda width: PostActivated(width, nn.BatchNorm2d))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, 1, Y, X)."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import PlanError
-from voxtrace.nn.blocks import Stage, he_init
+from voxtrace.nn.blocks import ConvStage, he_init
 from voxtrace.nn.residual import ResidualStage, Stem, silence_last_norms
 from voxtrace.plan import Plan, Topology, check_divisible
 
@@ -31,11 +31,11 @@ class Body(nn.Module):
         super().__init__()
         w, k, s = topology.widths, topology.kernels, topology.strides
         n, merges = topology.encoder_blocks, topology.decoder_convolutions
-        encoder = ResidualStage if topology.encoder == "residual" else Stage
+        encoder = ResidualStage if topology.encoder == "residual" else ConvStage
         deeper = range(1, len(w))
         self.down = nn.ModuleList(encoder(w[i - 1], w[i], k[i], s[i], n[i]) for i in deeper)
         self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i]) for i in deeper)
-        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], k[i - 1], blocks=merges[i - 1]) for i in deeper)
+        self.merge = nn.ModuleList(ConvStage(2 * w[i - 1], w[i - 1], k[i - 1], blocks=merges[i - 1]) for i in deeper)
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Return the decoder's feature maps, finest first."""
@@ -70,7 +70,7 @@ class Heads(nn.Module):
         return [head(x) for head, x in zip(self.heads, maps, strict=True)]
 
 
-class UNet(nn.Module):
+class UNetNetwork(nn.Module):
     """Three children: ``project`` (encoder stage 0), ``recycle`` (the body), ``decide`` (the heads)."""
 
     def __init__(self, plan: Plan) -> None:
@@ -100,7 +100,7 @@ class UNet(nn.Module):
 def _first_stage(n_channels: int, t: Topology) -> nn.Module:
     """Return encoder stage 0, which maps (B, C, Z, Y, X) to (B, widths[0], Z, Y, X)."""
     if t.encoder == "plain":
-        return Stage(n_channels, t.widths[0], t.kernels[0], blocks=t.encoder_blocks[0])
+        return ConvStage(n_channels, t.widths[0], t.kernels[0], blocks=t.encoder_blocks[0])
     return Stem(n_channels, t.stem or t.widths[0], t.widths[0], t.kernels[0], t.encoder_blocks[0])
 
 

@@ -22,7 +22,7 @@ _HARMLESS = [*_NUMBERS, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar")]  # n
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class NnUNetCheckpoint:
     """What a fold's checkpoint says.
 
     Attributes
@@ -47,7 +47,7 @@ class Checkpoint:
     pseudo_dice: float | None
 
 
-def read_checkpoint(file: Path) -> Checkpoint:
+def read_checkpoint(file: Path) -> NnUNetCheckpoint:
     """Return a checkpoint without running anything that it holds.
 
     Raises
@@ -58,7 +58,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
     record = _load(file)
     try:
         axes = record.get("inference_allowed_mirroring_axes")
-        return Checkpoint(
+        return NnUNetCheckpoint(
             tensors={name: tensor.float() for name, tensor in record["network_weights"].items()},
             configuration=str(record["init_args"]["configuration"]),
             trainer=str(record["trainer_name"]),

@@ -9,7 +9,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle, save
 from voxtrace.errors import InputError
 from voxtrace.methods import method
-from voxtrace.nnunet.checkpoint import Checkpoint, read_checkpoint
+from voxtrace.nnunet.checkpoint import NnUNetCheckpoint, read_checkpoint
 from voxtrace.nnunet.folder import ModelFolder, Which, open_folder
 from voxtrace.nnunet.plan import plan_of
 from voxtrace.nnunet.weights import fill
@@ -58,7 +58,7 @@ def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
     return Bundle(unet, plan, network.eval(), _card(model, fold, which, checkpoint, bool(plan.mirror_axes)))
 
 
-def _card(model: ModelFolder, fold: str, which: Which, checkpoint: Checkpoint, mirror: bool) -> dict[str, Any]:
+def _card(model: ModelFolder, fold: str, which: Which, checkpoint: NnUNetCheckpoint, mirror: bool) -> dict[str, Any]:
     dataset = str(model.plans.get("dataset_name") or model.dataset.get("name") or "dataset")
     provenance = {
         "imported_from": "nnU-Net v2",

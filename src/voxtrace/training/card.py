@@ -21,7 +21,7 @@ def make_card(
     about: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the card of a finished run; ``about`` adds to it and to its provenance."""
-    from voxtrace import __version__
+    from voxtrace.version import __version__
 
     given, described = dict(about), run.method.describe(run.network)
     provenance: dict[str, Any] = {

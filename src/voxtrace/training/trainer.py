@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from voxtrace.bundle import JSON, Bundle, load
 from voxtrace.errors import Cancelled, EngineError
-from voxtrace.method import Batch, Method, Moment
+from voxtrace.method import Batch, Method, TrainState
 from voxtrace.plan import Plan
 from voxtrace.training.card import make_card
 from voxtrace.training.checkpoint import Checkpoint, load_checkpoint
@@ -95,7 +95,7 @@ class Objective(nn.Module):
         super().__init__()
         self.method = method
         self.network = network
-        self.moment: Moment | None = None
+        self.moment: TrainState | None = None
 
     def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the loss terms of a mini-batch at ``self.moment``."""
@@ -141,7 +141,7 @@ class PhaseLoop:
             if run.cancel():
                 run.save(self.number, iteration, self.optimizer)
                 raise Cancelled(f"stopped at iteration {iteration} of {phase.iterations}; resume continues there.")
-            moment = Moment(phase, iteration, _generator(recipe.seed, self.number, iteration))
+            moment = TrainState(phase, iteration, _generator(recipe.seed, self.number, iteration))
             rate, terms = self.update(moment, images, labels)
             done = iteration + 1
             dice = self._validated(validate) if validate and done % every == 0 else None
@@ -150,7 +150,7 @@ class PhaseLoop:
                 run.save(self.number, done, self.optimizer)
             yield TrainProgress(phase.name, done, phase.iterations, terms, rate, dice, run.seconds)
 
-    def update(self, moment: Moment, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
+    def update(self, moment: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from."""
         how = self.phase.optimiser
         rate = self.rate * how.schedule(moment.iteration, self.phase.iterations)

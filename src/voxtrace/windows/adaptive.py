@@ -42,7 +42,7 @@ class Centre(Window):
     __slots__ = ()
 
 
-class Axis(NamedTuple):
+class AxisStarts(NamedTuple):
     """Starts along Y or X: of the centre, and, ascending, of the grid around it (with or without the centre's own)."""
 
     centre: int
@@ -85,10 +85,10 @@ class Adaptive:
             elif around := list(self._neighbours(decision, y, x, coarse)):
                 yield around
 
-    def axis(self, length: int, window: int, overlap: float, coarse: bool) -> Axis:
+    def axis(self, length: int, window: int, overlap: float, coarse: bool) -> AxisStarts:
         """Return the starts along Y or X."""
         if not self.central_only and length > window * (1.5 if coarse else 2.0):
-            return Axis(round((length - window) / 2), starts(length, window, 0.0 if coarse else overlap))
+            return AxisStarts(round((length - window) / 2), starts(length, window, 0.0 if coarse else overlap))
         return coarse_axis(length, window) if coarse else fine_axis(length, window)
 
     def is_empty(self, labels: Array) -> bool:
@@ -109,7 +109,7 @@ class Adaptive:
         """Return the foreground voxels of a window from which on it is not empty."""
         return self.empty_below * labels.size / math.prod(PUBLISHED_WINDOW)
 
-    def _neighbours(self, decision: Decision, y: Axis, x: Axis, coarse: bool) -> Iterator[Window]:
+    def _neighbours(self, decision: Decision, y: AxisStarts, x: AxisStarts, coarse: bool) -> Iterator[Window]:
         centre, labels = decision.window, decision.labels
         if self.tube_labels and self.is_tube(labels):
             yield from () if coarse else _along_tube(centre, labels, y)
@@ -124,7 +124,7 @@ def is_coarse(shape: Shape, window: Shape, overlap: float) -> bool:
     return 9 * len(starts(shape[0], window[0], overlap)) >= MOST_FINE
 
 
-def fine_axis(length: int, window: int) -> Axis:
+def fine_axis(length: int, window: int) -> AxisStarts:
     """Return up to three starts: spread over the axis, or half a window apart about its middle when it is very long.
 
     Halves are rounded to even, as everywhere in this schedule.
@@ -132,38 +132,38 @@ def fine_axis(length: int, window: int) -> Axis:
     Examples
     --------
     >>> fine_axis(337, 192)
-    Axis(centre=72, around=(0, 72, 145))
+    AxisStarts(centre=72, around=(0, 72, 145))
     >>> fine_axis(337, 128)
-    Axis(centre=104, around=(40, 104, 168))
+    AxisStarts(centre=104, around=(40, 104, 168))
     """
     room, middle = length - window, round(length / 2)
     if room <= 0:
-        return Axis(0, (0,))
+        return AxisStarts(0, (0,))
     if length <= 2 * window:
-        return Axis(round(room / 2), tuple(sorted({0, round(room / 2), room})))
+        return AxisStarts(round(room / 2), tuple(sorted({0, round(room / 2), room})))
     centre = middle - window // 2
-    return Axis(centre, (middle - window, centre, min(middle, room)))
+    return AxisStarts(centre, (middle - window, centre, min(middle, room)))
 
 
-def coarse_axis(length: int, window: int) -> Axis:
+def coarse_axis(length: int, window: int) -> AxisStarts:
     """Return the centre's start and those of the corners: at the borders, or half a window apart about the middle.
 
     Examples
     --------
     >>> coarse_axis(250, 192)
-    Axis(centre=29, around=(0, 58))
+    AxisStarts(centre=29, around=(0, 58))
     >>> coarse_axis(337, 128)
-    Axis(centre=104, around=(72, 136))
+    AxisStarts(centre=104, around=(72, 136))
     """
     room, middle = length - window, round(length / 2)
     if room <= 0:
-        return Axis(0, (0,))
+        return AxisStarts(0, (0,))
     if length <= 1.5 * window:
-        return Axis(middle - window // 2, (0, room))
-    return Axis(middle - window // 2, (middle - 3 * window // 4, min(middle - window // 4, room)))
+        return AxisStarts(middle - window // 2, (0, room))
+    return AxisStarts(middle - window // 2, (middle - 3 * window // 4, min(middle - window // 4, room)))
 
 
-def _along_tube(centre: Window, labels: Array, y: Axis) -> Iterator[Window]:
+def _along_tube(centre: Window, labels: Array, y: AxisStarts) -> Iterator[Window]:
     """Yield the windows next to the centre along y whose side of it the labels (Z, Y, X) reach."""
     enough = TOUCHING * labels[:, 0].size / (PUBLISHED_WINDOW[0] * PUBLISHED_WINDOW[2])
     before = [start for start in y.around if start < centre.y][-1:]

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from exported import COLOURS, NAMES, Made, complaints, make, on
 
 import awkward_dicom as made
 import voxtrace
+from exported import COLOURS, NAMES, Made, complaints, make, on
 from voxtrace.errors import GeometryError, OutputError, ReadError
 from voxtrace.io.export import dicomseg, export, export_all, is_seg, read_seg
 from voxtrace.volume import Geometry, LabelMap

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from exported import Made, complaints, dice, on
 from matplotlib.path import Path as Outline
 from skimage.draw import polygon2mask
 
 import awkward_dicom as made
 import voxtrace
+from exported import Made, complaints, dice, on
 from voxtrace.errors import OutputError
 from voxtrace.io.export import export, rtstruct
 from voxtrace.io.export.outlines import keyholed, outlines

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported import COLOURS, NAMES, Made
 
 import awkward_dicom as made
+from exported import COLOURS, NAMES, Made
 from voxtrace.errors import OutputError, UsageError
 from voxtrace.io.export import Options, export, export_all, mesh
 from voxtrace.io.export.meshfiles import read_obj, read_ply, read_stl

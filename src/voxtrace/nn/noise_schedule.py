@@ -1,0 +1,127 @@
+"""Diffusion with few steps: a schedule is an array, a sampler a pure function.
+
+A mask x_0 is noised by ``x_k = √ᾱ_k·x_0 + √(1−ᾱ_k)·ε`` at steps k = 1 … K (0 is no noise); samplers go one step back.
+
+References
+----------
+Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020 (DDPM; β from 1e-4 to 0.02).
+Song et al., "Denoising Diffusion Implicit Models", ICLR 2021 (DDIM, eq. 12 and 16).
+Nichol, Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021 (the resampled schedule).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+FIRST_BETA, LAST_BETA = 1e-4, 0.02
+
+Variance = Literal["posterior", "large"]
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSchedule:
+    """How much of a mask is left at each step.
+
+    Attributes
+    ----------
+    alpha_bar
+        (K + 1,) float64: ᾱ_0 = 1, ᾱ_1 … ᾱ_K. The other arrays follow from it and are indexed by k alike; their entry
+        0 means nothing.
+    """
+
+    alpha_bar: Tensor
+
+    @classmethod
+    def resampled(cls, steps: int, points: int) -> NoiseSchedule:
+        """Return K ``steps`` kept of a schedule of so many ``points``, evenly from the first to the last.
+
+        ᾱ is what is kept, and β follows from it: few steps reach as much noise as many. A single step is the last.
+        """
+        beta = torch.linspace(FIRST_BETA, LAST_BETA, points, dtype=torch.float64)
+        kept = (1.0 - beta).cumprod(0)[kept_points(steps, points)]
+        return cls(torch.cat([torch.ones(1, dtype=torch.float64), kept]))
+
+    @property
+    def steps(self) -> int:
+        """K."""
+        return len(self.alpha_bar) - 1
+
+    @property
+    def beta(self) -> Tensor:
+        """β_k = 1 − ᾱ_k/ᾱ_{k−1}."""
+        return 1.0 - self.alpha_bar / self._before
+
+    @property
+    def posterior_variance(self) -> Tensor:
+        """β̃_k = β_k (1−ᾱ_{k−1})/(1−ᾱ_k)."""
+        return self.beta * (1.0 - self._before) / self._noise_power
+
+    @property
+    def from_mask(self) -> Tensor:
+        """Share of x_0 in the mean of the posterior, β_k √ᾱ_{k−1}/(1−ᾱ_k)."""
+        return self.beta * self._before.sqrt() / self._noise_power
+
+    @property
+    def from_noisy(self) -> Tensor:
+        """Share of x_k in the mean of the posterior, √α_k (1−ᾱ_{k−1})/(1−ᾱ_k)."""
+        return (1.0 - self.beta).sqrt() * (1.0 - self._before) / self._noise_power
+
+    @property
+    def noise_level(self) -> Tensor:
+        """√(1−ᾱ_k), the share of noise."""
+        return (1.0 - self.alpha_bar).sqrt()
+
+    @property
+    def _before(self) -> Tensor:
+        return torch.cat([self.alpha_bar[:1], self.alpha_bar[:-1]])
+
+    @property
+    def _noise_power(self) -> Tensor:
+        return torch.cat([torch.ones(1, dtype=torch.float64), 1.0 - self.alpha_bar[1:]])
+
+    def noised(self, x_0: Tensor, k: Tensor, noise: Tensor) -> Tensor:
+        """Return x_k = √ᾱ_k·x_0 + √(1−ᾱ_k)·ε; masks (B, K, Z, Y, X), steps ``k`` (B,)."""
+        return _each(self.alpha_bar.sqrt(), k, x_0) * x_0 + _each(self.noise_level, k, x_0) * noise
+
+    def implied(self, x_k: Tensor, k: Tensor, noise: Tensor) -> Tensor:
+        """Return the mask that ``noise`` implies, x_0 = x_k/√ᾱ_k − √(1/ᾱ_k − 1)·ε: ``noised`` the other way round."""
+        return _each(self.alpha_bar.rsqrt(), k, x_k) * x_k - _each((1 / self.alpha_bar - 1).sqrt(), k, x_k) * noise
+
+    def ddpm(self, x_0: Tensor, x_k: Tensor, k: int, variance: Variance = "posterior") -> tuple[Tensor, float]:
+        """Return mean and deviation of x_{k−1}; without deviation at k = 1, where the mean is x_0 itself."""
+        mean = float(self.from_mask[k]) * x_0 + float(self.from_noisy[k]) * x_k
+        if k == 1:
+            return mean, 0.0
+        chosen = self.beta if variance == "large" else self.posterior_variance
+        return mean, float(chosen[k].sqrt())
+
+    def ddim(self, x_0: Tensor, x_k: Tensor, k: int, eta: float = 0.0) -> tuple[Tensor, float]:
+        """Return mean and deviation of x_{k−1}; ``eta`` 0 has no deviation, 1 has that of the DDPM posterior."""
+        here, before = float(self.alpha_bar[k]), float(self.alpha_bar[k - 1])
+        noise = (x_k / here**0.5 - x_0) / (1 / here - 1) ** 0.5
+        deviation = eta * float(self.posterior_variance[k].sqrt())
+        return before**0.5 * x_0 + max(0.0, 1 - before - deviation**2) ** 0.5 * noise, deviation
+
+
+def kept_points(steps: int, points: int) -> list[int]:
+    """Return which points of a schedule are kept, counted from 0: evenly spaced, first and last included.
+
+    Examples
+    --------
+    >>> kept_points(5, 1001)
+    [0, 250, 500, 750, 1000]
+    >>> kept_points(5, 1000)
+    [0, 250, 499, 749, 999]
+    """
+    if steps == 1:
+        return [points - 1]
+    return [round(1 + (points - 1) * i / (steps - 1)) - 1 for i in range(steps)]  # t_1 = 1 … t_K = T, as printed
+
+
+def _each(values: Tensor, k: Tensor, like: Tensor) -> Tensor:
+    """Return the value of each window's step, (B, 1, 1, 1, 1), in the type and place of ``like``."""
+    return values[k.cpu()].to(like)[:, None, None, None, None]
