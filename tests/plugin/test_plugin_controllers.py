@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.controllers.train import TrainController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry, match_channels
-from voxtrace.plugin.models.messages import Options
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import TrainForm, resumable
 from voxtrace.plugin.work import jobs
@@ -65,11 +65,11 @@ def test_a_run_adds_one_layer_at_its_last_step_on_the_same_slice(
 ) -> None:
     scan = add_scan(model)
     model.dims.set_current_step(0, 3)
-    controller.start(Options(steps=3))
+    controller.start(PredictOptions(steps=3, keep="labels"))
     assert [layer.ndim for layer in model.layers] == [3, 4]
     assert model.dims.current_step[:2] == (2, 3)
     assert model.layers[-1].metadata["voxtrace"].scan == scan.unique_id
-    assert segmenting[0].steps == 3
+    assert segmenting[0].options.steps == 3
     assert view.state.level == "done"
     assert "3 cycles" in view.state.message
 
@@ -78,8 +78,8 @@ def test_a_second_run_hides_the_first_and_keeps_it(
     controller: SegmentController, model: Any, segmenting: list[jobs.SegmentRequest]
 ) -> None:
     add_scan(model)
-    controller.start(Options())
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
+    controller.start(KEEP_EVERY_STEP)
     stepped = [layer for layer in model.layers if layer.ndim == 4]
     assert [layer.visible for layer in stepped] == [False, True]
 
@@ -93,7 +93,7 @@ def test_a_result_for_a_closed_scan_is_dropped(
 ) -> None:
     add_scan(model)
     runner.held = True
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     model.layers.clear()
     runner.let_go()
     assert len(model.layers) == 0
@@ -109,7 +109,7 @@ def test_a_runtime_error_in_the_engine_reaches_the_panel(
 
     monkeypatch.setattr(jobs, "segment", broken)
     add_scan(model)
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     assert view.state.level == "error"
     assert "memory" in view.state.message
     assert view.state.can_start  # it can be tried again
@@ -128,7 +128,7 @@ def test_cancelling_changes_nothing(
     monkeypatch.setattr(jobs, "segment", patient)
     add_scan(model)
     runner.held = True
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     controller.cancel()
     assert view.state.message == "Stopping …"
     runner.let_go()
@@ -392,7 +392,7 @@ def test_a_result_stays_to_be_read_until_the_choice_changes(
     controller: SegmentController, model: Any, view: Recorded, segmenting: list[jobs.SegmentRequest]
 ) -> None:
     add_scan(model)
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     model.add_labels(made_trace().labels[0])
     assert view.state.level == "done"
     model.layers.remove("scan")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from fakes import Nearest
 from made_methods import Blurred, Capped
 from voxtrace.errors import MethodError
+from voxtrace.inference.options import KEEP_EVERY_STEP
 from voxtrace.methods import METHODS
 from voxtrace.methods.unet import UNet
 from voxtrace.plugin.models.methods import MethodRegistry, capabilities
@@ -53,8 +55,9 @@ def test_an_unknown_method_or_option_offers_nothing() -> None:
 
 
 def test_a_result_is_named_by_what_was_chosen() -> None:
-    assert run_name("scan", "liver", {}, 0) == "scan · liver"
-    assert run_name("scan", "liver", {"n_runs": 3}, 7) == "scan · liver · n runs 3, seed 7"
+    assert run_name("scan", "liver", KEEP_EVERY_STEP) == "scan · liver"
+    chosen = replace(KEEP_EVERY_STEP, seed=7, mirror=False, overlap=0.25, method_options={"n_runs": 3})
+    assert run_name("scan", "liver", chosen) == "scan · liver · mirror off, overlap 0.25, seed 7, n runs 3"
 
 
 def test_the_panels_open_without_torch() -> None:

@@ -26,7 +26,8 @@ from voxtrace.plugin.npe2.segment import SegmentWidget
 from voxtrace.plugin.npe2.train import TrainWidget
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import MAX_POINTS, append_point
-from voxtrace.plugin.views.options import NumberBox, OptionsForm
+from voxtrace.plugin.views.fields import NumberBox
+from voxtrace.plugin.views.options import OptionsForm
 
 VALUES = {"strength": 3e-5, "kernel": "round", "sharp": True, "repeats": 4, "remark": "two"}
 LIVE = tuple(info for info in Blurred.options() if info.name in VALUES)
@@ -132,16 +133,17 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
     segment: SegmentWidget, viewer: Any, qtbot: Any
 ) -> None:
     view = segment.view
-    assert view.method_section.title.text() == "Options of the method (5)"
-    assert view.method.values["repeats"] == 2  # as the bundle was trained, not the default
-    assert view.extras.text() == "Also keep: seen through noise"
-    view.extras.setChecked(True)
-    view.seed.setValue(5)
-    view.method.fields["strength"].widget.setValue(1.0)
+    assert view.form.method_title.text() == "Of Blurred"
+    assert view.form.method.values["repeats"] == 2  # as the bundle was trained, not the default
+    assert view.form.extras.text() == "Also keep: seen through noise"
+    view.form.extras.setChecked(True)
+    view.form.seed.setValue(5)
+    view.form.method.fields["strength"].widget.setValue(1.0)
+    assert view.form.section.title.text() == "Options · 1 changed"
     view.state.start.click()
     qtbot.waitUntil(lambda: not segment.runner.busy, timeout=60_000)
     assert view.state.message.text().startswith("Done in")
-    name = "scan · fake · strength 1.0, seed 5"
+    name = "scan · fake · keep all, seed 5, strength 1"
     extra, steps = viewer.layers[-2:]
     assert [extra.name, steps.name] == [f"{name} · seen_through_noise", name]
     assert (extra.visible, steps.visible) == (False, True)
@@ -156,22 +158,22 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
 
 def test_windows_may_settle(segment: SegmentWidget, viewer: Any, qtbot: Any) -> None:
     view = segment.view
-    view.settle.setChecked(True)
+    view.form.settle.setChecked(True)
     view.state.start.click()
     qtbot.waitUntil(lambda: not segment.runner.busy, timeout=60_000)
-    assert viewer.layers[-1].name == "scan · fake · stop below 0.001"
+    assert viewer.layers[-1].name == "scan · fake · stop early below 0.001"
     assert "Computed" in [words for words, _ in segment.steps_view.facts.texts]
 
 
 def test_the_form_follows_the_bundle(segment: SegmentWidget) -> None:
     view = segment.view
     segment.controller.pick_bundle(1)  # RecycleNet: cycles is the steps box, nothing else is live
-    assert view.method_section.isHidden()
-    assert view.extras.isHidden()
-    assert (view.steps.value(), view.steps.maximum(), view.steps_word.text()) == (3, 64, "Cycles")
+    assert view.form.method.isHidden()
+    assert view.form.extras.isHidden()
+    assert (view.form.steps.value(), view.form.steps.maximum(), view.form.steps_word.text()) == (3, 64, "Cycles")
     assert view.sentence.text().endswith("Method: RecycleNet, 3 cycles.")
     segment.controller.pick_bundle(0)
-    assert not view.method_section.isHidden()
+    assert not view.form.method.isHidden()
 
 
 def test_a_method_picked_to_train_shows_all_its_options(viewer: Any) -> None:

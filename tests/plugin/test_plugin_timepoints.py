@@ -13,13 +13,13 @@ import pytest
 
 from made_layers import ImmediateRunner, Recorded, made_volume
 from voxtrace import io
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.controllers.layers import known_source, source_of, timepoint_count
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.timepoints import TimepointsSource, timepoint_labels_layer, timepoints_layer
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry
-from voxtrace.plugin.models.messages import Options
 from voxtrace.plugin.npe2.reader import load
 from voxtrace.plugin.work import jobs
 from voxtrace.volume import LabelMap
@@ -134,9 +134,9 @@ def test_the_frame_under_the_slider_is_segmented(
     assert view.last("set_timepoints") == (COUNT,)
     assert "the frame under the slider, one of 4" in view.state.message
     model.dims.set_current_step(0, 2)
-    controller.start(Options(steps=3, keep="all"))
+    controller.start(PredictOptions(steps=3, keep="all"))
     assert [request.channels[0].volume.name for request in asked] == ["film_t002"]
-    assert asked[0].keep == "last"
+    assert asked[0].options.keep == "last"
     result = model.layers[-1]
     assert result.data.shape == (COUNT, 7, 8, 9)
     assert [bool(timepoint.any()) for timepoint in result.data] == [False, False, True, False]
@@ -150,7 +150,7 @@ def test_every_frame_is_segmented_in_turn_with_one_result_for_each(
 ) -> None:
     film(tmp_path / "film.nii.gz")
     scan = add(model, load([tmp_path / "film.nii.gz"]))
-    controller.start(Options(every_timepoint=True))
+    controller.start(KEEP_EVERY_STEP, every_timepoint=True)
     assert [request.channels[0].volume.name for request in asked] == [f"film_t{k:03d}" for k in range(COUNT)]
     result = model.layers[-1]
     for timepoint in range(COUNT):
@@ -187,7 +187,7 @@ def test_films_of_different_length_are_not_segmented_together(
             ],
         )
     model.dims.set_current_step(0, 3)  # a frame that the shorter one lacks
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     assert asked == []
     assert view.state.level == "error"
     assert "3 and 4 frames" in view.state.message
@@ -210,6 +210,6 @@ def test_the_engine_itself_segments_a_frame(
     film(tmp_path / "film.nii.gz", np.float32)
     add(model, load([tmp_path / "film.nii.gz"]))
     controller = SegmentController(model, BundleRegistry([bundle]), view, runner, lambda *result: None)
-    controller.start(Options(every_timepoint=True))
+    controller.start(KEEP_EVERY_STEP, every_timepoint=True)
     assert view.state.level == "done", view.state.message
     assert model.layers[-1].data.shape == (COUNT, 7, 8, 9)

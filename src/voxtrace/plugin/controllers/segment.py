@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from napari.layers import Image, Labels
 
 from voxtrace.errors import VoxTraceError
+from voxtrace.inference.options import PredictOptions
 from voxtrace.plugin.controllers.layers import (
     add_layers,
     hide_previous_results,
@@ -23,7 +25,7 @@ from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display import ImageSource
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle, match_channels, suggested
-from voxtrace.plugin.models.messages import Options, SegmentRequest, SegmentResult, TimepointsResult
+from voxtrace.plugin.models.messages import SegmentRequest, SegmentResult, TimepointsResult
 from voxtrace.plugin.models.methods import Capabilities, MethodRegistry
 from voxtrace.plugin.work import jobs
 from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, Runner
@@ -189,21 +191,21 @@ class SegmentController:
             if scan is not None and shows_ct(scan):
                 scan.contrast_limits = preset.limits_hu
 
-    def start(self, options: Options) -> None:
-        """Segment the chosen scans."""
+    def start(self, options: PredictOptions, every_timepoint: bool = False) -> None:
+        """Segment the chosen scans; of scans over time the time point under the slider, or every one."""
         bundle, scans = self._bundle, [scan for scan in self._chosen if scan is not None]
         if bundle is None or len(scans) != len(bundle.channels):
             self._show(self._idle())
             return
         try:
-            job = self._job(options, bundle, scans)
+            job = self._job(options, bundle, scans, every_timepoint)
         except VoxTraceError as error:
             self._show(panel_state.failed(str(error)))
             return
         self._show(panel_state.PanelState("Starting …", "busy", busy=True))
         self._runner.start(job, partial(self._on_event, scans[0].unique_id))
 
-    def _job(self, options: Options, bundle: KnownBundle, scans: Sequence[Image]) -> Job:
+    def _job(self, options: PredictOptions, bundle: KnownBundle, scans: Sequence[Image], every_timepoint: bool) -> Job:
         """Return the job for the chosen scans; for scans over time, a run on each requested time point."""
         check_lengths(scans)
         timepoint, count = self._timepoint, self._timepoint_count
@@ -212,27 +214,17 @@ class SegmentController:
         )
         if count == 1:
             return partial(jobs.segment, request)
-        timepoints = range(count) if options.every_timepoint else (timepoint,)
+        timepoints = range(count) if every_timepoint else (timepoint,)
         return partial(jobs.segment_timepoints, timepoints_request(request, scans, timepoints, count))
 
     def _request(
-        self, options: Options, bundle: KnownBundle, sources: tuple[ImageSource, ...], scan: str
+        self, options: PredictOptions, bundle: KnownBundle, sources: tuple[ImageSource, ...], scan: str
     ) -> SegmentRequest:
         own = self._capabilities.values if self._capabilities else {}
-        chosen = {name: value for name, value in options.method.items() if own.get(name) != value}
-        told = chosen if options.settle is None else {**chosen, "stop_below": options.settle}
-        return SegmentRequest(
-            bundle=bundle.path,
-            channels=sources,
-            scan=scan,
-            name=panel_state.run_name(sources[0].volume.name, bundle.name, told, options.seed),
-            steps=options.steps,
-            keep=options.keep,
-            mirror=options.mirror,
-            settle=options.settle,
-            seed=options.seed,
-            options=chosen,
-        )
+        changed = {name: value for name, value in options.method_options.items() if own.get(name) != value}
+        options = replace(options, method_options=changed)
+        name = panel_state.run_name(sources[0].volume.name, bundle.name, options)
+        return SegmentRequest(bundle.path, sources, scan, name, options)
 
     def cancel(self) -> None:
         """Ask the run to stop."""

@@ -29,7 +29,7 @@ class TimepointsSource:
     ----------
     volume
         The first time point; the others share its geometry.
-    frames
+    timepoints
         Every time point, canonical (T, Z, Y, X); a dask array where they are too large for memory.
     """
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.timepoints import TimepointsSource
-
-Keep = Literal["last", "labels", "all"]
 
 
 @dataclass(frozen=True)
@@ -22,60 +21,29 @@ class JobStage:
     total: int = 0
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in.
-
-    ``every_timepoint`` takes all frames of a scan over time, not only the one that the slider stands on.
-    """
-
-    steps: int | None = None
-    keep: Keep = "labels"
-    mirror: bool = False
-    settle: float | None = None
-    seed: int = 0
-    method: Mapping[str, Any] = field(default_factory=dict)
-    every_timepoint: bool = False
-
-
 @dataclass(frozen=True, eq=False)
 class SegmentRequest:
-    """What to segment, with what, how.
+    """What to segment, with which bundle and options.
 
     Attributes
     ----------
     bundle
         Folder of the bundle.
     channels
-        The volume and channel for each channel the bundle wants, in its order.
+        The volume and channel for each channel that the bundle needs, in its order.
     scan
-        Unique id of the image layer the result belongs to.
+        Unique id of the image layer that the result belongs to.
     name
-        What to call the result.
-    steps
-        How many steps, or None for the bundle's own number.
-    keep
-        The answer only, the labels of every step, or also what steps show beside their answers.
-    mirror
-        Whether each window is also seen mirrored, and the answers averaged.
-    settle
-        Share of changed labels up to which a window computes no further steps, or None.
-    seed
-        Of all chance.
+        Name of the result.
     options
-        Options of the method in place of the bundle's.
+        How to predict.
     """
 
     bundle: Path
     channels: tuple[display.ImageSource, ...]
     scan: str
     name: str
-    steps: int | None = None
-    keep: Keep = "labels"
-    mirror: bool = False
-    settle: float | None = None
-    seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: PredictOptions = KEEP_EVERY_STEP
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +67,7 @@ class TimepointsRequest:
         The request for one time point; its channels are replaced and only the last step is kept.
     channels
         The source of each channel that the bundle needs; a single volume is the same at every time point.
-    frames
+    timepoints
         Which time points, counted from 0.
     count
         The number of time points in the scan.
@@ -113,7 +81,7 @@ class TimepointsRequest:
     def at(self, timepoint: int) -> SegmentRequest:
         """Return the request for one time point."""
         channels = tuple(c.at(timepoint) if isinstance(c, TimepointsSource) else c for c in self.channels)
-        return replace(self.each, channels=channels, keep="last")
+        return replace(self.each, channels=channels, options=replace(self.each.options, keep="last"))
 
 
 @dataclass(frozen=True, eq=False)

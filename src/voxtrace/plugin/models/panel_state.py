@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.messages import JobStage, TrainReport
 from voxtrace.volume import Triple
@@ -134,14 +135,35 @@ def words(name: str) -> str:
     return name.replace("_", " ").strip().capitalize()
 
 
-def run_name(scan: str, bundle: str, options: Mapping[str, Any], seed: int) -> str:
-    """Return what to call a result: the scan, the bundle, and what was chosen in place of its defaults.
+def run_name(scan: str, bundle: str, options: PredictOptions) -> str:
+    """Return the name of a result: the scan, the bundle, and every option that was changed.
 
-    >>> run_name("scan", "brain", {"sampler": "ddim"}, 3)
-    'scan · brain · sampler ddim, seed 3'
+    >>> run_name("scan", "brain", replace(KEEP_EVERY_STEP, seed=3, method_options={"sampler": "ddim"}))
+    'scan · brain · seed 3, sampler ddim'
     """
-    chosen = [f"{words(name).lower()} {value}" for name, value in options.items()] + ([f"seed {seed}"] if seed else [])
-    return " · ".join([scan, bundle, *([", ".join(chosen)] if chosen else [])])
+    return " · ".join(filter(None, (scan, bundle, ", ".join(changes_of(options)))))
+
+
+def changes_of(options: PredictOptions, defaults: PredictOptions = KEEP_EVERY_STEP) -> tuple[str, ...]:
+    """Return title and value of every option that differs from the defaults.
+
+    >>> changes_of(PredictOptions(mirror=False, keep="labels", overlap=0.25))
+    ('mirror off', 'overlap 0.25')
+    """
+    changed: dict[str, Any] = {}
+    for info in options.options():
+        value = getattr(options, info.name)
+        if isinstance(value, Mapping):
+            changed |= {words(name): each for name, each in value.items()}
+        elif value != getattr(defaults, info.name):
+            changed[info.title] = value
+    return tuple(f"{title[:1].lower()}{title[1:]} {_value_text(value)}" for title, value in changed.items())
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def facts(row: Mapping[str, Any], units: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -29,6 +29,7 @@ from voxtrace.volume import Case, Volume
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
     from voxtrace.inference import Result
+    from voxtrace.inference.options import PredictOptions
     from voxtrace.method import Method, Phase
     from voxtrace.training import TrainProgress
 
@@ -97,26 +98,16 @@ def _predict(
     from voxtrace import inference
 
     volume = stack_channels(request.channels, model.plan.channels)
-    shown = len(model.method.extras) if request.keep == "all" else 0
-    store = _store(request, volume, (request.steps or model.method.steps) * (1 + shown))
-    run = inference.segment(
-        model,
-        volume,
-        steps=request.steps,
-        store=store,
-        keep=request.keep,
-        mirror=request.mirror,
-        settle=request.settle,
-        seed=request.seed,
-        options=request.options,
-        cancel=cancel,
-    )
+    store = _store(model.method, request.options, volume)
+    run = inference.segment(model, volume, request.options, store=store, cancel=cancel)
     return (yield from _forward_stages(run)), store
 
 
-def _store(request: SegmentRequest, volume: Volume, layers: int) -> Path | None:
-    """Return a temporary folder for this many label maps where they are too large for memory."""
-    if request.keep == "last" or layers * volume.data[0].size <= display.IN_MEMORY_BYTES:
+def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | None:
+    """Return a temporary folder for a trace that is too large for memory, else None."""
+    steps = 1 if options.keep == "last" else options.steps or method.steps
+    per_voxel = 1 + (len(method.extras) if options.keep == "all" else 0)  # label maps of 8 bits
+    if steps * per_voxel * volume.data[0].size <= display.IN_MEMORY_BYTES:
         return None
     return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
 
