@@ -38,11 +38,19 @@ class Step:
     extras
         More scores over labels, each (B, K, Z, Y, X), e.g. the noisy mask of a denoising step; blended and kept like
         the answer when a user asks for it. Names are declared in ``Method.extras``.
+    slice_facts
+        A number per window and slice, each (B, Z); names and units are declared in ``Method.slice_facts``. Every step
+        carries all of them; NaN where a slice has none.
+    maps
+        A number per voxel, each (B, Z, Y, X), e.g. an attention map; blended with the weights of the logits. Names and
+        units are declared in ``Method.maps``, and every step carries all of them; NaN where a voxel has none.
     """
 
     logits: Tensor
     facts: Mapping[str, Tensor] = field(default_factory=dict)
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    slice_facts: Mapping[str, Tensor] = field(default_factory=dict)
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -228,9 +236,12 @@ class Method(ABC):
     source: ClassVar[str] = ""  # citation
     facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every fact in a Step; "index" where it names something
     extras: ClassVar[tuple[str, ...]] = ()  # names of the extra scores in a Step
+    slice_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number per slice; "index" as in facts
+    maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every scalar map in a Step
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 
     def __post_init__(self) -> None:
+        _check_declared(type(self))
         for info in self.options():
             checked(info, getattr(self, info.name), error=MethodError, of=self.key)
 
@@ -316,3 +327,17 @@ def changed_after_training(method: Method, **options: Any) -> Method:
                 f"{'a prediction may change ' + ', '.join(sorted(live)) if live else 'it has no option to change'}."
             )
     return changed(method, **options)
+
+
+def _check_declared(kind: type[Method]) -> None:
+    """Refuse names that cannot be files or options, and one name with two units: a trace lists units by name."""
+    units: dict[str, str] = {}
+    for declared in (kind.facts, kind.slice_facts, kind.maps):
+        for name, unit in declared.items():
+            if not name.isidentifier():
+                raise MethodError(f"{kind.__name__} declares {name!r}; use letters, digits and underscores only.")
+            if units.setdefault(name, unit) != unit:
+                raise MethodError(
+                    f"{kind.__name__} declares {name!r} in {units[name]} and in {unit}; "
+                    "use one unit for a name in facts, slice_facts and maps, or two names."
+                )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voxtrace.bundle import Bundle
 from voxtrace.errors import UsageError
 from voxtrace.inference.options import PredictOptions
-from voxtrace.inference.run import Member
+from voxtrace.inference.sliding_window import Member
 from voxtrace.plan import Normalisation
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime

@@ -174,7 +174,8 @@ def facts(row: Mapping[str, Any], units: Mapping[str, str]) -> tuple[tuple[str, 
     >>> facts({"step": 0, "entropy": 0.123456, "cost_gflop": 1500.0}, {"entropy": "nat", "cost_gflop": "GFLOP"})
     (('Entropy', '0.123 nat'), ('Cost', '1,500 GFLOP'))
     """
-    in_sentence = {"changed_fraction"} if row.get("changed_voxels") is not None else set()
+    changed = {"changed_fraction"} if row.get("changed_voxels") is not None else set()
+    in_sentence = {"changed_voxels"} | changed
     return tuple(
         _fact(name, float(row[name]), unit)
         for name, unit in units.items()

@@ -1,4 +1,4 @@
-"""The engine's arithmetic on a CPU: torch tensors in and out, loops that numba compiled in between."""
+"""The engine's loops over voxels on a CPU: torch tensors in and out, compiled by numba in between."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtrace.inference.plane import Plane, common_labels, label_type
-from voxtrace.kernels import accumulate_window, argmax_entropy, average_plane, upsample_argmax
+from voxtrace import kernels
+from voxtrace.inference.score_plane import ScorePlane, common_labels, label_type
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
 
-def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def argmax_entropy(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return labels, log Σ exp (both (B, Z, Y, X)), changed_fraction and entropy (both (B,)) of logits (B, K, Z, Y, X).
 
     ``before`` holds the labels of the step before, or is None for background.
@@ -26,7 +26,7 @@ def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tenso
     changed, entropy = np.empty((n, depth)), np.empty((n, depth))
     for b in range(n):
         arrays = (t[b].numpy() for t in (logits, last, labels, normaliser))
-        changed[b], entropy[b] = argmax_entropy(*arrays)
+        changed[b], entropy[b] = kernels.argmax_entropy(*arrays)
     voxels = labels[0].numel()
     fractions = (torch.from_numpy((sums.sum(1) / voxels).astype(np.float32)) for sums in (changed, entropy))
     return labels, normaliser, next(fractions), next(fractions)
@@ -37,37 +37,40 @@ def accumulate(
 ) -> None:
     """Add blend·softmax(logits) of a window at ``corner`` to ``sums`` (K, depth, Y, X), a ring along z.
 
-    ``peaks`` (K, depth) float32 rises to the largest probability of each label and plane. Without ``normaliser``
-    blend·logits is added, and no peak is looked for.
+    ``peaks`` (K, depth) float32 is raised to the largest probability of each label and plane. Without ``normaliser``
+    blend·logits is added and ``peaks`` stays as it is.
     """
     scores, totals = logits.contiguous().numpy(), None if normaliser is None else normaliser.numpy()
-    accumulate_window(sums.numpy(), peaks, scores, totals, blend.numpy(), corner)
+    kernels.accumulate_window(sums.numpy(), peaks, scores, totals, blend.numpy(), corner)
 
 
-def take(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Plane:
+def take_plane(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> ScorePlane:
     """Return the probabilities of some labels at one slot of a ring of sums (S, K, depth, Y, X); set all sums to 0.
 
-    ``weights`` (depth, Y, X); where there is none, label 0 gets 1.
+    ``weights`` (depth, Y, X); where the weight is 0, label 0 gets 1.
     """
     shape = (len(sums), len(labels), *sums.shape[3:])
-    planes = torch.from_numpy(np.empty(shape, np.float32))  # numpy asks for large pages
+    planes = torch.from_numpy(np.empty(shape, np.float32))  # numpy allocates in large pages
     for step in range(len(sums)):
-        average_plane(sums[step].numpy(), weights.numpy(), slot, labels, planes[step].numpy())
-    return Plane(planes, labels)
+        kernels.average_plane(sums[step].numpy(), weights.numpy(), slot, labels, planes[step].numpy())
+    return ScorePlane(planes, labels)
 
 
-def strongest(below: Plane, above: Plane, share: float, y: AxisWeights, x: AxisWeights, least: float) -> Array:
-    """Return the strongest label (S, Y, X) of two planes, mixed and enlarged linearly, among those that are on both.
+def upsample_argmax(
+    below: ScorePlane, above: ScorePlane, z_weight: float, y: AxisWeights, x: AxisWeights, least: float
+) -> Array:
+    """Return the label with the largest score (S, Y, X) between two planes, among those that are on both.
 
-    ``share`` is the weight of ``above``; ``least`` is what a label must reach somewhere to win there.
+    Scores are interpolated linearly: ``z_weight`` is the weight of ``above``, ``y`` and ``x`` are the weights in-plane.
+    ``least`` is the score that a label must reach at some voxel to win there.
     """
     n_steps = len(below.scores)
     names = common_labels(below, above)
     labels = np.empty((n_steps, len(y.indices), len(x.indices)), names.dtype)
-    channels = names, below.places(names), above.places(names)
+    channels = names, below.positions(names), above.positions(names)
     for step in range(n_steps):
         under, over = (plane.scores[step].contiguous().numpy() for plane in (below, above))
-        upsample_argmax(under, over, channels, share, _two_taps(y), _two_taps(x), least, labels[step])
+        kernels.upsample_argmax(under, over, channels, z_weight, _two_taps(y), _two_taps(x), least, labels[step])
     return labels
 
 

@@ -1,4 +1,4 @@
-"""Watch: where the time of a run goes, by stage."""
+"""StageTimer: how much time of a prediction each stage takes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Watch:
-    """Adds up wall time by stage, in seconds; stages do not nest."""
+class StageTimer:
+    """Adds up wall time by stage, in seconds; stages must not be nested."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Count the block to a stage."""
+        """Add the time of the block to a stage."""
         began = time.perf_counter()
         try:
             yield
@@ -27,7 +27,7 @@ class Watch:
             self.seconds[stage] += time.perf_counter() - began
 
     def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """Yield items; what it takes to make them counts to the stage, what is done with them does not."""
+        """Yield items; the time to produce them is added to the stage, the time of their consumer is not."""
         source = iter(items)
         while True:
             with self(stage):

@@ -1,7 +1,7 @@
 """BLAS on one thread while volumes are segmented.
 
-Planes are made beside the network; OpenBLAS' other threads would wait for the next one in a loop, on the network's
-cores. The limit holds for the whole process, so whoever segments at the same time shares it, and the last one lifts it.
+Planes are prepared beside the network; the other threads of OpenBLAS would wait for the next one in a busy loop, on
+the network's cores. The limit holds for the whole process, so predictions that run at the same time share it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from threadpoolctl import threadpool_limits
 
 
-class OneThread:
+class SingleThreadedBlas:
     """A limit that begins with the first block that asks for it and ends with the last."""
 
     def __init__(self) -> None:
@@ -21,8 +21,8 @@ class OneThread:
         self._limit: threadpool_limits | None = None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep BLAS to one thread in the block."""
+    def limited(self) -> Iterator[None]:
+        """Limit BLAS to one thread in the block."""
         with self._lock:
             if self._blocks == 0:
                 self._limit = threadpool_limits(1, user_api="blas")
@@ -37,4 +37,4 @@ class OneThread:
                     self._limit = None
 
 
-one_thread = OneThread()
+single_threaded_blas = SingleThreadedBlas()

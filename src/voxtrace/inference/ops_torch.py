@@ -1,4 +1,4 @@
-"""The engine's arithmetic on a device that torch drives, e.g. CUDA; the same answers as :mod:`.on_cpu`."""
+"""The engine's loops over voxels on a device that torch drives, e.g. CUDA; the same results as :mod:`.ops_numba`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtrace.inference.plane import Plane, common_labels
+from voxtrace.inference.score_plane import ScorePlane, common_labels
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
 
-def assess(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def argmax_entropy(logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return labels, log Σ exp (both (B, Z, Y, X)), changed_fraction and entropy (both (B,)) of logits (B, K, Z, Y, X).
 
     Entropy is log Σ exp l − Σ p·l. ``before`` holds the labels of the step before, or is None for background.
@@ -30,8 +30,8 @@ def accumulate(
 ) -> None:
     """Add blend·softmax(logits) of a window at ``corner`` to ``sums`` (K, depth, Y, X), a ring along z.
 
-    Without ``normaliser`` blend·logits is added. ``peaks`` (K, depth) are set to 1: to ask the device for the largest
-    probabilities would take longer than what they save.
+    Without ``normaliser`` blend·logits is added. ``peaks`` (K, depth) are set to 1, because waiting for the largest
+    probabilities from the device takes longer than what they save.
     """
     z, y, x = corner
     _, deep, height, width = logits.shape
@@ -41,32 +41,35 @@ def accumulate(
     sums[:, :, y : y + height, x : x + width].index_add_(1, slots, scores * blend)
 
 
-def take(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> Plane:
+def take_plane(sums: Tensor, weights: Tensor, slot: int, labels: Array) -> ScorePlane:
     """Return the probabilities of some labels at one slot of a ring of sums (S, K, depth, Y, X); set all sums to 0.
 
-    ``weights`` (depth, Y, X); where there is none, label 0 gets 1.
+    ``weights`` (depth, Y, X); where the weight is 0, label 0 gets 1.
     """
     covered = weights[slot] > 0
     chosen = torch.from_numpy(labels.astype(np.int64)).to(sums.device)
     planes = sums[:, chosen, slot] / weights[slot]
     planes[:, :, ~covered] = (chosen == 0).to(planes)[:, None]
     sums[:, :, slot] = 0.0
-    return Plane(planes, labels)
+    return ScorePlane(planes, labels)
 
 
-def strongest(below: Plane, above: Plane, share: float, y: AxisWeights, x: AxisWeights, least: float) -> Array:
-    """Return the strongest label (S, Y, X) of two planes, mixed and enlarged linearly, among those that are on both.
+def upsample_argmax(
+    below: ScorePlane, above: ScorePlane, z_weight: float, y: AxisWeights, x: AxisWeights, least: float
+) -> Array:
+    """Return the label with the largest score (S, Y, X) between two planes, among those that are on both.
 
-    ``share`` is the weight of ``above``; ``least`` is what a label must reach somewhere to win there.
+    Scores are interpolated linearly: ``z_weight`` is the weight of ``above``, ``y`` and ``x`` are the weights in-plane.
+    ``least`` is the score that a label must reach at some voxel to win there.
     """
     names = common_labels(below, above)
-    under, over = (plane.scores[:, plane.places(names)] for plane in (below, above))
-    mixed = torch.lerp(under, over, share)
-    return np.stack([names[_strongest(step, y, x, least)] for step in mixed])
+    under, over = (plane.scores[:, plane.positions(names)] for plane in (below, above))
+    between = torch.lerp(under, over, z_weight)
+    return np.stack([names[_argmax(step, y, x, least)] for step in between])
 
 
-def _strongest(plane: Tensor, y: AxisWeights, x: AxisWeights, least: float) -> Array:
-    """Return the number of the strongest channel (Y, X) of a plane (n, Y', X'); the lower one in a tie."""
+def _argmax(plane: Tensor, y: AxisWeights, x: AxisWeights, least: float) -> Array:
+    """Return the number of the upsample_argmax channel (Y, X) of a plane (n, Y', X'); the lower one in a tie."""
     candidates = torch.nonzero(plane.amax((1, 2)) >= least)[:, 0]
     chosen = _enlarged(_enlarged(plane[candidates], y, 1), x, 2)
     return candidates[chosen.max(0).indices].cpu().numpy()

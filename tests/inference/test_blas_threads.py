@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from voxtrace.inference.blas import OneThread
+from voxtrace.inference.blas_threads import SingleThreadedBlas
 
 np.ones((2, 2)) @ np.ones((2, 2))  # numpy's BLAS is loaded
 
@@ -25,10 +25,10 @@ def two_threads() -> object:
 
 @pytest.mark.parametrize("first_to_end", [0, 1])
 def test_the_last_block_lifts_the_limit_whichever_began_first(first_to_end: int) -> None:
-    one, blocks = OneThread(), [ExitStack(), ExitStack()]
+    one, blocks = SingleThreadedBlas(), [ExitStack(), ExitStack()]
     assert threads() == {2}
     for block in blocks:
-        block.enter_context(one.held())
+        block.enter_context(one.limited())
         assert threads() == {1}
     blocks[first_to_end].close()
     assert threads() == {1}
@@ -37,9 +37,9 @@ def test_the_last_block_lifts_the_limit_whichever_began_first(first_to_end: int)
 
 
 def test_a_block_that_fails_lifts_the_limit() -> None:
-    one = OneThread()
-    with pytest.raises(ValueError, match="no"), one.held():
+    one = SingleThreadedBlas()
+    with pytest.raises(ValueError, match="no"), one.limited():
         raise ValueError("no")
     assert threads() == {2}
-    with one.held():
+    with one.limited():
         assert threads() == {1}

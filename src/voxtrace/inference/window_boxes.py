@@ -1,4 +1,4 @@
-"""Boxes: where windows lie in the whole volume, when the network saw a part of it or saw it turned."""
+"""Boxes of windows in the whole volume, when the network saw a part of it or in another axis order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from voxtrace.volume import Array, Shape
 def canonical_boxes(boxes: Array, grid: NetworkGrid) -> tuple[Array, Shape]:
     """Return boxes of the canonical volume in network voxels, and the voxels that all of it would have.
 
-    ``boxes`` (W, 6) int: first voxel (z, y, x) and the one after the last, of what the network saw. Where that was cut
-    out of the volume, corners are rounded to whole network voxels.
+    ``boxes`` (W, 6) int: first voxel (z, y, x) and the one after the last, counted in what the network saw. Where that
+    is a part of the volume, corners are rounded to whole network voxels.
     """
     frame, result = grid.frame, np.empty_like(boxes)
     shape = [0, 0, 0]
