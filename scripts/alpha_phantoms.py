@@ -26,7 +26,7 @@ from voxtrace import bundle
 from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, cost, warmed_poly
 from voxtrace.nn.shufflenet import ShuffleNet
 from voxtrace.plan import Plan
-from voxtrace.training.prepared import prepare
+from voxtrace.training.preprocessed import preprocess_cases
 
 BATCH, EPOCHS = 16, 50
 TRAINED_ON, HELD_BACK = range(40), range(2000, 2004)
@@ -44,7 +44,7 @@ class Slices:
 def answered(bank: Network, method: MedDANet, plan: Plan, seeds: range) -> Slices:
     """Return all slices of phantoms, and how well each network segments them."""
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        cases = list(prepare(Phantoms(TUMOUR.draw, seeds), plan, Path(folder), 0))
+        cases = list(preprocess_cases(Phantoms(TUMOUR.draw, seeds), plan, Path(folder), 0))
         images = torch.cat([torch.from_numpy(np.array(c.image)).movedim(1, 0)[:, :, None] for c in cases])
         labels = torch.cat([torch.from_numpy(np.array(c.labels, np.int64))[:, None] for c in cases])
         parts = zip(images.split(BATCH), labels.split(BATCH), strict=True)

@@ -158,7 +158,7 @@ def test_inference_can_be_abandoned_midway(name: str) -> None:
 
 
 def test_each_phase_gives_gradients_to_what_it_names_and_to_nothing_else(name: str) -> None:
-    from voxtrace.training.trainer import freeze
+    from voxtrace.training.phase_loop import freeze
 
     m, plan, network = _built(name)
     for phase in m.phases(plan):

@@ -22,7 +22,7 @@ from voxtrace.nn.shufflenet import ShuffleNet, Unit
 from voxtrace.nn.transbts import SelfAttention, SliceTransBTS, SliceUNet, Transformer
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
-from voxtrace.training.trainer import freeze
+from voxtrace.training.phase_loop import freeze
 from voxtrace.windows import Window, strided, strided_starts
 
 M = MedDANet(scale=0.25)

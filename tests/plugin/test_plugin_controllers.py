@@ -20,6 +20,7 @@ from voxtrace.plugin.models.bundles import BundleRegistry, match_channels
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import TrainForm, resumable
 from voxtrace.plugin.work import jobs
+from voxtrace.training import TrainRequest
 from voxtrace.volume import Volume
 
 
@@ -272,7 +273,7 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
 ) -> None:
     from made import bundle_folder
 
-    def train(request: jobs.TrainRequest, cancel: Callable[[], bool]) -> Any:
+    def train(request: TrainRequest, cancel: Callable[[], bool]) -> Any:
         yield jobs.TrainReport(1, 2, {"dice": 1.5})
         yield jobs.TrainReport(2, 2, {"dice": 1.25}, 0.75)
         return bundle_folder(request.out)
@@ -281,7 +282,7 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
     bundle_registry = BundleRegistry([bundle])
     controller = TrainController(bundle_registry, view, runner, some_methods())
     controller.edit(TrainForm(str(dataset), out=str(dataset.parent / "better")))
-    assert controller.request.bundle == bundle
+    assert controller.request.initial == bundle
     controller.start()
     assert [k.name for k in bundle_registry.bundles] == ["tiny", "better"]
     assert view.last("add_report") == (jobs.TrainReport(2, 2, {"dice": 1.25}, 0.75),)
@@ -295,7 +296,7 @@ def test_a_stopped_training_can_be_resumed(
 
     out = dataset.parent / "new"
 
-    def train(request: jobs.TrainRequest, cancel: Callable[[], bool]) -> Any:
+    def train(request: TrainRequest, cancel: Callable[[], bool]) -> Any:
         yield jobs.TrainReport(1, 2, {"dice": 1.5})
         (dataset.parent / "new.work").mkdir()
         raise Cancelled("stopped at iteration 1 of 2; resume continues there.")

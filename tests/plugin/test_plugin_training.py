@@ -10,18 +10,16 @@ import pytest
 
 from made import bundle_folder, labels, scan
 from made_methods import Schooled
-from voxtrace import training
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
 from voxtrace.plugin.models.bundles import BundleRegistry
-from voxtrace.plugin.models.messages import TrainRequest
 from voxtrace.plugin.npe2.segment import SegmentWidget
 from voxtrace.plugin.npe2.train import TrainWidget
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.work import jobs
-from voxtrace.training import machine
+from voxtrace.training import TrainRequest, device, setup
 
 
 def made_dataset(folder: Path, n_cases: int = 3) -> Path:
@@ -78,7 +76,7 @@ def test_a_method_is_trained_from_scratch_through_its_phases(
 ) -> None:
     monkeypatch.setitem(METHODS, "schooled", Schooled)
     small = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
-    monkeypatch.setattr(training, "plan_dataset", lambda dataset, found, **_: small)
+    monkeypatch.setattr(setup, "plan_dataset", lambda dataset, found, **_: small)
     viewer = make_napari_viewer_proxy()
     viewer_state_of(viewer)._bundle_registry = BundleRegistry([])
     train = TrainWidget(viewer)
@@ -122,9 +120,10 @@ def test_a_training_is_planned_for_the_device_it_will_run_on(tmp_path: Path, mon
         asked.update(about)
         raise Cancelled("enough is known.")
 
-    monkeypatch.setattr(training, "plan_dataset", plan_dataset)
-    monkeypatch.setattr(machine, "training_device", lambda: ("cuda", 12.0))
-    request = TrainRequest(made_dataset(tmp_path / "dataset"), 0, tmp_path / "new", 4, method="unet")
+    monkeypatch.setattr(setup, "plan_dataset", plan_dataset)
+    monkeypatch.setattr(device, "training_device", lambda *asked: ("cuda", 12.0))
+    dataset = made_dataset(tmp_path / "dataset")
+    request = TrainRequest(dataset, method="unet", fold=0, out=tmp_path / "new", iterations=4)
     with pytest.raises(Cancelled):
         list(jobs.train(request, lambda: False))
     assert asked == {"device": "cuda", "memory_gb": 12.0, "iterations": 4}

@@ -10,7 +10,7 @@ fresh optimiser, the harder ones too. In inference each z start looks at the mid
     easy   DS > 0.90   2/5 of the run, learning rate from 0.01
     hard   DS > 0.80   3/5 of the run, from those weights, learning rate from 0.01 again
 
-Legend: L_i candidate label map, RS reliability score, DS difficulty score (both by :mod:`voxtrace.training.scoring`).
+Legend: L_i candidate label map, RS reliability score, DS difficulty score (by :mod:`voxtrace.training.reliability`).
 
 References
 ----------

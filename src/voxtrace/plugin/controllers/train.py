@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxtrace.errors import MethodError
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry
-from voxtrace.plugin.models.messages import JobStage, TrainReport, TrainRequest
+from voxtrace.plugin.models.messages import JobStage, TrainReport
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import TrainForm, TrainStart, ready, resumable
 from voxtrace.plugin.work import jobs
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
+from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
@@ -127,12 +128,12 @@ class TrainController:
         form, chosen = self._form, self._chosen
         assert chosen is not None
         return TrainRequest(
-            Path(form.dataset),
-            form.fold,
-            Path(form.out),
-            form.iterations or None,
-            bundle=chosen.bundle,
-            method="" if chosen.bundle else chosen.method,
+            dataset=Path(form.dataset),
+            fold=form.fold,
+            out=Path(form.out),
+            iterations=form.iterations or None,
+            initial=chosen.bundle,
+            method=None if chosen.bundle else chosen.method,
             options=form.options,
             resume=resumable(form.out),
         )

@@ -1,47 +1,16 @@
-"""The formats in which the window saves labels: title and file suffix of each."""
+"""Names of files that the window saves labels in; the formats are those of :mod:`voxtrace.io.formats`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.io.export import ending_of
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.io.formats import WRITTEN as FORMATS
+from voxtrace.io.formats import Format, endings
+from voxtrace.io.formats import written_ending as ending
 
-
-@dataclass(frozen=True)
-class Format:
-    """A file format: its title and suffix."""
-
-    words: str
-    ending: str
-
-    @property
-    def filter(self) -> str:
-        """The entry of a file dialog: ``NIfTI (*.nii.gz)``."""
-        return f"{self.words} (*{self.ending})"
-
-
-FORMATS: tuple[Format, ...] = (
-    Format("NIfTI label map", ".nii.gz"),
-    Format("NRRD label map", ".nrrd"),
-    Format("MetaImage label map", ".mha"),
-    Format("3D Slicer segmentation", ".seg.nrrd"),
-    Format("DICOM segmentation (SEG)", ".dcm"),
-    Format("DICOM contours (RTSTRUCT)", ".rtstruct.dcm"),
-    Format("Surface in mm, STL", ".stl"),
-    Format("Surface in mm, PLY with colours", ".ply"),
-    Format("Surface in mm, OBJ with colours", ".obj"),
-    Format("Table: mL, HU, components, as CSV", ".csv"),
-    Format("Table: mL, HU, components, as JSON", ".json"),
-)
-DICOM_ENDINGS = (".dcm", ".seg.dcm", ".rtstruct.dcm")
-
-
-def ending(path: Path) -> str:
-    """Return the longest known suffix of a name; ``""`` when it has none."""
-    return ending_of(path) or suffix_of(path)
+DICOM_ENDINGS = endings(tuple(one for one in FORMATS if one.needs_source))
+__all__ = ["DICOM_ENDINGS", "FORMATS", "Format", "ending", "named", "numbered", "of_filter", "suggested_name"]
 
 
 def named(path: Path, chosen: Format) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,24 +92,6 @@ class TimepointsResult:
     timepoints: tuple[int, ...]
     count: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What to train: a dataset's fold, starting from a bundle or from a method's random weights.
-
-    Exactly one of ``bundle`` and ``method`` is given; ``options`` are the method's. ``out`` is the folder of the new
-    bundle, ``iterations`` None is as many as are planned.
-    """
-
-    dataset: Path
-    fold: int
-    out: Path
-    iterations: int | None = None
-    bundle: Path | None = None
-    method: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    resume: bool = False
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def load(paths: Sequence[Path]) -> list[Any]:
 
 
 def _load_file(path: Path) -> list[Any]:
-    count = io.count_frames(path)
+    count = io.count_timepoints(path)
     if count > 1:
         return [timepoints_layer(read_timepoints(path, count))]
     if _names_labels(path):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.errors import Cancelled
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
 from voxtrace.plugin.models.messages import (
@@ -20,20 +20,25 @@ from voxtrace.plugin.models.messages import (
     TimepointsRequest,
     TimepointsResult,
     TrainReport,
-    TrainRequest,
 )
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.torch_import import importing_torch
-from voxtrace.volume import Case, Volume
+from voxtrace.training.request import TrainRequest
+from voxtrace.volume import Volume
 
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
     from voxtrace.inference import Result
     from voxtrace.inference.options import PredictOptions
     from voxtrace.method import Method, Phase
-    from voxtrace.training import TrainProgress
+    from voxtrace.training import TrainProgress, TrainSetup
 
-_PHASES = {"prepare": "Preparing cases", "validate": "Validating whole cases", "done": "Done"}
+_PHASES = {
+    "plan": "Reading cases",
+    "prepare": "Preparing cases",
+    "validate": "Validating whole cases",
+    "done": "Done",
+}
 
 
 def methods() -> Mapping[str, type[Method]]:
@@ -119,46 +124,15 @@ def stack_channels(sources: Sequence[display.ImageSource], names: Sequence[str])
 
 
 def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainReport, None, Path]:
-    """Open the dataset, plan, train, and return the folder of the new bundle."""
+    """Set the training up, train, and return the folder of the new bundle."""
     yield JobStage("Reading the dataset …")
     with importing_torch():
-        from voxtrace import bundle, training
-        from voxtrace.method import changed
-        from voxtrace.methods import method as make_method
-        from voxtrace.training.finetune import finetune_plan
-        from voxtrace.training.machine import training_device
-    dataset = training.open_dataset(request.dataset)
-    cases, validation = training.fold(dataset, request.fold)
-    initial = bundle.load(request.bundle) if request.bundle else None
-    if initial:
-        method = changed(initial.method, **request.options)
-        plan = finetune_plan(initial, dataset, iterations=request.iterations)
-    else:
-        yield JobStage(f"Planning: looking at {len(cases)} cases …")
-        found = training.fingerprint(_until_cancelled(cases, cancel))
-        method = make_method(request.method, **request.options)
-        kind, memory_gb = training_device()
-        plan = training.plan_dataset(dataset, found, device=kind, memory_gb=memory_gb, iterations=request.iterations)
-    run = training.train(
-        method,
-        plan,
-        cases,
-        out=request.out,
-        validate=validation,
-        initial=initial,
-        resume=request.resume,
-        about={"name": request.out.name, "licence": dataset.licence},
-        cancel=cancel,
-    )
-    yield from _train_reports(run, method.phases(method.adapt(plan)))
-    return request.out
+        from voxtrace.training import set_up
 
-
-def _until_cancelled(cases: Iterable[Case], cancel: Cancel) -> Iterator[Case]:
-    for case in cases:
-        if cancel():
-            raise Cancelled("stopped while planning; nothing was written.")
-        yield case
+        importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
+    setup = yield from _set_up_stages(set_up(request, cancel))
+    yield from _train_reports(setup.train(cancel), setup.phases)
+    return setup.out
 
 
 def _forward_stages(run: Generator[Any, None, Any]) -> Generator[JobStage, None, Any]:
@@ -169,6 +143,21 @@ def _forward_stages(run: Generator[Any, None, Any]) -> Generator[JobStage, None,
             return end.value
         text = progress.message or f"{progress.done} of {progress.total}"
         yield JobStage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
+
+
+def _set_up_stages(run: Generator[TrainProgress, None, TrainSetup]) -> Generator[JobStage, None, TrainSetup]:
+    while True:
+        try:
+            yield _train_stage(next(run))
+        except StopIteration as end:
+            setup: TrainSetup = end.value
+            return setup
+
+
+def _train_stage(progress: TrainProgress) -> JobStage:
+    text = _PHASES.get(progress.phase, progress.phase.capitalize())
+    text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
+    return JobStage(text, progress.iteration, progress.total)
 
 
 def _train_reports(
@@ -183,6 +172,4 @@ def _train_reports(
             done, dice = before + progress.iteration, progress.validation_dice
             yield TrainReport(done, total, progress.loss, dice, progress.phase, names)
         else:
-            text = _PHASES.get(progress.phase, progress.phase.capitalize())
-            text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
-            yield JobStage(text, progress.iteration, progress.total)
+            yield _train_stage(progress)

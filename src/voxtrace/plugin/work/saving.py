@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace import io
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid
-from voxtrace.io.export import Options, Written, export_all, is_export
+from voxtrace.io.export import ExportOptions, Written, export_all
 from voxtrace.plugin.layers.display import KEY, ImageSource, LabelSource, label_map_of
 from voxtrace.plugin.layers.manual_labels import check_unmoved, geometry_drawn_on
 from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
@@ -73,7 +72,7 @@ def save(
     for timepoint, labels in saved.labels.items():
         target = path if timepoint is None else numbered(path, timepoint)
         image = _image(labels.geometry, saved.scan, timepoint, scans)
-        written = _write(labels, target, Options(source=images, image=image, manual=saved.manual))
+        written = export_all(labels, target, ExportOptions(source=images, image=image, manual=saved.manual))
         paths.extend(written.paths)
         notes.extend(note for note in written.notes if note not in notes)
     return Written(tuple(paths), tuple(notes))
@@ -167,9 +166,3 @@ def _image(geometry: Geometry, scan: str, timepoint: int | None, scans: Sequence
         return source.at(timepoint).volume if timepoint is not None else None
     channel = slice(source.channel, source.channel + 1)
     return replace(source.volume, data=source.volume.data[channel], channels=())
-
-
-def _write(labels: LabelMap, path: Path, options: Options) -> Written:
-    if is_export(path):
-        return export_all(labels, path, options)
-    return Written((io.write(labels, path),))
