@@ -14,7 +14,7 @@ __all__ = ["DICOM_ENDINGS", "FORMATS", "Format", "ending", "named", "numbered", 
 
 
 def named(path: Path, chosen: Format) -> Path:
-    """Return the path that is meant when a name was typed while a format was chosen.
+    """Return the path for a typed name and a chosen format.
 
     >>> named(Path("liver 1.5 mm"), FORMATS[0]).name, named(Path("liver.stl"), FORMATS[0]).name
     ('liver 1.5 mm.nii.gz', 'liver.stl')
@@ -22,20 +22,20 @@ def named(path: Path, chosen: Format) -> Path:
     ('liver.seg.nrrd', 'liver.rtstruct.dcm')
     """
     known = ending(path)
-    if known and chosen.ending.endswith(known):  # the longer one was chosen, or the same
+    if known and chosen.ending.endswith(known):  # the chosen suffix includes the typed one
         return path.with_name(path.name[: -len(known)] + chosen.ending)
     return path if known else path.with_name(path.name + chosen.ending)
 
 
-def numbered(path: Path, frame: int) -> Path:
-    """Return the path for one frame of several, counted from 0.
+def numbered(path: Path, timepoint: int) -> Path:
+    """Return the path for one of several time points, counted from 0.
 
     >>> numbered(Path("film.nii.gz"), 3).name
     'film_t003.nii.gz'
     """
     known = ending(path)
     stem = path.name[: -len(known)] if known else path.name
-    return path.with_name(f"{stem}_t{frame:03d}{known}")
+    return path.with_name(f"{stem}_t{timepoint:03d}{known}")
 
 
 def suggested_name(layer: str, first: Format = FORMATS[0]) -> str:
@@ -49,5 +49,5 @@ def suggested_name(layer: str, first: Format = FORMATS[0]) -> str:
 
 
 def of_filter(text: str, formats: Sequence[Format] = FORMATS) -> Format:
-    """Return the format of a file dialog's entry, the first where it is none."""
+    """Return the format of a file dialog's entry; the first format for any other text."""
     return next((one for one in formats if one.filter == text), formats[0])

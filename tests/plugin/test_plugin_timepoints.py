@@ -13,13 +13,13 @@ import pytest
 
 from made_layers import ImmediateRunner, Recorded, made_volume
 from voxtrace import io
-from voxtrace.plugin.controllers.layers import frames_of, known_source, source_of
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
+from voxtrace.plugin.controllers.layers import known_source, source_of, timepoint_count
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.layers.timepoints import FramesSource, frames_labels_layer, frames_layer
+from voxtrace.plugin.layers.timepoints import TimepointsSource, timepoint_labels_layer, timepoints_layer
 from voxtrace.plugin.models import panel_state
-from voxtrace.plugin.models.bundles import Shelf
-from voxtrace.plugin.models.messages import Options
+from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.npe2.reader import load
 from voxtrace.plugin.work import jobs
 from voxtrace.volume import LabelMap
@@ -51,8 +51,8 @@ def test_a_film_is_one_layer_with_its_frames_first(tmp_path: Path, ending: str) 
     assert about["axis_labels"] == ("frame", "I", "P", "L")
     assert about["scale"] == pytest.approx((1.0, 3.0, 1.5, 2.0))
     assert about["units"] == ("pixel", "mm", "mm", "mm")
-    for frame in range(COUNT):  # x runs to the left, y to the front, z to the head: I and P run against z and y
-        assert np.array_equal(data[frame], voxels[:, ::-1, ::-1, frame].T)
+    for timepoint in range(COUNT):  # x runs to the left, y to the front, z to the head: I and P run against z and y
+        assert np.array_equal(data[timepoint], voxels[:, ::-1, ::-1, timepoint].T)
 
 
 def test_a_film_in_nrrd_and_mha_opens_the_same_way(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_film_too_large_for_memory_is_read_frame_by_frame(tmp_path: Path, monk
     monkeypatch.setattr(display, "IN_MEMORY_BYTES", 100)
     read: list[int] = []
     original = io.read
-    monkeypatch.setattr(io, "read", lambda path, frame=None: read.append(frame) or original(path, frame))
+    monkeypatch.setattr(io, "read", lambda path, timepoint=None: read.append(timepoint) or original(path, timepoint))
     [(data, _, _)] = load([tmp_path / "film.nii"])
     assert read == [0]
     assert not isinstance(data, np.ndarray)
@@ -83,13 +83,13 @@ def test_a_film_too_large_for_memory_is_read_frame_by_frame(tmp_path: Path, monk
 def test_each_frame_is_a_scan_of_its_own(tmp_path: Path, model: Any) -> None:
     film(tmp_path / "film.nii.gz")
     layer = add(model, load([tmp_path / "film.nii.gz"]))
-    assert frames_of(layer) == COUNT
-    for frame in range(COUNT):
-        expected = io.read(tmp_path / "film.nii.gz", frame)
-        source = source_of(layer, frame)
+    assert timepoint_count(layer) == COUNT
+    for timepoint in range(COUNT):
+        expected = io.read(tmp_path / "film.nii.gz", timepoint)
+        source = source_of(layer, timepoint)
         assert np.array_equal(source.volume.data, expected.data)
         assert source.volume.geometry == expected.geometry
-        assert source.volume.name == expected.name == f"film_t{frame:03d}"
+        assert source.volume.name == expected.name == f"film_t{timepoint:03d}"
     told = [f.found for f in known_source(layer).volume.passport.findings if f.what == "frames"]  # type: ignore[union-attr]
     assert told == ["4 frames over time"]
 
@@ -97,9 +97,9 @@ def test_each_frame_is_a_scan_of_its_own(tmp_path: Path, model: Any) -> None:
 def test_results_of_two_frames_are_one_layer_on_which_the_others_are_empty() -> None:
     volume = made_volume()
     answers = [LabelMap(np.full(volume.geometry.shape, k, np.uint8), volume.geometry, {1: "a", 2: "b"}) for k in (1, 2)]
-    data, about, kind = frames_labels_layer(answers, (1, 3), 4, "id", "beats")
+    data, about, kind = timepoint_labels_layer(answers, (1, 3), 4, "id", "beats")
     assert (kind, data.shape, about["name"]) == ("labels", (4, *volume.geometry.shape), "beats")
-    assert [int(frame.max()) for frame in data] == [0, 1, 0, 2]
+    assert [int(timepoint.max()) for timepoint in data] == [0, 1, 0, 2]
     assert about["axis_labels"] == ("frame", "I", "P", "L")
 
 
@@ -109,19 +109,21 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     seen: list[Any] = []
 
     def predicted(model: Any, request: Any, cancel: Callable[[], bool]) -> Any:
-        yield jobs.Stage("Segmenting: 1 of 1", 1, 1)
+        yield jobs.JobStage("Segmenting: 1 of 1", 1, 1)
         seen.append(request)
-        volume = jobs.stacked(request.channels, ("channel 0",))
+        volume = jobs.stack_channels(request.channels, ("channel 0",))
         answer = LabelMap((volume.data[0] > np.median(volume.data[0])).astype(np.uint8), volume.geometry, {1: "high"})
         return type("Result", (), {"labels": answer, "seconds": 0.5})(), None
 
-    monkeypatch.setattr(jobs, "_predicted", predicted)
+    monkeypatch.setattr(jobs, "_predict", predicted)
     return seen
 
 
 @pytest.fixture
 def controller(model: Any, bundle: Path, view: Recorded, runner: ImmediateRunner) -> SegmentController:
-    return SegmentController(model, Shelf([bundle]), view, runner, lambda *result: pytest.fail("no steps to show"))
+    return SegmentController(
+        model, BundleRegistry([bundle]), view, runner, lambda *result: pytest.fail("no steps to show")
+    )
 
 
 def test_the_frame_under_the_slider_is_segmented(
@@ -129,15 +131,15 @@ def test_the_frame_under_the_slider_is_segmented(
 ) -> None:
     film(tmp_path / "film.nii.gz")
     add(model, load([tmp_path / "film.nii.gz"]))
-    assert view.last("set_frames") == (COUNT,)
-    assert "the frame that the slider stands on, one of 4" in view.state.message
+    assert view.last("set_timepoints") == (COUNT,)
+    assert "the frame under the slider, one of 4" in view.state.message
     model.dims.set_current_step(0, 2)
-    controller.start(Options(steps=3, keep="all"))
+    controller.start(PredictOptions(steps=3, keep="all"))
     assert [request.channels[0].volume.name for request in asked] == ["film_t002"]
-    assert asked[0].keep == "last"
+    assert asked[0].options.keep == "last"
     result = model.layers[-1]
     assert result.data.shape == (COUNT, 7, 8, 9)
-    assert [bool(frame.any()) for frame in result.data] == [False, False, True, False]
+    assert [bool(timepoint.any()) for timepoint in result.data] == [False, False, True, False]
     assert model.dims.current_step[0] == 2
     assert "frame 3 of 4" in view.state.message
     assert result.name.startswith("film_t002 · ")
@@ -148,20 +150,20 @@ def test_every_frame_is_segmented_in_turn_with_one_result_for_each(
 ) -> None:
     film(tmp_path / "film.nii.gz")
     scan = add(model, load([tmp_path / "film.nii.gz"]))
-    controller.start(Options(every_frame=True))
+    controller.start(KEEP_EVERY_STEP, every_timepoint=True)
     assert [request.channels[0].volume.name for request in asked] == [f"film_t{k:03d}" for k in range(COUNT)]
     result = model.layers[-1]
-    for frame in range(COUNT):
-        assert np.array_equal(result.data[frame], scan.data[frame] > np.median(scan.data[frame]))
+    for timepoint in range(COUNT):
+        assert np.array_equal(result.data[timepoint], scan.data[timepoint] > np.median(scan.data[timepoint]))
     assert result.name.startswith("film · ")
     assert "4 frames, a result at each" in view.state.message
 
 
 def test_progress_says_which_frame_is_at_work(bundle: Path, asked: list[Any]) -> None:
     volume = made_volume()
-    source = FramesSource(volume, np.repeat(volume.data, 4, 0))
+    source = TimepointsSource(volume, np.repeat(volume.data, 4, 0))
     each = jobs.SegmentRequest(bundle, (source.at(0),), "id", "film")
-    run = jobs.segment_frames(jobs.FramesRequest(each, (source,), (1, 3), 4), lambda: False)
+    run = jobs.segment_timepoints(jobs.TimepointsRequest(each, (source,), (1, 3), 4), lambda: False)
     told = [stage.text for stage in run]
     assert told[1:-1] == ["Frame 2 of 4 · Segmenting: 1 of 1", "Frame 4 of 4 · Segmenting: 1 of 1"]
 
@@ -172,27 +174,34 @@ def test_films_of_different_length_are_not_segmented_together(
     from made import bundle_folder
 
     controller = SegmentController(
-        model, Shelf([bundle_folder(tmp_path / "two", channels=2)]), view, runner, lambda *result: None
+        model, BundleRegistry([bundle_folder(tmp_path / "two", channels=2)]), view, runner, lambda *result: None
     )
     volume = made_volume()
     for count in (3, 4):
-        add(model, [frames_layer(FramesSource(replace(volume, name=f"film{count}"), np.repeat(volume.data, count, 0)))])
+        add(
+            model,
+            [
+                timepoints_layer(
+                    TimepointsSource(replace(volume, name=f"film{count}"), np.repeat(volume.data, count, 0))
+                )
+            ],
+        )
     model.dims.set_current_step(0, 3)  # a frame that the shorter one lacks
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     assert asked == []
-    assert view.state.mood == "error"
+    assert view.state.level == "error"
     assert "3 and 4 frames" in view.state.message
 
 
 def test_a_single_volume_asks_for_no_frame(controller: SegmentController, model: Any, view: Recorded) -> None:
     add(model, display.image_layers(made_volume()))
-    assert view.last("set_frames") == (1,)
+    assert view.last("set_timepoints") == (1,)
     assert view.state.message == "Ready. Press Segment."
 
 
 def test_the_end_of_a_run_on_frames_says_where_to_look() -> None:
-    assert "--frame 3" in panel_state.finished_frames((3,), 10, 1.0).message
-    assert "Move the slider" in panel_state.finished_frames((0, 1), 2, 1.0).message
+    assert "--frame 3" in panel_state.finished_timepoints((3,), 10, 1.0).message
+    assert "Move the slider" in panel_state.finished_timepoints((0, 1), 2, 1.0).message
 
 
 def test_the_engine_itself_segments_a_frame(
@@ -200,7 +209,7 @@ def test_the_engine_itself_segments_a_frame(
 ) -> None:
     film(tmp_path / "film.nii.gz", np.float32)
     add(model, load([tmp_path / "film.nii.gz"]))
-    controller = SegmentController(model, Shelf([bundle]), view, runner, lambda *result: None)
-    controller.start(Options(every_frame=True))
-    assert view.state.mood == "done", view.state.message
+    controller = SegmentController(model, BundleRegistry([bundle]), view, runner, lambda *result: None)
+    controller.start(KEEP_EVERY_STEP, every_timepoint=True)
+    assert view.state.level == "done", view.state.message
     assert model.layers[-1].data.shape == (COUNT, 7, 8, 9)
