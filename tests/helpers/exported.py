@@ -29,7 +29,7 @@ class Made:
     """A folder of images, where they lie, the labels as stacked (plane, row, column), and the label map of them."""
 
     folder: Path
-    place: made.Place
+    place: made.ImagePlanePosition
     stacked: np.ndarray
     labels: LabelMap
 
@@ -50,14 +50,14 @@ def stacked() -> np.ndarray:
     return array
 
 
-def make(folder: Path, place: made.Place | None = None, **changes: object) -> Made:
+def make(folder: Path, place: made.ImagePlanePosition | None = None, **changes: object) -> Made:
     """Write images, shuffled, and return them with the label map of them."""
     place = place or made.place()
     made.save(folder, made.images(place, **changes), seed=1)
     return on(folder, place)
 
 
-def on(folder: Path, place: made.Place, array: np.ndarray | None = None) -> Made:
+def on(folder: Path, place: made.ImagePlanePosition, array: np.ndarray | None = None) -> Made:
     """Return the label map on images that were written before."""
     geometry = voxtrace.read(folder).geometry
     assert geometry.stored is not None

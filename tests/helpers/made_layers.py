@@ -87,8 +87,8 @@ def made_segmented(trace: Trace, request: Any) -> Generator[Any, None, Any]:
     from voxtrace.plugin.layers import display
     from voxtrace.plugin.work import jobs
 
-    yield jobs.Stage("Segmenting: 1 of 2", 1, 2)
-    return jobs.Segmented(
+    yield jobs.JobStage("Segmenting: 1 of 2", 1, 2)
+    return jobs.SegmentResult(
         display.trace_layer(trace, request.name, request.scan),
         display.settled_layer(trace, "settled"),
         tuple(trace.summary()),

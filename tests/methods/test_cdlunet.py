@@ -136,11 +136,11 @@ def test_cases_without_scores_are_learned_in_both_courses() -> None:
 
 
 def test_a_curriculum_without_a_case_is_refused(tmp_path: Path) -> None:
-    from voxtrace.training.prepared import Prepared
-    from voxtrace.training.sampling import Windows
+    from voxtrace.training.preprocessed import PreprocessedCase
+    from voxtrace.training.sampling import MiniBatches
 
     easy, _ = CDLUNet().phases(SMALL)
-    windows = Windows([Prepared(tmp_path, {"difficulty": 0.85})], SMALL, easy, [0])
+    windows = MiniBatches([PreprocessedCase(tmp_path, {"difficulty": 0.85})], SMALL, easy, [0])
     with pytest.raises(DatasetError, match="'easy'"):
         windows[0]
 

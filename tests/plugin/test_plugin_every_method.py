@@ -15,10 +15,10 @@ from voxtrace.bundle import load
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.npe2.segment import SegmentWidget
 from voxtrace.plugin.npe2.train import TrainWidget
-from voxtrace.plugin.npe2.viewer_state import session_of
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def test_it_trains_and_predicts_in_the_window(
     small = Plan.example(labels=3, window=(16, 16, 16), base_width=4).model_copy(update={"iterations": 4})
     monkeypatch.setattr(training, "plan_dataset", lambda dataset, found, **_: small)
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([])
     segment, train = SegmentWidget(viewer), TrainWidget(viewer)
     for widget in (segment, train):
         viewer.window.add_dock_widget(widget, name=type(widget).__name__)

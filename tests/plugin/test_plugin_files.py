@@ -70,7 +70,7 @@ def test_labels_without_a_place_are_refused(tmp_path: Path) -> None:
         "axis_labels": ("-3", "-2", "-1"),
         "units": ("pixel",) * 3,
     }
-    with pytest.raises(OutputError, match="place in the patient is unknown"):
+    with pytest.raises(OutputError, match="position in the patient is unknown"):
         write_labels(str(tmp_path / "drawn.nii.gz"), np.zeros((2, 2, 2), np.uint8), attributes)
     assert not list(tmp_path.iterdir())
 

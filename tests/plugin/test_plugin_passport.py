@@ -26,7 +26,7 @@ WRONG = Finding("orientation", "refused", "none", "export the series again")
 @pytest.mark.parametrize(
     ("findings", "expected"),
     [
-        ((), "Geometry: nothing was looked at"),
+        ((), "Geometry: not checked"),
         ((FINE,), "Geometry: fine"),
         ((FINE, TILT), "Geometry: 1 correction"),
         ((TILT, GAP), "Geometry: 2 corrections"),

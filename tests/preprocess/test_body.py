@@ -41,8 +41,8 @@ def test_the_box_is_never_smaller_than_a_window() -> None:
     made = bundle(window=(8, 64, 96), normalisation=(HU,))
     grid = grid_of(ct(), made.plan, "body")
     assert grid.padding == ((0, 0), (0, 0), (0, 0))
-    assert grid.frame.box is not None
-    assert grid.frame.box[1:] == (slice(17, 82), slice(23, 120))  # 65 around rows 30 … 70; 97 up to the border
+    assert grid.crop_order.box is not None
+    assert grid.crop_order.box[1:] == (slice(17, 82), slice(23, 120))  # 65 around rows 30 … 70; 97 up to the border
 
 
 def test_boxes_keep_their_place_at_another_spacing() -> None:

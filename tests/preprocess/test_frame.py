@@ -10,7 +10,7 @@ import pytest
 from fakes import plan
 from voxtrace.geometry import Geometry, Grid
 from voxtrace.plan import View
-from voxtrace.preprocess import Placer, frame_of, grid_of, network_labels
+from voxtrace.preprocess import LabelPaster, find_crop_order, grid_of, network_labels
 from voxtrace.volume import LabelMap, Volume
 
 TURNED = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # x runs to P, y to head-down, z to L
@@ -32,28 +32,28 @@ def numbered() -> Any:
 @pytest.mark.parametrize("direction", [RAS, TURNED])
 def test_the_network_sees_the_array_as_the_file_has_it(numbered: Any, direction: tuple[float, ...]) -> None:
     volume = stored_as(numbered, direction)
-    frame = frame_of(volume, plan((1, 1, 1), view=View()))
-    assert np.array_equal(frame.view(volume.data)[0], numbered)
+    crop_order = find_crop_order(volume, plan((1, 1, 1), view=View()))
+    assert np.array_equal(crop_order.view(volume.data)[0], numbered)
 
 
 def test_a_transposed_model_sees_it_transposed_with_its_spacing(numbered: Any) -> None:
     volume = stored_as(numbered, TURNED, (0.5, 0.75, 2.0))  # x, y, z
-    frame = frame_of(volume, plan((1, 1, 1), view=View(axes=(2, 0, 1))))
-    assert np.array_equal(frame.view(volume.data)[0], numbered.transpose(2, 0, 1))
-    assert frame.spacing_mm == (0.5, 2.0, 0.75)
+    crop_order = find_crop_order(volume, plan((1, 1, 1), view=View(axes=(2, 0, 1))))
+    assert np.array_equal(crop_order.view(volume.data)[0], numbered.transpose(2, 0, 1))
+    assert crop_order.spacing_mm == (0.5, 2.0, 0.75)
 
 
 def test_a_reorienting_model_sees_axes_towards_head_front_and_right(numbered: Any) -> None:
     volume = stored_as(numbered, TURNED)  # canonical axes run towards head, back and left
-    frame = frame_of(volume, plan((1, 1, 1), view=View(orientation="ras")))
-    assert np.array_equal(frame.view(volume.data), volume.data[:, :, ::-1, ::-1])
+    crop_order = find_crop_order(volume, plan((1, 1, 1), view=View(orientation="ras")))
+    assert np.array_equal(crop_order.view(volume.data), volume.data[:, :, ::-1, ::-1])
 
 
 def test_a_plan_without_a_view_sees_the_canonical_array(numbered: Any) -> None:
     volume = stored_as(np.pad(numbered, 1), TURNED)
-    frame = frame_of(volume, plan((1, 1, 1)))
-    assert frame.identity
-    assert np.array_equal(frame.view(volume.data), volume.data)
+    crop_order = find_crop_order(volume, plan((1, 1, 1)))
+    assert crop_order.identity
+    assert np.array_equal(crop_order.view(volume.data), volume.data)
 
 
 def test_what_is_zero_all_around_is_cut_off() -> None:
@@ -61,13 +61,13 @@ def test_what_is_zero_all_around_is_cut_off() -> None:
     data[0, 2, 3, 4] = 5
     data[1, 4, 3, 6] = -5  # what one channel has, all keep
     volume = Volume(data, Geometry.from_spacing((6, 7, 8), (1.0, 1.0, 1.0)))
-    seen = frame_of(volume, plan((1, 1, 1), view=View())).view(data)
+    seen = find_crop_order(volume, plan((1, 1, 1), view=View())).view(data)
     assert np.array_equal(seen, data[:, 2:5, 3:4, 4:7])
 
 
 def test_an_empty_volume_is_not_cut() -> None:
     volume = Volume(np.zeros((1, 3, 4, 5)), Geometry.from_spacing((3, 4, 5), (1.0, 1.0, 1.0)))
-    assert frame_of(volume, plan((1, 1, 1), view=View())).shape == (3, 4, 5)
+    assert find_crop_order(volume, plan((1, 1, 1), view=View())).shape == (3, 4, 5)
 
 
 @pytest.mark.parametrize("direction", [(1.0, 0, 0, 0, 1, 0, 0, 0, 1), RAS, TURNED])
@@ -76,10 +76,10 @@ def test_labels_return_to_where_they_were_seen(direction: tuple[float, ...], axe
     data = np.zeros((6, 7, 8), np.uint8)
     data[2:5, 1:6, 3:5] = np.random.default_rng(0).integers(1, 9, (3, 5, 2))
     volume = stored_as(data, direction)
-    frame = frame_of(volume, plan((1, 1, 1), view=View(axes=axes)))
-    seen = frame.view(volume.data)  # (1, Z', Y', X'): one channel here, one step there
-    placer = Placer(frame)
-    placed = [plane for z in range(seen.shape[1]) for plane in placer.push(seen[:, z])]
+    crop_order = find_crop_order(volume, plan((1, 1, 1), view=View(axes=axes)))
+    seen = crop_order.view(volume.data)  # (1, Z', Y', X'): one channel here, one step there
+    paster = LabelPaster(crop_order)
+    placed = [plane for z in range(seen.shape[1]) for plane in paster.push(seen[:, z])]
     assert np.array_equal(np.stack(placed, axis=1), volume.data)
 
 

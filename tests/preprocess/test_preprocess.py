@@ -12,6 +12,7 @@ from voxtrace.errors import InputError
 from voxtrace.plan import Normalisation
 from voxtrace.preprocess import (
     Interpolation,
+    PlaneStream,
     axis_weights,
     intensities,
     network_grid,
@@ -133,7 +134,7 @@ def test_a_thin_axis_keeps_one_voxel_and_is_padded_to_the_window() -> None:
 def test_padding_is_zero_after_normalisation() -> None:
     volume = volume_of(np.arange(8).reshape(1, 2, 2, 2))
     small = plan((4, 4, 4), normalisation=(Normalisation(scheme="zscore"),))
-    padded = network_grid(volume.geometry, small).stream(volume, small).padded(0, 4)
+    padded = PlaneStream(network_grid(volume.geometry, small), volume, small).padded(0, 4)
     assert np.array_equal(padded[:, 1:3, 1:3, 1:3], network_volume(volume, small))
     assert np.count_nonzero(padded) == 8
 
@@ -144,7 +145,7 @@ def test_planes_are_the_whole_volume_to_the_last_bit(interpolation: str, spacing
     values = np.random.default_rng(1).normal(size=(1, 17, 12, 11)).astype(np.float32)
     volume = volume_of(values)
     chosen = plan((1, 1, 1), spacing_mm, interpolation=interpolation, normalisation=(Normalisation(),))
-    stream = network_grid(volume.geometry, chosen).stream(volume, chosen)
+    stream = PlaneStream(network_grid(volume.geometry, chosen), volume, chosen)
     whole = network_volume(volume, chosen)
     pieces = [stream.planes(z, min(z + 3, whole.shape[1])) for z in range(0, whole.shape[1], 3)]
     assert np.array_equal(np.concatenate(pieces, axis=1), whole)

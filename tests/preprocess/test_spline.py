@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from fakes import plan
 from voxtrace.plan import Normalisation, View
-from voxtrace.preprocess import axis_weights, grid_of, network_volume
+from voxtrace.preprocess import PlaneStream, axis_weights, grid_of, network_volume
 from voxtrace.volume import Geometry, Shape, Triple, Volume
 
 RNG = np.random.default_rng(3)
@@ -90,7 +90,7 @@ def test_the_coarse_axis_is_the_coarsest_of_the_first_anisotropic_grid(
 ) -> None:
     volume = Volume(np.ones((1, 8, 8, 8)), Geometry.from_spacing((8, 8, 8), have))
     grid = grid_of(volume, plan((1, 1, 1), want, interpolation="spline", view=View(coarse=3.0)))
-    assert ("".join(kind[0] for kind in grid.there), "".join(kind[0] for kind in grid.back)) == (there, back)
+    assert ("".join(kind[0] for kind in grid.to_network), "".join(kind[0] for kind in grid.to_input)) == (there, back)
 
 
 def test_an_axis_that_is_not_resampled_keeps_the_distance_of_its_slices() -> None:
@@ -104,7 +104,7 @@ def test_planes_made_a_few_at_a_time_are_those_of_the_whole() -> None:
     volume = noise((20, 12, 13), (1.0, 1.0, 1.0))
     chosen = plan((1, 1, 1), (1.6, 1.3, 0.9), interpolation="spline", channels=("a", "b"))
     chosen = chosen.model_copy(update={"normalisation": (Normalisation(),) * 2, "view": View()})
-    stream, whole = grid_of(volume, chosen).stream(volume, chosen), network_volume(volume, chosen)
+    stream, whole = PlaneStream(grid_of(volume, chosen), volume, chosen), network_volume(volume, chosen)
     pieces = [stream.planes(z, min(z + 3, whole.shape[1])) for z in range(0, whole.shape[1], 3)]
     assert np.array_equal(np.concatenate(pieces, axis=1), whole)
 

@@ -199,7 +199,7 @@ def test_nothing_is_reported_over_the_network(tmp_path: Path, monkeypatch: pytes
 
 
 def test_openvino_is_loaded_when_a_part_runs_and_not_before() -> None:
-    code = "import sys, voxtrace, voxtrace.runtime, voxtrace.inference; sys.exit('openvino' in sys.modules)"
+    code = "import sys, voxtrace, voxtrace.runtime, voxtrace.inference.engine; sys.exit('openvino' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

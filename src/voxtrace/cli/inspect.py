@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_facts, print_json, print_table, stdout_kept_for_json
+from voxtrace.cli.output import print_facts, print_json, print_table, reserve_stdout_for_json
 
 APART = ("passport", "slice_facts", "maps")  # printed as lines or tables of their own
 RANGE = ("smallest", "largest")
@@ -25,7 +25,7 @@ def inspect(
     """
     from voxtrace.cli.inspect_path import inspect_path
 
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         document = inspect_path(path)
     if as_json:
         print_json(document)

@@ -51,7 +51,7 @@ def open_members(
     for bundle in bundles:
         rules = bundle.plan.normalisation
         if rules not in streams:
-            streams[rules] = grid.stream(volume, bundle.plan)
+            streams[rules] = PlaneStream(grid, volume, bundle.plan)
         opened = open_runtime(
             bundle.network, runtime=options.runtime, device=options.device, precision=options.precision, calls=calls
         )

@@ -24,7 +24,7 @@ from voxtrace.inference.resample_maps import MapResampler
 from voxtrace.inference.score_plane import ScorePlane
 from voxtrace.inference.step_runner import Logits
 from voxtrace.inference.timing import StageTimer
-from voxtrace.preprocess import Placer
+from voxtrace.preprocess import LabelPaster
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
 from voxtrace.windows import Window
@@ -35,7 +35,7 @@ class PlaneOutput:
     """What turns network planes into recorded planes of the input; ``maps`` is None where the method has none."""
 
     labels: LabelResampler
-    placer: Placer
+    placer: LabelPaster
     recorder: Recorder
     maps: MapResampler | None = None
 

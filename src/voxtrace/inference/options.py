@@ -30,7 +30,9 @@ class PredictOptions:
         "What runs the network: torch, openvino (compiled for this processor), winograd (float32 with fewer "
         "multiplications), or auto, which takes the fastest where there is no GPU and the run is long enough.",
     )
-    device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, …", suggestions=("auto", "cpu", "cuda"))
+    device: str = option(
+        "auto", "Where to compute: auto, cpu, cuda, or cuda:1 for the second GPU.", suggestions=("auto", "cpu", "cuda")
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = option(
         "auto", "Number type to compute in; auto is the fastest that keeps the labels the same."
     )
@@ -100,7 +102,8 @@ class PredictOptions:
     def to_json(self) -> dict[str, Any]:
         """Return name -> value as the ledger records them; the method's options are called ``options`` there."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**values, "options": dict(values.pop("method_options"))}
+        of_method = dict(values.pop("method_options"))
+        return {**values, "options": of_method}
 
 
 PredictOptions.__doc__ = f"{PredictOptions.__doc__}\n\n{described(PredictOptions)}"

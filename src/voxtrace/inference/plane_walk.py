@@ -23,7 +23,7 @@ class PlaneWalk:
 
     def __init__(self, grid: NetworkGrid) -> None:
         self._grid, self.z, self._given = grid, -1 - grid.padding[0][0], 0
-        sizes = zip(grid.shape, grid.input_shape, grid.back, strict=True)
+        sizes = zip(grid.shape, grid.input_shape, grid.to_input, strict=True)
         self._weights, self.y, self.x = (axis_weights(have, want, kind) for have, want, kind in sizes)
         positive = self._weights.weights > 0
         self._highest = np.where(positive, self._weights.indices, 0).max(1)  # network plane that each one needs

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from voxtrace.inference.plane_walk import PlaneWalk
-from voxtrace.preprocess import AxisWeights, NetworkGrid, Placer
+from voxtrace.preprocess import AxisWeights, LabelPaster, NetworkGrid
 from voxtrace.volume import Array
 
 LEAST_WEIGHT = np.float32(0.5)
@@ -39,7 +39,7 @@ class MapResampler:
     """Takes maps on network planes in ascending z and yields those of the input's planes as soon as they are known."""
 
     def __init__(self, grid: NetworkGrid) -> None:
-        self._walk, self._frame, self._placer = PlaneWalk(grid), grid.frame, Placer(grid.frame)
+        self._walk, self._frame, self._placer = PlaneWalk(grid), grid.crop_order, LabelPaster(grid.crop_order)
         self._below: WeightedPlane | None = None
 
     def push(self, padded: Tensor) -> Iterator[Array]:

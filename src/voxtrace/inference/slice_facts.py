@@ -85,7 +85,7 @@ class SliceFacts:
         """Return values (S, n) of the slices that the network saw, on the input's grid."""
         (before, _), depth = self._grid.padding[0], self._grid.shape[0]
         values = fact.result()[:, before : before + depth].astype(np.float32)
-        kind = "nearest" if self._grid.back[0] == "nearest" else fact.kind
+        kind = "nearest" if self._grid.to_input[0] == "nearest" else fact.kind
         axis = axis_weights(depth, self._grid.input_shape[0], kind)
         known = ~np.isnan(values)
         sums = axis.apply(np.where(known, values, np.float32(0.0)), 1)
@@ -94,9 +94,9 @@ class SliceFacts:
 
     def _placed(self, values: Array) -> Array:
         """Return values (S, Z) of all slices of the input."""
-        frame = self._grid.frame
+        frame = self._grid.crop_order
         placed = np.full((len(values), frame.whole[0]), np.nan, np.float32)
         if frame.layout.axes[0] == 0:
             turned = placed[:, ::-1] if frame.layout.flips[0] else placed
-            turned[:, frame.before : frame.before + values.shape[1]] = values
+            turned[:, frame.planes_before : frame.planes_before + values.shape[1]] = values
         return placed

@@ -28,7 +28,7 @@ from voxtrace.inference.window_facts import Table, WindowFacts, unpadded
 from voxtrace.method import Method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
-from voxtrace.preprocess import NetworkGrid, Placer, PlaneStream
+from voxtrace.preprocess import LabelPaster, NetworkGrid, PlaneStream
 from voxtrace.runtime import LoadedNetwork
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
@@ -147,7 +147,7 @@ class SlidingWindow:
         average = self.plan.view.average if self.plan.view else "probabilities"
         labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
         maps = MapResampler(self.grid) if self.method.maps else None
-        return PlaneOutput(labels, Placer(self.grid.frame), recorder, maps)
+        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps)
 
     def _decide(
         self, windows: Sequence[Window], images: Sequence[Array], first_z: int, writer: LabelWriter
@@ -243,7 +243,7 @@ class SlidingWindow:
             "runtime": self.opened.runtime,
             "device": self.opened.device,
             "precision": self.opened.precision,
-            "why": self.opened.why,
+            "why": self.opened.whole_reason(),
             "members": len(self.members),
             "batch": self.batch,
             "overlap": self.overlap,

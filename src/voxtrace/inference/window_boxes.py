@@ -14,7 +14,7 @@ def canonical_boxes(boxes: Array, grid: NetworkGrid) -> tuple[Array, Shape]:
     ``boxes`` (W, 6) int: first voxel (z, y, x) and the one after the last, counted in what the network saw. Where that
     is a part of the volume, corners are rounded to whole network voxels.
     """
-    frame, result = grid.frame, np.empty_like(boxes)
+    frame, result = grid.crop_order, np.empty_like(boxes)
     shape = [0, 0, 0]
     for seen, axis in enumerate(frame.layout.axes):
         voxels = grid.shape[seen] / grid.input_shape[seen]  # of the network in one of the input

@@ -1,4 +1,4 @@
-"""Colours for labels: distinct, the same every time, and apart for most colour-blind readers."""
+"""Label colours: distinct, reproducible, and distinguishable for most colour-blind readers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from voxtrace.volume import Triple
 
-# Okabe & Ito's set without black and grey, which vanish on a scan, and six more that keep their distance from it.
+# Okabe & Ito's palette without black and grey, which are invisible on a scan, and six more distinct colours.
 _FIRST: tuple[Triple, ...] = (
     (0.90, 0.62, 0.00),
     (0.34, 0.71, 0.91),
@@ -36,13 +36,13 @@ def colour(value: int) -> Triple:
 
 
 def colours(values: Iterable[int], given: Mapping[int, Triple] | None = None) -> dict[int, Triple]:
-    """Return a colour for each label value; colours that came with the file win."""
+    """Return a colour for each label value except 0; colours from the file take precedence."""
     given = given or {}
     return {value: given.get(value, colour(value)) for value in values if value}
 
 
 def ramp(steps: int) -> dict[int, Triple]:
-    """Return colours 1..steps from dark violet (settled early) to yellow (changed late)."""
+    """Return colours 1..steps from dark violet (settled early) to yellow (settled late)."""
     mix = [k / max(1, steps - 1) for k in range(steps)]
     return {
         k + 1: tuple(a + (b - a) * t for a, b in zip(_RAMP_START, _RAMP_END, strict=True))  # type: ignore[misc]
@@ -51,6 +51,6 @@ def ramp(steps: int) -> dict[int, Triple]:
 
 
 def napari_colours(colours: Mapping[int, Triple]) -> dict[int | None, tuple[float, ...] | str]:
-    """Return the dictionary that napari takes as a Labels colormap: background clear, unknown values magenta."""
+    """Return a Labels colormap for napari as a dictionary: background transparent, unknown values magenta."""
     known: dict[int | None, tuple[float, ...] | str] = {0: "transparent", None: "magenta"}
     return known | {value: (*rgb, 1.0) for value, rgb in colours.items()}

@@ -1,4 +1,4 @@
-"""The bundles a window knows of: what the pickers show, shared by the panels of one viewer."""
+"""The bundles known to a viewer, as its panels show them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KnownBundle:
-    """What a picker needs to know of a bundle; read without torch.
+    """What a panel shows of a bundle; read without torch.
 
     Attributes
     ----------
     name, path
-        What it is called, where it lies.
+        Its name and folder.
     method, options
-        Key of its method, and the method's options as they were trained with.
+        Key of its method, and the method's options in training.
     channels, labels
-        Names of the images it wants; label value -> name, background left out.
+        Names of the images it needs; label value -> name, without background.
     modality
         ``"CT"``, ``"MR"`` or ``""``.
     mirror
-        Whether it mirrors by default.
+        Whether it mirrors by default (test-time augmentation).
     about
-        A sentence or two from its card.
+        One or two sentences from its card.
     """
 
     name: str
@@ -48,14 +48,14 @@ class KnownBundle:
     about: str = ""
 
     def sentence(self, method: str = "") -> str:
-        """Return what it finds, in which images, how: the line under the picker; ``method`` in words where known."""
+        """Return what it segments, in which images and with which method; ``method`` is its title where known."""
         found = ", ".join(self.labels.values())
         several = f" ({', '.join(self.channels)})" if len(self.channels) > 1 else ""
         return f"Finds {found} in {self.modality or 'images'}{several}. Method: {method or self.method}."
 
 
 def describe(path: str | Path) -> KnownBundle:
-    """Return what a bundle's card says.
+    """Return what the card of a bundle says.
 
     Raises
     ------
@@ -67,7 +67,9 @@ def describe(path: str | Path) -> KnownBundle:
     try:
         return _known(folder, record)
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{folder} lacks {error} in its description; it may come from a newer version.") from error
+        raise BundleError(
+            f"{folder} lacks {error} in its description; it may come from a newer version. Update VoxTrace."
+        ) from error
 
 
 def _known(folder: Path, record: Mapping[str, Any]) -> KnownBundle:
@@ -85,8 +87,8 @@ def _known(folder: Path, record: Mapping[str, Any]) -> KnownBundle:
     )
 
 
-class Shelf:
-    """The bundles of one window, in the order they became known; emits ``changed`` when one is added."""
+class BundleRegistry:
+    """The bundles of one viewer, in the order they were added; emits ``changed`` when one is added."""
 
     changed = Signal()
 
@@ -95,7 +97,7 @@ class Shelf:
         for path in bundle.shipped().values() if paths is None else paths:
             try:
                 self._known[path.resolve()] = describe(path)
-            except BundleError as error:  # one damaged bundle must not keep the panel from opening
+            except BundleError as error:  # a damaged bundle is left out; the panel still opens
                 _log.warning("%s", error)
 
     @property
@@ -104,7 +106,7 @@ class Shelf:
         return tuple(self._known.values())
 
     def add(self, path: str | Path) -> KnownBundle:
-        """Put the bundle in a folder on the shelf, or replace it when it was written again; return it."""
+        """Add the bundle in a folder, or replace it when it was written again; return it."""
         known = describe(path)
         self._known[known.path.resolve()] = known
         self.changed.emit()
@@ -112,7 +114,7 @@ class Shelf:
 
 
 def suggested(bundles: Sequence[KnownBundle], volume: Volume | None, is_ct: bool) -> KnownBundle | None:
-    """Return the bundle that fits the scan's modality and number of channels best, of equals the first."""
+    """Return the bundle that fits the scan's modality and number of channels best; of equals the first."""
     if volume is None:
         return next(iter(bundles), None)
     modality = "CT" if is_ct else "MR"
@@ -124,10 +126,10 @@ def suggested(bundles: Sequence[KnownBundle], volume: Volume | None, is_ct: bool
 
 
 def match_channels(wanted: Sequence[str], offered: Sequence[str]) -> tuple[int | None, ...]:
-    """Return for each wanted channel the index of an offered layer name, the layer on top being offered first.
+    """Return for each wanted channel the index of an offered layer name; the topmost layer is offered first.
 
-    A layer fits by the words of its name, or by nnU-Net's number at the end of it. Channels that fit no layer take
-    those on top that are left, in the order in which they were opened. No layer is taken twice.
+    A layer matches by the words of its name, or by the nnU-Net channel number at its end. Channels without a match take
+    the topmost remaining layers in the order in which they were opened. No layer is taken twice.
 
     >>> match_channels(["flair", "t1"], ["case · T1", "case · FLAIR"])
     (1, 0)

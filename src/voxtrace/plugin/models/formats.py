@@ -1,51 +1,20 @@
-"""The formats that the window saves labels in: what each is called, and the end of its name."""
+"""Names of files that the window saves labels in; the formats are those of :mod:`voxtrace.io.formats`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.io.export import ending_of
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.io.formats import WRITTEN as FORMATS
+from voxtrace.io.formats import Format, endings
+from voxtrace.io.formats import written_ending as ending
 
-
-@dataclass(frozen=True)
-class Format:
-    """A format and the end of its files' names."""
-
-    words: str
-    ending: str
-
-    @property
-    def filter(self) -> str:
-        """The entry of a file dialog: ``NIfTI (*.nii.gz)``."""
-        return f"{self.words} (*{self.ending})"
-
-
-FORMATS: tuple[Format, ...] = (
-    Format("NIfTI label map", ".nii.gz"),
-    Format("NRRD label map", ".nrrd"),
-    Format("MetaImage label map", ".mha"),
-    Format("3D Slicer segmentation", ".seg.nrrd"),
-    Format("DICOM segmentation (SEG)", ".dcm"),
-    Format("DICOM contours (RTSTRUCT)", ".rtstruct.dcm"),
-    Format("Surface in mm, STL", ".stl"),
-    Format("Surface in mm, PLY with colours", ".ply"),
-    Format("Surface in mm, OBJ with colours", ".obj"),
-    Format("Table: mL, HU, components, as CSV", ".csv"),
-    Format("Table: mL, HU, components, as JSON", ".json"),
-)
-DICOM_ENDINGS = (".dcm", ".seg.dcm", ".rtstruct.dcm")
-
-
-def ending(path: Path) -> str:
-    """Return the end of a name that tells the format, the longest that fits; ``""`` when none does."""
-    return ending_of(path) or suffix_of(path)
+DICOM_ENDINGS = endings(tuple(one for one in FORMATS if one.needs_source))
+__all__ = ["DICOM_ENDINGS", "FORMATS", "Format", "ending", "named", "numbered", "of_filter", "suggested_name"]
 
 
 def named(path: Path, chosen: Format) -> Path:
-    """Return the path that is meant when a name was typed while a format was chosen.
+    """Return the path for a typed name and a chosen format.
 
     >>> named(Path("liver 1.5 mm"), FORMATS[0]).name, named(Path("liver.stl"), FORMATS[0]).name
     ('liver 1.5 mm.nii.gz', 'liver.stl')
@@ -53,20 +22,20 @@ def named(path: Path, chosen: Format) -> Path:
     ('liver.seg.nrrd', 'liver.rtstruct.dcm')
     """
     known = ending(path)
-    if known and chosen.ending.endswith(known):  # the longer one was chosen, or the same
+    if known and chosen.ending.endswith(known):  # the chosen suffix includes the typed one
         return path.with_name(path.name[: -len(known)] + chosen.ending)
     return path if known else path.with_name(path.name + chosen.ending)
 
 
-def numbered(path: Path, frame: int) -> Path:
-    """Return the path for one frame of several, counted from 0.
+def numbered(path: Path, timepoint: int) -> Path:
+    """Return the path for one of several time points, counted from 0.
 
     >>> numbered(Path("film.nii.gz"), 3).name
     'film_t003.nii.gz'
     """
     known = ending(path)
     stem = path.name[: -len(known)] if known else path.name
-    return path.with_name(f"{stem}_t{frame:03d}{known}")
+    return path.with_name(f"{stem}_t{timepoint:03d}{known}")
 
 
 def suggested_name(layer: str, first: Format = FORMATS[0]) -> str:
@@ -80,5 +49,5 @@ def suggested_name(layer: str, first: Format = FORMATS[0]) -> str:
 
 
 def of_filter(text: str, formats: Sequence[Format] = FORMATS) -> Format:
-    """Return the format of a file dialog's entry, the first where it is none."""
+    """Return the format of a file dialog's entry; the first format for any other text."""
     return next((one for one in formats if one.filter == text), formats[0])

@@ -1,86 +1,54 @@
-"""What the panels ask of the engine, and what it reports back: frozen data, no toolkit, no torch."""
+"""Requests from the panels to the jobs, and the reports and results that come back: frozen data, no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.layers.timepoints import FramesSource
-
-Keep = Literal["last", "labels", "all"]
+from voxtrace.plugin.layers.timepoints import TimepointsSource
 
 
 @dataclass(frozen=True)
-class Stage:
-    """How far a piece of work is: ``done`` of ``total``; a total of 0 means nobody knows."""
+class JobStage:
+    """The progress of a job: ``done`` of ``total``; a total of 0 means that it is unknown."""
 
     text: str
     done: int = 0
     total: int = 0
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to run: ``steps`` None is the bundle's own number; ``method`` has the method's options as filled in.
-
-    ``every_frame`` takes all frames of a scan over time, not only the one that the slider stands on.
-    """
-
-    steps: int | None = None
-    keep: Keep = "labels"
-    mirror: bool = False
-    settle: float | None = None
-    seed: int = 0
-    method: Mapping[str, Any] = field(default_factory=dict)
-    every_frame: bool = False
-
-
 @dataclass(frozen=True, eq=False)
 class SegmentRequest:
-    """What to segment, with what, how.
+    """What to segment, with which bundle and options.
 
     Attributes
     ----------
     bundle
         Folder of the bundle.
     channels
-        The volume and channel for each channel the bundle wants, in its order.
+        The volume and channel for each channel that the bundle needs, in its order.
     scan
-        Unique id of the image layer the result belongs to.
+        Unique id of the image layer that the result belongs to.
     name
-        What to call the result.
-    steps
-        How many steps, or None for the bundle's own number.
-    keep
-        The answer only, the labels of every step, or also what steps show beside their answers.
-    mirror
-        Whether each window is also seen mirrored, and the answers averaged.
-    settle
-        Share of changed labels up to which a window computes no further steps, or None.
-    seed
-        Of all chance.
+        Name of the result.
     options
-        Options of the method in place of the bundle's.
+        How to predict.
     """
 
     bundle: Path
     channels: tuple[display.ImageSource, ...]
     scan: str
     name: str
-    steps: int | None = None
-    keep: Keep = "labels"
-    mirror: bool = False
-    settle: float | None = None
-    seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: PredictOptions = KEEP_EVERY_STEP
 
 
 @dataclass(frozen=True, eq=False)
-class Segmented:
-    """A prediction ready to be shown: layer data, made in the thread because it touches every voxel."""
+class SegmentResult:
+    """A prediction as layer data, which is made in the thread because every voxel is read."""
 
     steps: display.LayerData
     settled: display.LayerData
@@ -90,70 +58,52 @@ class Segmented:
 
 
 @dataclass(frozen=True, eq=False)
-class FramesRequest:
-    """Frames of a scan over time, each to be segmented for itself.
+class TimepointsRequest:
+    """Time points of a scan, each segmented separately.
 
     Attributes
     ----------
     each
-        How; its channels and what it keeps are replaced frame by frame.
+        The request for one time point; its channels are replaced and only the last step is kept.
     channels
-        What each channel the bundle wants shows; one without frames is the same at every frame.
-    frames
-        Which frames, counted from 0.
+        The source of each channel that the bundle needs; a single volume is the same at every time point.
+    timepoints
+        Which time points, counted from 0.
     count
-        How many the scan has.
+        The number of time points in the scan.
     """
 
     each: SegmentRequest
-    channels: tuple[FramesSource | display.ImageSource, ...]
-    frames: tuple[int, ...]
+    channels: tuple[TimepointsSource | display.ImageSource, ...]
+    timepoints: tuple[int, ...]
     count: int
 
-    def at(self, frame: int) -> SegmentRequest:
-        """Return what is asked about one frame."""
-        channels = tuple(c.at(frame) if isinstance(c, FramesSource) else c for c in self.channels)
-        return replace(self.each, channels=channels, keep="last")
+    def at(self, timepoint: int) -> SegmentRequest:
+        """Return the request for one time point."""
+        channels = tuple(c.at(timepoint) if isinstance(c, TimepointsSource) else c for c in self.channels)
+        return replace(self.each, channels=channels, options=replace(self.each.options, keep="last"))
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentedFrames:
-    """Predictions of several frames as one layer, ready to be shown."""
+class TimepointsResult:
+    """Predictions of several time points as one layer."""
 
     layer: display.LayerData
-    frames: tuple[int, ...]
+    timepoints: tuple[int, ...]
     count: int
     seconds: float
 
 
 @dataclass(frozen=True)
-class TrainRequest:
-    """What to train: a dataset's fold, starting from a bundle or from a method's random weights.
-
-    Exactly one of ``bundle`` and ``method`` is given; ``options`` are the method's. ``out`` is the folder of the new
-    bundle, ``iterations`` None is as many as are planned.
-    """
-
-    dataset: Path
-    fold: int
-    out: Path
-    iterations: int | None = None
-    bundle: Path | None = None
-    method: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    resume: bool = False
-
-
-@dataclass(frozen=True)
-class Learned:
-    """One report from training; those with a validation score always reach the window.
+class TrainReport:
+    """A report from training; reports with a validation score always reach the window.
 
     Attributes
     ----------
     iteration, total
         Counted over all phases.
     losses
-        The terms of the loss; their sum is what training lowers.
+        The terms of the loss; training minimises their sum.
     dice
         Validation Dice where it was just measured.
     phase, phases
@@ -174,5 +124,5 @@ class Learned:
 
     @property
     def keep(self) -> bool:
-        """Whether this report must not be thinned out."""
+        """Whether this report is exempt from thinning."""
         return self.dice is not None

@@ -1,4 +1,4 @@
-"""A geometry passport in words for the window: a headline, and a line for each finding."""
+"""A geometry passport as text for the window: a headline, and a line for each finding."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class PassportLine:
 
     @property
     def mark(self) -> str:
-        """The verdict as one letter."""
+        """The verdict as one character."""
         return MARKS[self.verdict]
 
 
 @dataclass(frozen=True)
 class PassportCard:
-    """What the panel shows of a scan's passport.
+    """What the panel shows of a scan's geometry passport.
 
     Attributes
     ----------
     headline
-        The verdict in two or three words, to be read without unfolding.
+        The verdict in two or three words, visible while the section is collapsed.
     verdict
-        The gravest of all lines.
+        The most severe verdict of all lines.
     grid
-        How many voxels of what size, along (L, P, S), and where the file's axes run.
+        Number and size of the voxels along the file's axes, and the directions of these axes.
     lines
-        The findings, gravest first.
+        The findings, most severe first.
     """
 
     headline: str
@@ -62,7 +62,7 @@ def headline(passport: Passport) -> str:
     """
     counts = {verdict: sum(f.verdict == verdict for f in passport.findings) for verdict in MARKS}
     if not passport.findings:
-        return "Geometry: nothing was looked at"
+        return "Geometry: not checked"
     if counts["refused"]:
         return "Geometry: refused"
     if counts["corrected"]:
@@ -71,7 +71,7 @@ def headline(passport: Passport) -> str:
 
 
 def lines(findings: Sequence[Finding]) -> tuple[PassportLine, ...]:
-    """Return a line for each finding, the gravest first, otherwise in the order in which they were looked at."""
+    """Return a line for each finding, the most severe first, otherwise in the order of the checks."""
     order = list(MARKS)[::-1]
     ranked = sorted(findings, key=lambda f: order.index(f.verdict))
     return tuple(PassportLine(f.verdict, f"{f.what.capitalize()}: {f.found}", f.remedy) for f in ranked)

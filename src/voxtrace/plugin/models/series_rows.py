@@ -1,4 +1,4 @@
-"""The series of a DICOM folder as rows of a chooser: frozen, made by pure functions."""
+"""The series of a DICOM folder as rows of the chooser."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from voxtrace.io.dicom import Series
 from voxtrace.plugin.models.passports import PassportLine, lines
 
-MANY = "Tick the series to open."
+NOTHING_TICKED = "Tick the series to open."
 
 
 @dataclass(frozen=True)
 class SeriesRow:
-    """What a chooser shows of one series.
+    """What the chooser shows of one series.
 
     Attributes
     ----------
@@ -22,11 +22,11 @@ class SeriesRow:
     details
         Number of images, size, spacing and orientation in words.
     remarks
-        What is wrong with it, gravest first; empty when nothing is.
+        Its problems, most severe first.
     usable
-        Whether it can be ticked.
+        Whether it can be selected.
     ticked
-        Whether it is ticked at first.
+        Whether it is selected at first.
     """
 
     title: str
@@ -37,8 +37,8 @@ class SeriesRow:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What can be done with the series that are ticked: a sentence, and which buttons are enabled."""
+class SeriesChoice:
+    """What can be done with the ticked series: a sentence, and which buttons are enabled."""
 
     sentence: str
     can_open: bool = False
@@ -51,16 +51,16 @@ def rows_of(series: Sequence[Series]) -> tuple[SeriesRow, ...]:
     return tuple(_row(one, one.usable and alone) for one in series)
 
 
-def choice(rows: Sequence[SeriesRow], ticked: Sequence[int]) -> Choice:
+def series_choice(rows: Sequence[SeriesRow], ticked: Sequence[int]) -> SeriesChoice:
     """Return what can be done with ticked rows."""
     if not any(row.usable for row in rows):
-        return Choice("None of these series can be opened; each says why.")
+        return SeriesChoice("None of these series can be opened; the reason is listed at each.")
     if not ticked:
-        return Choice(MANY)
+        return SeriesChoice(NOTHING_TICKED)
     if len(ticked) == 1:
-        return Choice(f"Opens {rows[ticked[0]].title}.", can_open=True)
+        return SeriesChoice(f"Opens {rows[ticked[0]].title}.", can_open=True)
     first = rows[ticked[0]].title
-    return Choice(
+    return SeriesChoice(
         f"{len(ticked)} series: each as a scan of its own, or all as channels of one case, "
         f"resampled onto the grid of the first, {first}.",
         can_open=True,

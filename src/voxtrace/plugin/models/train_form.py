@@ -1,4 +1,4 @@
-"""The form of the training panel: what is filled in, what training can start from, and what is missing."""
+"""The form of the training panel: its values, what training can start from, and what is missing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from voxtrace.plugin.models import panel_state
 
 
 @dataclass(frozen=True)
-class Form:
-    """What the user filled in; ``iterations`` 0 is as many as are planned, ``options`` are the method's."""
+class TrainForm:
+    """The values of the form; ``iterations`` 0 means as planned, ``options`` are the method's."""
 
     dataset: str = ""
     fold: int = 0
@@ -22,8 +22,8 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Start:
-    """What training can start from: a bundle's weights, or a method's random ones (``bundle`` None)."""
+class TrainStart:
+    """What training can start from: a bundle's weights, or a method with random weights (``bundle`` None)."""
 
     title: str
     method: str
@@ -32,11 +32,11 @@ class Start:
 
 
 def resumable(out: str) -> bool:
-    """Tell whether an unfinished run lies beside an output folder."""
+    """Tell whether there is an unfinished run for an output folder."""
     return bool(out) and Path(out).with_name(f"{Path(out).name}.work").is_dir()
 
 
-def ready(form: Form) -> panel_state.PanelState:
+def ready(form: TrainForm) -> panel_state.PanelState:
     """Return what is missing in a form, or that training can start."""
     if not form.dataset:
         return panel_state.PanelState("Choose a dataset folder: nnU-Net's raw layout, with dataset.json and imagesTr.")
@@ -46,7 +46,7 @@ def ready(form: Form) -> panel_state.PanelState:
         return panel_state.PanelState("Choose where the new bundle should go: a folder that does not exist yet.")
     if resumable(form.out):
         return panel_state.PanelState(
-            "An unfinished run lies there. Press Resume to go on where it stopped.", can_start=True
+            "There is an unfinished run. Press Resume to continue where it stopped.", can_start=True
         )
     if Path(form.out).exists():
         return panel_state.PanelState(f"{form.out} exists already; choose a folder that does not exist yet.", "error")

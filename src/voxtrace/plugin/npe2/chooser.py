@@ -1,4 +1,4 @@
-"""The dialog that asks which series of a DICOM folder to open, put together."""
+"""The dialog that asks which series of a DICOM folder to open: its view and its controller, joined."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 from voxtrace.plugin.controllers.chooser import ChooserController
 from voxtrace.plugin.controllers.layers import add_layers
 from voxtrace.plugin.layers.display import LayerData
-from voxtrace.plugin.npe2.notifications import tell_notes
-from voxtrace.plugin.npe2.viewer_state import session_of
-from voxtrace.plugin.views.chooser import ChooserView
+from voxtrace.plugin.npe2.notifications import notify_notes
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.views.chooser import QtChooserView
 from voxtrace.plugin.work.dicom_open import Study
 from voxtrace.plugin.work.events import Runner
 from voxtrace.plugin.work.threads import ThreadRunner
 
 
 class Chooser:
-    """One dialog; lives until it is closed."""
+    """One dialog; it exists until it is closed."""
 
     def __init__(self, viewer: Any, study: Study, runner: Runner | None = None) -> None:
-        self.view, self._viewer = ChooserView(_window(viewer)), viewer
+        self.view, self._viewer = QtChooserView(_window(viewer)), viewer
         self.controller = ChooserController(study, self.view, runner or ThreadRunner(), self._add)
         self.view.ticked.connect(self.controller.tick)
         self.view.each_asked.connect(self.controller.open_each)
@@ -29,17 +29,17 @@ class Chooser:
 
     def _add(self, layers: Sequence[LayerData]) -> None:
         add_layers(self._viewer, layers)
-        tell_notes(layers)
+        notify_notes(layers)
 
     def _close(self) -> None:
         self.controller.close()
-        session_of(self._viewer).choosers.remove(self)
+        viewer_state_of(self._viewer).choosers.remove(self)
         self.view.deleteLater()
 
 
 def choose(viewer: Any, study: Study) -> Chooser:
-    """Show the dialog, or the one that already asks about this study, and return it; opens layers later."""
-    choosers: list[Chooser] = session_of(viewer).choosers
+    """Show the dialog for a study, or raise the one already open for it, and return it."""
+    choosers: list[Chooser] = viewer_state_of(viewer).choosers
     for chooser in choosers:
         if chooser.controller.study.series == study.series:
             chooser.view.raise_()

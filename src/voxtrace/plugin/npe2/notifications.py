@@ -1,4 +1,4 @@
-"""What napari's corner says when a scan is opened or cannot be."""
+"""Notifications in the corner of napari's window."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.display_space import obliquity_note
 
 
-def tell_notes(layers: Sequence[Any]) -> None:
-    """Tell what was corrected while a scan was read, and that an oblique one is drawn along its own axes."""
+def notify_notes(layers: Sequence[Any]) -> None:
+    """Show what was corrected while a scan was read, and a note for an oblique scan."""
     for source in [about["metadata"][display.KEY] for _, about, kind in layers[:1] if kind == "image"]:
         notes = [*source.volume.notes, obliquity_note(source.volume.geometry)]
         for note in filter(None, notes):
-            tell("info", note)
+            notify("info", note)
 
 
-def tell(kind: Literal["info", "error"], text: str) -> None:
-    """Show a sentence in napari's corner."""
+def notify(kind: Literal["info", "error"], text: str) -> None:
+    """Show a sentence as a notification."""
     from napari.utils import notifications
 
     getattr(notifications, f"show_{kind}")(text)

@@ -15,17 +15,17 @@ from voxtrace.io.export import is_seg, read_seg
 from voxtrace.io.suffixes import is_dicom, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.contrast import looks_like_labels
-from voxtrace.plugin.layers.timepoints import frames_layer, read_frames
-from voxtrace.plugin.npe2.label_names import carries_names
-from voxtrace.plugin.npe2.notifications import tell, tell_notes
+from voxtrace.plugin.layers.timepoints import read_timepoints, timepoints_layer
+from voxtrace.plugin.npe2.notifications import notify, notify_notes
 from voxtrace.plugin.work.dicom_open import Study, series_layers, study_at
-from voxtrace.plugin.work.events import sentence
+from voxtrace.plugin.work.events import error_message
 from voxtrace.trace import Trace
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
-NOTHING: list[Any] = [(None,)]  # napari's word for "handled, no layer to add"
-_LOOKED_AT = 64  # files, and folders, that are looked into before a folder is judged not to hold DICOM
-_EACH, _MOST = 16, 1000  # files looked into, and names looked at, in each folder
+HANDLED: list[Any] = [(None,)]  # tells napari that the path was handled and adds no layer
+# How much of a folder is searched before it counts as one without DICOM.
+_MAX_FOLDERS = 64  # also the number of files opened in all
+_MAX_FILES, _MAX_NAMES = 16, 1000  # files opened, and directory entries listed, in each folder
 
 
 def get_reader(path: Paths) -> Callable[[Paths], list[Any]] | None:
@@ -38,36 +38,36 @@ def get_reader(path: Paths) -> Callable[[Paths], list[Any]] | None:
 
 
 def read_layers(path: Paths) -> list[Any]:
-    """Return layer data for one scan: a layer for each channel, or labels.
+    """Return layer data for one scan: a layer for each channel, or one labels layer.
 
-    In a window the reading happens in a thread while the window goes on painting, an error is shown as one sentence,
-    and where a DICOM folder holds several series a dialog asks which to open. Without a window the error is raised.
+    With a window open, files are read in a thread while the window keeps painting, an error is shown as one sentence,
+    and a dialog asks which series of a DICOM folder to open. Without a window, errors are raised.
     """
     paths = _as_paths(path)
     viewer = _open_window()
     if viewer is None:
         return load(paths)
-    from voxtrace.plugin.npe2.viewer_state import session_of
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
     from voxtrace.plugin.work.threads import without_freezing
 
     if known := _already_open(viewer, paths):
-        tell("info", f"{paths[0].name} is already open: it is part of {known}.")
-        return NOTHING
+        notify("info", f"{paths[0].name} is already open: it is part of {known}.")
+        return HANDLED
     viewer.status = f"Reading {paths[0].name} …"
     try:
         found: list[Any] | Study = without_freezing(partial(_load_for_window, paths))
     except Exception as error:
-        tell("error", sentence(error))
-        return NOTHING
+        notify("error", error_message(error))
+        return HANDLED
     finally:
         viewer.status = ""
-    session_of(viewer)  # letters and scale bar
+    viewer_state_of(viewer)  # adds orientation letters and the scale bar
     if isinstance(found, Study):
         from voxtrace.plugin.npe2.chooser import choose
 
         choose(viewer, found)
-        return NOTHING
-    tell_notes(found)
+        return HANDLED
+    notify_notes(found)
     return found
 
 
@@ -77,7 +77,7 @@ def load(paths: Sequence[Path]) -> list[Any]:
     Raises
     ------
     VoxTraceError
-        What was given is no volume, is damaged, or its parts do not fit each other.
+        The files are not a volume, are damaged, or do not belong to one volume.
     """
     first, alone = paths[0], len(paths) == 1
     if _is_trace(first):
@@ -90,10 +90,10 @@ def load(paths: Sequence[Path]) -> list[Any]:
 
 
 def _load_file(path: Path) -> list[Any]:
-    count = io.count_frames(path)
+    count = io.count_timepoints(path)
     if count > 1:
-        return [frames_layer(read_frames(path, count))]
-    if carries_names(path):
+        return [timepoints_layer(read_timepoints(path, count))]
+    if _names_labels(path):
         return [display.label_layer(io.read_labels(path))]
     volume = io.read(path)
     if looks_like_labels(volume.data[0]):
@@ -106,7 +106,7 @@ def _load_for_window(paths: Sequence[Path]) -> list[Any] | Study:
 
     layers: list[Any] | Study = _load_or_ask(paths)
     registry = pint.get_application_registry()  # type: ignore[no-untyped-call]
-    registry.Unit("mm")  # fills the table of units, half a second that napari's first layer would wait for
+    registry.Unit("mm")  # builds the table of units here; it takes 0.5 s that napari's first layer would wait for
     return layers
 
 
@@ -122,7 +122,7 @@ def _load_or_ask(paths: Sequence[Path]) -> list[Any] | Study:
 def _already_open(viewer: Any, paths: Sequence[Path]) -> str:
     """Return the name of the layer that shows the series of a DICOM file, or ``""``.
 
-    napari hands over several files one by one, and each file stands for its whole series.
+    napari passes several files one by one, and each file opens its whole series.
     """
     if not paths[0].is_file():
         return ""
@@ -136,19 +136,24 @@ def _already_open(viewer: Any, paths: Sequence[Path]) -> str:
 
 def _is_ours(path: Path) -> bool:
     if path.is_dir():
-        return _is_trace(path) or any(is_dicom(file) for file in islice(_files(path), _LOOKED_AT))
+        return _is_trace(path) or any(is_dicom(file) for file in islice(_files(path), _MAX_FOLDERS))
     return bool(suffix_of(path)) or (path.is_file() and is_dicom(path))
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder and then those of the folders in it, of the first few folders only."""
+    """Yield files of a folder and of its subfolders, breadth first, up to the limits above."""
     folders = [folder]
-    for looked_at in range(_LOOKED_AT):
-        if looked_at == len(folders):
+    for index in range(_MAX_FOLDERS):
+        if index == len(folders):
             return
-        inside = list(islice(folders[looked_at].iterdir(), _MOST))
+        inside = list(islice(folders[index].iterdir(), _MAX_NAMES))
         folders += sorted(path for path in inside if path.is_dir())
-        yield from islice((path for path in inside if path.is_file()), _EACH)
+        yield from islice((path for path in inside if path.is_file()), _MAX_FILES)
+
+
+def _names_labels(path: Path) -> bool:
+    """Tell whether a file's header names labels, so that it is a label map; its voxels are not read."""
+    return path.name.lower().endswith(".seg.nrrd") or bool(io.label_names(path))
 
 
 def _is_trace(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""File > Open Sample > VoxTrace: made-up scans with known truth, in the truth's layer, which opens hidden."""
+"""File > Open Sample > VoxTrace: synthetic scans with their true labels in a layer that opens hidden."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _layers(case: Case) -> list[Any]:
 
     viewer = current_viewer()
     if viewer is not None:
-        from voxtrace.plugin.npe2.viewer_state import session_of
+        from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
-        session_of(viewer)  # letters and scale bar
+        viewer_state_of(viewer)  # adds orientation letters and the scale bar
     truth = replace(case.labels, name=f"{case.volume.name} · truth")
     return [*image_layers(case.volume), label_layer(truth, visible=False)]

@@ -1,4 +1,4 @@
-"""Plugins > VoxTrace > Segment and step through: the panel, put together."""
+"""Plugins > VoxTrace > Segment and step through: the panel, with views and controllers joined."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
-from voxtrace.plugin.models.messages import Segmented
-from voxtrace.plugin.npe2.viewer_state import session_of
-from voxtrace.plugin.views.charts import load_early
-from voxtrace.plugin.views.save import SaveView
-from voxtrace.plugin.views.segment import SegmentView
-from voxtrace.plugin.views.steps import StepsView
+from voxtrace.plugin.models.messages import SegmentResult
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.views.charts import preload_pyqtgraph
+from voxtrace.plugin.views.save import QtSaveView
+from voxtrace.plugin.views.segment import QtSegmentView
+from voxtrace.plugin.views.steps import QtStepsView
 from voxtrace.plugin.views.widgets import Panel
 from voxtrace.plugin.work.events import Runner
 from voxtrace.plugin.work.threads import ThreadRunner
 
 
 class SegmentWidget(Panel):
-    """Segments the open scan with a bundle, and steps through how the answer came about."""
+    """Segments the open scan with a bundle and steps through the result."""
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
-        self.view, self.steps_view, self.save_view = SegmentView(), StepsView(), SaveView()
+        self.view, self.steps_view, self.save_view = QtSegmentView(), QtStepsView(), QtSaveView()
         super().__init__(self.view, self.steps_view, self.save_view)
-        load_early()
+        preload_pyqtgraph()
         self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
         self.steps = StepsController(napari_viewer, self.steps_view)
         self.passport = PassportController(napari_viewer, self.view.passport)
         self.save = SaveController(napari_viewer, self.save_view, self.saver)
-        session = session_of(napari_viewer)
+        state = viewer_state_of(napari_viewer)
         self.controller = SegmentController(
-            napari_viewer, session.shelf, self.view, self.runner, self._step_through, session.catalogue
+            napari_viewer, state.bundle_registry, self.view, self.runner, self._step_through, state.method_registry
         )
         self._connect()
 
@@ -41,7 +41,7 @@ class SegmentWidget(Panel):
         view.bundle_picked.connect(controller.pick_bundle)
         view.folder_picked.connect(controller.browse)
         view.channel_picked.connect(controller.pick_channel)
-        view.window_picked.connect(controller.set_window)
+        view.preset_picked.connect(controller.set_preset)
         view.start_asked.connect(controller.start)
         view.stop_asked.connect(controller.cancel)
         self.steps_view.step_asked.connect(self.steps.go)
@@ -52,5 +52,5 @@ class SegmentWidget(Panel):
         for leave in (self.runner.abandon, self.saver.abandon, *(part.close for part in parts)):
             self.destroyed.connect(leave)
 
-    def _step_through(self, layer: Any, result: Segmented) -> None:
+    def _step_through(self, layer: Any, result: SegmentResult) -> None:
         self.steps.show(layer, result.summary, result.settled)

@@ -1,4 +1,4 @@
-"""What the panels of one viewer share: the shelf of bundles, the methods, the letters at the canvas's edges."""
+"""What the panels of one viewer share: the known bundles, the methods and the orientation letters of the canvas."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ import weakref
 from typing import Any
 
 from voxtrace.plugin.controllers.canvas import CanvasController
-from voxtrace.plugin.models.bundles import Shelf
-from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.work import jobs
 
 
-class Session:
-    """One for each viewer, made when something of VoxTrace first meets it."""
+class ViewerState:
+    """The shared state of one viewer, created when VoxTrace first uses that viewer."""
 
     def __init__(self, viewer: Any) -> None:
         self.canvas = CanvasController(viewer)
-        self.choosers: list[Any] = []  # dialogs that ask which series to open
-        self._shelf: Shelf | None = None
-        self._catalogue: Catalogue | None = None
+        self.choosers: list[Any] = []  # open dialogs that ask which series to open
+        self._bundle_registry: BundleRegistry | None = None
+        self._method_registry: MethodRegistry | None = None
 
     @property
-    def shelf(self) -> Shelf:
-        """The bundles this window knows of; the shipped ones are read when they are first asked for."""
-        if self._shelf is None:
-            self._shelf = Shelf()
-        return self._shelf
+    def bundle_registry(self) -> BundleRegistry:
+        """The bundles known to this viewer; the shipped ones are read on first use."""
+        if self._bundle_registry is None:
+            self._bundle_registry = BundleRegistry()
+        return self._bundle_registry
 
     @property
-    def catalogue(self) -> Catalogue:
-        """The methods; a thread fetches them, and torch with them, when they are first asked for."""
-        if self._catalogue is None:
+    def method_registry(self) -> MethodRegistry:
+        """The methods; on first use a thread loads them, which imports torch."""
+        if self._method_registry is None:
             from voxtrace.plugin.work.threads import in_background
 
-            self._catalogue = Catalogue()
-            self._bell = in_background(jobs.methods, self._catalogue.fill, self._catalogue.fail)
-        return self._catalogue
+            self._method_registry = MethodRegistry()
+            registry = self._method_registry
+            self._signals = in_background(jobs.methods, registry.set_classes, registry.set_error)
+        return self._method_registry
 
 
-_SESSIONS: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
+_STATES: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()
 
 
-def session_of(viewer: Any) -> Session:
-    """Return the session of a viewer; it lives exactly as long as the viewer."""
-    bare = getattr(viewer, "__wrapped__", viewer)  # a panel gets a proxy of the viewer the reader sees
-    if bare not in _SESSIONS:
-        _SESSIONS[bare] = Session(bare)
-    return _SESSIONS[bare]
+def viewer_state_of(viewer: Any) -> ViewerState:
+    """Return the state of a viewer; it is released together with the viewer."""
+    bare = getattr(viewer, "__wrapped__", viewer)  # panels get a proxy, readers get the viewer itself
+    if bare not in _STATES:
+        _STATES[bare] = ViewerState(bare)
+    return _STATES[bare]

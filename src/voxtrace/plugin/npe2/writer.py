@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voxtrace.plugin.npe2.notifications import tell
+from voxtrace.plugin.npe2.notifications import notify
 from voxtrace.plugin.work.saving import save
 
 
 def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write a labels layer and return the paths written; of a stepped prediction the last step, its answer.
+    """Write a labels layer and return the paths written; of a prediction with steps, the last step.
 
-    Labels that were drawn by hand go onto the grid of the open scan they were drawn on; the format follows from the end
-    of the name.
+    Labels that were drawn by hand are written on the grid of the open scan they were drawn on. The suffix of the path
+    selects the format.
 
     Raises
     ------
     OutputError
-        The labels' place in the patient is unknown, or nothing can be written there.
+        The labels' position in the patient is unknown, or the path cannot be written.
     GeometryError
         The labels do not lie on the grid of their images.
     """
@@ -30,5 +30,5 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     viewer = current_viewer()
     written = save(Path(path), data, attributes, open_scans(viewer.layers) if viewer is not None else ())
     for note in written.notes:
-        tell("info", note)
+        notify("info", note)
     return [str(path) for path in written.paths]

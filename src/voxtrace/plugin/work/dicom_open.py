@@ -1,4 +1,4 @@
-"""Which DICOM series a user points at, and their way into layers; no window, no engine."""
+"""Find the DICOM series at a path, and open them as layers; no window, no engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voxtrace.errors import Cancelled, ReadError
 from voxtrace.io.dicom import Series, find_series, stack_series, thumbnail
 from voxtrace.io.suffixes import is_dicom, suffix_of
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.models.messages import Stage
+from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.series_rows import channel_names
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.volume import Volume
@@ -21,20 +21,20 @@ from voxtrace.volume import Volume
 
 @dataclass(frozen=True)
 class Study:
-    """The series that a user pointed at; ``name`` is the folder's."""
+    """The series that a user selected; ``name`` is that of their folder."""
 
     name: str
     series: tuple[Series, ...]
 
     @property
     def only(self) -> Series | None:
-        """The one series there is, where nothing needs to be chosen."""
+        """The only series, where there is nothing to choose; else None."""
         return self.series[0] if len(self.series) == 1 and self.series[0].usable else None
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """The thumbnail (rows, columns) of a series, counted from 0; None where its pixels cannot be decoded."""
+class SeriesThumbnail:
+    """The thumbnail (rows, columns) of the series ``index``; None where its pixels cannot be decoded."""
 
     index: int
     grey: npt.NDArray[np.uint8] | None
@@ -42,23 +42,23 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """Layers of one scan, ready to be shown."""
+class OpenedLayers:
+    """The layers of one scan, ready to be added to a viewer."""
 
     layers: tuple[display.LayerData, ...]
     keep: bool = True
 
 
 def study_at(paths: Sequence[Path]) -> Study | None:
-    """Return the series of a DICOM folder, or those that DICOM files belong to; None where the paths are no DICOM.
+    """Return the series of a DICOM folder, or those that DICOM files belong to; None where the paths are not DICOM.
 
-    Of files, the series they belong to is meant; where it cannot be opened, or there are several, all of the folder
+    Files stand for the series they belong to; where it cannot be opened, or there are several, all series of the folder
     are returned.
 
     Raises
     ------
     ReadError
-        When a DICOM header cannot be made sense of.
+        When a DICOM header cannot be read.
     """
     if len(paths) == 1 and paths[0].is_dir():
         found = find_series(paths[0])
@@ -73,34 +73,38 @@ def study_at(paths: Sequence[Path]) -> Study | None:
     return Study(folder.resolve().name, meant if len(meant) == 1 and meant[0].usable else found)
 
 
-def pictures(series: Sequence[Series], indices: Sequence[int], cancel: Cancel) -> Generator[Picture, None, None]:
+def thumbnails(
+    series: Sequence[Series], indices: Sequence[int], cancel: Cancel
+) -> Generator[SeriesThumbnail, None, None]:
     """Yield the thumbnails of the series with these indices."""
     for index in indices:
         if cancel():
             raise Cancelled("stopped.")
         try:
-            yield Picture(index, thumbnail(series[index]))
-        except ReadError:  # a picture is a help to choose; opening the series says what is wrong with its pixels
-            yield Picture(index, None)
+            yield SeriesThumbnail(index, thumbnail(series[index]))
+        except ReadError:  # the thumbnail is optional; opening the series reports the error
+            yield SeriesThumbnail(index, None)
 
 
-def open_each(study: Study, chosen: Sequence[Series], cancel: Cancel) -> Generator[Stage | Opened, None, int]:
+def open_each(study: Study, chosen: Sequence[Series], cancel: Cancel) -> Generator[JobStage | OpenedLayers, None, int]:
     """Yield the layers of each chosen series as a scan of its own; return how many there are."""
     for done, one in enumerate(chosen):
-        yield Stage(f"Reading {one.title} …", done, len(chosen))
+        yield JobStage(f"Reading {one.title} …", done, len(chosen))
         if cancel():
             raise Cancelled("stopped.")
-        yield Opened(series_layers(one, several=len(study.series) > 1))
+        yield OpenedLayers(series_layers(one, several=len(study.series) > 1))
     return len(chosen)
 
 
-def open_stacked(study: Study, chosen: Sequence[Series], cancel: Cancel) -> Generator[Stage | Opened, None, int]:
+def open_stacked(
+    study: Study, chosen: Sequence[Series], cancel: Cancel
+) -> Generator[JobStage | OpenedLayers, None, int]:
     """Yield the chosen series as the channels of one scan, on the grid of the first; return how many channels."""
-    yield Stage(f"Reading {len(chosen)} series onto one grid …")
+    yield JobStage(f"Reading {len(chosen)} series onto one grid …")
     volume = stack_series(chosen, channel_names(chosen))
     if cancel():
         raise Cancelled("stopped.")
-    yield Opened(tuple(display.image_layers(replace(volume, name=study.name))))
+    yield OpenedLayers(tuple(display.image_layers(replace(volume, name=study.name))))
     return len(chosen)
 
 

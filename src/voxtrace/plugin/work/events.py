@@ -1,4 +1,4 @@
-"""What long work tells the window, and how it is run to its end; knows no toolkit."""
+"""The events that a job sends to its panel, and the loop that runs a job to its end; no Qt."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ from typing import Any, Protocol
 
 from voxtrace.errors import Cancelled, VoxTraceError
 
-EVERY_S = 0.1  # at most ten pieces of progress a second reach the window
+PROGRESS_INTERVAL_S = 0.1  # at most ten progress events a second reach the window
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Advanced:
-    """The work went on; ``progress`` is what the generator yielded."""
+class Progressed:
+    """The job made progress; ``progress`` is what the generator yielded."""
 
     progress: Any
 
 
 @dataclass(frozen=True)
 class Done:
-    """The work is finished; ``result`` is what the generator returned."""
+    """The job is finished; ``result`` is what the generator returned."""
 
     result: Any
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The work broke; ``sentence`` says why, in words for the user."""
+    """The job raised an error; ``sentence`` is the message for the user."""
 
     sentence: str
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The work ended because it was asked to; ``sentence`` says what is left of it."""
+    """The job was cancelled; ``sentence`` says what is left of it."""
 
     sentence: str = ""
 
 
-Event = Advanced | Done | Failed | Stopped
+Event = Progressed | Done | Failed | Stopped
 Cancel = Callable[[], bool]
 Job = Callable[[Cancel], Generator[Any, None, Any]]
 
@@ -52,11 +53,11 @@ class Runner(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs whose end has not been told."""
+        """Whether a job runs whose final event has not been delivered."""
         ...
 
     def start(self, job: Job, on_event: Callable[[Event], None]) -> None:
-        """Start a job; an earlier one is cancelled and its late answers are dropped."""
+        """Start a job; an earlier one is cancelled and its late events are dropped."""
         ...
 
     def cancel(self) -> None:
@@ -64,16 +65,16 @@ class Runner(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Ask the job to stop and hear no more of it."""
+        """Ask the job to stop and drop its remaining events."""
         ...
 
 
 def drain(job: Job, emit: Callable[[Event], None], cancel: Cancel, clock: Callable[[], float] = time.monotonic) -> None:
-    """Run a job to its end and tell what happens; raises nothing, whatever the job does.
+    """Run a job to its end and emit its events; raises nothing, whatever the job does.
 
-    Progress is thinned to ten a second; progress with ``keep = True`` always goes through.
+    Progress is thinned to ten events a second; progress with ``keep = True`` is always emitted.
     """
-    told = -EVERY_S
+    last_s = -PROGRESS_INTERVAL_S
     try:
         generator = job(cancel)
         while True:
@@ -82,22 +83,22 @@ def drain(job: Job, emit: Callable[[Event], None], cancel: Cancel, clock: Callab
             except StopIteration as end:
                 emit(Done(end.value))
                 return
-            if clock() - told >= EVERY_S or getattr(progress, "keep", False):
-                told = clock()
-                emit(Advanced(progress))
+            if clock() - last_s >= PROGRESS_INTERVAL_S or getattr(progress, "keep", False):
+                last_s = clock()
+                emit(Progressed(progress))
     except Cancelled as stopped:
         emit(Stopped(str(stopped)))
     except Exception as error:
         if not isinstance(error, VoxTraceError):
             _log.exception("the worker failed")
-        emit(Failed(sentence(error)))
+        emit(Failed(error_message(error)))
 
 
-def sentence(error: Exception) -> str:
-    """Return what to tell the user about an error."""
+def error_message(error: Exception) -> str:
+    """Return the sentence that tells the user about an error."""
     if isinstance(error, VoxTraceError):
         return str(error)
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return "The memory of this machine is full. Close other programs, or use a bundle with a smaller window."
     first = str(error).strip().splitlines()[:1]
-    return f"Something unforeseen went wrong ({type(error).__name__}: {first[0] if first else 'no message'})."
+    return f"Unexpected error ({type(error).__name__}: {first[0] if first else 'no message'})."

@@ -1,56 +1,62 @@
-"""The work that runs in the thread: the only file of the plugin that calls the engine, and so imports torch."""
+"""The jobs that run in a thread; the only module of the plugin that calls the engine and so imports torch."""
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.errors import Cancelled
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.layers.timepoints import frames_labels_layer
+from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
 from voxtrace.plugin.models.messages import (
-    FramesRequest,
-    Learned,
-    Segmented,
-    SegmentedFrames,
+    JobStage,
     SegmentRequest,
-    Stage,
-    TrainRequest,
+    SegmentResult,
+    TimepointsRequest,
+    TimepointsResult,
+    TrainReport,
 )
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.torch_import import importing_torch
-from voxtrace.volume import Case, Volume
+from voxtrace.training.request import TrainRequest
+from voxtrace.volume import Volume
 
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
     from voxtrace.inference import Result
+    from voxtrace.inference.options import PredictOptions
     from voxtrace.method import Method, Phase
-    from voxtrace.training import TrainProgress
+    from voxtrace.training import TrainProgress, TrainSetup
 
-_PHASES = {"prepare": "Preparing cases", "validate": "Validating whole cases", "done": "Done"}
+_PHASES = {
+    "plan": "Reading cases",
+    "prepare": "Preparing cases",
+    "validate": "Validating whole cases",
+    "done": "Done",
+}
 
 
 def methods() -> Mapping[str, type[Method]]:
-    """Return the class of every method by its key, and torch with it."""
+    """Return the class of every method by its key; imports torch."""
     with importing_torch():
         from voxtrace.methods import METHODS
     return METHODS
 
 
-def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, Segmented]:
-    """Load the bundle, run the engine and make layers of what comes out."""
-    model = yield from _loaded(request.bundle)
-    result, store = yield from _predicted(model, request, cancel)
-    yield Stage("Making layers …")
+def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage, None, SegmentResult]:
+    """Load the bundle, run the engine and make layers of the result."""
+    model = yield from _load_bundle(request.bundle)
+    result, store = yield from _predict(model, request, cancel)
+    yield JobStage("Making layers …")
     trace = result.trace
     if store is not None:
         weakref.finalize(trace, shutil.rmtree, store.parent, ignore_errors=True)
-    return Segmented(
+    return SegmentResult(
         display.trace_layer(trace, request.name, request.scan),
         display.settled_layer(trace, f"{request.name} · settled"),
         tuple(trace.summary()),
@@ -59,22 +65,22 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[Stage, None, S
     )
 
 
-def segment_frames(request: FramesRequest, cancel: Cancel) -> Generator[Stage, None, SegmentedFrames]:
-    """Load the bundle once, run the engine on each frame and make one layer of the answers."""
-    model = yield from _loaded(request.each.bundle)
+def segment_timepoints(request: TimepointsRequest, cancel: Cancel) -> Generator[JobStage, None, TimepointsResult]:
+    """Load the bundle once, run the engine on each time point and make one layer of the results."""
+    model = yield from _load_bundle(request.each.bundle)
     answers, seconds = [], 0.0
-    for frame in request.frames:
-        run = _predicted(model, request.at(frame), cancel)
-        result, _ = yield from _told(f"Frame {frame + 1} of {request.count}", run)
+    for timepoint in request.timepoints:
+        run = _predict(model, request.at(timepoint), cancel)
+        result, _ = yield from _with_prefix(f"Frame {timepoint + 1} of {request.count}", run)
         answers.append(result.labels)
         seconds += result.seconds
-    yield Stage("Making layers …")
-    layer = frames_labels_layer(answers, request.frames, request.count, request.each.scan, request.each.name)
-    return SegmentedFrames(layer, request.frames, request.count, seconds)
+    yield JobStage("Making layers …")
+    layer = timepoint_labels_layer(answers, request.timepoints, request.count, request.each.scan, request.each.name)
+    return TimepointsResult(layer, request.timepoints, request.count, seconds)
 
 
-def _told(before: str, run: Generator[Stage, None, Any]) -> Generator[Stage, None, Any]:
-    """Run a part of the work and put some words before everything that it tells."""
+def _with_prefix(before: str, run: Generator[JobStage, None, Any]) -> Generator[JobStage, None, Any]:
+    """Run a part of a job with a prefix before each of its messages."""
     while True:
         try:
             stage = next(run)
@@ -83,115 +89,87 @@ def _told(before: str, run: Generator[Stage, None, Any]) -> Generator[Stage, Non
         yield replace(stage, text=f"{before} · {stage.text}")
 
 
-def _loaded(path: Path) -> Generator[Stage, None, Bundle]:
-    yield Stage("Loading the model …")
+def _load_bundle(path: Path) -> Generator[JobStage, None, Bundle]:
+    yield JobStage("Loading the model …")
     with importing_torch():
         from voxtrace import bundle
     return bundle.load(path)
 
 
-def _predicted(
+def _predict(
     model: Bundle, request: SegmentRequest, cancel: Cancel
-) -> Generator[Stage, None, tuple[Result, Path | None]]:
-    """Run the engine; return the result, and the folder of its trace where that is too large for memory."""
+) -> Generator[JobStage, None, tuple[Result, Path | None]]:
+    """Run the engine; return the result, and the trace's folder where it is too large for memory."""
     from voxtrace import inference
 
-    volume = stacked(request.channels, model.plan.channels)
-    shown = len(model.method.extras) if request.keep == "all" else 0
-    store = _store(request, volume, (request.steps or model.method.steps) * (1 + shown))
-    run = inference.segment(
-        model,
-        volume,
-        steps=request.steps,
-        store=store,
-        keep=request.keep,
-        mirror=request.mirror,
-        settle=request.settle,
-        seed=request.seed,
-        options=request.options,
-        cancel=cancel,
-    )
-    return (yield from _stages(run)), store
+    volume = stack_channels(request.channels, model.plan.channels)
+    store = _store(model.method, request.options, volume)
+    run = inference.segment(model, volume, request.options, store=store, cancel=cancel)
+    return (yield from _forward_stages(run)), store
 
 
-def _store(request: SegmentRequest, volume: Volume, layers: int) -> Path | None:
-    """Return a temporary folder for this many label maps where they are too large for memory."""
-    if request.keep == "last" or layers * volume.data[0].size <= display.IN_MEMORY_BYTES:
+def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | None:
+    """Return a temporary folder for a trace that is too large for memory, else None."""
+    steps = 1 if options.keep == "last" else options.steps or method.steps
+    per_voxel = 1 + (len(method.extras) if options.keep == "all" else 0)  # label maps of 8 bits
+    if steps * per_voxel * volume.data[0].size <= display.IN_MEMORY_BYTES:
         return None
     return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
 
 
-def stacked(sources: Sequence[display.ImageSource], names: Sequence[str]) -> Volume:
+def stack_channels(sources: Sequence[display.ImageSource], names: Sequence[str]) -> Volume:
     """Return one volume whose channels are the chosen ones, in the bundle's order."""
     volumes = [replace(s.volume, data=s.volume.data[s.channel : s.channel + 1], channels=()) for s in sources]
     return replace(Volume.stack(volumes), channels=tuple(names))
 
 
-def train(request: TrainRequest, cancel: Cancel) -> Generator[Stage | Learned, None, Path]:
-    """Open the dataset, plan, train, and return the folder of the new bundle."""
-    yield Stage("Reading the dataset …")
+def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainReport, None, Path]:
+    """Set the training up, train, and return the folder of the new bundle."""
+    yield JobStage("Reading the dataset …")
     with importing_torch():
-        from voxtrace import bundle, training
-        from voxtrace.method import changed
-        from voxtrace.methods import method as make_method
-        from voxtrace.training.finetune import finetune_plan
-        from voxtrace.training.machine import training_device
-    dataset = training.open_dataset(request.dataset)
-    cases, validation = training.fold(dataset, request.fold)
-    initial = bundle.load(request.bundle) if request.bundle else None
-    if initial:
-        method = changed(initial.method, **request.options)
-        plan = finetune_plan(initial, dataset, iterations=request.iterations)
-    else:
-        yield Stage(f"Planning: looking at {len(cases)} cases …")
-        found = training.fingerprint(_until(cases, cancel))
-        method = make_method(request.method, **request.options)
-        kind, memory_gb = training_device()
-        plan = training.plan_dataset(dataset, found, device=kind, memory_gb=memory_gb, iterations=request.iterations)
-    run = training.train(
-        method,
-        plan,
-        cases,
-        out=request.out,
-        validate=validation,
-        initial=initial,
-        resume=request.resume,
-        about={"name": request.out.name, "licence": dataset.licence},
-        cancel=cancel,
-    )
-    yield from _learned(run, method.phases(method.adapt(plan)))
-    return request.out
+        from voxtrace.training import set_up
+
+        importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
+    setup = yield from _set_up_stages(set_up(request, cancel))
+    yield from _train_reports(setup.train(cancel), setup.phases)
+    return setup.out
 
 
-def _until(cases: Iterable[Case], cancel: Cancel) -> Iterator[Case]:
-    for case in cases:
-        if cancel():
-            raise Cancelled("stopped while planning; nothing was written.")
-        yield case
-
-
-def _stages(run: Generator[Any, None, Any]) -> Generator[Stage, None, Any]:
+def _forward_stages(run: Generator[Any, None, Any]) -> Generator[JobStage, None, Any]:
     while True:
         try:
             progress = next(run)
         except StopIteration as end:
             return end.value
         text = progress.message or f"{progress.done} of {progress.total}"
-        yield Stage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
+        yield JobStage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
 
 
-def _learned(
+def _set_up_stages(run: Generator[TrainProgress, None, TrainSetup]) -> Generator[JobStage, None, TrainSetup]:
+    while True:
+        try:
+            yield _train_stage(next(run))
+        except StopIteration as end:
+            setup: TrainSetup = end.value
+            return setup
+
+
+def _train_stage(progress: TrainProgress) -> JobStage:
+    text = _PHASES.get(progress.phase, progress.phase.capitalize())
+    text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
+    return JobStage(text, progress.iteration, progress.total)
+
+
+def _train_reports(
     run: Generator[TrainProgress, None, Any], phases: Sequence[Phase]
-) -> Generator[Stage | Learned, None, None]:
-    """Yield what the trainer reports, with iterations counted over all phases."""
+) -> Generator[JobStage | TrainReport, None, None]:
+    """Yield the trainer's reports, with iterations counted over all phases."""
     names = tuple(phase.name for phase in phases)
     total = sum(phase.iterations for phase in phases)
     for progress in run:
         if progress.loss:
             before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
             done, dice = before + progress.iteration, progress.validation_dice
-            yield Learned(done, total, progress.loss, dice, progress.phase, names)
+            yield TrainReport(done, total, progress.loss, dice, progress.phase, names)
         else:
-            text = _PHASES.get(progress.phase, progress.phase.capitalize())
-            text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
-            yield Stage(text, progress.iteration, progress.total)
+            yield _train_stage(progress)

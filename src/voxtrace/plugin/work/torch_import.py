@@ -1,10 +1,9 @@
-"""Bring torch's libraries into the process without holding Python's lock.
+"""Import torch in a worker thread without blocking the window.
 
-``import torch`` opens hundreds of megabytes of libraries while it holds the interpreter, and every thread, the
-window's included, waits: 0.2 s from a warm disk, seconds from a cold one. A foreign call to ``dlopen`` releases the
-lock, so that the import afterwards finds the libraries there. The import also makes so many objects that Python's
-garbage collector goes through all of them three or four times, 0.3 s each, holding the interpreter too; it is kept
-still meanwhile. What is left are waits of a few frames.
+``import torch`` loads hundreds of megabytes of shared libraries while it holds the interpreter lock, so every thread
+waits: 0.2 s from a warm disk, seconds from a cold one. A ctypes call to ``dlopen`` releases the lock; the import then
+finds the libraries already loaded. The import also creates so many objects that the garbage collector runs three or
+four full passes of 0.3 s each, which hold the lock too; the collector is therefore paused during the import.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _LIBRARIES = {"libtorch_global_deps": os.RTLD_GLOBAL if hasattr(os, "RTLD_GLOBAL
 
 @contextmanager
 def importing_torch() -> Iterator[None]:
-    """Import torch inside this, in a worker thread, and the window goes on meanwhile."""
+    """Context for importing torch in a worker thread while the window stays responsive."""
     open_torch_libraries()
     collects = gc.isenabled()
     gc.disable()
@@ -32,13 +31,13 @@ def importing_torch() -> Iterator[None]:
     finally:
         if gc.get_freeze_count() == 0:
             gc.freeze()
-            gc.unfreeze()  # the new objects count as old now: nothing bids the collector go through them at once
+            gc.unfreeze()  # moves the new objects to the oldest generation, so that no full collection follows at once
         if collects:
             gc.enable()
 
 
 def open_torch_libraries() -> None:
-    """Open torch's libraries, in a worker thread before torch is imported there; does nothing on Windows."""
+    """Load torch's shared libraries before torch is imported, without the interpreter lock; does nothing on Windows."""
     if "torch" in sys.modules or os.name != "posix":
         return
     found = importlib.util.find_spec("torch")
