@@ -168,9 +168,9 @@ def _name_and_number(path: Path, channels: int) -> tuple[str, str]:
 
 def _at_timepoints(case: CaseInput, timepoint: int | Literal["all"]) -> list[CaseInput]:
     """Return a case for each time point that is wanted; a file with one time point stays as it is."""
-    from voxtrace.io import count_frames
+    from voxtrace.io import count_timepoints
 
-    many = count_frames(case.paths[0])
+    many = count_timepoints(case.paths[0])
     wanted = range(many) if timepoint == "all" else (timepoint,)
     if many == 1 and 0 in wanted:
         return [case]

@@ -42,7 +42,7 @@ app.add_typer(bench.app, name="bench")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from voxtrace import __version__
+        from voxtrace.version import __version__
 
         typer.echo(f"voxtrace {__version__}")
         raise typer.Exit

@@ -16,7 +16,7 @@ from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
 from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
-    from voxtrace.bench import Settings
+    from voxtrace.bench import BenchSettings
 
 app = typer.Typer(help="Compare with nnU-Net and MONAI in one run, or measure the cost of prediction.")
 
@@ -56,7 +56,7 @@ def bench(
         return
     from voxtrace import bench as benches
 
-    settings = benches.Settings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, echo)
+    settings = benches.BenchSettings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, echo)
     with reserve_stdout_for_json(as_json), sigterm_as_interrupt():
         _stay_on(cores)
         works = benches.chosen([name.strip() for name in only.split(",") if name.strip()])
@@ -76,13 +76,13 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Measure time and memory of prediction against slices, labels and steps; each value is a process of its own."""
-    from voxtrace.bench import Settings
+    from voxtrace.bench import BenchSettings
     from voxtrace.bench.cost import run_cost
     from voxtrace.bench.report import cost_table, find_table, write_table
     from voxtrace.bench.settings import cores as cores_used
     from voxtrace.bench.suite import own_versions
 
-    settings = Settings(work.resolve(), repeats, quick, seed=seed, say=echo)
+    settings = BenchSettings(work.resolve(), repeats, quick, seed=seed, echo=echo)
     if table is not None:
         find_table(table, "bench cost")
     with reserve_stdout_for_json(as_json), sigterm_as_interrupt():
@@ -102,7 +102,7 @@ def cost(
     _print(document, cost_table(document), as_json)
 
 
-def _each(settings: Settings, works: Sequence[str], page: Path | None) -> dict[str, Any]:
+def _each(settings: BenchSettings, works: Sequence[str], page: Path | None) -> dict[str, Any]:
     """Run the benchmarks; each writes its table into the page as soon as it is done."""
     from voxtrace import bench as benches
 

@@ -16,7 +16,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     The exit code is 0 unless something that every command needs is broken.
     """
-    from voxtrace.cli.examine import examine, versions
+    from voxtrace.cli.diagnostics import examine, versions
 
     with reserve_stdout_for_json(as_json):
         findings = examine()

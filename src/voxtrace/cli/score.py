@@ -16,7 +16,7 @@ from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_table, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
-    from voxtrace.training.scoring import Scoring
+    from voxtrace.training.reliability import DatasetScores
 
 MANY = "--labels"
 
@@ -51,7 +51,7 @@ def score(
     training curricula read (a high difficulty score is an easy case), and labelsChosen, which training reads for cases
     without a file in labelsTr.
     """
-    from voxtrace.training.scoring import score_dataset
+    from voxtrace.training.reliability import score_dataset
 
     with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
         scoring = _show(score_dataset(dataset, labels, background=with_background, cancel=cancel))
@@ -80,7 +80,7 @@ def spread(words: Sequence[str], flag: str) -> list[str]:
     return found
 
 
-def _show(task: Generator[tuple[int, int], None, Scoring]) -> Scoring:
+def _show(task: Generator[tuple[int, int], None, DatasetScores]) -> DatasetScores:
     """Run the scoring to its end behind a progress bar, and return its result."""
     with progress_bar() as bar:
         row = bar.add_task("scoring", total=None)
@@ -88,12 +88,12 @@ def _show(task: Generator[tuple[int, int], None, Scoring]) -> Scoring:
             try:
                 done, total = next(task)
             except StopIteration as stop:
-                scoring: Scoring = stop.value
+                scoring: DatasetScores = stop.value
                 return scoring
             bar.update(row, completed=done, total=total)
 
 
-def _document(scoring: Scoring) -> dict[str, Any]:
+def _document(scoring: DatasetScores) -> dict[str, Any]:
     return {
         "labels": [str(folder) for folder in scoring.candidates],
         "background": scoring.background,
@@ -103,7 +103,7 @@ def _document(scoring: Scoring) -> dict[str, Any]:
     }
 
 
-def _print(scoring: Scoring) -> None:
+def _print(scoring: DatasetScores) -> None:
     rows = [
         (
             name,
@@ -117,7 +117,7 @@ def _print(scoring: Scoring) -> None:
     print_table(("case", "kept", "reliability", "difficulty", "smallest Dice"), rows)
 
 
-def _exit(scoring: Scoring, dataset: Path) -> None:
+def _exit(scoring: DatasetScores, dataset: Path) -> None:
     """Print what was left out and which labels training will read, and exit with the code for it."""
     if scoring.missing:
         few = ", ".join(scoring.missing[:5]) + (", …" if len(scoring.missing) > 5 else "")

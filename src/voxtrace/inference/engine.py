@@ -12,10 +12,10 @@ from typing import Any
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled, EngineError
-from voxtrace.inference.boxes import canonical_boxes
 from voxtrace.inference.ensemble import check_compatible, open_members
 from voxtrace.inference.options import PredictOptions
-from voxtrace.inference.run import Run
+from voxtrace.inference.sliding_window import SlidingWindow
+from voxtrace.inference.window_boxes import canonical_boxes
 from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Plan
 from voxtrace.preprocess import PlaneStream, grid_of
@@ -107,8 +107,8 @@ def segment(
         yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
         run, streams = _prepared(bundles, method, volume, chosen)
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
-        kept = method.steps if run.every_step else 1
-        recorder = Recorder(kept, volume.geometry, plan.labels, folder, run.shown, volume.passport)
+        maps = tuple(method.maps)
+        recorder = Recorder(run.kept, volume.geometry, plan.labels, folder, run.shown, volume.passport, maps)
         for done in run.windows(streams, recorder):
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():
@@ -150,14 +150,14 @@ def chosen_method(bundle: Bundle, options: PredictOptions) -> Method:
 
 def _prepared(
     bundles: Sequence[Bundle], method: Method, volume: Volume, options: PredictOptions
-) -> tuple[Run, list[PlaneStream]]:
+) -> tuple[SlidingWindow, list[PlaneStream]]:
     """Return what will visit the windows, with every unset option filled in, and the planes for it."""
     plan, card = bundles[0].plan, bundles[0].card
     grid = grid_of(volume, plan, options.region)
     overlap = plan.overlap if options.overlap is None else options.overlap
     calls = method.steps * count_windows(grid.padded_shape, plan.window, overlap)
     members, streams = open_members(bundles, volume, grid, options, calls)
-    run = Run(
+    run = SlidingWindow(
         method=method,
         plan=plan,
         grid=grid,
@@ -170,11 +170,11 @@ def _prepared(
     return run, streams
 
 
-def _finished(run: Run, recorder: Recorder) -> Trace:
+def _finished(run: SlidingWindow, recorder: Recorder) -> Trace:
     """Return the trace of a run that has visited every window."""
     facts, seen, units = run.facts()
     boxes, whole = canonical_boxes(seen, run.grid)
-    return recorder.finish(facts, boxes, units, run.method.step_word, whole)
+    return recorder.finish(facts, boxes, units, run.method.step_word, whole, run.slice_facts.on_input())
 
 
 def _names(plan: Plan) -> dict[int, str]:

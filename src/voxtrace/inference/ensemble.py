@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voxtrace.bundle import Bundle
 from voxtrace.errors import UsageError
 from voxtrace.inference.options import PredictOptions
-from voxtrace.inference.run import Member
+from voxtrace.inference.sliding_window import Member
 from voxtrace.plan import Normalisation
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime
@@ -51,7 +51,7 @@ def open_members(
     for bundle in bundles:
         rules = bundle.plan.normalisation
         if rules not in streams:
-            streams[rules] = grid.stream(volume, bundle.plan)
+            streams[rules] = PlaneStream(grid, volume, bundle.plan)
         opened = open_runtime(
             bundle.network, runtime=options.runtime, device=options.device, precision=options.precision, calls=calls
         )

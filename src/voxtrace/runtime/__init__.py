@@ -19,13 +19,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voxtrace.errors import UsageError
-from voxtrace.runtime.choice import choose_runtime, has_openvino
-from voxtrace.runtime.opened import Opened
+from voxtrace.runtime.auto_runtime import choose_runtime, has_openvino
+from voxtrace.runtime.loaded import LoadedNetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["RUNTIMES", "Opened", "open_runtime"]
+__all__ = ["RUNTIMES", "LoadedNetwork", "open_runtime"]
 
 RUNTIMES = ("torch", "openvino", "winograd")
 
@@ -37,7 +37,7 @@ def open_runtime(
     device: str = "auto",
     precision: str = "auto",
     calls: int | None = None,
-) -> Opened:
+) -> LoadedNetwork:
     """Return the network's direct children as callables, ready to run.
 
     Parameters
@@ -70,13 +70,13 @@ def open_runtime(
     return replace(opened, why=f"{why}; {opened.why}")
 
 
-def _open_torch(network: nn.Module, device: str, precision: str) -> Opened:
+def _open_torch(network: nn.Module, device: str, precision: str) -> LoadedNetwork:
     from voxtrace.runtime.torch import open_torch
 
     return open_torch(network, device, precision)
 
 
-def _open_openvino(network: nn.Module, device: str, precision: str) -> Opened:
+def _open_openvino(network: nn.Module, device: str, precision: str) -> LoadedNetwork:
     if not has_openvino():
         raise UsageError(
             "runtime 'openvino' is not installed; run pip install 'voxtrace[openvino]', or use runtime='torch'."
@@ -86,7 +86,7 @@ def _open_openvino(network: nn.Module, device: str, precision: str) -> Opened:
     return open_openvino(network, device, precision)
 
 
-def _open_winograd(network: nn.Module, device: str, precision: str) -> Opened:
+def _open_winograd(network: nn.Module, device: str, precision: str) -> LoadedNetwork:
     from voxtrace.runtime.winograd import open_winograd
 
     return open_winograd(network, device, precision)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from voxtrace.errors import UsageError
-from voxtrace.runtime.opened import Opened
+from voxtrace.runtime.loaded import LoadedNetwork
 from voxtrace.runtime.openvino import cache as disk
 from voxtrace.runtime.openvino.compiled import Settings
 from voxtrace.runtime.openvino.part import Part
@@ -22,7 +22,7 @@ from voxtrace.runtime.torch import choose_precision
 __all__ = ["open_openvino"]
 
 
-def open_openvino(network: nn.Module, device: str, precision: str, cache: disk.Cache | None = None) -> Opened:
+def open_openvino(network: nn.Module, device: str, precision: str, cache: disk.Cache | None = None) -> LoadedNetwork:
     """Return the network's children compiled for the CPU; see :func:`voxtrace.runtime.open_runtime`.
 
     Children without weights run in torch: there is nothing to gain. What was converted once is kept in ``cache``, by
@@ -39,7 +39,7 @@ def open_openvino(network: nn.Module, device: str, precision: str, cache: disk.C
         name: Part(name, child, settings, cache) if _has_weights(child) else child
         for name, child in network.named_children()
     }
-    return Opened(parts, "cpu", chosen, "openvino", f"OpenVINO compiles the network for this processor; {why}")
+    return LoadedNetwork(parts, "cpu", chosen, "openvino", f"OpenVINO compiles the network for this processor; {why}")
 
 
 def _has_weights(child: nn.Module) -> bool:
