@@ -21,7 +21,7 @@ def method_options(kind: type[Method], settings: Sequence[str], flags: Sequence[
     kind
         The method.
     settings
-        ``name=value``, from ``--set``.
+        ``name=value``, from ``--set``; ``none`` unsets an option that may be unset.
     flags
         Words of the command line that are no declared option: ``--name value``, ``--name=value``, ``--name`` or
         ``--no-name``, with ``-`` for ``_``.
@@ -75,6 +75,8 @@ def _is_switch(name: str, infos: dict[str, OptionInfo]) -> bool:
 
 
 def _typed(info: OptionInfo, text: str) -> Any:
+    if info.optional and text.lower() == "none":
+        return None
     try:
         if info.kind is bool:
             return _truth(text)
