@@ -56,9 +56,11 @@ def _flags(words: Sequence[str], infos: dict[str, OptionInfo]) -> Iterator[tuple
         word = rest.pop(0)
         if not word.startswith("--"):
             raise UsageError(f"{word!r} is not expected here; see `voxtrace train --help`.")
+        # dashes are replaced in the name only, the value keeps its own
         name, equals, value = word[2:].replace("-", "_", word.partition("=")[0][2:].count("-")).partition("=")
         if equals:
             yield name, value
+        # switches take no value: --name and --no-name
         elif _is_switch(name, infos):
             yield name, "true"
         elif _is_switch(name.removeprefix("no_"), infos):
