@@ -81,7 +81,7 @@ def test_other_values_are_refused_in_a_sentence(name: str, value: Any, sentence:
 
 
 def test_the_error_names_whose_option_it_is() -> None:
-    with pytest.raises(MethodError, match="^brush: coats is 10; expected 1 to 9"):
+    with pytest.raises(MethodError, match=r"^brush: coats is 10; expected 1 to 9"):
         checked(INFOS["coats"], 10, error=MethodError, of="brush")
 
 

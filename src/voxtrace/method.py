@@ -1,6 +1,6 @@
-"""The one interface: a method is a published algorithm and its hyper-parameters; weights live in the network.
+"""The interface of a method: a published algorithm and its hyper-parameters; weights live in the network.
 
-A method answers six questions and nothing else. The engine owns windows, blending, mirroring, seeds and precision
+A method implements a few functions and nothing else. The engine owns windows, blending, mirroring, seeds and precision
 (:mod:`voxtrace.inference`); the trainer owns optimiser, schedule, sampling and checkpoints
 (:mod:`voxtrace.training`).
 """
@@ -34,10 +34,10 @@ class Step:
     logits
         (B, K, Z, Y, X), before softmax.
     facts
-        A number per window, each (B,); names and units are declared in ``Method.facts``.
+        One number for each window, each (B,); names and units are declared in ``Method.facts``.
     extras
         More scores over labels, each (B, K, Z, Y, X), e.g. the noisy mask of a denoising step; blended and kept like
-        the answer when a user asks for it. Names are declared in ``Method.extras``.
+        the logits when a user asks for it. Names are declared in ``Method.extras``.
     slice_facts
         A number per window and slice, each (B, Z); names and units are declared in ``Method.slice_facts``. Every step
         carries all of them; NaN where a slice has none.
@@ -65,12 +65,12 @@ class Batch:
 
 
 def equally(scores: Mapping[str, float], progress: float) -> float:
-    """Weigh every case the same."""
+    """Return 1: every case is drawn with the same probability."""
     return 1.0
 
 
 def poly(iteration: int, iterations: int) -> float:
-    """Return nnU-Net's share of the first learning rate, ``(1 − iteration/iterations)^0.9``.
+    """Return nnU-Net's fraction of the first learning rate, ``(1 − iteration/iterations)^0.9``.
 
     Examples
     --------
@@ -87,15 +87,15 @@ class Optimiser:
     Attributes
     ----------
     kind
-        ``sgd`` has Nesterov momentum; ``adam`` decays weights through the gradient (L2), ``adamw`` apart from it.
+        ``sgd`` has Nesterov momentum; ``adam`` adds weight decay to the gradient (L2), ``adamw`` decouples it.
     rate
-        Learning rate where the schedule says 1.
+        Learning rate where the schedule is 1.
     momentum, betas
         Of ``sgd``; of ``adam`` and ``adamw``.
     weight_decay, amsgrad, clip_norm
         As torch has them; gradients are clipped to a global norm of ``clip_norm``.
     schedule
-        (iteration, iterations) of the phase -> share of ``rate``.
+        (iteration, iterations) of the phase -> fraction of ``rate``.
     """
 
     kind: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -147,19 +147,19 @@ NO_AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="none", mi
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with one objective, e.g. "bank", then "router". Each begins with a fresh optimiser.
+    """A stretch of training with one objective, e.g. "easy", then "hard". Each begins with a fresh optimiser.
 
     Attributes
     ----------
     name
-        What the phase is called in records.
+        Name of the phase in records.
     iterations
         Optimiser updates in it.
     trains
         Prefix of the parameters that get gradients, or several; ``""`` is all. Everything else is in evaluation mode.
     case_weight
-        How likely a case is drawn, given its scores and the progress 0..1 through the phase. (Scores, not voxels:
-        a curriculum must be able to weigh thousands of cases without reading one.)
+        Relative probability of drawing a case, given its scores and the progress 0..1 through the phase. It gets
+        scores, not voxels, so that a curriculum can weigh thousands of cases without reading them.
     optimiser, augmentation
         How weights follow gradients; how windows are varied.
     foreground
@@ -177,7 +177,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainState:
-    """When in training a loss is asked for: phase, iteration in it, and random numbers of this iteration alone."""
+    """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone."""
 
     phase: Phase
     iteration: int
@@ -185,7 +185,7 @@ class TrainState:
 
     @property
     def progress(self) -> float:
-        """Fraction of the phase that is over, 0 ≤ progress < 1."""
+        """Fraction of the phase that is done, 0 ≤ progress < 1."""
         return self.iteration / self.phase.iterations
 
 
@@ -199,22 +199,22 @@ class Noise(Protocol):
 
 @dataclass(frozen=True)
 class Figure:
-    """A published number, and how to come by ours.
+    """A published number, and the function that counts ours.
 
     Attributes
     ----------
     what
         E.g. ``"cost of M1, 4×128×128"``.
     value, unit, tolerance
-        As printed, e.g. 0.605 ``"GMAC"``; how far ours may be away, in the same unit.
+        As printed, e.g. 0.605 ``"GMAC"``; how far ours may differ, in the same unit.
     convention
-        How cost is counted, see :func:`voxtrace.nn.flops.flops`; empty where nothing is counted by it.
+        How cost is counted, see :func:`voxtrace.nn.flops.flops`; empty for other numbers.
     source
         Where it is printed, e.g. ``"Table 1"``.
     ours
-        Works the number out anew; may take seconds.
+        Counts the number; may take seconds.
     differs
-        Where ours is known to be further away than the tolerance: what may be the reason.
+        Where ours is known to differ by more than the tolerance: the likely reason.
     """
 
     what: str
@@ -256,7 +256,7 @@ class Method(ABC):
 
     @property
     def steps(self) -> int:
-        """How many steps ``infer`` yields."""
+        """Number of steps that ``infer`` yields."""
         return 1
 
     def with_steps(self, steps: int) -> Self:
@@ -271,7 +271,7 @@ class Method(ABC):
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
-        """Return named scalar terms whose sum is minimised in this state."""
+        """Return named scalar terms; training minimises their sum."""
 
     @abstractmethod
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
@@ -281,11 +281,11 @@ class Method(ABC):
         """
 
     def adapt(self, plan: Plan) -> Plan:
-        """Return the plan with this method's needs, or refuse a plan that it cannot meet."""
+        """Return the plan changed to this method's needs, or refuse a plan that it cannot use."""
         return plan
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
-        """Return the stretches of training, in order."""
+        """Return the phases of training, in order."""
         return (Phase("train", plan.iterations),)
 
     def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
@@ -293,22 +293,24 @@ class Method(ABC):
         return
 
     def windowing(self, plan: Plan) -> Windowing:
-        """Return how windows cover a volume: where, in which order, blended how."""
+        """Return where windows lie, in which order they run and how they are blended."""
+        # An imported nnU-Net model blends with nnU-Net's own weights.
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
 
     def describe(self, network: nn.Module) -> dict[str, Any]:
-        """Return what the trained weights themselves tell, as JSON, for the bundle's card; {} when nothing."""
+        """Return properties of the trained weights as JSON, for the bundle's card; {} if there are none."""
         return {}
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
-        """Return the paper's figures that can be counted without training, each with how to come by ours."""
+        """Return the paper's figures that can be counted without training, each with a function that counts ours."""
         return ()
 
 
 def changed(method: Method, **options: Any) -> Method:
-    """Return the method with other options, refusing names it does not have."""
+    """Return the method with other options, or refuse unknown names."""
     known = {info.name for info in method.options()}
+    # Refused here, because the dataclass would raise a TypeError without the list of names.
     for name in options:
         if name not in known:
             raise MethodError(
@@ -318,9 +320,10 @@ def changed(method: Method, **options: Any) -> Method:
 
 
 def changed_after_training(method: Method, **options: Any) -> Method:
-    """Return the method with other options for a prediction, refusing those that the weights depend on."""
+    """Return the method with other options for a prediction, or refuse those on which the weights depend."""
     live = {info.name for info in method.options() if info.live}
     for name, value in options.items():
+        # The trained value may be repeated; unknown names are refused below.
         if name not in live and hasattr(method, name) and getattr(method, name) != value:
             raise MethodError(
                 f"{name} of {method.key} was fixed in training; "

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxtrace.cli.exit_codes import exit_code, sentence
+from voxtrace.cli.exit_codes import error_message, exit_code
 from voxtrace.errors import BundleError, Cancelled, EngineError, MethodError, OutputError, PlanError, ReadError
 
 
@@ -26,12 +26,12 @@ def test_exit_codes(error: Exception, code: int) -> None:
 
 
 def test_our_errors_are_told_as_they_are_on_one_line() -> None:
-    assert sentence(ReadError("a.nii is damaged;\n copy it again.")) == "a.nii is damaged; copy it again."
+    assert error_message(ReadError("a.nii is damaged;\n copy it again.")) == "a.nii is damaged; copy it again."
 
 
 def test_a_fault_of_the_program_is_called_one() -> None:
-    assert "fault in VoxTrace" in sentence(ZeroDivisionError("division by zero"))
+    assert "fault in VoxTrace" in error_message(ZeroDivisionError("division by zero"))
 
 
 def test_the_systems_refusals_name_the_file() -> None:
-    assert sentence(PermissionError(13, "Permission denied", "/x")).startswith("/x: Permission denied")
+    assert error_message(PermissionError(13, "Permission denied", "/x")).startswith("/x: Permission denied")

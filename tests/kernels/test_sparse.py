@@ -83,11 +83,11 @@ def test_the_direct_way_equals_the_masked_transposed_convolution(
 def test_an_output_without_kernels_is_its_bias() -> None:
     conv = MaskedConv3d(4, 3, (1, 3, 3), 1.0)
     conv.mask[1] = False
-    conv.hold()
+    conv.apply_mask()
     found, _ = DirectConvolution(conv)([torch.randn(1, 4, 2, 5, 6)])
     assert (found[:, 1] == conv.bias[1].item()).all()
     conv.mask[:] = False
-    conv.hold()
+    conv.apply_mask()
     nothing, _ = DirectConvolution(conv)([torch.randn(1, 4, 2, 5, 6)])
     assert all((nothing[:, o] == conv.bias[o].item()).all() for o in range(3))
 
@@ -95,7 +95,7 @@ def test_an_output_without_kernels_is_its_bias() -> None:
 def test_a_nan_stays_out_where_its_kernel_is_off() -> None:
     conv = MaskedConv3d(2, 2, (1, 3, 3), 1.0)
     conv.mask[0, 1] = False
-    conv.hold()
+    conv.apply_mask()
     x = torch.ones(1, 2, 1, 4, 4)
     x[:, 1] = float("nan")
     found, _ = DirectConvolution(conv)([x])
@@ -117,11 +117,11 @@ def test_channels_move_along_depth_and_maps_concatenate_while_they_are_read() ->
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 9, 10])
-@pytest.mark.parametrize("options", [{}, {"shift": 2}, {"strict_shift": True}, {"cubic": True}])
-def test_a_block_s_moves_are_its_depth_shift(channels: int, options: dict[str, Any]) -> None:
-    from voxtrace.methods.e2enet import Block, depth_shift
+@pytest.mark.parametrize("options", [(1, False), (2, False), (1, True), (0, False)])
+def test_a_block_s_moves_are_its_depth_shift(channels: int, options: tuple[int, bool]) -> None:
+    from voxtrace.nn.sparse_fusion import ShiftedBlock, depth_shift
 
-    block = Block(nn.Conv3d(channels, 1, 1), method("e2enet", **options))
+    block = ShiftedBlock(nn.Conv3d(channels, 1, 1), *options)
     x = torch.randn(1, channels, 5, 2, 2)
     assert torch.equal(moved([x], block.moves(channels)), depth_shift(x, block.distance, block.strict))
 

@@ -98,7 +98,7 @@ def test_maps_of_many_strips_learn_as_the_plain_ones() -> None:
 def test_channels_without_kernels_learn_nothing(off: str) -> None:
     conv = MaskedConv3d(4, 3, (1, 3, 3), 1.0)
     conv.mask[{"an output": (1,), "an input": (slice(None), 2), "everything": ()}[off]] = False
-    conv.hold()
+    conv.apply_mask()
     assert_learns_alike(conv, [0, 1, -1, 0], [torch.randn(1, 4, 3, 5, 9)])
 
 
@@ -253,7 +253,7 @@ def test_a_whole_network_learns_as_the_plain_one_also_after_its_masks_change(
         for conv in network.masked:  # type: ignore[union-attr]
             conv.mask.copy_(conv.mask.flatten().roll(1).view_as(conv.mask))
             nn.init.normal_(conv.weight, std=0.1)
-            conv.hold()
+            conv.apply_mask()
 
 
 def test_the_network_itself_stays_as_it_is_and_shares_its_weights() -> None:

@@ -3,8 +3,8 @@
 from voxtrace.batch.cases import CaseInput, find_cases
 from voxtrace.batch.job import PredictJob
 from voxtrace.batch.ledger import Entry, Ledger
+from voxtrace.batch.predict_batch import BatchSummary, CaseEvent, predict_cases
 from voxtrace.batch.prefetch import CasePrefetcher, prefetching
-from voxtrace.batch.run import BatchSummary, CaseEvent, predict_cases
 
 __all__ = [
     "BatchSummary",

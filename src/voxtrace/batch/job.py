@@ -22,9 +22,9 @@ class PredictJob:
     Attributes
     ----------
     bundles
-        The trained models whose answers are averaged, most often one; loaded once for all cases.
+        The trained models whose probabilities are averaged, usually one; loaded once for all cases.
     cases
-        The cases, each with a name of its own.
+        The cases; their names differ.
     out
         Folder for ``<case><suffix>``, ``<case>.trace`` and the ledger.
     options
@@ -34,7 +34,7 @@ class PredictJob:
     resume
         Skip cases already completed with the same bundle and options, as the ledger records them.
     overwrite
-        Replace outputs that are there already.
+        Replace outputs that exist already.
     """
 
     bundles: tuple[Bundle, ...]
@@ -51,15 +51,15 @@ class PredictJob:
         return " + ".join(bundle.name for bundle in self.bundles)
 
     def labels_path(self, case: CaseInput) -> Path:
-        """Return where the label map of a case goes."""
+        """Return the path of a case's label map."""
         return self.out / f"{case.name}{self.suffix}"
 
     def trace_path(self, case: CaseInput) -> Path:
-        """Return where the trace of a case goes."""
+        """Return the folder of a case's trace."""
         return self.out / f"{case.name}.trace"
 
     def entry(self) -> Entry:
-        """Return the ledger's entry of a case that starts, without the case's name."""
+        """Return the ledger's first entry of a case, with an empty case name."""
         options = {**self.options.to_json(), "suffix": self.suffix}
         digest = "+".join(bundle.digest for bundle in self.bundles)
         return Entry("", "started", bundle=self.bundle_name, bundle_digest=digest, options=options)
@@ -85,9 +85,10 @@ def already_done(job: PredictJob) -> set[CaseInput]:
         if last and last.status == "done" and last.same_settings(template) and _is_fresh(case, written):
             done.add(case)
         elif written and not job.overwrite and not (last and (last.status != "done" or last.same_settings(template))):
+            made = " and comes from another bundle, other options or another program" if job.resume else ""
             raise UsageError(
-                f"{written[0]} exists already and was not made with this bundle and these options; "
-                "use --overwrite to replace it, the same bundle and options with --resume, or another folder."
+                f"{written[0]} exists already{made}; use --overwrite to replace it, --resume to skip cases completed "
+                "with the same bundle and options, or another folder."
             )
     return done
 

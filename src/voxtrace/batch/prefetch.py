@@ -1,7 +1,4 @@
-"""Read ahead: the next case is read in a thread while the one before is predicted, or while torch is loaded.
-
-So is what writing needs.
-"""
+"""Prefetch: a thread reads the next case while one is predicted or torch is imported, and loads what writing needs."""
 
 from __future__ import annotations
 
@@ -16,14 +13,14 @@ from voxtrace.volume import Volume
 
 
 class CasePrefetcher:
-    """Reads at most one case that was not asked for yet."""
+    """Reads at most one case in advance."""
 
     def __init__(self, executor: ThreadPoolExecutor) -> None:
         self._executor = executor
         self._waiting: dict[CaseInput, Future[Volume]] = {}
 
     def begin(self, cases: Sequence[CaseInput]) -> None:
-        """Start to read the first of the cases; what was read before and not asked for is forgotten."""
+        """Start reading the first of the cases; a case read earlier and not taken is dropped."""
         wanted = cases[:1]
         for case in [case for case in self._waiting if case not in wanted]:
             del self._waiting[case]
@@ -32,18 +29,18 @@ class CasePrefetcher:
                 self._waiting[case] = self._executor.submit(case.read)
 
     def load_writers(self, path: Path) -> None:
-        """Load what writing a file of this name needs, after what is being read."""
+        """Import what writing a file of this name needs, after the case that is being read."""
         self._executor.submit(load_writers, path)
 
     def take(self, case: CaseInput) -> Volume:
-        """Return a case's volume, or raise what kept it from being read."""
+        """Return a case's volume, waiting for it if necessary; raise the error of reading it."""
         self.begin([case])
         return self._waiting.pop(case).result()
 
 
 @contextmanager
 def prefetching() -> Iterator[CasePrefetcher]:
-    """Yield a reader; in the end a read that nobody waits for is not begun."""
+    """Yield a prefetcher; reads that have not begun at the end of the block are cancelled."""
     executor = ThreadPoolExecutor(1, thread_name_prefix="voxtrace-read")
     try:
         yield CasePrefetcher(executor)

@@ -1,4 +1,4 @@
-"""What came out of a work: runs, comparisons between two competitors, facts."""
+"""Outcome of a scenario: runs, comparisons between two competitors, facts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Comparison:
     Attributes
     ----------
     quantity, unit
-        What was measured, and in what.
+        What was measured, and its unit.
     ours, against
         Names of the competitors.
     small, large
@@ -29,7 +29,7 @@ class Comparison:
     withheld
         Why there is no ratio; empty where there is one.
     about
-        What the values leave out; empty for whole processes.
+        What the values exclude; empty for whole processes.
     """
 
     quantity: Quantity
@@ -42,12 +42,12 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """What the values are in."""
+        """Unit of the values."""
         return UNITS[self.quantity]
 
     @property
     def ratio(self) -> Ratio | None:
-        """How many times more the other takes than ours, or None where that is withheld."""
+        """How many times more ``against`` takes than ``ours``; None where it is withheld."""
         return None if self.withheld else ratio(self.large, self.small)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,12 +67,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a work.
+    """Outcome of a scenario.
 
     Attributes
     ----------
     title
-        What was worked on, for the table.
+        What the table calls the scenario.
     results
         Every run.
     comparisons
@@ -101,7 +101,8 @@ class Outcome:
 
 
 def compare_time_and_memory(results: RoundResults, ours: str, against: str, withheld: str = "") -> list[Comparison]:
-    """Return time and memory of two competitors, or why no ratio is told."""
+    """Return time and memory of two competitors; ``withheld`` gives the reason where there must be no ratio."""
+    # Positions: quantity, ours, against, the values of ours, those of against.
     times = Comparison("time", ours, against, results.seconds(ours), results.seconds(against), withheld)
     memory = Comparison("memory", ours, against, results.peaks_mb(ours), results.peaks_mb(against), withheld)
     return [times, memory]

@@ -1,4 +1,4 @@
-"""What competitors answered: whether label maps agree, with each other and with the truth; what ours says of itself."""
+"""What competitors wrote: agreement of label maps with each other and with the truth; times and facts of traces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voxtrace.metrics import dice
 
 
 def equal_fraction(one: Path, other: Path) -> float:
-    """Return the share of voxels with the same label in two files on one grid."""
+    """Return the fraction of voxels with the same label in two files on one grid."""
     return float(np.mean(read_labels(one).data == read_labels(other).data))
 
 
@@ -31,29 +31,30 @@ def mean_dice(labels: Path, scan: Scan) -> float:
 
 
 def network_seconds(took: Measured) -> float:
-    """Return the seconds that the network took of the first case, by the engine's own account."""
+    """Return the seconds spent in the network for the first case, as the engine reports them."""
     return float(_cases(took)[0]["run"]["seconds"]["network"])
 
 
 def case_seconds(took: Measured) -> float:
-    """Return the seconds that ``voxtrace predict --json`` counts for its cases: all but the start of the process."""
+    """Return the seconds that ``voxtrace predict --json`` reports for its cases: without the start of the process."""
     return float(sum(case["time_s"] for case in _cases(took)))
 
 
 def compare_without_startup(results: RoundResults, ours: str, against: str, withheld: str = "") -> Comparison:
-    """Return the time of two of our own ways as they count it themselves: all but the start of the process."""
+    """Compare the time of two runs of ``voxtrace predict`` without the start of the process."""
     small, large = ([case_seconds(took) for took in results.runs[name]] for name in (ours, against))
     return Comparison("time", ours, against, small, large, withheld, "without the start of the process")
 
 
 def sum_fact(took: Measured, fact: str) -> float:
     """Return the sum of a fact over steps and windows, of the traces that ``voxtrace predict --json`` names."""
+    # A window that did not run a step has no value there.
     values = (value for facts in _facts(took) for step in facts[fact] for value in step)
     return float(sum(value for value in values if value is not None))
 
 
 def mean_steps(took: Measured) -> float:
-    """Return how many steps a window ran on average, of the traces of a run in which windows may settle."""
+    """Return how many steps a window ran on average, of the traces of a run in which windows may stop early."""
     return float(np.mean(np.concatenate([np.sum(facts["computed"], axis=0) for facts in _facts(took)])))
 
 
@@ -62,9 +63,9 @@ def count_values(took: Measured, fact: str) -> Counter[float]:
     return Counter(value for facts in _facts(took) for step in facts[fact] for value in step)
 
 
-def reason_if_labels_differ(share: float, least: float) -> str:
-    """Return why a ratio is withheld where labels are equal in less than a share of the voxels; empty where not."""
-    return "" if share >= least else f"labels agree in {100 * share:.1f} % of voxels only"
+def reason_if_labels_differ(equal: float, least: float) -> str:
+    """Return why a ratio is withheld where less than the fraction ``least`` of voxels is equal; else empty."""
+    return "" if equal >= least else f"labels agree in {100 * equal:.1f} % of voxels only"
 
 
 def _facts(took: Measured) -> list[dict[str, Any]]:

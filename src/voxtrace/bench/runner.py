@@ -1,7 +1,4 @@
-"""Competitors in turn: every round runs each once, so that what disturbs the machine disturbs all.
-
-The next round begins with the next competitor: who comes after one that fills the memory finds no file in it any more.
-"""
+"""Run competitors in turn: every round runs each once, so that disturbances of the machine fall on all alike."""
 
 from __future__ import annotations
 
@@ -20,18 +17,18 @@ Echo = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Competitor:
-    """A command line that turns an input into a label map.
+    """A command line that turns an image into a label map.
 
     Attributes
     ----------
     name
-        What tables call it.
+        Its name in tables.
     command
         Program and arguments.
     out
-        Folder that it writes to; emptied before each run.
+        Output folder; emptied before each run.
     labels
-        The label map that it leaves there.
+        The label map that it writes there.
     env
         Variables to add to its environment.
     """
@@ -51,7 +48,7 @@ class Competitor:
 
 @dataclass(frozen=True)
 class RoundResults:
-    """What every competitor took, in rounds."""
+    """Time and memory of every competitor in every round."""
 
     runs: dict[str, list[Measured]]
 
@@ -64,11 +61,11 @@ class RoundResults:
         return [run.peak_mb for run in self.runs[name]]
 
     def times(self, slower: str, faster: str) -> Ratio:
-        """Return how many times longer one took than the other."""
+        """Return how many times longer the slower one took."""
         return ratio(self.seconds(slower), self.seconds(faster))
 
     def memory(self, larger: str, smaller: str) -> Ratio:
-        """Return how many times more memory one held than the other."""
+        """Return how many times more memory the larger one held."""
         return ratio(self.peaks_mb(larger), self.peaks_mb(smaller))
 
     def to_json(self) -> dict[str, Any]:
@@ -86,9 +83,11 @@ class RoundResults:
 
 
 def run_rounds(competitors: Sequence[Competitor], rounds: int, echo: Echo) -> RoundResults:
-    """Run every competitor once in each round, and return what they took."""
+    """Run every competitor once in each round."""
     runs: dict[str, list[Measured]] = {competitor.name: [] for competitor in competitors}
     for number in range(1, rounds + 1):
+        # Each round begins with the next competitor: one that fills the memory evicts the files that its successor
+        # reads, and this must not always hit the same one.
         first = (number - 1) % len(competitors)
         for competitor in (*competitors[first:], *competitors[:first]):
             echo(f"round {number} of {rounds}: {competitor.name} …")

@@ -1,4 +1,4 @@
-"""What an error becomes at the edge: one sentence and an exit code."""
+"""Exit codes, and the message for each error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ INTERRUPTED = 130
 
 
 def exit_code(error: Exception) -> int:
-    """Return the exit code of the command that met ``error``."""
+    """Return the exit code of a command that ends with ``error``."""
     if isinstance(error, Cancelled):
         return INTERRUPTED
     return WRONG_USAGE if isinstance(error, UsageError) else NOTHING_DONE
 
 
-def sentence(error: Exception) -> str:
-    """Return what to tell the user, on one line."""
+def error_message(error: Exception) -> str:
+    """Return the message for the user, on one line."""
     text = " ".join(str(error).split())
     if isinstance(error, VoxTraceError):
         return text

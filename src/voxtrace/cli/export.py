@@ -1,4 +1,4 @@
-"""``voxtrace export``: a label map in the formats that other programs ask for."""
+"""``voxtrace export``: a label map in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED, sentence
-from voxtrace.cli.output import echo, print_json, stdout_kept_for_json
+from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED, error_message
+from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
 from voxtrace.errors import UsageError, VoxTraceError
 from voxtrace.io.formats import WRITTEN, endings, written_ending, written_format
 
@@ -52,7 +52,7 @@ def export(
     from voxtrace import io
     from voxtrace.io.export import ExportOptions
 
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         _check_names(out, each)
         scan = io.read(image) if image is not None else None
         label_map = _opened(labels)
@@ -93,7 +93,7 @@ def _one(labels: LabelMap, path: Path, options: ExportOptions) -> dict[str, Any]
     try:
         written = export_all(labels, path, options)
     except VoxTraceError as error:
-        return {**record, "asked": str(path), "error": sentence(error)}
+        return {**record, "asked": str(path), "error": error_message(error)}
     return {**record, "paths": [str(p) for p in written.paths], "notes": list(written.notes)}
 
 

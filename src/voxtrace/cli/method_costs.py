@@ -1,4 +1,4 @@
-"""What the methods are and cost, as JSON values: parameters, operations in every convention, published figures."""
+"""The methods as JSON values: options, parameters, operations in every convention, published figures."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def window_size(text: str) -> tuple[int, int, int]:
     return z, y, x
 
 
-def about(kind: type[Method]) -> dict[str, Any]:
-    """Return what a method is: source, options, what it tells at each step."""
+def method_record(kind: type[Method]) -> dict[str, Any]:
+    """Return a method's title, source, options and the facts of its steps."""
     made = kind()
     return {
         "name": kind.key,
@@ -57,10 +57,10 @@ def about(kind: type[Method]) -> dict[str, Any]:
     }
 
 
-def costs(method: Method, plan: Plan) -> dict[str, Any]:
+def count_costs(method: Method, plan: Plan) -> dict[str, Any]:
     """Return parameters and cost of one pass over one window of the plan, whole and for each part of the network.
 
-    Where the method cannot meet the plan, ``refused`` is its sentence and the rest is empty.
+    Where the method does not support the plan, ``refused`` is the reason and the rest is empty.
     """
     import torch
 
@@ -87,8 +87,8 @@ def costs(method: Method, plan: Plan) -> dict[str, Any]:
     }
 
 
-def figures(kind: type[Method]) -> Iterator[dict[str, Any]]:
-    """Yield each published figure of a method beside ours; each may take a second."""
+def compare_figures(kind: type[Method]) -> Iterator[dict[str, Any]]:
+    """Yield each published figure of a method with ours; counting one may take a second."""
     for figure in kind.figures():
         yield _figure(figure)
 

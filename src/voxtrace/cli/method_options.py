@@ -1,4 +1,4 @@
-"""A method's options on the command line: ``--set name=value``, or ``--name value`` as if it were a flag of its own."""
+"""A method's options on the command line: ``--set name=value``, or ``--name value`` as a flag of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def method_options(kind: type[Method], settings: Sequence[str], flags: Sequence[
     settings
         ``name=value``, from ``--set``.
     flags
-        What of the command line no declared option took: ``--name value``, ``--name=value``, ``--name`` or
+        Words of the command line that are no declared option: ``--name value``, ``--name=value``, ``--name`` or
         ``--no-name``, with ``-`` for ``_``.
 
     Raises

@@ -1,4 +1,4 @@
-"""``voxtrace models``: the bundles that come with the package, whether a bundle is sound, models of nnU-Net."""
+"""``voxtrace models``: list the shipped bundles, verify a bundle, import models of nnU-Net."""
 
 from __future__ import annotations
 

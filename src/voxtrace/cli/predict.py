@@ -14,7 +14,7 @@ from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.gc_pause import gc_paused
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.option_flags import with_option_flags
-from voxtrace.cli.output import echo, print_json, progress_bar, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 from voxtrace.errors import UsageError
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
@@ -106,7 +106,7 @@ def predict(
         timepoint=_timepoint(frame),
         series=tuple(series or ()),
     )
-    with stdout_kept_for_json(as_json), prefetching() as prefetcher:
+    with reserve_stdout_for_json(as_json), prefetching() as prefetcher:
         job = _job(request, prefetcher)
         summary = _run(job, prefetcher)
     if as_json:

@@ -10,7 +10,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import echo, print_json, progress_bar, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 from voxtrace.training.request import DEFAULT_METHOD, TrainRequest
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def train(
     The options of the method may follow as flags of their own, for example --cycles 5; `voxtrace methods` lists them.
     Ctrl-C keeps a checkpoint beside the bundle, in OUT.work, and --resume goes on from there.
     """
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         request = TrainRequest(
             dataset=dataset,
             method=method,

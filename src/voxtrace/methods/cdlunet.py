@@ -1,8 +1,8 @@
 """CDL-UNet: a small U-Net that learns easy cases first and looks only where there is something.
 
-Idea: three candidate label maps of a case tell by how well they agree which is best (*reliability*) and how hard the
-case is (*difficulty*; high is easy). A U-Net of 1.4 million parameters learns the easy cases, then, restarted with a
-fresh optimiser, the harder ones too. In inference each z start looks at the middle of the scan first::
+Idea: how well three candidate label maps of a case agree shows which of them is best (*reliability*) and how hard the
+case is (*difficulty*; high is easy). A U-Net of 1.4 million parameters learns the easy cases, then, with a fresh
+optimiser, the harder ones too. In inference the centre window of each z start runs first::
 
     Dice(L_i, L_j)  ->  RS_i = mean_j Dice(L_i, L_j)    kept: the label of the largest RS
                         DS   = mean Dice of the kept label with the others
@@ -41,8 +41,8 @@ TOPOLOGY = Topology(
     kernels=((1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
     strides=((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2)),
 )
-HEAD_WEIGHTS = (8 / 15, 4 / 15, 2 / 15)  # finest first; 14/15 in all, as in the published code
-EASY_SHARE = 1000 / 2500  # epochs
+HEAD_WEIGHTS = (8 / 15, 4 / 15, 2 / 15)  # finest first; the sum is 14/15, as in the published code
+EASY_FRACTION = 1000 / 2500  # epochs
 AUGMENTATION = Augmentation(elastic_p=0.2, mirror=False)
 
 
@@ -79,7 +79,7 @@ class CDLUNet(Method):
     tube_labels: str = option(
         "",
         "Label values, such as 5 6 10, of vessels and the like: where the centre would be empty but for them, only "
-        "windows before and behind it run; empty for never.",
+        "windows before and behind it run; empty switches the rule off.",
         live=True,
     )
     central_only: bool = option(
@@ -108,6 +108,7 @@ class CDLUNet(Method):
             ``tube_labels`` has a value that is no label of the plan.
         """
         z, y, x = (-(-n // d) * d for n, d in zip(plan.window, TOPOLOGY.divisor, strict=True))
+        # Instance norm of a single voxel would erase it.
         if (z, y, x) == TOPOLOGY.divisor:
             raise PlanError(
                 f"window {plan.window} leaves cdlunet a coarsest map of one voxel; use at least 8 voxels along Z, "
@@ -132,12 +133,14 @@ class CDLUNet(Method):
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the one decision."""
         logits = parts["segment"](images)
-        foreground = logits[:, 1:].amax(1) > logits[:, 0]  # where the label is not 0, for less than an argmax
+        # Where the label is not 0: cheaper than an argmax over all labels.
+        foreground = logits[:, 1:].amax(1) > logits[:, 0]  # (B, Z, Y, X)
         yield Step(logits, {"foreground_voxels": foreground.flatten(1).sum(1).float()})
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
-        """Return "easy", two fifths of the run, and "hard", the rest; the optimiser starts afresh in each."""
-        easy = round(EASY_SHARE * plan.iterations)
+        """Return "easy", two fifths of the run, and "hard", the rest; each starts with a fresh optimiser."""
+        easy = round(EASY_FRACTION * plan.iterations)
+        # Name of the score that is stored with each case.
         key = "difficulty" if self.score == "mean" else "difficulty_min"
         most = self.easy_above if self.hard_only else 1.0
         courses = (("easy", easy, self.easy_above, 1.0), ("hard", plan.iterations - easy, self.hard_above, most))
@@ -155,7 +158,7 @@ class CDLUNet(Method):
         return Windowing(schedule, keeps=schedule.keeps)
 
     def tubes(self) -> frozenset[int]:
-        """Return ``tube_labels`` as numbers, or refuse what is none."""
+        """Return ``tube_labels`` as numbers, or refuse anything else."""
         words = self.tube_labels.replace(",", " ").split()
         for word in words:
             if not word.isdecimal() or int(word) == 0:
@@ -164,7 +167,8 @@ class CDLUNet(Method):
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
-        """Return the published size and cost, both cut after two decimals in the paper."""
+        """Return the published size and cost."""
+        # The paper truncates both after two decimals.
         shape = "1×32×128×192, 14 labels"
         source = "results, model size"
         return (
@@ -211,12 +215,13 @@ class LightUnet(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return the decoder's feature maps, finest first."""
+        # The image is the first entry and no skip.
         skips = [images]
         for stage in self.down:
             skips.append(stage(skips[-1]))  # (B, 16, Z, Y, X), (B, 32, Z, Y/2, X/2), … (B, 128, Z/4, Y/8, X/8)
         x, decoded = skips.pop(), []
         for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(skips[1:]), strict=True):
-            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i-1], as fine as the skip)
+            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i−1], size of the skip)
             decoded.append(x)
         return decoded[::-1]
 

@@ -1,12 +1,12 @@
 """RecycleNet: a U-Net that reads its own last features and decides again.
 
-Idea: split a U-Net, without a single new weight, into input projection I, recycled body R and output projection O.
-Project once, run the body several times on the sum of projection and normalised previous features, decide after
-each cycle::
+Idea: a U-Net is split, without new weights, into input projection I, recycled body R and output projection O. The image
+is projected once; the body runs several times on the sum of the projection and its own normalised features of the
+cycle before; each cycle ends in a decision::
 
     z   = I(x)
     r_i = R(z + norm(r_{i-1})),   r_0 = 0            (Algorithm 1)
-    y_i = O(r_i)                                     every y_i is a full answer
+    y_i = O(r_i)                                     every y_i is a full segmentation
 
 Legend: x image, z projected image, r recycled features, N cycles, N_max the most cycles at this time of training.
 
@@ -86,7 +86,8 @@ class RecycleNet(Method):
         unet = cast(UNetNetwork, network)
         cycles = self.draw_cycles(state)
         z = unet.project(batch.images)  # (B, w0, Z, Y, X), with gradient: the last cycle reads it
-        r = torch.zeros_like(z)
+        r = torch.zeros_like(z)  # r_0
+        # Algorithm 1: the gradient flows through the last cycle alone.
         with torch.no_grad():
             for _ in range(cycles - 1):
                 r = unet.recycle(z + self.normalised(r))
@@ -95,13 +96,13 @@ class RecycleNet(Method):
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the decision after each cycle; recycling restarts at 0 for each window."""
         z = parts["project"](images)
-        r = torch.zeros_like(z)
+        r = torch.zeros_like(z)  # r_0, (B, w0, Z, Y, X)
         for _ in range(self.cycles):
-            r = parts["recycle"](z + self.normalised(r))
-            yield Step(parts["decide"](r))
+            r = parts["recycle"](z + self.normalised(r))  # r_i, (B, w0, Z, Y, X)
+            yield Step(parts["decide"](r))  # y_i, (B, K, Z, Y, X)
 
     def normalised(self, r: Tensor) -> Tensor:
-        """Return recycled features (B, w0, Z, Y, X) at unit scale; 0 stays 0, so one cycle is the plain U-Net."""
+        """Return norm(r) of recycled features (B, w0, Z, Y, X); norm(0) = 0, so one cycle is the plain U-Net."""
         if self.norm == "instance":
             return F.instance_norm(r, eps=EPS)
         return F.layer_norm(r.movedim(1, -1), r.shape[1:2], eps=EPS).movedim(-1, 1)
@@ -110,6 +111,7 @@ class RecycleNet(Method):
         """Return the number of cycles N of this mini-batch, the same for all its windows."""
         if self.schedule == "static":
             return 2
+        # N ~ Uniform{1, …, N_max}.
         most = most_cycles(state.progress, self.train_cycles)
         if self.schedule == "increasing":
             return most
@@ -117,7 +119,7 @@ class RecycleNet(Method):
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
-        """Return what recycling adds to the plain U-Net: no parameter; time, by how long each N_max lasts."""
+        """Return what recycling adds to the plain U-Net: no parameters, and training time while N_max > 1."""
         return (
             Figure("parameters beyond the plain U-Net's", 0, "parameters", 0, "architecture", _extra_parameters),
             Figure("mean training epoch", 89.4, "s", 0.05, "training time", _mean_epoch_s),
@@ -129,7 +131,7 @@ def most_cycles(progress: float, train_cycles: int = 3) -> int:
 
     With the paper's 1000 epochs this is ``min(3, 1 + ⌊epoch / 200⌋)``.
     """
-    fifth = int(progress * 5 + 1e-9)
+    fifth = int(progress * 5 + 1e-9)  # 200/1000 · 5 may come out just below 1
     return min(train_cycles, 1 + fifth) if fifth < 2 else train_cycles
 
 

@@ -1,6 +1,6 @@
-"""The plain U-Net: the baseline that RecycleNet shares every parameter with.
+"""The plain U-Net as nnU-Net plans it: the baseline, with the same parameters as RecycleNet.
 
-Idea: one pass through the network nnU-Net plans; its single decision is the answer.
+Idea: one pass through the planned network; its single decision is the answer.
 
 References
 ----------
@@ -42,6 +42,7 @@ class UNet(Method):
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over all heads."""
         unet = cast(UNetNetwork, network)
+        # Deep supervision: one head for each decoder stage, finest first.
         heads = unet.supervised(unet.project(batch.images))
         return supervised_loss(heads, batch.labels, over_batch=unet.batch_dice)
 

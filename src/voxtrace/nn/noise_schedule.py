@@ -1,4 +1,4 @@
-"""Diffusion with few steps: a schedule is an array, a sampler a pure function.
+"""Noise schedule of diffusion in few steps, and its samplers as pure functions.
 
 A mask x_0 is noised by ``x_k = √ᾱ_k·x_0 + √(1−ᾱ_k)·ε`` at steps k = 1 … K (0 is no noise); samplers go one step back.
 
@@ -24,30 +24,31 @@ Variance = Literal["posterior", "large"]
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """How much of a mask is left at each step.
+    """How much of a mask remains at each step.
 
     Attributes
     ----------
     alpha_bar
-        (K + 1,) float64: ᾱ_0 = 1, ᾱ_1 … ᾱ_K. The other arrays follow from it and are indexed by k alike; their entry
-        0 means nothing.
+        (K + 1,) float64: ᾱ_0 = 1, ᾱ_1 … ᾱ_K. The other arrays follow from it and have the same index k; their entry
+        0 is not used.
     """
 
     alpha_bar: Tensor
 
     @classmethod
     def resampled(cls, steps: int, points: int) -> NoiseSchedule:
-        """Return K ``steps`` kept of a schedule of so many ``points``, evenly from the first to the last.
+        """Return a schedule of K = ``steps`` evenly spaced points of a full one of ``points``, first and last included.
 
-        ᾱ is what is kept, and β follows from it: few steps reach as much noise as many. A single step is the last.
+        ᾱ is taken over and β follows from it, so few steps reach as much noise as many. A single step is the last.
         """
+        # float64: 1 − ᾱ loses digits where ᾱ is close to 1.
         beta = torch.linspace(FIRST_BETA, LAST_BETA, points, dtype=torch.float64)
         kept = (1.0 - beta).cumprod(0)[kept_points(steps, points)]
         return cls(torch.cat([torch.ones(1, dtype=torch.float64), kept]))
 
     @property
     def steps(self) -> int:
-        """K."""
+        """Number of steps K."""
         return len(self.alpha_bar) - 1
 
     @property
@@ -62,17 +63,17 @@ class NoiseSchedule:
 
     @property
     def from_mask(self) -> Tensor:
-        """Share of x_0 in the mean of the posterior, β_k √ᾱ_{k−1}/(1−ᾱ_k)."""
+        """Factor of x_0 in the mean of the posterior, β_k √ᾱ_{k−1}/(1−ᾱ_k)."""
         return self.beta * self._before.sqrt() / self._noise_power
 
     @property
     def from_noisy(self) -> Tensor:
-        """Share of x_k in the mean of the posterior, √α_k (1−ᾱ_{k−1})/(1−ᾱ_k)."""
+        """Factor of x_k in the mean of the posterior, √α_k (1−ᾱ_{k−1})/(1−ᾱ_k)."""
         return (1.0 - self.beta).sqrt() * (1.0 - self._before) / self._noise_power
 
     @property
     def noise_level(self) -> Tensor:
-        """√(1−ᾱ_k), the share of noise."""
+        """√(1−ᾱ_k), the factor of the noise."""
         return (1.0 - self.alpha_bar).sqrt()
 
     @property
@@ -88,11 +89,12 @@ class NoiseSchedule:
         return _each(self.alpha_bar.sqrt(), k, x_0) * x_0 + _each(self.noise_level, k, x_0) * noise
 
     def implied(self, x_k: Tensor, k: Tensor, noise: Tensor) -> Tensor:
-        """Return the mask that ``noise`` implies, x_0 = x_k/√ᾱ_k − √(1/ᾱ_k − 1)·ε: ``noised`` the other way round."""
+        """Return the mask that ``noise`` implies, x_0 = x_k/√ᾱ_k − √(1/ᾱ_k − 1)·ε: the inverse of ``noised``."""
         return _each(self.alpha_bar.rsqrt(), k, x_k) * x_k - _each((1 / self.alpha_bar - 1).sqrt(), k, x_k) * noise
 
     def ddpm(self, x_0: Tensor, x_k: Tensor, k: int, variance: Variance = "posterior") -> tuple[Tensor, float]:
-        """Return mean and deviation of x_{k−1}; without deviation at k = 1, where the mean is x_0 itself."""
+        """Return mean and standard deviation of x_{k−1}; at k = 1 the mean is x_0 and the deviation 0."""
+        # Mean of the posterior q(x_{k−1} | x_k, x_0).
         mean = float(self.from_mask[k]) * x_0 + float(self.from_noisy[k]) * x_k
         if k == 1:
             return mean, 0.0
@@ -100,8 +102,9 @@ class NoiseSchedule:
         return mean, float(chosen[k].sqrt())
 
     def ddim(self, x_0: Tensor, x_k: Tensor, k: int, eta: float = 0.0) -> tuple[Tensor, float]:
-        """Return mean and deviation of x_{k−1}; ``eta`` 0 has no deviation, 1 has that of the DDPM posterior."""
+        """Return mean and standard deviation of x_{k−1}; 0 for ``eta`` 0, that of the DDPM posterior for 1."""
         here, before = float(self.alpha_bar[k]), float(self.alpha_bar[k - 1])
+        # DDIM eq. 12 and 16: the noise that x_0 implies, and the standard deviation.
         noise = (x_k / here**0.5 - x_0) / (1 / here - 1) ** 0.5
         deviation = eta * float(self.posterior_variance[k].sqrt())
         return before**0.5 * x_0 + max(0.0, 1 - before - deviation**2) ** 0.5 * noise, deviation
@@ -119,9 +122,10 @@ def kept_points(steps: int, points: int) -> list[int]:
     """
     if steps == 1:
         return [points - 1]
-    return [round(1 + (points - 1) * i / (steps - 1)) - 1 for i in range(steps)]  # t_1 = 1 … t_K = T, as printed
+    # Rounded in the printed count t_1 = 1 … t_K = T, then counted from 0.
+    return [round(1 + (points - 1) * i / (steps - 1)) - 1 for i in range(steps)]
 
 
 def _each(values: Tensor, k: Tensor, like: Tensor) -> Tensor:
-    """Return the value of each window's step, (B, 1, 1, 1, 1), in the type and place of ``like``."""
+    """Return the value of each window's step, (B, 1, 1, 1, 1), in the type and on the device of ``like``."""
     return values[k.cpu()].to(like)[:, None, None, None, None]

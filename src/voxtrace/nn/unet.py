@@ -1,7 +1,7 @@
 """The U-Net that nnU-Net plans, in three parts: project, recycle, decide.
 
-The parts are named for what RecycleNet (arXiv:2309.07513) does with them. The plain U-Net runs each once, so both
-methods share every parameter, and weights of one are weights of the other. The encoder may be residual, as nnU-Net
+The parts are named after their use in RecycleNet (arXiv:2309.07513). The plain U-Net runs each once, so both methods
+have the same parameters, and weights of one fit the other. The encoder may be residual, as nnU-Net
 plans it since version 2.4 (:mod:`voxtrace.nn.residual`); the decoder is the same.
 
 References
@@ -31,6 +31,7 @@ class Body(nn.Module):
         super().__init__()
         w, k, s = topology.widths, topology.kernels, topology.strides
         n, merges = topology.encoder_blocks, topology.decoder_convolutions
+        # The decoder is plain in both cases.
         encoder = ResidualStage if topology.encoder == "residual" else ConvStage
         deeper = range(1, len(w))
         self.down = nn.ModuleList(encoder(w[i - 1], w[i], k[i], s[i], n[i]) for i in deeper)
@@ -42,9 +43,10 @@ class Body(nn.Module):
         skips = [x]
         for stage in self.down:
             skips.append(stage(skips[-1]))  # (B, w[i], Z/2^i, …)
+        # From the coarsest map up; each skip is concatenated after the up-sampled map, in nnU-Net's order.
         x, decoded = skips.pop(), []
         for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(skips), strict=True):
-            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i-1], twice as fine)
+            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i−1], size of the skip)
             decoded.append(x)
         return decoded[::-1]
 
@@ -54,7 +56,7 @@ class Body(nn.Module):
 
 
 class Heads(nn.Module):
-    """1×1×1 convolutions to K logits, one a decoder stage; inference uses the finest alone."""
+    """1×1×1 convolutions to K logits, one for each decoder stage; inference uses the finest alone."""
 
     def __init__(self, topology: Topology, n_labels: int) -> None:
         super().__init__()
@@ -80,11 +82,12 @@ class UNetNetwork(nn.Module):
         self.project = _first_stage(plan.n_channels, t)
         self.recycle = Body(t)
         self.decide = Heads(t, plan.n_labels)
+        # Residual norms are set to 0 last: he_init leaves norms alone.
         self.apply(he_init)
         silence_last_norms(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (B, K, Z, Y, X) of one pass, as the plain U-Net decides."""
+        """Return logits (B, K, Z, Y, X) of one pass: the plain U-Net."""
         logits: Tensor = self.decide(self.recycle(self.project(images)))
         return logits
 
@@ -105,7 +108,7 @@ def _first_stage(n_channels: int, t: Topology) -> nn.Module:
 
 
 def check_plan(plan: Plan) -> None:
-    """Refuse a plan whose window does not halve evenly, or whose topology has no coarser stage to decode from."""
+    """Refuse a plan whose window is not divisible by the strides, or whose topology has a single stage."""
     check_divisible(plan.window, plan.topology)
     if len(plan.topology.widths) < 2:
         raise PlanError(

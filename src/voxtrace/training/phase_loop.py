@@ -108,7 +108,8 @@ class PhaseLoop:
     def _backward(self, moment: TrainState, images: Tensor, labels: Tensor) -> tuple[dict[str, float], float]:
         """Leave clipped gradients in the weights; return the loss terms and the gradient's norm before clipping."""
         self.objective.moment = moment
-        terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
+        with self.run.arithmetic.watching():
+            terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
         stacked = torch.stack(list(terms.values()))
         self.optimizer.zero_grad(set_to_none=True)
         self.run.fabric.backward(stacked.sum())

@@ -1,1 +1,1 @@
-"""The works: each file makes its inputs, runs its competitors in turn, and says what came out."""
+"""The scenarios: each file makes its inputs, runs its competitors in turn and returns an outcome."""

@@ -1,7 +1,7 @@
-"""Med-DANet routed, against its largest network M4 on every slice: time, and what the networks cost in GFLOP.
+"""Med-DANet's decisions against its largest candidate M4 on every slice: time, and cost of the networks in GFLOP.
 
-Twice: with the shipped bundle, whose networks are so narrow that reading and writing take longer than they do, and with
-networks of the published widths, which are what the method saves.
+Measured twice: with the shipped bundle, whose networks are so narrow that reading and writing take longer than they do,
+and with networks of the published widths, where the networks take most of the time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from voxtrace.bench.outcome import Comparison, Outcome, compare_time_and_memory
 from voxtrace.bench.published_widths import PUBLISHED_SIDE, meddanet_at_published_widths
 from voxtrace.bench.results import compare_without_startup, count_values, mean_dice, sum_fact
 from voxtrace.bench.runner import RoundResults, run_rounds
-from voxtrace.bench.settings import BenchSettings, ours
+from voxtrace.bench.settings import BenchSettings, voxtrace_competitor
 from voxtrace.bundle import load, save
 from voxtrace.io import read
 from voxtrace.volume import Shape, Triple
@@ -51,13 +51,14 @@ def run_real(settings: BenchSettings) -> Outcome:
 
 
 def _run(settings: BenchSettings, scan: Scan, for_published: Scan, title: str) -> Outcome:
-    work = f"routing-{scan.name}"
+    scenario = f"routing-{scan.name}"
+    # Suffix of the names -> model and the scan that it runs on.
     models: dict[str, tuple[Path | str, Scan]] = {
         "": (BUNDLE, scan),
         PUBLISHED: (_published(settings, for_published), for_published),
     }
     competitors = {
-        name + widths: ours(settings, work, name + widths, [seen], model, *options)
+        name + widths: voxtrace_competitor(settings, scenario, name + widths, [seen], model, *options)
         for widths, (model, seen) in models.items()
         for name, options in OPTIONS.items()
     }
@@ -76,7 +77,7 @@ def _spacing(shape: Shape, mm: Triple) -> Triple:
 
 
 def _published(settings: BenchSettings, scan: Scan) -> Path:
-    """Write the bank of the published widths for the scan's slices; for tiny inputs one like the shipped."""
+    """Write a Med-DANet of the published widths for the scan's slices; for tiny inputs a narrow one."""
     slice_mm = read(scan.channels[0]).geometry.spacing_mm[0]
     side, scale = (80, 0.25) if settings.quick else (PUBLISHED_SIDE, 1.0)
     return save(
@@ -94,6 +95,6 @@ def _rows(results: RoundResults, routed: str, largest: str) -> Iterator[Comparis
 
 
 def _decisions(results: RoundResults, name: str) -> str:
-    """Return how many windows were skipped, and how many each network got, by the trace of the first round."""
-    counts = count_values(results.runs[name][0], "expert")
+    """Return how many windows were skipped and how many each candidate got, from the trace of the first round."""
+    counts = count_values(results.runs[name][0], "candidate")
     return ", ".join(f"{counts[i]} {decision}" for i, decision in enumerate(DECISIONS) if counts[i])

@@ -1,6 +1,6 @@
-"""RecycleNet's seven cycles with settling, against one cycle and against all seven.
+"""RecycleNet's seven cycles with early stopping of settled windows, against one cycle and against all seven.
 
-Time without the start of the process is told beside that of whole processes, for these scans are small.
+These scans are small, so time without the start of the process is given beside that of whole processes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from voxtrace.bench.inputs import Scan, abdomen, hippocampi
 from voxtrace.bench.outcome import Outcome, compare_time_and_memory
 from voxtrace.bench.results import compare_without_startup, mean_dice, mean_steps
 from voxtrace.bench.runner import Competitor, run_rounds
-from voxtrace.bench.settings import BenchSettings, ours
+from voxtrace.bench.settings import BenchSettings, voxtrace_competitor
 
-THRESHOLD = 0.00055  # share of a window's labels, chosen on these cases: docs/benchmarks.md has the others
+THRESHOLD = 0.00055  # fraction of changed labels below which a window is settled; see docs/benchmarks.md
 WITHIN = 0.001  # of mean Dice, from that of all cycles
 CASES = 47  # the whole validation set
 SETTLED, ONE, SEVEN = "7 cycles, settling", "1 cycle", "7 cycles"
@@ -23,9 +23,12 @@ OPTIONS = {SETTLED: ("--settle", str(THRESHOLD)), ONE: ("--steps", "1"), SEVEN: 
 def run(settings: BenchSettings) -> Outcome:
     """Run the three in turn."""
     scans, model, title = _scans(settings)
-    competitors = [ours(settings, "settling", name, scans, model, *options) for name, options in OPTIONS.items()]
+    competitors = [
+        voxtrace_competitor(settings, "settling", name, scans, model, *options) for name, options in OPTIONS.items()
+    ]
     results = run_rounds(competitors, settings.repeats, settings.echo)
     dices = {c.name: float(np.mean([_dice(c, scan, len(scans)) for scan in scans])) for c in competitors}
+    # Time is compared only if stopping early keeps the answer.
     lost = dices[SEVEN] - dices[SETTLED]
     withheld = f"mean Dice is {abs(lost):.4f} from that of all cycles" if abs(lost) > WITHIN else ""
     return Outcome(

@@ -1,6 +1,6 @@
-"""E2ENet with nine or eight tenths of its kernels off, against its dense twin: the same weights, the zeros computed.
+"""E2ENet with S = 0.9 and 0.8 against the same weights in a dense network, which multiplies by the zeros.
 
-The network has the published width and random weights, on which its time does not depend.
+The networks have the published width and random weights, on which time does not depend.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from voxtrace.bench.models import NETWORK
 from voxtrace.bench.outcome import Outcome, compare_time_and_memory
 from voxtrace.bench.results import compare_without_startup, equal_fraction, reason_if_labels_differ
 from voxtrace.bench.runner import run_rounds
-from voxtrace.bench.settings import BenchSettings, ours
+from voxtrace.bench.settings import BenchSettings, voxtrace_competitor
 from voxtrace.bundle import Bundle, load, save
 from voxtrace.methods import method
 from voxtrace.plan import Plan, Shape
@@ -21,31 +21,32 @@ MM = (4.0, 1.2, 1.2)
 
 
 def run(settings: BenchSettings) -> Outcome:
-    """Run each network and its dense twin in turn."""
+    """Run each network and its dense counterpart in turn."""
     (slices, side), window, width = ((40, 96), (16, 32, 32), 4) if settings.quick else ((96, 192), (32, 128, 128), 32)
     scan = abdomen(settings.inputs, slices, side, settings.seed)
     competitors = {}
     for sparsity in SPARSITIES:
         sparse = _network(sparsity, window, width)
-        for name, bundle in ((_sparse(sparsity), sparse), (_dense(sparsity), dense_twin(sparse))):
+        for name, bundle in ((_sparse(sparsity), sparse), (_dense(sparsity), dense_counterpart(sparse))):
             model = save(bundle, settings.folder / "models" / f"e2enet {name}".replace(" ", "-"))
-            competitors[name] = ours(settings, "sparsity", name, [scan], model)
+            competitors[name] = voxtrace_competitor(settings, "sparsity", name, [scan], model)
     results = run_rounds(list(competitors.values()), settings.repeats, settings.echo)
-    rows, shares = [], {}
+    rows, equal = [], {}
     for small, large in ((_sparse(s), _dense(s)) for s in SPARSITIES):
-        shares[small] = equal_fraction(competitors[small].labels, competitors[large].labels)
-        withheld = reason_if_labels_differ(shares[small], SAME_ANSWER)
+        equal[small] = equal_fraction(competitors[small].labels, competitors[large].labels)
+        withheld = reason_if_labels_differ(equal[small], SAME_ANSWER)
         rows += [
             compare_time_and_memory(results, small, large, withheld)[0],
             compare_without_startup(results, small, large, withheld),
         ]
-    return Outcome("E2ENet", results, rows, {"equal_voxels": {name: round(v, 5) for name, v in shares.items()}})
+    return Outcome("E2ENet", results, rows, {"equal_voxels": {name: round(v, 5) for name, v in equal.items()}})
 
 
-def dense_twin(bundle: Bundle) -> Bundle:
+def dense_counterpart(bundle: Bundle) -> Bundle:
     """Return the same network with every kernel on; those that were off keep their zeros."""
     made = method("e2enet", sparsity=0.0)
     network = made.build(bundle.plan)
+    # Masks of ones: kernels that were off keep weights of 0 and are computed.
     weights = bundle.network.state_dict()
     network.load_state_dict({name: t.new_ones(t.shape) if name.endswith(".mask") else t for name, t in weights.items()})
     return Bundle(made, bundle.plan, network.eval(), bundle.card)
@@ -68,4 +69,4 @@ def _sparse(sparsity: float) -> str:
 
 
 def _dense(sparsity: float) -> str:
-    return f"dense twin of S = {sparsity}"
+    return f"dense counterpart of S = {sparsity}"
