@@ -119,3 +119,12 @@ def test_a_map_is_no_scan_and_is_hidden_by_the_next_run(
     seen.visible = True
     controller.start(KEEP_EVERY_STEP)
     assert not seen.visible
+
+
+def test_a_trace_with_maps_opens_in_the_window(trace: Trace, tmp_path: Path, make_napari_viewer_proxy: Any) -> None:
+    viewer = make_napari_viewer_proxy()
+    viewer.open(str(trace.save(tmp_path / "case.trace")), plugin="voxtrace")
+    names = ["case · seen image (HU)", "case · nothing", "case"]
+    assert [layer.name for layer in viewer.layers] == names
+    viewer.layers[names[0]].visible = True
+    assert viewer.layers.selection.active.name == "case"

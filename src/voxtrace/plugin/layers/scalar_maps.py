@@ -45,8 +45,6 @@ def _map_layer(source: MapSource, name: str, ranges: Any) -> display.LayerData:
         "name": f"{name} · {words}" + (f" ({source.unit})" if source.unit else ""),
         "contrast_limits": _finite_limits(ranges),
         "colormap": "viridis",  # perceptually uniform
-        "opacity": 0.7,
-        "blending": "translucent",
         "visible": False,
         "metadata": {display.KEY: source},
     }

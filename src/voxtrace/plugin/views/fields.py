@@ -16,7 +16,7 @@ from voxtrace.declaration import OptionInfo
 MAX_INT = 2**31 - 1  # of Qt's integers
 MAX_FLOAT = 1e9
 DECIMALS = 12
-_BUTTONS_PX = 72  # both buttons of a spin box in napari's style, and a margin
+_MARGIN_PX = 72  # both buttons of a spin box in napari's style, and space beside the text
 _UNSET = "not set"  # where the declaration does not say what an unset value stands for
 
 
@@ -117,8 +117,9 @@ def _suggested(info: OptionInfo) -> Field:
 
 
 def _make_room(box: QAbstractSpinBox) -> None:
-    """Keep a box wide enough for its special text; styles with wide buttons would cut it off."""
-    box.setMinimumWidth(box.fontMetrics().horizontalAdvance(box.specialValueText()) + _BUTTONS_PX)
+    """Keep a box wide enough for its special text."""
+    text_px = box.fontMetrics().horizontalAdvance(box.specialValueText())
+    box.setStyleSheet(f"min-width: {text_px + _MARGIN_PX}px;")  # napari's style sheet overrides setMinimumWidth
 
 
 class NumberBox(QDoubleSpinBox):
