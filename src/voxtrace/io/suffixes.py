@@ -26,7 +26,7 @@ def stem_of(path: Path) -> str:
 
 
 def is_dicom(path: Path) -> bool:
-    """Tell whether a file is DICOM: by its suffix, or by the letters DICM after the preamble."""
+    """Return whether a file is DICOM: by its suffix, or by the letters DICM after the preamble."""
     if path.suffix.lower() in DICOM_SUFFIXES:
         return True
     with path.open("rb") as file:
