@@ -47,7 +47,7 @@ class Models:
         return self.folder / "cdlunet"
 
     @property
-    def nnunet_competitor(self) -> Path:
+    def nnunet(self) -> Path:
         """The model folder of nnU-Net."""
         return self.folder / "nnunet"
 
