@@ -414,7 +414,7 @@ def test_a_short_run_warms_up_for_a_hundred_updates_or_a_tenth_of_it() -> None:
     assert [warmed_poly(i, 100, 400) for i in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
 
 
-def test_overlap_loss_sums_over_labels_and_over_the_whole_batch() -> None:
+def test_the_dice_loss_sums_over_labels_and_over_the_whole_batch() -> None:
     """Label 1 lies in one window only: 2 of its 3 voxels are found and 1 invented, 1 − 4/6. Labels 2, 3: absent, 1."""
     truth = torch.tensor([[[[1, 1, 1, 0]]], [[[0, 0, 0, 0]]]])
     answer = torch.tensor([[[[1, 1, 0, 0]]], [[[1, 0, 0, 0]]]])
