@@ -42,7 +42,8 @@ class Arithmetic(Protocol):
 
 
 def arithmetic_for(device: str) -> Arithmetic:
-    """Return the functions for a device, as torch names it."""
+    """Return the functions for a device, as torch names it; torch's operators where the compiled loops are off."""
     from voxtrace.inference import on_cpu, on_device
+    from voxtrace.kernels.switches import is_enabled
 
-    return on_cpu if device == "cpu" else on_device
+    return on_cpu if device == "cpu" and is_enabled("voxelwise") else on_device

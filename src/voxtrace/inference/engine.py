@@ -45,7 +45,7 @@ class Result:
     seconds
         Wall time from the first line to the last.
     facts
-        Windows, steps, runtime, device, precision and why, members, batch, overlap, mirror, settle, seed, and
+        Windows, steps, runtime, device, precision and reason, members, batch, overlap, mirror, settle, seed, and
         ``seconds`` by stage: planes (waiting for them), network, assess, blend, and finish, which runs beside the
         network.
     """

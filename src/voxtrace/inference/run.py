@@ -214,7 +214,7 @@ class Run:
             "runtime": self.opened.runtime,
             "device": self.opened.device,
             "precision": self.opened.precision,
-            "why": self.opened.why,
+            "reason": self.opened.reason,
             "members": len(self.members),
             "batch": self.batch,
             "overlap": self.overlap,

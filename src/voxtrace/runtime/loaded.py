@@ -23,8 +23,8 @@ class LoadedNetwork:
     precision
         ``"float32"``, ``"bfloat16"`` or ``"float16"``: what convolutions and products are computed in.
     runtime
-        ``"torch"`` or ``"openvino"``.
-    why
+        ``"torch"``, ``"openvino"`` or ``"winograd"``.
+    reason
         A sentence that says why runtime, device and precision are what they are.
     """
 
@@ -32,4 +32,4 @@ class LoadedNetwork:
     device: str
     precision: str
     runtime: str
-    why: str
+    reason: str
