@@ -2,8 +2,8 @@
 
     python scripts/time_runtimes.py [NETWORK ...] [--window 32 128 192] [--threads 1] [--repeats 7] [--write]
 
-The row is what ``auto`` chooses from (``src/voxtrace/runtime/speeds.json``); ``--write`` merges it there. Ways take turns
-in one process and the least time of a few counts, because other work only ever adds to it. On one thread it is
+The row is what ``auto`` chooses from (``src/voxtrace/runtime/speeds.json``); ``--write`` merges it there. Ways take
+turns in one process and the least time of a few counts, because other work only ever adds to it. On one thread it is
 processor time, which other programs disturb least; on several it is wall time.
 """
 

@@ -54,9 +54,11 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what the tests compile away from the user's own cache."""
+    """Keep what the tests compile and find away from the user's own cache."""
+    from voxtrace.runtime.arithmetic import verdicts
     from voxtrace.runtime.openvino import cache
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "user_folder", lambda: tmp_path_factory.getbasetemp() / "openvino")
+        patch.setattr(verdicts, "user_folder", lambda: tmp_path_factory.getbasetemp() / "arithmetic")
         yield

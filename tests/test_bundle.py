@@ -97,3 +97,40 @@ def test_shipped_bundles_are_whole_and_small(name: str) -> None:
     verify(name)
     assert sum(f.stat().st_size for f in shipped()[name].iterdir()) < 4_000_000
     assert card(name)["licence"] != "not stated"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("half", [True, False])
+def test_weights_that_are_not_finite_are_not_written(tmp_path: Path, value: float, half: bool) -> None:
+    m, plan = method("unet"), small_plan()
+    network = m.build(plan)
+    name, weight = next(iter(network.named_parameters()))
+    weight.data.view(-1)[-1] = value
+    with pytest.raises(BundleError, match=f"{name} holds nan or inf; a bundle is written only with finite weights"):
+        save(Bundle(m, plan, network), tmp_path / "poisoned", half=half)
+    assert not (tmp_path / "poisoned").exists()
+
+
+def test_weights_beyond_float16_are_not_written_as_infinity(tmp_path: Path) -> None:
+    m, plan = method("unet"), small_plan()
+    network = m.build(plan)
+    next(network.parameters()).data.view(-1)[0] = -65_505.0
+    with pytest.raises(BundleError, match="beyond ±65,504, the range of float16; save with half=False"):
+        save(Bundle(m, plan, network), tmp_path / "large", half=True)
+    kept = load(save(Bundle(m, plan, network), tmp_path / "large", half=False))
+    assert next(kept.network.parameters()).view(-1)[0] == -65_505.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("half", [True, False])
+def test_a_bundle_whose_weights_are_not_finite_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, value: float, half: bool
+) -> None:
+    """Its hashes are right: it was written by a version that did not look."""
+    bundle = load(folder)
+    next(bundle.network.parameters()).data.view(-1)[0] = value
+    monkeypatch.setattr("voxtrace.bundle._check_storable", lambda network, half: None)
+    poisoned = save(bundle, folder.with_name("poisoned"), half=half)
+    for check in (load, verify):
+        with pytest.raises(BundleError, match=f"{WEIGHTS}: .* holds nan or inf, so its labels would mean nothing"):
+            check(poisoned)

@@ -11,8 +11,8 @@ A convolution whose kernels are masked (:mod:`voxtrace.nn.masked`) is stored wit
 ``<name>.weight.active`` (active kernels, kz, ky, kx), in row order of the mask, and ``<name>.mask.bits``, eight kernels
 a byte. A bundle that has such a convolution is of format 2, every other one is of format 1.
 
-Loading checks each hash, builds the network from the method's name and copies the numbers in. Nothing in a bundle is
-ever executed or unpickled.
+Loading checks each hash and that every weight is finite, builds the network from the method's name and copies the
+numbers in. Nothing in a bundle is ever executed or unpickled.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 FORMAT, PACKED_FORMAT = "voxtrace-bundle/1", "voxtrace-bundle/2"
 JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
 ACTIVE, BITS = ".active", ".bits"  # after the name of a weight, of a mask
+HALF_RANGE = 65_504  # the largest float16
 SHIPPED = Path(__file__).with_name("shipped")
 
 
@@ -78,7 +79,8 @@ def load(path: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        A file is missing or altered, the format is unknown, or the weights do not fit the method.
+        A file is missing or altered, the format is unknown, the weights do not fit the method, or a weight is nan or
+        inf.
     """
     from voxtrace.methods import method as make_method
     from voxtrace.plan import Plan
@@ -104,10 +106,12 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
     Raises
     ------
     BundleError
-        A kernel that its mask switches off has weights that are not 0.
+        A weight is nan or inf, or beyond the range of float16 (with ``half``), or a kernel that its mask switches off
+        has weights that are not 0.
     """
     from safetensors.torch import save as serialised
 
+    _check_storable(bundle.network, half)
     weights = _packed(bundle.network, _stored_weights(bundle.network, half))
     with atomic_folder(path) as folder:
         (folder / WEIGHTS).write_bytes(serialised(weights))
@@ -199,10 +203,33 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from voxtrace.nn.finite import first_not_finite
+
     try:
-        return load_file(file)
+        weights = load_file(file)
     except (SafetensorError, OSError) as error:
         raise BundleError(f"{file} is not a safetensors file ({error}); copy the bundle again.") from error
+    if name := first_not_finite(weights):
+        raise BundleError(f"{file}: {name} holds nan or inf, so its labels would mean nothing; train it again.")
+    return weights
+
+
+def fits_half(network: nn.Module) -> bool:
+    """Return whether every weight of a network is within the range of float16, ±65,504."""
+    return all(tensor.numel() == 0 or bool(tensor.abs().max() <= HALF_RANGE) for tensor in _floating(network))
+
+
+def _floating(network: nn.Module) -> list[Tensor]:
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+
+
+def _check_storable(network: nn.Module, half: bool) -> None:
+    from voxtrace.nn.finite import first_not_finite
+
+    if name := first_not_finite(network.state_dict()):
+        raise BundleError(f"{name} holds nan or inf; a bundle is written only with finite weights. Train it again.")
+    if half and not fits_half(network):
+        raise BundleError(f"a weight is beyond ±{HALF_RANGE:,}, the range of float16; save with half=False.")
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:

@@ -15,7 +15,18 @@ CPUINFO = "model name\t: Some Processor\nflags\t\t: fpu avx2 avx512f amx_bf16\n"
 def test_everything_is_looked_at(run: Run) -> None:
     findings = run("doctor", "--json").json["findings"]
     looked_at = {finding["what"] for finding in findings}
-    assert {"python", "packages", "processor", "memory", "disk", "cuda", "runtimes", "napari", "display"} <= looked_at
+    assert {
+        "python",
+        "packages",
+        "processor",
+        "memory",
+        "disk",
+        "cuda",
+        "runtimes",
+        "arithmetic",
+        "napari",
+        "display",
+    } <= looked_at
     assert {finding["verdict"] for finding in findings} <= {"good", "note", "bad"}
 
 
@@ -45,3 +56,28 @@ def test_the_runtimes_are_told(there: bool, found: str, run: Run, monkeypatch: p
     monkeypatch.setattr("voxtrace.runtime.auto_runtime.has_openvino", lambda: there)
     (line,) = [line for line in run("doctor").out.splitlines() if " runtimes " in line]
     assert found in line
+
+
+@pytest.mark.parametrize(
+    ("layers", "line"),
+    [
+        ([], "good   arithmetic      no layer checked yet; each is when a network first runs in 16 bits"),
+        ([("conv3d 4→8", ())], "good   arithmetic      1 layer checked, all agree with float64"),
+        (
+            [("conv3d 4→8", ("output", "weight gradient")), ("linear 3→2", ())],
+            "note   arithmetic      1 of 2 layers checked disagree with float64 (conv3d 4→8: "
+            "output and weight gradient)"
+            " → nothing to do: they are computed in float32",
+        ),
+        (
+            [(f"layer {n}", ("output",)) for n in range(5)],
+            "note   arithmetic      5 of 5 layers checked disagree with float64 (layer 0: output; layer 1: output; "
+            "layer 2: output; …) → nothing to do: they are computed in float32",
+        ),
+    ],
+)
+def test_layers_that_are_computed_in_float32_are_told(
+    layers: list[tuple[str, tuple[str, ...]]], line: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voxtrace.runtime.arithmetic.remembered", lambda: layers)
+    assert line in run("doctor").out.splitlines()

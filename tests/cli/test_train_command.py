@@ -12,8 +12,8 @@ import pytest
 import made
 from made import Run
 from voxtrace.bundle import load
-from voxtrace.cli.train import _file_name
 from voxtrace.methods.recyclenet import RecycleNet
+from voxtrace.training.setup import file_name as safe_name
 
 SMALL = ("--iterations", 4, "--batch-size", 2, "--device", "cpu", "--precision", "float32")
 
@@ -122,4 +122,4 @@ def names() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "file_name"), list(names()))
 def test_a_datasets_name_becomes_a_file_name(name: str, file_name: str) -> None:
-    assert _file_name(name) == file_name
+    assert safe_name(name) == file_name

@@ -14,7 +14,7 @@ from torch import nn
 
 from cases import ball, drain
 from voxtrace.errors import MethodError
-from voxtrace.method import Batch, Method, Moment, OptionInfo
+from voxtrace.method import Batch, Method, OptionInfo, TrainState
 from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
@@ -158,12 +158,12 @@ def test_inference_can_be_abandoned_midway(name: str) -> None:
 
 
 def test_each_phase_gives_gradients_to_what_it_names_and_to_nothing_else(name: str) -> None:
-    from voxtrace.training.trainer import freeze
+    from voxtrace.training.phase_loop import freeze
 
     m, plan, network = _built(name)
     for phase in m.phases(plan):
         trained = freeze(network, phase.trains)
-        terms = m.loss(network, _batch(plan), Moment(phase, 0, torch.Generator().manual_seed(0)))
+        terms = m.loss(network, _batch(plan), TrainState(phase, 0, torch.Generator().manual_seed(0)))
         assert all(term.ndim == 0 for term in terms.values())
         torch.stack(list(terms.values())).sum().backward()
         assert trained

@@ -11,8 +11,8 @@ from torch import nn
 import voxtrace
 from made import bundle_folder, volume
 from voxtrace.errors import UsageError
-from voxtrace.inference import on_cpu, on_device
-from voxtrace.inference.arithmetic import arithmetic_for
+from voxtrace.inference import ops_numba, ops_torch
+from voxtrace.inference.ops import ops_for
 from voxtrace.kernels import skip_masked, switches
 from voxtrace.nn.masked import MaskedConv3d
 from voxtrace.runtime import open_runtime
@@ -66,10 +66,10 @@ def test_masked_networks_run_as_they_are_while_sparse_kernels_are_off() -> None:
 
 def test_torch_stands_in_for_the_voxel_wise_loops_with_the_same_labels(tmp_path: Path) -> None:
     bundle, scan = voxtrace.load(bundle_folder(tmp_path / "bundle")), volume()
-    assert arithmetic_for("cpu") is on_cpu
+    assert ops_for("cpu") is ops_numba
     compiled = voxtrace.predict(bundle, scan, runtime="torch", precision="float32")
     switches.switch(disable=["voxelwise"])
-    assert arithmetic_for("cpu") is on_device
+    assert ops_for("cpu") is ops_torch
     plain = voxtrace.predict(bundle, scan, runtime="torch", precision="float32")
     assert np.mean(compiled.labels.data != plain.labels.data) < 1e-3  # ties to rounding
     assert plain.facts["reason"].endswith("kernels switched off on this machine: voxelwise")

@@ -10,11 +10,11 @@ import torch
 
 import made_nnunet
 from voxtrace import bundle as bundles
-from voxtrace.method import Batch, Moment
+from voxtrace.method import Batch, TrainState
 from voxtrace.methods import method
-from voxtrace.nn.unet import UNet
+from voxtrace.nn.unet import UNetNetwork
 from voxtrace.nnunet import import_model
-from voxtrace.training.finetune import adopt
+from voxtrace.training.finetune import load_matching_weights
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -140,10 +140,10 @@ def test_recyclenet_goes_on_from_an_imported_model(tmp_path: Path, residual: boo
     initial = bundles.load(import_model(tmp_path / "model", tmp_path / "bundle")[0])
     recycling = method("recyclenet", schedule="static")
     network = recycling.build(recycling.adapt(initial.plan))
-    assert adopt(network, initial) == ()  # recycling adds no parameter, so nothing is initialised anew
-    assert isinstance(network, UNet)
+    assert load_matching_weights(network, initial) == ()  # recycling adds no parameter, so nothing is initialised anew
+    assert isinstance(network, UNetNetwork)
     z, y, x = initial.plan.window
     batch = Batch(torch.randn(1, 1, z, y, x), torch.zeros(1, z, y, x, dtype=torch.int64))
     (phase,) = recycling.phases(initial.plan)
-    loss = sum(recycling.loss(network, batch, Moment(phase, 0, torch.Generator())).values())
+    loss = sum(recycling.loss(network, batch, TrainState(phase, 0, torch.Generator())).values())
     assert torch.isfinite(torch.as_tensor(loss))

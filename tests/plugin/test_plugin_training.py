@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_methods import Schooled
 
 from made import bundle_folder, labels, scan
-from voxtrace import training
+from made_methods import Schooled
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
-from voxtrace.plugin import jobs
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.requests import TrainRequest
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
-from voxtrace.training import machine
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.work import jobs
+from voxtrace.training import TrainRequest, device, setup
 
 
 def made_dataset(folder: Path, n_cases: int = 3) -> Path:
@@ -40,7 +38,7 @@ def test_a_bundle_fine_tuned_in_the_window_is_in_the_segment_picker(
     make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
 ) -> None:
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([bundle])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle])
     segment, train = SegmentWidget(viewer), TrainWidget(viewer)
     for widget in (segment, train):
         viewer.window.add_dock_widget(widget, name=type(widget).__name__)
@@ -58,7 +56,7 @@ def test_stop_leaves_a_checkpoint_to_resume_from(
     make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
 ) -> None:
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([bundle])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle])
     train = TrainWidget(viewer)
     viewer.window.add_dock_widget(train, name="train")
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
@@ -78,9 +76,9 @@ def test_a_method_is_trained_from_scratch_through_its_phases(
 ) -> None:
     monkeypatch.setitem(METHODS, "schooled", Schooled)
     small = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
-    monkeypatch.setattr(training, "plan_dataset", lambda dataset, found, **_: small)
+    monkeypatch.setattr(setup, "plan_dataset", lambda dataset, found, **_: small)
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([])
     train = TrainWidget(viewer)
     viewer.window.add_dock_widget(train, name="train")
     view = train.view
@@ -103,7 +101,7 @@ def test_a_plan_that_the_method_refuses_is_said_in_a_sentence(
     make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
 ) -> None:
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([bundle_folder(tmp_path / "two", channels=2)])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle_folder(tmp_path / "two", channels=2)])
     train = TrainWidget(viewer)
     viewer.window.add_dock_widget(train, name="train")
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
@@ -122,9 +120,10 @@ def test_a_training_is_planned_for_the_device_it_will_run_on(tmp_path: Path, mon
         asked.update(about)
         raise Cancelled("enough is known.")
 
-    monkeypatch.setattr(training, "plan_dataset", plan_dataset)
-    monkeypatch.setattr(machine, "training_device", lambda: ("cuda", 12.0))
-    request = TrainRequest(made_dataset(tmp_path / "dataset"), 0, tmp_path / "new", 4, method="unet")
+    monkeypatch.setattr(setup, "plan_dataset", plan_dataset)
+    monkeypatch.setattr(device, "training_device", lambda *asked: ("cuda", 12.0))
+    dataset = made_dataset(tmp_path / "dataset")
+    request = TrainRequest(dataset, method="unet", fold=0, out=tmp_path / "new", iterations=4)
     with pytest.raises(Cancelled):
         list(jobs.train(request, lambda: False))
     assert asked == {"device": "cuda", "memory_gb": 12.0, "iterations": 4}

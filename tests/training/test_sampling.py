@@ -12,14 +12,15 @@ from cases import ball, small_plan
 from voxtrace.errors import DatasetError
 from voxtrace.method import NO_AUGMENTATION, Augmentation, Phase
 from voxtrace.plan import Plan
-from voxtrace.training.augment import Augmenter, elastic_reach, elastic_scale, seeded
-from voxtrace.training.prepared import Prepared, cut, prepare
-from voxtrace.training.sampling import Windows, draw_start
+from voxtrace.training.augment import Augmenter, elastic_magnitude, elastic_scale, seeded
+from voxtrace.training.preprocessed import PreprocessedCase, cut, preprocess_cases
+from voxtrace.training.sampling import MiniBatches, draw_start
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
-    return list(prepare([ball(s, 24) for s in range(3)], small_plan(), tmp_path_factory.mktemp("cases"), seed=0))
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> list[PreprocessedCase]:
+    cases = [ball(s, 24) for s in range(3)]
+    return list(preprocess_cases(cases, small_plan(), tmp_path_factory.mktemp("cases"), seed=0))
 
 
 def test_a_box_that_leaves_the_array_is_filled_with_zeros() -> None:
@@ -45,30 +46,30 @@ def test_a_forced_window_is_centred_on_its_voxel_as_nearly_as_may_be() -> None:
     assert draw_start((40, 40, 40), (16, 16, 16), np.array([20, 2, 39]), rng) == [12, 0, 24]
 
 
-def test_a_mini_batch_is_a_function_of_its_number(prepared: list[Prepared]) -> None:
+def test_a_mini_batch_is_a_function_of_its_number(prepared: list[PreprocessedCase]) -> None:
     phase = Phase("train", 10)
-    one, two = (Windows(prepared, small_plan(), phase, (0, 0)) for _ in range(2))
+    one, two = (MiniBatches(prepared, small_plan(), phase, (0, 0)) for _ in range(2))
     two[3]
     assert all(torch.equal(a, b) for a, b in zip(one[7], two[7], strict=True))
     assert not torch.equal(one[7][0], one[8][0])
 
 
-def test_another_seed_gives_other_windows(prepared: list[Prepared]) -> None:
+def test_another_seed_gives_other_windows(prepared: list[PreprocessedCase]) -> None:
     phase = Phase("train", 10)
-    a, b = (Windows(prepared, small_plan(), phase, (seed, 0))[0][0] for seed in (0, 1))
+    a, b = (MiniBatches(prepared, small_plan(), phase, (seed, 0))[0][0] for seed in (0, 1))
     assert not torch.equal(a, b)
 
 
-def test_a_third_of_a_batch_is_forced_to_hold_foreground(prepared: list[Prepared]) -> None:
+def test_a_third_of_a_batch_is_forced_to_hold_foreground(prepared: list[PreprocessedCase]) -> None:
     """nnU-Net forces sample i iff i ≥ round(batch · 0.67): the last of 2, the last of 4's … 1 of 2 and 1 of 3."""
-    windows = Windows(prepared, small_plan(), Phase("train", 30), (0, 0))
+    windows = MiniBatches(prepared, small_plan(), Phase("train", 30), (0, 0))
     assert all((windows[i][1][1] == 1).any() for i in range(30))
 
 
-def test_cases_are_drawn_by_their_weight(prepared: list[Prepared]) -> None:
-    scored = [Prepared(p.folder, {"reliability": float(n == 1)}) for n, p in enumerate(prepared)]
+def test_cases_are_drawn_by_their_weight(prepared: list[PreprocessedCase]) -> None:
+    scored = [PreprocessedCase(p.folder, {"reliability": float(n == 1)}) for n, p in enumerate(prepared)]
     phase = Phase("train", 10, case_weight=lambda scores, progress: scores["reliability"])
-    assert Windows(scored, small_plan(), phase, (0, 0))._chances(0).tolist() == [0.0, 1.0, 0.0]
+    assert MiniBatches(scored, small_plan(), phase, (0, 0))._chances(0).tolist() == [0.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("window", [(16, 16, 16), (4, 32, 32)])
@@ -99,7 +100,7 @@ def test_elastic_deformation_is_as_strong_as_nnunets() -> None:
                 assert 9.0 <= share * window[dim] <= 13.0
             for sigma, most in ((9.0, 10.13), (13.0, 7.02)):
                 share = sigma / window[dim]
-                reach = [elastic_reach(dim=dim, patch_size=window, deformation_scale=share) for _ in range(400)]
+                reach = [elastic_magnitude(dim=dim, patch_size=window, deformation_scale=share) for _ in range(400)]
                 assert 0 <= min(reach) < 0.1 * most < 0.9 * most < max(reach) <= most
 
 
@@ -152,25 +153,25 @@ def test_linear_intensity_multiplies_and_adds_within_its_ranges_for_each_channel
     assert len(set(drawn)) == 40
 
 
-def test_a_shift_moves_windows_no_further_than_it_says(prepared: list[Prepared]) -> None:
+def test_a_shift_moves_windows_no_further_than_it_says(prepared: list[PreprocessedCase]) -> None:
     plan = small_plan(augmentation=0.0, window=(16, 16, 16))
     still, moved = NO_AUGMENTATION, replace(NO_AUGMENTATION, shift_voxels=(0, 3, 0))
-    a = Windows(prepared, plan, Phase("train", 8, augmentation=still), (0, 0))
-    b = Windows(prepared, plan, Phase("train", 8, augmentation=moved), (0, 0))
+    a = MiniBatches(prepared, plan, Phase("train", 8, augmentation=still), (0, 0))
+    b = MiniBatches(prepared, plan, Phase("train", 8, augmentation=moved), (0, 0))
     assert any(not torch.equal(a[i][0], b[i][0]) for i in range(8))
 
 
-def test_no_case_with_the_scores_a_phase_needs_is_told_in_a_sentence(prepared: list[Prepared]) -> None:
+def test_no_case_with_the_scores_a_phase_needs_is_told_in_a_sentence(prepared: list[PreprocessedCase]) -> None:
     phase = Phase("easy", 4, case_weight=lambda scores, progress: 0.0)
     with pytest.raises(DatasetError, match="'easy'"):
-        Windows(prepared, small_plan(), phase, (0, 0))[0]
+        MiniBatches(prepared, small_plan(), phase, (0, 0))[0]
 
 
-def test_the_share_of_windows_centred_on_foreground_is_the_phases(prepared: list[Prepared]) -> None:
+def test_the_share_of_windows_centred_on_foreground_is_the_phases(prepared: list[PreprocessedCase]) -> None:
     plan = small_plan(window=(4, 4, 4), augmentation=0.0)
 
     def with_foreground(share: float) -> list[bool]:
-        windows = Windows(prepared, plan, Phase("train", 10, foreground=share), (0, 0))
+        windows = MiniBatches(prepared, plan, Phase("train", 10, foreground=share), (0, 0))
         return [bool(labels.any()) for i in range(10) for labels in windows[i][1]]
 
     assert all(with_foreground(1.0))

@@ -1,8 +1,8 @@
-"""Predictions against references: match the files, score each case, and say how sure the means are.
+"""Predictions against references: match the files, score each case, and give means with confidence intervals.
 
-A case's score is the mean over its foreground labels (as nnU-Net's foreground mean); the mean score is the mean of
-that over cases. A label that neither map of a case holds has no score there and takes no part. Cases without a
-prediction are named and take no part either: the means speak of the cases that were predicted.
+A case's score is the mean over its foreground labels (nnU-Net's foreground mean); the mean score is the mean of these
+over cases. A label in neither map of a case has no score there and is left out of the means. Cases without a prediction
+are listed and left out too: the means are over the cases that were predicted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Matched:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one case by label value, or the sentence that says why there are none."""
+    """The scores of one case by label value, or the error that prevented them."""
 
     case: str
     labels: Mapping[int, Scores] = field(default_factory=dict)
@@ -61,9 +61,9 @@ def match(predictions: Path, references: Path) -> Matched:
     Raises
     ------
     UsageError
-        When a path does not exist, or a file is compared with a folder.
+        A path does not exist, or a file is compared with a folder.
     InputError
-        When no prediction has the name of a reference.
+        No prediction has the name of a reference.
     """
     if predictions.is_file() and references.is_file():
         return Matched((Pair(find_cases([references])[0].name, predictions, references),))
@@ -76,7 +76,7 @@ def match(predictions: Path, references: Path) -> Matched:
 
 
 def score_pairs(pairs: Sequence[Pair], tolerance_mm: float = 1.0) -> Iterator[Scored]:
-    """Yield the scores of each pair; a pair that cannot be compared has its error in place of scores."""
+    """Yield the scores of each pair; a pair that cannot be compared has an error in place of scores."""
     for pair in pairs:
         try:
             yield Scored(pair.case, _scores(pair, tolerance_mm))

@@ -41,12 +41,12 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _passport(path: Path) -> dict[str, Any]:
-    from voxtrace.io import count_frames, export, label_names, read
+    from voxtrace.io import count_timepoints, export, label_names, read
     from voxtrace.io.suffixes import suffix_of
 
     if export.is_seg(path):
         return _label_map(export.read_seg(path))
-    frames = count_frames(path)
+    frames = count_timepoints(path)
     volume = read(path, 0 if frames > 1 else None)
     names = label_names(path) if suffix_of(path) else {}
     geometry = volume.geometry

@@ -19,6 +19,7 @@ PACKAGES = ("voxtrace", "torch", "monai", "SimpleITK", "pydicom", "zarr", "openv
 QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 LEAST_MEMORY_GB = 4.0
 LEAST_DISK_GB = 2.0
+MOST_LAYERS = 3  # that are named where the arithmetic of several is wrong
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def examine() -> tuple[Finding, ...]:
         _disk(),
         _cuda(),
         _runtimes(),
+        _arithmetic(),
         *_models(),
         _napari(),
         _display(),
@@ -112,6 +114,24 @@ def _runtimes() -> Finding:
         return Finding("runtimes", "good", found)
     advice = "pip install 'voxtrace[openvino]' for faster prediction without a GPU, where Winograd does not fit"
     return Finding("runtimes", "note", "torch and Winograd", advice)
+
+
+def _arithmetic() -> Finding:
+    from voxtrace.runtime.arithmetic import remembered
+
+    layers = remembered()
+    wrong = [f"{layer}: {' and '.join(what)}" for layer, what in layers if what]
+    if not layers:
+        return Finding("arithmetic", "good", "no layer checked yet; each is when a network first runs in 16 bits")
+    if not wrong:
+        return Finding(
+            "arithmetic",
+            "good",
+            f"{len(layers)} {'layer' if len(layers) == 1 else 'layers'} checked, all agree with float64",
+        )
+    shown = "; ".join(wrong[:MOST_LAYERS]) + ("; …" if len(wrong) > MOST_LAYERS else "")
+    found = f"{len(wrong)} of {len(layers)} layers checked disagree with float64 ({shown})"
+    return Finding("arithmetic", "note", found, "nothing to do: they are computed in float32")
 
 
 def _models() -> tuple[Finding, ...]:

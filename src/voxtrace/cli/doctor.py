@@ -7,8 +7,8 @@ from dataclasses import asdict
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import NOTHING_DONE
-from voxtrace.cli.output import print_json, stdout_kept_for_json
+from voxtrace.cli.exit_codes import NOTHING_DONE
+from voxtrace.cli.output import print_json, reserve_stdout_for_json
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -18,7 +18,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from voxtrace.cli.diagnostics import examine, versions
 
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         findings = examine()
     if as_json:
         print_json({"versions": versions(), "findings": [asdict(finding) for finding in findings]})

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_facts, print_json, print_table, stdout_kept_for_json
+from voxtrace.cli.output import print_facts, print_json, print_table, reserve_stdout_for_json
 
 
 def inspect(
@@ -22,7 +22,7 @@ def inspect(
     """
     from voxtrace.cli.describe import describe
 
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         document = describe(path)
     if as_json:
         print_json(document)

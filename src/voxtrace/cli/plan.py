@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device
-from voxtrace.cli.output import print_facts, print_json, progress_bar, stdout_kept_for_json
+from voxtrace.cli.output import print_facts, print_json, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator
 
     from voxtrace.plan import Plan
-    from voxtrace.training import Dataset, Fingerprint
-    from voxtrace.volume import Case
+    from voxtrace.training import Fingerprint, TrainProgress
 
 
 def plan(
@@ -28,11 +27,12 @@ def plan(
 ) -> None:
     """Read every training case of a dataset once and print its fingerprint and the plan for a device."""
     from voxtrace.training import open_dataset
+    from voxtrace.training.setup import plan_cases
 
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         opened = open_dataset(dataset)
         cases = opened.cases([files.name for files in opened.files])
-        found, made = make_plan(opened, cases, device, memory_gb)
+        found, made = _show(plan_cases(opened, cases, device=device, memory_gb=memory_gb))
     document = {"dataset": opened.name, "fingerprint": _fingerprint(found), "plan": json.loads(made.model_dump_json())}
     if as_json:
         print_json(document)
@@ -43,22 +43,17 @@ def plan(
     print_facts(document["plan"])
 
 
-def make_plan(
-    dataset: Dataset, cases: Sequence[Case], device: str, memory_gb: float | None, iterations: int | None = None
-) -> tuple[Fingerprint, Plan]:
-    """Return the fingerprint of cases and the plan for a device."""
-    from voxtrace.training import fingerprint, plan_dataset
-    from voxtrace.training.machine import training_device
-
-    kind, memory = training_device(device, memory_gb)
-    found = fingerprint(_shown(cases))
-    return found, plan_dataset(dataset, found, device=kind, memory_gb=memory, iterations=iterations)
-
-
-def _shown(cases: Sequence[Case]) -> Iterator[Case]:
-    """Yield the cases behind a progress bar."""
+def _show(task: Generator[TrainProgress, None, tuple[Fingerprint, Plan]]) -> tuple[Fingerprint, Plan]:
+    """Read the cases behind a progress bar; return their fingerprint and the plan."""
     with progress_bar() as bar:
-        yield from bar.track(cases, description="reading cases", total=len(cases))
+        row = bar.add_task("reading cases", total=None)
+        while True:
+            try:
+                progress = next(task)
+            except StopIteration as stop:
+                planned: tuple[Fingerprint, Plan] = stop.value
+                return planned
+            bar.update(row, completed=progress.iteration, total=progress.total)
 
 
 def _fingerprint(found: Fingerprint) -> dict[str, Any]:

@@ -2,89 +2,85 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
+from voxtrace.training.request import DEFAULT_METHOD, TrainRequest
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress
 
     from voxtrace.bundle import Bundle
-    from voxtrace.method import Method
-    from voxtrace.plan import Plan
-    from voxtrace.training import Dataset, TrainProgress
-    from voxtrace.volume import Case
+    from voxtrace.training import TrainProgress
 
-DEFAULT_METHOD = "recyclenet"
+Result = TypeVar("Result")
+
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # a method's options, which options.py reads
 
-
-@dataclass(frozen=True)
-class Request:
-    """What to train, as asked for; None stands for "not said"."""
-
-    dataset: Path
-    method: str | None
-    out: Path | None
-    fold: int | None
-    iterations: int | None
-    batch_size: int | None
-    initial: str | None
-    settings: Sequence[str]
-    flags: Sequence[str]
-    device: str
-    labels: str = ""
+MethodKey = Annotated[
+    str | None,
+    typer.Option(help=f"Which method to train, see `voxtrace methods`; {DEFAULT_METHOD}, or the bundle's, if unset."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Bundle folder; DATASET-METHOD here if unset.", show_default=False)
+]
+Fold = Annotated[
+    int | None, typer.Option(min=0, help="Hold this fold back for validation; train on all cases if unset.")
+]
+Iterations = Annotated[int | None, typer.Option(min=1, help="Optimiser updates; the plan's if unset.")]
+Initial = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Fine-tune from a bundle: its plan and weights, and its method unless --method says otherwise.",
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")]
+Name = Annotated[str, typer.Option(help="What the bundle is called; its folder's name if unset.", show_default=False)]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the method; may be repeated.")
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        min=1e-12, help="Learning rate in place of the method's; unset, the method's, and a tenth of it with --from."
+    ),
+]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare windows; 0 uses this one.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Windows in an update; the plan's if unset.")]
+Labels = Annotated[
+    str,
+    typer.Option(
+        help="Folder in DATASET with the labels to learn; labelsTr, and labelsChosen for cases it lacks, if unset.",
+        show_default=False,
+    ),
+]
 
 
 def train(
     context: typer.Context,
     dataset: DatasetFolder,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Which method to train, see `voxtrace methods`; {DEFAULT_METHOD}, or the bundle's, if unset."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Bundle folder; DATASET-METHOD here if unset.", show_default=False),
-    ] = None,
-    fold: Annotated[
-        int | None, typer.Option(min=0, help="Hold this fold back for validation; train on all cases if unset.")
-    ] = None,
-    iterations: Annotated[int | None, typer.Option(min=1, help="Optimiser updates; the plan's if unset.")] = None,
+    method: MethodKey = None,
+    out: Out = None,
+    fold: Fold = None,
+    iterations: Iterations = None,
     seed: Seed = 0,
-    initial: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Fine-tune from a bundle: its plan and weights, and its method unless --method says otherwise.",
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
-    name: Annotated[str | None, typer.Option(help="What the bundle is called; its folder's name if unset.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the method; may be repeated.")
-    ] = None,
+    initial: Initial = None,
+    resume: Resume = False,
+    name: Name = "",
+    settings: Settings = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare windows; 0 uses this one.")] = 0,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows in an update; the plan's if unset.")] = None,
-    labels: Annotated[
-        str,
-        typer.Option(
-            help="Folder in DATASET with the labels to learn; labelsTr, and labelsChosen for cases it lacks, if unset.",
-            show_default=False,
-        ),
-    ] = "",
+    rate: Rate = None,
+    workers: Workers = 0,
+    batch_size: BatchSize = None,
+    labels: Labels = "",
     as_json: AsJson = False,
 ) -> None:
     """Train a method on a dataset and write a bundle.
@@ -92,74 +88,53 @@ def train(
     The options of the method may follow as flags of their own, for example --cycles 5; `voxtrace methods` lists them.
     Ctrl-C keeps a checkpoint beside the bundle, in OUT.work, and --resume goes on from there.
     """
-    request = Request(
-        dataset, method, out, fold, iterations, batch_size, initial, settings or (), context.args, device, labels
-    )
-    recipe = {"seed": seed, "precision": precision, "workers": workers, "resume": resume}
-    with stdout_kept_for_json(as_json):
-        bundle = _train(request, recipe, name)
+    with reserve_stdout_for_json(as_json):
+        request = TrainRequest(
+            dataset=dataset,
+            method=method,
+            options=_method_options(method, initial, settings or [], context.args),
+            initial=initial,
+            fold=fold,
+            labels=labels,
+            out=out,
+            name=name,
+            iterations=iterations,
+            batch_size=batch_size,
+            rate=rate,
+            device=device,
+            precision=precision,
+            seed=seed,
+            workers=workers,
+            resume=resume,
+        )
+        bundle = _train(request)
     if as_json:
         print_json({"bundle": str(bundle.path), "digest": bundle.digest, "card": dict(bundle.card)})
     else:
         typer.echo(f"the bundle lies in {bundle.path}")
 
 
-def _train(request: Request, recipe: dict[str, Any], name: str | None) -> Bundle:
-    from voxtrace.training import fold, open_dataset
-    from voxtrace.training import train as run
-
-    dataset = open_dataset(request.dataset, request.labels)
-    everything = dataset.cases([files.name for files in dataset.files])
-    cases, held_back = (everything, ()) if request.fold is None else fold(dataset, request.fold)
-    method, plan, initial = _decide(request, dataset, cases)
-    out = request.out or Path(f"{_file_name(dataset.name)}-{method.key}")
-    provenance = {"dataset": dataset.name, "fold": request.fold, "dataset_licence": dataset.licence}
-    about: dict[str, Any] = {"provenance": provenance, **({"name": name} if name else {})}
-    if dataset.licence:
-        about["licence"] = f"{dataset.licence} (the training data's)"
-    say(f"training {method.key} on {len(cases)} cases, {len(held_back)} held back, into {out}")
-    with stop_on_interrupt() as cancel:
-        task = run(
-            method,
-            plan,
-            cases,
-            out=out,
-            validate=held_back,
-            initial=initial,
-            about=about,
-            cancel=cancel,
-            device=request.device,
-            **recipe,
-        )
-        return _show(task)
-
-
-def _decide(request: Request, dataset: Dataset, cases: Sequence[Case]) -> tuple[Method, Plan, Bundle | None]:
-    """Return method, plan, and the bundle to start from if there is one."""
-    from voxtrace.bundle import load
-    from voxtrace.cli.options import method_options
-    from voxtrace.cli.plan import make_plan
-    from voxtrace.method import changed
+def _method_options(method: str | None, initial: str | None, settings: list[str], flags: list[str]) -> dict[str, Any]:
+    """Return the method's options that were given, each in its declared type."""
+    from voxtrace.cli.method_options import method_options
     from voxtrace.methods import method as make_method
-    from voxtrace.training.finetune import finetune_plan
+    from voxtrace.training.setup import method_key
 
-    initial = load(request.initial) if request.initial else None
-    if initial and request.method in (None, initial.method.key):
-        method = initial.method
-    else:
-        method = make_method(request.method or DEFAULT_METHOD)  # another method may take the weights that fit
-    method = changed(method, **method_options(type(method), request.settings, request.flags))
-    if initial:
-        plan = finetune_plan(initial, dataset, iterations=request.iterations)
-    else:
-        _, plan = make_plan(dataset, cases, request.device, None, request.iterations)
-    if request.batch_size:
-        plan = plan.model_copy(update={"batch_size": request.batch_size})
-    return method, plan, initial
+    return method_options(type(make_method(method_key(method, initial))), settings, flags)
 
 
-def _show(task: Generator[TrainProgress, None, Bundle]) -> Bundle:
-    """Drive the training to its end behind a progress bar."""
+def _train(request: TrainRequest) -> Bundle:
+    from voxtrace.training import set_up
+
+    with stop_on_interrupt() as cancel:
+        setup = _show(set_up(request, cancel))
+        numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
+        echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
+        return _show(setup.train(cancel))
+
+
+def _show(task: Generator[TrainProgress, None, Result]) -> Result:
+    """Drive the work to its end behind a progress bar and return what it returns."""
     with progress_bar("facts") as bar:
         phases: dict[str, Any] = {}
         dice = None
@@ -167,22 +142,17 @@ def _show(task: Generator[TrainProgress, None, Bundle]) -> Bundle:
             try:
                 progress = next(task)
             except StopIteration as stop:
-                bundle: Bundle = stop.value
-                return bundle
+                result: Result = stop.value
+                return result
             dice = progress.validation_dice or dice
             _update(bar, phases, progress, dice)
 
 
-def _update(bar: Bar, phases: dict[str, Any], progress: TrainProgress, dice: float | None) -> None:
+def _update(bar: Progress, phases: dict[str, Any], progress: TrainProgress, dice: float | None) -> None:
     if progress.phase not in phases:
         phases[progress.phase] = bar.add_task(progress.phase, total=progress.total, facts="")
     loss = f"loss {sum(progress.loss.values()):.3f}  rate {progress.rate:.2g}" if progress.loss else ""
     facts = f"{loss}  Dice {dice:.3f}" if dice is not None else loss
     bar.update(phases[progress.phase], completed=progress.iteration, total=progress.total, facts=facts)
     if progress.validation_dice is not None:
-        say(f"{progress.phase} {progress.iteration}/{progress.total}: {facts}")
-
-
-def _file_name(name: str) -> str:
-    """Return a dataset's name with nothing in it that a file name must not have."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "dataset"
+        echo(f"{progress.phase} {progress.iteration}/{progress.total}: {facts}")

@@ -26,7 +26,7 @@ def network_labels(labels: LabelMap, plan: Plan, grid: NetworkGrid | None = None
     _check_labels(labels, plan)
     kind = np.uint8 if plan.n_labels <= 256 else np.uint16
     grid = grid or network_grid(labels.geometry, plan)
-    data = grid.frame.view(labels.data)
+    data = grid.crop_order.view(labels.data)
     if grid.identity:
         return data.astype(kind)
     axes = [axis_weights(a, b, "linear") for a, b in zip(grid.input_shape, grid.shape, strict=True)]

@@ -26,6 +26,9 @@ class LoadedNetwork:
         ``"torch"``, ``"openvino"`` or ``"winograd"``.
     reason
         A sentence that says why runtime, device and precision are what they are.
+    in_float32
+        Returns a sentence about layers that had to be computed in float32; empty if there are none. It is known once
+        windows have run.
     """
 
     parts: Mapping[str, Callable[..., Tensor]]
@@ -33,3 +36,8 @@ class LoadedNetwork:
     precision: str
     runtime: str
     reason: str
+    in_float32: Callable[[], str] = str
+
+    def whole_reason(self) -> str:
+        """Return ``reason``, and what was found while windows ran."""
+        return "; ".join(filter(None, (self.reason, self.in_float32())))

@@ -1,8 +1,8 @@
 """The table of measured speeds: which runtime and precision is fastest, by kind of processor and family of networks.
 
 ``speeds.json`` is data of this package. ``scripts/time_runtimes.py`` measures the row of the processor that it runs on
-and merges it. A family has seconds by network for each way, or only an order where no figures were kept; what is missing was not
-measured::
+and merges it. A family has seconds by network for each way, or only an order where no figures were kept; what is
+missing was not measured::
 
     "avx512_bf16": {"leaky": {"source": …, "seconds": {"unet": {"winograd float32": 0.28, …}}}}
     "arm64":       {}

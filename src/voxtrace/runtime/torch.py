@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from voxtrace.errors import EngineError, UsageError
 from voxtrace.kernels.sparse import SkipMode, skip_masked, wants_float32
+from voxtrace.runtime.arithmetic import ArithmeticCheck
 from voxtrace.runtime.loaded import LoadedNetwork
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -35,18 +36,20 @@ def open_torch(network: nn.Module, device: str, precision: str, kernels: SkipMod
     if where.type == "cpu" and chosen == "float32":
         network, why_kernels = skip_masked(network, kernels)
     dtype = PRECISIONS[chosen]
-    parts = {name: _part(child, where, dtype) for name, child in network.named_children()}
+    check = ArithmeticCheck(chosen, backward=False)
+    parts = {name: _part(child, where, dtype, check) for name, child in network.named_children()}
     why = "; ".join(filter(None, (why_device, why_precision, why_kernels)))
-    return LoadedNetwork(parts, str(where), chosen, "torch", why)
+    return LoadedNetwork(parts, str(where), chosen, "torch", why, check.sentence)
 
 
-def _part(child: nn.Module, device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:
+def _part(child: nn.Module, device: torch.device, dtype: torch.dtype, check: ArithmeticCheck) -> Callable[..., Tensor]:
     channels_last = device.type == "cpu" and dtype is torch.bfloat16
 
     def run(*tensors: Tensor) -> Tensor:
         if channels_last:
             tensors = tuple(t.to(memory_format=torch.channels_last_3d) if t.ndim == 5 else t for t in tensors)
-        with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+        autocast = torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
+        with torch.inference_mode(), autocast, check.watching():
             result: Tensor = child(*tensors)
             return result
 

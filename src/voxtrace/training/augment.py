@@ -1,4 +1,4 @@
-"""How windows are varied: the values of :class:`voxtrace.method.Augmentation` made into batchgeneratorsv2's transforms.
+"""Augmentation of windows: batchgeneratorsv2's transforms with the values of :class:`voxtrace.method.Augmentation`.
 
 The defaults are nnU-Net's recipe (Isensee et al. 2021):
 
@@ -50,32 +50,32 @@ from torch import Tensor
 from voxtrace.method import Augmentation
 from voxtrace.plan import Plan, Shape
 
-FLAT = 3  # a window this many times wider than deep is rotated in-plane only
+FLAT = 3  # a window more than this many times wider than deep is rotated in-plane only
 SIGMA, ALPHA = (9.0, 13.0), (0.0, 200.0)  # of an elastic deformation, in voxels
 PEAK = 2.8  # largest of its displacements, in standard deviations, in a plane of 128×192
-REACH = 1.5  # how much larger than the window the box is that a rotated or shrunk window is taken from
+BOX_FACTOR = 1.5  # how much larger than the window the box is that a rotated or shrunk window is taken from
 
 
 class Augmenter:
-    """A recipe for one plan; call it with a box of ``box_size`` and a seed to get a window."""
+    """The augmentation of one plan; call it with a box of ``box_size`` and a seed to get a window."""
 
-    def __init__(self, plan: Plan, how: Augmentation) -> None:
+    def __init__(self, plan: Plan, settings: Augmentation) -> None:
         self.window = plan.window
         self.flat = max(plan.window) / plan.window[0] > FLAT
-        mirror = plan.mirror_axes if how.mirror else ()
+        mirror = plan.mirror_axes if settings.mirror else ()
         intensity = {"full": _intensity(self.flat, plan.augmentation), "linear": [LinearIntensity()], "none": []}
         self._transform = ComposeTransforms(
-            [*_spatial(plan, how, self.flat), *intensity[how.intensity], *_mirror(mirror)]
+            [*_spatial(plan, settings, self.flat), *intensity[settings.intensity], *_mirror(mirror)]
         )
 
     @property
     def box_size(self) -> Shape:
-        """The box (Z, Y, X) to cut around a window, so that turning it brings in as little padding as may be."""
-        z, y, x = (math.ceil(n * REACH / 2) * 2 for n in self.window)
+        """The box (Z, Y, X) to cut around a window, large enough that a rotated window needs little padding."""
+        z, y, x = (math.ceil(n * BOX_FACTOR / 2) * 2 for n in self.window)
         return (self.window[0] if self.flat else z, y, x)
 
     def __call__(self, image: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Return an augmented window: image (C, Z, Y, X) float32 and labels (Z, Y, X) int64, from boxes alike."""
+        """Return an augmented window: image (C, Z, Y, X) float32 and labels (Z, Y, X) int64, from boxes of one size."""
         with seeded(seed):
             window: dict[str, Any] = self._transform(image=image, segmentation=labels[None])
         return window["image"].float(), window["segmentation"][0].long()
@@ -83,7 +83,7 @@ class Augmenter:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed numpy's and torch's global generators within the block, and give them back as they were."""
+    """Seed numpy's and torch's global generators within the block, and restore their state after it."""
     before = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -94,31 +94,31 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(before)
 
 
-def _spatial(plan: Plan, how: Augmentation, flat: bool) -> list[Any]:
-    angle = math.radians(how.flat_rotation_degrees if flat else how.rotation_degrees)
+def _spatial(plan: Plan, settings: Augmentation, flat: bool) -> list[Any]:
+    angle = math.radians(settings.flat_rotation_degrees if flat else settings.rotation_degrees)
     spatial = SpatialTransform(
         plan.window[1:] if flat else plan.window,
         patch_center_dist_from_border=0,
         random_crop=False,
-        p_elastic_deform=how.elastic_p * plan.augmentation,
+        p_elastic_deform=settings.elastic_p * plan.augmentation,
         elastic_deform_scale=elastic_scale,
-        elastic_deform_magnitude=elastic_reach,
-        p_rotation=how.rotation_p * plan.augmentation,
+        elastic_deform_magnitude=elastic_magnitude,
+        p_rotation=settings.rotation_p * plan.augmentation,
         rotation=(-angle, angle),
-        p_scaling=how.scale_p * plan.augmentation,
-        scaling=how.scale,
-        p_synchronize_scaling_across_axes=0 if how.scale_per_axis else 1,
+        p_scaling=settings.scale_p * plan.augmentation,
+        scaling=settings.scale,
+        p_synchronize_scaling_across_axes=0 if settings.scale_per_axis else 1,
     )
     return [Convert3DTo2DTransform(), spatial, Convert2DTo3DTransform()] if flat else [spatial]
 
 
-def elastic_scale(*, dim: int, patch_size: Sequence[int], **others: Any) -> float:
-    """Draw σ of the displacement along an axis, as a share of the window's length."""
+def elastic_scale(*, dim: int, patch_size: Sequence[int], **unused: Any) -> float:
+    """Draw σ of the displacement along an axis, as a fraction of the window's length."""
     return float(np.random.uniform(*SIGMA)) / patch_size[dim]
 
 
-def elastic_reach(*, dim: int, patch_size: Sequence[int], deformation_scale: float, **others: Any) -> float:
-    """Draw α, and return the largest displacement along an axis, in voxels, that it comes to with that axis' σ."""
+def elastic_magnitude(*, dim: int, patch_size: Sequence[int], deformation_scale: float, **unused: Any) -> float:
+    """Draw α, and return the largest displacement along an axis, in voxels, for α and the axis's σ."""
     sigma = deformation_scale * patch_size[dim]
     deviation = math.sqrt(1.0 / 3.0) / (2.0 * math.sqrt(math.pi) * sigma)  # of noise uniform in ±1, blurred in 2D
     return PEAK * deviation * float(np.random.uniform(*ALPHA))

@@ -1,47 +1,54 @@
-"""What a bundle says about how it was made and how well it does."""
+"""The card of a trained bundle: how it was made and how well it segments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from voxtrace.bundle import Bundle
-from voxtrace.training.run import Run
+from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import Validation
 
 
 def make_card(
-    run: Run,
+    run: TrainingRun,
     n_cases: int,
     validation: Validation | None,
     initial: Bundle | None,
     unmatched: Sequence[str],
-    about: dict[str, Any],
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the card of a finished run; ``about`` adds to it and to its provenance."""
-    from voxtrace import __version__
-
-    given, described = dict(about), run.method.describe(run.network)
-    provenance: dict[str, Any] = {
-        "cases": n_cases,
-        "iterations": run.total,
-        "seed": run.recipe.seed,
-        "device": run.device,
-        "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
-    }
-    if initial is not None:
-        provenance["initial"] = {"name": initial.name, "digest": initial.digest}
-    if unmatched:
-        provenance["initialised_anew"] = list(unmatched)
+    described = run.method.describe(run.network)
     return {
         "name": run.out.name,
         "licence": "not stated",
         "intended_use": "Research. Not a medical device: a person must check every result.",
         "mirror": bool(run.plan.mirror_axes),
-        **given,
-        "provenance": {**provenance, **given.get("provenance", {})},
+        **about,
+        "provenance": {**_provenance(run, n_cases, initial, unmatched), **about.get("provenance", {})},
         **({"network": described} if described else {}),
         "metrics": {**({"validation": validation.to_json()} if validation else {}), "curve": run.history},
     }
+
+
+def _provenance(run: TrainingRun, n_cases: int, initial: Bundle | None, unmatched: Sequence[str]) -> dict[str, Any]:
+    from voxtrace.version import __version__
+
+    provenance: dict[str, Any] = {
+        "cases": n_cases,
+        "iterations": run.total,
+        "seed": run.config.seed,
+        "device": run.device,
+        "precision": run.precision,
+        "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
+    }
+    if arithmetic := run.arithmetic.to_json():
+        provenance["arithmetic"] = arithmetic
+    if initial is not None:
+        provenance["initial"] = {"name": initial.name, "digest": initial.digest}
+    if unmatched:
+        provenance["initialised_anew"] = list(unmatched)
+    return provenance

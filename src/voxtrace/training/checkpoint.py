@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped, and nothing that can run code."""
+"""Checkpoints: the state from which a run goes on as if it had not stopped. Loading one never runs code from it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RUN = "run.json"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Where a run stands: ``iteration`` updates of phase number ``phase`` are done; ``history`` is its curve so far."""
+class TrainingCheckpoint:
+    """The state of a run after ``iteration`` updates of phase number ``phase``; ``history`` is its curve so far."""
 
     phase: int
     iteration: int
@@ -28,19 +28,19 @@ class Checkpoint:
     history: list[dict[str, float]]
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(folder: Path, checkpoint: TrainingCheckpoint) -> None:
     """Write the checkpoint of a run's folder, whole or not at all."""
     with atomic_file(folder / FILE) as file:
         torch.save(vars(checkpoint), file)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
+def load_checkpoint(folder: Path) -> TrainingCheckpoint | None:
     """Return the checkpoint of a run's folder, or None when it has none yet."""
     file = folder / FILE
     if not file.is_file():
         return None
     try:
-        return Checkpoint(**torch.load(file, map_location="cpu", weights_only=True))
+        return TrainingCheckpoint(**torch.load(file, map_location="cpu", weights_only=True))
     except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is not a checkpoint ({error}); delete {folder} and train again.") from error
 
@@ -52,8 +52,12 @@ def record_run(folder: Path, run: dict[str, Any]) -> None:
         with atomic_file(file) as temporary:
             temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    if differing := [key for key in run if before.get(key) != run[key]]:
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        differing = [key for key in run if before.get(key) != run[key]]
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
+    if differing:
         raise InputError(
             f"the run in {folder} had another {', '.join(differing)}; resume with the same, or choose another output."
         )

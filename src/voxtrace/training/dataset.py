@@ -1,4 +1,4 @@
-"""Datasets in nnU-Net's raw layout, with scores and chosen labels beside where ``voxtrace score`` has been.
+"""Datasets in nnU-Net's raw layout, with scores and chosen labels where ``voxtrace score`` wrote them.
 
 ::
 
@@ -6,7 +6,7 @@
     imagesTr/<case>_0000.nii.gz     a file for each channel
     labelsTr/<case>.nii.gz          reference labels
     labelsChosen/<case>.nii.gz      read for cases without reference labels
-    scores.json                     what weighs each case, whichever labels it has
+    scores.json                     scores of each case, by which training samples cases
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from voxtrace.errors import DatasetError
 from voxtrace.io import read, read_labels
-from voxtrace.training.outline import read_outline
+from voxtrace.training.dataset_listing import read_listing
 from voxtrace.volume import Case
 
 FOLDS = 5
@@ -31,7 +31,7 @@ SCORES = "scores.json"
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where one case lies: an image file for each channel, in order, and its labels; and the scores that weigh it."""
+    """The files of one case: an image for each channel, in order, and its labels; and its scores for sampling."""
 
     name: str
     images: tuple[Path, ...]
@@ -44,7 +44,7 @@ class CaseFiles:
 
 
 class CaseFolder(Sequence[Case]):
-    """Cases that are read when they are asked for; ``len`` and names are known before."""
+    """Cases that are read when they are indexed; their number and names are known before."""
 
     def __init__(self, files: Sequence[CaseFiles]) -> None:
         self.files = tuple(files)
@@ -53,7 +53,7 @@ class CaseFolder(Sequence[Case]):
         return len(self.files)
 
     def __getitem__(self, index: Any) -> Any:
-        """Return one case, read now, or a slice that reads nothing yet."""
+        """Return one case, read now; a slice reads nothing."""
         return CaseFolder(self.files[index]) if isinstance(index, slice) else self.files[index].load()
 
     def __iter__(self) -> Iterator[Case]:
@@ -106,22 +106,22 @@ def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
     ------
     DatasetError
         The folder lacks ``dataset.json`` or cases, a channel or a label file is missing, labels are regions, or
-        ``scores.json`` is none of ours.
+        ``scores.json`` was not written by ``voxtrace score``.
     """
     folder = Path(folder)
-    outline = read_outline(folder)
+    listing = read_listing(folder)
     scores = _scores(folder)
     files = tuple(
-        CaseFiles(name, images, _label_file(folder, labels, name, outline.ending), scores.get(name, {}))
-        for name, images in outline.images.items()
+        CaseFiles(name, images, _label_file(folder, labels, name, listing.ending), scores.get(name, {}))
+        for name, images in listing.images.items()
     )
     return Dataset(
-        name=outline.name,
-        channels=outline.channels,
-        labels=outline.labels,
+        name=listing.name,
+        channels=listing.channels,
+        labels=listing.labels,
         files=files,
         folds=_folds(folder, [f.name for f in files]),
-        licence=outline.licence,
+        licence=listing.licence,
     )
 
 
@@ -134,15 +134,15 @@ def fold(dataset: Dataset, number: int) -> tuple[CaseFolder, CaseFolder]:
 
 
 def _label_file(folder: Path, labels: str, name: str, ending: str) -> Path:
-    places = [folder / place / f"{name}{ending}" for place in ((labels,) if labels else (REFERENCE, CHOSEN))]
-    found = next((path for path in places if path.is_file()), None)
+    candidates = [folder / kind / f"{name}{ending}" for kind in ((labels,) if labels else (REFERENCE, CHOSEN))]
+    found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise DatasetError(f"case {name}: {places[0]} is missing; add it or remove the case.")
+        raise DatasetError(f"case {name}: {candidates[0]} is missing; add it or remove the case.")
     return found
 
 
 def _scores(folder: Path) -> dict[str, dict[str, float]]:
-    """Return the numbers of each case in ``scores.json``; {} where nobody has scored."""
+    """Return the numbers of each case in ``scores.json``; {} without that file."""
     file = folder / SCORES
     if not file.is_file():
         return {}
@@ -153,7 +153,7 @@ def _scores(folder: Path) -> dict[str, dict[str, float]]:
             for name, score in cases.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{file} holds no scores of cases; write it anew with `voxtrace score`.") from error
+        raise DatasetError(f"{file} holds no scores of cases; write it again with `voxtrace score`.") from error
 
 
 def _folds(folder: Path, names: list[str]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:

@@ -1,4 +1,4 @@
-"""Starting from a bundle: what can be taken over is taken over, and what cannot is named."""
+"""Fine-tuning: a plan and initial weights from a bundle; weights that do not fit are named."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def finetune_plan(initial: Bundle, dataset: Dataset, *, iterations: int | None =
     return Plan.model_validate(initial.plan.model_dump() | changes)
 
 
-def adopt(network: nn.Module, initial: Bundle) -> tuple[str, ...]:
+def load_matching_weights(network: nn.Module, initial: Bundle) -> tuple[str, ...]:
     """Copy every weight of the bundle that fits by name and shape; return the names that stay as initialised."""
     own, given = network.state_dict(), initial.network.state_dict()
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}

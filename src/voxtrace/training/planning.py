@@ -1,14 +1,14 @@
 """From a dataset to a plan: fingerprint it, then fix spacing, window, normalisation and budget (after nnU-Net).
 
-Three fixed lines a stage. *Fingerprint*: medians over cases; mm and voxels; one value an axis. *Spacing*: the median,
-or the finest tenth along an axis three times coarser than the others; mm. *Window*: the largest box of the median
-case that fits a budget of voxels; (Z, Y, X).
+*Fingerprint*: medians over cases; mm and voxels; one value an axis. *Spacing*: the median, or the finest tenth along an
+axis three times coarser than the others; mm. *Window*: the largest box of the median case that fits a budget of voxels;
+(Z, Y, X).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +20,13 @@ from voxtrace.volume import Array, Case
 
 SAMPLES_PER_CASE = 10_000
 SHORT_AUGMENTATION = 2 / 3  # a short run underfits, and strong augmentation adds to it
-SMALL_WINDOW = 0.25  # of the median case: below, nnU-Net adds a coarser network and sums Dice over the batch
+SMALL_WINDOW = 0.25  # fraction of the median case; for smaller windows nnU-Net sums Dice over the batch
 MOSTLY_EMPTY = 0.25  # fraction of exact zeros above which MR counts as skull-stripped
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a dataset looks like.
+    """Shapes, spacings and intensities of a dataset.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Budget:
-    """What the machine can bear: voxels in one optimiser update, network width, and number of updates."""
+    """Limits of a machine: voxels in one optimiser update, width of the network, number of updates."""
 
     voxels: int
     base_width: int
     iterations: int
     most_stages: int = 6
-    short: bool = False  # too few updates to learn what anatomy looks like upside down
+    short: bool = False  # too few updates to learn anatomy mirrored along every axis
 
 
 CPU = Budget(voxels=360_000, base_width=16, iterations=5_500, most_stages=5, short=True)
@@ -66,6 +66,23 @@ CUDA_VOXELS_PER_GB = 420_000  # 2 × 128³ at width 32 need about 10 GB, mixed p
 
 def fingerprint(cases: Iterable[Case], seed: int = 0) -> Fingerprint:
     """Read every case once and return what the dataset looks like."""
+    scan = scan_cases(cases, seed)
+    while True:
+        try:
+            next(scan)
+        except StopIteration as end:
+            found: Fingerprint = end.value
+            return found
+
+
+def scan_cases(cases: Iterable[Case], seed: int = 0) -> Generator[int, None, Fingerprint]:
+    """Yield the number of cases read so far; return what the dataset looks like.
+
+    Raises
+    ------
+    DatasetError
+        There is no case, or none has a labelled voxel.
+    """
     rng = np.random.default_rng(seed)
     shapes, spacings, samples, zeros = [], [], [], []
     for case in cases:
@@ -73,6 +90,7 @@ def fingerprint(cases: Iterable[Case], seed: int = 0) -> Fingerprint:
         spacings.append(case.volume.geometry.spacing_mm)
         samples.append(_foreground(case, rng))
         zeros.append(float(np.mean(np.all(case.volume.data == 0, axis=0))))
+        yield len(shapes)
     if not shapes:
         raise DatasetError("a dataset without cases cannot be planned; add training cases.")
     values = np.concatenate(samples, axis=1).astype(np.float64)
@@ -88,7 +106,7 @@ def plan_dataset(
 
     On a CPU: a network of base width 16, a few hundred thousand voxels an update and so few updates that a run takes
     well under an hour on two cores, with anatomy mirrored left–right at most. On a GPU: nnU-Net's width 32, 250,000
-    updates, mirroring along every axis, as many voxels as ``memory_gb`` bears.
+    updates, mirroring along every axis, as many voxels as fit ``memory_gb``.
     """
     budget = CPU if device == "cpu" else Budget(int(CUDA_VOXELS_PER_GB * memory_gb), 32, 250_000)
     spacing_mm = target_spacing(found)

@@ -1,7 +1,7 @@
-"""Which windows the network learns from: every mini-batch is a pure function of (seed, phase, iteration).
+"""Mini-batches of windows; each is a pure function of (seed, phase, iteration).
 
-Nothing is remembered between mini-batches, so a run that was interrupted continues with the very windows it would
-have seen, in any number of worker processes.
+No state is kept between mini-batches, so a resumed run sees the windows that an uninterrupted one would have seen,
+with any number of worker processes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from voxtrace.errors import DatasetError
 from voxtrace.method import Phase
 from voxtrace.plan import Plan, Shape
 from voxtrace.training.augment import Augmenter
-from voxtrace.training.prepared import Prepared, cut
+from voxtrace.training.preprocessed import PreprocessedCase, cut
 from voxtrace.volume import Array
 
 
-class Windows(Dataset[tuple[Tensor, Tensor]]):
+class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
     """Mini-batches of one phase, by iteration: images (B, C, Z, Y, X) float32 and labels (B, Z, Y, X) int64."""
 
-    def __init__(self, cases: Sequence[Prepared], plan: Plan, phase: Phase, seed: Sequence[int]) -> None:
+    def __init__(self, cases: Sequence[PreprocessedCase], plan: Plan, phase: Phase, seed: Sequence[int]) -> None:
         self.cases = tuple(cases)
         self.plan = plan
         self.phase = phase
@@ -39,6 +39,7 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng([*self.seed, iteration])
         batch = self.plan.batch_size
         chosen = rng.choice(len(self.cases), batch, p=self._chances(iteration))
+        # the last windows of a batch are centred on a labelled voxel, as many as the phase asks for
         forced = np.arange(batch) >= round(batch * (1 - self.phase.foreground))
         windows = [self._window(self.cases[c], bool(f), rng) for c, f in zip(chosen, forced, strict=True)]
         images, labels = zip(*windows, strict=True)
@@ -55,11 +56,12 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
         chances: Array = weights / weights.sum()
         return chances
 
-    def _window(self, case: Prepared, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _window(self, case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         image, labels = case.image, case.labels
         start = draw_start(labels.shape, self.plan.window, _centre(case, rng) if forced else None, rng)
         size = self.augmenter.box_size
         shift = [int(rng.integers(-most, most + 1)) if most else 0 for most in self.phase.augmentation.shift_voxels]
+        # the box of the augmenter is larger than the window, which lies in its middle
         around = [a + s - (b - w) // 2 for a, s, b, w in zip(start, shift, size, self.plan.window, strict=True)]
         box = torch.from_numpy(cut(image, around, size))
         truth = torch.from_numpy(cut(labels, around, size).astype(np.int16))
@@ -67,10 +69,10 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
 
 
 def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: np.random.Generator) -> list[int]:
-    """Return where a window begins: anywhere inside, or as near as may be around ``centre``.
+    """Return where a window begins: anywhere inside, or as close to centred on ``centre`` as the borders allow.
 
-    Along an axis shorter than the window there is one place, the same that inference pads to: in the middle, the odd
-    voxel of padding behind.
+    Along an axis shorter than the window there is one start, the same that inference pads to: the case in the middle,
+    an odd voxel of padding behind it.
     """
     start = []
     for axis, (n, w) in enumerate(zip(shape, window, strict=True)):
@@ -81,7 +83,7 @@ def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: n
     return start
 
 
-def _centre(case: Prepared, rng: np.random.Generator) -> Array | None:
+def _centre(case: PreprocessedCase, rng: np.random.Generator) -> Array | None:
     """Return a random voxel (z, y, x) of a random label of the case; None when it has no label."""
     foreground = case.foreground
     if len(foreground) == 0:

@@ -12,7 +12,7 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
 from voxtrace.inference import predict
 from voxtrace.metrics import dice, mean_interval
-from voxtrace.training.recipe import TrainProgress
+from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
 

@@ -9,7 +9,7 @@ from voxtrace.geometry import Grid
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFrame:
     """One image of a series: a file, and the frame in it counted from 0 (0 where a file holds one image)."""
 
     path: Path
@@ -29,5 +29,5 @@ class DicomGrid(Grid):
         a gap filled, an uneven spacing resampled. When not, image i is plane i of the stored array.
     """
 
-    sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
+    sources: tuple[SourceFrame, ...] = field(default=(), compare=False, repr=False)
     regridded: bool = field(default=False, compare=False)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voxtrace.errors import ReadError
+from voxtrace.io.dicom.discriminators import DISCRIMINATOR_TAGS, discriminators_of
 from voxtrace.io.dicom.files import begins_as_dicom
-from voxtrace.io.dicom.grid import Source
-from voxtrace.io.dicom.marks import MARK_TAGS, marks_of
+from voxtrace.io.dicom.grid import SourceFrame
 from voxtrace.io.dicom.slices import Numbers, Slice, Storage
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _TAGS = (
     "ModalityLUTSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
-    *MARK_TAGS,
+    *DISCRIMINATOR_TAGS,
 )
 Values = dict[str, Any]  # attribute -> value
 
@@ -103,10 +103,10 @@ def _from_header(path: Path, header: Values) -> tuple[Slice, ...]:
         raise ValueError(f"{len(groups)} descriptions of {frames} frames")
     if not groups:  # older multi-frame objects have one position for all
         own = header if frames == 1 else {**header, "ImagePositionPatient": None}
-        return tuple(_slice(Source(path, i), own) for i in range(frames))
+        return tuple(_slice(SourceFrame(path, i), own) for i in range(frames))
     shared: Sequence[Dataset] = header.get("SharedFunctionalGroupsSequence") or ()
     common = header | (_merged(shared[0]) if shared else {})
-    return tuple(_slice(Source(path, i), common | _merged(group)) for i, group in enumerate(groups))
+    return tuple(_slice(SourceFrame(path, i), common | _merged(group)) for i, group in enumerate(groups))
 
 
 def _merged(group: Dataset) -> Values:
@@ -122,7 +122,7 @@ def _merged(group: Dataset) -> Values:
     return found
 
 
-def _slice(source: Source, values: Values) -> Slice:
+def _slice(source: SourceFrame, values: Values) -> Slice:
     def numbers(tag: str, count: int) -> Numbers:
         found = values.get(tag)
         return tuple(float(v) for v in found) if found is not None and len(found) == count else ()
@@ -144,7 +144,7 @@ def _slice(source: Source, values: Values) -> Slice:
         contrast=bool(values.get("ContrastBolusAgent") or values.get("ContrastBolusAgentSequence")),
         has_lookup_table=bool(values.get("ModalityLUTSequence")),
         storage=_storage(values),
-        marks=marks_of(values),
+        discriminators=discriminators_of(values),
     )
 
 

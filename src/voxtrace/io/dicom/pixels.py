@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtrace.errors import ReadError
-from voxtrace.io.dicom.grid import Source
+from voxtrace.io.dicom.grid import SourceFrame
 from voxtrace.io.itk import quiet, simpleitk
 from voxtrace.volume import Array
 
@@ -48,7 +48,7 @@ _DECODERS = {
 _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-class Decoder:
+class PixelDecoder:
     """Decodes images one after the other, and keeps the last file open: the frames of a file are neighbours."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Decoder:
         self._file: Dataset | None = None
         self._frames: Array | None = None
 
-    def stored(self, source: Source) -> Array:
+    def stored(self, source: SourceFrame) -> Array:
         """Return the stored numbers of an image, (rows, columns), with a third axis where it has colours.
 
         Raises
@@ -76,7 +76,7 @@ class Decoder:
                     "you can."
                 ) from error
 
-    def _decoded(self, source: Source) -> Array:
+    def _decoded(self, source: SourceFrame) -> Array:
         from pydicom.pixels.utils import pixel_array
 
         file = self._opened(source.path)

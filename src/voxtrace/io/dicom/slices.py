@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtrace.io.dicom.grid import Source
+from voxtrace.io.dicom.grid import SourceFrame
 from voxtrace.volume import Array
 
 Numbers = tuple[float, ...]
@@ -58,10 +58,11 @@ class Slice:
 
     ``position_mm`` (3), ``orientation`` (6: along a row, then down a column) are in DICOM's (L, P, S);
     ``pixel_spacing_mm`` is (between rows, between columns), ``size`` (rows, columns). Each is empty when the header has
-    none. ``marks`` hold what may tell images at one position apart, in words: ``{"acquisition": "2"}``.
+    none. ``discriminators`` hold the attributes that may distinguish images at the same position, by name:
+    ``{"acquisition": "2"}``.
     """
 
-    source: Source
+    source: SourceFrame
     series: str
     number: str
     modality: str
@@ -77,7 +78,7 @@ class Slice:
     contrast: bool = False
     has_lookup_table: bool = False
     storage: Storage = field(default_factory=Storage)
-    marks: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    discriminators: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def path(self) -> Path:

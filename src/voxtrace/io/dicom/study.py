@@ -11,7 +11,7 @@ import numpy as np
 
 from voxtrace.errors import GeometryError
 from voxtrace.geometry import Geometry, Grid
-from voxtrace.io.dicom.reading import Loaded, load_series
+from voxtrace.io.dicom.reading import LoadedSeries, load_series
 from voxtrace.io.dicom.series import Series
 from voxtrace.io.itk import image_of, simpleitk
 from voxtrace.passport import Finding, Passport
@@ -124,7 +124,7 @@ def _one_frame(series: Sequence[Series]) -> tuple[Finding, ...]:
     return ()
 
 
-def _onto(one: Loaded, grid: Grid) -> tuple[Array, Finding | None]:
+def _onto(one: LoadedSeries, grid: Grid) -> tuple[Array, Finding | None]:
     """Return a volume's voxels on another stored grid, and what was done, None where it lay there already."""
     if Geometry.from_grid(one.grid).is_close(Geometry.from_grid(grid)) and one.grid.layout == grid.layout:
         return one.array, None

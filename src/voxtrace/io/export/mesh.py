@@ -10,15 +10,15 @@ from scipy import ndimage
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError, UsageError
-from voxtrace.io.export.formats import Options, Written
+from voxtrace.io.export.label_style import colour_of
 from voxtrace.io.export.meshfiles import READERS, WRITERS
-from voxtrace.io.export.proof import TOLERANCE_MM, check_corners, check_equal, corners_mm
-from voxtrace.io.export.shades import colour_of
+from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.surface import Surface, surface_of
+from voxtrace.io.export.verification import TOLERANCE_MM, check_corners, check_equal, corners_mm
 from voxtrace.volume import LabelMap
 
 
-def write(labels: LabelMap, path: Path, options: Options) -> Written:
+def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     """Write the surfaces of a label map; STL has all in one body, or with ``options.each`` a file for each label.
 
     Raises

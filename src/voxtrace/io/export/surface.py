@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from voxtrace.errors import OutputError
-from voxtrace.io.export.shades import name_of
+from voxtrace.io.export.label_style import name_of
 from voxtrace.volume import Array, LabelMap, Triple
 
 _MIDWAY = 0.5

@@ -1,0 +1,38 @@
+"""Progress events of a training, free of torch, so that a front end can name them before torch is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """Where a training is.
+
+    Attributes
+    ----------
+    phase
+        ``"plan"`` (reading cases to plan for them), ``"prepare"`` (preprocessing them), a phase of the method,
+        ``"validate"`` or ``"done"``.
+    iteration, total
+        How many of how many cases or updates of this phase are done.
+    loss
+        The terms of the last update's loss; their sum is minimised.
+    rate
+        Learning rate of the last update.
+    validation_dice
+        Mean foreground Dice of a few whole cases, where it was just measured.
+    seconds
+        Since this process started or resumed the training.
+    message
+        A sentence for the user; empty where the numbers say it all.
+    """
+
+    phase: str
+    iteration: int
+    total: int
+    loss: dict[str, float] = field(default_factory=dict)
+    rate: float = 0.0
+    validation_dice: float | None = None
+    seconds: float = 0.0
+    message: str = ""

@@ -1,0 +1,58 @@
+"""What a user asks of a training, as a value that the command line and the window make before torch is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DEFAULT_METHOD = "recyclenet"
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train and how, as a user asks for it; None and "" stand for "not said".
+
+    Attributes
+    ----------
+    dataset
+        Folder in nnU-Net's raw layout.
+    method
+        Key of the method; unset, it is the initial bundle's, or :data:`DEFAULT_METHOD`.
+    options
+        Options of the method in place of its defaults, or of the initial bundle's.
+    initial
+        Bundle folder, or name of a shipped bundle, whose plan and weights the training starts from.
+    fold
+        Fold held back for validation, from 0; None trains on all cases.
+    labels
+        Folder in the dataset with the labels to learn; see :func:`~voxtrace.training.dataset.open_dataset`.
+    out
+        Bundle folder to write; unset, DATASET-METHOD in the working folder.
+    name
+        What the bundle is called; unset, as its folder.
+    iterations, batch_size
+        Optimiser updates, and windows in each, in place of the plan's.
+    rate, device, precision, seed, workers
+        See :class:`~voxtrace.training.config.TrainConfig`.
+    resume
+        Go on from the last checkpoint of a run that was interrupted.
+    """
+
+    dataset: Path
+    method: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    initial: str | Path | None = None
+    fold: int | None = None
+    labels: str = ""
+    out: Path | None = None
+    name: str = ""
+    iterations: int | None = None
+    batch_size: int | None = None
+    rate: float | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+    workers: int = 0
+    resume: bool = False

@@ -1,0 +1,181 @@
+"""TrainingRun: the folder, the network and the clock of one training.
+
+::
+
+    <out>.work/
+    ├── run.json         what is being trained; resuming with anything else is refused
+    ├── cases/00000 …    preprocessed cases
+    └── checkpoint.pt    network, optimiser and iteration
+
+The folder lies beside the bundle that is being made and is removed when the bundle is written.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from voxtrace.bundle import Bundle, fits_half, load, save
+from voxtrace.errors import Cancelled, EngineError, InputError, OutputError
+from voxtrace.method import Method
+from voxtrace.nn.finite import first_not_finite
+from voxtrace.plan import Plan
+from voxtrace.runtime.arithmetic import ArithmeticCheck
+from voxtrace.training.checkpoint import FILE as CHECKPOINT
+from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, record_run, save_checkpoint
+from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
+from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
+from voxtrace.training.progress import TrainProgress
+from voxtrace.volume import Case
+
+
+class TrainingRun:
+    """What stays the same while a method is trained, and the curve that grows.
+
+    Attributes
+    ----------
+    method, plan, config, out, cancel
+        As they were given.
+    work
+        Folder of the run's own files, ``<out>.work``.
+    phases, total
+        Of the method, and the iterations in all of them.
+    fabric, device, precision, scaler
+        Lightning's Fabric, the kind of device it computes on, in which precision, and float16's gradient scaler.
+    arithmetic
+        Checks each layer in the precision of the run, and computes in float32 those that disagree.
+    network, layout
+        What is trained, and the memory format of its 3-D maps.
+    rate
+        Learning rate of the phase at hand, before its schedule.
+    history
+        Points of the curve: iteration, loss terms, validation Dice.
+    """
+
+    def __init__(self, method: Method, plan: Plan, config: TrainConfig, out: Path, cancel: Callable[[], bool]) -> None:
+        self.method, self.plan, self.config, self.out, self.cancel = method, plan, config, out, cancel
+        self.work = out.with_name(f"{out.name}.work")
+        self.phases = method.phases(plan)
+        self.total = sum(phase.iterations for phase in self.phases)
+        self.fabric, self.precision = open_fabric(config)
+        self.scaler: torch.amp.GradScaler | None = getattr(self.fabric.strategy.precision, "scaler", None)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.network = method.build(plan)
+        self.arithmetic = ArithmeticCheck(self.precision, backward=True)
+        self.layout = memory_layout(self.device, self.precision)
+        set_layout(self.network, self.layout)
+        self.history: list[dict[str, float]] = []
+        self.rate = 0.0
+        self._last_checkpoint = ""
+        self._began = time.monotonic()
+
+    @property
+    def device(self) -> str:
+        """The kind of device: ``cpu`` or ``cuda``."""
+        return str(self.fabric.device.type)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began or was resumed."""
+        return time.monotonic() - self._began
+
+    def acquire_workdir(self, resume: bool, n_cases: int, initial: Bundle | None) -> None:
+        """Make the run's folder, or refuse to change one that is there."""
+        if self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir())):
+            raise OutputError(f"{self.out} exists already; choose another output or move it away.")
+        if self.work.exists() and not resume:
+            raise OutputError(f"an unfinished run lies in {self.work}; resume it, or delete that folder.")
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.work} cannot be made ({error.strerror}); choose another output.") from error
+        record_run(
+            self.work,
+            {
+                "method": self.method.to_json(),
+                "plan": json.loads(self.plan.model_dump_json()),
+                "seed": self.config.seed,
+                "cases": n_cases,
+                "initial": initial.digest if initial else "",
+            },
+        )
+
+    def preprocess(self, cases: Sequence[Case]) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
+        """Yield progress while every case is normalised and brought to the network grid; return them all."""
+        done: list[PreprocessedCase] = []
+        for case in preprocess_cases(cases, self.plan, self.work / "cases", self.config.seed):
+            done.append(case)
+            yield TrainProgress("prepare", len(done), len(cases), seconds=self.seconds)
+            if self.cancel():
+                raise Cancelled(f"stopped while preparing cases; resume continues after case {len(done)}.")
+        return done
+
+    def log_point(self, done: int, terms: dict[str, float], dice: float | None) -> None:
+        """Keep about a hundred points of the curve, and every validation."""
+        if dice is not None or done % max(1, self.total // 100) == 0:
+            point = {"iteration": float(done), **{name: round(value, 4) for name, value in terms.items()}}
+            self.history.append(point if dice is None else {**point, "validation_dice": round(dice, 4)})
+
+    def save(self, phase: int, iteration: int, optimizer: Any) -> None:
+        """Write a checkpoint in place of the one before, unless a number in it is not finite."""
+        network = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
+        checkpoint = TrainingCheckpoint(phase, iteration, network, optimizer.state_dict(), self.history)
+        where = f"iteration {iteration} of {self.phases[phase].name}"
+        if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
+            raise EngineError(f"{name} holds nan or inf at {where}. {self.remedy()}")
+        save_checkpoint(self.work, checkpoint)
+        self._last_checkpoint = where
+
+    def restore(self) -> TrainingCheckpoint | None:
+        """Load weights and curve of the last checkpoint into this run and return it; None when there is none yet."""
+        checkpoint = load_checkpoint(self.work)
+        if checkpoint is None:
+            return None
+        file = self.work / CHECKPOINT
+        if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
+            raise InputError(f"{file}: {name} holds nan or inf; delete this file, then --resume begins again.")
+        try:
+            self.network.load_state_dict(checkpoint.network)
+        except RuntimeError as error:
+            raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
+        self.history[:] = checkpoint.history
+        self._last_checkpoint = f"iteration {checkpoint.iteration} of {self.phases[checkpoint.phase].name}"
+        return checkpoint
+
+    def remedy(self) -> str:
+        """Return the sentence that says how to go on after training diverged."""
+        smaller = f"--rate {self.rate / 10:g}, a smaller learning rate"
+        option = smaller if self.precision == "float32" else "--precision float32"
+        if not self._last_checkpoint:
+            return f"There is no checkpoint yet: begin again with --resume {option}."
+        return (
+            f"The checkpoint of {self._last_checkpoint} is kept in {self.work}: go on from it with --resume {option}."
+        )
+
+    def bundle(self) -> Bundle:
+        """Return the network as it is now, as a bundle without a card."""
+        return Bundle(self.method, self.plan, self.network.eval(), {"mirror": bool(self.plan.mirror_axes)})
+
+    def finish(self, card: dict[str, Any]) -> Bundle:
+        """Write the bundle, remove the run's folder, and return the bundle as it was written."""
+        bundle = replace(self.bundle(), network=self.network.cpu(), card=card)
+        save(bundle, self.out, half=self.config.half and fits_half(bundle.network))
+        shutil.rmtree(self.work, ignore_errors=True)
+        return load(self.out)
+
+
+def set_layout(network: nn.Module, layout: torch.memory_format) -> None:
+    """Give kernels the memory format of the maps they meet; 2-D kernels see slices, which are maps without Z."""
+    flat = torch.channels_last if layout is torch.channels_last_3d else layout
+    for kernel in network.parameters():
+        if kernel.ndim in (4, 5):
+            kernel.data = kernel.data.contiguous(memory_format=layout if kernel.ndim == 5 else flat)

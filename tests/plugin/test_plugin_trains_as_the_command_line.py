@@ -1,0 +1,71 @@
+"""The window and the command line make the same bundle of the same request."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from voxtrace.plugin.bundles import Shelf
+from voxtrace.plugin.methods import Catalogue
+
+from cases import ball_dataset, small_plan
+from made import bundle_folder
+from made_layers import ImmediateRunner, Recorded
+from voxtrace.bundle import load
+from voxtrace.cli import main
+from voxtrace.methods.recyclenet import RecycleNet
+from voxtrace.methods.unet import UNet
+from voxtrace.plan import Plan
+from voxtrace.plugin import jobs
+from voxtrace.plugin.controllers.train import Form, TrainController
+from voxtrace.training import setup
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = ball_dataset(tmp_path / "balls")
+    record = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**record, "licence": "CC-BY-4.0"}))
+    return folder
+
+
+def small(dataset: Any, found: Any, **about: Any) -> Plan:
+    return small_plan(iterations=about["iterations"])
+
+
+def trained_in_the_window(dataset: Path, out: Path, bundles: list[Path], options: dict[str, Any]) -> Path:
+    """Train with what the form of the Train panel asks for: its first bundle, or else U-Net from scratch."""
+    methods = Catalogue({"unet": UNet, "recyclenet": RecycleNet})
+    controller = TrainController(Shelf(bundles), Recorded(), ImmediateRunner(), methods)
+    controller.edit(Form(str(dataset), fold=1, iterations=3, out=str(out), options=options))
+    for event in jobs.train(controller.request, lambda: False):
+        last = event
+    assert getattr(last, "text", "").startswith("wrote")
+    return out
+
+
+def trained_by_the_command_line(*words: object) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([os.fspath(w) if isinstance(w, Path) else str(w) for w in words])
+    assert left.value.code in (0, None)
+
+
+@pytest.mark.parametrize("start", ["scratch", "bundle"])
+def test_both_write_the_same_card(tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+    monkeypatch.setattr(setup, "plan_dataset", small)
+    bundles = [bundle_folder(tmp_path / "tiny")] if start == "bundle" else []
+    options = {"cycles": 2} if bundles else {}
+    words = ["--from", bundles[0], "--cycles", 2] if bundles else ["--method", "unet"]
+    one, other = tmp_path / "window" / "balls", tmp_path / "line" / "balls"
+    trained_in_the_window(dataset, one, bundles, options)
+    trained_by_the_command_line("train", dataset, *words, "--fold", 1, "--iterations", 3, "--out", other)
+    seen, written = load(one), load(other)
+    assert dict(seen.card) == dict(written.card)
+    assert seen.digest == written.digest  # method, plan and every weight, too
+    assert seen.card["licence"] == "CC-BY-4.0 (the training data's)"
+    provenance = seen.card["provenance"]
+    assert (provenance["dataset"], provenance["fold"], provenance["dataset_licence"]) == ("Balls", 1, "CC-BY-4.0")
+    assert provenance.get("initial", {}).get("name") == ("tiny" if bundles else None)
