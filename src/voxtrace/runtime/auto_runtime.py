@@ -82,7 +82,7 @@ def ranked_ways(family: str, precision: str, *, openvino: bool) -> tuple[list[Wa
     torch_way = Way("torch", native if precision == "auto" else precision)
     ways, source = ranking(processor_kind(), family)
     if not ways:
-        ways, source = _by_rule(family, native), "by rule; this kind of processor was not measured"
+        ways, source = _by_rule(family, native), "by rule; not measured on this kind of processor"
     there = {"openvino": openvino, "winograd": is_enabled("winograd")}
     usable = [way for way in ways if way == torch_way or (there.get(way.runtime) and _suits(way, precision, native))]
     return (usable if torch_way in usable else [*usable, torch_way]), source
