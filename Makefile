@@ -14,6 +14,8 @@ VENV ?= .venv
 # The CPU build of torch. For the CUDA build: make demo TORCH_INDEX=https://pypi.org/simple
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PYTEST_ARGS ?=
+# Processes that share the tests: as many as there are cores, each with networks on one thread.
+WORKERS ?= auto
 PEER ?= .venv-peer
 BENCH_ARGS ?=
 
@@ -33,7 +35,7 @@ demo: $(VENV)/run.stamp
 	$(BIN)/voxtrace demo
 
 test check: lint
-	$(WINDOW) $(BIN)/pytest -m "not slow and not gpu" $(PYTEST_ARGS)
+	$(WINDOW) $(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal -m "not slow and not gpu" $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

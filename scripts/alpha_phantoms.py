@@ -1,11 +1,11 @@
-"""Say what the weight of cost, alpha, does to Med-DANet's decision network on made-up tumours.
+"""Measure what the weight of cost, alpha, does to Med-DANet's decision network on made-up tumours.
 
     python scripts/alpha_phantoms.py [--alphas 0.001 0.01 0.02] [--updates 300] [--seeds 2] [--bundle BUNDLE]
 
-The bank of a bundle answers all slices of the training phantoms once; for each alpha and seed a decision network is
-then trained on the actions that are worth it (eq. 4), as ``voxtrace train`` does, and tried on four phantoms that
-nobody has seen. Told are its actions, the slices with a tumour that it skips, the mean Dice of slices with a tumour (a
-skipped one counts 0), and what the networks cost, at the published widths, against M4 on every slice.
+The candidates of a bundle segment all slices of the training phantoms once; for each alpha and seed a decision network
+is then trained on the best actions (eq. 4), as ``voxtrace train`` does, and tested on four unseen phantoms. Printed are
+its actions, the slices with a tumour that it skips, the mean Dice of slices with a tumour (a skipped one counts 0), and
+the cost of the networks at the published widths, against M4 on every slice.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from train_phantom import TUMOUR, Phantoms
 
 from voxtrace import bundle
-from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, cost, warmed_poly
-from voxtrace.nn.shufflenet import ShuffleNet
+from voxtrace.methods.meddanet import MedDANet, warmed_poly
+from voxtrace.nn.model_bank import CANDIDATES, MedDANetNetwork, cost, decision_network
 from voxtrace.plan import Plan
 from voxtrace.training.preprocessed import preprocess_cases
 
@@ -41,14 +41,14 @@ class Slices:
     shown: Tensor
 
 
-def answered(bank: Network, method: MedDANet, plan: Plan, seeds: range) -> Slices:
+def answered(bank: MedDANetNetwork, method: MedDANet, plan: Plan, seeds: range) -> Slices:
     """Return all slices of phantoms, and how well each network segments them."""
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         cases = list(preprocess_cases(Phantoms(TUMOUR.draw, seeds), plan, Path(folder), 0))
         images = torch.cat([torch.from_numpy(np.array(c.image)).movedim(1, 0)[:, :, None] for c in cases])
         labels = torch.cat([torch.from_numpy(np.array(c.labels, np.int64))[:, None] for c in cases])
         parts = zip(images.split(BATCH), labels.split(BATCH), strict=True)
-        dice = [torch.stack([method.slice_dice(network(x), y) for _, network in bank.experts]) for x, y in parts]
+        dice = [torch.stack([method.slice_dice(network(x), y) for _, network in bank.candidates]) for x, y in parts]
     return Slices(images.clone(), torch.cat(dice, 1).clone(), labels.flatten(1).any(1).clone())
 
 
@@ -57,24 +57,24 @@ def trained(method: MedDANet, gmac: Tensor, slices: Slices, updates: int, seed: 
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     wanted = torch.where(slices.shown, 1 + method.worth(slices.dice, gmac).argmax(0), 0)
-    router = ShuffleNet(slices.images.shape[1], 1 + len(EXPERTS)).train()
-    adam = torch.optim.Adam(router.parameters(), weight_decay=1e-5, amsgrad=True)
+    decider = decision_network(slices.images.shape[1]).train()
+    adam = torch.optim.Adam(decider.parameters(), weight_decay=1e-5, amsgrad=True)
     for update in range(updates):
         for group in adam.param_groups:
             group["lr"] = 1e-2 * warmed_poly(update, updates, EPOCHS)
         chosen = torch.from_numpy(rng.choice(len(wanted), BATCH))
-        loss = F.cross_entropy(router(slices.images[chosen]), wanted[chosen], torch.tensor(method.weights))
+        loss = F.cross_entropy(decider(slices.images[chosen]), wanted[chosen], torch.tensor(method.action_weights))
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(router.parameters(), 12.0)
+        nn.utils.clip_grad_norm_(decider.parameters(), 12.0)
         adam.step()
-    return router.eval()
+    return decider.eval()
 
 
-def tried(router: nn.Module, slices: Slices, gflop: Tensor) -> str:
+def tried(decider: nn.Module, slices: Slices, gflop: Tensor) -> str:
     """Return what a decision network does with slices; ``gflop`` (5,) of skipping and M1 … M4."""
     with torch.inference_mode():
-        actions = torch.cat([router(x).argmax(1) for x in slices.images.split(BATCH)])
+        actions = torch.cat([decider(x).argmax(1) for x in slices.images.split(BATCH)])
     dice = torch.where(actions > 0, slices.dice.gather(0, (actions - 1).clamp_min(0)[None])[0], 0.0)
     taken = np.bincount(actions.numpy(), minlength=len(gflop)).tolist()
     missed = int((slices.shown & (actions == 0)).sum())
@@ -94,14 +94,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     given = parser.parse_args()
     model = bundle.load(given.bundle)
-    bank, method = cast(Network, model.network), cast(MedDANet, model.method)
+    bank, method = cast(MedDANetNetwork, model.network), cast(MedDANet, model.method)
     gmac = bank.cost.published(torch.device("cpu"))
-    gflop = torch.tensor([0.0, *(cost(i, 4, 4, (1, 128, 128), 1.0, "true") for i in range(len(EXPERTS)))])
+    gflop = torch.tensor([0.0, *(cost(i, 4, 4, (1, 128, 128), 1.0, "true") for i in range(len(CANDIDATES)))])
     train, held = (answered(bank, method, model.plan, seeds) for seeds in (TRAINED_ON, HELD_BACK))
     for alpha in given.alphas:
         for seed in range(given.seeds):
-            router = trained(replace(method, alpha=alpha), gmac, train, given.updates, seed)
-            print(f"alpha {alpha}, {given.updates} updates, seed {seed}: {tried(router, held, gflop)}", flush=True)
+            decider = trained(replace(method, alpha=alpha), gmac, train, given.updates, seed)
+            print(f"alpha {alpha}, {given.updates} updates, seed {seed}: {tried(decider, held, gflop)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace import Plan
+from voxtrace.kernels.sparse.direct import DirectConvolution, DirectTransposed
+from voxtrace.kernels.sparse.measured_choice import processor_name
+from voxtrace.kernels.sparse.replace import with_replacements
 from voxtrace.methods import method
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d
 from voxtrace.noise import GridNoise
 from voxtrace.runtime import open_runtime
-from voxtrace.runtime.sparse.choice import processor
-from voxtrace.runtime.sparse.direct import DirectConvolution, DirectTransposed
-from voxtrace.runtime.sparse.replace import with_twins
 from voxtrace.runtime.torch import open_torch
 from voxtrace.windows import Window
 
@@ -42,7 +42,7 @@ def main() -> None:
     """Print what the whole network and each layer take, a line each."""
     given = _arguments()
     torch.set_num_threads(given.threads)
-    print(json.dumps({"processor": processor(), "threads": given.threads, "window": given.window}), flush=True)
+    print(json.dumps({"processor": processor_name(), "threads": given.threads, "window": given.window}), flush=True)
     for s in given.sparsity:
         print(json.dumps(network_row(s, given.window, given.rounds, given.openvino)), flush=True)
     for s in given.sparsity:
@@ -98,7 +98,7 @@ def network_row(sparsity: float, window: list[int], rounds: int, openvino: bool)
 
     skip = steps(open_torch(network, "cpu", "float32").parts)
     plain = steps(open_torch(network, "cpu", "float32", "plain").parts)
-    others = {"same_runtime": steps(_children(with_twins(dense)))}
+    others = {"same_runtime": steps(_children(with_replacements(dense)))}
     if openvino:
         others["openvino"] = steps(open_runtime(dense, runtime="openvino", precision="float32").parts)
     apart = [_apart(a, b) for a, b in zip(skip(), plain(), strict=True)]

@@ -1,4 +1,4 @@
-"""Say how Med-DANet routes unseen phantoms: actions, wrongly skipped slices, Dice of each label, routed and forced.
+"""Measure Med-DANet's decisions on unseen phantoms: actions, wrongly skipped slices, Dice of each label, also forced.
 
 python scripts/route_phantoms.py [--bundle tumour-phantom-meddanet] [--cases 4]
 """
@@ -35,7 +35,7 @@ def main() -> None:
             result = predict(model, case.volume, mirror=False, options={"force": who})
             scores[who].append([dice(result.labels, case.labels, label) for label in case.labels.names])
             if who == "router":
-                chosen = result.trace.facts["expert"][0].astype(int)
+                chosen = result.trace.facts["candidate"][0].astype(int)
                 actions.update(chosen.tolist())
                 tumour = np.array([bool(case.labels.data[z].any()) for z in result.trace.windows[:, 0]])
                 with_tumour += int(tumour.sum())

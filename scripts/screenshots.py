@@ -22,7 +22,7 @@ import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
-from voxtrace.plugin.segment import SegmentWidget
+from voxtrace.plugin.npe2.segment import SegmentWidget
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (1500, 980)

@@ -15,7 +15,8 @@ from cases import small_plan
 from voxtrace.bundle import JSON, WEIGHTS, Bundle, card, load, save, shipped
 from voxtrace.errors import BundleError
 from voxtrace.methods import method
-from voxtrace.methods.e2enet import E2ENet, Network
+from voxtrace.methods.e2enet import E2ENet
+from voxtrace.nn.sparse_fusion import E2ENetNetwork
 
 CONV = "stage1.0.fuse.0.conv"
 
@@ -28,7 +29,7 @@ def _bundle(sparsity: float = 0.8) -> Bundle:
 
 
 def _masked(bundle: Bundle) -> list[Any]:
-    assert isinstance(bundle.network, Network)
+    assert isinstance(bundle.network, E2ENetNetwork)
     return bundle.network.masked
 
 

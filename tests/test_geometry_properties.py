@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from fakes import plan
 from voxtrace.preprocess.axis import axis_weights
 from voxtrace.preprocess.grid import grid_of, network_grid
+from voxtrace.preprocess.stream import PlaneStream
 from voxtrace.volume import Array, Geometry, Grid, Layout, Volume
 
 quick = settings(max_examples=50, deadline=None)
@@ -140,4 +141,4 @@ def test_on_its_own_grid_a_volume_is_not_touched(shape, seed: int) -> None:
     volume = Volume(data, Geometry.from_spacing(shape, (1.0, 1.0, 1.0)))
     grid = grid_of(volume, plan())
     assert grid.identity
-    assert np.array_equal(grid.planes(volume, plan(), 0, shape[0]), data)
+    assert np.array_equal(PlaneStream(grid, volume, plan()).planes(0, shape[0]), data)

@@ -7,6 +7,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from voxtrace.version import __version__
+
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle, load
     from voxtrace.errors import VoxTraceError
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from voxtrace.trace import Trace
     from voxtrace.training import train
     from voxtrace.volume import Case, Geometry, LabelMap, Volume
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Bundle": "voxtrace.bundle",

@@ -1,6 +1,6 @@
-"""The one interface: a method is a published algorithm and its hyper-parameters; weights live in the network.
+"""The interface of a method: a published algorithm and its hyper-parameters; weights live in the network.
 
-A method answers six questions and nothing else. The engine owns windows, blending, mirroring, seeds and precision
+A method implements a few functions and nothing else. The engine owns windows, blending, mirroring, seeds and precision
 (:mod:`voxtrace.inference`); the trainer owns optimiser, schedule, sampling and checkpoints
 (:mod:`voxtrace.training`).
 """
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
+from voxtrace.declaration import OptionInfo as OptionInfo  # noqa: PLC0414 - re-exported
+from voxtrace.declaration import checked, options_of
+from voxtrace.declaration import option as option  # noqa: PLC0414
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
 from voxtrace.windows import Windowing, endless_gaussian
@@ -31,15 +34,23 @@ class Step:
     logits
         (B, K, Z, Y, X), before softmax.
     facts
-        A number per window, each (B,); names and units are declared in ``Method.facts``.
+        One number for each window, each (B,); names and units are declared in ``Method.facts``.
     extras
         More scores over labels, each (B, K, Z, Y, X), e.g. the noisy mask of a denoising step; blended and kept like
-        the answer when a user asks for it. Names are declared in ``Method.extras``.
+        the logits when a user asks for it. Names are declared in ``Method.extras``.
+    slice_facts
+        A number per window and slice, each (B, Z); names and units are declared in ``Method.slice_facts``. Every step
+        carries all of them; NaN where a slice has none.
+    maps
+        A number per voxel, each (B, Z, Y, X), e.g. an attention map; blended with the weights of the logits. Names and
+        units are declared in ``Method.maps``, and every step carries all of them; NaN where a voxel has none.
     """
 
     logits: Tensor
     facts: Mapping[str, Tensor] = field(default_factory=dict)
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    slice_facts: Mapping[str, Tensor] = field(default_factory=dict)
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,12 +65,12 @@ class Batch:
 
 
 def equally(scores: Mapping[str, float], progress: float) -> float:
-    """Weigh every case the same."""
+    """Return 1: every case is drawn with the same probability."""
     return 1.0
 
 
 def poly(iteration: int, iterations: int) -> float:
-    """Return nnU-Net's share of the first learning rate, ``(1 − iteration/iterations)^0.9``.
+    """Return nnU-Net's fraction of the first learning rate, ``(1 − iteration/iterations)^0.9``.
 
     Examples
     --------
@@ -76,15 +87,15 @@ class Optimiser:
     Attributes
     ----------
     kind
-        ``sgd`` has Nesterov momentum; ``adam`` decays weights through the gradient (L2), ``adamw`` apart from it.
+        ``sgd`` has Nesterov momentum; ``adam`` adds weight decay to the gradient (L2), ``adamw`` decouples it.
     rate
-        Learning rate where the schedule says 1.
+        Learning rate where the schedule is 1.
     momentum, betas
         Of ``sgd``; of ``adam`` and ``adamw``.
     weight_decay, amsgrad, clip_norm
         As torch has them; gradients are clipped to a global norm of ``clip_norm``.
     schedule
-        (iteration, iterations) of the phase -> share of ``rate``.
+        (iteration, iterations) of the phase -> fraction of ``rate``.
     """
 
     kind: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -136,19 +147,19 @@ NO_AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="none", mi
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with one objective, e.g. "bank", then "router". Each begins with a fresh optimiser.
+    """A stretch of training with one objective, e.g. "easy", then "hard". Each begins with a fresh optimiser.
 
     Attributes
     ----------
     name
-        What the phase is called in records.
+        Name of the phase in records.
     iterations
         Optimiser updates in it.
     trains
         Prefix of the parameters that get gradients, or several; ``""`` is all. Everything else is in evaluation mode.
     case_weight
-        How likely a case is drawn, given its scores and the progress 0..1 through the phase. (Scores, not voxels:
-        a curriculum must be able to weigh thousands of cases without reading one.)
+        Relative probability of drawing a case, given its scores and the progress 0..1 through the phase. It gets
+        scores, not voxels, so that a curriculum can weigh thousands of cases without reading them.
     optimiser, augmentation
         How weights follow gradients; how windows are varied.
     foreground
@@ -165,8 +176,8 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When in training a loss is asked for: phase, iteration in it, and random numbers of this iteration alone."""
+class TrainState:
+    """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone."""
 
     phase: Phase
     iteration: int
@@ -174,7 +185,7 @@ class Moment:
 
     @property
     def progress(self) -> float:
-        """Fraction of the phase that is over, 0 ≤ progress < 1."""
+        """Fraction of the phase that is done, 0 ≤ progress < 1."""
         return self.iteration / self.phase.iterations
 
 
@@ -186,33 +197,24 @@ class Noise(Protocol):
         ...
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, live: bool = False) -> Any:
-    """Declare a method's hyper-parameter: its default, a sentence that describes it, and its range.
-
-    The declaration makes the flag of the command line and the field in the window. ``live`` says that it may be
-    changed after training, because no weight depends on it.
-    """
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "live": live})
-
-
 @dataclass(frozen=True)
 class Figure:
-    """A published number, and how to come by ours.
+    """A published number, and the function that counts ours.
 
     Attributes
     ----------
     what
         E.g. ``"cost of M1, 4×128×128"``.
     value, unit, tolerance
-        As printed, e.g. 0.605 ``"GMAC"``; how far ours may be away, in the same unit.
+        As printed, e.g. 0.605 ``"GMAC"``; how far ours may differ, in the same unit.
     convention
-        How cost is counted, see :func:`voxtrace.nn.flops.flops`; empty where nothing is counted by it.
+        How cost is counted, see :func:`voxtrace.nn.flops.flops`; empty for other numbers.
     source
         Where it is printed, e.g. ``"Table 1"``.
     ours
-        Works the number out anew; may take seconds.
+        Counts the number; may take seconds.
     differs
-        Where ours is known to be further away than the tolerance: what may be the reason.
+        Where ours is known to differ by more than the tolerance: the likely reason.
     """
 
     what: str
@@ -226,20 +228,6 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class OptionInfo:
-    """An option as a front end needs it."""
-
-    name: str
-    kind: type
-    default: Any
-    help: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
-    live: bool = False
-
-
-@dataclass(frozen=True)
 class Method(ABC):
     """A published algorithm and its hyper-parameters. Frozen; subclasses are dataclasses of ``option`` fields."""
 
@@ -248,17 +236,19 @@ class Method(ABC):
     source: ClassVar[str] = ""  # citation
     facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every fact in a Step; "index" where it names something
     extras: ClassVar[tuple[str, ...]] = ()  # names of the extra scores in a Step
+    slice_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number per slice; "index" as in facts
+    maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every scalar map in a Step
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 
     def __post_init__(self) -> None:
+        _check_declared(type(self))
         for info in self.options():
-            _check_option(self.key, info, getattr(self, info.name))
+            checked(info, getattr(self, info.name), error=MethodError, of=self.key)
 
     @classmethod
     def options(cls) -> tuple[OptionInfo, ...]:
         """Return every option with its type, range and sentence, in the order of declaration."""
-        hints = get_type_hints(cls)
-        return tuple(_option_info(f, hints[f.name]) for f in fields(cls))
+        return options_of(cls)
 
     def to_json(self) -> dict[str, Any]:
         """Return ``{"name": ..., "options": {...}}``; ``voxtrace.method(name, **options)`` gives the method back."""
@@ -266,7 +256,7 @@ class Method(ABC):
 
     @property
     def steps(self) -> int:
-        """How many steps ``infer`` yields."""
+        """Number of steps that ``infer`` yields."""
         return 1
 
     def with_steps(self, steps: int) -> Self:
@@ -280,8 +270,8 @@ class Method(ABC):
         """Return one module that owns all weights; networks are children, masks are buffers."""
 
     @abstractmethod
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Return named scalar terms whose sum is minimised at this moment."""
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
+        """Return named scalar terms; training minimises their sum."""
 
     @abstractmethod
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
@@ -291,34 +281,36 @@ class Method(ABC):
         """
 
     def adapt(self, plan: Plan) -> Plan:
-        """Return the plan with this method's needs, or refuse a plan that it cannot meet."""
+        """Return the plan changed to this method's needs, or refuse a plan that it cannot use."""
         return plan
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
-        """Return the stretches of training, in order."""
+        """Return the phases of training, in order."""
         return (Phase("train", plan.iterations),)
 
-    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, moment: Moment) -> None:
+    def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
 
     def windowing(self, plan: Plan) -> Windowing:
-        """Return how windows cover a volume: where, in which order, blended how."""
+        """Return where windows lie, in which order they run and how they are blended."""
+        # An imported nnU-Net model blends with nnU-Net's own weights.
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
 
     def describe(self, network: nn.Module) -> dict[str, Any]:
-        """Return what the trained weights themselves tell, as JSON, for the bundle's card; {} when nothing."""
+        """Return properties of the trained weights as JSON, for the bundle's card; {} if there are none."""
         return {}
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
-        """Return the paper's figures that can be counted without training, each with how to come by ours."""
+        """Return the paper's figures that can be counted without training, each with a function that counts ours."""
         return ()
 
 
 def changed(method: Method, **options: Any) -> Method:
-    """Return the method with other options, refusing names it does not have."""
+    """Return the method with other options, or refuse unknown names."""
     known = {info.name for info in method.options()}
+    # Refused here, because the dataclass would raise a TypeError without the list of names.
     for name in options:
         if name not in known:
             raise MethodError(
@@ -328,9 +320,10 @@ def changed(method: Method, **options: Any) -> Method:
 
 
 def changed_after_training(method: Method, **options: Any) -> Method:
-    """Return the method with other options for a prediction, refusing those that the weights depend on."""
+    """Return the method with other options for a prediction, or refuse those on which the weights depend."""
     live = {info.name for info in method.options() if info.live}
     for name, value in options.items():
+        # The trained value may be repeated; unknown names are refused below.
         if name not in live and hasattr(method, name) and getattr(method, name) != value:
             raise MethodError(
                 f"{name} of {method.key} was fixed in training; "
@@ -339,31 +332,15 @@ def changed_after_training(method: Method, **options: Any) -> Method:
     return changed(method, **options)
 
 
-def _option_info(declared: Any, hint: Any) -> OptionInfo:
-    choices = tuple(str(a) for a in get_args(hint))
-    kind = str if choices else hint
-    default = None if declared.default is MISSING else declared.default
-    meta = declared.metadata
-    return OptionInfo(
-        declared.name,
-        kind,
-        default,
-        meta.get("help", ""),
-        meta.get("low"),
-        meta.get("high"),
-        choices,
-        bool(meta.get("live", False)),
-    )
-
-
-def _check_option(key: str, info: OptionInfo, value: Any) -> None:
-    if info.choices and value not in info.choices:
-        raise MethodError(f"{key}: {info.name} is {value!r}; choose one of {', '.join(info.choices)}.")
-    if info.kind is bool and not isinstance(value, bool):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected true or false.")
-    if info.kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected a number.")
-    if info.kind is int and not isinstance(value, int):
-        raise MethodError(f"{key}: {info.name} is {value!r}; expected a whole number.")
-    if (info.low is not None and value < info.low) or (info.high is not None and value > info.high):
-        raise MethodError(f"{key}: {info.name} is {value}; expected {info.low} to {info.high}.")
+def _check_declared(kind: type[Method]) -> None:
+    """Refuse names that cannot be files or options, and one name with two units: a trace lists units by name."""
+    units: dict[str, str] = {}
+    for declared in (kind.facts, kind.slice_facts, kind.maps):
+        for name, unit in declared.items():
+            if not name.isidentifier():
+                raise MethodError(f"{kind.__name__} declares {name!r}; use letters, digits and underscores only.")
+            if units.setdefault(name, unit) != unit:
+                raise MethodError(
+                    f"{kind.__name__} declares {name!r} in {units[name]} and in {unit}; "
+                    "use one unit for a name in facts, slice_facts and maps, or two names."
+                )

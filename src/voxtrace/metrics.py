@@ -1,4 +1,4 @@
-"""How well a label map agrees with a reference: Dice, surface distances in mm, volumes in mL.
+"""Agreement of a label map with a reference: Dice, surface distances in mm, volumes in mL.
 
 Label maps must lie on one grid; masks are boolean arrays (Z, Y, X).
 
@@ -11,8 +11,8 @@ on both sides  1    1   0
 on one side    0    0   infinity
 ============== ==== === ========
 
-A surface voxel is a voxel of the mask with a face neighbour outside it; outside the image counts as outside. Distances
-run between centres of surface voxels, so they are 0 where both masks agree, whatever the spacing.
+A surface voxel is a voxel of the mask with a face neighbour outside it; beyond the image counts as outside. Distances
+are between centres of surface voxels, so they are 0 where both masks agree, at any spacing.
 
 References
 ----------
@@ -37,14 +37,14 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Scores:
-    """How one label of a prediction agrees with the reference.
+    """Agreement of one label of a prediction with the reference.
 
     Attributes
     ----------
     dice, nsd
         From 0 (nothing in common) to 1 (equal); NSD at ``tolerance_mm``.
     hd95_mm
-        95th percentile of the surface distance, in mm; infinite when one side lacks the label.
+        95th percentile of the surface distance, in mm; infinite when one side does not have the label.
     volume_ml, reference_ml
         Volumes in mL.
     """
@@ -77,7 +77,7 @@ def dice(prediction: LabelMap, reference: LabelMap, label: int) -> float:
 def nsd(prediction: LabelMap, reference: LabelMap, label: int, tolerance_mm: float = 1.0) -> float:
     """Return the fraction of both surfaces that lies within the tolerance of the other.
 
-    It is 1 when neither side has the label and 0 when one has not.
+    It is 1 when neither side has the label and 0 when only one has.
     """
     masks = _masks(prediction, reference, label)
     return _nsd(*surface_distances_mm(*masks, reference.geometry.spacing_mm), tolerance_mm)
@@ -86,7 +86,7 @@ def nsd(prediction: LabelMap, reference: LabelMap, label: int, tolerance_mm: flo
 def hd95_mm(prediction: LabelMap, reference: LabelMap, label: int) -> float:
     """Return the 95th percentile of the surface distance in mm.
 
-    It is 0 when neither side has the label and infinite when one has not.
+    It is 0 when neither side has the label and infinite when only one has.
     """
     masks = _masks(prediction, reference, label)
     return _hd95_mm(*surface_distances_mm(*masks, reference.geometry.spacing_mm))
@@ -105,21 +105,22 @@ def surface(mask: Mask) -> Mask:
 def surface_distances_mm(prediction: Mask, reference: Mask, spacing_mm: Triple) -> tuple[Array, Array]:
     """Return the distance in mm from each surface voxel of one mask to the nearest of the other, both ways.
 
-    The first array (one entry a surface voxel of the prediction) looks at the reference, the second the other way;
-    all are infinite when the other mask is empty, and an empty mask gives an empty array.
+    The first array has one entry for each surface voxel of the prediction, the second for each of the reference. All
+    entries are infinite when the other mask is empty; an empty mask gives an empty array.
     """
+    # One box for both masks: their voxels must stay aligned.
     box = _box(prediction | reference)
     one, other = surface(_cut(prediction, box)), surface(_cut(reference, box))
     return _distances_mm(one, other, spacing_mm), _distances_mm(other, one, spacing_mm)
 
 
 def evaluate_case(prediction: LabelMap, reference: LabelMap, tolerance_mm: float = 1.0) -> dict[int, Scores]:
-    """Return the scores of every label that either map names or holds, by label value; the background is left out.
+    """Return the scores of every label that either map names or contains, by label value, without the background.
 
     Raises
     ------
     GeometryError
-        When both do not lie on one grid.
+        The maps do not lie on one grid.
     """
     _check_one_grid(prediction, reference)
     labels = {*prediction.values, *reference.values, *prediction.names, *reference.names} - {0}
@@ -130,11 +131,12 @@ def evaluate_case(prediction: LabelMap, reference: LabelMap, tolerance_mm: float
 def mean_interval(values: Iterable[float], seed: int = 0, resamples: int = 2000) -> Interval:
     """Return the mean of the finite values with its 95 % percentile-bootstrap interval; NaN when there are none.
 
-    Infinite distances (a label missing on one side) and NaN are left out of the mean; ``count`` tells how many stayed.
+    Infinite distances (a label missing on one side) and NaN are excluded; ``count`` is the number of the others.
     """
     finite = np.asarray([v for v in values if np.isfinite(v)], dtype=np.float64)
     if not finite.size:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
+    # Percentile bootstrap: no assumption about the distribution.
     rng = np.random.default_rng(seed)
     means = np.asarray([rng.choice(finite, finite.size).mean() for _ in range(resamples)])
     low, high = np.percentile(means, [2.5, 97.5])
@@ -143,6 +145,7 @@ def mean_interval(values: Iterable[float], seed: int = 0, resamples: int = 2000)
 
 def _scores(prediction: LabelMap, reference: LabelMap, label: int, name: str, tolerance_mm: float) -> Scores:
     masks = prediction.data == label, reference.data == label
+    # Both directions once, for NSD and HD95.
     there, back = surface_distances_mm(*masks, reference.geometry.spacing_mm)
     return Scores(
         label=label,
@@ -196,7 +199,8 @@ def _distances_mm(from_surface: Mask, to_surface: Mask, spacing_mm: Sequence[flo
 
 
 def _box(mask: Mask) -> tuple[slice, ...]:
-    """Return the smallest box around a mask: nearest surfaces lie inside it, and large scans stay quick."""
+    """Return the smallest box around a mask; an empty box for an empty mask."""
+    # Nearest surface voxels lie inside the box, and a distance map of a whole scan would take seconds.
     found = ndimage.find_objects(mask.astype(np.uint8))
     return tuple(found[0]) if found else (slice(0, 0),) * 3
 

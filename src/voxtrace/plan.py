@@ -14,16 +14,16 @@ Shape = tuple[int, int, int]
 Triple = tuple[float, float, float]
 
 SMALLEST_MAP = 4  # voxels along an axis of the coarsest feature map, as nnU-Net plans it
-ANISOTROPY = 2.0  # an axis this much coarser than the finest one is neither pooled nor convolved
+ANISOTROPY = 2.0  # from this factor of the finest spacing on an axis is neither pooled nor convolved
 
 
 class Normalisation(BaseModel):
-    """How the intensities of one channel reach the network.
+    """How the intensities of one channel are normalised.
 
     ``ct`` clips to [lower, upper] HU, subtracts ``mean`` and divides by ``std`` (all from the training
     foreground); ``zscore`` uses the image's own mean and standard deviation; ``zscore_nonzero`` the same over
-    voxels that are not 0, which stay 0 (skull-stripped MR); ``zscore_inside`` the same over the hull of what is not 0
-    in any channel, holes filled; ``range`` brings the image's least and greatest value to 0 and 1; ``none`` leaves
+    voxels that are not 0; the others stay 0 (skull-stripped MR). ``zscore_inside`` is the same over the region where
+    any channel is not 0, holes filled; ``range`` maps the image's minimum and maximum to 0 and 1; ``none`` leaves
     values as they are.
     """
 
@@ -44,11 +44,11 @@ class Topology(BaseModel):
     encoder
         ``plain`` convolutions, or ``residual`` blocks after a stem of one convolution.
     stem
-        Width of that stem; 0 is the first stage's own.
+        Width of that stem; 0 takes that of the first stage.
     blocks
-        Convolutions, or residual blocks, of each encoder stage; empty is two each.
+        Convolutions, or residual blocks, of each encoder stage; empty means two each.
     merges
-        Convolutions of each decoder stage, finest first, one fewer than there are widths; empty is two each.
+        Convolutions of each decoder stage, finest first, one entry fewer than ``widths``; empty means two each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +64,7 @@ class Topology(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Topology:
         n = len(self.widths)
+        # Optional lists count as complete when they are empty.
         given = {"kernels": len(self.kernels), "strides": len(self.strides)}
         given |= {"blocks": len(self.blocks) or n, "merges": len(self.merges) + 1 if self.merges else n}
         if wrong := [name for name, length in given.items() if length != n]:
@@ -82,29 +83,29 @@ class Topology(BaseModel):
 
     @property
     def divisor(self) -> Shape:
-        """What the window must be divisible by along (Z, Y, X)."""
+        """Product of the strides along (Z, Y, X), by which the window must be divisible."""
         z, y, x = (math.prod(s[axis] for s in self.strides) for axis in range(3))
         return z, y, x
 
 
 class View(BaseModel):
-    """Which array a network was trained to see, where it is not the canonical one whole (models of nnU-Net).
+    """Array on which a network was trained, where it is not the whole canonical one (models of nnU-Net).
 
     Attributes
     ----------
     orientation
         ``stored``: array axes run as in the file; ``ras``: towards S, A, R, whichever way the file has them.
     axes
-        Those array axes (Z, Y, X), in the order in which the network sees them.
+        These array axes (Z, Y, X) in the order of the network's input.
     crop
-        See only the box of what is not 0 in any channel; what lies outside is background.
+        Crop to the box where any channel is not 0; outside is background.
     resampled
-        Axes that are brought to the plan's spacing; the others keep the input's own.
+        Axes that are resampled to the plan's spacing; the others keep the input's.
     coarse
-        Where one axis is coarser than another by more than this factor, on the input's or the network's grid, values
-        are repeated along the coarsest one and not interpolated; None to interpolate along every axis.
+        Where one axis is coarser than another by more than this factor, on the input's or the network's grid, the
+        nearest value is taken along the coarsest axis; None interpolates along every axis.
     average
-        What overlapping windows, mirror images and several networks average.
+        What is averaged over overlapping windows, mirror images and several networks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,30 +126,29 @@ class Plan(BaseModel):
     spacing_mm
         Network grid along (Z, Y, X).
     window
-        Voxels along (Z, Y, X) that the network sees at once.
+        Input size of the network, voxels along (Z, Y, X).
     overlap
         Fraction of a window shared with its neighbour in inference, 0 ≤ overlap < 1.
     channels
-        A name for each input channel.
+        Name of each input channel.
     labels
         Label value -> name, 0 is the background; values are consecutive.
     normalisation
-        One entry a channel.
+        One entry for each channel.
     interpolation
-        For intensities on the way to the network grid; ``cubic`` is Keys' kernel, ``spline`` the interpolating cubic
-        B-spline, cut to the range of the input.
+        Resampling of intensities to the network grid; ``cubic`` is Keys' kernel, ``spline`` the interpolating cubic
+        B-spline, clipped to the range of the input.
     topology
         Stages of the planned U-Net; methods with a published shape of their own replace it in ``adapt``.
     view
-        Which array the network sees; None for the canonical one, whole. All that the plan says of (Z, Y, X) is said of
-        this array.
+        Input array of the network; None for the whole canonical one. Every (Z, Y, X) of the plan refers to this array.
     mirror_axes
         Array axes that are mirrored in training, and in inference when mirroring is on.
     augmentation
-        Factor 0 to 1 on the probability of every augmentation but mirroring; 1 is nnU-Net's recipe.
+        Factor 0 to 1 on the probability of every augmentation except mirroring; 1 is nnU-Net's recipe.
     batch_dice
-        Whether the Dice loss of methods that follow nnU-Net's recipe sums over the windows of an update before the
-        ratio: where windows are small beside the volume, a label that a window lacks would drown the others.
+        Whether the Dice loss of nnU-Net's recipe sums over the windows of an update before the ratio. With windows that
+        are small compared with the volume, labels missing from a window would otherwise dominate the loss.
     batch_size, iterations
         Windows in one optimiser update; number of updates.
     """
@@ -173,6 +173,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Plan:
+        # Label values are the channels of the logits.
         if sorted(self.labels) != list(range(len(self.labels))):
             raise PlanError(f"label values {sorted(self.labels)} are not consecutive from 0; renumber the labels.")
         if len(self.normalisation) != len(self.channels):
@@ -218,7 +219,7 @@ class Plan(BaseModel):
 
 
 def check_divisible(window: Shape, topology: Topology) -> None:
-    """Refuse a window whose coarser maps would not have whole sizes."""
+    """Refuse a window that is not divisible by the product of the strides."""
     for axis, size, divisor in zip("ZYX", window, topology.divisor, strict=True):
         if size % divisor:
             raise PlanError(
@@ -237,9 +238,11 @@ def plan_topology(
     """
     size, spacing = list(window), list(spacing_mm)
     kernel, kernels, strides = [1, 1, 1], [], [(1, 1, 1)]
+    # A stage for each pooling that fits; the kernel of a stage depends on the spacing before it is pooled.
     while len(strides) < most_stages:
         large = [a for a in range(3) if size[a] >= 2 * SMALLEST_MAP]
         finest = min((spacing[a] for a in large), default=0.0)
+        # Axes that are already coarse wait until the others have caught up.
         pooled = [a for a in large if spacing[a] < ANISOTROPY * finest]
         if not pooled or (len(pooled) == 1 and size[pooled[0]] < 3 * SMALLEST_MAP):
             break
@@ -249,10 +252,12 @@ def plan_topology(
         strides.append((stride[0], stride[1], stride[2]))
         size = [math.ceil(n / s) for n, s in zip(size, stride, strict=True)]
         spacing = [mm * s for mm, s in zip(spacing, stride, strict=True)]
+    # The coarsest stage always has 3×3×3.
     kernels.append((3, 3, 3))
     widths = tuple(min(base_width * 2**stage, widest) for stage in range(len(strides)))
     return Topology(widths=widths, kernels=tuple((k[0], k[1], k[2]) for k in kernels), strides=tuple(strides))
 
 
 def _grown_kernel(kernel: list[int], spacing: list[float]) -> list[int]:
+    """Return the kernel with 3 along axes whose spacing is close to the finest; a 3 stays from stage to stage."""
     return [3 if k == 3 or mm < ANISOTROPY * min(spacing) else 1 for k, mm in zip(kernel, spacing, strict=True)]

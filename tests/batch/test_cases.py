@@ -102,19 +102,19 @@ def film(path: Path, frames: int) -> Path:
 
 
 def test_every_frame_becomes_a_case(tmp_path: Path) -> None:
-    cases = find_cases([film(tmp_path / "film.nii.gz", 3), film(tmp_path / "still.nii", 1)], frame="all")
+    cases = find_cases([film(tmp_path / "film.nii.gz", 3), film(tmp_path / "still.nii", 1)], timepoint="all")
     assert names(cases) == ["film_t000", "film_t001", "film_t002", "still"]
-    assert [case.frame for case in cases] == [0, 1, 2, None]
+    assert [case.timepoint for case in cases] == [0, 1, 2, None]
 
 
 def test_a_chosen_frame_becomes_the_case(tmp_path: Path) -> None:
-    [case] = find_cases([film(tmp_path / "film.nii.gz", 3)], frame=2)
-    assert (case.name, case.frame) == ("film_t002", 2)
+    [case] = find_cases([film(tmp_path / "film.nii.gz", 3)], timepoint=2)
+    assert (case.name, case.timepoint) == ("film_t002", 2)
     assert case.read().name == "film_t002"
 
 
 def test_a_frame_that_is_not_there_is_refused_when_it_is_read(tmp_path: Path) -> None:
-    film_case, still = find_cases([film(tmp_path / "film.nii.gz", 3), film(tmp_path / "still.nii", 1)], frame=7)
+    film_case, still = find_cases([film(tmp_path / "film.nii.gz", 3), film(tmp_path / "still.nii", 1)], timepoint=7)
     with pytest.raises(ReadError, match="no frame 7"):
         film_case.read()
     with pytest.raises(ReadError, match="no frame 7"):
@@ -124,7 +124,7 @@ def test_a_frame_that_is_not_there_is_refused_when_it_is_read(tmp_path: Path) ->
 def test_frames_of_numbered_channels_stay_together(tmp_path: Path) -> None:
     for channel in range(2):
         film(tmp_path / f"x_{channel:04d}.nii.gz", 2)
-    cases = find_cases([tmp_path], channels="ab", frame="all")
+    cases = find_cases([tmp_path], channels="ab", timepoint="all")
     assert names(cases) == ["x_t000", "x_t001"]
     assert cases[1].read().data.shape == (2, 4, 4, 4)
 

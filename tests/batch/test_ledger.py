@@ -46,6 +46,6 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_entries_are_alike_when_bundle_and_options_are() -> None:
     entry = Entry("a", "done", bundle_digest="1", options={"steps": 3})
-    assert entry.made_like(replace(entry, case="b", status="started"))
-    assert not entry.made_like(replace(entry, options={"steps": 4}))
-    assert not entry.made_like(replace(entry, bundle_digest="2"))
+    assert entry.same_settings(replace(entry, case="b", status="started"))
+    assert not entry.same_settings(replace(entry, options={"steps": 4}))
+    assert not entry.same_settings(replace(entry, bundle_digest="2"))

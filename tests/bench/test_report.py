@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from voxtrace.bench.report import cost_table, table, write_table
-from voxtrace.bench.works.ct300 import unproven
+from voxtrace.bench.scenarios.ct300 import unproven
 from voxtrace.errors import InputError
 
 RATIO = {"of_medians": 10.5, "low": 9.8, "high": 11.2}

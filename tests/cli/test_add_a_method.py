@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance import test_every_method
 
 from cases import ball_dataset
-from conformance import test_every_method
 from made import Run
 from voxtrace.bundle import load
 from voxtrace.method import Method

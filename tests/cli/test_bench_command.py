@@ -14,7 +14,7 @@ if sys.argv[1] == "-c":
     print(json.dumps({{"torch": "2.13.0", "nnunetv2": "2.8.1"}}))
 else:
     import SimpleITK as sitk
-    script, model, image, output, threads = sys.argv[1:]
+    script, model, image, output, threads, batch = sys.argv[1:]
     sitk.WriteImage(sitk.Cast(sitk.ReadImage(image) * 0, sitk.sitkUInt8), output)
 """
 
@@ -93,7 +93,7 @@ def test_what_needs_nnunet_or_real_scans_is_said_to_be_left_out(
 def test_an_unknown_work_is_refused(run: Run, tmp_path: Path) -> None:
     outcome = run("bench", "--only", "ct301", "--work", tmp_path)
     assert outcome.code == 2
-    assert "work 'ct301' is unknown; choose among ct300," in outcome.sentence
+    assert "scenario 'ct301' is unknown; choose among ct300," in outcome.sentence
 
 
 def test_an_interpreter_without_nnunet_is_refused(run: Run, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_tumour_bundle_reads_a_real_glioma_of_four_sequences(run: Run, real_
     assert run("predict", *inputs, "-m", "tumour-phantom-meddanet", "-o", tmp_path / "out").code == 0
     trace = Trace.load(tmp_path / "out" / "glioma.trace")
     assert trace.geometry.shape == read(files[0]).geometry.shape
-    assert set(np.unique(trace.facts["expert"])) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert set(np.unique(trace.facts["candidate"])) <= {0.0, 1.0, 2.0, 3.0, 4.0}
 
 
 def test_a_tumour_of_four_sequences_is_routed_slice_by_slice(run: Run, tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_a_tumour_of_four_sequences_is_routed_slice_by_slice(run: Run, tmp_path:
     )
     assert outcome.code == 0
     trace = Trace.load(tmp_path / "out" / "brain.trace")
-    experts = trace.facts["expert"][0]
+    candidates = trace.facts["candidate"][0]
     spent = trace.facts["cost_gflop"][0]
-    assert (experts == 0).any()  # slices without a tumour
-    assert (experts > 0).any()
-    assert spent[experts == 0].max() < spent[experts > 0].min()
+    assert (candidates == 0).any()  # slices without a tumour
+    assert (candidates > 0).any()
+    assert spent[candidates == 0].max() < spent[candidates > 0].min()

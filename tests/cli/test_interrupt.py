@@ -12,8 +12,8 @@ SLEEP = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); t
 MEASURE = f"""
 import sys
 from voxtrace.bench.measure import measure
-from voxtrace.cli.interrupt import ended_as_interrupted
-with ended_as_interrupted():
+from voxtrace.cli.interrupt import sigterm_as_interrupt
+with sigterm_as_interrupt():
     measure([sys.executable, "-c", {SLEEP!r}, sys.argv[1]])
 """
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from made import Outcome, Run
-from voxtrace.cli.costs import window_size
+from voxtrace.cli.method_costs import window_size
 from voxtrace.errors import PlanError, UsageError
-from voxtrace.method import Batch, Figure, Method, Moment, Noise, Parts, Step, option
+from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
 
@@ -37,7 +37,7 @@ class Pointwise(Method):
     def build(self, plan: Plan) -> nn.Module:
         return nn.Sequential(nn.Identity(), nn.Conv3d(plan.n_channels, plan.n_labels, 1))
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:

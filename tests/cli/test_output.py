@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from voxtrace.cli.output import print_facts, print_json, print_table, stdout_kept_for_json
+from voxtrace.cli.output import print_facts, print_json, print_table, reserve_stdout_for_json
 
 
 def test_json_has_null_for_what_it_cannot_say(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +24,7 @@ def test_facts_line_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_libraries_print_stays_out_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    with stdout_kept_for_json(True):
+    with reserve_stdout_for_json(True):
         print("chatter")  # noqa: T201
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "chatter\n")

@@ -84,7 +84,7 @@ def test_missing_candidates_and_labels_that_training_prefers_are_told(run: Run, 
     made.labels(dataset / "labelsTr" / "a.nii.gz")
     outcome = run("score", dataset, "--labels", *_folders(dataset))
     assert outcome.code == 0
-    assert "1 cases lack a label map in some folder and take no part: b." in outcome.err
+    assert "1 cases lack a label map in some folder and were left out: b." in outcome.err
     assert "1 scored cases have labels in labelsTr" in outcome.err
 
 

@@ -14,7 +14,8 @@ from torch import nn
 
 from cases import ball, drain
 from voxtrace.errors import MethodError
-from voxtrace.method import Batch, Method, Moment, OptionInfo
+from voxtrace.inference.step_check import check_step
+from voxtrace.method import Batch, Method, OptionInfo, TrainState
 from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
@@ -129,6 +130,7 @@ def test_each_step_is_a_full_answer_with_the_facts_it_declares(name: str) -> Non
         assert set(step.extras) == set(m.extras)
         assert all(scores.shape == step.logits.shape for scores in step.extras.values())
         assert all(values.shape == (BATCH,) for values in step.facts.values())
+        check_step(m, 0, step)
 
 
 def test_the_same_seed_gives_the_same_answer(name: str) -> None:
@@ -163,7 +165,7 @@ def test_each_phase_gives_gradients_to_what_it_names_and_to_nothing_else(name: s
     m, plan, network = _built(name)
     for phase in m.phases(plan):
         trained = freeze(network, phase.trains)
-        terms = m.loss(network, _batch(plan), Moment(phase, 0, torch.Generator().manual_seed(0)))
+        terms = m.loss(network, _batch(plan), TrainState(phase, 0, torch.Generator().manual_seed(0)))
         assert all(term.ndim == 0 for term in terms.values())
         torch.stack(list(terms.values())).sum().backward()
         assert trained

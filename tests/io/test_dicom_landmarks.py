@@ -139,7 +139,7 @@ def test_equal_duplicates_are_left_out_and_told(tmp_path: Path) -> None:
 
 def test_different_images_in_one_place_are_refused(tmp_path: Path) -> None:
     other = awkward.image(awkward.values([3])[0] + 7, PLAIN, 3)
-    refused(awkward.save(tmp_path, [*awkward.images(PLAIN), other]), "2 different images that lie in one place")
+    refused(awkward.save(tmp_path, [*awkward.images(PLAIN), other]), "2 different images at the same position")
 
 
 def test_uneven_distances_are_resampled_and_told(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_time_points_are_series_in_order(tmp_path: Path) -> None:
     awkward.save(tmp_path, [file for one in times for file in one], seed=7)
     found = find_series(tmp_path)
     assert [s.part for s in found] == ["time 1 of 3", "time 2 of 3", "time 3 of 3"]
-    assert [s.first.marks["time"] for s in found] == ["1", "2", "3"]
+    assert [s.first.discriminators["time"] for s in found] == ["1", "2", "3"]
     assert {s.images for s in found} == {awkward.PLANES}
 
 

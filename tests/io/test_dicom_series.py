@@ -125,7 +125,7 @@ def test_clocks_that_run_on_from_slice_to_slice_give_time_points(tmp_path: Path)
         file.AcquisitionTime = f"10{n:02d}00"
     found = find_series(awkward.save(tmp_path, files, seed=2))
     assert [s.part for s in found] == ["time 1 of 2", "time 2 of 2"]
-    assert [sorted(s.marks["acquisition time"][:4] for s in one.slices) for one in found] == [
+    assert [sorted(s.discriminators["acquisition time"][:4] for s in one.slices) for one in found] == [
         ["1000", "1001", "1002", "1003"],
         ["1004", "1005", "1006", "1007"],
     ]
@@ -170,7 +170,7 @@ def test_what_is_no_scan_says_why_and_what_to_do(tmp_path: Path) -> None:
     assert "secondary captures" in refusal(only(awkward.save(tmp_path / "capture", [awkward.capture()])))
     assert "a single image" in refusal(only(awkward.save(tmp_path / "one", awkward.images(PLAIN, [0]))))
     pile = awkward.images(PLAIN, [0, 0, 0])
-    assert "3 images that all lie in one place" in refusal(only(awkward.save(tmp_path / "pile", pile)))
+    assert "3 images that are all at the same position" in refusal(only(awkward.save(tmp_path / "pile", pile)))
     fan = awkward.images(PLAIN)
     for file in fan[5:9]:
         x, y, z = file.ImagePositionPatient

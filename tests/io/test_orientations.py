@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import made_scans
 import numpy as np
 import pytest
-from made_scans import FORMATS, SPACING_MM, centres_mm, landmarks_mm, letters, oblique, save
 
+import made_scans
 import voxtrace
 from fakes import Nearest, bundle
+from made_scans import FORMATS, SPACING_MM, centres_mm, landmarks_mm, letters, oblique, save
 from voxtrace.volume import Array, LabelMap
 
 TENTH_MM = 0.1 * min(SPACING_MM)

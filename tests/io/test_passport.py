@@ -8,8 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-from made_scans import letters, oblique, save
 
+from made_scans import letters, oblique, save
 from voxtrace.errors import ReadError
 from voxtrace.io import read, read_labels, write
 from voxtrace.passport import Finding

@@ -119,7 +119,7 @@ def test_a_slice_that_is_there_twice_is_left_out(series: Path) -> None:
     shutil.copy(slices(series)[0], series / "again.dcm")
     volume = read(series)
     assert np.array_equal(volume.data, expected)
-    assert volume.notes == ("duplicates: 1 image(s) equal to another in the same place; left out",)
+    assert volume.notes == ("duplicates: 1 image(s) equal to another at the same position; left out",)
 
 
 def test_uneven_distances_are_resampled(series: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from voxtrace.method import Batch, Moment, Phase
+from voxtrace.method import Batch, Phase, TrainState
 from voxtrace.methods import method
 from voxtrace.nn.losses import dice_loss
 from voxtrace.plan import Plan
@@ -23,9 +23,9 @@ def _dice_term(name: str, batch_dice: bool) -> Tensor:
     labels = torch.zeros(2, 32, 32, 32, dtype=torch.int64)
     labels[0, 8:24, 8:24, 8:24] = 1
     images = torch.randn(2, 1, 32, 32, 32, generator=torch.Generator().manual_seed(1))
-    moment = Moment(Phase("train", 10), 0, torch.Generator().manual_seed(0))
+    state = TrainState(Phase("train", 10), 0, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return kind.loss(network, Batch(images, labels), moment)["dice"]
+        return kind.loss(network, Batch(images, labels), state)["dice"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import DatasetError, MethodError, PlanError
-from voxtrace.method import Batch, Moment, Optimiser, Phase
+from voxtrace.method import Batch, Optimiser, Phase, TrainState
 from voxtrace.methods import method
-from voxtrace.methods.cdlunet import CDLUNet, Network
+from voxtrace.methods.cdlunet import CDLUNet, CDLUNetNetwork
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import dice_loss
 from voxtrace.plan import Plan
@@ -26,29 +26,29 @@ PUBLISHED = Plan.example(labels=14, window=(32, 128, 192))
 
 
 @pytest.fixture(scope="module")
-def published() -> Network:
+def published() -> CDLUNetNetwork:
     with torch.device("meta"):
-        return cast(Network, CDLUNet().build(CDLUNet().adapt(PUBLISHED)))
+        return cast(CDLUNetNetwork, CDLUNet().build(CDLUNet().adapt(PUBLISHED)))
 
 
 @pytest.fixture
-def network() -> Network:
+def network() -> CDLUNetNetwork:
     torch.manual_seed(0)
-    return cast(Network, CDLUNet().build(SMALL))
+    return cast(CDLUNetNetwork, CDLUNet().build(SMALL))
 
 
-def test_it_has_exactly_the_published_parameters(published: Network) -> None:
+def test_it_has_exactly_the_published_parameters(published: CDLUNetNetwork) -> None:
     assert parameters(published) == 1_396_464
 
 
-def test_it_costs_what_the_paper_counts(published: Network) -> None:
+def test_it_costs_what_the_paper_counts(published: CDLUNetNetwork) -> None:
     """Convolutions 57.249, transposed ones on the output grid 6.442, norms 4 × 82,575,360 elements."""
     by_hand = 57.249 + 6.442 + 4 * 82_575_360 / 1e9
     assert flops(published, (1, 32, 128, 192), "thop") == pytest.approx(by_hand, abs=1e-3)
     assert flops(published, (1, 32, 128, 192), "thop") == pytest.approx(64.021856, abs=1e-6)
 
 
-def test_it_costs_so_many_true_multiply_adds_with_all_heads(published: Network) -> None:
+def test_it_costs_so_many_true_multiply_adds_with_all_heads(published: CDLUNetNetwork) -> None:
     assert flops(published, (1, 32, 128, 192)) / 2 == pytest.approx(58.2557, abs=5e-5)
 
 
@@ -59,12 +59,12 @@ def test_our_figures_are_the_papers(figure: Any) -> None:
 
 def test_maps_have_the_published_sizes() -> None:
     with torch.device("meta"):
-        network = cast(Network, CDLUNet().build(PUBLISHED))
+        network = cast(CDLUNetNetwork, CDLUNet().build(PUBLISHED))
         heads = network.counted(torch.empty(1, 1, 32, 128, 192))
     assert [tuple(h.shape[1:]) for h in heads] == [(14, 32, 128, 192), (14, 32, 64, 96), (14, 16, 32, 48)]
 
 
-def test_transposed_convolutions_and_heads_have_no_bias(network: Network) -> None:
+def test_transposed_convolutions_and_heads_have_no_bias(network: CDLUNetNetwork) -> None:
     without = {name for name, m in network.named_modules() if isinstance(m, nn.Conv3d) and m.bias is None}
     assert without == {f"segment.heads.{i}" for i in range(3)}
     transposed = [m for m in network.modules() if isinstance(m, nn.ConvTranspose3d)]
@@ -83,12 +83,12 @@ def test_weights_begin_as_torch_has_them() -> None:
         assert cast(Tensor, conv.bias).any()
 
 
-def test_the_loss_weighs_heads_8_4_2_and_sums_dice_over_the_batch(network: Network) -> None:
+def test_the_loss_weighs_heads_8_4_2_and_sums_dice_over_the_batch(network: CDLUNetNetwork) -> None:
     images = torch.randn(2, 1, 8, 16, 16, generator=torch.Generator().manual_seed(0))
     labels = torch.randint(0, 3, (2, 8, 16, 16), generator=torch.Generator().manual_seed(1))
-    moment = Moment(Phase("easy", 10), 0, torch.Generator())
+    state = TrainState(Phase("easy", 10), 0, torch.Generator())
     with torch.no_grad():
-        terms = CDLUNet().loss(network, Batch(images, labels), moment)
+        terms = CDLUNet().loss(network, Batch(images, labels), state)
         heads = network.counted(images)
     dice = cross_entropy = 0.0
     for weight, logits in zip((8 / 15, 4 / 15, 2 / 15), heads, strict=True):
@@ -224,7 +224,7 @@ def test_the_even_lattice_can_be_chosen() -> None:
     assert windowing.keeps is everything
 
 
-def test_a_scan_of_nothing_costs_half_its_centres(network: Network) -> None:
+def test_a_scan_of_nothing_costs_half_its_centres(network: CDLUNetNetwork) -> None:
     """Background wins everywhere, so of z starts 0, 4, 8, 12 those at 4 and 12 are skipped, and all is background."""
     from voxtrace.bundle import Bundle
     from voxtrace.inference import predict

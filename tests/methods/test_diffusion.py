@@ -11,19 +11,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
-from voxtrace.method import Batch, Moment, Phase, Step
+from voxtrace.method import Batch, Phase, Step, TrainState
 from voxtrace.methods import method
 from voxtrace.methods.diffusion import (
     Diffusion,
-    Network,
+    DiffusionNetwork,
     as_mask,
     mean_logits,
     peak_rate,
     segmentation_loss,
     warm_cosine,
 )
-from voxtrace.nn.diffusing import Schedule
 from voxtrace.nn.flops import flops, parameters
+from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import TimeUNet, time_embedding
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
@@ -31,7 +31,7 @@ from voxtrace.windows import Window
 
 K, SIZE = 3, (16, 16, 16)
 PLAN = Plan.example(labels=K, window=SIZE, base_width=4)
-BASE = Schedule.resampled(5, 1001)
+BASE = NoiseSchedule.resampled(5, 1001)
 TABLE = {  # float64, five steps kept of 1001 points; entries k = 1 … 5
     "alpha_bar": (9.9990000000e-01, 5.2175013648e-01, 7.7992323188e-02, 3.3189135771e-03, 3.9952024060e-05),
     "beta": (1.0000000000e-04, 4.7819768329e-01, 8.5051786720e-01, 9.5744563771e-01, 9.8796231865e-01),
@@ -48,9 +48,9 @@ TABLE_1000 = {
 
 
 @pytest.fixture
-def network() -> Network:
+def network() -> DiffusionNetwork:
     torch.manual_seed(0)
-    return cast(Network, method("diffusion").build(PLAN))
+    return cast(DiffusionNetwork, method("diffusion").build(PLAN))
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def batch() -> Batch:
     return Batch(torch.randn(2, 1, *SIZE, generator=rng), torch.randint(0, K, (2, *SIZE), generator=rng))
 
 
-def _moment(seed: int = 0) -> Moment:
-    return Moment(Phase("train", 1000), 0, torch.Generator().manual_seed(seed))
+def _state(seed: int = 0) -> TrainState:
+    return TrainState(Phase("train", 1000), 0, torch.Generator().manual_seed(seed))
 
 
 def _noise(seed: int = 0, n: int = 2) -> GridNoise:
@@ -72,7 +72,7 @@ def _steps(m: Diffusion, parts: Any, images: Tensor, noise: Any = None) -> list[
         return list(m.infer(parts, images, noise or _noise()))
 
 
-def _parts(network: Network) -> Any:
+def _parts(network: DiffusionNetwork) -> Any:
     return dict(network.eval().named_children())
 
 
@@ -92,7 +92,7 @@ def test_five_steps_of_1000_points_have_the_constants_of_the_paper(name: str) ->
 @pytest.mark.parametrize("steps", [2, 5, 50, 1000])
 def test_a_step_back_undoes_a_step_of_noise_on_average(steps: int) -> None:
     """Noised k times and taken back once, a mask has the mean and the variance of one noised k − 1 times."""
-    s = Schedule.resampled(steps, 1001)
+    s = NoiseSchedule.resampled(steps, 1001)
     before, here = s.alpha_bar[:-1], s.alpha_bar[1:]
     c0, ct, variance = s.from_mask[1:], s.from_noisy[1:], s.posterior_variance[1:]
     assert torch.allclose(c0 + ct * here.sqrt(), before.sqrt())
@@ -100,7 +100,7 @@ def test_a_step_back_undoes_a_step_of_noise_on_average(steps: int) -> None:
 
 
 def test_fewer_steps_end_in_as_much_noise() -> None:
-    last = [float(Schedule.resampled(steps, 1001).alpha_bar[-1]) for steps in (1, 2, 5, 1000)]
+    last = [float(NoiseSchedule.resampled(steps, 1001).alpha_bar[-1]) for steps in (1, 2, 5, 1000)]
     assert last == pytest.approx([3.9952024060e-05] * 4)
 
 
@@ -203,12 +203,12 @@ def test_the_time_is_told_by_cosines_and_sines() -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 16, 16), (9, 13, 7), (1, 16, 24), (1, 1, 1)])
-def test_any_window_comes_back_at_its_own_size(network: Network, size: tuple[int, int, int]) -> None:
+def test_any_window_comes_back_at_its_own_size(network: DiffusionNetwork, size: tuple[int, int, int]) -> None:
     images = torch.randn(1, 1, *size)
     assert network.train().counted(images).shape == (1, K, *size)
 
 
-def test_the_network_hears_the_time_and_sees_the_mask(network: Network, batch: Batch) -> None:
+def test_the_network_hears_the_time_and_sees_the_mask(network: DiffusionNetwork, batch: Batch) -> None:
     x_t, t = torch.zeros(2, K, *SIZE), torch.zeros(2)
     with torch.no_grad():
         first = network.denoise(batch.images, x_t, t)
@@ -233,7 +233,7 @@ class Call:
 class Watched:
     """A network whose calls are noted."""
 
-    network: Network
+    network: DiffusionNetwork
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -250,9 +250,9 @@ def _noise_in(x_t: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
     return ((x_t - left.sqrt() * x_0) / (1 - left).sqrt()).flatten()
 
 
-def test_recycling_sees_its_own_prediction_under_fresh_noise(network: Network, batch: Batch) -> None:
+def test_recycling_sees_its_own_prediction_under_fresh_noise(network: DiffusionNetwork, batch: Batch) -> None:
     watched = Watched(network.train())
-    Diffusion().loss(network, batch, _moment())
+    Diffusion().loss(network, batch, _state())
     first, second = watched.calls
     old = _noise_in(first.x_t, as_mask(batch.labels, K), first.t)
     new = _noise_in(second.x_t, 2 * first.output.softmax(1) - 1, second.t)
@@ -260,10 +260,10 @@ def test_recycling_sees_its_own_prediction_under_fresh_noise(network: Network, b
     assert abs(float(torch.corrcoef(torch.stack([old, new]))[0, 1])) < 0.03
 
 
-def test_the_first_pass_leaves_no_gradient(network: Network, batch: Batch) -> None:
+def test_the_first_pass_leaves_no_gradient(network: DiffusionNetwork, batch: Batch) -> None:
     """The gradient equals that of the second pass alone, given the mask that the first one made."""
     watched = Watched(network.train())
-    ours = _gradients(network, Diffusion().loss(network, batch, _moment()))
+    ours = _gradients(network, Diffusion().loss(network, batch, _state()))
     first, second = watched.calls
     assert (first.with_gradient, second.with_gradient) == (False, True)
     assert not second.x_t.requires_grad
@@ -273,32 +273,32 @@ def test_the_first_pass_leaves_no_gradient(network: Network, batch: Batch) -> No
     assert all(g.any() for g in ours[:4])
 
 
-def _gradients(network: Network, terms: dict[str, Tensor]) -> list[Tensor]:
+def _gradients(network: DiffusionNetwork, terms: dict[str, Tensor]) -> list[Tensor]:
     total = torch.stack(list(terms.values())).sum()
     return list(torch.autograd.grad(total, list(network.parameters())))
 
 
-def test_the_first_pass_is_one_step_earlier_or_at_the_first_step(network: Network, batch: Batch) -> None:
+def test_the_first_pass_is_one_step_earlier_or_at_the_first_step(network: DiffusionNetwork, batch: Batch) -> None:
     drawn = set()
     for seed in range(12):
         watched = Watched(network)
-        Diffusion().loss(network, Batch(batch.images[..., :4, :4], batch.labels[..., :4, :4]), _moment(seed))
+        Diffusion().loss(network, Batch(batch.images[..., :4, :4], batch.labels[..., :4, :4]), _state(seed))
         first, second = watched.calls
         drawn |= set(zip(second.t.tolist(), first.t.tolist(), strict=True))
     assert drawn == {(0, 1), (1, 2), (2, 3), (3, 4), (4, 4)}
 
 
-def test_without_recycling_the_network_sees_the_truth_under_noise(network: Network, batch: Batch) -> None:
+def test_without_recycling_the_network_sees_the_truth_under_noise(network: DiffusionNetwork, batch: Batch) -> None:
     watched = Watched(network)
-    Diffusion(recycling=False).loss(network, batch, _moment())
+    Diffusion(recycling=False).loss(network, batch, _state())
     (only,) = watched.calls
     noise = _noise_in(only.x_t, as_mask(batch.labels, K), only.t)
     assert float(noise.std()) == pytest.approx(1, abs=0.03)
 
 
-def test_predicting_noise_adds_a_tenth_of_its_squared_error(network: Network, batch: Batch) -> None:
+def test_predicting_noise_adds_a_tenth_of_its_squared_error(network: DiffusionNetwork, batch: Batch) -> None:
     watched = Watched(network)
-    terms = Diffusion(predict="noise", recycling=False).loss(network, batch, _moment())
+    terms = Diffusion(predict="noise", recycling=False).loss(network, batch, _state())
     (only,) = watched.calls
     noise = _noise_in(only.x_t, as_mask(batch.labels, K), only.t)
     assert set(terms) == {"cross_entropy", "dice", "noise"}
@@ -314,11 +314,11 @@ def test_the_true_noise_is_read_as_the_truth(batch: Batch) -> None:
     assert torch.equal(logits.argmax(1), batch.labels)
 
 
-def test_it_learns_the_same_in_bfloat16(network: Network, batch: Batch) -> None:
+def test_it_learns_the_same_in_bfloat16(network: DiffusionNetwork, batch: Batch) -> None:
     """Autocast remembers weights it has cast; those cast without a graph must not starve the second pass."""
-    exact = _gradients(network, Diffusion().loss(network, batch, _moment()))
+    exact = _gradients(network, Diffusion().loss(network, batch, _state()))
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = _gradients(network, Diffusion().loss(network, batch, _moment()))
+        rounded = _gradients(network, Diffusion().loss(network, batch, _state()))
     total = [torch.cat([g.flatten() for g in grads]) for grads in (exact, rounded)]
     assert torch.cosine_similarity(*total, dim=0) > 0.95
     assert all(g.any() for g, e in zip(rounded, exact, strict=True) if e.any())
@@ -380,20 +380,20 @@ class Monotonous:
         return _noise().normal(0, channels)
 
 
-def test_five_steps_run_from_noise_to_the_answer(network: Network, batch: Batch) -> None:
+def test_five_steps_run_from_noise_to_the_answer(network: DiffusionNetwork, batch: Batch) -> None:
     steps = _steps(Diffusion(), _parts(network), batch.images)
     levels = [float(step.facts["noise_level"][0]) for step in steps]
     assert levels == pytest.approx(TABLE["noise_level"][::-1])
     assert torch.equal(steps[0].extras["noisy"], _noise().normal(0, K))
 
 
-def test_each_step_is_told_its_time(network: Network, batch: Batch) -> None:
+def test_each_step_is_told_its_time(network: DiffusionNetwork, batch: Batch) -> None:
     watched = Watched(network)
     _steps(Diffusion(), _parts(network), batch.images)
     assert [call.t.tolist() for call in watched.calls] == [[t, t] for t in (4, 3, 2, 1, 0)]
 
 
-def test_a_second_step_follows_the_posterior(network: Network, batch: Batch) -> None:
+def test_a_second_step_follows_the_posterior(network: DiffusionNetwork, batch: Batch) -> None:
     """x_4 = c0·(2·softmax(D(x_5)) − 1) + ct·x_5 + √β̃_5·ε, written out from the table."""
     first, second = _steps(Diffusion(), _parts(network), batch.images)[:2]
     mean = 0.0569187959 * (2 * first.logits.softmax(1) - 1) + 0.1093565976 * first.extras["noisy"]
@@ -411,31 +411,33 @@ def test_other_steps_than_in_training_lie_between_those_of_training(steps: int, 
 
 @pytest.mark.parametrize("options", [{}, {"sampler": "ddim"}, {"predict": "noise"}, {"ensemble": 2}])
 @pytest.mark.parametrize("steps", [1, 2, 7])
-def test_any_number_of_steps_gives_that_many_answers(network: Network, batch: Batch, options: Any, steps: int) -> None:
+def test_any_number_of_steps_gives_that_many_answers(
+    network: DiffusionNetwork, batch: Batch, options: Any, steps: int
+) -> None:
     answers = _steps(Diffusion(**options).with_steps(steps), _parts(network), batch.images)
     assert [tuple(a.logits.shape) for a in answers] == [(2, K, *SIZE)] * steps
     assert all(torch.isfinite(a.logits).all() for a in answers)
 
 
-def test_another_seed_gives_another_answer(network: Network, batch: Batch) -> None:
+def test_another_seed_gives_another_answer(network: DiffusionNetwork, batch: Batch) -> None:
     one, other = (_steps(Diffusion(), _parts(network), batch.images, _noise(seed))[-1].logits for seed in (0, 1))
     assert not torch.allclose(one, other)
 
 
-def test_members_that_are_alike_answer_as_one(network: Network, batch: Batch) -> None:
+def test_members_that_are_alike_answer_as_one(network: DiffusionNetwork, batch: Batch) -> None:
     one = _steps(Diffusion(), _parts(network), batch.images, Monotonous())
     three = _steps(Diffusion(ensemble=3), _parts(network), batch.images, Monotonous())
     for a, b in zip(one, three, strict=True):
         assert torch.allclose(a.logits.softmax(1), b.logits.softmax(1), atol=1e-5)
 
 
-def test_members_see_different_noise_at_every_step(network: Network, batch: Batch) -> None:
+def test_members_see_different_noise_at_every_step(network: DiffusionNetwork, batch: Batch) -> None:
     noise = Monotonous()
     _steps(Diffusion(ensemble=3), _parts(network), batch.images, noise)
     assert len(noise.numbers) == len(set(noise.numbers)) == 3 * 5  # at first, and after each step but the last
 
 
-def test_ddim_without_eta_makes_noise_once(network: Network, batch: Batch) -> None:
+def test_ddim_without_eta_makes_noise_once(network: DiffusionNetwork, batch: Batch) -> None:
     noise = Monotonous()
     _steps(Diffusion(sampler="ddim"), _parts(network), batch.images, noise)
     assert noise.numbers == [0]

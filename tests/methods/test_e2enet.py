@@ -10,26 +10,19 @@ from typing import Any, cast
 import pytest
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from cases import ball, drain, small_plan
 from voxtrace.bundle import load
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Moment, Phase, Step
-from voxtrace.methods.e2enet import (
-    Block,
-    E2ENet,
-    Network,
-    death_rate,
-    depth_shift,
-    level_widths,
-    performance_trade_off,
-    prune_and_grow,
-)
+from voxtrace.method import Batch, Figure, Phase, Step, TrainState
+from voxtrace.methods.e2enet import E2ENet, f_decay, level_widths, prune_and_grow
+from voxtrace.methods.published.e2enet import performance_trade_off
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import dice_and_cross_entropy
 from voxtrace.nn.masked import MaskedConv3d
+from voxtrace.nn.sparse_fusion import E2ENetNetwork
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training import train
@@ -39,16 +32,16 @@ PLAN = E2ENet().adapt(Plan.example(labels=3, window=(16, 16, 16), base_width=4))
 AMOS = Plan.example(channels=1, labels=16, window=(128, 128, 128))
 
 
-def _shapes(plan: Plan = AMOS, **options: Any) -> Network:
+def _shapes(plan: Plan = AMOS, **options: Any) -> E2ENetNetwork:
     """A network as shapes without memory."""
     m = E2ENet(**options)
     with torch.device("meta"):
-        return cast(Network, m.build(m.adapt(plan)))
+        return cast(E2ENetNetwork, m.build(m.adapt(plan)))
 
 
-def _built(**options: Any) -> Network:
+def _built(**options: Any) -> E2ENetNetwork:
     torch.manual_seed(0)
-    return cast(Network, E2ENet(**options).build(PLAN).eval())
+    return cast(E2ENetNetwork, E2ENet(**options).build(PLAN).eval())
 
 
 def _rng(seed: int = 0) -> torch.Generator:
@@ -60,7 +53,7 @@ def _batch() -> Batch:
     return Batch(images, (images[:, 0] > 0.5).long() + (images[:, 0] > 1.5).long())
 
 
-def _steps(m: E2ENet, network: Network, images: Tensor) -> list[Step]:
+def _steps(m: E2ENet, network: E2ENetNetwork, images: Tensor) -> list[Step]:
     noise = GridNoise(0, [Window(0, 0, 0)] * len(images), PLAN.window, (), "cpu")
     with torch.no_grad():
         return list(m.infer(cast(Any, dict(network.named_children())), images, noise))
@@ -150,7 +143,7 @@ TENSORS = {
 }
 
 
-def _counts(network: Network) -> Counter[tuple[int, int, int, int]]:
+def _counts(network: E2ENetNetwork) -> Counter[tuple[int, int, int, int]]:
     convs = [cast(MaskedConv3d, conv) for conv in network.masked]
     return Counter((c.in_channels, c.out_channels, c.kernel_size[0], c.active_kernels) for c in convs)
 
@@ -193,57 +186,6 @@ def test_a_trade_off_with_nothing_to_compare_is_refused() -> None:
         performance_trade_off(90.0, 90.5, 9.44, 7.64, 0, 391.03)
 
 
-# Depth shift
-
-
-def _column(*values: float) -> Tensor:
-    """One channel, one voxel in-plane."""
-    return torch.tensor(values).view(1, 1, -1, 1, 1)
-
-
-def test_a_third_of_the_channels_moves_up_and_a_third_down_and_0_comes_in() -> None:
-    x = _column(1, 2, 3).expand(1, 3, 3, 1, 1)
-    shifted = depth_shift(x)[0, :, :, 0, 0]
-    assert shifted.tolist() == [[2, 3, 0], [1, 2, 3], [0, 1, 2]]
-
-
-@pytest.mark.parametrize(("channels", "groups"), [(48, (16, 16, 16)), (320, (107, 107, 106)), (832, (278, 278, 276))])
-def test_groups_have_a_third_of_the_channels_rounded_up(channels: int, groups: tuple[int, ...]) -> None:
-    first = depth_shift(_column(1, 2, 3).expand(1, channels, 3, 1, 1))[0, :, 0, 0, 0]
-    assert Counter(first.tolist()) == dict(zip((2, 1, 0), groups, strict=True))
-
-
-def test_four_channels_make_two_groups() -> None:
-    shifted = depth_shift(_column(1, 2, 3).expand(1, 4, 3, 1, 1))[0, :, :, 0, 0]
-    assert shifted.tolist() == [[2, 3, 0]] * 2 + [[1, 2, 3]] * 2
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-def test_one_or_two_channels_stay_unless_strict(channels: int) -> None:
-    x = _column(1, 2, 3).expand(1, channels, 3, 1, 1)
-    assert torch.equal(depth_shift(x), x)
-    assert depth_shift(x, strict=True)[0, 0, :, 0, 0].tolist() == [2, 3, 0]
-
-
-def test_a_larger_distance_moves_further() -> None:
-    x = _column(1, 2, 3, 4).expand(1, 3, 4, 1, 1)
-    assert depth_shift(x, 2)[0, :, :, 0, 0].tolist() == [[3, 4, 0, 0], [1, 2, 3, 4], [0, 0, 1, 2]]
-    assert depth_shift(x, 0) is x
-
-
-def test_a_block_sees_the_next_slices_by_shifting_before_it_convolves() -> None:
-    torch.manual_seed(0)
-    x = torch.zeros(1, 3, 5, 5, 5)
-    x[:, :, 2] = torch.randn(1, 3, 5, 5)
-    touched = {}
-    for shift in (0, 1):
-        block = Block(nn.Conv3d(3, 4, (1, 3, 3), padding=(0, 1, 1), bias=False), E2ENet(shift=shift))
-        touched[shift] = block.conv(depth_shift(x, block.distance)).abs().amax((0, 1, 3, 4)) > 0
-        assert torch.equal(block(x), block.act(block.norm(block.conv(depth_shift(x, shift)))))
-    assert touched[0].tolist() == [False, False, True, False, False]
-    assert touched[1].tolist() == [False, True, True, True, False]
-
-
 # Architecture
 
 
@@ -255,58 +197,6 @@ def test_a_window_of_128_voxels_gives_the_published_six_levels() -> None:
 
 def test_the_wider_published_network_is_320_wide_at_most() -> None:
     assert level_widths(58, 6) == (58, 116, 232, 320, 320, 320)
-
-
-def test_no_kernel_but_the_ablations_reaches_along_depth() -> None:
-    def depths(network: Network) -> set[int]:
-        return {m.kernel_size[0] for m in network.modules() if isinstance(m, nn.Conv3d)}
-
-    assert depths(_shapes()) == {1}
-    assert depths(_shapes(cubic=True)) == {1, 3}
-
-
-def test_only_the_last_node_of_each_level_has_two_convolutions() -> None:
-    assert {(i, j): len(node.fuse) for (i, j), node in _shapes().nodes.items()} == {
-        (i, j): 2 if i + j == 5 else 1 for j in range(1, 6) for i in range(6 - j)
-    }
-
-
-def test_the_convolutions_that_fuse_are_those_of_the_nodes() -> None:
-    network = _shapes()
-    fusing = {name for name, m in network.named_modules() if getattr(m, "fuses", False)}
-    assert fusing == {n for n, m in network.named_modules() if isinstance(m, nn.Conv3d) and ".fuse." in n}
-    assert len(fusing) == 20
-
-
-def test_up_sampling_and_heads_have_no_bias_and_everything_else_has() -> None:
-    for name, module in _shapes().named_modules():
-        if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
-            assert (module.bias is None) == (name.endswith(".up") or name.startswith("head")), name
-
-
-def test_a_node_concatenates_the_same_level_then_the_coarser_then_the_finer_one() -> None:
-    node = _built(sparsity=0.0).nodes[1, 1]
-    seen: list[list[Tensor]] = []
-    node.fuse.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    c0, c1, c2 = PLAN.topology.widths[:3]
-    maps = [torch.randn(1, c, n, n, n, generator=_rng(c)) for c, n in ((c1, 8), (c2, 4), (c0, 16))]
-    with torch.no_grad():
-        node(*maps)
-        same, coarser, finer = seen[0]
-        assert torch.equal(same, maps[0])
-        assert torch.equal(coarser, node.up(maps[1]))
-        assert torch.equal(finer, F.max_pool3d(maps[2], 2))
-
-
-def test_the_answer_reads_every_level_through_every_node() -> None:
-    network = _built(sparsity=0.0)
-    network(_batch().images)[0].sum().backward()
-    for node in network.nodes.values():
-        assert all(
-            conv.weight.grad is not None and conv.weight.grad.any()
-            for conv in node.modules()
-            if isinstance(conv, nn.Conv3d)
-        )
 
 
 @pytest.mark.parametrize(("weights", "n"), [("paper", 3), ("code", 4)])
@@ -330,7 +220,7 @@ def test_facts_are_the_shares_of_active_kernels_by_source() -> None:
     assert node.widths == (12, 12, 6)
     mask.fill_(False)
     mask[0, [0, 5, 11, 12, 23, 24]] = True
-    network.refresh()
+    network.count_sources()
     facts = _steps(E2ENet(), network, _batch().images)[-2].facts
     assert {name: values.tolist() for name, values in facts.items()} == {
         "forward_share": pytest.approx([1 / 2] * 2),
@@ -388,19 +278,19 @@ def test_a_window_that_cannot_be_halved_is_refused() -> None:
 
 
 def test_heads_weigh_4_2_1_0_in_the_paper_and_8_4_2_1_in_its_code() -> None:
-    network, batch, moment = _built(), _batch(), Moment(Phase("train", 10), 0, _rng())
+    network, batch, at = _built(), _batch(), TrainState(Phase("train", 10), 0, _rng())
     heads = network(batch.images)
     targets = [
         F.interpolate(batch.labels[:, None].float(), h.shape[2:], mode="nearest-exact")[:, 0].long() for h in heads
     ]
     dice = [float(dice_and_cross_entropy(h, t)["dice"].detach()) for h, t in zip(heads, targets, strict=True)]
     for name, weights in {"paper": (4 / 7, 2 / 7, 1 / 7, 0), "code": (8 / 15, 4 / 15, 2 / 15, 1 / 15)}.items():
-        terms = E2ENet(heads=cast(Any, name)).loss(network, batch, moment)
+        terms = E2ENet(heads=cast(Any, name)).loss(network, batch, at)
         assert float(terms["dice"].detach()) == pytest.approx(sum(w * d for w, d in zip(weights, dice, strict=True)))
 
 
-def test_the_death_rate_falls_as_a_cosine_to_a_floor() -> None:
-    rates = {t: death_rate(t / 250_000) for t in (0, 62_500, 125_000, 187_500, 249_600)}
+def test_f_decay_falls_as_a_cosine_to_a_floor() -> None:
+    rates = {t: f_decay(t, 250_000) for t in (0, 62_500, 125_000, 187_500, 249_600)}
     assert rates == pytest.approx(
         {0: 0.5, 62_500: 0.426923, 125_000: 0.2505, 187_500: 0.074077, 249_600: 0.001003}, abs=1e-6
     )
@@ -408,7 +298,7 @@ def test_the_death_rate_falls_as_a_cosine_to_a_floor() -> None:
 
 @pytest.mark.parametrize(("iterations", "interval"), [(250_000, 1200), (125_000, 600), (3_000, 14), (100, 1)])
 def test_connections_are_updated_as_often_in_a_run_of_any_length(iterations: int, interval: int) -> None:
-    assert E2ENet().interval(iterations) == interval
+    assert E2ENet().update_interval(iterations) == interval
 
 
 def test_a_full_run_has_208_updates() -> None:
@@ -416,10 +306,10 @@ def test_a_full_run_has_208_updates() -> None:
     network = _built()
     optimizer, updates = torch.optim.SGD(network.parameters(), lr=0.1), []
     for t in (1_199, 1_200, 1_201, 2_400, 249_600, 250_000):
-        E2ENet().after_update(network, optimizer, Moment(Phase("train", 250_000), t - 1, _rng()))
+        E2ENet().after_update(network, optimizer, TrainState(Phase("train", 250_000), t - 1, _rng()))
         updates.append(int(network.updates))
     assert updates == [0, 1, 1, 2, 3, 3]
-    assert 250_000 // E2ENet().interval(250_000) == 208
+    assert 250_000 // E2ENet().update_interval(250_000) == 208
 
 
 def _ranked() -> MaskedConv3d:
@@ -429,7 +319,7 @@ def _ranked() -> MaskedConv3d:
         conv.mask.view(-1)[[2, 7]] = False
         for n, kernel in enumerate(conv.mask.view(-1).nonzero()[:, 0].tolist(), 1):
             conv.weight.view(8, -1)[kernel] = n * (-1.0) ** n
-    conv.hold()
+    conv.apply_mask()
     return conv
 
 
@@ -459,7 +349,7 @@ def test_a_grown_kernel_has_no_momentum_even_where_it_was_pruned_just_now() -> N
     for seed in range(20):
         conv = _ranked()
         state = {conv.weight: {"momentum_buffer": torch.ones_like(conv.weight)}}
-        conv.hold(state)
+        conv.apply_mask(state)
         prune_and_grow(conv, 0.5, state, _rng(seed))  # 0, 1 and 3 go
         momentum = state[conv.weight]["momentum_buffer"].abs().sum((2, 3, 4)).flatten()
         assert momentum.nonzero()[:, 0].tolist() == [4, 5, 6]
@@ -471,7 +361,7 @@ def test_ties_prune_no_more_than_asked() -> None:
     conv = MaskedConv3d(10, 10, (1, 3, 3), 0.4)
     with torch.no_grad():
         conv.weight.fill_(1.0)
-    conv.hold()
+    conv.apply_mask()
     prune_and_grow(conv, 0.25, {}, _rng())
     assert conv.active_kernels == 40
     assert int((conv.weight.abs().sum((2, 3, 4)) > 0).sum()) == 30
@@ -480,27 +370,27 @@ def test_ties_prune_no_more_than_asked() -> None:
 def test_ten_rounds_leave_the_published_counts_in_every_tensor() -> None:
     m = E2ENet(sparsity=0.8)
     torch.manual_seed(0)
-    network = cast(Network, m.build(m.adapt(AMOS)))
+    network = cast(E2ENetNetwork, m.build(m.adapt(AMOS)))
     before, masks = _counts(network), [conv.mask.clone() for conv in network.masked]
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     for t in range(10):
-        m.after_update(network, optimizer, Moment(Phase("train", 100), t, _rng(t)))
+        m.after_update(network, optimizer, TrainState(Phase("train", 100), t, _rng(t)))
     assert int(network.updates) == 10
     assert _counts(network) == before
     assert sum(conv.active_kernels for conv in network.masked) == 414_569
     assert not any(torch.equal(conv.mask, old) for conv, old in zip(network.masked, masks, strict=True))
 
 
-def _trained(m: E2ENet, rounds: int = 10) -> tuple[Network, torch.optim.Optimizer]:
+def _trained(m: E2ENet, rounds: int = 10) -> tuple[E2ENetNetwork, torch.optim.Optimizer]:
     network = _built(**{info.name: getattr(m, info.name) for info in m.options()})
     sgd = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.99, nesterov=True, weight_decay=3e-5)
     optimizer: Any = Fabric(accelerator="cpu", devices=1).setup_optimizers(sgd)  # wrapped, as the trainer has it
     for t in range(rounds):
-        moment = Moment(Phase("train", 100), t, _rng(t))
+        at = TrainState(Phase("train", 100), t, _rng(t))
         optimizer.zero_grad()
-        torch.stack(list(m.loss(network, _batch(), moment).values())).sum().backward()
+        torch.stack(list(m.loss(network, _batch(), at).values())).sum().backward()
         optimizer.step()
-        m.after_update(network, optimizer, moment)
+        m.after_update(network, optimizer, at)
     return network, optimizer
 
 
@@ -537,9 +427,9 @@ def test_the_same_chance_grows_the_same_connections() -> None:
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def _tuned(m: E2ENet, out: Path, **more: Any) -> Network:
+def _tuned(m: E2ENet, out: Path, **more: Any) -> E2ENetNetwork:
     plan = small_plan(iterations=3)
-    return cast(Network, drain(train(m, plan, [ball(0), ball(1)], out=out, device="cpu", **more)).network)
+    return cast(E2ENetNetwork, drain(train(m, plan, [ball(0), ball(1)], out=out, device="cpu", **more)).network)
 
 
 def test_the_same_seed_trains_the_same_bundle(tmp_path: Path) -> None:

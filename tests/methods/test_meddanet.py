@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,12 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Moment, changed, changed_after_training
-from voxtrace.methods import method
-from voxtrace.methods.meddanet import EXPERTS, MedDANet, Network, cost, costs, overlap_loss, warmed_poly
-from voxtrace.nn.flops import CONVENTIONS, active_kernels, flops, operations, parameters
-from voxtrace.nn.shufflenet import ShuffleNet, Unit
-from voxtrace.nn.transbts import SelfAttention, SliceTransBTS, SliceUNet, Transformer
+from voxtrace.method import Batch, Figure, TrainState, changed, changed_after_training
+from voxtrace.methods.meddanet import MedDANet, dice_loss_over_batch, warmed_poly
+from voxtrace.nn.flops import flops
+from voxtrace.nn.model_bank import CANDIDATES, MedDANetNetwork
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training.phase_loop import freeze
@@ -33,9 +29,9 @@ GMAC_128, GMAC_240 = (0.605, 1.067, 2.358, 4.979), (2.126, 3.750, 8.882, 19.878)
 
 
 @pytest.fixture
-def network() -> Network:
+def network() -> MedDANetNetwork:
     torch.manual_seed(0)
-    return cast(Network, M.build(PLAN).eval())
+    return cast(MedDANetNetwork, M.build(PLAN).eval())
 
 
 @pytest.fixture
@@ -48,144 +44,12 @@ def batch(images: Tensor) -> Batch:
     return Batch(images, torch.randint(0, 4, (6, 1, 32, 24), generator=torch.Generator().manual_seed(2)))
 
 
-@pytest.fixture(scope="module")
-def published() -> Network:
-    plan = method("meddanet").adapt(Plan.example(channels=4, labels=4, window=(128, 128, 128)))
-    with torch.device("meta"):
-        return cast(Network, method("meddanet").build(plan))
-
-
 # What it is and what it costs
 
 
 @pytest.mark.parametrize("figure", MedDANet.figures(), ids=lambda figure: figure.what)
 def test_costs_are_the_published_ones(figure: Figure) -> None:
     assert figure.ours() == pytest.approx(figure.value, abs=figure.tolerance)
-
-
-def test_the_networks_have_the_parameters_they_always_had(published: Network) -> None:
-    assert [parameters(e) for _, e in published.experts] == [907_540, 1_611_332, 6_518_596, 15_971_140]
-    assert parameters(published.router) == 66_220
-    with torch.device("meta"):
-        assert parameters(ShuffleNet(4, 5, (24, 48, 96, 192, 1024))) == 347_128
-
-
-@pytest.mark.parametrize("labels", [2, 4, 14])
-def test_every_label_begins_with_a_hundredth_of_the_voxels(labels: int) -> None:
-    """As the heads' biases say, where the features are 0."""
-    plan = method("meddanet").adapt(Plan.example(labels=labels, window=(16, 16, 16), base_width=8))
-    for _, expert in cast(Network, method("meddanet").build(plan)).experts:
-        shares = cast(Any, expert).decode.head.bias.softmax(0)
-        assert shares[1:].tolist() == pytest.approx([0.01] * (labels - 1), rel=1e-4)
-
-
-def test_two_operations_a_multiply_add_cost_what_torch_counts() -> None:
-    counted = costs(4, 4, (1, 128, 128), 1.0, "true")
-    assert counted[:4] == pytest.approx((1.14819, 2.03424, 4.60954, 9.84403), abs=1e-5)
-
-
-def test_counting_draws_no_number_that_others_would_draw() -> None:
-    torch.manual_seed(0)
-    expected = torch.rand(3)
-    torch.manual_seed(0)
-    cost.__wrapped__(3, 1, 2, (1, 16, 16), 0.25, "true")
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_counting_does_not_load_torchs_compiler() -> None:
-    """It takes two seconds, as long as a whole scan takes in narrow networks."""
-    count = "costs(1, 2, (1, 16, 16), 0.25, 'true')"
-    program = f"import sys; from voxtrace.methods.meddanet import costs; {count}; print('torch._dynamo' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
-
-
-def _mmac(network: nn.Module, shape: tuple[int, ...], *kinds: type[nn.Module]) -> float:
-    """Millions that modules of some kinds count, as the paper does."""
-    total = 0
-
-    def add(module: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal total
-        total += operations(module, inputs, output, CONVENTIONS["fvcore-old"], active_kernels(module))
-
-    for module in network.modules():
-        if isinstance(module, kinds):
-            module.register_forward_hook(add)
-    with torch.no_grad():
-        network.eval()(torch.empty(shape, device="meta"))
-    return total / 1e6
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"), [(nn.Conv2d, 1004.536), (nn.ConvTranspose2d, 50.332), (nn.BatchNorm2d, 12.452)]
-)
-def test_m2_spends_on_each_kind_of_layer_as_specified(kind: type[nn.Module], expected: float) -> None:
-    with torch.device("meta"):
-        m2 = SliceUNet(4, 4, 16)
-    assert _mmac(m2, (1, 4, 1, 128, 128), kind) == pytest.approx(expected, abs=5e-4)
-
-
-def test_a_transformer_layer_spends_as_specified() -> None:
-    """256 tokens of 512: projections 4·512², perceptron 2·4·512², attention 2·256·512 each a token; two norms."""
-    with torch.device("meta"):
-        layer = Transformer(128, 512, 1, 8, (16, 16)).layers[0]
-    assert _mmac(layer, (1, 256, 512), nn.Linear) == pytest.approx(268.4 + 536.9, abs=0.1)
-    assert _mmac(layer, (1, 256, 512), SelfAttention) == pytest.approx(67.1, abs=0.05)
-    assert _mmac(layer, (1, 256, 512), nn.LayerNorm) == pytest.approx(1.3, abs=0.05)
-
-
-def test_a_slice_of_240_is_900_tokens() -> None:
-    with torch.device("meta"):
-        assert SliceTransBTS(4, 4, (240, 240)).transform.position.shape == (1, 900, 512)
-
-
-def test_attention_is_softmax_of_scaled_products() -> None:
-    torch.manual_seed(0)
-    attend, tokens = SelfAttention(8, 2).eval(), torch.randn(1, 5, 8)
-    q, k, v = attend.queries_keys_values(tokens).chunk(3, dim=-1)
-    heads = [slice(0, 4), slice(4, 8)]
-    mixed = [(q[..., h] @ k[..., h].transpose(1, 2) / 2.0).softmax(-1) @ v[..., h] for h in heads]  # √(8/2) = 2
-    assert torch.allclose(attend(tokens), attend.project(torch.cat(mixed, -1)), atol=1e-6)
-
-
-def test_a_unit_keeps_the_even_channels_and_works_on_the_odd() -> None:
-    x = torch.randn(2, 8, 6, 6)
-    answer = Unit(8, 8, 1).eval()(x)
-    assert torch.equal(answer[:, :4], x[:, 0::2])
-    assert answer.shape == x.shape
-
-
-def test_the_bank_is_normalised_and_dropped_out_as_specified(published: Network) -> None:
-    experts = [e for _, e in published.experts]
-    for unet in experts[:2]:
-        norms = [m for m in unet.modules() if isinstance(m, (nn.BatchNorm2d, nn.GroupNorm))]
-        assert {type(m) for m in norms} == {nn.BatchNorm2d}
-    for transbts in experts[2:]:
-        encoder = [m for m in transbts.get_submodule("encode").modules() if isinstance(m, nn.GroupNorm)]
-        assert len(encoder) == 18
-        assert {m.num_groups for m in encoder} == {8}
-        assert {m.p for m in transbts.modules() if isinstance(m, nn.Dropout)} == {0.1}
-    for expert in experts:
-        assert [m.p for m in expert.modules() if isinstance(m, nn.Dropout2d)] == [0.2]
-
-
-def test_positions_begin_at_zero() -> None:
-    assert not Transformer(8, 16, 1, 8, (2, 3)).position.any()
-
-
-def test_the_router_begins_as_shufflenet_does() -> None:
-    """First convolution and classifier: deviation 0.01; others 1/Cin (a depthwise one: 1); norms 1 and 1e-4."""
-    torch.manual_seed(0)
-    router = ShuffleNet(4, 5)
-    assert router.first.weight.std().item() == pytest.approx(0.01, rel=0.15)
-    assert router.classify.weight.std().item() == pytest.approx(0.01, rel=0.15)
-    assert [name for name, _ in router.classify.named_parameters()] == ["weight"]
-    convolutions = [m for m in router.modules() if isinstance(m, nn.Conv2d)]
-    assert all(m.bias is None for m in convolutions)
-    for conv in convolutions[1:]:
-        assert conv.weight.std().item() * conv.weight.shape[1] == pytest.approx(1.0, rel=0.25)
-    norms = [m for m in router.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert all((m.weight == 1).all() and (m.bias == 1e-4).all() for m in norms)
 
 
 def test_the_bank_shrinks_with_the_plan_and_is_published_at_width_32() -> None:
@@ -286,7 +150,7 @@ def test_regions_of_brats_need_four_labels() -> None:
         MedDANet(regions="brats").adapt(Plan.example(labels=3))
 
 
-# How an expert is chosen
+# How a candidate is chosen
 
 
 @pytest.mark.parametrize(
@@ -323,7 +187,7 @@ def test_without_softmax_on_cost_the_term_is_one_over_gmac() -> None:
 
 
 class Says(nn.Module):
-    """An expert that answers given label maps (N, 1, Y, X), by the number that the first voxel of an image holds."""
+    """A candidate that answers given label maps (N, 1, Y, X), by the number that the first voxel of an image holds."""
 
     def __init__(self, labels: Tensor) -> None:
         super().__init__()
@@ -339,12 +203,12 @@ def numbered(n: int) -> Tensor:
     return torch.arange(float(n))[:, None, None, None, None].expand(n, 2, 1, 32, 24)
 
 
-def test_the_wanted_action_skips_empty_slices_and_takes_the_cheapest_of_the_best(network: Network) -> None:
+def test_the_wanted_action_skips_empty_slices_and_takes_the_cheapest_of_the_best(network: MedDANetNetwork) -> None:
     truth = torch.zeros(3, 1, 32, 24, dtype=torch.int64)
     truth[1:, :, :4] = 1
     wrong, half = torch.zeros_like(truth), truth.clone()
     half[2] = 0  # right on slice 1, blank on slice 2
-    for name, answer in zip(EXPERTS, (wrong, half, truth, truth), strict=True):
+    for name, answer in zip(CANDIDATES, (wrong, half, truth, truth), strict=True):
         setattr(network, name, Says(answer))
     images = numbered(3)
     assert M.best_actions(network, Batch(images, truth)).tolist() == [0, 2, 3]
@@ -377,8 +241,8 @@ def _infer(m: MedDANet, parts: Any, images: Tensor) -> Any:
     return step
 
 
-def _counted(network: Network, actions: list[int]) -> tuple[dict[str, Callable[..., Tensor]], Counter[str]]:
-    """Parts with a router that says ``actions``, and how many windows each network was called with."""
+def _counted(network: MedDANetNetwork, actions: list[int]) -> tuple[dict[str, Callable[..., Tensor]], Counter[str]]:
+    """Parts with a decision network that says ``actions``, and how many windows each network was called with."""
     calls: Counter[str] = Counter()
 
     def wrapped(name: str, part: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -393,14 +257,14 @@ def _counted(network: Network, actions: list[int]) -> tuple[dict[str, Callable[.
     return parts | {"router": lambda images: torch.eye(5)[actions]}, calls
 
 
-def test_skipped_windows_call_no_network_and_are_background_for_certain(network: Network, images: Tensor) -> None:
+def test_skipped_windows_call_no_network_and_are_background(network: MedDANetNetwork, images: Tensor) -> None:
     parts, calls = _counted(network, [0] * 6)
     step = _infer(M, parts, images)
     assert not calls
     assert torch.equal(step.logits.softmax(1)[:, 0], torch.ones(6, 1, 32, 24))
 
 
-def test_each_expert_runs_once_on_its_windows_alone(network: Network, images: Tensor) -> None:
+def test_each_candidate_runs_once_on_its_windows_alone(network: MedDANetNetwork, images: Tensor) -> None:
     parts, calls = _counted(network, [3, 0, 1, 3, 0, 1])
     step = _infer(M, parts, images)
     assert calls == {"expert1 × 2": 1, "expert3 × 2": 1}
@@ -409,32 +273,33 @@ def test_each_expert_runs_once_on_its_windows_alone(network: Network, images: Te
         assert torch.allclose(step.logits[[0, 3]], network.get_submodule("expert3")(images[[0, 3]]))
 
 
-def test_cost_is_the_router_and_what_ran(network: Network, images: Tensor) -> None:
+def test_cost_is_the_decision_network_and_what_ran(network: MedDANetNetwork, images: Tensor) -> None:
     actions = [0, 1, 2, 3, 4, 0]
     step = _infer(M, _counted(network, actions)[0], images)
-    *experts, router = (flops(part, (2, 1, 32, 24)) for part in [e for _, e in network.experts] + [network.router])
-    assert step.facts["expert"].tolist() == actions
-    assert step.facts["cost_gflop"].tolist() == pytest.approx([router + (0, *experts)[a] for a in actions])
-    assert 0 < router < experts[0] < experts[1] < experts[2] < experts[3]
+    parts = [*(candidate for _, candidate in network.candidates), network.router]
+    *candidates, decision = (flops(part, (2, 1, 32, 24)) for part in parts)
+    assert step.facts["candidate"].tolist() == actions
+    assert step.facts["cost_gflop"].tolist() == pytest.approx([decision + (0, *candidates)[a] for a in actions])
+    assert 0 < decision < candidates[0] < candidates[1] < candidates[2] < candidates[3]
 
 
-def test_the_answer_does_not_depend_on_which_windows_come_together(network: Network, images: Tensor) -> None:
+def test_the_answer_does_not_depend_on_which_windows_come_together(network: MedDANetNetwork, images: Tensor) -> None:
     together = _infer(M, dict(network.named_children()), images)
     for i in range(6):
         alone = _infer(M, dict(network.named_children()), images[i : i + 1])
         assert torch.allclose(alone.logits[0], together.logits[i], atol=1e-4)
-        assert alone.facts["expert"] == together.facts["expert"][i]
+        assert alone.facts["candidate"] == together.facts["candidate"][i]
 
 
-def test_a_forced_expert_needs_no_router(network: Network, images: Tensor) -> None:
+def test_a_forced_candidate_needs_no_decision_network(network: MedDANetNetwork, images: Tensor) -> None:
     parts, calls = _counted(network, [0] * 6)
     del parts["router"]
     step = _infer(cast(MedDANet, changed(M, force="expert2")), parts, images)
     assert calls == {"expert2 × 6": 1}
-    assert step.facts["cost_gflop"].tolist() == pytest.approx([flops(network.experts[1][1], (2, 1, 32, 24))] * 6)
+    assert step.facts["cost_gflop"].tolist() == pytest.approx([flops(network.candidates[1][1], (2, 1, 32, 24))] * 6)
 
 
-def test_an_expert_can_be_forced_on_a_trained_bank() -> None:
+def test_a_candidate_can_be_forced_on_a_trained_bank() -> None:
     assert changed_after_training(M, force="expert4").to_json()["options"]["force"] == "expert4"
     with pytest.raises(MethodError, match="a prediction may change force"):
         changed_after_training(M, alpha=0.5)
@@ -443,11 +308,11 @@ def test_an_expert_can_be_forced_on_a_trained_bank() -> None:
 # How it learns
 
 
-def _update(network: Network, batch: Batch, phase: int, progress: float) -> dict[str, Tensor]:
+def _update(network: MedDANetNetwork, batch: Batch, phase: int, progress: float) -> dict[str, Tensor]:
     """Do one update of a phase with Adam, as the trainer would, and return the loss terms."""
     how = M.phases(PLAN)[phase]
     trained = freeze(network, how.trains)
-    terms = M.loss(network, batch, Moment(how, round(progress * how.iterations), torch.Generator()))
+    terms = M.loss(network, batch, TrainState(how, round(progress * how.iterations), torch.Generator()))
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     torch.optim.Adam(trained, lr=1e-2, weight_decay=1e-5, amsgrad=True).step()
     return terms
@@ -462,9 +327,9 @@ def _changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
     return {name.split(".")[0] for name, now in network.state_dict().items() if not torch.equal(now, before[name])}
 
 
-@pytest.mark.parametrize(("progress", "learning"), [(0.0, EXPERTS), (0.749, EXPERTS), (0.75, EXPERTS[2:])])
+@pytest.mark.parametrize(("progress", "learning"), [(0.0, CANDIDATES), (0.749, CANDIDATES), (0.75, CANDIDATES[2:])])
 def test_m1_and_m2_leave_the_bank_after_three_quarters(
-    network: Network, batch: Batch, progress: float, learning: tuple[str, ...]
+    network: MedDANetNetwork, batch: Batch, progress: float, learning: tuple[str, ...]
 ) -> None:
     before = _state(network)
     terms = _update(network, batch, 0, progress)
@@ -472,39 +337,39 @@ def test_m1_and_m2_leave_the_bank_after_three_quarters(
     assert _changed(network, before) == set(learning)
 
 
-def test_the_bank_learns_from_the_mean_over_active_networks(network: Network, batch: Batch) -> None:
+def test_the_bank_learns_from_the_mean_over_active_networks(network: MedDANetNetwork, batch: Batch) -> None:
     phase = M.phases(PLAN)[0]
-    early, late = (M.loss(network, batch, Moment(phase, i, torch.Generator())) for i in (0, phase.iterations - 1))
-    full = overlap_loss(network.get_submodule("expert4")(batch.images), batch.labels)
+    early, late = (M.loss(network, batch, TrainState(phase, i, torch.Generator())) for i in (0, phase.iterations - 1))
+    full = dice_loss_over_batch(network.get_submodule("expert4")(batch.images), batch.labels)
     assert float(early["expert4"].detach()) == pytest.approx(float(full.detach()) / 4)
     assert float(late["expert4"].detach()) == pytest.approx(float(full.detach()) / 2)
 
 
-def test_every_weight_of_the_bank_learns(network: Network, batch: Batch) -> None:
+def test_every_weight_of_the_bank_learns(network: MedDANetNetwork, batch: Batch) -> None:
     _update(network, batch, 0, 0.0)
     starved = [n for n, p in network.named_parameters() if n.startswith("expert") and p.grad is None]
     assert not starved
 
 
-def test_the_router_phase_leaves_the_bank_bit_identical(network: Network, batch: Batch) -> None:
+def test_the_decision_phase_leaves_the_bank_bit_identical(network: MedDANetNetwork, batch: Batch) -> None:
     before = _state(network)
     _update(network, batch, 1, 0.5)
     assert _changed(network, before) == {"router"}
     assert all(p.grad is None for n, p in network.named_parameters() if not n.startswith("router."))
 
 
-def test_the_router_learns_from_weighted_cross_entropy(network: Network) -> None:
-    """A router that finds all five equal pays log 5, however slices are weighted; one that is sure, by its weights."""
+def test_the_decision_network_learns_from_weighted_cross_entropy(network: MedDANetNetwork) -> None:
+    """Equal scores for all five actions cost log 5, however slices are weighted; sure ones cost by the weights."""
     truth = torch.zeros(2, 1, 32, 24, dtype=torch.int64)
     truth[1, :, :4] = 1
-    for name in EXPERTS:
+    for name in CANDIDATES:
         setattr(network, name, Says(truth))  # all perfect: D* is 0 and 1
     phase = M.phases(PLAN)[1]
 
     def loss(scores: Tensor) -> float:
         network.router.forward = lambda images: scores  # type: ignore[method-assign]
         batch = Batch(numbered(2), truth)
-        return float(M.loss(network, batch, Moment(phase, 0, torch.Generator()))["cross_entropy"])
+        return float(M.loss(network, batch, TrainState(phase, 0, torch.Generator()))["cross_entropy"])
 
     assert loss(torch.zeros(2, 5)) == pytest.approx(math.log(5))
     sure_to_skip = torch.tensor([10.0, 0, 0, 0, 0]).expand(2, 5)
@@ -549,9 +414,9 @@ def test_a_short_run_warms_up_for_a_hundred_updates_or_a_tenth_of_it() -> None:
     assert [warmed_poly(i, 100, 400) for i in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
 
 
-def test_overlap_loss_sums_over_labels_and_over_the_whole_batch() -> None:
+def test_the_dice_loss_sums_over_labels_and_over_the_whole_batch() -> None:
     """Label 1 lies in one window only: 2 of its 3 voxels are found and 1 invented, 1 − 4/6. Labels 2, 3: absent, 1."""
     truth = torch.tensor([[[[1, 1, 1, 0]]], [[[0, 0, 0, 0]]]])
     answer = torch.tensor([[[[1, 1, 0, 0]]], [[[1, 0, 0, 0]]]])
     logits = 100.0 * Says(answer)(numbered(2))
-    assert float(overlap_loss(logits, truth)) == pytest.approx(1 - 4 / 6 + 1 + 1, abs=1e-4)
+    assert float(dice_loss_over_batch(logits, truth)) == pytest.approx(1 - 4 / 6 + 1 + 1, abs=1e-4)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Moment, Phase
+from voxtrace.method import Batch, Phase, TrainState
 from voxtrace.methods import method
 from voxtrace.methods.recyclenet import RecycleNet, most_cycles
 from voxtrace.nn.flops import flops, flops_by_part, parameters
 from voxtrace.nn.losses import supervised_loss
-from voxtrace.nn.unet import UNet
+from voxtrace.nn.unet import UNetNetwork
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.windows import Window
@@ -24,9 +24,9 @@ PLAN = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
 
 
 @pytest.fixture
-def network() -> UNet:
+def network() -> UNetNetwork:
     torch.manual_seed(0)
-    return cast(UNet, method("recyclenet").build(PLAN).eval())
+    return cast(UNetNetwork, method("recyclenet").build(PLAN).eval())
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def _decisions(m: RecycleNet, network: nn.Module, images: Tensor) -> list[Tensor
         return [step.logits for step in m.infer(parts, images, noise)]
 
 
-def _moment(progress: float, seed: int = 0) -> Moment:
-    return Moment(Phase("train", 1000), round(progress * 1000), torch.Generator().manual_seed(seed))
+def _state(progress: float, seed: int = 0) -> TrainState:
+    return TrainState(Phase("train", 1000), round(progress * 1000), torch.Generator().manual_seed(seed))
 
 
 def test_it_has_exactly_the_parameters_of_the_unet() -> None:
@@ -78,7 +78,7 @@ def test_figures_are_as_published() -> None:
         assert figure.ours() == pytest.approx(figure.value, abs=figure.tolerance), figure.what
 
 
-def test_one_cycle_is_the_plain_unet_bit_for_bit(network: UNet, images: Tensor) -> None:
+def test_one_cycle_is_the_plain_unet_bit_for_bit(network: UNetNetwork, images: Tensor) -> None:
     with torch.no_grad():
         plain = network(images)
     assert torch.equal(_decisions(RecycleNet(cycles=1), network, images)[0], plain)
@@ -97,7 +97,9 @@ def test_recycled_features_have_unit_scale(norm: Any, axes: tuple[int, ...]) -> 
     assert (normalised.var(axes, unbiased=False) - 1).abs().max() < 1e-3
 
 
-def test_n_cycles_give_n_different_decisions_and_the_first_do_not_depend_on_n(network: UNet, images: Tensor) -> None:
+def test_n_cycles_give_n_different_decisions_and_the_first_do_not_depend_on_n(
+    network: UNetNetwork, images: Tensor
+) -> None:
     seven = _decisions(RecycleNet(cycles=7), network, images)
     three = _decisions(RecycleNet(cycles=3), network, images)
     assert len(seven) == 7
@@ -105,7 +107,7 @@ def test_n_cycles_give_n_different_decisions_and_the_first_do_not_depend_on_n(ne
     assert not torch.equal(seven[0], seven[1])
 
 
-def test_a_second_cycle_follows_algorithm_1(network: UNet, images: Tensor) -> None:
+def test_a_second_cycle_follows_algorithm_1(network: UNetNetwork, images: Tensor) -> None:
     """y_2 = O(R(z + norm(R(z)))), with z = I(x), written out."""
     with torch.no_grad():
         z = network.project(images)
@@ -115,17 +117,17 @@ def test_a_second_cycle_follows_algorithm_1(network: UNet, images: Tensor) -> No
     assert torch.allclose(_decisions(RecycleNet(cycles=2), network, images)[1], expected, atol=1e-5)
 
 
-def _gradients(network: UNet, terms: dict[str, Tensor]) -> list[Tensor]:
+def _gradients(network: UNetNetwork, terms: dict[str, Tensor]) -> list[Tensor]:
     wanted = list(network.parameters())
     grads = torch.autograd.grad(sum(terms.values()), wanted, allow_unused=True)  # type: ignore[arg-type]
     return [torch.zeros_like(p) if g is None else g for p, g in zip(wanted, grads, strict=True)]
 
 
-def test_it_learns_from_the_last_cycle_alone(network: UNet, images: Tensor) -> None:
+def test_it_learns_from_the_last_cycle_alone(network: UNetNetwork, images: Tensor) -> None:
     """Gradients equal those of a graph through all cycles whose recycled features are detached."""
     m = RecycleNet(schedule="increasing")
     labels = torch.randint(0, 3, (2, 16, 16, 16), generator=torch.Generator().manual_seed(2))
-    ours = _gradients(network, m.loss(network, Batch(images, labels), _moment(0.9)))
+    ours = _gradients(network, m.loss(network, Batch(images, labels), _state(0.9)))
     z = network.project(images)
     r = torch.zeros_like(z)
     for _ in range(2):
@@ -135,13 +137,13 @@ def test_it_learns_from_the_last_cycle_alone(network: UNet, images: Tensor) -> N
     assert any(g.any() for g in ours[:4])  # the projection learns, too
 
 
-def test_it_learns_the_same_in_bfloat16(network: UNet, images: Tensor) -> None:
+def test_it_learns_the_same_in_bfloat16(network: UNetNetwork, images: Tensor) -> None:
     """Autocast remembers weights it has cast; those cast without a graph must not starve the last cycle."""
     m = RecycleNet(schedule="increasing")
     batch = Batch(images, torch.randint(0, 3, (2, 16, 16, 16), generator=torch.Generator().manual_seed(2)))
-    exact = _gradients(network, m.loss(network, batch, _moment(0.9)))
+    exact = _gradients(network, m.loss(network, batch, _state(0.9)))
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = _gradients(network, m.loss(network, batch, _moment(0.9)))
+        rounded = _gradients(network, m.loss(network, batch, _state(0.9)))
     for (name, parameter), one, other in zip(network.named_parameters(), exact, rounded, strict=True):
         if parameter.ndim > 1 and one.any():
             assert torch.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.9, name
@@ -164,7 +166,7 @@ def test_the_mean_epoch_takes_89_42_seconds() -> None:
 
 def test_cycles_are_drawn_uniformly_up_to_n_max() -> None:
     m = RecycleNet()
-    drawn = Counter(m.draw_cycles(_moment(0.7, seed)) for seed in range(3000))
+    drawn = Counter(m.draw_cycles(_state(0.7, seed)) for seed in range(3000))
     assert set(drawn) == {1, 2, 3}
     assert all(abs(n - 1000) < 120 for n in drawn.values())  # 4.6 standard deviations
 
@@ -172,7 +174,7 @@ def test_cycles_are_drawn_uniformly_up_to_n_max() -> None:
 @pytest.mark.parametrize(("schedule", "expected"), [("static", [2, 2, 2]), ("increasing", [1, 2, 3])])
 def test_the_ablation_schedules_draw_nothing(schedule: Any, expected: list[int]) -> None:
     m = RecycleNet(schedule=schedule)
-    assert [m.draw_cycles(_moment(p)) for p in (0.1, 0.3, 0.5)] == expected
+    assert [m.draw_cycles(_state(p)) for p in (0.1, 0.3, 0.5)] == expected
 
 
 def test_no_cycles_at_all_is_refused() -> None:

@@ -38,7 +38,7 @@ def test_whole_kernels_are_off_and_all_weights_of_the_others_are_not(conv: Maske
 def test_a_channel_whose_kernels_are_all_off_is_not_read() -> None:
     conv = MaskedConv3d(3, 2, (1, 3, 3), 1.0)
     conv.mask[:, 1] = False
-    conv.hold()
+    conv.apply_mask()
     x = torch.randn(1, 3, 2, 5, 5)
     other = x.clone()
     other[:, 1] = 7.0
@@ -79,7 +79,7 @@ def test_what_is_off_stays_0_in_the_weight_and_in_the_optimisers_memory(optimise
     conv(torch.randn(1, 3, 2, 5, 5)).square().sum().backward()
     opt.step()
     assert conv.weight[~conv.mask].any()
-    conv.hold(opt.state)
+    conv.apply_mask(opt.state)
     remembered = [v for v in opt.state[conv.weight].values() if v.shape == conv.weight.shape]
     assert remembered
     assert not any(tensor[~conv.mask].any() for tensor in (conv.weight, *remembered))

@@ -10,9 +10,9 @@ import torch
 
 import made_nnunet
 from voxtrace import bundle as bundles
-from voxtrace.method import Batch, Moment
+from voxtrace.method import Batch, TrainState
 from voxtrace.methods import method
-from voxtrace.nn.unet import UNet
+from voxtrace.nn.unet import UNetNetwork
 from voxtrace.nnunet import import_model
 from voxtrace.training.finetune import load_matching_weights
 
@@ -141,9 +141,9 @@ def test_recyclenet_goes_on_from_an_imported_model(tmp_path: Path, residual: boo
     recycling = method("recyclenet", schedule="static")
     network = recycling.build(recycling.adapt(initial.plan))
     assert load_matching_weights(network, initial) == ()  # recycling adds no parameter, so nothing is initialised anew
-    assert isinstance(network, UNet)
+    assert isinstance(network, UNetNetwork)
     z, y, x = initial.plan.window
     batch = Batch(torch.randn(1, 1, z, y, x), torch.zeros(1, z, y, x, dtype=torch.int64))
     (phase,) = recycling.phases(initial.plan)
-    loss = sum(recycling.loss(network, batch, Moment(phase, 0, torch.Generator())).values())
+    loss = sum(recycling.loss(network, batch, TrainState(phase, 0, torch.Generator())).values())
     assert torch.isfinite(torch.as_tensor(loss))

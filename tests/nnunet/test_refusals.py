@@ -119,7 +119,7 @@ REFUSED: list[tuple[Callable[[Parts], None], str]] = [
     (another_reader, "reads images with NaturalImage2DIO"),
     (plans_without_a_patch_size, "not as nnU-Net v2 writes it.*patch_size"),
     (a_wider_network, r"is \(10, 8, 3, 3, 3\).*make it \(12, 8, 3, 3, 3\)"),
-    (a_missing_tensor, "lacks what is decide.heads.0.weight"),
+    (a_missing_tensor, "has no tensor for decide.heads.0.weight"),
     (a_tensor_too_many, "also holds .*running_mean"),
     (an_unknown_configuration, "no usable configuration '3d_lowres'"),
     (a_checkpoint_of_something_else, "not a checkpoint of nnU-Net v2 .*network_weights"),

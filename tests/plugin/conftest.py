@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 
 from made import bundle_folder
+from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 from voxtrace.trace import Trace
 from voxtrace.volume import Volume
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded
 
 import awkward_dicom as awkward
+from made_layers import ImmediateRunner, Recorded
 from voxtrace.io.dicom import find_series
-from voxtrace.plugin import display
 from voxtrace.plugin.controllers.chooser import ChooserController
-from voxtrace.plugin.openings import study_at
-from voxtrace.plugin.reader import get_reader, load
-from voxtrace.plugin.study import channel_names, choice, rows_of
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.series_rows import channel_names, rows_of, series_choice
+from voxtrace.plugin.npe2.reader import get_reader, load
+from voxtrace.plugin.work.dicom_open import study_at
 
 
 def series(folder: Path, number: int, description: str, **changes: Any) -> Path:
@@ -67,11 +67,11 @@ def test_a_row_tells_what_a_series_is_and_what_is_wrong_with_it(study: Path) -> 
 
 def test_what_can_be_pressed_follows_from_what_is_ticked(study: Path) -> None:
     rows = rows_of(find_series(study))
-    none, one, two = choice(rows, []), choice(rows, [1]), choice(rows, [1, 2])
+    none, one, two = series_choice(rows, []), series_choice(rows, [1]), series_choice(rows, [1, 2])
     assert (none.can_open, one.can_open, two.can_open) == (False, True, True)
     assert (none.can_stack, one.can_stack, two.can_stack) == (False, False, True)
     assert "T1 post" in two.sentence  # whose grid the others come onto
-    assert "None of these" in choice(rows[:1], []).sentence
+    assert "None of these" in series_choice(rows[:1], []).sentence
 
 
 def test_channels_are_named_by_their_series_and_no_two_alike(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_each_ticked_series_becomes_a_scan_and_a_refused_one_cannot_be_ticked(
     study: Path, view: Recorded, runner: ImmediateRunner
 ) -> None:
     controller, added = controller_of(study, view, runner)
-    assert [index for name, (index, *_) in view.calls if name == "show_picture"] == [0, 1, 2, 3, 4]
+    assert [index for name, (index, *_) in view.calls if name == "show_thumbnail"] == [0, 1, 2, 3, 4]
     controller.tick([0, 1, 2, 4])
     controller.open_each()
     assert [about["name"] for _, about, _ in added] == ["study_2 · T1 post", "study_3 · FLAIR"]
@@ -126,7 +126,7 @@ def test_series_of_two_visits_are_not_stacked_and_the_dialog_says_why(
     controller.tick([0, 1])
     controller.open_stacked()
     assert added == []
-    assert view.state.mood == "error"
+    assert view.state.level == "error"
     assert "frames of reference" in view.state.message
     assert view.last("finish") is None  # it stays open: the series can still be opened one by one
     controller.open_each()
@@ -144,7 +144,7 @@ def test_pictures_that_a_failed_opening_cut_short_are_fetched_again(
     controller.open_stacked()  # takes the place of the pictures, none of which has come
     runner.let_go()
     runner.let_go()
-    assert [index for name, (index, *_) in view.calls if name == "show_picture"] == [0, 1]
+    assert [index for name, (index, *_) in view.calls if name == "show_thumbnail"] == [0, 1]
 
 
 def test_a_file_stands_for_its_own_series(study: Path, tmp_path: Path) -> None:
@@ -189,40 +189,40 @@ def viewer(make_napari_viewer_proxy: Any) -> Any:
 
 
 def open_chooser(viewer: Any, folder: Path, qtbot: Any) -> Any:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
     viewer.open(str(folder), plugin="voxtrace")
-    [chooser] = session_of(viewer).choosers
+    [chooser] = viewer_state_of(viewer).choosers
     qtbot.waitUntil(lambda: not chooser.controller._missing, timeout=30_000)
     return chooser
 
 
 def test_the_dialog_opens_what_is_ticked(viewer: Any, study: Path, qtbot: Any) -> None:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
     chooser = open_chooser(viewer, study, qtbot)
     view = chooser.view
     assert [row.box.isEnabled() for row in view.rows] == [False, True, True, True, False]
     assert not view.each.isEnabled()
-    assert view.rows[1].picture.pixmap().width() > 50
+    assert view.rows[1].thumbnail.pixmap().width() > 50
     view.rows[1].box.click()
     view.rows[2].box.click()
     assert view.stacked.isEnabled()
     viewer.open(str(study), plugin="voxtrace")  # dropped twice: the dialog that asks already is enough
-    assert session_of(viewer).choosers == [chooser]
+    assert viewer_state_of(viewer).choosers == [chooser]
     view.stacked.click()
-    qtbot.waitUntil(lambda: not session_of(viewer).choosers, timeout=30_000)
+    qtbot.waitUntil(lambda: not viewer_state_of(viewer).choosers, timeout=30_000)
     assert [layer.name for layer in viewer.layers] == ["study · T1 post", "study · FLAIR"]
     assert viewer.canvas.overlays["voxtrace_left"].text == "R"
 
 
 def test_cancel_opens_nothing(viewer: Any, study: Path, qtbot: Any) -> None:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
     chooser = open_chooser(viewer, study, qtbot)
     chooser.view.rows[1].box.click()
     chooser.view.leave.click()
-    assert session_of(viewer).choosers == []
+    assert viewer_state_of(viewer).choosers == []
     qtbot.wait(100)
     assert len(viewer.layers) == 0
 
@@ -230,12 +230,12 @@ def test_cancel_opens_nothing(viewer: Any, study: Path, qtbot: Any) -> None:
 def test_one_series_alone_opens_at_once_and_its_files_do_not_open_it_again(
     viewer: Any, tmp_path: Path, qtbot: Any
 ) -> None:
-    from voxtrace.plugin.session import session_of
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
     images = awkward.mr(awkward.images(awkward.place(), SeriesDescription="T1"))
     folder = awkward.save(tmp_path / "one", images, name="IM{:04d}.dcm")
     viewer.open(str(folder), plugin="voxtrace")
-    assert session_of(viewer).choosers == []
+    assert viewer_state_of(viewer).choosers == []
     assert [layer.name for layer in viewer.layers] == ["one"]
     viewer.open([str(path) for path in sorted(folder.iterdir())[:3]], plugin="voxtrace")
     assert len(viewer.layers) == 1
@@ -246,7 +246,7 @@ def test_the_window_goes_on_while_headers_are_read(
 ) -> None:
     from qtpy.QtCore import QTimer
 
-    from voxtrace.plugin import openings
+    from voxtrace.plugin.work import dicom_open
 
     def slow(folder: Path) -> Any:
         time.sleep(0.5)
@@ -255,7 +255,7 @@ def test_the_window_goes_on_while_headers_are_read(
     beats: list[float] = []
     timer = QTimer()
     timer.timeout.connect(lambda: beats.append(time.perf_counter()))
-    monkeypatch.setattr(openings, "find_series", slow)
+    monkeypatch.setattr(dicom_open, "find_series", slow)
     timer.start(20)
     began = time.perf_counter()
     chooser = open_chooser(viewer, study, qtbot)

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
 
-from voxtrace.plugin import display, jobs, panel
-from voxtrace.plugin.bundles import Shelf, match_channels
-from voxtrace.plugin.controllers.segment import Options, SegmentController
+from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
+from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
-from voxtrace.plugin.controllers.train import Form, TrainController, resumable
-from voxtrace.plugin.methods import Catalogue
+from voxtrace.plugin.controllers.train import TrainController
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import BundleRegistry, match_channels
+from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.models.train_form import TrainForm, resumable
+from voxtrace.plugin.work import jobs
 from voxtrace.training import TrainRequest
 from voxtrace.volume import Volume
 
@@ -41,7 +45,7 @@ def segmenting(monkeypatch: pytest.MonkeyPatch) -> list[jobs.SegmentRequest]:
 
 @pytest.fixture
 def controller(model: Any, bundle: Path, view: Recorded, runner: ImmediateRunner) -> SegmentController:
-    return SegmentController(model, Shelf([bundle]), view, runner, lambda *result: None)
+    return SegmentController(model, BundleRegistry([bundle]), view, runner, lambda *result: None)
 
 
 def test_an_empty_window_says_how_to_open_a_scan(controller: SegmentController, view: Recorded) -> None:
@@ -54,7 +58,7 @@ def test_an_open_scan_can_be_segmented(controller: SegmentController, model: Any
     assert view.state.can_start
     assert "Press Segment" in view.state.message
     assert view.last("set_channels") == (("channel 0",), ["scan"], (0,))
-    assert view.last("set_windows") == (True,)
+    assert view.last("set_presets") == (True,)
 
 
 def test_a_run_adds_one_layer_at_its_last_step_on_the_same_slice(
@@ -62,12 +66,12 @@ def test_a_run_adds_one_layer_at_its_last_step_on_the_same_slice(
 ) -> None:
     scan = add_scan(model)
     model.dims.set_current_step(0, 3)
-    controller.start(Options(steps=3))
+    controller.start(PredictOptions(steps=3, keep="labels"))
     assert [layer.ndim for layer in model.layers] == [3, 4]
     assert model.dims.current_step[:2] == (2, 3)
     assert model.layers[-1].metadata["voxtrace"].scan == scan.unique_id
-    assert segmenting[0].steps == 3
-    assert view.state.mood == "done"
+    assert segmenting[0].options.steps == 3
+    assert view.state.level == "done"
     assert "3 cycles" in view.state.message
 
 
@@ -75,8 +79,8 @@ def test_a_second_run_hides_the_first_and_keeps_it(
     controller: SegmentController, model: Any, segmenting: list[jobs.SegmentRequest]
 ) -> None:
     add_scan(model)
-    controller.start(Options())
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
+    controller.start(KEEP_EVERY_STEP)
     stepped = [layer for layer in model.layers if layer.ndim == 4]
     assert [layer.visible for layer in stepped] == [False, True]
 
@@ -90,7 +94,7 @@ def test_a_result_for_a_closed_scan_is_dropped(
 ) -> None:
     add_scan(model)
     runner.held = True
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     model.layers.clear()
     runner.let_go()
     assert len(model.layers) == 0
@@ -101,13 +105,13 @@ def test_a_runtime_error_in_the_engine_reaches_the_panel(
     controller: SegmentController, model: Any, view: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(request: jobs.SegmentRequest, cancel: Callable[[], bool]) -> Any:
-        yield jobs.Stage("going")
+        yield jobs.JobStage("going")
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr(jobs, "segment", broken)
     add_scan(model)
-    controller.start(Options())
-    assert view.state.mood == "error"
+    controller.start(KEEP_EVERY_STEP)
+    assert view.state.level == "error"
     assert "memory" in view.state.message
     assert view.state.can_start  # it can be tried again
 
@@ -118,14 +122,14 @@ def test_cancelling_changes_nothing(
     def patient(request: jobs.SegmentRequest, cancel: Callable[[], bool]) -> Any:
         from voxtrace.errors import Cancelled
 
-        yield jobs.Stage("going")
+        yield jobs.JobStage("going")
         if cancel():
             raise Cancelled("stopped")
 
     monkeypatch.setattr(jobs, "segment", patient)
     add_scan(model)
     runner.held = True
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     controller.cancel()
     assert view.state.message == "Stopping …"
     runner.let_go()
@@ -137,13 +141,13 @@ def test_a_folder_that_is_no_bundle_is_refused_in_a_sentence(
     controller: SegmentController, view: Recorded, tmp_path: Path
 ) -> None:
     controller.browse(tmp_path)
-    assert view.state.mood == "error"
+    assert view.state.level == "error"
     assert "neither a bundle folder" in view.state.message
 
 
 def test_ct_windows_set_the_contrast_of_the_chosen_scan(controller: SegmentController, model: Any) -> None:
     layer = add_scan(model)
-    controller.set_window("Lung")
+    controller.set_preset("Lung")
     assert tuple(layer.contrast_limits) == (-1350, 150)
 
 
@@ -167,8 +171,8 @@ def test_a_bundle_of_several_channels_asks_for_each(
 ) -> None:
     from made import bundle_folder
 
-    shelf = Shelf([bundle_folder(tmp_path / "two", channels=2)])
-    controller = SegmentController(model, shelf, view, runner, lambda *result: None)
+    bundle_registry = BundleRegistry([bundle_folder(tmp_path / "two", channels=2)])
+    controller = SegmentController(model, bundle_registry, view, runner, lambda *result: None)
     add_scan(model)
     assert controller.scans[0].name == "scan"
     assert view.state.message == "Choose an image for channel 1."
@@ -211,8 +215,11 @@ def test_facts_of_a_step_are_told_in_words_with_units() -> None:
     row = {"step": 1, "changed_fraction": 0.25, "entropy": 0.0512, "cost_gflop": 1234.5, "seen_voxels": 12.0}
     units = {"changed_fraction": "fraction", "entropy": "nat", "cost_gflop": "GFLOP", "seen_voxels": "voxel"}
     expected = (("Changed", "25.0%"), ("Entropy", "0.0512 nat"), ("Cost", "1,234 GFLOP"))
-    assert panel.facts(row, units) == (*expected, ("Seen", "12 voxels"))
-    assert panel.facts(row | {"changed_voxels": 7, "entropy": None}, units) == (expected[2], ("Seen", "12 voxels"))
+    assert panel_state.facts(row, units) == (*expected, ("Seen", "12 voxels"))
+    assert panel_state.facts(row | {"changed_voxels": 7, "entropy": None}, units) == (
+        expected[2],
+        ("Seen", "12 voxels"),
+    )
 
 
 def test_the_plot_leaves_out_the_first_step_which_changes_nothing(stepping: StepsController, view: Recorded) -> None:
@@ -235,10 +242,10 @@ def test_removing_the_prediction_empties_the_panel(stepping: StepsController, mo
     stepping.advance()
 
 
-def some_methods() -> Catalogue:
+def some_methods() -> MethodRegistry:
     from voxtrace.methods import METHODS
 
-    return Catalogue({key: METHODS[key] for key in ("recyclenet", "unet")})
+    return MethodRegistry({key: METHODS[key] for key in ("recyclenet", "unet")})
 
 
 @pytest.fixture
@@ -250,14 +257,14 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_training_says_what_is_missing(bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path) -> None:
-    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
     assert view.last("set_starts") == (["tiny", "RecycleNet, from scratch", "U-Net, from scratch"], 0)
     assert "Choose a dataset" in view.state.message
-    controller.edit(Form(str(bundle), out=str(dataset)))
+    controller.edit(TrainForm(str(bundle), out=str(dataset)))
     assert "no dataset.json" in view.state.message
-    controller.edit(Form(str(dataset), out=str(dataset)))
+    controller.edit(TrainForm(str(dataset), out=str(dataset)))
     assert "exists already" in view.state.message
-    controller.edit(Form(str(dataset), out=str(dataset.parent / "new")))
+    controller.edit(TrainForm(str(dataset), out=str(dataset.parent / "new")))
     assert view.state.can_start
 
 
@@ -267,19 +274,19 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
     from made import bundle_folder
 
     def train(request: TrainRequest, cancel: Callable[[], bool]) -> Any:
-        yield jobs.Learned(1, 2, {"dice": 1.5})
-        yield jobs.Learned(2, 2, {"dice": 1.25}, 0.75)
+        yield jobs.TrainReport(1, 2, {"dice": 1.5})
+        yield jobs.TrainReport(2, 2, {"dice": 1.25}, 0.75)
         return bundle_folder(request.out)
 
     monkeypatch.setattr(jobs, "train", train)
-    shelf = Shelf([bundle])
-    controller = TrainController(shelf, view, runner, some_methods())
-    controller.edit(Form(str(dataset), out=str(dataset.parent / "better")))
+    bundle_registry = BundleRegistry([bundle])
+    controller = TrainController(bundle_registry, view, runner, some_methods())
+    controller.edit(TrainForm(str(dataset), out=str(dataset.parent / "better")))
     assert controller.request.initial == bundle
     controller.start()
-    assert [k.name for k in shelf.bundles] == ["tiny", "better"]
-    assert view.last("add_report") == (jobs.Learned(2, 2, {"dice": 1.25}, 0.75),)
-    assert view.state.mood == "done"
+    assert [k.name for k in bundle_registry.bundles] == ["tiny", "better"]
+    assert view.last("add_report") == (jobs.TrainReport(2, 2, {"dice": 1.25}, 0.75),)
+    assert view.state.level == "done"
 
 
 def test_a_stopped_training_can_be_resumed(
@@ -290,17 +297,17 @@ def test_a_stopped_training_can_be_resumed(
     out = dataset.parent / "new"
 
     def train(request: TrainRequest, cancel: Callable[[], bool]) -> Any:
-        yield jobs.Learned(1, 2, {"dice": 1.5})
+        yield jobs.TrainReport(1, 2, {"dice": 1.5})
         (dataset.parent / "new.work").mkdir()
         raise Cancelled("stopped at iteration 1 of 2; resume continues there.")
 
     monkeypatch.setattr(jobs, "train", train)
-    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
     controller.pick_start(2)
-    controller.edit(Form(str(dataset), out=str(out)))
+    controller.edit(TrainForm(str(dataset), out=str(out)))
     assert (controller.request.method, controller.request.resume) == ("unet", False)
     controller.start()
-    assert view.state.message == "Stopped at iteration 1 of 2; resume continues there. Press Resume to go on."
+    assert view.state.message == "Stopped at iteration 1 of 2; resume continues there. Press Resume to continue."
     assert view.last("set_start_word") == ("Resume",)
     assert resumable(str(out))
     assert controller.request.resume
@@ -311,22 +318,22 @@ def test_the_start_stays_chosen_when_a_bundle_is_added(
 ) -> None:
     from made import bundle_folder
 
-    shelf = Shelf([bundle])
-    controller = TrainController(shelf, view, runner, some_methods())
+    bundle_registry = BundleRegistry([bundle])
+    controller = TrainController(bundle_registry, view, runner, some_methods())
     controller.pick_start(1)
-    shelf.add(bundle_folder(tmp_path / "another"))
+    bundle_registry.add(bundle_folder(tmp_path / "another"))
     names, chosen = view.last("set_starts")
     assert names[chosen] == "RecycleNet, from scratch"
     assert controller.request.method == "recyclenet"
 
 
 def test_methods_can_be_picked_once_a_thread_has_brought_them(view: Recorded, runner: ImmediateRunner) -> None:
-    catalogue = Catalogue()
-    controller = TrainController(Shelf([]), view, runner, catalogue)
+    method_registry = MethodRegistry()
+    controller = TrainController(BundleRegistry([]), view, runner, method_registry)
     assert controller.starts == []
     assert view.last("set_starts") == ([], -1)
     assert view.state.message == "Loading the methods …"
-    catalogue.fill(some_methods().kinds)
+    method_registry.set_classes(some_methods().classes)
     assert view.last("set_starts") == (["RecycleNet, from scratch", "U-Net, from scratch"], 0)
     title, options, values = view.last("set_options")
     assert title == "RecycleNet"
@@ -334,9 +341,9 @@ def test_methods_can_be_picked_once_a_thread_has_brought_them(view: Recorded, ru
 
 
 def test_methods_that_cannot_be_loaded_are_said_to_be_so(view: Recorded, runner: ImmediateRunner) -> None:
-    catalogue = Catalogue()
-    controller = TrainController(Shelf([]), view, runner, catalogue)
-    catalogue.fail("torch is not installed.")
+    method_registry = MethodRegistry()
+    controller = TrainController(BundleRegistry([]), view, runner, method_registry)
+    method_registry.set_error("torch is not installed.")
     assert controller.starts == []
     assert view.state.message == "torch is not installed."
 
@@ -344,9 +351,9 @@ def test_methods_that_cannot_be_loaded_are_said_to_be_so(view: Recorded, runner:
 def test_options_filled_in_reach_the_training(
     bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path
 ) -> None:
-    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
     controller.pick_start(1)
-    controller.edit(Form(str(dataset), out=str(dataset.parent / "new"), options={"train_cycles": 5}))
+    controller.edit(TrainForm(str(dataset), out=str(dataset.parent / "new"), options={"train_cycles": 5}))
     assert dict(controller.request.options) == {"train_cycles": 5}
     assert controller.request.iterations is None  # as planned
 
@@ -354,10 +361,10 @@ def test_options_filled_in_reach_the_training(
 def test_an_option_that_the_method_refuses_is_said_before_anything_starts(
     bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path
 ) -> None:
-    controller = TrainController(Shelf([bundle]), view, runner, some_methods())
+    controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
     controller.pick_start(1)
-    controller.edit(Form(str(dataset), out=str(dataset.parent / "new"), options={"train_cycles": 99}))
-    assert view.state.mood == "error"
+    controller.edit(TrainForm(str(dataset), out=str(dataset.parent / "new"), options={"train_cycles": 99}))
+    assert view.state.level == "error"
     assert view.state.message == "recyclenet: train_cycles is 99; expected 1 to 16."
     controller.start()
     assert not runner.busy
@@ -367,30 +374,32 @@ def test_an_option_that_the_method_refuses_is_said_before_anything_starts(
 def test_a_bundle_starts_with_the_options_it_was_trained_with(
     bundle: Path, view: Recorded, runner: ImmediateRunner
 ) -> None:
-    TrainController(Shelf([bundle]), view, runner, some_methods())
+    TrainController(BundleRegistry([bundle]), view, runner, some_methods())
     assert view.last("set_options")[2]["cycles"] == 3  # the default is 7
 
 
 def test_the_phase_is_named_where_there_are_several() -> None:
     phases = ("bank", "router")
-    state = panel.working(jobs.Learned(1500, 2000, {"dice": -0.25, "cross_entropy": 0.75}, None, "router", phases))
+    state = panel_state.working(
+        jobs.TrainReport(1500, 2000, {"dice": -0.25, "cross_entropy": 0.75}, None, "router", phases)
+    )
     assert state.message == (
         "Phase router (2 of 2) · Iteration 1,500 of 2,000 · loss 0.500 (dice -0.250, cross entropy 0.750)"
     )
-    assert panel.working(jobs.Learned(1, 2, {"mse": 1.5})).message == "Iteration 1 of 2 · loss 1.500"
+    assert panel_state.working(jobs.TrainReport(1, 2, {"mse": 1.5})).message == "Iteration 1 of 2 · loss 1.500"
 
 
 def test_a_result_stays_to_be_read_until_the_choice_changes(
     controller: SegmentController, model: Any, view: Recorded, segmenting: list[jobs.SegmentRequest]
 ) -> None:
     add_scan(model)
-    controller.start(Options())
+    controller.start(KEEP_EVERY_STEP)
     model.add_labels(made_trace().labels[0])
-    assert view.state.mood == "done"
+    assert view.state.level == "done"
     model.layers.remove("scan")
-    assert view.state.mood == "hint"
+    assert view.state.level == "hint"
 
 
 def test_a_damaged_bundle_does_not_keep_the_panel_from_opening(bundle: Path) -> None:
     (bundle / "weights.safetensors").write_bytes(b"altered")
-    assert Shelf([bundle]).bundles == ()
+    assert BundleRegistry([bundle]).bundles == ()

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_trace, made_volume
 
+from made_layers import made_trace, made_volume
 from voxtrace.errors import GeometryError
-from voxtrace.plugin import contrast, display, palette
-from voxtrace.plugin.drawn import drawn_geometry
-from voxtrace.plugin.frame import displayed, edge_letters, geometry_of, obliquity_note, placement
+from voxtrace.plugin.layers import contrast, display, palette
+from voxtrace.plugin.layers.display_space import edge_letters, flip_z, geometry_of, layer_transform, obliquity_note
+from voxtrace.plugin.layers.manual_labels import stated_geometry
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
 TILT = np.radians(20.0)
@@ -57,7 +57,7 @@ def test_the_shown_frame_is_right_handed_in_the_patient(model: Any, volume: Volu
 
 def test_an_oblique_scan_keeps_its_centre_and_tells_its_angle() -> None:
     geometry = oblique()
-    place = placement(geometry)
+    place = layer_transform(geometry)
     half = (np.asarray(geometry.shape) - 1) / 2
     centre = np.asarray(place.translate_mm) + half * place.scale_mm
     assert np.allclose(centre, geometry.world_mm(half) * (-1, 1, 1))
@@ -66,7 +66,7 @@ def test_an_oblique_scan_keeps_its_centre_and_tells_its_angle() -> None:
 
 
 def test_geometry_returns_from_scale_and_translation(volume: Volume) -> None:
-    assert geometry_of(volume.geometry.shape, placement(volume.geometry)).is_close(volume.geometry)
+    assert geometry_of(volume.geometry.shape, layer_transform(volume.geometry)).is_close(volume.geometry)
 
 
 def test_steps_come_as_one_layer_with_the_methods_word(trace: Any) -> None:
@@ -84,7 +84,7 @@ def test_the_settled_map_counts_cycles_from_one_and_leaves_background_clear(trac
     expected = np.zeros((4, 6, 5), np.uint8)
     expected[0, 1, 2] = 1  # found at the first cycle and never changed
     expected[3, 4, 4] = 3  # last changed at the third
-    assert np.array_equal(displayed(data), expected)
+    assert np.array_equal(flip_z(data), expected)
 
 
 def test_labels_return_to_the_stored_grid_whatever_the_orientation() -> None:
@@ -104,8 +104,8 @@ def test_of_a_stepped_layer_the_last_step_is_the_answer(trace: Any) -> None:
 
 
 def test_labels_drawn_elsewhere_are_refused() -> None:
-    with pytest.raises(GeometryError, match="place in the patient is unknown"):
-        drawn_geometry((4, 6, 5), {"axis_labels": ("-3", "-2", "-1"), "units": ("pixel",) * 3})
+    with pytest.raises(GeometryError, match="position in the patient is unknown"):
+        stated_geometry((4, 6, 5), {"axis_labels": ("-3", "-2", "-1"), "units": ("pixel",) * 3})
 
 
 def test_each_channel_is_a_layer_and_the_first_is_visible() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from voxtrace.errors import Cancelled, EngineError
-from voxtrace.plugin.events import Advanced, Cancel, Done, Event, Failed, Stopped, drain
-from voxtrace.plugin.warm import importing_torch
+from voxtrace.plugin.work.events import Cancel, Done, Event, Failed, Progressed, Stopped, drain
+from voxtrace.plugin.work.torch_import import importing_torch
 
 
 def heard(job: Any, clock: Any = None) -> list[Event]:
@@ -33,7 +33,7 @@ def test_a_finished_job_tells_its_result() -> None:
         yield "half"
         return 7
 
-    assert heard(job) == [Advanced("half"), Done(7)]
+    assert heard(job) == [Progressed("half"), Done(7)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_progress_is_thinned_to_ten_a_second_and_important_reports_are_kept() ->
         yield from (Report(n, keep=n == 7) for n in range(50))
 
     times = iter(n * 0.004 for n in range(10_000))  # about 250 reports a second
-    told = [event.progress.n for event in heard(job, lambda: next(times)) if isinstance(event, Advanced)]
+    told = [event.progress.n for event in heard(job, lambda: next(times)) if isinstance(event, Progressed)]
     assert 0 in told
     assert 7 in told
     assert len(told) <= 6

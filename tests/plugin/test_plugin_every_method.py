@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_volume
 from test_plugin_training import made_dataset
 
+from made_layers import made_volume
 from voxtrace import training
 from voxtrace.bundle import load
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
-from voxtrace.plugin import display
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def test_it_trains_and_predicts_in_the_window(
     small = Plan.example(labels=3, window=(16, 16, 16), base_width=4).model_copy(update={"iterations": 4})
     monkeypatch.setattr(training, "plan_dataset", lambda dataset, found, **_: small)
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([])
     segment, train = SegmentWidget(viewer), TrainWidget(viewer)
     for widget in (segment, train):
         viewer.window.add_dock_widget(widget, name=type(widget).__name__)

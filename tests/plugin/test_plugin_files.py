@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import made_trace
 
 from made import labels, scan
+from made_layers import made_trace
 from voxtrace import io
 from voxtrace.errors import OutputError, ReadError
-from voxtrace.plugin.reader import get_reader
-from voxtrace.plugin.samples import abdomen_ct, brain_tumour_mr
-from voxtrace.plugin.writer import write_labels
+from voxtrace.plugin.npe2.reader import get_reader
+from voxtrace.plugin.npe2.samples import abdomen_ct, brain_tumour_mr
+from voxtrace.plugin.npe2.writer import write_labels
 
 
 def opened(path: Any) -> list[Any]:
@@ -70,7 +70,7 @@ def test_labels_without_a_place_are_refused(tmp_path: Path) -> None:
         "axis_labels": ("-3", "-2", "-1"),
         "units": ("pixel",) * 3,
     }
-    with pytest.raises(OutputError, match="place in the patient is unknown"):
+    with pytest.raises(OutputError, match="position in the patient is unknown"):
         write_labels(str(tmp_path / "drawn.nii.gz"), np.zeros((2, 2, 2), np.uint8), attributes)
     assert not list(tmp_path.iterdir())
 

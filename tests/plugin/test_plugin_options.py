@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import made_volume
-from made_methods import Blurred
 
 from fakes import bundle as fake_bundle
+from made_layers import made_volume
+from made_methods import Blurred
 from voxtrace import bundle as bundles
 from voxtrace.methods import METHODS
-from voxtrace.plugin import display
-from voxtrace.plugin.bundles import Shelf
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import BundleRegistry
 
 pytest.importorskip("qtpy")
 
@@ -21,12 +21,13 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox
 
-from voxtrace.plugin.methods import Catalogue
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
-from voxtrace.plugin.views.charts import MOST_POINTS, extend
-from voxtrace.plugin.views.options import NumberBox, OptionsForm
+from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.views.charts import MAX_POINTS, append_point
+from voxtrace.plugin.views.fields import NumberBox
+from voxtrace.plugin.views.options import OptionsForm
 
 VALUES = {"strength": 3e-5, "kernel": "round", "sharp": True, "repeats": 4, "remark": "two"}
 LIVE = tuple(info for info in Blurred.options() if info.name in VALUES)
@@ -41,9 +42,9 @@ def form(qtbot: Any) -> OptionsForm:
 
 
 def test_each_option_has_the_field_of_its_type(form: OptionsForm) -> None:
-    kinds = {name: type(made.widget) for name, made in form.fields.items()}
+    classes = {name: type(made.widget) for name, made in form.fields.items()}
     expected = {"strength": NumberBox, "kernel": QComboBox, "sharp": QCheckBox, "repeats": QSpinBox}
-    assert kinds == {**expected, "remark": QLineEdit}
+    assert classes == {**expected, "remark": QLineEdit}
     assert form.values == VALUES
 
 
@@ -102,9 +103,9 @@ def test_the_wheel_scrolls_the_panel_and_not_a_number(form: OptionsForm) -> None
 
 def test_a_long_curve_keeps_its_first_point_and_stays_short() -> None:
     curve: tuple[list[float], list[float]] = ([], [])
-    for n in range(3 * MOST_POINTS):
-        extend(curve, n, -n)
-    assert len(curve[0]) == len(curve[1]) <= MOST_POINTS
+    for n in range(3 * MAX_POINTS):
+        append_point(curve, n, -n)
+    assert len(curve[0]) == len(curve[1]) <= MAX_POINTS
     assert curve[0][0] == 0
     assert curve[0] == sorted(curve[0])
 
@@ -114,8 +115,8 @@ def viewer(make_napari_viewer_proxy: Any, bundle: Path, tmp_path: Path, monkeypa
     monkeypatch.setitem(METHODS, "blurred", Blurred)
     made = bundles.save(fake_bundle(Blurred(repeats=2)), tmp_path / "blurred")
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([made, bundle])
-    session_of(viewer)._catalogue = Catalogue(METHODS)
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([made, bundle])
+    viewer_state_of(viewer)._method_registry = MethodRegistry(METHODS)
     for data, about, _ in display.image_layers(made_volume(modality="MR", channels=("image",))):
         viewer.add_image(data, **about)
     return viewer
@@ -132,16 +133,17 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
     segment: SegmentWidget, viewer: Any, qtbot: Any
 ) -> None:
     view = segment.view
-    assert view.method_fold.title.text() == "Options of the method (5)"
-    assert view.method.values["repeats"] == 2  # as the bundle was trained, not the default
-    assert view.extras.text() == "Also keep: seen through noise"
-    view.extras.setChecked(True)
-    view.seed.setValue(5)
-    view.method.fields["strength"].widget.setValue(1.0)
+    assert view.form.method_title.text() == "Of Blurred"
+    assert view.form.method.values["repeats"] == 2  # as the bundle was trained, not the default
+    assert view.form.extras.text() == "Also keep: seen through noise"
+    view.form.extras.setChecked(True)
+    view.form.seed.setValue(5)
+    view.form.method.fields["strength"].widget.setValue(1.0)
+    assert view.form.section.title.text() == "Options · 1 changed"
     view.state.start.click()
     qtbot.waitUntil(lambda: not segment.runner.busy, timeout=60_000)
     assert view.state.message.text().startswith("Done in")
-    name = "scan · fake · strength 1.0, seed 5"
+    name = "scan · fake · keep all, seed 5, strength 1"
     extra, steps = viewer.layers[-2:]
     assert [extra.name, steps.name] == [f"{name} · seen_through_noise", name]
     assert (extra.visible, steps.visible) == (False, True)
@@ -156,22 +158,22 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
 
 def test_windows_may_settle(segment: SegmentWidget, viewer: Any, qtbot: Any) -> None:
     view = segment.view
-    view.settle.setChecked(True)
+    view.form.settle.setChecked(True)
     view.state.start.click()
     qtbot.waitUntil(lambda: not segment.runner.busy, timeout=60_000)
-    assert viewer.layers[-1].name == "scan · fake · stop below 0.001"
+    assert viewer.layers[-1].name == "scan · fake · stop early below 0.001"
     assert "Computed" in [words for words, _ in segment.steps_view.facts.texts]
 
 
 def test_the_form_follows_the_bundle(segment: SegmentWidget) -> None:
     view = segment.view
     segment.controller.pick_bundle(1)  # RecycleNet: cycles is the steps box, nothing else is live
-    assert view.method_fold.isHidden()
-    assert view.extras.isHidden()
-    assert (view.steps.value(), view.steps.maximum(), view.steps_word.text()) == (3, 64, "Cycles")
+    assert view.form.method.isHidden()
+    assert view.form.extras.isHidden()
+    assert (view.form.steps.value(), view.form.steps.maximum(), view.form.steps_word.text()) == (3, 64, "Cycles")
     assert view.sentence.text().endswith("Method: RecycleNet, 3 cycles.")
     segment.controller.pick_bundle(0)
-    assert not view.method_fold.isHidden()
+    assert not view.form.method.isHidden()
 
 
 def test_a_method_picked_to_train_shows_all_its_options(viewer: Any) -> None:
@@ -180,7 +182,7 @@ def test_a_method_picked_to_train_shows_all_its_options(viewer: Any) -> None:
     titles = [start.title for start in train.controller.starts]
     train.view.start.setCurrentIndex(titles.index("Blurred, from scratch"))
     train.view.start.activated.emit(titles.index("Blurred, from scratch"))
-    assert train.view.options_fold.title.text() == f"Options of Blurred ({len(Blurred.options())})"
+    assert train.view.options_section.title.text() == f"Options of Blurred ({len(Blurred.options())})"
     assert train.view.options.values["repeats"] == 1
     train.view.options.fields["sharp"].widget.setChecked(True)
     assert train.controller.request.options["sharp"] is True

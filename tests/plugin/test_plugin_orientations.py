@@ -16,9 +16,9 @@ import pytest
 import SimpleITK
 
 import awkward_dicom as awkward
-from voxtrace.plugin import compat
-from voxtrace.plugin.frame import edge_letters
-from voxtrace.plugin.reader import load
+from voxtrace.plugin.controllers import compat
+from voxtrace.plugin.layers.display_space import edge_letters
+from voxtrace.plugin.npe2.reader import load
 
 SIZE, SPACING_MM = (30, 40, 28), np.array([2.0, 1.5, 2.5])  # along the file's own axes
 MIDDLE_RAS_MM = np.array([11.0, -7.0, 120.0])
@@ -77,10 +77,10 @@ def shown(model: Any, path: Path) -> Any:
     return model.add_image(data, **about)
 
 
-def balls(layer: Any, frame: int | None = None) -> dict[str, np.ndarray]:
+def balls(layer: Any, timepoint: int | None = None) -> dict[str, np.ndarray]:
     """Return where napari draws each ball, in the viewer's world: mm along the layer's last three axes."""
-    data = np.asarray(layer.data if frame is None else layer.data[frame])
-    lead = [] if frame is None else [frame]
+    data = np.asarray(layer.data if timepoint is None else layer.data[timepoint])
+    lead = [] if timepoint is None else [timepoint]
     found = {letter: np.argwhere(data == value).mean(0) for letter, value in VALUES.items()}
     return {letter: np.asarray(layer.data_to_world([*lead, *index]))[-3:] for letter, index in found.items()}
 
@@ -89,9 +89,9 @@ def middle(layer: Any) -> np.ndarray:
     return np.asarray(layer.extent.world)[:, -3:].mean(0)
 
 
-def assert_right_way_up(model: Any, layer: Any, frame: int | None = None) -> None:
+def assert_right_way_up(model: Any, layer: Any, timepoint: int | None = None) -> None:
     """Each ball lies towards the edge of the canvas that carries its letter, in all three planes."""
-    at, centre, seen = balls(layer, frame), middle(layer), []
+    at, centre, seen = balls(layer, timepoint), middle(layer), []
     orientation = [str(way) for way in compat.camera(model).orientation2d]
     labels = tuple(model.dims.axis_labels)[-3:]
     for plane in PLANES.values():
@@ -103,9 +103,9 @@ def assert_right_way_up(model: Any, layer: Any, frame: int | None = None) -> Non
     assert sorted(seen) == ["A", "A", "R", "R", "S", "S"]  # two planes show each letter
 
 
-def assert_not_mirrored(model: Any, layer: Any, frame: int | None = None) -> None:
+def assert_not_mirrored(model: Any, layer: Any, timepoint: int | None = None) -> None:
     """(right, front, head) is a right-handed frame of the patient, and napari's 3-D view is one of the axes."""
-    at, centre = balls(layer, frame), middle(layer)
+    at, centre = balls(layer, timepoint), middle(layer)
     assert str(compat.camera(model).handedness.value) == "right"
     ways = np.stack([at[letter] - centre for letter in "RAS"]) / AWAY_MM
     assert np.linalg.det(ways) == pytest.approx(1.0, abs=0.1)
@@ -156,9 +156,9 @@ def test_every_frame_of_a_film_is_shown_the_right_way_up(number: int, tmp_path: 
     layer = shown(model, tmp_path / "film.nii.gz")
     assert layer.data.shape[0] == 3
     assert np.allclose(middle(layer), -MIDDLE_RAS_MM[::-1], atol=1e-3)
-    for frame in range(3):
-        assert_right_way_up(model, layer, frame)
-        assert_not_mirrored(model, layer, frame)
+    for timepoint in range(3):
+        assert_right_way_up(model, layer, timepoint)
+        assert_not_mirrored(model, layer, timepoint)
 
 
 class Drawn:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import Recorded, made_trace, made_volume
 
 import awkward_dicom as awkward
+from made_layers import Recorded, made_trace, made_volume
 from voxtrace.passport import Finding, Passport
-from voxtrace.plugin import display
 from voxtrace.plugin.controllers.passport import PassportController
-from voxtrace.plugin.passports import card, headline, lines
-from voxtrace.plugin.reader import load
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.passports import card, headline, lines
+from voxtrace.plugin.npe2.reader import load
 from voxtrace.volume import Volume
 
 FINE = Finding("units", "fine", "mm")
@@ -26,7 +26,7 @@ WRONG = Finding("orientation", "refused", "none", "export the series again")
 @pytest.mark.parametrize(
     ("findings", "expected"),
     [
-        ((), "Geometry: nothing was looked at"),
+        ((), "Geometry: not checked"),
         ((FINE,), "Geometry: fine"),
         ((FINE, TILT), "Geometry: 1 correction"),
         ((TILT, GAP), "Geometry: 2 corrections"),
@@ -81,7 +81,7 @@ def test_the_passport_of_the_selected_scan_is_shown(model: Any, view: Recorded) 
 
 def test_a_tilted_series_is_told_in_the_window(make_napari_viewer_proxy: Any, tmp_path: Path) -> None:
     pytest.importorskip("qtpy")
-    from voxtrace.plugin.segment import SegmentWidget
+    from voxtrace.plugin.npe2.segment import SegmentWidget
 
     viewer = make_napari_viewer_proxy()
     widget = SegmentWidget(viewer)

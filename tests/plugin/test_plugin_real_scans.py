@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_window import RealWindow
 
 from real_cases import SEQUENCES, few_cases, glioma_dataset
+from real_window import RealWindow
 from voxtrace.bundle import load
 from voxtrace.io import read
 from voxtrace.methods import METHODS
 from voxtrace.phantoms import brain_tumour_mr
-from voxtrace.plugin import display
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.session import session_of
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -32,7 +32,7 @@ def window(make_napari_viewer_proxy: Any, qtbot: Any) -> RealWindow:
 @pytest.fixture
 def window_without_bundles(make_napari_viewer_proxy: Any, qtbot: Any) -> RealWindow:
     viewer = make_napari_viewer_proxy(show=True)
-    session_of(viewer)._shelf = Shelf([])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([])
     return RealWindow.open(viewer, qtbot)
 
 

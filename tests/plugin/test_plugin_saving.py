@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 
 import awkward_dicom as awkward
+from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 from voxtrace import io
 from voxtrace.errors import OutputError
 from voxtrace.io.export import read_seg
-from voxtrace.plugin import display, saving
 from voxtrace.plugin.controllers.layers import open_scans
 from voxtrace.plugin.controllers.save import SaveController
-from voxtrace.plugin.formats import FORMATS, named
-from voxtrace.plugin.frame import AXES, UNITS
-from voxtrace.plugin.frames import FramesSource, frames_labels_layer, frames_layer
-from voxtrace.plugin.reader import load
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.display_space import AXES, UNITS
+from voxtrace.plugin.layers.timepoints import TimepointsSource, timepoint_labels_layer, timepoints_layer
+from voxtrace.plugin.models.formats import FORMATS, named
+from voxtrace.plugin.npe2.reader import load
+from voxtrace.plugin.work import saving
 from voxtrace.volume import Geometry, LabelMap, Triple, Volume
 
 NAMES = {1: "liver", 3: "left kidney"}
@@ -107,10 +108,10 @@ def test_drawn_labels_that_fit_no_open_scan_are_refused(tmp_path: Path, model: A
     scan = add(model, display.image_layers(made_volume()))
     layer = drawn_on(model, scan)
     model.layers.remove(scan)
-    refused(model, layer, tmp_path / "drawn.nii.gz", "fit none of the 0 open")
+    refused(model, layer, tmp_path / "drawn.nii.gz", "match none of the 0 open")
     add(model, display.image_layers(made_volume()))
     layer.data = np.zeros((4, 6, 4), np.uint8)
-    refused(model, layer, tmp_path / "drawn.nii.gz", "fit none of the 1 open")
+    refused(model, layer, tmp_path / "drawn.nii.gz", "match none of the 1 open")
 
 
 @pytest.mark.parametrize("turn", [{"rotate": 10}, {"shear": [0.1, 0, 0]}, {"affine": np.diag([1, 1, 2, 1.0])}])
@@ -133,7 +134,7 @@ def test_drawn_labels_of_two_or_four_axes_are_refused(tmp_path: Path, model: Any
 
 def test_drawn_labels_on_an_image_whose_axes_nobody_named_are_refused(tmp_path: Path, model: Any) -> None:
     other = model.add_image(np.zeros((4, 6, 5)), scale=(3, 2, 1), translate=(7, 8, 9))
-    refused(model, drawn_on(model, other), tmp_path / "drawn.nii.gz", "place in the patient is unknown")
+    refused(model, drawn_on(model, other), tmp_path / "drawn.nii.gz", "position in the patient is unknown")
 
 
 def test_drawn_labels_on_another_plugins_image_in_mm_get_its_place(tmp_path: Path, model: Any) -> None:
@@ -221,14 +222,14 @@ def test_the_table_measures_the_scan_the_labels_belong_to(tmp_path: Path, model:
 
 def test_every_frame_with_labels_becomes_a_file(tmp_path: Path, model: Any) -> None:
     volume = made_volume()
-    film = FramesSource(volume, np.repeat(volume.data, 4, 0))
-    scan = add(model, [frames_layer(film)])
+    film = TimepointsSource(volume, np.repeat(volume.data, 4, 0))
+    scan = add(model, [timepoints_layer(film)])
     answers = [LabelMap(np.full(volume.geometry.shape, k, np.uint8), volume.geometry, {1: "a", 2: "b"}) for k in (1, 2)]
-    layer = add(model, [frames_labels_layer(answers, (1, 3), 4, scan.unique_id, "beats")])
+    layer = add(model, [timepoint_labels_layer(answers, (1, 3), 4, scan.unique_id, "beats")])
     written = saved(model, layer, tmp_path / "beats.nrrd")
     assert [path.name for path in written.paths] == ["beats_t001.nrrd", "beats_t003.nrrd"]
     assert [int(io.read_labels(path).data.max()) for path in written.paths] == [1, 2]
-    assert "2 files (beats_t001.nrrd, beats_t003.nrrd)" in saving.sentence(written, "beats")
+    assert "2 files (beats_t001.nrrd, beats_t003.nrrd)" in saving.saved_message(written, "beats")
 
 
 def test_a_typed_name_gets_the_ending_of_the_chosen_format() -> None:
@@ -283,7 +284,7 @@ def test_saving_says_what_was_saved_where(
 ) -> None:
     add(model, [display.trace_layer(made_trace(), "scan · tiny")])
     controller.save(tmp_path / "out.nii.gz")
-    assert view.state.mood == "done"
+    assert view.state.level == "done"
     assert "the answer (cycle 3 of 3) of scan · tiny as out.nii.gz" in view.state.message
     assert np.array_equal(io.read_labels(tmp_path / "out.nii.gz").data, made_trace().labels[-1])
 
@@ -294,10 +295,10 @@ def test_a_failure_to_save_is_a_sentence_and_leaves_no_file(
     add(model, [display.trace_layer(made_trace(), "scan · tiny")])
     (tmp_path / "file").write_text("in the way")
     controller.save(tmp_path / "file" / "out.nii.gz")
-    assert view.state.mood == "error"
+    assert view.state.level == "error"
     assert "not a folder" in view.state.message
     controller.save(tmp_path / "out.dcm")  # labels that came from no DICOM; nobody named the folder of the images
-    assert view.state.mood == "error"
+    assert view.state.level == "error"
     assert "out.dcm was not saved" in view.state.message
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -315,7 +316,7 @@ def test_dicom_formats_ask_for_the_images_only_where_nobody_knows_them(
     model.layers.selection.active = model.layers[0]
     controller.save(tmp_path / "organs.dcm")
     assert view.last("ask_images") is None
-    assert view.state.mood == "done", view.state.message
+    assert view.state.level == "done", view.state.message
     assert read_seg(tmp_path / "organs.dcm").names == NAMES
 
 

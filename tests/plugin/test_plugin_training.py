@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_methods import Schooled
 
 from made import bundle_folder, labels, scan
+from made_methods import Schooled
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
-from voxtrace.plugin import jobs
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.work import jobs
 from voxtrace.training import TrainRequest, device, setup
 
 
@@ -38,7 +38,7 @@ def test_a_bundle_fine_tuned_in_the_window_is_in_the_segment_picker(
     make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
 ) -> None:
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([bundle])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle])
     segment, train = SegmentWidget(viewer), TrainWidget(viewer)
     for widget in (segment, train):
         viewer.window.add_dock_widget(widget, name=type(widget).__name__)
@@ -56,7 +56,7 @@ def test_stop_leaves_a_checkpoint_to_resume_from(
     make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
 ) -> None:
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([bundle])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle])
     train = TrainWidget(viewer)
     viewer.window.add_dock_widget(train, name="train")
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
@@ -78,7 +78,7 @@ def test_a_method_is_trained_from_scratch_through_its_phases(
     small = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
     monkeypatch.setattr(setup, "plan_dataset", lambda dataset, found, **_: small)
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([])
     train = TrainWidget(viewer)
     viewer.window.add_dock_widget(train, name="train")
     view = train.view
@@ -101,7 +101,7 @@ def test_a_plan_that_the_method_refuses_is_said_in_a_sentence(
     make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
 ) -> None:
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([bundle_folder(tmp_path / "two", channels=2)])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle_folder(tmp_path / "two", channels=2)])
     train = TrainWidget(viewer)
     viewer.window.add_dock_widget(train, name="train")
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import ImmediateRunner, Recorded
 
 from cases import ball_dataset, small_plan
 from made import bundle_folder
+from made_layers import ImmediateRunner, Recorded
 from voxtrace.bundle import load
 from voxtrace.cli import main
 from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.methods.unet import UNet
 from voxtrace.plan import Plan
-from voxtrace.plugin import jobs
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.controllers.train import Form, TrainController
-from voxtrace.plugin.methods import Catalogue
+from voxtrace.plugin.controllers.train import TrainController
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.models.train_form import Form
+from voxtrace.plugin.work import jobs
 from voxtrace.training import setup
 
 

@@ -8,25 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_layers import made_segmented, made_trace, made_volume
 
 from made import scan
+from made_layers import made_segmented, made_trace, made_volume
 from voxtrace.errors import Cancelled
-from voxtrace.plugin import display, jobs
-from voxtrace.plugin.bundles import Shelf
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.work import jobs
 
 pytest.importorskip("qtpy")
 
-from voxtrace.plugin.segment import SegmentWidget
-from voxtrace.plugin.session import session_of
-from voxtrace.plugin.train import TrainWidget
-from voxtrace.plugin.worker import ThreadRunner, without_freezing
+from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.train import TrainWidget
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.work.threads import ThreadRunner, without_freezing
 
 
 @pytest.fixture
 def viewer(make_napari_viewer_proxy: Any, bundle: Path) -> Any:
     viewer = make_napari_viewer_proxy()
-    session_of(viewer)._shelf = Shelf([bundle])
+    viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle])
     return viewer
 
 
@@ -78,7 +79,7 @@ def test_a_runtime_error_in_the_thread_turns_the_panel_red(
     widget: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(request: Any, cancel: Any) -> Any:
-        yield jobs.Stage("going")
+        yield jobs.JobStage("going")
         raise RuntimeError("the kernel broke")
 
     use(monkeypatch, broken)
@@ -91,7 +92,7 @@ def test_a_runtime_error_in_the_thread_turns_the_panel_red(
 def test_cancel_acts_within_the_run(widget: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(request: Any, cancel: Any) -> Any:
         while not cancel():
-            yield jobs.Stage("going", 1, 9)
+            yield jobs.JobStage("going", 1, 9)
             time.sleep(0.01)
         raise Cancelled("stopped.")
 
@@ -183,8 +184,8 @@ def test_the_training_panel_draws_its_curves(viewer: Any, qtbot: Any) -> None:
     assert not widget.view.state.start.isEnabled()
     phases = ("easy", "hard")
     widget.view.clear_curves()
-    widget.view.add_report(jobs.Learned(1, 4, {"dice": 1.0, "cross_entropy": 0.5}, None, "easy", phases))
-    widget.view.add_report(jobs.Learned(3, 4, {"dice": 1.0, "cross_entropy": 0.25}, 0.5, "hard", phases))
+    widget.view.add_report(jobs.TrainReport(1, 4, {"dice": 1.0, "cross_entropy": 0.5}, None, "easy", phases))
+    widget.view.add_report(jobs.TrainReport(3, 4, {"dice": 1.0, "cross_entropy": 0.25}, 0.5, "hard", phases))
     curves = widget.view.chart._curves
     assert curves["loss"].getData()[1].tolist() == [1.5, 1.25]
     assert curves["cross_entropy (term)"].getData()[1].tolist() == [0.5, 0.25]
@@ -202,7 +203,7 @@ def test_closing_the_window_stops_the_run(
     def endless(request: Any, cancel: Any) -> Any:
         try:
             while not cancel():
-                yield jobs.Stage("going")
+                yield jobs.JobStage("going")
                 time.sleep(0.01)
             raise Cancelled("stopped.")
         finally:

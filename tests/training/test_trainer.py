@@ -101,7 +101,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     """SIGKILL between two checkpoints: the iterations since the last one are done again, alike."""
     plan = small_plan(iterations=40)
     drain(train(method("recyclenet"), plan, CASES, out=tmp_path / "whole", device="cpu", checkpoint_every=5))
-    script = KILLED.format(tests=str(Path(__file__).parents[1]), out=str(tmp_path / "killed"))
+    script = KILLED.format(tests=str(Path(__file__).parents[1] / "helpers"), out=str(tmp_path / "killed"))
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

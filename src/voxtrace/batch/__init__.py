@@ -1,21 +1,20 @@
-"""Many cases, one after the other: what they are called, what happened to each, and going on after a fault."""
+"""Many cases, one after the other: their names, what happened to each, and continuing after a failure."""
 
-from voxtrace.batch.ahead import ReadAhead, reading_ahead
 from voxtrace.batch.cases import CaseInput, find_cases
-from voxtrace.batch.job import Job, Options
+from voxtrace.batch.job import PredictJob
 from voxtrace.batch.ledger import Entry, Ledger
-from voxtrace.batch.run import CaseEvent, Tally, predict_cases
+from voxtrace.batch.predict_batch import BatchSummary, CaseEvent, predict_cases
+from voxtrace.batch.prefetch import CasePrefetcher, prefetching
 
 __all__ = [
+    "BatchSummary",
     "CaseEvent",
     "CaseInput",
+    "CasePrefetcher",
     "Entry",
-    "Job",
     "Ledger",
-    "Options",
-    "ReadAhead",
-    "Tally",
+    "PredictJob",
     "find_cases",
     "predict_cases",
-    "reading_ahead",
+    "prefetching",
 ]

@@ -4,10 +4,10 @@ What counts as one case::
 
     scan.nii.gz                    a file
     scan_0000.nii.gz … _0003       files of one stem, numbered by channel (nnU-Net's names)
-    study/*.dcm                    a folder of DICOM files, in it or in folders below: one series, or for a model of
-                                   several channels the series that are its channels
+    study/*.dcm                    a folder with DICOM files in it or in its subfolders: one series, or, for a model of
+                                   several channels, a series for each channel
     cohort/                        a folder of any of these
-    film.nii.gz                    a file with frames over time: the one that is chosen, or a case for each
+    film.nii.gz                    a file with several time points: the chosen one, or a case for each
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voxtrace.errors import ReadError, UsageError
 from voxtrace.io.suffixes import SUFFIXES, is_dicom, stem_of, suffix_of
 from voxtrace.volume import Volume
 
-_OURS = (".trace", ".work")  # folders that VoxTrace writes
+_RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<channel>\d{4})")
 
 
@@ -36,17 +36,17 @@ class CaseInput:
         What its outputs are called.
     paths
         A file for each channel in order, one file with all channels, or one DICOM folder.
-    frame
-        Which frame over time of each file, from 0; None where it has only one.
+    timepoint
+        Which time point of each file, from 0; None where it has only one.
     channels
-        Of a DICOM folder whose series are to be the channels: their names.
+        Names of the channels, where each is a series of a DICOM folder.
     series
-        The series for each of them by name, number or description, where they were chosen by hand.
+        The series for each channel, by name, number or description, where the user chose them.
     """
 
     name: str
     paths: tuple[Path, ...]
-    frame: int | None = None
+    timepoint: int | None = None
     channels: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
 
@@ -56,15 +56,15 @@ class CaseInput:
         Raises
         ------
         ReadError
-            When a numbered channel file is missing, a file is not a volume or has no such frame, or a channel cannot
-            be found among the series.
+            A numbered channel file is missing, a file is not a volume or has no such time point, or no series fits a
+            channel.
         """
         from voxtrace.io import read, read_study
 
         self._check_numbers()
         if self.channels:
             return read_study(self.paths[0], self.channels, self.series)
-        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.frame)
+        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.timepoint)
 
     def _check_numbers(self) -> None:
         found = [int(m["channel"]) for path in self.paths if (m := _NUMBERED.fullmatch(stem(path)))]
@@ -76,29 +76,30 @@ class CaseInput:
 def find_cases(
     inputs: Sequence[Path],
     channels: Sequence[str] = ("image",),
-    frame: int | Literal["all"] | None = None,
+    timepoint: int | Literal["all"] | None = None,
     series: Sequence[str] = (),
 ) -> tuple[CaseInput, ...]:
     """Return the cases among ``inputs`` (files and folders), in the order given and by name inside a folder.
 
     A file given twice counts once. Files numbered ``_0000`` and up are grouped when there are several ``channels``
-    (their names); with one channel only the number ``_0000`` is dropped from the name. ``frame`` chooses a frame of
-    files with time as their fourth dimension, counted from 0; ``"all"`` makes a case of each. Such a case is called
-    ``film_t003``. ``series`` names the DICOM series for each channel; without, they are told by what they are.
+    (their names); with one channel only the number ``_0000`` is dropped from the name. ``timepoint`` chooses one of
+    files whose fourth dimension is time, counted from 0; ``"all"`` makes a case of each, called ``film_t003``.
+    ``series`` names the DICOM series for each channel; without it, they are found by their headers.
 
     Raises
     ------
     UsageError
-        When an input does not exist, or two cases have the same name.
+        An input does not exist, or two cases have the same name.
     ReadError
-        When a folder holds no volume, or a file's frames cannot be counted.
+        A folder holds no volume, or the time points of a file cannot be counted.
     """
     files = [path for given in inputs for path in _volumes_in(given, len(channels))]
+    # a file given by two spellings of its path is one case
     cases = _grouped({path.resolve(): path for path in files}.values(), len(channels))
     if len(channels) > 1 or series:
         cases = tuple(_with_series(case, channels, series) for case in cases)
-    if frame is not None:
-        cases = tuple(one for case in cases for one in _framed(case, frame))
+    if timepoint is not None:
+        cases = tuple(one for case in cases for one in _at_timepoints(case, timepoint))
     _refuse_same_names(cases)
     return cases
 
@@ -109,11 +110,11 @@ def stem(path: Path) -> str:
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:
-    """Tell whether any file directly in ``folder`` is DICOM, or in folders ``below`` it (but those of results)."""
+    """Return whether a file directly in ``folder`` is DICOM, or also one in folders ``below`` it, except results."""
     inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     if any(is_dicom(path) for path in inside if path.is_file()):
         return True
-    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in _OURS)
+    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in _RESULT_SUFFIXES)
 
 
 def _volumes_in(given: Path, channels: int) -> list[Path]:
@@ -121,18 +122,20 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
         raise UsageError(f"input {given} does not exist; give a file, a DICOM folder or a folder of these.")
     if not given.is_dir():
         return [given]
+    # hidden files are temporary files of this and other programs
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
     volumes = [p for p in inside if p.is_file() and suffix_of(p)]
     if not volumes and holds_dicom(given):
         return [given]
-    studies = [p for p in inside if p.is_dir() and p.suffix not in _OURS and holds_dicom(p, below=True)]
+    # folders are searched for DICOM in depth, but only the folder itself for other volumes
+    studies = [p for p in inside if p.is_dir() and p.suffix not in _RESULT_SUFFIXES and holds_dicom(p, below=True)]
     if not volumes and not studies:
         raise ReadError(f"folder {given} holds no volume; expected {', '.join(SUFFIXES)} or DICOM files in it.")
     return [given] if not volumes and _are_parts(studies, channels) else volumes + studies
 
 
 def _are_parts(folders: Sequence[Path], channels: int) -> bool:
-    """Tell whether none of the folders has a series for each channel: together they are one case."""
+    """Return whether no folder has a series for each channel: together they are one case."""
     if channels == 1:
         return False
     from voxtrace.io.dicom import find_series
@@ -141,7 +144,7 @@ def _are_parts(folders: Sequence[Path], channels: int) -> bool:
 
 
 def _with_series(case: CaseInput, channels: Sequence[str], series: Sequence[str]) -> CaseInput:
-    """Return a case whose channels are series, if it is a DICOM folder."""
+    """Return the case of a DICOM folder with its channels and their series; others unchanged."""
     if len(case.paths) > 1 or not case.paths[0].is_dir():
         return case
     return replace(case, channels=tuple(channels), series=tuple(series))
@@ -151,33 +154,36 @@ def _grouped(files: Iterable[Path], channels: int) -> tuple[CaseInput, ...]:
     groups: dict[tuple[Path, str], list[Path]] = {}
     for path in files:
         name, number = _name_and_number(path, channels)
+        # only numbered files of one folder and stem share a key
         key = (path.parent.resolve(), name if number else str(path))
         groups.setdefault(key, []).append(path)
     return tuple(CaseInput(_name_and_number(g[0], channels)[0], tuple(sorted(g))) for g in groups.values())
 
 
 def _name_and_number(path: Path, channels: int) -> tuple[str, str]:
-    """Return the case name and the channel number, ``""`` where the name has none that counts."""
+    """Return the case name and the channel number; ``""`` where the name has no channel number."""
     match = None if path.is_dir() else _NUMBERED.fullmatch(stem(path))
     if match and channels > 1:
         return match["stem"], match["channel"]
+    # nnU-Net numbers the only channel of a case, too
     if match and match["channel"] == "0000":
         return match["stem"], ""
     return stem(path), ""
 
 
-def _framed(case: CaseInput, frame: int | Literal["all"]) -> list[CaseInput]:
-    """Return a case for each frame that is wanted; a file with one frame stays as it is."""
-    from voxtrace.io import count_frames
+def _at_timepoints(case: CaseInput, timepoint: int | Literal["all"]) -> list[CaseInput]:
+    """Return a case for each time point that is wanted; a file with one time point stays as it is."""
+    from voxtrace.io import count_timepoints
 
-    many = count_frames(case.paths[0])
-    wanted = range(many) if frame == "all" else (frame,)
+    many = count_timepoints(case.paths[0])
+    wanted = range(many) if timepoint == "all" else (timepoint,)
     if many == 1 and 0 in wanted:
         return [case]
-    return [replace(case, name=f"{case.name}_t{one:03d}", frame=one) for one in wanted]
+    return [replace(case, name=f"{case.name}_t{one:03d}", timepoint=one) for one in wanted]
 
 
 def _refuse_same_names(cases: Iterable[CaseInput]) -> None:
+    # some file systems do not distinguish upper and lower case
     first: dict[str, CaseInput] = {}
     for case in cases:
         other = first.setdefault(case.name.casefold(), case)

@@ -1,8 +1,8 @@
-"""Predictions against references: match the files, score each case, and say how sure the means are.
+"""Predictions against references: match the files, score each case, and give means with confidence intervals.
 
-A case's score is the mean over its foreground labels (as nnU-Net's foreground mean); the mean score is the mean of
-that over cases. A label that neither map of a case holds has no score there and takes no part. Cases without a
-prediction are named and take no part either: the means speak of the cases that were predicted.
+A case's score is the mean over its foreground labels (nnU-Net's foreground mean); the mean score is the mean of these
+over cases. A label in neither map of a case has no score there and is left out of the means. Cases without a prediction
+are listed and left out too: the means are over the cases that were predicted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Matched:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one case by label value, or the sentence that says why there are none."""
+    """The scores of one case by label value, or the error that prevented them."""
 
     case: str
     labels: Mapping[int, Scores] = field(default_factory=dict)
@@ -61,22 +61,22 @@ def match(predictions: Path, references: Path) -> Matched:
     Raises
     ------
     UsageError
-        When a path does not exist, or a file is compared with a folder.
+        A path does not exist, or a file is compared with a folder.
     InputError
-        When no prediction has the name of a reference.
+        No prediction has the name of a reference.
     """
     if predictions.is_file() and references.is_file():
         return Matched((Pair(find_cases([references])[0].name, predictions, references),))
     made, true = _by_name(predictions), _by_name(references)
-    shared = sorted(made.keys() & true.keys())
-    if not shared:
+    common = sorted(made.keys() & true.keys())
+    if not common:
         raise InputError(f"no file in {predictions} has the name of one in {references}; expected CASE.nii.gz in both.")
-    pairs = tuple(Pair(name, made[name], true[name]) for name in shared)
+    pairs = tuple(Pair(name, made[name], true[name]) for name in common)
     return Matched(pairs, tuple(sorted(true.keys() - made.keys())), tuple(sorted(made.keys() - true.keys())))
 
 
 def score_pairs(pairs: Sequence[Pair], tolerance_mm: float = 1.0) -> Iterator[Scored]:
-    """Yield the scores of each pair; a pair that cannot be compared has its error in place of scores."""
+    """Yield the scores of each pair; a pair that cannot be compared has an error in place of scores."""
     for pair in pairs:
         try:
             yield Scored(pair.case, _scores(pair, tolerance_mm))
@@ -94,6 +94,7 @@ def summarise(scored: Sequence[Scored], names: Mapping[int, str]) -> dict[str, A
     return {
         "cases": [_case_record(case) for case in good],
         "failed": [{"case": case.case, "error": case.error} for case in scored if case.error],
+        # keys of JSON objects are strings
         "labels": {str(label): _label_record(label, good, names) for label in labels},
         "mean": _means({measure: [case.mean(measure) for case in good] for measure in MEASURES}),
         "n": len(good),
@@ -111,6 +112,7 @@ def _scores(pair: Pair, tolerance_mm: float) -> dict[int, Scores]:
     from voxtrace.metrics import evaluate_case
 
     found = evaluate_case(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm)
+    # the scores of a label in neither map are undefined
     return {label: scores for label, scores in found.items() if scores.volume_ml > 0 or scores.reference_ml > 0}
 
 

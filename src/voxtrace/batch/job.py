@@ -1,47 +1,30 @@
-"""A job: what to predict, how, and where to; and what of it is done already."""
+"""A prediction job: which cases, with which bundles and options, into which folder; and which of them are done."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.errors import UsageError
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to predict; each is an argument of ``voxtrace.predict`` of the same name."""
-
-    steps: int | None = None
-    keep: Literal["last", "labels", "all"] = "labels"
-    runtime: str = "auto"
-    device: str = "auto"
-    precision: str = "auto"
-    mirror: bool | None = None
-    overlap: float | None = None
-    batch: int | None = None
-    settle: float | None = None
-    region: Literal["body", "all"] = "body"
-    seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to predict, with what, and where to.
+class PredictJob:
+    """Which cases to predict, how, and into which folder.
 
     Attributes
     ----------
     bundles
-        The trained models whose answers are averaged, most often one; loaded once for all cases.
+        The trained models whose probabilities are averaged, usually one; loaded once for all cases.
     cases
-        The cases, each with a name of its own.
+        The cases; their names differ.
     out
         Folder for ``<case><suffix>``, ``<case>.trace`` and the ledger.
     options
@@ -49,15 +32,15 @@ class Job:
     suffix
         Format of the label maps, e.g. ``.nii.gz``.
     resume
-        Pass over cases that the ledger calls done with the same bundle and options.
+        Skip cases already completed with the same bundle and options, as the ledger records them.
     overwrite
-        Replace outputs that are there already.
+        Replace outputs that exist already.
     """
 
     bundles: tuple[Bundle, ...]
     cases: tuple[CaseInput, ...]
     out: Path
-    options: Options = field(default_factory=Options)
+    options: PredictOptions = KEEP_EVERY_STEP
     suffix: str = ".nii.gz"
     resume: bool = False
     overwrite: bool = False
@@ -68,16 +51,17 @@ class Job:
         return " + ".join(bundle.name for bundle in self.bundles)
 
     def labels_path(self, case: CaseInput) -> Path:
-        """Return where the label map of a case goes."""
+        """Return the path of a case's label map."""
         return self.out / f"{case.name}{self.suffix}"
 
     def trace_path(self, case: CaseInput) -> Path:
-        """Return where the trace of a case goes."""
+        """Return the folder of a case's trace."""
         return self.out / f"{case.name}.trace"
 
     def entry(self) -> Entry:
-        """Return the ledger's entry of a case that starts, without the case's name."""
-        options = {**asdict(self.options), "suffix": self.suffix}
+        """Return the ledger's first entry of a case, with an empty case name."""
+        options = {**self.options.to_json(), "suffix": self.suffix}
+        # the order counts: steps and card are those of the first bundle
         digest = "+".join(bundle.digest for bundle in self.bundles)
         return Entry("", "started", bundle=self.bundle_name, bundle_digest=digest, options=options)
 
@@ -86,37 +70,41 @@ class Job:
         return tuple(p for p in (self.labels_path(case), self.trace_path(case)) if p.exists())
 
 
-def already_done(job: Job) -> set[CaseInput]:
-    """Return the cases to pass over.
+def already_done(job: PredictJob) -> set[CaseInput]:
+    """Return the cases that are complete and need not be predicted again.
 
     Raises
     ------
     UsageError
-        When the job would write among its inputs, or replace outputs that it may not replace.
+        The output folder holds inputs, or outputs would be replaced without ``overwrite``.
     """
     _refuse_input_folder(job)
     latest, template = Ledger(job.out).latest() if job.resume else {}, job.entry()
     done: set[CaseInput] = set()
     for case in job.cases:
         last, written = latest.get(case.name), job.written(case)
-        if last and last.status == "done" and last.made_like(template) and _is_fresh(case, written):
+        # without --resume the ledger is not read, so nothing is skipped
+        if last and last.status == "done" and last.same_settings(template) and _is_fresh(case, written):
             done.add(case)
-        elif written and not job.overwrite and not (last and (last.status != "done" or last.made_like(template))):
+        # what an interrupted case left, or a complete one whose input changed, may be replaced
+        elif written and not job.overwrite and not (last and (last.status != "done" or last.same_settings(template))):
+            made = " and comes from another bundle, other options or another program" if job.resume else ""
             raise UsageError(
-                f"{written[0]} is there already and comes from elsewhere or from other options; "
-                "resume to go on with the same ones, overwrite to replace it, or choose another folder."
+                f"{written[0]} exists already{made}; use --overwrite to replace it, --resume to skip cases completed "
+                "with the same bundle and options, or another folder."
             )
     return done
 
 
-def _refuse_input_folder(job: Job) -> None:
+def _refuse_input_folder(job: PredictJob) -> None:
     folders = {path.resolve().parent for case in job.cases for path in case.paths}
     folders |= {path.resolve() for case in job.cases for path in case.paths if path.is_dir()}
     if job.out.resolve() in folders:
-        raise UsageError(f"the output folder {job.out} is where the inputs lie; choose another folder.")
+        raise UsageError(f"the output folder {job.out} holds inputs; choose another folder.")
 
 
 def _is_fresh(case: CaseInput, written: tuple[Path, ...]) -> bool:
-    """Tell whether both outputs exist and no input is newer."""
+    """Return whether both outputs exist and no input is newer."""
+    # an input that changed after the output was written must be predicted again
     newest = max(path.stat().st_mtime for path in case.paths)
     return len(written) == 2 and all(path.stat().st_mtime >= newest for path in written)

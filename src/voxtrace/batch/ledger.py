@@ -1,7 +1,7 @@
-"""The ledger: a line of JSON for each thing that happened to a case, in ``ledger.jsonl`` beside the outputs.
+"""The ledger: a line of JSON for each change of a case's status, in ``ledger.jsonl`` beside the outputs.
 
-A case is ``started``, then ``done`` or ``failed``; a case that was only started met a power cut or a kill. Lines are
-appended and flushed to the disk one by one, so the ledger is true after any interruption.
+A case is ``started``, then ``done`` or ``failed``; a case that was only started was interrupted. Lines are appended and
+flushed to the disk one by one, so the ledger is correct after any interruption.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from voxtrace.atomic import output_error
+from voxtrace.inference.options import PredictOptions
 
 NAME = "ledger.jsonl"
 
@@ -23,7 +24,7 @@ Status = Literal["started", "done", "failed"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What happened to one case.
+    """One change of status of one case.
 
     Attributes
     ----------
@@ -32,21 +33,21 @@ class Entry:
     status
         ``started``, ``done`` or ``failed``.
     bundle, bundle_digest
-        Name of the bundle, and the SHA-256 that names this very model.
+        Name of the bundle, and the SHA-256 of its contents.
     options
         The options of the prediction, as JSON.
     time_s
-        How long it took.
+        Wall time in seconds.
     error
-        Why it failed, one sentence.
+        Why it failed, in one sentence.
     steps
-        Steps of the trace.
+        Number of steps in the trace.
     run
         Where and how it ran: windows, runtime, device, precision, seconds by stage, as ``Result.facts``.
     passport
-        What was looked at while the input was read, and what was corrected, as ``Passport.as_json``.
+        What was checked and corrected while the input was read, as ``Passport.as_json``.
     time_utc
-        When the entry was made, ISO 8601.
+        When the entry was written, ISO 8601.
     """
 
     case: str
@@ -61,14 +62,18 @@ class Entry:
     passport: Sequence[Mapping[str, str]] = field(default_factory=list)
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
-    def made_like(self, other: Entry) -> bool:
-        """Tell whether both come from the same bundle with the same options."""
-        return self.bundle_digest == other.bundle_digest and dict(self.options) == dict(other.options)
+    def same_settings(self, other: Entry) -> bool:
+        """Return whether both come from the same bundle with the same options.
+
+        An option that the version which wrote an entry did not have yet counts as its default.
+        """
+        before = PredictOptions().to_json()
+        return self.bundle_digest == other.bundle_digest and ({**before, **self.options} == {**before, **other.options})
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger of an output folder; the file is made with the first entry."""
+    """The ledger of an output folder; the file is created with the first entry."""
 
     folder: Path
 
@@ -83,27 +88,29 @@ class Ledger:
         Raises
         ------
         OutputError
-            When the system refuses: no space, no permission, a file where the folder should be.
+            The file cannot be written: no space, no permission, or a file where the folder should be.
         """
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            # "a" writes at the end wherever the file is read, "+" allows to read its last byte
             with self.path.open("ab+") as file:
                 file.write(_line_end(file) + line.encode())
                 file.flush()
+                # a power cut after this line cannot lose the entry
                 os.fsync(file.fileno())
         except OSError as error:
             raise output_error(self.path, error) from error
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return all entries in order; a line torn by a power cut is passed over."""
+        """Return all entries in order; an incomplete line is skipped."""
         if not self.path.is_file():
             return ()
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         return tuple(entry for line in lines if (entry := _parsed(line)) is not None)
 
     def latest(self) -> dict[str, Entry]:
-        """Return the last entry of each case, in the order in which the cases were first met."""
+        """Return the last entry of each case, in the order of the cases' first entries."""
         return {entry.case: entry for entry in self.entries()}
 
     def summary(self) -> dict[str, Any]:
@@ -114,7 +121,7 @@ class Ledger:
 
 
 def _line_end(file: IO[bytes]) -> bytes:
-    """Return what must come first so that a line torn by a power cut does not swallow the next one."""
+    """Return the line end that is missing where the last line is incomplete, so that a new line starts."""
     if file.seek(0, os.SEEK_END) == 0:
         return b""
     file.seek(-1, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""What ours costs: time and memory of whole processes against slices, labels and steps."""
+"""Cost of prediction: time and memory of whole processes against slices, labels and steps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bench.contest import hold
 from voxtrace.bench.inputs import abdomen
 from voxtrace.bench.models import NETWORK
-from voxtrace.bench.settings import Settings, ours
+from voxtrace.bench.runner import run_rounds
+from voxtrace.bench.settings import BenchSettings, voxtrace_competitor
 from voxtrace.bundle import Bundle, load, save
 from voxtrace.methods import method
 from voxtrace.plan import Plan, Shape
@@ -23,8 +23,8 @@ WINDOW_QUICK: Shape = (8, 16, 16)
 
 
 @dataclass(frozen=True)
-class Point:
-    """One setting: what varies, its value, and what was measured in each round."""
+class CostPoint:
+    """One measured value: what varies, its value, and time and peak memory of each round."""
 
     varies: str
     value: int
@@ -37,25 +37,26 @@ class Point:
         return {"varies": self.varies, "value": self.value, **rounded}
 
 
-def run_cost(settings: Settings, side: int) -> list[Point]:
-    """Measure every value of slices, labels and steps, one varying while the others stay at 100, 14 and 1.
+def run_cost(settings: BenchSettings, side: int) -> list[CostPoint]:
+    """Measure each value of slices, labels and steps; one varies while the others stay at 100, 14 and 1.
 
-    Planes are ``side`` × ``side`` voxels, windows 32×64×64. Weights are random: no network is trained for 60 labels,
-    and the time does not depend on them. Steps are cycles of a RecycleNet, in all others.
+    Planes are ``side`` × ``side`` voxels, windows 32×64×64. Every competitor is a RecycleNet with random weights, on
+    which time does not depend; steps are its cycles.
     """
     slices, labels, steps = _values(settings.quick)
     window = WINDOW_QUICK if settings.quick else WINDOW
+    # Each entry: what varies, slices, labels, steps.
     wanted = [("slices", n, labels[0] if settings.quick else 14, 1) for n in slices]
     wanted = [*wanted, *(("labels", slices[0], k, 1) for k in labels), *(("steps", slices[0], 14, s) for s in steps)]
-    contenders, names = [], []
+    competitors, names = [], []
     for varies, depth, k, cycles in wanted:
         value = {"slices": depth, "labels": k, "steps": cycles}[varies]
         scan = abdomen(settings.inputs, depth, side, settings.seed)
         model = _model(settings.folder / "models" / f"cost-{k}-{cycles}", k, cycles, window)
-        contenders.append(ours(settings, "cost", f"{varies} {value}", [scan], model))
+        competitors.append(voxtrace_competitor(settings, "cost", f"{varies} {value}", [scan], model))
         names.append((varies, value))
-    contest = hold(contenders, settings.repeats, settings.say)
-    return [Point(v, n, contest.seconds(f"{v} {n}"), contest.peaks_mb(f"{v} {n}")) for v, n in names]
+    results = run_rounds(competitors, settings.repeats, settings.echo)
+    return [CostPoint(v, n, results.seconds(f"{v} {n}"), results.peaks_mb(f"{v} {n}")) for v, n in names]
 
 
 def _values(quick: bool) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
@@ -69,6 +70,7 @@ def _model(folder: Path, labels: int, cycles: int, window: Shape) -> Path:
     made = method("recyclenet", cycles=cycles)
     names = {0: "background"} | {k: f"label {k}" for k in range(1, labels)}
     plan: Plan = made.adapt(load(NETWORK).plan.model_copy(update={"labels": names, "window": window}))
+    # The same weights in every run, without changing the caller's random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = made.build(plan)

@@ -1,7 +1,7 @@
-"""Scans to compare on, as files: made-up ones of any size from a seed, and real ones where they are.
+"""Scans to compare on, as files: phantoms of any size from a seed, and real scans where they are installed.
 
-A large phantom is drawn at half the resolution, doubled along each axis and given fresh noise, because drawing takes a
-dozen arrays of its size; a longer scan is the phantom and its reflections, one behind the other.
+A large phantom is drawn at half the resolution, doubled along each axis and given fresh noise, because drawing needs a
+dozen arrays of its size. A longer scan is the phantom followed by its reflections.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SEQUENCES = ("flair", "t1c", "t1", "t2")  # of a real glioma, in the order of th
 
 @dataclass(frozen=True)
 class Scan:
-    """A case as files: one path for each channel, and the truth where it is known."""
+    """A case as files: one path for each channel, and the reference labels where they are known."""
 
     name: str
     channels: tuple[Path, ...]
@@ -34,9 +34,9 @@ class Scan:
 
 
 def abdomen(folder: Path, slices: int, side: int, seed: int, spacing_mm: Triple = (2.0, 0.8, 0.8)) -> Scan:
-    """Return a made-up abdominal CT of ``slices`` × ``side`` × ``side`` voxels with its truth; made once.
+    """Return a made-up abdominal CT of ``slices`` × ``side`` × ``side`` voxels with its truth; an existing one is kept.
 
-    Slices beyond the phantom's own, 300 at most, are its reflections.
+    The phantom has at most 300 slices of its own; the rest are its reflections.
     """
     name = f"abdomen-{slices}x{side}x{side}-seed{seed}"
     scan = Scan(name, (folder / f"{name}.nii.gz",), folder / f"{name}-truth.nii.gz")
@@ -48,7 +48,7 @@ def abdomen(folder: Path, slices: int, side: int, seed: int, spacing_mm: Triple 
 
 
 def tumour(folder: Path, shape: Shape, seed: int, spacing_mm: Triple) -> Scan:
-    """Return a made-up brain with a tumour, four channels, with its truth; made once."""
+    """Return a made-up brain with a tumour, four channels, with its truth; an existing one is kept."""
     name = f"tumour-{'x'.join(map(str, shape))}-seed{seed}"
     channels = tuple(folder / f"{name}_{c:04d}.nii.gz" for c in range(len(SEQUENCES)))
     scan = Scan(name, channels, folder / f"{name}-truth.nii.gz")
@@ -58,7 +58,7 @@ def tumour(folder: Path, shape: Shape, seed: int, spacing_mm: Triple) -> Scan:
 
 
 def glioma(folder: Path, real_data: Path) -> Scan | None:
-    """Return the first real glioma among the real scans under names that say the channel; None without one."""
+    """Return the first real glioma, copied to names that end in the channel number; None if there is none."""
     for patient in sorted((real_data / "mr_brain_tumour").glob("*")):
         files = [patient / f"{sequence}.nii.gz" for sequence in SEQUENCES]
         if all(file.is_file() for file in files):
@@ -71,7 +71,7 @@ def glioma(folder: Path, real_data: Path) -> Scan | None:
 
 
 def hippocampi(real_data: Path, most: int) -> list[Scan]:
-    """Return validation cases of the real hippocampus dataset's first fold; none without it."""
+    """Return validation cases of the real hippocampus dataset's first fold; empty if it is not installed."""
     dataset = real_data / "Dataset004_Hippocampus"
     splits = dataset / "splits_final.json"
     if not splits.is_file():
@@ -89,6 +89,7 @@ def doubled(case: Case, seed: int) -> Case:
     coarse, labels = case.volume.data[0], case.labels.data
     shape = _doubled(coarse.shape)
     fine = np.empty((1, *shape), np.int16)
+    # One plane at a time: noise for the whole volume would take as much memory as the scan.
     for z in range(shape[0]):
         plane = _twice(coarse[z // 2]).astype(np.float32)
         noise = rng.standard_normal(plane.shape, dtype=np.float32) * NOISE_HU
@@ -118,10 +119,11 @@ def _doubled(shape: Sequence[int]) -> Shape:
     return 2 * shape[0], 2 * shape[1], 2 * shape[2]
 
 
-def _over(shape: Shape, geometry: Geometry, share: float) -> Geometry:
-    """Return the geometry whose spacing is a share of another's, over the same box from the first corner on."""
+def _over(shape: Shape, geometry: Geometry, factor: float) -> Geometry:
+    """Return the geometry with ``factor`` times the spacing of another, from the same first corner on."""
     mm = geometry.spacing_mm
-    spacing = (mm[0] * share, mm[1] * share, mm[2] * share)
+    spacing = (mm[0] * factor, mm[1] * factor, mm[2] * factor)
+    # Centre of the first voxel: the corner of the box stays where it is.
     z, y, x = (o - mm / 2 + s / 2 for o, mm, s in zip(geometry.origin_mm, mm, spacing, strict=True))
     return Geometry.from_spacing(shape, spacing, (z, y, x))
 
@@ -132,7 +134,8 @@ def _case(like: Case, image: Array, labels: Array, geometry: Geometry) -> Case:
 
 
 def _write(case: Case, scan: Scan) -> None:
-    """Write truth and channels; the last channel last, so that it tells that all are there."""
+    """Write truth and channels."""
+    # The channels come last: where they exist, the truth was written, too.
     if scan.truth is not None:
         write(case.labels, scan.truth)
     for channel, path in enumerate(scan.channels):

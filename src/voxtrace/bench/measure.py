@@ -1,4 +1,4 @@
-"""One command line as a process of its own: how long it took, how much memory it and its children held."""
+"""Run one command line as a process and measure its wall time and the memory of it and its children."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from voxtrace.bench.memory import Watch, kill_tree
+from voxtrace.bench.memory import PeakMemory, kill_tree
 from voxtrace.errors import EngineError
 
-EVERY_S = 0.1  # listing a tree of processes takes some ms; a single process keeps its own high-water mark
-TAIL = 400  # characters of what a process said last
+# Listing a tree of processes takes some ms. Of a single process the kernel keeps the high-water mark in between.
+EVERY_S = 0.1
+TAIL = 400  # last characters of standard error that an error message quotes
 
 # Sets the limit in the process that then becomes the command, so that the limit is the command's own.
 _LIMITED = (
@@ -26,7 +27,7 @@ _LIMITED = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process took.
+    """Time and memory of one process.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class Measured:
 
 
 def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, cap_mb: float | None = None) -> Measured:
-    """Run a command to its end and return what it took.
+    """Run a command to its end and return its time and peak memory.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, cap
     env
         Variables to add to the environment.
     cap_mb
-        The kernel refuses the process more private memory than that (RLIMIT_DATA, on Linux), and the whole tree is
+        Limit in MB: the kernel refuses the process more private memory (RLIMIT_DATA, on Linux), and the whole tree is
         ended when it holds more.
 
     Raises
@@ -66,34 +67,35 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, cap
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.perf_counter()
-        watch, process = _start(command, env, cap_mb, out, err)
-        over = _follow(process, watch, cap_mb)
+        peak, process = _start(command, env, cap_mb, out, err)
+        over = _follow(process, peak, cap_mb)
         seconds = time.perf_counter() - began
         if over:
             raise EngineError(f"{_named(command)} held more than {cap_mb:.0f} MB after {seconds:.0f} s and was ended.")
         if process.returncode:
-            said = _text(err)[-TAIL:].strip()
-            raise EngineError(f"{_named(command)} ended with code {process.returncode}: {' '.join(said.split())}")
-        return Measured(seconds, watch.peak_bytes / 1e6, watch.most_processes, _text(out))
+            message = _text(err)[-TAIL:].strip()
+            raise EngineError(f"{_named(command)} ended with code {process.returncode}: {' '.join(message.split())}")
+        return Measured(seconds, peak.peak_bytes / 1e6, peak.most_processes, _text(out))
 
 
 def _start(
     command: Sequence[str], env: Mapping[str, str] | None, cap_mb: float | None, out: IO[bytes], err: IO[bytes]
-) -> tuple[Watch, subprocess.Popen[bytes]]:
+) -> tuple[PeakMemory, subprocess.Popen[bytes]]:
+    # The limit is set in a small Python process that then becomes the command.
     limited = cap_mb is not None and sys.platform == "linux"
     wrapped = [sys.executable, "-c", _LIMITED, str(int((cap_mb or 0) * 1e6)), *command] if limited else [*command]
     try:
         process = subprocess.Popen(wrapped, stdout=out, stderr=err, env={**os.environ, **(env or {})})
     except OSError as error:
         raise EngineError(f"{_named(command)} could not be started: {error.strerror}.") from error
-    return Watch(process.pid), process
+    return PeakMemory(process.pid), process
 
 
-def _follow(process: subprocess.Popen[bytes], watch: Watch, cap_mb: float | None) -> bool:
+def _follow(process: subprocess.Popen[bytes], peak: PeakMemory, cap_mb: float | None) -> bool:
     """Watch a process to its end; return whether it was ended for holding more than the cap."""
     try:
         while True:
-            held = watch.sample()
+            held = peak.sample()
             if cap_mb is not None and held > cap_mb * 1e6:
                 return True
             try:
@@ -113,4 +115,5 @@ def _text(stream: IO[bytes]) -> str:
 
 
 def _named(command: Sequence[str]) -> str:
+    """Return the command for a message, without long arguments such as programs given by -c."""
     return " ".join(word for word in command if len(word) < 200)

@@ -1,9 +1,9 @@
 """How much memory a process and its children hold.
 
-A single process is asked for its resident set and for the kernel's own high-water mark of it. Several processes share
-pages (libraries, tensors passed between them); there the proportional set counts, in which a page that n processes map
-is an nth in each. Reading it walks the page tables, so it may take a twentieth of the time at most, and is read only
-where the sum of resident sets, which it cannot exceed, is above the peak so far.
+Of a single process the resident set and the kernel's high-water mark are read. Several processes share pages
+(libraries, tensors passed between them); there the proportional set size (PSS) counts: of a page that n processes map,
+each holds an nth. Reading it walks the page tables, so at most a twentieth of the time is spent on it, and only where
+the sum of resident sets, its upper bound, is above the peak so far.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import psutil
 
 PROC = Path("/proc")
 CHILDREN = PROC / "thread-self" / "children"
-SHARE_OF_TIME = 0.05  # that reading proportional sets may take
+TIME_FRACTION = 0.05  # that reading proportional sets may take
 _HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _PROPORTIONAL = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
-class Watch:
-    """The peak memory of a process tree, brought up to date by every :meth:`sample`.
+class PeakMemory:
+    """The peak memory of a process tree, updated by every :meth:`sample`.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Watch:
         self.most_processes = 0
 
     def sample(self) -> int:
-        """Look once; return the peak so far in bytes."""
+        """Measure once; return the peak so far in bytes."""
         resident = self._resident()
         self.most_processes = max(self.most_processes, len(resident))
         if len(resident) == 1:
@@ -52,11 +52,11 @@ class Watch:
         return self.peak_bytes
 
     def _proportional(self, resident: dict[int, int]) -> int:
-        """Return the sum of proportional sets in bytes, or of resident sets where there is no such thing."""
+        """Return the sum of proportional sets in bytes, or of resident sets on systems without them."""
         began = time.monotonic()
         held = sum(_kilobytes(pid, "smaps_rollup", _PROPORTIONAL) or own for pid, own in resident.items())
         ended = time.monotonic()
-        self._not_before = ended + (ended - began) / SHARE_OF_TIME
+        self._not_before = ended + (ended - began) / TIME_FRACTION
         return held
 
     def _raise_to(self, held: int) -> None:
@@ -73,15 +73,13 @@ class Watch:
 
 
 def _below(root: Any) -> list[Any]:
-    """Return the processes below one.
-
-    Linux keeps a list of each thread's children. Looking through all processes of the machine, as psutil does, takes
-    milliseconds of a core that the process which is measured could use.
-    """
+    """Return all descendants of a process."""
+    # Linux lists the children of each thread. psutil scans every process of the machine, which takes milliseconds of
+    # a core that the measured process could use.
     if not CHILDREN.exists():
         return list(root.children(recursive=True))
     found, waiting = [], [root.pid]
-    for pid in waiting:  # which grows
+    for pid in waiting:  # grows while it is read: breadth first
         for task in _children_lists(pid):
             with suppress(OSError):
                 waiting += map(int, task.read_text().split())
@@ -94,7 +92,7 @@ def _below(root: Any) -> list[Any]:
 def _children_lists(pid: int) -> list[Path]:
     try:
         return [task / "children" for task in (PROC / str(pid) / "task").iterdir()]
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return []
 
 
@@ -110,7 +108,7 @@ def kill_tree(pid: int) -> None:
 
 
 def _kilobytes(pid: int, file: str, pattern: re.Pattern[str]) -> int:
-    """Return what the kernel says in /proc, in bytes; 0 where there is no such file (other systems, dead process)."""
+    """Return a size from a file of /proc in bytes; 0 where the file is missing (other systems, ended process)."""
     try:
         found = pattern.search((PROC / str(pid) / file).read_text())
     except OSError:

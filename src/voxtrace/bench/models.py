@@ -1,12 +1,12 @@
-"""The same weights for every contender.
+"""The same weights for every competitor.
 
-The network is a U-Net of LightUnet's size that ``scripts/train_bench.py`` trained on made-up CT. From it come
+The network is a U-Net of LightUnet's size that ``scripts/train_bench.py`` trained on made-up CT. From it are made
 
 * a model folder of nnU-Net v2 (:mod:`voxtrace.bench.nnunet_folder`),
 * a bundle of the U-Net: that folder, imported, so that it also resamples as nnU-Net does,
-* a bundle of CDL-UNet: its decoder has 3×3×3 kernels where the U-Net has 1×3×3, which are those with zeros above and
-  below, and it has no bias where the training kept the U-Net's at 0; it gives the same answer for a little more work.
-  It does without nnU-Net's view, as a bundle that was trained here: air around the patient is left out.
+* a bundle of CDL-UNet with the same logits: its 3×3×3 decoder kernels are the U-Net's 1×3×3 ones with zeros above and
+  below, and the biases that it lacks were kept at 0 in training. It has no nnU-Net view, like a bundle trained here, so
+  air around the patient is cropped.
 
 MONAI's inferer runs the torch module of the U-Net.
 """
@@ -32,7 +32,7 @@ NETWORK = Path(__file__).with_name("network")
 
 @dataclass(frozen=True)
 class Models:
-    """Where the models of the contenders lie; all have the same weights."""
+    """Folders of the competitors' models; all have the same weights."""
 
     folder: Path
 
@@ -53,11 +53,13 @@ class Models:
 
 
 def make_models(folder: Path, window: Shape | None = None) -> Models:
-    """Write the models of every contender under ``folder``, for the plan's window or another one."""
+    """Write the models of every competitor under ``folder``, for the plan's window or another one."""
     models, bundle = Models(folder), load(NETWORK)
+    # The weights of a U-Net fit any window.
     if window is not None:
         bundle = replace(bundle, plan=bundle.plan.with_window(window))
     write_model_folder(bundle, models.nnunet)
+    # The import refuses a folder that exists; models of an earlier run may have another window.
     remove_folder(models.unet)
     import_model(models.nnunet, models.unet)
     save(as_cdlunet(load(models.unet)), models.cdlunet)
@@ -78,6 +80,7 @@ def as_cdlunet(bundle: Bundle) -> Bundle:
     network = made.build(made.adapt(bundle.plan))
     expected = network.state_dict()
     weights = {cdlunet_name(name): tensor for name, tensor in bundle.network.state_dict().items()}
+    # CDL-UNet has fewer tensors: a missing bias equals one of 0.
     for name in set(weights) - set(expected):
         if weights.pop(name).any():
             raise BundleError(f"{bundle.name}: {name} is not 0, and CDL-UNet has no such bias; train it again.")
@@ -107,6 +110,7 @@ def _deepened(weight: Tensor, like: Tensor) -> Tensor:
     """Return a 1×3×3 kernel as the middle of a 3×3×3 one where such is expected, every other tensor as it is."""
     if weight.shape == like.shape:
         return weight
+    # The slices above and below get weight 0, so the result is the same.
     deep = like.new_zeros(like.shape)
     deep[:, :, 1:2] = weight
     return deep

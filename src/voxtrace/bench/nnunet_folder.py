@@ -7,7 +7,7 @@
     ├── dataset.json
     └── fold_0/checkpoint_final.pth
 
-nnU-Net names the stages of the decoder from the coarsest on, and stores each block of a stage twice.
+nnU-Net numbers the stages of the decoder from the coarsest, and stores the tensors of each block under two names.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _RESAMPLING = "resample_data_or_seg_to_shape"
 
 
 def write_model_folder(bundle: Bundle, folder: Path) -> Path:
-    """Write a U-Net's bundle for CT as nnU-Net's model folder, and return it."""
+    """Write a U-Net's bundle for CT as a model folder of nnU-Net, and return the folder."""
     import torch
 
     place = folder / "fold_0"
     place.mkdir(parents=True, exist_ok=True)
+    # The keys that nnU-Net's predictor reads from a checkpoint.
     checkpoint = {
         "network_weights": weights(bundle),
         "trainer_name": "nnUNetTrainer",
@@ -73,12 +74,14 @@ def nnunet_names(name: str, stages: int) -> list[str]:
         stage, rest = int(found[1]) + 1, found[2]
     else:
         stage, rest = 0, name.removeprefix("project.")
+    # nnU-Net's decoder refers to the encoder, so its tensors appear under both.
     encoder = f"encoder.stages.{stage}.0"
     return [*_twice(encoder, rest), *_twice(f"decoder.{encoder}", rest)]
 
 
 def _twice(stage: str, rest: str) -> list[str]:
     block, layer, kind = rest.split(".")
+    # A block holds its layers by name and again in the list all_modules.
     number = {"conv": 0, "norm": 1}[layer]
     return [f"{stage}.convs.{block}.{layer}.{kind}", f"{stage}.convs.{block}.all_modules.{number}.{kind}"]
 

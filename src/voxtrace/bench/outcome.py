@@ -1,4 +1,4 @@
-"""What came out of a work: runs, comparisons between two contenders, facts."""
+"""Outcome of a scenario: runs, comparisons between two competitors, facts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
 
-from voxtrace.bench.contest import Contest
 from voxtrace.bench.ratios import Ratio, ratio
+from voxtrace.bench.runner import RoundResults
 
 Quantity = Literal["time", "memory", "cost"]
 UNITS: dict[Quantity, str] = {"time": "s", "memory": "MB", "cost": "GFLOP"}
@@ -16,20 +16,20 @@ UNITS: dict[Quantity, str] = {"time": "s", "memory": "MB", "cost": "GFLOP"}
 
 @dataclass(frozen=True)
 class Comparison:
-    """One quantity of two contenders.
+    """One quantity of two competitors.
 
     Attributes
     ----------
     quantity, unit
-        What was measured, and in what.
+        What was measured, and its unit.
     ours, against
-        Names of the contenders.
+        Names of the competitors.
     small, large
         A value of each for every round.
     withheld
         Why there is no ratio; empty where there is one.
     about
-        What the values leave out; empty for whole processes.
+        What the values exclude; empty for whole processes.
     """
 
     quantity: Quantity
@@ -42,12 +42,12 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """What the values are in."""
+        """Unit of the values."""
         return UNITS[self.quantity]
 
     @property
     def ratio(self) -> Ratio | None:
-        """How many times more the other takes than ours, or None where that is withheld."""
+        """How many times more ``against`` takes than ``ours``; None where it is withheld."""
         return None if self.withheld else ratio(self.large, self.small)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,13 +67,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a work.
+    """Outcome of a scenario.
 
     Attributes
     ----------
     title
-        What was worked on, for the table.
-    contest
+        What the table calls the scenario.
+    results
         Every run.
     comparisons
         Rows of the table.
@@ -84,7 +84,7 @@ class Outcome:
     """
 
     title: str
-    contest: Contest
+    results: RoundResults
     comparisons: Sequence[Comparison]
     facts: dict[str, Any] = field(default_factory=dict)
     left_out: Sequence[str] = ()
@@ -93,15 +93,16 @@ class Outcome:
         """Return all of it as JSON's types."""
         return {
             "title": self.title,
-            "runs": self.contest.to_json(),
+            "runs": self.results.to_json(),
             "comparisons": [comparison.to_json() for comparison in self.comparisons],
             "facts": self.facts,
             "left_out": list(self.left_out),
         }
 
 
-def compared(contest: Contest, ours: str, against: str, withheld: str = "") -> list[Comparison]:
-    """Return time and memory of two contenders, or why no ratio is told."""
-    times = Comparison("time", ours, against, contest.seconds(ours), contest.seconds(against), withheld)
-    memory = Comparison("memory", ours, against, contest.peaks_mb(ours), contest.peaks_mb(against), withheld)
+def compare_time_and_memory(results: RoundResults, ours: str, against: str, withheld: str = "") -> list[Comparison]:
+    """Return time and memory of two competitors; ``withheld`` gives the reason where there must be no ratio."""
+    # Positions: quantity, ours, against, the values of ours, those of against.
+    times = Comparison("time", ours, against, results.seconds(ours), results.seconds(against), withheld)
+    memory = Comparison("memory", ours, against, results.peaks_mb(ours), results.peaks_mb(against), withheld)
     return [times, memory]

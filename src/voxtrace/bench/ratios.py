@@ -1,4 +1,4 @@
-"""Two lists of measurements, taken in turn, to one ratio with its spread."""
+"""Ratio of two lists of measurements that were taken in turn, with its spread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Ratio:
     of_medians
         Ratio of the medians.
     low, high
-        Smallest and largest ratio within a round; both measurements of a round were taken one after the other.
+        Smallest and largest ratio within a round, whose measurements were taken one after the other.
     """
 
     of_medians: float
@@ -40,5 +40,6 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
     >>> str(ratio([8.0, 9.0, 12.0], [2.0, 3.0, 3.0]))
     '3.00 [3.00, 4.00]'
     """
+    # A ratio within a round cancels what slowed the machine down in that round.
     rounds = [a / b for a, b in zip(first, second, strict=True)]
     return Ratio(median(first) / median(second), min(rounds), max(rounds))

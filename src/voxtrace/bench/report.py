@@ -1,4 +1,4 @@
-"""The tables of a page, written between two markers by the command that stands above them."""
+"""Tables of measurements as Markdown, and writing them into a page between two markers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
 
 
 def table(document: dict[str, Any]) -> str:
-    """Return machine, comparisons and facts of a bench as Markdown."""
-    rows = [row for work in document["works"].values() for row in _rows(work)]
-    head = ["", "| work | what | against | ours | ratio [smallest, largest of a round] |", "|---|---|---|---|---|"]
+    """Return machine, comparisons and facts of a bench document as Markdown."""
+    rows = [row for scenario in document["works"].values() for row in _rows(scenario)]
+    head = ["", "| scenario | what | against | ours | ratio [smallest, largest of a round] |", "|---|---|---|---|---|"]
     lines = [machine(document), *(head if rows else ()), *rows]
-    lines += ["", *(f"* {work['title']}: {text}" for work in document["works"].values() for text in _facts(work))]
+    lines += [
+        "",
+        *(f"* {scenario['title']}: {text}" for scenario in document["works"].values() for text in _facts(scenario)),
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -34,7 +37,7 @@ def cost_table(document: dict[str, Any]) -> str:
 
 
 def machine(document: dict[str, Any]) -> str:
-    """Return a sentence about where and with what it was measured."""
+    """Return a sentence with processor, memory, date, rounds and versions of a document."""
     about = document["machine"]
     instructions = ", ".join(about["instructions"]) or "none that matter"
     versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
@@ -49,7 +52,7 @@ def machine(document: dict[str, Any]) -> str:
 
 
 def find_table(path: Path, name: str) -> tuple[str, str, str]:
-    """Return what a page says up to the begin of a table, the table, and the page from its end on.
+    """Return a page up to the start of a table, the table, and the page from the table's end.
 
     Raises
     ------
@@ -61,6 +64,7 @@ def find_table(path: Path, name: str) -> tuple[str, str, str]:
         page = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); name a page that has the markers.") from error
+    # Everything before the table with its first marker, the table, everything from its last marker on.
     found = re.fullmatch(f"(.*{re.escape(begin)}\n)(.*?)({re.escape(end)}.*)", page, re.DOTALL)
     if found is None:
         raise InputError(f"{path} has no lines {begin} and {end}; put them where the table goes.")
@@ -68,29 +72,30 @@ def find_table(path: Path, name: str) -> tuple[str, str, str]:
 
 
 def write_table(path: Path, name: str, text: str) -> None:
-    """Put a table between the markers of its name in a page; raises as :func:`find_table`."""
+    """Write a table between the markers of its name in a page; raises as :func:`find_table`."""
     before, _, after = find_table(path, name)
     with atomic_file(path) as temporary:
         temporary.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
 
 
-def _rows(work: dict[str, Any]) -> Iterator[str]:
-    for row in work["comparisons"]:
+def _rows(scenario: dict[str, Any]) -> Iterator[str]:
+    for row in scenario["comparisons"]:
+        # No ratio is shown where the answers differ; the reason stands in its place.
         unit = row["unit"]
         what = ", ".join(text for text in (row["quantity"], row["about"]) if text)
         ratio = row["ratio"]
-        told = f"**{ratio['of_medians']:.2f}** [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio else row["withheld"]
+        shown = f"**{ratio['of_medians']:.2f}** [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio else row["withheld"]
         yield (
-            f"| {work['title']} | {what} | {row['against']}: {_number(row['against_median'])} {unit} "
-            f"| {row['ours']}: {_number(row['ours_median'])} {unit} | {told} |"
+            f"| {scenario['title']} | {what} | {row['against']}: {_number(row['against_median'])} {unit} "
+            f"| {row['ours']}: {_number(row['ours_median'])} {unit} | {shown} |"
         )
 
 
-def _facts(work: dict[str, Any]) -> Iterator[str]:
-    for name, value in work["facts"].items():
+def _facts(scenario: dict[str, Any]) -> Iterator[str]:
+    for name, value in scenario["facts"].items():
         if value not in ({}, None):
             yield f"{name.replace('_', ' ')}: {_plain(value)}"
-    yield from work["left_out"]
+    yield from scenario["left_out"]
 
 
 def _plain(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What a bench is asked to do, and the command lines that follow from it."""
+"""Settings of a bench, and the command lines of the competitors."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.bench.contest import Contender, Say
 from voxtrace.bench.inputs import Scan
 from voxtrace.bench.models import Models
+from voxtrace.bench.runner import Competitor, Echo
 
 PEERS = Path(__file__).with_name("peers")
 ENTRY = "from voxtrace.cli import main; main()"
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """How to compare.
 
     Attributes
     ----------
     folder
-        Where inputs, models and outputs lie. Inputs are kept from run to run.
+        Folder of inputs, models and outputs. Inputs are kept from run to run.
     repeats
-        Rounds in which each contender runs once.
+        Rounds in which each competitor runs once.
     quick
-        Tiny inputs: to see that everything works, not to measure.
+        Tiny inputs, for a check that everything runs; the numbers mean nothing.
     peer
-        An interpreter with nnU-Net v2; without one nnU-Net is left out.
+        A Python interpreter with nnU-Net v2; None leaves nnU-Net out.
     real_data
-        The folder of real scans; without one the works on real scans are left out.
+        The folder of real scans; None leaves the scenarios on real scans out.
     seed
-        Of the phantoms.
-    say
-        Where messages go.
+        Seed of the phantoms.
+    echo
+        Called with each progress message.
     """
 
     folder: Path
@@ -44,62 +44,63 @@ class Settings:
     peer: Path | None = None
     real_data: Path | None = None
     seed: int = 3000
-    say: Say = print
+    echo: Echo = print
 
     @property
     def inputs(self) -> Path:
         """Folder of the scans."""
         return self.folder / "inputs"
 
-    def out(self, work: str, name: str) -> Path:
-        """Return the output folder of a contender."""
-        return self.folder / "out" / work / name.replace(" ", "-")
+    def out(self, scenario: str, name: str) -> Path:
+        """Return the output folder of a competitor."""
+        return self.folder / "out" / scenario / name.replace(" ", "-")
 
 
-def ours(
-    settings: Settings, work: str, name: str, scans: Sequence[Scan], model: Path | str, *options: str
-) -> Contender:
-    """Return ``voxtrace predict`` as a contender; for several scans its labels are a folder."""
-    out = settings.out(work, name)
+def voxtrace_competitor(
+    settings: BenchSettings, scenario: str, name: str, scans: Sequence[Scan], model: Path | str, *options: str
+) -> Competitor:
+    """Return ``voxtrace predict``; for several scans ``labels`` is a folder."""
+    out = settings.out(scenario, name)
     files = [str(path) for scan in scans for path in scan.channels]
+    # ``voxtrace predict`` names label maps after the cases.
     labels = out / f"{_case_name(scans[0])}.nii.gz" if len(scans) == 1 else out
-    return Contender(
+    return Competitor(
         name, voxtrace("predict", *files, "-m", str(model), "-o", str(out), "--json", *options), out, labels
     )
 
 
-def nnunet(settings: Settings, work: str, scan: Scan, models: Models, bits: int = 16) -> Contender | None:
-    """Return nnU-Net, which sums windows in so many bits, as a contender, or None where no interpreter has it."""
+def nnunet(settings: BenchSettings, scenario: str, scan: Scan, models: Models, bits: int = 16) -> Competitor | None:
+    """Return nnU-Net, summing windows in ``bits`` bits; None without an interpreter for it."""
     if settings.peer is None:
         return None
     name = "nnU-Net" if bits == 16 else f"nnU-Net, sums in {bits} bits"
-    out = settings.out(work, name)
+    out = settings.out(scenario, name)
     labels = out / f"{scan.name}.nii.gz"
     script, image = PEERS / "with_nnunet.py", scan.channels[0]
     words = (settings.peer, script, models.nnunet, image, labels, cores(), bits)
-    return Contender(name, [str(word) for word in words], out, labels)
+    return Competitor(name, [str(word) for word in words], out, labels)
 
 
-def monai(settings: Settings, work: str, scan: Scan, models: Models) -> Contender:
-    """Return MONAI's inferer as a contender; it runs in our own interpreter, for MONAI is one of our dependencies."""
-    out = settings.out(work, "monai")
+def monai_competitor(settings: BenchSettings, scenario: str, scan: Scan, models: Models) -> Competitor:
+    """Return MONAI's inferer, run by this interpreter, which has MONAI as a dependency."""
+    out = settings.out(scenario, "monai")
     labels = out / f"{scan.name}.nii.gz"
     script, image = PEERS / "with_monai.py", scan.channels[0]
     words = (sys.executable, script, models.unet, image, labels, cores())
-    return Contender("MONAI", [str(word) for word in words], out, labels)
+    return Competitor("MONAI", [str(word) for word in words], out, labels)
 
 
 def voxtrace(*words: str) -> list[str]:
-    """Return the command line of one of our own commands."""
+    """Return the command line of a ``voxtrace`` command, run by this interpreter."""
     return [sys.executable, "-c", ENTRY, *words]
 
 
 def cores() -> int:
-    """Return on how many cores this process, and so every contender, may run."""
+    """Return on how many cores this process, and so each competitor, may run."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _case_name(scan: Scan) -> str:
-    """Return what our command calls a scan: the stem of its file, without the channel where there are several."""
+    """Return the case name of ``voxtrace predict``: the file's stem, without the channel where there are several."""
     stem = scan.channels[0].name.removesuffix(".nii.gz")
     return stem if len(scan.channels) == 1 else stem.removesuffix("_0000")

@@ -1,4 +1,4 @@
-"""Run the works one after the other, and return what came out as one document."""
+"""Run scenarios one after the other and return their outcomes as one document."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import psutil
 
 from voxtrace.bench.measure import measure
 from voxtrace.bench.outcome import Outcome
-from voxtrace.bench.settings import Settings, cores
-from voxtrace.bench.works import ct300, ct1000, imported, routing, settling, sparsity
+from voxtrace.bench.scenarios import ct300, ct1000, imported, routing, settling, sparsity
+from voxtrace.bench.settings import BenchSettings, cores
 from voxtrace.errors import EngineError, InputError, UsageError
 
-WORKS: Mapping[str, Callable[[Settings], Outcome]] = {
+SCENARIOS: Mapping[str, Callable[[BenchSettings], Outcome]] = {
     "ct300": ct300.run,
     "ct1000": ct1000.run,
     "imported": imported.run,
@@ -25,6 +25,7 @@ WORKS: Mapping[str, Callable[[Settings], Outcome]] = {
     "routing-real": routing.run_real,
     "sparsity": sparsity.run,
 }
+# Versions that the document records.
 PACKAGES = ("voxtrace", "torch", "openvino", "monai", "nnunetv2", "numpy")
 PEER_PACKAGES = ("torch", "nnunetv2", "numpy")
 NEEDED_GB = 16.0  # of memory, for nnU-Net on the large CT
@@ -36,25 +37,26 @@ _ASK = (
 )
 
 
-def run(settings: Settings, works: Sequence[str] = tuple(WORKS)) -> dict[str, Any]:
-    """Return the document of the works named.
+def run(settings: BenchSettings, scenarios: Sequence[str] = tuple(SCENARIOS)) -> dict[str, Any]:
+    """Return one document with the outcome of each named scenario.
 
     Raises
     ------
     UsageError
-        An unknown work.
+        An unknown scenario.
     InputError
-        The peer's interpreter lacks nnU-Net, or memory or disk do not suffice.
+        The peer's interpreter lacks nnU-Net, or there is too little memory or disk.
     EngineError
-        A contender failed.
+        A competitor failed.
     """
-    chosen(works)
-    check_room(settings, works)
+    chosen(scenarios)
+    # Everything that can be refused is refused before the first scenario runs.
+    check_resources(settings, scenarios)
     peer = peer_versions(settings.peer)
     outcomes = {}
-    for name in works:
-        settings.say(f"{name} …")
-        outcomes[name] = WORKS[name](settings).to_json()
+    for name in scenarios:
+        settings.echo(f"{name} …")
+        outcomes[name] = SCENARIOS[name](settings).to_json()
     return {
         "versions": own_versions(),
         "peer_versions": peer,
@@ -66,22 +68,22 @@ def run(settings: Settings, works: Sequence[str] = tuple(WORKS)) -> dict[str, An
     }
 
 
-def chosen(works: Sequence[str]) -> tuple[str, ...]:
-    """Return the works named, all if there are none.
+def chosen(scenarios: Sequence[str]) -> tuple[str, ...]:
+    """Return the named scenarios; all of them if none is named.
 
     Raises
     ------
     UsageError
-        An unknown work.
+        An unknown scenario.
     """
-    unknown = [name for name in works if name not in WORKS]
+    unknown = [name for name in scenarios if name not in SCENARIOS]
     if unknown:
-        raise UsageError(f"work {unknown[0]!r} is unknown; choose among {', '.join(WORKS)}.")
-    return tuple(works) or tuple(WORKS)
+        raise UsageError(f"scenario {unknown[0]!r} is unknown; choose among {', '.join(SCENARIOS)}.")
+    return tuple(scenarios) or tuple(SCENARIOS)
 
 
 def own_versions() -> dict[str, str]:
-    """Return the versions of the packages that matter here; those that are not installed are left out."""
+    """Return the versions of the packages that are compared; those that are not installed are left out."""
     found = {}
     for name in PACKAGES:
         try:
@@ -92,12 +94,12 @@ def own_versions() -> dict[str, str]:
 
 
 def peer_versions(peer: Path | None) -> dict[str, str]:
-    """Return the versions in the peer's environment; none without a peer.
+    """Return the package versions of the peer's environment; empty without a peer.
 
     Raises
     ------
     InputError
-        There is no such interpreter, or it has no nnU-Net v2.
+        The interpreter does not exist, or has no nnU-Net v2.
     """
     import json
 
@@ -111,21 +113,22 @@ def peer_versions(peer: Path | None) -> dict[str, str]:
         ) from error
 
 
-def check_room(settings: Settings, works: Sequence[str]) -> None:
-    """Refuse to begin where memory or disk will not do.
+def check_resources(settings: BenchSettings, scenarios: Sequence[str]) -> None:
+    """Refuse to start with too little memory or disk.
 
     Raises
     ------
     InputError
-        Less memory than nnU-Net takes for the large CT, or less free disk than inputs and outputs take.
+        Less memory than nnU-Net needs for the large CT, or less free disk than inputs and outputs need.
     """
+    # Tiny inputs fit everywhere.
     if settings.quick:
         return
     available = psutil.virtual_memory().available / 1e9
-    if settings.peer is not None and "ct300" in works and available < NEEDED_GB:
+    if settings.peer is not None and "ct300" in scenarios and available < NEEDED_GB:
         raise InputError(
             f"{available:.1f} GB of memory are available, and nnU-Net takes up to {NEEDED_GB:.0f} GB for the large CT; "
-            "free some, leave out --peer, or choose other works with --only."
+            "free some, leave out --peer, or choose other scenarios with --only."
         )
     settings.folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.folder).free / 1e9

@@ -15,15 +15,15 @@ from typing import Annotated
 import typer
 
 from voxtrace.cli import bench, demo, doctor, evaluate, export, inspect, methods, models, plan, predict, score, train
-from voxtrace.cli.failures import INTERRUPTED, exit_code, sentence
-from voxtrace.cli.output import say
+from voxtrace.cli.exit_codes import INTERRUPTED, error_message, exit_code
+from voxtrace.cli.output import echo
 
 app = typer.Typer(
     name="voxtrace",
-    help="Segment CT and MR, and see how each answer came about.",
+    help="Segment CT and MR, and see how each segmentation came about.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,  # its tracebacks print local variables, which may hold what a patient's file says
+    pretty_exceptions_enable=False,  # its tracebacks print local variables, which may hold patient data
 )
 
 app.command()(predict.predict)
@@ -42,7 +42,7 @@ app.add_typer(bench.app, name="bench")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from voxtrace import __version__
+        from voxtrace.version import __version__
 
         typer.echo(f"voxtrace {__version__}")
         raise typer.Exit
@@ -55,15 +55,15 @@ def common(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Segment CT and MR, and see how each answer came about."""
+    """Segment CT and MR, and see how each segmentation came about."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing done, 130 stopped.
 
-    What goes wrong is told in one sentence on standard error; ``--debug``, anywhere on the line, adds the traceback.
+    An error is printed in one line on standard error; ``--debug``, anywhere among the words, adds the traceback.
     """
-    atexit.register(gc.freeze)  # Python would look for garbage once more, which takes a second after torch
+    atexit.register(gc.freeze)  # skips the last garbage collection, which takes a second after torch
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:
@@ -73,12 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(given, prog_name="voxtrace")
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:
-            say("voxtrace: stopped on request.")
+            echo("voxtrace: stopped on request.")
         raise
     except Exception as error:
         if debug:
             traceback.print_exception(error)
-        say(f"voxtrace: {sentence(error)}")
+        echo(f"voxtrace: {error_message(error)}")
         sys.exit(exit_code(error))
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, each with its sentence."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BundleNames = Annotated[
         "--model",
         "-m",
         help="A bundle folder, or the name of a shipped bundle. May be repeated, e.g. for the folds of one model: "
-        "their answers are averaged.",
+        "their probabilities are averaged.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, …")]
 Precision = Annotated[str, typer.Option(help="Numbers to compute in: auto, float32, bfloat16, …")]
-Seed = Annotated[int, typer.Option(help="Where random numbers start; the same seed gives the same result.", min=0)]
+Seed = Annotated[int, typer.Option(help="Start of the random numbers; the same seed gives the same result.", min=0)]
 DatasetFolder = Annotated[
     Path, typer.Argument(metavar="DATASET", help="Folder in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr.")
 ]

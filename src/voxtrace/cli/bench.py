@@ -1,4 +1,4 @@
-"""``voxtrace bench``: ours against nnU-Net v2 and MONAI, and what ours costs."""
+"""``voxtrace bench``: VoxTrace compared with nnU-Net v2 and MONAI, and the cost of prediction."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.interrupt import ended_as_interrupted
-from voxtrace.cli.output import print_json, say, stdout_kept_for_json
+from voxtrace.cli.interrupt import sigterm_as_interrupt
+from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
 from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
-    from voxtrace.bench import Settings
+    from voxtrace.bench import BenchSettings
 
-app = typer.Typer(help="Compare with nnU-Net and MONAI in one run, or measure what prediction costs.")
+app = typer.Typer(help="Compare with nnU-Net and MONAI in one run, or measure the cost of prediction.")
 
-Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each contender runs once in a round.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Tiny inputs: to see that it works, not to measure.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each program runs once in a round.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Tiny inputs, to test the benchmark itself.")]
 Work = Annotated[Path, typer.Option(help="Folder for inputs, models and outputs; inputs are kept.")]
 Table = Annotated[Path | None, typer.Option(help="Page to write the table into, between its markers.")]
-Cores = Annotated[int | None, typer.Option(min=1, help="Cores that every contender may use; all if unset.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the made-up scans.")]
+Cores = Annotated[int | None, typer.Option(min=1, help="Cores that every program may use; all if unset.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the synthetic scans.")]
 FOLDER = Path("bench_output")
 
 
 @app.callback(invoke_without_command=True)
 def bench(
     context: typer.Context,
-    only: Annotated[str, typer.Option(help="Works, separated by commas; all if unset.")] = "",
+    only: Annotated[str, typer.Option(help="Benchmarks, separated by commas; all if unset.")] = "",
     peer: Annotated[
         Path | None, typer.Option(help="A Python interpreter that has nnU-Net v2; left out if unset.")
     ] = None,
@@ -47,21 +47,21 @@ def bench(
     seed: Seed = 3000,
     as_json: AsJson = False,
 ) -> None:
-    """Run contenders in turn as whole processes; report ratios of wall time and peak memory.
+    """Run each program in turn as a process of its own; report ratios of wall time and peak memory.
 
-    A ratio is one of medians, with the smallest and the largest within a round beside it, and is told only where both
-    gave the same answer.
+    A ratio is that of the medians, with the smallest and the largest ratio within a round. It is reported only where
+    both programs gave the same labels.
     """
     if context.invoked_subcommand:
         return
     from voxtrace import bench as benches
 
-    settings = benches.Settings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, say)
-    with stdout_kept_for_json(as_json), ended_as_interrupted():
+    settings = benches.BenchSettings(work.resolve(), repeats, quick, _interpreter(peer), real_data, seed, echo)
+    with reserve_stdout_for_json(as_json), sigterm_as_interrupt():
         _stay_on(cores)
         works = benches.chosen([name.strip() for name in only.split(",") if name.strip()])
         document = _each(settings, works, table)
-    _tell(document, benches.table(document), as_json)
+    _print(document, benches.table(document), as_json)
 
 
 @app.command()
@@ -76,16 +76,16 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Measure time and memory of prediction against slices, labels and steps; each value is a process of its own."""
-    from voxtrace.bench import Settings
+    from voxtrace.bench import BenchSettings
     from voxtrace.bench.cost import run_cost
     from voxtrace.bench.report import cost_table, find_table, write_table
     from voxtrace.bench.settings import cores as cores_used
     from voxtrace.bench.suite import own_versions
 
-    settings = Settings(work.resolve(), repeats, quick, seed=seed, say=say)
+    settings = BenchSettings(work.resolve(), repeats, quick, seed=seed, echo=echo)
     if table is not None:
         find_table(table, "bench cost")
-    with stdout_kept_for_json(as_json), ended_as_interrupted():
+    with reserve_stdout_for_json(as_json), sigterm_as_interrupt():
         _stay_on(cores)
         points = run_cost(settings, side)
     document = {
@@ -99,16 +99,16 @@ def cost(
     }
     if table is not None:
         write_table(table, "bench cost", cost_table(document))
-    _tell(document, cost_table(document), as_json)
+    _print(document, cost_table(document), as_json)
 
 
-def _each(settings: Settings, works: Sequence[str], page: Path | None) -> dict[str, Any]:
-    """Run the works; each writes its own table into the page as soon as it is done."""
+def _each(settings: BenchSettings, works: Sequence[str], page: Path | None) -> dict[str, Any]:
+    """Run the benchmarks; each writes its table into the page as soon as it is done."""
     from voxtrace import bench as benches
 
     if page is not None:
         for name in works:
-            benches.find_table(page, f"bench {name}")  # refused now, not after an hour
+            benches.find_table(page, f"bench {name}")  # fails here, not after an hour of measuring
     document: dict[str, Any] = {}
     for name in works:
         fresh = {**_where(), **benches.run(settings, [name])}
@@ -118,7 +118,7 @@ def _each(settings: Settings, works: Sequence[str], page: Path | None) -> dict[s
     return document
 
 
-def _tell(document: dict[str, Any], text: str, as_json: bool) -> None:
+def _print(document: dict[str, Any], text: str, as_json: bool) -> None:
     """Print the document or its table."""
     if as_json:
         print_json(document)
@@ -134,12 +134,12 @@ def _where() -> dict[str, Any]:
 
 
 def _interpreter(peer: Path | None) -> Path | None:
-    """Return the interpreter as an absolute path that stays in its environment: a link is not followed."""
+    """Return the absolute path of the interpreter; links are kept, since they name its environment."""
     return None if peer is None else Path.cwd() / peer
 
 
 def _stay_on(cores: int | None) -> None:
-    """Bind this process, and so every contender, to the first cores of those it may use."""
+    """Bind this process, and so every program it starts, to the first cores of those it may use."""
     if cores is None:
         return
     if not hasattr(os, "sched_setaffinity"):

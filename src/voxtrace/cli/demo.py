@@ -1,4 +1,4 @@
-"""``voxtrace demo``: a bundled model on a made-up CT, step by step, without any data of one's own."""
+"""``voxtrace demo``: a shipped model on a synthetic CT, step by step; needs no data."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import print_facts, print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_facts, print_json, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from voxtrace.inference import Result
     from voxtrace.volume import Case, LabelMap
 
 BUNDLE = "abdomen-phantom-recyclenet"
-SEED = 9001  # of a phantom that the bundle was not trained on
+SEED = 9001  # a phantom that the bundle was not trained on
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """Where the demo puts things."""
+class DemoOutputs:
+    """The files that the demo writes."""
 
     out: Path
 
     @property
     def image(self) -> Path:
-        """The made-up CT."""
+        """The synthetic CT."""
         return self.out / "abdomen.nii.gz"
 
     @property
@@ -42,7 +42,7 @@ class Outputs:
 
     @property
     def trace(self) -> Path:
-        """How the prediction came about."""
+        """The trace of the prediction."""
         return self.out / "abdomen.trace"
 
     @property
@@ -56,13 +56,13 @@ def demo(
     window: Annotated[bool, typer.Option("--window/--no-window", help="Open napari where there is a display.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Segment a made-up abdominal CT with a shipped model and show how the answer came about.
+    """Segment a synthetic abdominal CT with a shipped model and show how the segmentation came about.
 
-    Writes the CT, the label map, the trace and a picture of the steps, says how well the answer agrees with the
-    truth, and opens napari where it is installed and there is a display.
+    Writes the CT, the label map, the trace and a picture of the steps, prints the Dice with the true
+    labels, and opens napari where it is installed and there is a display.
     """
-    outputs = Outputs(out)
-    with stdout_kept_for_json(as_json):
+    outputs = DemoOutputs(out)
+    with reserve_stdout_for_json(as_json):
         facts = _make(outputs)
     if as_json:
         print_json(facts)
@@ -72,14 +72,14 @@ def demo(
         _show(outputs)
 
 
-def _make(outputs: Outputs) -> dict[str, Any]:
+def _make(outputs: DemoOutputs) -> dict[str, Any]:
     from voxtrace.bundle import load
     from voxtrace.cli.picture import draw_steps
     from voxtrace.io import write
     from voxtrace.phantoms import abdomen_ct
 
     bundle = load(BUNDLE)
-    say("making an abdominal CT from a seed …")
+    echo("making an abdominal CT from a seed …")
     case = abdomen_ct(seed=SEED)
     write(case.volume, outputs.image)
     result = _segment(bundle, case, outputs.trace)
@@ -98,10 +98,11 @@ def _make(outputs: Outputs) -> dict[str, Any]:
 
 def _segment(bundle: Any, case: Case, trace: Path) -> Result:
     from voxtrace.inference import segment
+    from voxtrace.inference.options import KEEP_EVERY_STEP
 
     with stop_on_interrupt() as cancel, progress_bar() as bar:
         task = bar.add_task("segmenting", total=None)
-        engine = segment(bundle, case.volume, keep="labels", store=trace, cancel=cancel)
+        engine = segment(bundle, case.volume, KEEP_EVERY_STEP, store=trace, cancel=cancel)
         while True:
             try:
                 progress = next(engine)
@@ -118,14 +119,14 @@ def _mean_dice(prediction: LabelMap, truth: LabelMap) -> float:
 
 
 def _can_show() -> bool:
-    """Tell whether napari is installed and a display is there to show it on."""
+    """Return whether napari is installed and there is a display."""
     display = sys.platform in ("win32", "darwin") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
     return display and importlib.util.find_spec("napari") is not None
 
 
-def _show(outputs: Outputs) -> None:
-    """Open napari in a process of its own, which ends when its window is closed."""
-    say("opening napari …")
+def _show(outputs: DemoOutputs) -> None:
+    """Open napari in a child process, and wait until its window is closed."""
+    echo("opening napari …")
     panel = ["--with", "voxtrace", "Segment and step through"]
     files = [str(outputs.image), str(outputs.trace)]
     subprocess.run([sys.executable, "-m", "napari", "--plugin", "voxtrace", *files, *panel], check=False)

@@ -1,4 +1,4 @@
-"""``voxtrace evaluate``: how well predictions agree with references."""
+"""``voxtrace evaluate``: agreement of predictions with references."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
-from voxtrace.cli.output import print_json, print_table, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.output import echo, print_json, print_table, progress_bar, reserve_stdout_for_json
 from voxtrace.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -20,24 +20,22 @@ if TYPE_CHECKING:
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of label maps, or one label map.")],
     reference: Annotated[Path, typer.Argument(help="Folder of reference label maps, or one of them.")],
-    tolerance_mm: Annotated[
-        float, typer.Option(min=0.0, help="Distance in mm that the normalised surface Dice forgives.")
-    ] = 1.0,
+    tolerance_mm: Annotated[float, typer.Option(min=0.0, help="Tolerance of the normalised surface Dice in mm.")] = 1.0,
     names: Annotated[
         Path | None,
-        typer.Option(help="A dataset.json with label names; the one beside the references, or above, if unset."),
+        typer.Option(help="A dataset.json with label names; that in the references' folder or above it, if unset."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score label maps against references of the same name: Dice, surface Dice (NSD) and HD95.
 
-    The mean Dice is the mean over cases of the mean over foreground labels; a label in neither map of a case takes no
-    part. References without a prediction are named and take no part: the means speak of the cases that were predicted.
+    The mean Dice is the mean over cases of the mean over foreground labels; a label in neither map of a case is left
+    out. References without a prediction are listed and left out: the means are over the cases that were predicted.
     Intervals are 95 % bootstrap intervals over cases.
     """
     from voxtrace.batch.evaluation import match, score_pairs, summarise
 
-    with stdout_kept_for_json(as_json), progress_bar() as bar:
+    with reserve_stdout_for_json(as_json), progress_bar() as bar:
         matched = match(predictions, reference)
         pairs = score_pairs(matched.pairs, tolerance_mm)
         scored = list(bar.track(pairs, total=len(matched.pairs), description="scoring"))
@@ -47,11 +45,11 @@ def evaluate(
         print_json(document)
     else:
         _print(document)
-    _leave(matched, scored)
+    _exit(matched, scored)
 
 
 def _names(file: Path | None, reference: Path) -> dict[int, str]:
-    """Return label names from a dataset.json: the given one, or the one beside the references or above."""
+    """Return label names from a dataset.json: the given one, or that in the folder of the references or above it."""
     nearby = (folder / "dataset.json" for folder in (reference, reference.resolve().parent))
     found = file or next((path for path in nearby if path.is_file()), None)
     if found is None:
@@ -75,15 +73,15 @@ def _row(name: str, record: dict[str, Any], n: int) -> tuple[str, str, str, str,
     return name, str(n), f"{record['dice']:.4f}", interval, f"{record['nsd']:.4f}", f"{record['hd95_mm']:.2f}"
 
 
-def _leave(matched: Matched, scored: list[Scored]) -> None:
-    """Say what took no part, and leave with the exit code for it."""
+def _exit(matched: Matched, scored: list[Scored]) -> None:
+    """Print what was left out, and exit with the code for it."""
     if matched.missing:
-        say(f"{len(matched.missing)} references have no prediction and take no part: {_few(matched.missing)}.")
+        echo(f"{len(matched.missing)} references have no prediction and were left out: {_few(matched.missing)}.")
     if matched.extra:
-        say(f"{len(matched.extra)} predictions have no reference and take no part: {_few(matched.extra)}.")
+        echo(f"{len(matched.extra)} predictions have no reference and were left out: {_few(matched.extra)}.")
     failed = [case for case in scored if case.error]
     for case in failed:
-        say(f"{case.case}: failed. {case.error}")
+        echo(f"{case.case}: failed. {case.error}")
     if failed:
         raise typer.Exit(SOME_FAILED if len(failed) < len(scored) else NOTHING_DONE)
 

@@ -1,4 +1,4 @@
-"""``voxtrace export``: a label map in the formats that other programs ask for."""
+"""``voxtrace export``: a label map in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED, sentence
-from voxtrace.cli.output import print_json, say, stdout_kept_for_json
+from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED, error_message
+from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
 from voxtrace.errors import UsageError, VoxTraceError
+from voxtrace.io.formats import WRITTEN, endings, written_ending, written_format
 
 if TYPE_CHECKING:
-    from voxtrace.io.export import Options
+    from voxtrace.io.export import ExportOptions
     from voxtrace.volume import LabelMap
+
+_ENDINGS = ", ".join(endings(WRITTEN))
 
 
 def export(
@@ -22,8 +25,7 @@ def export(
     out: Annotated[
         list[Path],
         typer.Argument(
-            help="Files to write; the name's end chooses the format: .seg.nrrd, .rtstruct.dcm, .dcm (DICOM-SEG), "
-            ".stl, .ply, .obj, .csv, .json, or .nii.gz, .nii, .nrrd, .mha, .mhd."
+            help=f"Files to write; the ending of the name chooses the format: {_ENDINGS} (.dcm is DICOM-SEG)."
         ),
     ],
     source: Annotated[
@@ -48,33 +50,33 @@ def export(
     of the source images, as DICOM demands.
     """
     from voxtrace import io
-    from voxtrace.io.export import Options
+    from voxtrace.io.export import ExportOptions
 
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         _check_names(out, each)
         scan = io.read(image) if image is not None else None
         label_map = _opened(labels)
-        options = Options(source, scan, each, smooth_mm, manual)
-        only_stl = Options(source, scan, False, smooth_mm, manual)
-        records = [_one(label_map, path, options if path.suffix.lower() == ".stl" else only_stl) for path in out]
+        options = ExportOptions(source, scan, each, smooth_mm, manual)
+        whole = ExportOptions(source, scan, False, smooth_mm, manual)
+        records = [_one(label_map, path, options if _splits_labels(path) else whole) for path in out]
     if as_json:
         print_json({"labels": str(labels), "written": records})
     _report(records, as_json=as_json)
 
 
 def _check_names(out: list[Path], each: bool) -> None:
-    from voxtrace.io import SUFFIXES
-    from voxtrace.io.export import ENDINGS, is_export
-    from voxtrace.io.suffixes import suffix_of
-
     for path in out:
-        if not is_export(path) and not suffix_of(path):
-            known = ", ".join((*ENDINGS, *SUFFIXES))
-            raise UsageError(f"{path} names no format; expected a name ending in {known}.")
-    if each and not any(path.suffix.lower() == ".stl" for path in out):
+        if written_format(path) is None:
+            raise UsageError(f"{path} names no format; expected a name ending in {_ENDINGS}.")
+    if each and not any(_splits_labels(path) for path in out):
         raise UsageError("--each writes STL files, and none is asked for; add a name ending in .stl.")
     if len(set(out)) < len(out):
         raise UsageError("the same file is named twice; give each export a name of its own.")
+
+
+def _splits_labels(path: Path) -> bool:
+    chosen = written_format(path)
+    return chosen is not None and chosen.splits_labels
 
 
 def _opened(path: Path) -> LabelMap:
@@ -84,16 +86,14 @@ def _opened(path: Path) -> LabelMap:
     return read_seg(path) if is_seg(path) else io.read_labels(path)
 
 
-def _one(labels: LabelMap, path: Path, options: Options) -> dict[str, Any]:
-    from voxtrace import io
-    from voxtrace.io.export import Written, ending_of, export_all, is_export
-    from voxtrace.io.suffixes import suffix_of
+def _one(labels: LabelMap, path: Path, options: ExportOptions) -> dict[str, Any]:
+    from voxtrace.io.export import export_all
 
-    record: dict[str, Any] = {"format": ending_of(path) or suffix_of(path), "paths": [], "notes": []}
+    record: dict[str, Any] = {"format": written_ending(path), "paths": [], "notes": []}
     try:
-        written = export_all(labels, path, options) if is_export(path) else Written((io.write(labels, path),))
+        written = export_all(labels, path, options)
     except VoxTraceError as error:
-        return {**record, "asked": str(path), "error": sentence(error)}
+        return {**record, "asked": str(path), "error": error_message(error)}
     return {**record, "paths": [str(p) for p in written.paths], "notes": list(written.notes)}
 
 
@@ -103,10 +103,10 @@ def _report(records: list[dict[str, Any]], *, as_json: bool) -> None:
             if not as_json:
                 typer.echo(path)
         for note in record["notes"]:
-            say(f"note: {note}")
+            echo(f"note: {note}")
     failed = [record for record in records if "error" in record]
     if not failed:
         return
     for record in failed:
-        say(f"voxtrace: {record['error']}")
+        echo(f"voxtrace: {record['error']}")
     raise typer.Exit(SOME_FAILED if len(failed) < len(records) else NOTHING_DONE)

@@ -1,4 +1,4 @@
-"""Stopping on request: Ctrl-C, or a cluster's SIGTERM."""
+"""Stop on Ctrl-C, or on SIGTERM from a cluster's scheduler."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _STDERR = 2
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether a stop was asked for; asking a second time stops at once.
+    """Yield a function that returns whether to stop; a second signal stops immediately.
 
-    Long work looks at the function between its parts, so what is finished is kept and what is not leaves no trace.
+    Long work calls the function between its parts, so finished parts are kept and unfinished ones leave nothing behind.
     """
     asked: list[int] = []
 
@@ -23,7 +23,7 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        os.write(_STDERR, b"\nstopping after the part at hand; press Ctrl-C again to stop at once.\n")
+        os.write(_STDERR, b"\nstopping after the current part; press Ctrl-C again to stop at once.\n")
 
     previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -34,8 +34,8 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def ended_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that what it started ends with it."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that its child processes end with it."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What this machine has: processor, memory, accelerators."""
+"""Facts of this machine: processor, memory, accelerators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GB = 1e9
 
 
 def processor(cpuinfo: Path = CPUINFO) -> dict[str, Any]:
-    """Return the processor's name, cores, and which instructions for matrices it has (Linux tells; others do not)."""
+    """Return the processor's name, cores, and its instructions for matrices (listed on Linux only)."""
     import psutil
 
     text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""

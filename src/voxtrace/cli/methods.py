@@ -1,4 +1,4 @@
-"""``voxtrace methods``: the published methods, their options, what they cost, and the published figures beside ours."""
+"""``voxtrace methods``: the published methods, their options, their cost, and published figures compared with ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_json, print_table, progress_bar, stdout_kept_for_json
+from voxtrace.cli.output import print_json, print_table, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from voxtrace.plan import Plan
@@ -26,21 +26,22 @@ def methods(
     channels: Annotated[int, typer.Option(min=1, max=MOST, help="Input channels to count for.")] = 1,
     labels: Annotated[int, typer.Option(min=2, max=MOST, help="Labels to count for, the background included.")] = 2,
     with_figures: Annotated[
-        bool, typer.Option("--figures/--no-figures", help="Count the published figures anew; takes most of the time.")
+        bool,
+        typer.Option("--figures/--no-figures", help="Count the published figures, too; takes most of the time."),
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """List the methods: source, options of `voxtrace train`, parameters and cost, published figures beside ours.
+    """List the methods: source, options of `voxtrace train`, parameters and cost, published figures and ours.
 
     Cost is that of one pass over one window through every part of the network; a method that decides in several steps
     runs some of its parts at each. Four ways of counting are in use: `true` counts two operations a multiply-add,
     `e2e`, `thop` and `fvcore-old` count as the papers do.
     """
-    from voxtrace.cli.costs import window_size
+    from voxtrace.cli.method_costs import window_size
     from voxtrace.plan import Plan
 
     plan = Plan.example(channels, labels, window_size(size))
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         documents = _documents(names, plan, with_figures)
     if as_json:
         print_json({"methods": documents})
@@ -51,16 +52,17 @@ def methods(
 
 def _documents(names: list[str] | None, plan: Plan, with_figures: bool) -> list[dict[str, Any]]:
     """Return a document for each method asked for, behind a progress bar."""
-    from voxtrace.cli.costs import about, costs, figures
+    from voxtrace.cli.method_costs import compare_figures, count_costs, method_record
     from voxtrace.methods import METHODS, method
 
     chosen = {name: type(method(name)) for name in names or METHODS}
     documents = []
     with progress_bar() as bar:
         for kind in bar.track(chosen.values(), description="counting"):
-            document = about(kind) | costs(kind(), plan)
-            found = bar.track(figures(kind), len(kind.figures()), description=kind.title) if with_figures else ()
-            documents.append({**document, "figures": list(found)})
+            document = method_record(kind) | count_costs(kind(), plan)
+            figures = compare_figures(kind) if with_figures else iter(())
+            counted = bar.track(figures, len(kind.figures()), description=kind.title)
+            documents.append({**document, "figures": list(counted)})
     return documents
 
 

@@ -1,4 +1,4 @@
-"""``voxtrace models``: the bundles that come with the package, whether a bundle is sound, models of nnU-Net."""
+"""``voxtrace models``: list the shipped bundles, verify a bundle, import models of nnU-Net."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_json, print_table, say
+from voxtrace.cli.output import echo, print_json, print_table
 
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 
@@ -62,7 +62,7 @@ def import_nnunet(
         print_json({"bundles": [{"path": str(path), "digest": card(path)["digest"]} for path in written]})
         return
     for path in written:
-        say(f"{path} holds {card(path)['name']}; segment with: voxtrace predict SCAN -m {path} -o OUT")
+        echo(f"{path} holds {card(path)['name']}; segment with: voxtrace predict SCAN -m {path} -o OUT")
 
 
 def _labels(record: dict[str, dict[str, dict[str, str]]]) -> str:

@@ -1,4 +1,4 @@
-"""What the commands print: results on standard output, messages and progress on standard error."""
+"""Printing: results on standard output, messages and progress on standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def say(message: str) -> None:
+def echo(message: str) -> None:
     """Print a message for the user on standard error."""
     typer.echo(message, err=True)
 
@@ -41,8 +41,8 @@ def print_facts(facts: dict[str, object]) -> None:
 
 
 @contextmanager
-def stdout_kept_for_json(as_json: bool) -> Iterator[None]:
-    """Send what libraries print to standard error while a command works whose standard output is JSON."""
+def reserve_stdout_for_json(as_json: bool) -> Iterator[None]:
+    """Redirect what libraries print to standard error while a command runs whose standard output is JSON."""
     if not as_json:
         yield
         return
@@ -52,7 +52,7 @@ def stdout_kept_for_json(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(*fields: str) -> Iterator[Progress]:
-    """Yield a rich progress bar on standard error, hidden where that is no terminal.
+    """Yield a rich progress bar on standard error, hidden where that is not a terminal.
 
     ``fields`` are the names of task fields to show after the percentage.
     """
@@ -86,7 +86,7 @@ def _cell(value: object) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value made of JSON's types alone."""
+    """Return a value converted to JSON's types."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

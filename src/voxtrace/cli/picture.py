@@ -1,4 +1,4 @@
-"""A picture of the steps: the slice with most to see, as decided at a few steps, and how many voxels each changed."""
+"""A picture of the steps: one slice with the labels of a few steps, and how many voxels each step changed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_steps(volume: Volume, trace: Trace, path: Path, shown: Sequence[int] = 
 
 
 def busiest_slice(labels: Array) -> int:
-    """Return the z of a label map (Z, Y, X) that shows much of many labels; 0 when it holds none.
+    """Return the z of a label map (Z, Y, X) whose slice shows most of most labels; 0 for an empty map.
 
     It has the largest sum over labels of log(1 + voxels), so that a large organ does not outweigh several small ones.
     """
@@ -67,7 +67,7 @@ def _draw_slice(axis: Axes, volume: Volume, labels: Array, z: int) -> None:
 
 
 def _zoom(axis: Axes, body: Array) -> None:
-    """Show the part of a slice (Y, X) that holds the body, with a margin for the letters."""
+    """Limit the axis to the part of a slice (Y, X) with the body, and a margin for the letters."""
     if not body.any():
         return
     for along, limit in ((0, axis.set_xlim), (1, axis.set_ylim)):
@@ -78,7 +78,7 @@ def _zoom(axis: Axes, body: Array) -> None:
 
 
 def _draw_changes(axis: Axes, trace: Trace, marked: Sequence[int]) -> None:
-    """Draw the share of voxels that each step changed, against its number."""
+    """Draw the fraction of voxels that each step changed, against its number."""
     changed = [100.0 * (row["changed_fraction"] or 0.0) for row in trace.summary()]
     numbers = np.arange(1, len(changed) + 1)
     floor = min([value for value in changed if value > 0], default=1e-3) / 3

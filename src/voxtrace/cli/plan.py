@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device
-from voxtrace.cli.output import print_facts, print_json, progress_bar, stdout_kept_for_json
+from voxtrace.cli.output import print_facts, print_json, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -29,7 +29,7 @@ def plan(
     from voxtrace.training import open_dataset
     from voxtrace.training.setup import plan_cases
 
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         opened = open_dataset(dataset)
         cases = opened.cases([files.name for files in opened.files])
         found, made = _show(plan_cases(opened, cases, device=device, memory_gb=memory_gb))

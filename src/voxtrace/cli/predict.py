@@ -2,124 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, BundleNames, Device, Precision, Seed
-from voxtrace.cli.failures import NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.arguments import AsJson, BundleNames
+from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.gc_pause import gc_paused
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.loading import uncollected
-from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.option_flags import with_option_flags
+from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 from voxtrace.errors import UsageError
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from voxtrace.batch import CaseEvent, CaseInput, Job, Options, ReadAhead, Tally
+    from voxtrace.batch import BatchSummary, CaseEvent, CasePrefetcher, PredictJob
+
+Inputs = Annotated[
+    list[Path], typer.Argument(metavar="INPUT…", help="Files, DICOM folders (a case each), or folders of these.")
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for CASE.nii.gz, CASE.trace and ledger.jsonl.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Skip cases already completed with the same bundle and options.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist already.")]
+Suffix = Annotated[Literal["nii.gz", "nii", "nrrd", "mha"], typer.Option(help="Format of the label maps.")]
+Timepoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|all",
+        help="Of files with several time points: the one to segment, from 0, or all, a case CASE_t000 for each.",
+    ),
+]
+SeriesNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of DICOM folders: name, number or description of the series, or of that for each channel in order, "
+        "repeated (`voxtrace inspect` lists them). Found by the series' descriptions if unset.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="An option of the method that training did not fix; may be repeated."
+    ),
+]
 
 
+@dataclass(frozen=True)
+class PredictRequest:
+    """What the command line asks for; ``settings`` are options of the method, as ``name=value``."""
+
+    inputs: tuple[Path, ...]
+    models: tuple[str, ...]
+    out: Path
+    options: PredictOptions
+    settings: tuple[str, ...]
+    suffix: str
+    resume: bool
+    overwrite: bool
+    timepoint: int | Literal["all"] | None
+    series: tuple[str, ...]
+
+
+@with_option_flags
 def predict(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT…", help="Files, DICOM folders (a case each), or folders of these.")
-    ],
+    inputs: Inputs,
     model: BundleNames,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for CASE.nii.gz, CASE.trace and ledger.jsonl.")],
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the method; its own number if unset.")] = None,
-    keep: Annotated[
-        Literal["labels", "last", "all"],
-        typer.Option(
-            help="Keep the label map of every step in the trace, of the last one, or also what a method shows beside "
-            "its answers (the noisy masks of diffusion)."
-        ),
-    ] = "labels",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Pass over cases done with the same bundle and options.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")] = False,
-    format: Annotated[
-        Literal["nii.gz", "nii", "nrrd", "mha"], typer.Option(help="Format of the label maps.")
-    ] = "nii.gz",
-    runtime: Annotated[
-        Literal["auto", "torch", "openvino", "winograd"],
-        typer.Option(
-            help="What runs the network: torch, openvino (compiled for this processor), winograd (float32 with fewer "
-            "multiplications), or auto, which takes the fastest where there is no GPU and the run is long enough."
-        ),
-    ] = "auto",
-    device: Device = "auto",
-    precision: Precision = "auto",
-    mirror: Annotated[
-        bool | None,
-        typer.Option("--mirror/--no-mirror", help="Average over mirror images; as the bundle says if unset."),
-    ] = None,
-    overlap: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=0.95, help="Fraction of a window shared with the next; the plan's if unset."),
-    ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Windows at once; chosen for the memory if unset.")] = None,
-    settle: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=0.99,
-            help="Share of labels, e.g. 0.001: a window whose step changes no more computes no further steps. "
-            "Every step is computed if unset.",
-        ),
-    ] = None,
-    region: Annotated[
-        Literal["body", "all"],
-        typer.Option(help="Of a CT, leave air around the patient out, or segment the whole of every plane."),
-    ] = "body",
-    seed: Seed = 0,
-    frame: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|all",
-            help="Of files with frames over time: the one to segment, from 0, or all, a case CASE_t000 for each.",
-        ),
-    ] = None,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Of DICOM folders: name, number or description of the series, or of that for each channel in order, "
-            "repeated (`voxtrace inspect` lists them). Found by what they are if unset.",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="An option of the method that training did not fix; may be repeated."
-        ),
-    ] = None,
+    out: Out,
+    options: PredictOptions = KEEP_EVERY_STEP,
+    settings: Settings = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    format: Suffix = "nii.gz",
+    frame: Timepoint = None,
+    series: SeriesNames = None,
     as_json: AsJson = False,
 ) -> None:
-    """Segment volumes and record how each answer came about.
+    """Segment volumes and record how each segmentation came about.
 
     Writes OUT/CASE.nii.gz on the input's own grid, OUT/CASE.trace and a line in OUT/ledger.jsonl for each case. Files
     named CASE_0000, CASE_0001, … are the channels of one case. A case that cannot be predicted is named, and the next
     one begins. Exit codes: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing could be done.
     """
-    from voxtrace.batch import Options, reading_ahead
+    from voxtrace.batch import prefetching
 
-    options = Options(steps, keep, runtime, device, precision, mirror, overlap, batch, settle, region, seed)
-    with stdout_kept_for_json(as_json), reading_ahead() as reader:
-        found = partial(_cases, inputs, _frame(frame), series or ())
-        job = _job(found, model, out, options, settings or (), f".{format}", resume, overwrite, reader)
-        tally = _run(job, reader)
+    request = PredictRequest(
+        inputs=tuple(inputs),
+        models=tuple(model),
+        out=out,
+        options=options,
+        settings=tuple(settings or ()),
+        suffix=f".{format}",
+        resume=resume,
+        overwrite=overwrite,
+        timepoint=_timepoint(frame),
+        series=tuple(series or ()),
+    )
+    with reserve_stdout_for_json(as_json), prefetching() as prefetcher:
+        job = _job(request, prefetcher)
+        summary = _run(job, prefetcher)
     if as_json:
-        print_json(_document(job, tally))
-    _leave(job, tally)
+        print_json(_document(job, summary))
+    _exit(job, summary)
 
 
-def _frame(text: str | None) -> int | Literal["all"] | None:
-    """Return what ``--frame`` asks for."""
+def _timepoint(text: str | None) -> int | Literal["all"] | None:
+    """Return the time point that ``--frame`` asks for."""
     if text is None:
         return None
     if text == "all":
@@ -129,75 +125,65 @@ def _frame(text: str | None) -> int | Literal["all"] | None:
     return int(text)
 
 
-def _cases(
-    inputs: list[Path], frame: int | Literal["all"] | None, series: Sequence[str], channels: Sequence[str]
-) -> tuple[CaseInput, ...]:
-    from voxtrace.batch import find_cases
+def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
+    """Return the job, its bundles loaded; the first case is read meanwhile.
 
-    return find_cases(inputs, channels, frame, series)
-
-
-def _job(
-    found: Callable[[Sequence[str]], tuple[CaseInput, ...]],
-    models: list[str],
-    out: Path,
-    options: Options,
-    settings: Sequence[str],
-    suffix: str,
-    resume: bool,
-    overwrite: bool,
-    reader: ReadAhead,
-) -> Job:
-    from voxtrace.batch import Job
+    Whatever is wrong with the request as a whole is refused here, before the first case.
+    """
+    from voxtrace.batch import PredictJob, find_cases
     from voxtrace.bundle import card, load
 
-    cases = found(card(models[0])["plan"]["channels"])
-    if not resume:  # the first case may be passed over otherwise
-        reader.begin(cases)
-    with uncollected():  # torch comes with these; the first case is read meanwhile
-        from voxtrace.cli.options import method_options
-        from voxtrace.inference import agree
-        from voxtrace.method import changed_after_training
+    # the card is JSON and read without torch, so that reading the first case can begin
+    channels = card(request.models[0])["plan"]["channels"]
+    cases = find_cases(request.inputs, channels, request.timepoint, request.series)
+    if not request.resume:  # with --resume the first case may be one that is skipped
+        prefetcher.begin(cases)
+    with gc_paused():  # torch is imported here
+        from voxtrace.cli.method_options import method_options
+        from voxtrace.inference import check_compatible
+        from voxtrace.inference.engine import chosen_method
 
-        bundles = tuple(load(model) for model in models)
-    agree(bundles)  # refused once, before the first case; so are the options of the method
-    changed = method_options(type(bundles[0].method), settings, ())
-    changed_after_training(bundles[0].method, **changed)
-    return Job(bundles, cases, out, replace(options, options=changed), suffix, resume, overwrite)
+        bundles = tuple(load(model) for model in request.models)
+    check_compatible(bundles)
+    changed = method_options(type(bundles[0].method), request.settings, ())
+    options = replace(request.options, method_options=changed)
+    # raises if the method does not have these options or this number of steps
+    chosen_method(bundles[0], options)
+    return PredictJob(bundles, cases, request.out, options, request.suffix, request.resume, request.overwrite)
 
 
-def _run(job: Job, reader: ReadAhead) -> Tally:
+def _run(job: PredictJob, prefetcher: CasePrefetcher) -> BatchSummary:
     from voxtrace.batch import predict_cases
 
     with stop_on_interrupt() as cancel, progress_bar() as bar:
-        events = predict_cases(job, cancel, reader)
+        events = predict_cases(job, cancel, prefetcher)
         return _show(events, bar, bar.add_task("", total=None))
 
 
-def _show(events: Generator[CaseEvent, None, Tally], bar: Bar, task: TaskID) -> Tally:
-    """Drive the events to their end, showing each."""
+def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: TaskID) -> BatchSummary:
+    """Run the job to its end, show every event, and return the summary."""
     while True:
         try:
             event = next(events)
         except StopIteration as stop:
-            tally: Tally = stop.value
-            return tally
+            summary: BatchSummary = stop.value
+            return summary
         where = f"[{event.number}/{event.total}] {event.case.name}"
         if event.progress is not None:
             description = f"{where} {event.progress.stage}"
             bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
         elif event.entry is not None and event.kind == "failed":
-            say(f"{where}: failed. {event.entry.error}")
+            echo(f"{where}: failed. {event.entry.error}")
         elif event.entry is not None:
-            say(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
+            echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
         elif event.kind == "skipped":
-            say(f"{where}: done before")
+            echo(f"{where}: skipped, already completed")
         else:
             bar.reset(task, description=f"{where} reading", total=None)
 
 
-def _document(job: Job, tally: Tally) -> dict[str, Any]:
-    done = [(case, entry) for case in job.cases if (entry := tally.done.get(case.name))]
+def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:
+    done = [(case, entry) for case in job.cases if (entry := summary.done.get(case.name))]
     return {
         "bundle": job.bundle_name,
         "out": str(job.out),
@@ -212,17 +198,19 @@ def _document(job: Job, tally: Tally) -> dict[str, Any]:
             }
             for case, entry in done
         ],
-        "skipped": list(tally.skipped),
-        "failed": [{"case": entry.case, "error": entry.error} for entry in tally.failed],
+        "skipped": list(summary.skipped),
+        "failed": [{"case": entry.case, "error": entry.error} for entry in summary.failed],
     }
 
 
-def _leave(job: Job, tally: Tally) -> None:
-    """Say how it went and leave with the exit code for it."""
-    finished = len(tally.done) + len(tally.skipped)
-    if len(job.cases) > 1 or finished:  # the sentence about a single case that failed says it all
-        say(f"{finished} of {len(job.cases)} cases done in {job.out}.")
-    if len(job.cases) > 1 and tally.failed:
-        say(f"failed: {', '.join(entry.case for entry in tally.failed)}; {job.out / 'ledger.jsonl'} says why.")
-    if tally.failed:
+def _exit(job: PredictJob, summary: BatchSummary) -> None:
+    """Print how many cases are done, and exit with the code for it."""
+    finished = len(summary.done) + len(summary.skipped)
+    if len(job.cases) > 1 or finished:  # a single failed case has been reported already
+        echo(f"{finished} of {len(job.cases)} cases done in {job.out}.")
+    # every failure was reported when it happened; with many cases they are listed again at the end
+    if len(job.cases) > 1 and summary.failed:
+        failed = ", ".join(entry.case for entry in summary.failed)
+        echo(f"failed: {failed}; see {job.out / 'ledger.jsonl'} for the reasons.")
+    if summary.failed:
         raise typer.Exit(SOME_FAILED if finished else NOTHING_DONE)

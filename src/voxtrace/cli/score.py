@@ -1,4 +1,4 @@
-"""``voxtrace score``: which of several label maps of a case to trust, and how hard the case is."""
+"""``voxtrace score``: the most reliable of several label maps of a case, and the difficulty of the case."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperCommand
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.failures import SOME_FAILED
+from voxtrace.cli.exit_codes import SOME_FAILED
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import print_json, print_table, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, print_table, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from voxtrace.training.reliability import DatasetScores
@@ -22,10 +22,10 @@ MANY = "--labels"
 
 
 class ManyLabels(TyperCommand):
-    """A command whose ``--labels`` takes any number of words: ``--labels A B`` is ``--labels A --labels B``."""
+    """A command whose ``--labels`` takes any number of paths: ``--labels A B`` is ``--labels A --labels B``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse arguments after giving each word that follows ``--labels`` a flag of its own."""
+        """Parse arguments after putting ``--labels`` before each path that follows it."""
         return super().parse_args(ctx, spread(args, MANY))
 
 
@@ -53,17 +53,17 @@ def score(
     """
     from voxtrace.training.reliability import score_dataset
 
-    with stdout_kept_for_json(as_json), stop_on_interrupt() as cancel:
+    with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
         scoring = _show(score_dataset(dataset, labels, background=with_background, cancel=cancel))
     if as_json:
         print_json(_document(scoring))
     else:
         _print(scoring)
-    _leave(scoring, dataset)
+    _exit(scoring, dataset)
 
 
 def spread(words: Sequence[str], flag: str) -> list[str]:
-    """Return the words with ``flag`` before each that follows it, up to the next flag.
+    """Return the words with ``flag`` repeated before each word that follows it, up to the next flag.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def spread(words: Sequence[str], flag: str) -> list[str]:
 
 
 def _show(task: Generator[tuple[int, int], None, DatasetScores]) -> DatasetScores:
-    """Drive the scoring to its end behind a progress bar."""
+    """Run the scoring to its end behind a progress bar, and return its result."""
     with progress_bar() as bar:
         row = bar.add_task("scoring", total=None)
         while True:
@@ -117,15 +117,15 @@ def _print(scoring: DatasetScores) -> None:
     print_table(("case", "kept", "reliability", "difficulty", "smallest Dice"), rows)
 
 
-def _leave(scoring: DatasetScores, dataset: Path) -> None:
-    """Say what took no part and what training will read, and leave with the exit code for it."""
+def _exit(scoring: DatasetScores, dataset: Path) -> None:
+    """Print what was left out and which labels training will read, and exit with the code for it."""
     if scoring.missing:
         few = ", ".join(scoring.missing[:5]) + (", …" if len(scoring.missing) > 5 else "")
-        say(f"{len(scoring.missing)} cases lack a label map in some folder and take no part: {few}.")
+        echo(f"{len(scoring.missing)} cases lack a label map in some folder and were left out: {few}.")
     referenced = sum(any((dataset / "labelsTr").glob(f"{name}.*")) for name in scoring.cases)
     if referenced:
-        say(f"{referenced} scored cases have labels in labelsTr, which training prefers; see `train --labels`.")
+        echo(f"{referenced} scored cases have labels in labelsTr, which training prefers; see `train --labels`.")
     for name, error in scoring.failed.items():
-        say(f"{name}: failed. {error}")
+        echo(f"{name}: failed. {error}")
     if scoring.failed:
         raise typer.Exit(SOME_FAILED)

@@ -10,7 +10,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import print_json, progress_bar, say, stdout_kept_for_json
+from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 from voxtrace.training.request import DEFAULT_METHOD, TrainRequest
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # a method's options, which options.py reads
+CONTEXT = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+}  # a method's options, which method_options.py reads
 
 MethodKey = Annotated[
     str | None,
@@ -88,7 +91,7 @@ def train(
     The options of the method may follow as flags of their own, for example --cycles 5; `voxtrace methods` lists them.
     Ctrl-C keeps a checkpoint beside the bundle, in OUT.work, and --resume goes on from there.
     """
-    with stdout_kept_for_json(as_json):
+    with reserve_stdout_for_json(as_json):
         request = TrainRequest(
             dataset=dataset,
             method=method,
@@ -116,7 +119,7 @@ def train(
 
 def _method_options(method: str | None, initial: str | None, settings: list[str], flags: list[str]) -> dict[str, Any]:
     """Return the method's options that were given, each in its declared type."""
-    from voxtrace.cli.options import method_options
+    from voxtrace.cli.method_options import method_options
     from voxtrace.methods import method as make_method
     from voxtrace.training.setup import method_key
 
@@ -129,7 +132,7 @@ def _train(request: TrainRequest) -> Bundle:
     with stop_on_interrupt() as cancel:
         setup = _show(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
-        say(f"training {setup.method.key} on {numbers}, into {setup.out}")
+        echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
         return _show(setup.train(cancel))
 
 
@@ -155,4 +158,4 @@ def _update(bar: Progress, phases: dict[str, Any], progress: TrainProgress, dice
     facts = f"{loss}  Dice {dice:.3f}" if dice is not None else loss
     bar.update(phases[progress.phase], completed=progress.iteration, total=progress.total, facts=facts)
     if progress.validation_dice is not None:
-        say(f"{progress.phase} {progress.iteration}/{progress.total}: {facts}")
+        echo(f"{progress.phase} {progress.iteration}/{progress.total}: {facts}")

@@ -6,11 +6,34 @@ Stages, in the order in which voxels pass through; nothing but the first and the
     (input)    normalised (preprocess)        a row        mirrored or not                 only      (output)
                                               at a time    (decide)                        planes that a
                                                                                            window still covers
+
+The names below are imported when they are first used: ``voxtrace.inference.options`` alone loads no torch.
 """
 
 from __future__ import annotations
 
-from voxtrace.inference.engine import Progress, Result, predict, segment
-from voxtrace.inference.members import agree
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Progress", "Result", "agree", "predict", "segment"]
+if TYPE_CHECKING:
+    from voxtrace.inference.engine import Progress, Result, predict, segment
+    from voxtrace.inference.ensemble import check_compatible
+    from voxtrace.inference.options import PredictOptions
+
+_HOMES = {
+    "PredictOptions": "voxtrace.inference.options",
+    "Progress": "voxtrace.inference.engine",
+    "Result": "voxtrace.inference.engine",
+    "check_compatible": "voxtrace.inference.ensemble",
+    "predict": "voxtrace.inference.engine",
+    "segment": "voxtrace.inference.engine",
+}
+
+__all__ = ["PredictOptions", "Progress", "Result", "check_compatible", "predict", "segment"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return value

@@ -1,4 +1,4 @@
-"""segment() and predict(): the loop over windows, and what drives it."""
+"""segment() and predict(): one volume through one method, with progress."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
-from voxtrace.errors import Cancelled, EngineError, UsageError
-from voxtrace.inference.boxes import canonical_boxes
-from voxtrace.inference.members import Options, agree, open_members
-from voxtrace.inference.run import Run
-from voxtrace.method import changed_after_training
-from voxtrace.preprocess import grid_of
+from voxtrace.errors import Cancelled, EngineError
+from voxtrace.inference.ensemble import check_compatible, open_members
+from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.sliding_window import SlidingWindow
+from voxtrace.inference.window_boxes import canonical_boxes
+from voxtrace.method import Method, changed_after_training
+from voxtrace.plan import Plan
+from voxtrace.preprocess import PlaneStream, grid_of
 from voxtrace.trace import Recorder, Trace
 from voxtrace.volume import LabelMap, Shape, Volume
 from voxtrace.windows import count_windows
@@ -34,7 +36,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer, how it came about, and what it took.
+    """The labels, how they came about, and what was run.
 
     Attributes
     ----------
@@ -45,9 +47,9 @@ class Result:
     seconds
         Wall time from the first line to the last.
     facts
-        Windows, steps, runtime, device, precision and why, members, batch, overlap, mirror, settle, seed, and
-        ``seconds`` by stage: planes (waiting for them), network, assess, blend, and finish, which runs beside the
-        network.
+        Windows, steps, runtime, device and precision with the reason for them, members, batch, overlap, mirror, settle,
+        seed, and ``seconds`` by stage: planes (waiting for them), network, assess, blend, and finish, which runs in a
+        thread of its own while the network computes.
     """
 
     labels: LabelMap
@@ -59,61 +61,28 @@ class Result:
 def segment(
     bundle: Bundle | Sequence[Bundle],
     volume: Volume,
+    options: PredictOptions | Mapping[str, Any] | None = None,
     *,
-    steps: int | None = None,
-    keep: Literal["last", "labels", "all"] = "last",
-    runtime: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    mirror: bool | None = None,
-    overlap: float | None = None,
-    batch: int | None = None,
-    settle: float | None = None,
-    region: Literal["body", "all"] = "body",
-    seed: int = 0,
-    options: Mapping[str, Any] | None = None,
     store: Path | None = None,
     cancel: Callable[[], bool] | None = None,
+    **changes: Any,
 ) -> Generator[Progress, None, Result]:
     """Yield progress while a volume is segmented, and return the result.
 
     Parameters
     ----------
     bundle, volume
-        The trained model, and one channel for each that it expects. Of several bundles, e.g. those of five folds, the
-        answers are averaged at each step; they must be of one method and plan (normalisation may differ), and what
-        else is to be known is taken from the first.
-    steps
-        Steps to decide in; None for the method's own number.
-    keep
-        ``"labels"`` keeps the labels of every step in the trace, ``"last"`` those of the last one only (facts of all
-        steps are there in both), ``"all"`` also keeps what the method shows beside its answers (``Method.extras``),
-        e.g. the noisy mask of each denoising step.
-    runtime, device, precision
-        See :func:`voxtrace.runtime.open_runtime`.
-    mirror
-        Average over all mirrorings of the plan's axes; None does what the bundle's card says.
-    overlap
-        Fraction of a window shared with its neighbour; None for the plan's.
-    batch
-        Windows in one call of the network; None suits it to the device. The answer does not depend on it.
-    settle
-        Share of labels, 0 up to 1: a window whose step changes no more than that is settled, computes no further steps
-        and keeps its answer. None computes every step, as published.
-    region
-        ``"body"`` leaves air around the patient out of a CT: windows are laid over the box of all voxels above −500 HU
-        and 10 mm around it along Y and X, and what lies outside is background. ``"all"`` lays them over the whole
-        plane. Plans of other modalities, or with a view of their own, always see what they say.
-    seed
-        Of all chance; the same seed gives the same answer.
+        The trained model, and one channel for each that it expects. The probabilities of several bundles, e.g. of
+        five folds, are averaged at each step; they must be of one method and plan (normalisation may differ).
     options
-        Options of the method in place of the bundle's, among those that may change after training
-        (``OptionInfo.live``), e.g. ``{"sampler": "ddim"}``.
+        How to predict. A mapping holds options of the method in place of the bundle's, e.g. ``{"sampler": "ddim"}``.
     store
         A folder to write the trace into while it is made, so that the steps need no memory. It appears when all is
         done and not at all otherwise.
     cancel
-        Asked before each batch; true stops.
+        Called after each batch; true stops.
+    changes
+        Options by name, e.g. ``steps=3``; see :class:`voxtrace.inference.PredictOptions` for each.
 
     Raises
     ------
@@ -122,60 +91,43 @@ def segment(
     InputError
         Wrong number of channels, or voxels that are not numbers.
     UsageError
-        An argument outside its range, or bundles that cannot be averaged.
+        An option outside its range, or bundles that cannot be averaged.
     EngineError
         The network failed: no memory, a missing device, logits that are not numbers.
     OutputError
         ``store`` cannot be written.
     Cancelled
-        ``cancel`` said so; nothing is left behind.
+        ``cancel`` returned true; nothing is left behind.
     """
     started = time.perf_counter()
-    _check(keep, overlap, batch, settle)
-    _check_region(region)
-    bundles = agree([bundle] if isinstance(bundle, Bundle) else list(bundle))
-    method = changed_after_training(bundles[0].method, **(options or {}))
-    method = method if steps is None else method.with_steps(steps)
-    plan, card = bundles[0].plan, bundles[0].card
-    with _sentences(plan.window), ExitStack() as stack:
+    chosen = PredictOptions.of(options, **changes)
+    bundles = check_compatible((bundle,) if isinstance(bundle, Bundle) else tuple(bundle))
+    method, plan = chosen_method(bundles[0], chosen), bundles[0].plan
+    with _engine_errors(plan.window), ExitStack() as stack:
         yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
-        grid = grid_of(volume, plan, region)
-        overlap = plan.overlap if overlap is None else overlap
-        calls = method.steps * count_windows(grid.padded_shape, plan.window, overlap)
-        members, streams = open_members(bundles, volume, grid, Options(runtime, device, precision, calls))
-        run = Run(
-            method=method,
-            plan=plan,
-            grid=grid,
-            members=members,
-            every_step=keep != "last",
-            mirror=bool(card.get("mirror", False)) if mirror is None else mirror,
-            overlap=overlap,
-            batch=batch or _batch_size(plan.window, members[0].opened.device),
-            seed=seed,
-            settle=settle,
-            extras=keep == "all",
-        )
+        run, streams = _prepared(bundles, method, volume, chosen)
+        # the folder takes its name when the block ends without an error, and vanishes otherwise
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
-        kept = method.steps if run.every_step else 1
-        recorder = Recorder(kept, volume.geometry, plan.labels, folder, run.shown, volume.passport)
+        recorder = _recorder(run, volume, folder)
         for done in run.windows(streams, recorder):
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():
                 raise Cancelled(f"stopped after {done} of {run.n_windows} windows; nothing was written.")
-        facts, seen, units = run.facts()
-        boxes, whole = canonical_boxes(seen, grid)
-        trace = recorder.finish(facts, boxes, units, method.step_word, whole)
+        trace = _finished(run, recorder)
     if store is not None:
         trace = Trace.load(store)
-    names = {value: name for value, name in plan.labels.items() if value}
-    labels = LabelMap(recorder.answer, volume.geometry, names, name=volume.name)
+    labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name)
     return Result(labels, trace, time.perf_counter() - started, run.record())
 
 
-def predict(bundle: Bundle | Sequence[Bundle], volume: Volume, **options: Any) -> Result:
-    """Return the result of :func:`segment`, which takes the same options."""
-    task = segment(bundle, volume, **options)
+def predict(
+    bundle: Bundle | Sequence[Bundle],
+    volume: Volume,
+    options: PredictOptions | Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Result:
+    """Return the result of :func:`segment`, which takes the same arguments."""
+    task = segment(bundle, volume, options, **changes)
     while True:
         try:
             next(task)
@@ -184,26 +136,63 @@ def predict(bundle: Bundle | Sequence[Bundle], volume: Volume, **options: Any) -
             return result
 
 
-def _check(keep: str, overlap: float | None, batch: int | None, settle: float | None) -> None:
-    if keep not in ("last", "labels", "all"):
-        raise UsageError(f"keep is {keep!r}; use 'last', 'labels' or 'all'.")
-    if overlap is not None and not 0.0 <= overlap < 1.0:
-        raise UsageError(f"overlap is {overlap}; expected 0 up to, but not including, 1.")
-    if batch is not None and batch < 1:
-        raise UsageError(f"batch is {batch}; expected at least one window.")
-    if settle is not None and not 0.0 <= settle < 1.0:
-        raise UsageError(f"settle is {settle}; expected a share of labels, 0 up to, but not including, 1.")
+def chosen_method(bundle: Bundle, options: PredictOptions) -> Method:
+    """Return the bundle's method with the steps and the options of the method that are asked for.
+
+    Raises
+    ------
+    MethodError
+        An option that the method does not have, or that was fixed in training.
+    """
+    method = changed_after_training(bundle.method, **options.method_options)
+    return method if options.steps is None else method.with_steps(options.steps)
 
 
-def _check_region(region: str) -> None:
-    if region not in ("body", "all"):
-        raise UsageError(f"region is {region!r}; use 'body' or 'all'.")
+def _prepared(
+    bundles: Sequence[Bundle], method: Method, volume: Volume, options: PredictOptions
+) -> tuple[SlidingWindow, list[PlaneStream]]:
+    """Return what will visit the windows, with every unset option filled in, and the planes for it."""
+    plan, card = bundles[0].plan, bundles[0].card
+    grid = grid_of(volume, plan, options.region)
+    overlap = plan.overlap if options.overlap is None else options.overlap
+    # an adaptive schedule may run fewer; the choice of runtime must not depend on the scan's content
+    calls = method.steps * count_windows(grid.padded_shape, plan.window, overlap)
+    members, streams = open_members(bundles, volume, grid, options, calls)
+    run = SlidingWindow(
+        method=method,
+        plan=plan,
+        grid=grid,
+        members=members,
+        options=options,
+        mirror=bool(card.get("mirror", False)) if options.mirror is None else options.mirror,
+        overlap=overlap,
+        batch=options.batch or _batch_size(plan.window, members[0].opened.device),
+    )
+    return run, streams
+
+
+def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:
+    """Return what gathers labels and maps of the steps that are kept, in memory or in the folder."""
+    names, maps = run.plan.labels, tuple(run.method.maps)
+    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps)
+
+
+def _finished(run: SlidingWindow, recorder: Recorder) -> Trace:
+    """Return the trace of a run that has visited every window."""
+    facts, seen, units = run.facts()
+    boxes, whole = canonical_boxes(seen, run.grid)
+    return recorder.finish(facts, boxes, units, run.method.step_word, whole, run.slice_facts.on_input())
+
+
+def _names(plan: Plan) -> dict[int, str]:
+    """Return the names of all labels but the background."""
+    return {value: name for value, name in plan.labels.items() if value}
 
 
 def _batch_size(window: Shape, device: str) -> int:
-    """Return how many windows fill the device; more would only take memory.
+    """Return the number of windows that fills the device; a larger batch takes memory and saves no time.
 
-    Slices come in larger batches on a CPU: of a routed one each network gets a few, and all cores should have one.
+    On a CPU slices come in larger batches: of a batch that is routed, each network gets a few, enough for all cores.
     """
     voxels = window[0] * window[1] * window[2]
     enough, most = (2**18 if window[0] == 1 else 2**16, 16) if device == "cpu" else (2**21, 32)
@@ -211,8 +200,8 @@ def _batch_size(window: Shape, device: str) -> int:
 
 
 @contextmanager
-def _sentences(window: Shape) -> Iterator[None]:
-    """Turn what torch raises into an EngineError; a RuntimeError would vanish in a window's worker thread."""
+def _engine_errors(window: Shape) -> Iterator[None]:
+    """Turn what torch raises into an EngineError with advice; napari's worker threads swallow a RuntimeError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

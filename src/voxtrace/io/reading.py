@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
-from voxtrace.io.intact import check_finite, count_bad
+from voxtrace.io.dicom import channels_of, find_series, named, stack_series
+from voxtrace.io.dicom import load as load_dicom
+from voxtrace.io.integrity import check_finite, count_bad
+from voxtrace.io.itk import count_with_itk, grid_of, simpleitk, text_entries
+from voxtrace.io.names import from_keys, from_xml
+from voxtrace.io.nifti import read_header
+from voxtrace.io.stored_image import read_stored_image
 from voxtrace.io.suffixes import NIFTI, is_dicom, listed, stem_of, suffix_of
+from voxtrace.io.timepoints import count_timepoints as count_volumes
 from voxtrace.passport import Passport
 from voxtrace.volume import Array, Geometry, Grid, LabelMap, Volume
 
@@ -29,14 +36,14 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> V
         A NIfTI, NRRD or MetaImage file; a folder with one DICOM series; one file of a series; or several paths,
         whose volumes become the channels (C) of one.
     frame
-        Which frame of a file with time as its fourth dimension, from 0; see :func:`count_frames`.
+        Which frame of a file with time as its fourth dimension, from 0; see :func:`count_timepoints`.
 
     Returns
     -------
     Volume
         ``data`` (C, Z, Y, X) in the file's own number type, float64 as float32. The name is that of the file or
         folder, for several files without nnU-Net's ``_0000``, with ``_t003`` for frame 3 of several. ``passport``
-        tells what was looked at and corrected.
+        lists what was checked and corrected.
 
     Raises
     ------
@@ -58,25 +65,23 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> V
     return replace(stacked, name=_NNUNET_CHANNEL.sub("", stacked.name), passport=passport)
 
 
-def count_frames(path: str | Path) -> int:
-    """Return how many frames over time a file holds, from its header; 1 for DICOM, whose time points are series.
+def count_timepoints(path: str | Path) -> int:
+    """Return how many time points a file holds, from its header; 1 for DICOM, whose time points are series.
 
     Raises
     ------
     ReadError
         When there is no such file, or it is no scalar volume of three or four dimensions.
     """
-    from voxtrace.io import frames, itk
-    from voxtrace.io.nifti import read_header
-
     path = Path(path)
     with _readable(path):
         if _is_series(path):
             return 1
         _check_volume_file(path)
         if suffix_of(path) in NIFTI:
-            return frames.count(read_header(path).sizes, 1, "", path)
-        return itk.count_frames(path)
+            header = read_header(path).header
+            return count_volumes(header.sizes, header.components, "", path)
+        return count_with_itk(path)
 
 
 def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
@@ -91,24 +96,17 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
     ReadError
         When the file cannot be read, or holds anything but whole numbers from 0 to 65535.
     """
-    from voxtrace.io import export, names
-    from voxtrace.io.load import load
-    from voxtrace.io.nifti import read_extensions
+    from voxtrace.io.export.readseg import is_seg, read_seg
 
     path = Path(path)
-    if path.is_file() and export.is_seg(path):
-        return export.read_seg(path)
+    if not suffix_of(path) and path.is_file() and is_seg(path):
+        return read_seg(path)
     _check_volume_file(path)
     with _readable(path):
-        stored = load(path, frame, labels=True)
-        if suffix_of(path) in NIFTI:
-            label_names, colours = names.from_xml(read_extensions(path))
-        else:
-            label_names, colours = names.from_keys(stored.keys, ascii_only=suffix_of(path) != ".nrrd")
-    _check_finite(stored.array, path)
+        stored = read_stored_image(path, frame, labels=True)
     canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(stored.array))
     try:
-        return LabelMap(canonical, Geometry.from_grid(stored.grid), label_names, colours, stem_of(path))
+        return LabelMap(canonical, Geometry.from_grid(stored.grid), stored.names, stored.colours, stem_of(path))
     except GeometryError as error:
         raise ReadError(f"{path} is not a label map: {error}") from error
 
@@ -118,18 +116,12 @@ def label_names(path: str | Path) -> dict[int, str]:
 
     Empty when it names none.
     """
-    from voxtrace.io import itk, names
-    from voxtrace.io.nifti import read_extensions
-
     path = Path(path)
     _check_volume_file(path)
     with _readable(path):
         if suffix_of(path) in NIFTI:
-            return names.from_xml(read_extensions(path))[0]
-        with itk.quiet():
-            reader = itk.opened(path)
-        keys = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-        return names.from_keys(keys, ascii_only=suffix_of(path) != ".nrrd")[0]
+            return from_xml(read_header(path).extensions)[0]
+        return from_keys(text_entries(path), ascii_only=suffix_of(path) != ".nrrd")[0]
 
 
 def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str] = ()) -> Volume:
@@ -140,8 +132,8 @@ def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str
     folder
         A folder with DICOM series, in it or in folders below.
     channels
-        A name for each channel, in order. What each is, e.g. ``flair`` or ``t1ce``, is told from modality, description
-        and contrast agent.
+        A name for each channel, in order. What each is, e.g. ``flair`` or ``t1ce``, is identified by modality,
+        description and contrast agent.
     series
         By hand: name, number or description of the series for each channel, as ``voxtrace inspect`` lists them.
 
@@ -152,19 +144,17 @@ def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str
     GeometryError
         When the series lie in different frames of reference.
     """
-    from voxtrace.io import dicom
-
     folder = Path(folder)
     with _readable(folder):
-        found = dicom.find_series(folder)
+        found = find_series(folder)
         if series and len(series) != len(channels):
             raise ReadError(
                 f"{len(series)} series were named for {len(channels)} channels; name one for each, in order."
             )
-        chosen = tuple(dicom.named(found, one, folder) for one in series) or dicom.channels_of(found, channels)
+        chosen = tuple(named(found, one, folder) for one in series) or channels_of(found, channels)
         if isinstance(chosen, str):
             raise ReadError(f"{folder}: {chosen}")
-        return replace(dicom.stack_series(chosen, channels), name=folder.resolve().name)
+        return replace(stack_series(chosen, channels), name=folder.resolve().name)
 
 
 def from_sitk(image: Any, name: str = "volume") -> Volume:
@@ -175,43 +165,39 @@ def from_sitk(image: Any, name: str = "volume") -> Volume:
     ReadError
         When the image has another number of dimensions, several numbers a voxel, or NaN or infinite voxels.
     """
-    from voxtrace.io import itk
-
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise ReadError(
             f"the image {name} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
             "number(s) a voxel; expected 3 and 1. Extract one volume first."
         )
-    return _canonical(itk.simpleitk().GetArrayFromImage(image), itk.grid_of(image), Path(name), name)
+    array = simpleitk().GetArrayFromImage(image)
+    _check_finite(array, Path(name))
+    return _canonical(array, grid_of(image), name)
 
 
 def _read_one(path: Path, frame: int | None) -> Volume:
-    from voxtrace.io.load import load
-
     with _readable(path):
         if _is_series(path):
             return _read_dicom(path, frame)
         _check_volume_file(path)
-        stored = load(path, frame)
-    name = stem_of(path) if stored.frames == 1 else f"{stem_of(path)}_t{frame or 0:03d}"
-    return _canonical(stored.array, stored.grid, path, name, stored.passport)
+        stored = read_stored_image(path, frame)
+    name = stem_of(path) if stored.timepoints == 1 else f"{stem_of(path)}_t{frame or 0:03d}"
+    return _canonical(stored.array, stored.grid, name, stored.passport)
 
 
 def _read_dicom(path: Path, frame: int | None) -> Volume:
-    from voxtrace.io import dicom
-
     if frame:
         raise ReadError(
             f"{path} is DICOM, whose time points are read as series of their own, so it has no frame {frame}. "
             "Point at one file of the time point that is wanted."
         )
-    series = dicom.load(path)
-    volume = _canonical(series.array, series.grid, path, series.name, series.passport)
+    series = load_dicom(path)
+    _check_finite(series.array, path)
+    volume = _canonical(series.array, series.grid, series.name, series.passport)
     return replace(volume, modality=series.modality)
 
 
-def _canonical(array: Array, grid: Grid, path: Path, name: str, passport: Passport | None = None) -> Volume:
-    _check_finite(array, path)
+def _canonical(array: Array, grid: Grid, name: str, passport: Passport | None = None) -> Volume:
     canonical = grid.layout.to_canonical(array)[np.newaxis]
     data = np.ascontiguousarray(canonical, dtype=np.float32 if array.dtype == np.float64 else None)
     return Volume(data, Geometry.from_grid(grid), name=name, passport=passport or Passport())
@@ -237,7 +223,7 @@ def _check_finite(array: Array, path: Path) -> None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to read into one sentence."""
+    """Turn the system's error into one sentence."""
     try:
         yield
     except OSError as error:

@@ -1,24 +1,23 @@
-"""LabelMap and Volume -> files, each save proved by reading it back."""
+"""LabelMap and Volume -> files, each read back before it takes its name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from voxtrace.errors import OutputError
-from voxtrace.io.stored import as_stored
-from voxtrace.io.suffixes import NIFTI, listed, suffix_of
-from voxtrace.volume import Array, LabelMap, Volume
+from voxtrace.io.stored_orientation import stored_array
+from voxtrace.io.suffixes import NIFTI, suffix_of
+from voxtrace.volume import LabelMap, Volume
 
 
 def write(item: LabelMap | Volume, path: str | Path) -> Path:
     """Write a label map or a one-channel volume onto the grid it came from, and return the path.
 
-    A name that ends in one of ``voxtrace.io.export.ENDINGS`` (``.seg.nrrd``, ``.dcm``, ``.stl`` …) is written by
-    :func:`voxtrace.io.export.export`. Otherwise the file holds exactly the size, spacing, origin and direction of
-    ``item.geometry.grid``; NIfTI written for a NIfTI input has its orientation fields bit for bit. (NRRD stores
-    direction times spacing, so an oblique direction may differ in the sixteenth digit.) Label names and colours travel
-    inside the file.
+    The name's ending chooses the format, see :mod:`voxtrace.io.formats`. NIfTI, NRRD and MetaImage hold exactly the
+    size, spacing, origin and direction of ``item.geometry.grid``; NIfTI written for a NIfTI input has its orientation
+    fields bit for bit. (NRRD stores direction times spacing, so an oblique direction may differ in the sixteenth
+    digit.) Label names and colours travel inside the file. Other formats (``.seg.nrrd``, ``.dcm``, ``.stl`` …) are
+    for label maps.
 
     Before the file takes its name it is read back: the eight corners and the centre must lie where they belong, in mm,
     and all voxels must be there. The file appears whole or not at all; when it does not, an older one is untouched.
@@ -26,56 +25,28 @@ def write(item: LabelMap | Volume, path: str | Path) -> Path:
     Raises
     ------
     OutputError
-        When the name ends in none of these, the volume has several channels, the system refuses, or what was
-        written is not what was to be written.
+        When the ending names no format, the volume has several channels, the system refuses, or what was written is
+        not what was to be written.
     """
-    from voxtrace.io import export, itk, names
-    from voxtrace.io.proof import Promise
+    from voxtrace.io.export.exporting import export_all
 
-    path = Path(path)
-    if export.is_export(path):
-        return export.export(item, path)
-    suffix = _check_output(path)
-    array, promise = _stored(item), Promise.of(item.geometry)
-    keys, extension = {}, ""
-    if isinstance(item, LabelMap) and suffix in NIFTI:
-        extension = names.to_xml(item)
-    elif isinstance(item, LabelMap):
-        keys = names.to_keys(item, ascii_only=suffix != ".nrrd")
-    itk.save(array, item.geometry.grid, path, promise, keys=keys, extension=extension)
-    return path
+    export_all(item, path)
+    return Path(path)
 
 
 def load_writers(path: Path) -> None:
-    """Load the packages that :func:`write` needs for such a name, so that it need not when there is something to write.
+    """Import the packages that :func:`write` needs for such a name, so that it need not while others wait for it.
 
-    Takes a quarter of a second, in which others can compute.
+    For NRRD and MetaImage that takes a quarter of a second, in which others can compute.
     """
-    from voxtrace.io import itk, names, proof  # noqa: F401
+    from voxtrace.io import itk, voxel_writing  # noqa: F401
 
-    if suffix_of(path) in NIFTI:
-        proof.header_class()
+    if suffix_of(path) not in NIFTI:
+        itk.simpleitk()
 
 
 def to_sitk(item: LabelMap | Volume) -> Any:
     """Return a SimpleITK image of a label map or a one-channel volume, on the grid it came from."""
-    from voxtrace.io import itk
+    from voxtrace.io.itk import image_of
 
-    return itk.image_of(_stored(item), item.geometry.grid)
-
-
-def _check_output(path: Path) -> str:
-    suffix = suffix_of(path)
-    if not suffix:
-        raise OutputError(f"{path} names no format that can be written. Choose a name ending in {listed()}.")
-    return suffix
-
-
-def _stored(item: LabelMap | Volume) -> Array:
-    """Return the item's voxels (Z, Y, X) in the orientation of the grid they are written onto."""
-    if isinstance(item, Volume) and item.data.shape[0] != 1:
-        raise OutputError(
-            f"{item.name} has {item.data.shape[0]} channels; expected one. Write a file for each channel."
-        )
-    array = item.data[0] if isinstance(item, Volume) else item.data
-    return as_stored(array, item.geometry, item.name)
+    return image_of(stored_array(item), item.geometry.grid)

@@ -1,4 +1,4 @@
-"""The published methods. A new one is a new file and one line here."""
+"""The published methods. A new method is one new file and one line in ``METHODS``."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def method(name: str, **options: Any) -> Method:
     >>> method("recyclenet", cycles=3).steps
     3
     """
+    # The names are those of the command line and of bundles.
     if name not in METHODS:
         raise MethodError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}.")
     return changed(METHODS[name](), **options)

@@ -1,8 +1,8 @@
 """CDL-UNet: a small U-Net that learns easy cases first and looks only where there is something.
 
-Idea: three candidate label maps of a case tell by how well they agree which is best (*reliability*) and how hard the
-case is (*difficulty*; high is easy). A U-Net of 1.4 million parameters learns the easy cases, then, restarted with a
-fresh optimiser, the harder ones too. In inference each z start looks at the middle of the scan first::
+Idea: how well three candidate label maps of a case agree shows which of them is best (*reliability*) and how hard the
+case is (*difficulty*; high is easy). A U-Net of 1.4 million parameters learns the easy cases, then, with a fresh
+optimiser, the harder ones too. In inference the centre window of each z start runs first::
 
     Dice(L_i, L_j)  ->  RS_i = mean_j Dice(L_i, L_j)    kept: the label of the largest RS
                         DS   = mean Dice of the kept label with the others
@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Augmentation, Batch, Figure, Method, Moment, Noise, Parts, Phase, Step, option
-from voxtrace.nn.blocks import Stage
+from voxtrace.method import Augmentation, Batch, Figure, Method, Noise, Parts, Phase, Step, TrainState, option
+from voxtrace.nn.blocks import ConvStage
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.plan import Plan, Topology
@@ -41,8 +41,8 @@ TOPOLOGY = Topology(
     kernels=((1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
     strides=((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2)),
 )
-HEAD_WEIGHTS = (8 / 15, 4 / 15, 2 / 15)  # finest first; 14/15 in all, as in the published code
-EASY_SHARE = 1000 / 2500  # epochs
+HEAD_WEIGHTS = (8 / 15, 4 / 15, 2 / 15)  # finest first; the sum is 14/15, as in the published code
+EASY_FRACTION = 1000 / 2500  # epochs
 AUGMENTATION = Augmentation(elastic_p=0.2, mirror=False)
 
 
@@ -79,7 +79,7 @@ class CDLUNet(Method):
     tube_labels: str = option(
         "",
         "Label values, such as 5 6 10, of vessels and the like: where the centre would be empty but for them, only "
-        "windows before and behind it run; empty for never.",
+        "windows before and behind it run; empty switches the rule off.",
         live=True,
     )
     central_only: bool = option(
@@ -108,6 +108,7 @@ class CDLUNet(Method):
             ``tube_labels`` has a value that is no label of the plan.
         """
         z, y, x = (-(-n // d) * d for n, d in zip(plan.window, TOPOLOGY.divisor, strict=True))
+        # Instance norm of a single voxel would erase it.
         if (z, y, x) == TOPOLOGY.divisor:
             raise PlanError(
                 f"window {plan.window} leaves cdlunet a coarsest map of one voxel; use at least 8 voxels along Z, "
@@ -122,22 +123,24 @@ class CDLUNet(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the network with its one child ``segment``; weights as torch initialises them."""
-        return Network(plan)
+        return CDLUNetNetwork(plan)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice (over the batch) and cross-entropy of all three heads."""
-        heads = cast(Network, network).segment.supervised(batch.images)
+        heads = cast(CDLUNetNetwork, network).segment.supervised(batch.images)
         return supervised_loss(heads, batch.labels, weights=HEAD_WEIGHTS, over_batch=True)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the one decision."""
         logits = parts["segment"](images)
-        foreground = logits[:, 1:].amax(1) > logits[:, 0]  # where the label is not 0, for less than an argmax
+        # Where the label is not 0: cheaper than an argmax over all labels.
+        foreground = logits[:, 1:].amax(1) > logits[:, 0]  # (B, Z, Y, X)
         yield Step(logits, {"foreground_voxels": foreground.flatten(1).sum(1).float()})
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
-        """Return "easy", two fifths of the run, and "hard", the rest; the optimiser starts afresh in each."""
-        easy = round(EASY_SHARE * plan.iterations)
+        """Return "easy", two fifths of the run, and "hard", the rest; each starts with a fresh optimiser."""
+        easy = round(EASY_FRACTION * plan.iterations)
+        # Name of the score that is stored with each case.
         key = "difficulty" if self.score == "mean" else "difficulty_min"
         most = self.easy_above if self.hard_only else 1.0
         courses = (("easy", easy, self.easy_above, 1.0), ("hard", plan.iterations - easy, self.hard_above, most))
@@ -155,7 +158,7 @@ class CDLUNet(Method):
         return Windowing(schedule, keeps=schedule.keeps)
 
     def tubes(self) -> frozenset[int]:
-        """Return ``tube_labels`` as numbers, or refuse what is none."""
+        """Return ``tube_labels`` as numbers, or refuse anything else."""
         words = self.tube_labels.replace(",", " ").split()
         for word in words:
             if not word.isdecimal() or int(word) == 0:
@@ -164,7 +167,8 @@ class CDLUNet(Method):
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
-        """Return the published size and cost, both cut after two decimals in the paper."""
+        """Return the published size and cost."""
+        # The paper truncates both after two decimals.
         shape = "1×32×128×192, 14 labels"
         source = "results, model size"
         return (
@@ -194,10 +198,10 @@ class LightUnet(nn.Module):
         w, k, s = TOPOLOGY.widths, TOPOLOGY.kernels, TOPOLOGY.strides
         deeper = range(1, len(w))
         self.down = nn.ModuleList(
-            [Stage(plan.n_channels, w[0], k[0], s[0]), *(Stage(w[i - 1], w[i], k[i], s[i]) for i in deeper)]
+            [ConvStage(plan.n_channels, w[0], k[0], s[0]), *(ConvStage(w[i - 1], w[i], k[i], s[i]) for i in deeper)]
         )
         self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i], bias=False) for i in deeper)
-        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], (3, 3, 3)) for i in deeper)
+        self.merge = nn.ModuleList(ConvStage(2 * w[i - 1], w[i - 1], (3, 3, 3)) for i in deeper)
         self.heads = nn.ModuleList(nn.Conv3d(w[i - 1], plan.n_labels, 1, bias=False) for i in deeper)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -211,17 +215,18 @@ class LightUnet(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return the decoder's feature maps, finest first."""
+        # The image is the first entry and no skip.
         skips = [images]
         for stage in self.down:
             skips.append(stage(skips[-1]))  # (B, 16, Z, Y, X), (B, 32, Z, Y/2, X/2), … (B, 128, Z/4, Y/8, X/8)
         x, decoded = skips.pop(), []
         for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(skips[1:]), strict=True):
-            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i-1], as fine as the skip)
+            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i−1], size of the skip)
             decoded.append(x)
         return decoded[::-1]
 
 
-class Network(nn.Module):
+class CDLUNetNetwork(nn.Module):
     """One child, ``segment``: the whole LightUnet."""
 
     def __init__(self, plan: Plan) -> None:
@@ -241,4 +246,4 @@ class Network(nn.Module):
 def _published() -> nn.Module:
     """Return the published network without weights: 1 channel, 14 labels."""
     with torch.device("meta"):
-        return Network(Plan.example(labels=14, window=PUBLISHED_WINDOW))
+        return CDLUNetNetwork(Plan.example(labels=14, window=PUBLISHED_WINDOW))

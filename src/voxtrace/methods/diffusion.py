@@ -1,15 +1,16 @@
-"""Diffusion: a mask is drawn out of noise in a few steps, each of them a decision about the image.
+"""Diffusion: a mask is denoised from pure noise in a few steps; each step is a decision about the image.
 
-Idea: noise the true mask, and let a network that sees the image, the noisy mask and the time say what the mask was.
-To segment, start from noise alone and go back step by step. Training imitates that: the noisy mask it learns from is
-not made of the truth but of the network's own prediction one step earlier (*recycling*)::
+Idea: noise is added to the true mask, and a network predicts the mask from the image, the noisy mask and the time. To
+segment, start from noise alone and go back step by step. Training imitates this: the noisy mask that it learns from is
+made not from the truth but from the network's own prediction one step earlier (*recycling*)::
 
     x_0  = 2·onehot − 1                                            K labels, background included
     x̂_0  = 2·softmax(D(image, x_{t+1}, t+1)) − 1                   no gradient; x_{t+1} from x_0
     x_t  = √ᾱ_t·x̂_0 + √(1−ᾱ_t)·ε'                                  fresh noise
     loss = CE + Dice of D(image, x_t, t) against the truth
 
-Legend: D the network, x_t mask noised t times (t = 1 … T), x̂_0 predicted mask, ε noise, ᾱ_t what is left of the mask.
+Legend: D the network, x_t mask after t noising steps (t = 1 … T), x̂_0 predicted mask, ε noise, √ᾱ_t the factor of the
+mask in x_t.
 
 References
 ----------
@@ -29,17 +30,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
-from voxtrace.method import Augmentation, Batch, Method, Moment, Noise, Optimiser, Parts, Phase, Step, option
-from voxtrace.nn.diffusing import Schedule
+from voxtrace.method import Augmentation, Batch, Method, Noise, Optimiser, Parts, Phase, Step, TrainState, option
+from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import LEVELS, TimeUNet, level_widths
 from voxtrace.plan import Plan, Topology
 
 MOST_STEPS = 1000
-LEAST_PROBABILITY = 1e-5  # what a label is given at least where noise is predicted; log 0 would be no number
+LEAST_PROBABILITY = 1e-5  # of a label where noise is predicted: keeps the logarithm finite
 NOISE_WEIGHT = 0.1
 PUBLISHED_ITERATIONS, MOST_FACTOR = 12_500, 10.0
 WARM_UP, COOLED_DOWN = 100 / PUBLISHED_ITERATIONS, 10_000 / PUBLISHED_ITERATIONS
-FIRST_SHARE, LAST_SHARE = 0.1, 0.01
+FIRST_FRACTION, LAST_FRACTION = 0.1, 0.01
 MOST_SHIFT_VOXELS, MOST_SHIFT = 10, 0.08  # of the window's length: 10 of 128, as published
 
 
@@ -61,7 +62,8 @@ class Diffusion(Method):
         0, "Steps in inference; 0 is as many as in training.", low=0, high=MOST_STEPS, live=True
     )
     grid: Literal["1001", "1000"] = option(
-        "1001", "Points of the schedule that the steps are kept of: 1001 spaces five evenly, 1000 is as printed."
+        "1001",
+        "Points of the full schedule; the steps are a subset: 1001 spaces five evenly, 1000 is as printed.",
     )
     recycling: bool = option(
         True, "Noise the network's own prediction in training; false noises the true mask (ablation)."
@@ -71,7 +73,7 @@ class Diffusion(Method):
     )
     sampler: Literal["ddpm", "ddim"] = option(
         "ddpm",
-        "How inference steps back: ddpm adds fresh noise after each step, ddim only as much as eta says.",
+        "How inference steps back: ddpm adds fresh noise after each step, ddim only as much as eta sets.",
         live=True,
     )
     variance: Literal["posterior", "large"] = option(
@@ -111,7 +113,7 @@ class Diffusion(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the network with children ``blank`` and ``denoise``."""
-        return Network(plan.n_channels, plan.n_labels, self._width(plan))
+        return DiffusionNetwork(plan.n_channels, plan.n_labels, self._width(plan))
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return one phase with AdamW, a cosine from ``rate`` and a small affine augmentation."""
@@ -131,9 +133,10 @@ class Diffusion(Method):
         )
         return (Phase("train", plan.iterations, optimiser=optimiser, augmentation=augmentation),)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return cross-entropy and Dice of one denoising, from a step t drawn for each window."""
-        net, images, rng = cast(Network, network), batch.images, moment.rng
+        net, images, rng = cast(DiffusionNetwork, network), batch.images, state.rng
+        # The four lines of the module's formula, in their order.
         x_0 = as_mask(batch.labels, net.blank.n_labels)
         t = torch.randint(1, self.denoising_steps + 1, (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
         schedule = self.schedule(self.denoising_steps)
@@ -147,26 +150,28 @@ class Diffusion(Method):
         return terms
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
-        """Yield the decision at each step, from noise alone to the answer; members of the ensemble keep abreast."""
+        """Yield the decision at each step, from noise alone to the answer; ensemble members take each step together."""
         n_labels = parts["blank"](images).shape[1]
         schedule = self.schedule(self.steps)
+        # x_T is pure noise.
         masks = [rng.normal(_noise_number(m, 0), n_labels) for m in range(self.ensemble)]
         for done, k in enumerate(range(self.steps, 0, -1), start=1):
             decided = [self._decide(parts, schedule, images, x_k, k) for x_k in masks]
             level = schedule.noise_level[k].to(images).expand(len(images))
             yield Step(mean_logits([logits for logits, _ in decided]), {"noise_level": level}, {"noisy": masks[0]})
-            if k > 1:  # at k = 1 the next mask would be x̂_0 itself
+            # At k = 1 the next mask would be x̂_0 itself.
+            if k > 1:
                 masks = [
                     self._step_back(schedule, x_0, x_k, k, rng, _noise_number(m, done))
                     for m, ((_, x_0), x_k) in enumerate(zip(decided, masks, strict=True))
                 ]
 
-    def schedule(self, steps: int) -> Schedule:
-        """Return the schedule of so many steps."""
-        return Schedule.resampled(steps, int(self.grid))
+    def schedule(self, steps: int) -> NoiseSchedule:
+        """Return the noise schedule of ``steps`` steps."""
+        return NoiseSchedule.resampled(steps, int(self.grid))
 
     def time_input(self, k: int) -> float:
-        """Return the time the network is told at inference step k, in training's count 0 … T−1.
+        """Return the time that the network gets at inference step k, on training's scale 0 … T−1.
 
         Where inference takes more or fewer steps than training, its steps lie between those of training.
         """
@@ -176,30 +181,34 @@ class Diffusion(Method):
     def _width(self, plan: Plan) -> int:
         return self.width or plan.topology.widths[0]
 
-    def _recycled(self, net: Network, images: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
+    def _recycled(self, net: DiffusionNetwork, images: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
         """Return x̂_0 as the network predicts it one step earlier in inference (t + 1, at most T), without gradient."""
         schedule = self.schedule(self.denoising_steps)
+        # At t = T there is no earlier step: the mask is noised T times again.
         above = (t + 1).clamp(max=self.denoising_steps)
         x_above = schedule.noised(x_0, above, _normal(x_0, rng))
         with torch.no_grad():
             output = net.denoise(images, x_above, above - 1).float()
             return self._read(schedule, output, x_above, above)[1]
 
-    def _decide(self, parts: Parts, schedule: Schedule, images: Tensor, x_k: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def _decide(
+        self, parts: Parts, schedule: NoiseSchedule, images: Tensor, x_k: Tensor, k: int
+    ) -> tuple[Tensor, Tensor]:
         """Return logits and x̂_0, each (B, K, Z, Y, X), at step k of inference."""
         t = images.new_full((len(images),), self.time_input(k))
         output = parts["denoise"](images, x_k, t).float()
         return self._read(schedule, output, x_k, torch.full((len(images),), k))
 
-    def _read(self, schedule: Schedule, output: Tensor, x_k: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, schedule: NoiseSchedule, output: Tensor, x_k: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and x̂_0 of the network's output (B, K, Z, Y, X) for masks at steps k (B,)."""
         if self.predict == "mask":
             return output, 2.0 * output.softmax(1) - 1.0
+        # The network predicted the noise: the mask follows from it.
         x_0 = schedule.implied(x_k, k, output)
         return ((x_0 + 1.0) / 2.0).clamp(LEAST_PROBABILITY, 1.0).log(), x_0
 
-    def _step_back(self, schedule: Schedule, x_0: Tensor, x_k: Tensor, k: int, rng: Noise, number: int) -> Tensor:
-        """Return x_{k−1}; noise is made only where some is added."""
+    def _step_back(self, schedule: NoiseSchedule, x_0: Tensor, x_k: Tensor, k: int, rng: Noise, number: int) -> Tensor:
+        """Return x_{k−1}."""
         if self.sampler == "ddim":
             mean, deviation = schedule.ddim(x_0, x_k, k, self.eta)
         else:
@@ -207,8 +216,8 @@ class Diffusion(Method):
         return mean + deviation * rng.normal(number, x_k.shape[1]) if deviation else mean
 
 
-class Network(nn.Module):
-    """Two children: ``denoise``, and ``blank``, which tells inference how many labels there are."""
+class DiffusionNetwork(nn.Module):
+    """Two children: ``denoise``, and ``blank``, from which inference takes the number of labels."""
 
     def __init__(self, n_channels: int, n_labels: int, width: int) -> None:
         super().__init__()
@@ -216,7 +225,7 @@ class Network(nn.Module):
         self.denoise = TimeUNet(n_channels, n_labels, width)
 
     def counted(self, images: Tensor) -> Tensor:
-        """Return the scores of one denoising step; inference takes as many as it has steps."""
+        """Return the scores of one denoising step; inference repeats it ``steps`` times."""
         scores: Tensor = self.denoise(images, self.blank(images), images.new_zeros(len(images)))
         return scores
 
@@ -246,17 +255,19 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """
     truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1)[:, 1:].flatten(2)  # (B, K − 1, voxels)
     p = logits.softmax(1)[:, 1:].flatten(2)
-    present = truth.sum(2) > 0
+    present = truth.sum(2) > 0  # (B, K − 1)
     overlap, sizes = 2.0 * (p * truth).sum(2), p.sum(2) + truth.sum(2)
-    missed = torch.where(present, 1.0 - overlap / sizes.clamp(min=1.0), 0.0)  # a present label has a size of 1 or more
+    # The clamp changes nothing for a present label, whose size is at least 1; it avoids 0/0 for the others.
+    missed = torch.where(present, 1.0 - overlap / sizes.clamp(min=1.0), 0.0)
     dice = (missed.sum(1) / present.sum(1).clamp(min=1)).mean()
     return {"cross_entropy": F.cross_entropy(logits, labels), "dice": dice}
 
 
 def mean_logits(members: list[Tensor]) -> Tensor:
-    """Return the logarithm of the mean probability of several answers (B, K, Z, Y, X); one alone stays as it is."""
+    """Return the logarithm of the mean probability of several answers (B, K, Z, Y, X); a single one is unchanged."""
     if len(members) == 1:
         return members[0]
+    # log of a mean of exponentials, without leaving the logarithm.
     return torch.stack([logits.log_softmax(1) for logits in members]).logsumexp(0) - math.log(len(members))
 
 
@@ -272,7 +283,7 @@ def peak_rate(rate: float, iterations: int) -> float:
 
 
 def warm_cosine(iteration: int, iterations: int) -> float:
-    """Return the share of the peak rate: up from 0.1 over 0.8 % of the run, a cosine to 0.01 at 80 %, then level.
+    """Return the fraction of the peak rate: up from 0.1 over 0.8 % of the run, a cosine to 0.01 at 80 %, then constant.
 
     In a run of 12,500 that is 100 and 10,000 iterations, as published.
 
@@ -283,16 +294,16 @@ def warm_cosine(iteration: int, iterations: int) -> float:
     """
     warm, cooled = WARM_UP * iterations, COOLED_DOWN * iterations
     if iteration < warm:
-        return FIRST_SHARE + (1.0 - FIRST_SHARE) * iteration / warm
+        return FIRST_FRACTION + (1.0 - FIRST_FRACTION) * iteration / warm
     fallen = min(1.0, (iteration - warm) / (cooled - warm))
-    return LAST_SHARE + (1.0 - LAST_SHARE) * 0.5 * (1.0 + math.cos(math.pi * fallen))
+    return LAST_FRACTION + (1.0 - LAST_FRACTION) * 0.5 * (1.0 + math.cos(math.pi * fallen))
 
 
 def _noise_number(member: int, done: int) -> int:
-    """Return the number of the noise that a member of the ensemble draws after so many steps; none comes twice."""
+    """Return the number of the noise of an ensemble member after ``done`` steps, unique for each pair."""
     return member * (MOST_STEPS + 1) + done
 
 
 def _normal(like: Tensor, rng: torch.Generator) -> Tensor:
-    """Return N(0, 1) noise of this iteration alone, in the shape and place of ``like``."""
+    """Return N(0, 1) noise in the shape and on the device of ``like``."""
     return torch.randn(like.shape, generator=rng, device=rng.device).to(like.device)

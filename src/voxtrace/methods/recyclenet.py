@@ -1,12 +1,12 @@
 """RecycleNet: a U-Net that reads its own last features and decides again.
 
-Idea: split a U-Net, without a single new weight, into input projection I, recycled body R and output projection O.
-Project once, run the body several times on the sum of projection and normalised previous features, decide after
-each cycle::
+Idea: a U-Net is split, without new weights, into input projection I, recycled body R and output projection O. The image
+is projected once; the body runs several times on the sum of the projection and its own normalised features of the
+cycle before; each cycle ends in a decision::
 
     z   = I(x)
     r_i = R(z + norm(r_{i-1})),   r_0 = 0            (Algorithm 1)
-    y_i = O(r_i)                                     every y_i is a full answer
+    y_i = O(r_i)                                     every y_i is a full segmentation
 
 Legend: x image, z projected image, r recycled features, N cycles, N_max the most cycles at this time of training.
 
@@ -29,11 +29,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
-from voxtrace.method import Batch, Figure, Method, Moment, Noise, Parts, Step, option
+from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.nn.flops import parameters
 from voxtrace.nn.losses import supervised_loss
-from voxtrace.nn.unet import UNet as Network
-from voxtrace.nn.unet import check_plan
+from voxtrace.nn.unet import UNetNetwork, check_plan
 from voxtrace.plan import Plan
 
 EPS = 1e-5
@@ -80,14 +79,15 @@ class RecycleNet(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the planned U-Net: children ``project`` (I), ``recycle`` (R) and ``decide`` (O)."""
-        return Network(plan)
+        return UNetNetwork(plan)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy of the last cycle; earlier cycles leave no graph."""
-        unet = cast(Network, network)
-        cycles = self.draw_cycles(moment)
+        unet = cast(UNetNetwork, network)
+        cycles = self.draw_cycles(state)
         z = unet.project(batch.images)  # (B, w0, Z, Y, X), with gradient: the last cycle reads it
-        r = torch.zeros_like(z)
+        r = torch.zeros_like(z)  # r_0
+        # Algorithm 1: the gradient flows through the last cycle alone.
         with torch.no_grad():
             for _ in range(cycles - 1):
                 r = unet.recycle(z + self.normalised(r))
@@ -96,29 +96,30 @@ class RecycleNet(Method):
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the decision after each cycle; recycling restarts at 0 for each window."""
         z = parts["project"](images)
-        r = torch.zeros_like(z)
+        r = torch.zeros_like(z)  # r_0, (B, w0, Z, Y, X)
         for _ in range(self.cycles):
-            r = parts["recycle"](z + self.normalised(r))
-            yield Step(parts["decide"](r))
+            r = parts["recycle"](z + self.normalised(r))  # r_i, (B, w0, Z, Y, X)
+            yield Step(parts["decide"](r))  # y_i, (B, K, Z, Y, X)
 
     def normalised(self, r: Tensor) -> Tensor:
-        """Return recycled features (B, w0, Z, Y, X) at unit scale; 0 stays 0, so one cycle is the plain U-Net."""
+        """Return norm(r) of recycled features (B, w0, Z, Y, X); norm(0) = 0, so one cycle is the plain U-Net."""
         if self.norm == "instance":
             return F.instance_norm(r, eps=EPS)
         return F.layer_norm(r.movedim(1, -1), r.shape[1:2], eps=EPS).movedim(-1, 1)
 
-    def draw_cycles(self, moment: Moment) -> int:
+    def draw_cycles(self, state: TrainState) -> int:
         """Return the number of cycles N of this mini-batch, the same for all its windows."""
         if self.schedule == "static":
             return 2
-        most = most_cycles(moment.progress, self.train_cycles)
+        # N ~ Uniform{1, …, N_max}.
+        most = most_cycles(state.progress, self.train_cycles)
         if self.schedule == "increasing":
             return most
-        return int(torch.randint(1, most + 1, (), generator=moment.rng, device=moment.rng.device))
+        return int(torch.randint(1, most + 1, (), generator=state.rng, device=state.rng.device))
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
-        """Return what recycling adds to the plain U-Net: no parameter; time, by how long each N_max lasts."""
+        """Return what recycling adds to the plain U-Net: no parameters, and training time while N_max > 1."""
         return (
             Figure("parameters beyond the plain U-Net's", 0, "parameters", 0, "architecture", _extra_parameters),
             Figure("mean training epoch", 89.4, "s", 0.05, "training time", _mean_epoch_s),
@@ -130,7 +131,7 @@ def most_cycles(progress: float, train_cycles: int = 3) -> int:
 
     With the paper's 1000 epochs this is ``min(3, 1 + ⌊epoch / 200⌋)``.
     """
-    fifth = int(progress * 5 + 1e-9)
+    fifth = int(progress * 5 + 1e-9)  # 200/1000 · 5 may come out just below 1
     return min(train_cycles, 1 + fifth) if fifth < 2 else train_cycles
 
 
@@ -138,7 +139,7 @@ def _extra_parameters() -> float:
     """Return how many parameters recycling adds to a planned U-Net."""
     plan = Plan.example(labels=14)
     with torch.device("meta"):  # shapes without memory
-        return parameters(RecycleNet().build(plan)) - parameters(Network(plan))
+        return parameters(RecycleNet().build(plan)) - parameters(UNetNetwork(plan))
 
 
 def _mean_epoch_s() -> float:

@@ -1,6 +1,6 @@
-"""The plain U-Net: the baseline that RecycleNet shares every parameter with.
+"""The plain U-Net as nnU-Net plans it: the baseline, with the same parameters as RecycleNet.
 
-Idea: one pass through the network nnU-Net plans; its single decision is the answer.
+Idea: one pass through the planned network; its single decision is the answer.
 
 References
 ----------
@@ -16,10 +16,9 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from voxtrace.method import Batch, Method, Moment, Noise, Parts, Step
+from voxtrace.method import Batch, Method, Noise, Parts, Step, TrainState
 from voxtrace.nn.losses import supervised_loss
-from voxtrace.nn.unet import UNet as Network
-from voxtrace.nn.unet import check_plan
+from voxtrace.nn.unet import UNetNetwork, check_plan
 from voxtrace.plan import Plan
 
 
@@ -38,11 +37,12 @@ class UNet(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the network with children ``project``, ``recycle`` and ``decide``."""
-        return Network(plan)
+        return UNetNetwork(plan)
 
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over all heads."""
-        unet = cast(Network, network)
+        unet = cast(UNetNetwork, network)
+        # Deep supervision: one head for each decoder stage, finest first.
         heads = unet.supervised(unet.project(batch.images))
         return supervised_loss(heads, batch.labels, over_batch=unet.batch_dice)
 

@@ -1,1 +1,1 @@
-"""Parts that networks share: blocks, the U-Net, losses, and the counting of cost."""
+"""Parts of networks: blocks, whole networks, losses, and the counting of their cost."""

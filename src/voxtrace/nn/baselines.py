@@ -1,4 +1,4 @@
-"""The networks that papers compare theirs with, in 3D; they are counted beside them, none is trained here.
+"""Networks in 3D that the papers compare with. Only their size and cost are counted here; none is trained.
 
 References
 ----------
@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from voxtrace.nn.blocks import ConvBlock, Stage
+from voxtrace.nn.blocks import ConvBlock, ConvStage
 from voxtrace.nn.transbts import BLOCKS, SHRINKS, TransformerLayer
 from voxtrace.plan import Shape
 
@@ -40,34 +40,36 @@ class NnUNetV1(nn.Module):
     ) -> None:
         super().__init__()
         cube: Shape = (3, 3, 3)
+        # Widths double from level to level up to the limit.
         w = [min(base * 2**level, WIDEST) for level in range(len(strides) + 1)]
-        stages = [Stage(a, b, cube, stride) for (a, b), stride in zip(pairwise(w), strides, strict=True)]
-        self.encode = nn.ModuleList([Stage(n_channels, w[0], first_kernel), *stages])
+        stages = [ConvStage(a, b, cube, stride) for (a, b), stride in zip(pairwise(w), strides, strict=True)]
+        self.encode = nn.ModuleList([ConvStage(n_channels, w[0], first_kernel), *stages])
         self.up = nn.ModuleList(
             nn.ConvTranspose3d(coarse, fine, stride, stride, bias=False)
             for (fine, coarse), stride in zip(pairwise(w), strides, strict=True)
         )
-        self.merge = nn.ModuleList(Stage(2 * fine, fine, cube) for fine in w[:-1])
+        self.merge = nn.ModuleList(ConvStage(2 * fine, fine, cube) for fine in w[:-1])
         self.heads = nn.ModuleList(nn.Conv3d(fine, n_labels, 1, bias=False) for fine in w[:-1])
         for block in self.merge.modules():
             if isinstance(block, ConvBlock):
-                block.conv.fuses = True  # type: ignore[assignment]  # E2ENet's paper counts these as it counts fusion
+                # E2ENet's paper counts these convolutions as it counts its own fusions.
+                block.conv.fuses = True  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return logits of every head, finest first."""
         maps = []
         for stage in self.encode:
-            x = stage(x)
+            x = stage(x)  # (B, w[i], Z/2^i, Y/2^i, X/2^i)
             maps.append(x)
         logits = []
         for skip, up, merge, head in reversed([*zip(maps[:-1], self.up, self.merge, self.heads, strict=True)]):
-            x = merge(torch.cat([up(x), skip], 1))
+            x = merge(torch.cat([up(x), skip], 1))  # (B, w[i], size of the skip)
             logits.append(head(x))
         return logits[::-1]
 
 
 class Residual(nn.Sequential):
-    """Layers whose result is added to what they were given."""
+    """Layers whose result is added to their input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map like x, (B, C, Z, Y, X)."""
@@ -78,7 +80,7 @@ class Residual(nn.Sequential):
 class TransBTS(nn.Module):
     """TransBTS in 3D: (B, C, Z, Y, X) of one size to logits (B, K, Z, Y, X).
 
-    Its authors compute a layer norm and keep a linear layer that nothing reads; both are left out.
+    A layer norm and a linear layer of the authors' code, whose results are not used, are left out.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class TransBTS(nn.Module):
     ) -> None:
         super().__init__()
         w = [base * 2**level for level in range(len(BLOCKS))]
+        # Tokens are the voxels of the coarsest map.
         self.places = (size[0] // SHRINKS, size[1] // SHRINKS, size[2] // SHRINKS)
         self.first = _conv3(n_channels, base)
         self.stages = nn.ModuleList(
@@ -108,10 +111,12 @@ class TransBTS(nn.Module):
         for down, stage in zip(self.down, list(self.stages)[1:], strict=True):
             maps.append(stage(down(maps[-1])))  # (B, 2b, Z/2, Y/2, X/2) … (B, 8b, Z/8, Y/8, X/8)
         tokens = self.embed(maps.pop()).flatten(2).transpose(1, 2)  # (B, N, d)
-        x: Tensor = self.reshape(self.layers(tokens + self.position).transpose(1, 2).unflatten(2, self.places))
+        tokens = self.layers(tokens + self.position)  # (B, N, d)
+        x: Tensor = self.reshape(tokens.transpose(1, 2).unflatten(2, self.places))  # (B, 8b, Z/8, Y/8, X/8)
+        # From 1/4 of the resolution up to the full one.
         levels = [*zip(maps, self.narrow, self.enlarge, self.mix, self.decode, strict=True)]
         for skip, narrow, enlarge, mix, decode in reversed(levels):
-            x = decode(mix(torch.cat([skip, enlarge(narrow(x))], 1)))
+            x = decode(mix(torch.cat([skip, enlarge(narrow(x))], 1)))  # (B, 4b, Z/4, …) … (B, b, Z, Y, X)
         logits: Tensor = self.head(x)
         return logits
 

@@ -1,4 +1,4 @@
-"""The convolutional block that nnU-Net, RecycleNet, CDL-UNet and E2ENet have in common."""
+"""The convolutional block of nnU-Net, which RecycleNet and CDL-UNet use as well."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: Shape = (3, 3, 3), stride: Shape = (1, 1, 1)) -> None:
         super().__init__()
+        # Odd kernels keep the size of a map; the stride alone reduces it.
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(n_in, n_out, kernel, stride, padding)
         self.norm = nn.InstanceNorm3d(n_out, eps=1e-5, affine=True)
@@ -30,8 +31,8 @@ class ConvBlock(nn.Module):
         return activated
 
 
-class Stage(nn.Sequential):
-    """Blocks in a row; the first one carries the stride and the change of width."""
+class ConvStage(nn.Sequential):
+    """Blocks in a row; the first one has the stride and changes the width."""
 
     def __init__(self, n_in: int, n_out: int, kernel: Shape, stride: Shape = (1, 1, 1), blocks: int = 2) -> None:
         widths = [n_in] + [n_out] * blocks
@@ -41,6 +42,7 @@ class Stage(nn.Sequential):
 
 def he_init(module: nn.Module) -> None:
     """Initialise convolutions as nnU-Net does: He-normal for a leaky ReLU of slope 0.01, biases 0."""
+    # Norms keep torch's initial scale 1 and shift 0.
     if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
         nn.init.kaiming_normal_(module.weight, a=LEAK)
         if module.bias is not None:

@@ -1,4 +1,4 @@
-"""What a network costs: active parameters, and operations in the conventions that papers use.
+"""Cost of a network: active parameters, and operations in the conventions of the papers.
 
 With kernel volume K, input and output voxels V_in and V_out:
 
@@ -14,8 +14,8 @@ convention      convolution             transposed convolution         norm, a n
 ``true`` is what :mod:`torch.utils.flop_counter` counts. ``e2e`` (E2ENet) adds Cout·V_out for convolutions that fuse
 features (``module.fuses``). ``thop`` is CDL-UNet's, ``fvcore-old`` Med-DANet's. Where a mask switches kernels off
 (``module.active_kernels``), Cin·Cout is the number of those that are on. Biases, activations, softmax, pooling,
-shifting and concatenation count 0. A module whose forward multiplies matrices itself (attention) tells how many MACs
-that takes by ``module.matmul_macs(*inputs)``.
+shifting and concatenation count 0. A module whose forward multiplies matrices without a layer (attention) returns the
+MACs of that from ``module.matmul_macs(*inputs)``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NORMS = (
 
 @dataclass(frozen=True)
 class Convention:
-    """What each kind of work counts."""
+    """What each kind of operation counts; ``per_normalised`` is for each number that a norm writes."""
 
     per_mac: int
     transposed_on_output: bool
@@ -74,29 +74,30 @@ def flops(network: nn.Module, shape: Sequence[int], convention: str = "true", *,
     ``shape`` is (C, Z, Y, X) or (B, C, Z, Y, X). A network with a method ``counted(images)`` is called by that
     instead: one pass through every part that published figures include, e.g. all heads.
 
-    The network is called on shapes alone, for which torch first loads its compiler: two seconds in a fresh process.
-    With ``in_memory`` it is called on a batch of no images instead; its weights must be in memory, whatever they are,
-    and every module in it must keep the batch as the first axis.
+    The network is called on shapes alone (the meta device), for which torch first loads its compiler: two seconds in a
+    fresh process. With ``in_memory`` it is called on an empty batch instead; its weights must then be in memory, and
+    every module in it must keep the batch as the first axis.
 
     Raises
     ------
     MethodError
-        For a convention that is not counted.
+        For an unknown convention.
     """
     return sum(_count(network, shape, convention, in_memory).values()) / 1e9
 
 
 def flops_by_part(network: nn.Module, shape: Sequence[int], convention: str = "true") -> dict[str, float]:
-    """Return what each direct child costs in the call that :func:`flops` counts, by name; children not called cost 0.
+    """Return the cost of each direct child in the call that :func:`flops` counts, by name; 0 if it is not called.
 
-    The parts sum to the whole: what the network itself computes outside its children goes under ``""``, if anything.
+    The parts sum to the whole: what the network computes outside its children is under ``""``, where there is any.
     """
+    # Children in order of definition, also those that cost nothing.
     whole = dict.fromkeys([name for name, _ in network.named_children()], 0) | _count(network, shape, convention)
     return {name: operations / 1e9 for name, operations in whole.items()}
 
 
 def _count(network: nn.Module, shape: Sequence[int], convention: str, in_memory: bool = False) -> dict[str, int]:
-    """Return operations by direct child; children that none are counted in are left out."""
+    """Return operations by direct child; children without any are left out."""
     if convention not in CONVENTIONS:
         raise MethodError(f"convention {convention!r} is not counted; choose one of {', '.join(CONVENTIONS)}.")
     size = tuple(shape) if len(shape) == 5 else (1, *shape)
@@ -106,6 +107,7 @@ def _count(network: nn.Module, shape: Sequence[int], convention: str, in_memory:
 
     def counter(part: str, kernels: int | None) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def add(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            # An empty batch counts nothing: put the batch size back into the shapes.
             if in_memory:
                 inputs, output = tuple(_in_batch(value, size[0]) for value in inputs), _in_batch(output, size[0])
             done = operations(module, inputs, output, CONVENTIONS[convention], kernels)
@@ -114,6 +116,7 @@ def _count(network: nn.Module, shape: Sequence[int], convention: str, in_memory:
 
         return add
 
+    # Active kernels are read from the network itself: its copy on the meta device has masks without values.
     for (name, module), shapes_only in zip(network.named_modules(), twin.modules(), strict=True):
         shapes_only.register_forward_hook(counter(name.partition(".")[0], active_kernels(module)))
     call: Callable[..., Any] = getattr(twin, "counted", twin)
@@ -123,14 +126,14 @@ def _count(network: nn.Module, shape: Sequence[int], convention: str, in_memory:
 
 
 def _in_batch(value: Any, size: int) -> Any:
-    """Return a tensor's shape with another batch size, as a tensor without values; anything else as it is."""
+    """Return a tensor's shape with another batch size, as a tensor without values; other values unchanged."""
     return torch.empty((size, *value.shape[1:]), device="meta") if isinstance(value, Tensor) else value
 
 
 def operations(
     module: nn.Module, inputs: tuple[Any, ...], output: Any, convention: Convention, kernels: int | None
 ) -> int:
-    """Return what one call of a module counts, its children left out; ``kernels`` are those of a convolution."""
+    """Return the operations of one call of a module without its children; ``kernels`` are those of a convolution."""
     per_mac = convention.per_mac
     if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
         assert kernels is not None
@@ -139,6 +142,7 @@ def operations(
         voxels: int = grid.shape[0] * math.prod(grid.shape[2:])
         fused = convention.per_fused * int(output.numel()) if getattr(module, "fuses", False) else 0
         return per_mac * math.prod(module.kernel_size) * kernels * voxels + fused
+    # Only norms with scale and shift are counted.
     if isinstance(module, NORMS):
         affine = getattr(module, "weight", None) is not None
         return convention.per_normalised * int(output.numel()) if affine else 0

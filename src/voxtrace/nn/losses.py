@@ -22,7 +22,8 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
     ``−mean_c (2·Σpg + 1e-5) / (Σp + Σg + 1e-5)`` with p = softmax(logits); logits (B, K, Z, Y, X), labels (B, Z, Y, X).
     A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio.
     """
-    from monai.losses.dice import DiceLoss  # seconds to import, and only training needs it
+    # Takes seconds to import, and only training needs it.
+    from monai.losses.dice import DiceLoss
 
     dice = DiceLoss(
         include_background=False,
@@ -32,6 +33,7 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
         smooth_dr=SMOOTH,
         batch=over_batch,
     )
+    # MONAI's loss is 1 − Dice.
     loss: Tensor = dice(logits.float(), labels[:, None]) - 1.0
     return loss
 
@@ -42,10 +44,18 @@ def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, over_batch: bool =
     return {"dice": dice, "cross_entropy": F.cross_entropy(logits.float(), labels)}
 
 
+def hard_dice(answer: Tensor, truth: Tensor, region: Sequence[int]) -> Tensor:
+    """Return the Dice (B,) of one region, a group of labels, in label maps (B, 1, Y, X); 1 where neither has it."""
+    values = torch.tensor(region, device=truth.device)
+    p, g = (torch.isin(labels, values).flatten(1) for labels in (answer, truth))  # each (B, voxels)
+    return (2.0 * (p & g).sum(1) + 1e-8) / (p.sum(1) + g.sum(1) + 1e-8)
+
+
 def head_weights(n_heads: int) -> list[float]:
-    """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is alone), summing to 1."""
+    """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is the only one), with sum 1."""
     if n_heads == 1:
         return [1.0]
+    # nnU-Net leaves the coarsest head out.
     raw = [0.5**i for i in range(n_heads - 1)] + [0.0]
     return [w / sum(raw) for w in raw]
 

@@ -1,7 +1,7 @@
 """Residual encoder stages, as nnU-Net plans them since its version 2.4 (ResEnc).
 
-A block adds what two convolutions make of a map to the map itself; where the shape changes, the map is averaged over
-the stride and brought to the new width by a 1×1×1 convolution (ResNet-D)::
+A block adds the result of two convolutions to its input; where the shape changes, the input is averaged over the
+stride and brought to the new width by a 1×1×1 convolution (ResNet-D)::
 
     x ──┬── conv, norm, leaky ReLU ── conv, norm ──┬── + ── leaky ReLU
         └── mean over the stride ── 1×1×1, norm ───┘
@@ -39,7 +39,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ConvBlock(n_in, n_out, kernel, stride)
         self.second = NormedConv(n_out, n_out, kernel)
+        # ResNet-D: the skip is averaged over the stride, not sub-sampled.
         self.pool = nn.Identity() if stride == ONE else nn.AvgPool3d(stride, stride)
+        # The 1×1×1 convolution is followed by a norm, so it needs no bias.
         self.skip = nn.Identity() if n_in == n_out else NormedConv(n_in, n_out, ONE, bias=False)
         self.act = nn.LeakyReLU(LEAK, inplace=True)
 
@@ -50,7 +52,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualStage(nn.Sequential):
-    """Residual blocks in a row; the first one carries the stride and the change of width."""
+    """Residual blocks in a row; the first one has the stride and changes the width."""
 
     def __init__(self, n_in: int, n_out: int, kernel: Shape, stride: Shape = ONE, blocks: int = 2) -> None:
         rest = (ResidualBlock(n_out, n_out, kernel) for _ in range(blocks - 1))
@@ -72,7 +74,7 @@ class Stem(nn.Module):
 
 
 def silence_last_norms(network: nn.Module) -> None:
-    """Let every residual block begin as its skip alone: scale and shift of its last norm are 0."""
+    """Set scale and shift of the last norm of every residual block to 0: at first a block is its skip alone."""
     for block in network.modules():
         if isinstance(block, ResidualBlock):
             nn.init.zeros_(block.second.norm.weight)

@@ -24,10 +24,10 @@ def _depthwise(width: int, stride: int) -> list[nn.Module]:
 
 
 class Unit(nn.Module):
-    """One half of the channels passes through a bottleneck; the other is kept (stride 1) or shrunk as well (stride 2).
+    """Half of the channels pass through a bottleneck; the others are kept (stride 1) or down-sampled too (stride 2).
 
-    With stride 1 the halves are the even and the odd channels, which is what shuffles them. With stride 2 both
-    branches see all channels.
+    With stride 1 the halves are the even and the odd channels, which shuffles them. With stride 2 both branches see all
+    channels.
     """
 
     def __init__(self, n_in: int, n_out: int, stride: int) -> None:
@@ -58,6 +58,7 @@ class ShuffleNet(nn.Module):
         self.first = nn.Conv2d(n_channels, first, 3, 2, padding=1, bias=False)
         self.shrink = nn.Sequential(nn.BatchNorm2d(first), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1))
         units: list[nn.Module] = []
+        # The first unit of each stage halves the resolution.
         for n_in, n_out, repeats in zip([first, *stages], stages, REPEATS, strict=False):
             units += [Unit(n_in, n_out, 2), *(Unit(n_out, n_out, 1) for _ in range(repeats - 1))]
         self.stages = nn.Sequential(*units)
@@ -80,4 +81,5 @@ class ShuffleNet(nn.Module):
                 nn.init.constant_(module.bias, 1e-4)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0.0, 0.01)
+        # The first convolution differs from the others, as in the authors' code.
         nn.init.normal_(self.first.weight, 0.0, 0.01)

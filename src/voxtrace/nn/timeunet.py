@@ -1,4 +1,4 @@
-"""A U-Net that is told the time: five resolutions, added skips, a residual block at each.
+"""A U-Net with the time as an input: five resolutions, added skips, a residual block at each.
 
 ::
 
@@ -6,8 +6,8 @@
               └ down ── block ─────── + ── block ── up ┘            w   @ 1/2
                           └ down ── block … + ── block ── up ┘      2w  @ 1/4,  4w @ 1/8,  8w @ 1/16
 
-``w`` is 32 as published. Down-sampling is a strided 2×2×2 convolution, padded behind where a size is odd;
-up-sampling a transposed one, cropped to the size of the skip, which is added.
+``w`` is 32 as published. Down-sampling is a strided 2×2×2 convolution, zero-padded at the end where a size is odd;
+up-sampling a transposed one, cropped to the size of the skip, to which it is added.
 
 References
 ----------
@@ -41,6 +41,7 @@ def level_widths(width: int) -> tuple[int, ...]:
 
 def time_embedding(t: Tensor, size: int) -> Tensor:
     """Return ``[cos(t·ω_i), sin(t·ω_i)]``, (B, size), with ω_i = 10000^(−2i/size), for times (B,)."""
+    # Half of the numbers are cosines, half sines.
     half = size // 2
     i = torch.arange(half, dtype=torch.float32, device=t.device)
     angles = t.float()[:, None] * torch.exp(-math.log(LONGEST_PERIOD) * i / half)
@@ -50,7 +51,7 @@ def time_embedding(t: Tensor, size: int) -> Tensor:
 class TimeUNet(nn.Module):
     """Maps images (B, C, Z, Y, X), a noisy mask (B, K, Z, Y, X) and times (B,) to scores (B, K, Z, Y, X).
 
-    Without ``timed`` it is the published baseline: images alone, no time. Any window size will do.
+    Without ``timed`` it is the published baseline: images alone, no time. Windows may have any size.
     """
 
     def __init__(self, n_channels: int, n_labels: int, width: int = 32, timed: bool = True) -> None:
@@ -71,6 +72,7 @@ class TimeUNet(nn.Module):
 
     def forward(self, images: Tensor, x_t: Tensor | None = None, t: Tensor | None = None) -> Tensor:
         """Return scores (B, K, Z, Y, X)."""
+        # The embedding is computed once and enters every block.
         e = None if t is None else F.gelu(time_embedding(t, self.time_size), approximate="tanh")  # (B, 4w)
         x = images if x_t is None else torch.cat([images, x_t], dim=1)  # (B, C + K, Z, Y, X)
         x = self.encode[0](self.stem(x), e)  # (B, w, Z, Y, X)
@@ -80,7 +82,7 @@ class TimeUNet(nn.Module):
             x = block(down(x), e)  # (B, w, Z/2, …) … (B, 8w, Z/16, …)
         for up, block, skip in zip(reversed(self.up), reversed(self.decode), reversed(skips), strict=True):
             z, y, x_size = skip.shape[2:]
-            x = block(up(x)[:, :, :z, :y, :x_size] + skip, e)  # as the skip
+            x = block(up(x)[:, :, :z, :y, :x_size] + skip, e)  # (B, w[i], size of the skip)
         scores: Tensor = self.head(x)
         return scores
 
@@ -99,6 +101,7 @@ class TimeBlock(nn.Module):
     def forward(self, x: Tensor, e: Tensor | None) -> Tensor:
         """Return a map of the shape of ``x``, (B, width, Z, Y, X)."""
         h: Tensor = self.conv2(F.gelu(self.norm1(self.conv1(x)), approximate="tanh"))
+        # One number for each channel, the same at every voxel.
         if self.time is not None and e is not None:
             h = h + self.time(e)[:, :, None, None, None]
         return F.gelu(self.norm2(h) + x, approximate="tanh")
@@ -114,13 +117,14 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised, coarser map; there is no activation."""
+        # An odd size gets one voxel of zeros at its end.
         z, y, width = x.shape[2:]
         coarser: Tensor = self.norm(self.conv(F.pad(x, (0, width % 2, 0, y % 2, 0, z % 2))))
         return coarser
 
 
 class InstanceNorm(nn.InstanceNorm3d):
-    """Instance norm with scale and shift that bears a map of a single voxel, which becomes the shift.
+    """Instance norm with scale and shift that accepts a map of a single voxel; its result there is the shift.
 
     Windows of at most 16 voxels along each axis have such a map at 1/16; torch's own module refuses it.
     """
@@ -136,8 +140,9 @@ class InstanceNorm(nn.InstanceNorm3d):
 
 
 def _init(module: nn.Module) -> None:
-    """Draw weights from a normal of deviation 1/√fan_in, cut at two deviations; biases 0."""
+    """Draw weights from a normal of standard deviation 1/√fan_in, truncated at two of them; biases 0."""
     if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d, nn.Linear)):
+        # A transposed convolution stores its input channels first.
         out_first = not isinstance(module, nn.ConvTranspose3d)
         fan_in = module.weight[0].numel() if out_first else module.weight[:, 0].numel()
         deviation = fan_in**-0.5

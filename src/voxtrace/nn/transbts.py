@@ -1,6 +1,6 @@
 """TransBTS on slices: its convolutional encoder and decoder alone, or with a transformer between them.
 
-Maps are 2D inside, (B, C, Y, X); networks take and give windows one voxel thick, (B, C, 1, Y, X).
+Inside, maps are 2D, (B, C, Y, X); networks take and return windows one voxel thick, (B, C, 1, Y, X).
 
 References
 ----------
@@ -29,6 +29,7 @@ Norm = Callable[[int], nn.Module]
 
 def group_norm(width: int) -> nn.Module:
     """Return a group norm of 8 groups; of fewer where a group would be a single channel, or 8 does not divide."""
+    # With one channel in a group it would be an instance norm.
     return nn.GroupNorm(math.gcd(8, width // 2), width)
 
 
@@ -63,8 +64,8 @@ class PostActivated(nn.Sequential):
         return x + change
 
 
-class Encoder(nn.Module):
-    """From an image to maps of b, 2b, 4b and 8b channels at 1, 1/2, 1/4 and 1/8 of the resolution."""
+class SliceEncoder(nn.Module):
+    """Convolutional encoder: an image to maps of b, 2b, 4b and 8b channels at 1, 1/2, 1/4 and 1/8 of the resolution."""
 
     def __init__(self, n_channels: int, base: int, norm: Norm) -> None:
         super().__init__()
@@ -78,6 +79,7 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the four maps of an image (B, C, Y, X), finest first."""
+        # Stage 0 works at full resolution; each later one follows a strided convolution.
         maps = [self.stages[0](self.first(image))]  # (B, b, Y, X)
         for down, stage in zip(self.down, list(self.stages)[1:], strict=True):
             maps.append(stage(down(maps[-1])))  # (B, 2b, Y/2, X/2) … (B, 8b, Y/8, X/8)
@@ -85,7 +87,7 @@ class Encoder(nn.Module):
 
 
 class UpCat(nn.Module):
-    """One level up: narrow, enlarge, concatenate with the encoder's map, and mix (all with bias)."""
+    """One level up: 1×1 convolution, transposed convolution, concatenation with the skip, 1×1 convolution."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -99,8 +101,8 @@ class UpCat(nn.Module):
         return mixed
 
 
-class Decoder(nn.Module):
-    """From 8b channels at 1/8 of the resolution, and the encoder's finer maps, to K logits."""
+class SliceDecoder(nn.Module):
+    """Decoder: 8b channels at 1/8 of the resolution, and the encoder's finer maps, to K logits."""
 
     def __init__(self, base: int, n_labels: int, block: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -122,8 +124,8 @@ class SliceUNet(nn.Module):
 
     def __init__(self, n_channels: int, n_labels: int, base: int) -> None:
         super().__init__()
-        self.encode = Encoder(n_channels, base, nn.BatchNorm2d)
-        self.decode = Decoder(base, n_labels, lambda width: PreActivated(width, nn.BatchNorm2d))
+        self.encode = SliceEncoder(n_channels, base, nn.BatchNorm2d)
+        self.decode = SliceDecoder(base, n_labels, lambda width: PreActivated(width, nn.BatchNorm2d))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, 1, Y, X)."""
@@ -144,21 +146,23 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens (B, N, d)."""
         batch, n, width = tokens.shape
+        # One linear layer computes queries, keys and values of all heads.
         split = self.queries_keys_values(tokens).reshape(batch, n, 3, self.heads, width // self.heads)
         queries, keys, values = split.permute(2, 0, 3, 1, 4)  # each (B, heads, N, d/heads)
+        # The functional form does not know whether the module is training.
         dropped = DROPPED_TOKENS if self.training else 0.0
         mixed = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         projected: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, n, width))
         return projected
 
     def matmul_macs(self, tokens: Tensor) -> int:
-        """Return what scores and weighted values take: N²·d multiply-adds each."""
+        """Return the multiply-adds of attention scores and weighted values, N²·d each."""
         batch, n, width = tokens.shape
         return 2 * batch * n * n * width
 
 
 class TransformerLayer(nn.Module):
-    """Attention and a perceptron, ``widening`` times as wide, each normalised before and added to what was there."""
+    """Pre-norm attention and a perceptron ``widening`` times as wide, each added to its input."""
 
     def __init__(self, width: int, heads: int, widening: int = 4) -> None:
         super().__init__()
@@ -180,9 +184,9 @@ class TransformerLayer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """From a coarse map to a coarse map of the same size, by attention between all its places.
+    """Self-attention between all places of a coarse map: (B, C, Y, X) to the same shape.
 
-    ``places`` is its size (Y, X): a learned position for each, zero at first, is added to the tokens.
+    ``places`` is (Y, X): a learned position for each place, 0 at first, is added to its token.
     """
 
     def __init__(self, n_in: int, width: int, depth: int, heads: int, places: tuple[int, int]) -> None:
@@ -200,6 +204,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map like x, (B, C, Y, X)."""
+        # A token is a voxel of the coarse map.
         tokens = self.embed(x).flatten(2).transpose(1, 2)  # (B, Y·X, d)
         tokens = self.layers(self.drop(tokens + self.position))
         reshaped: Tensor = self.reshape(tokens.transpose(1, 2).unflatten(2, self.places))  # (B, C, Y, X)
@@ -225,9 +230,9 @@ class SliceTransBTS(nn.Module):
     ) -> None:
         super().__init__()
         places = (size[0] // SHRINKS, size[1] // SHRINKS)
-        self.encode = Encoder(n_channels, base, group_norm)
+        self.encode = SliceEncoder(n_channels, base, group_norm)
         self.transform = Transformer(base * SHRINKS, width, depth, heads, places)
-        self.decode = Decoder(base, n_labels, lambda width: PostActivated(width, nn.BatchNorm2d))
+        self.decode = SliceDecoder(base, n_labels, lambda width: PostActivated(width, nn.BatchNorm2d))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, 1, Y, X)."""

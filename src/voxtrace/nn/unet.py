@@ -1,7 +1,7 @@
 """The U-Net that nnU-Net plans, in three parts: project, recycle, decide.
 
-The parts are named for what RecycleNet (arXiv:2309.07513) does with them. The plain U-Net runs each once, so both
-methods share every parameter, and weights of one are weights of the other. The encoder may be residual, as nnU-Net
+The parts are named after their use in RecycleNet (arXiv:2309.07513). The plain U-Net runs each once, so both methods
+have the same parameters, and weights of one fit the other. The encoder may be residual, as nnU-Net
 plans it since version 2.4 (:mod:`voxtrace.nn.residual`); the decoder is the same.
 
 References
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import PlanError
-from voxtrace.nn.blocks import Stage, he_init
+from voxtrace.nn.blocks import ConvStage, he_init
 from voxtrace.nn.residual import ResidualStage, Stem, silence_last_norms
 from voxtrace.plan import Plan, Topology, check_divisible
 
@@ -31,20 +31,22 @@ class Body(nn.Module):
         super().__init__()
         w, k, s = topology.widths, topology.kernels, topology.strides
         n, merges = topology.encoder_blocks, topology.decoder_convolutions
-        encoder = ResidualStage if topology.encoder == "residual" else Stage
+        # The decoder is plain in both cases.
+        encoder = ResidualStage if topology.encoder == "residual" else ConvStage
         deeper = range(1, len(w))
         self.down = nn.ModuleList(encoder(w[i - 1], w[i], k[i], s[i], n[i]) for i in deeper)
         self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i]) for i in deeper)
-        self.merge = nn.ModuleList(Stage(2 * w[i - 1], w[i - 1], k[i - 1], blocks=merges[i - 1]) for i in deeper)
+        self.merge = nn.ModuleList(ConvStage(2 * w[i - 1], w[i - 1], k[i - 1], blocks=merges[i - 1]) for i in deeper)
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Return the decoder's feature maps, finest first."""
         skips = [x]
         for stage in self.down:
             skips.append(stage(skips[-1]))  # (B, w[i], Z/2^i, …)
+        # From the coarsest map up; each skip is concatenated after the up-sampled map, in nnU-Net's order.
         x, decoded = skips.pop(), []
         for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(skips), strict=True):
-            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i-1], twice as fine)
+            x = merge(torch.cat([up(x), skip], dim=1))  # (B, w[i−1], size of the skip)
             decoded.append(x)
         return decoded[::-1]
 
@@ -54,7 +56,7 @@ class Body(nn.Module):
 
 
 class Heads(nn.Module):
-    """1×1×1 convolutions to K logits, one a decoder stage; inference uses the finest alone."""
+    """1×1×1 convolutions to K logits, one for each decoder stage; inference uses the finest alone."""
 
     def __init__(self, topology: Topology, n_labels: int) -> None:
         super().__init__()
@@ -70,7 +72,7 @@ class Heads(nn.Module):
         return [head(x) for head, x in zip(self.heads, maps, strict=True)]
 
 
-class UNet(nn.Module):
+class UNetNetwork(nn.Module):
     """Three children: ``project`` (encoder stage 0), ``recycle`` (the body), ``decide`` (the heads)."""
 
     def __init__(self, plan: Plan) -> None:
@@ -80,11 +82,12 @@ class UNet(nn.Module):
         self.project = _first_stage(plan.n_channels, t)
         self.recycle = Body(t)
         self.decide = Heads(t, plan.n_labels)
+        # Residual norms are set to 0 last: he_init leaves norms alone.
         self.apply(he_init)
         silence_last_norms(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (B, K, Z, Y, X) of one pass, as the plain U-Net decides."""
+        """Return logits (B, K, Z, Y, X) of one pass: the plain U-Net."""
         logits: Tensor = self.decide(self.recycle(self.project(images)))
         return logits
 
@@ -100,12 +103,12 @@ class UNet(nn.Module):
 def _first_stage(n_channels: int, t: Topology) -> nn.Module:
     """Return encoder stage 0, which maps (B, C, Z, Y, X) to (B, widths[0], Z, Y, X)."""
     if t.encoder == "plain":
-        return Stage(n_channels, t.widths[0], t.kernels[0], blocks=t.encoder_blocks[0])
+        return ConvStage(n_channels, t.widths[0], t.kernels[0], blocks=t.encoder_blocks[0])
     return Stem(n_channels, t.stem or t.widths[0], t.widths[0], t.kernels[0], t.encoder_blocks[0])
 
 
 def check_plan(plan: Plan) -> None:
-    """Refuse a plan whose window does not halve evenly, or whose topology has no coarser stage to decode from."""
+    """Refuse a plan whose window is not divisible by the strides, or whose topology has a single stage."""
     check_divisible(plan.window, plan.topology)
     if len(plan.topology.widths) < 2:
         raise PlanError(

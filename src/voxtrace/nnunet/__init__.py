@@ -1,15 +1,15 @@
-"""Models of nnU-Net v2 become bundles.
+"""Import of models of nnU-Net v2 as bundles.
 
 =================  ==================================================================================
-folder             a trained model as nnU-Net lays it out: plans, dataset, folds
-checkpoint         the tensors of one fold, read without running anything
-architecture       what the plans say of the network, as a topology
-plan               what they say of everything else, as a plan
+folder             a trained model in nnU-Net's layout: plans, dataset, folds
+checkpoint         the tensors of one fold, read without running code from the file
+architecture       the network of nnU-Net's plans as a topology
+plan               everything else in them as a plan
 weights            nnU-Net's tensors under the names of ours
-convert            all of that together
+convert            the whole import
 =================  ==================================================================================
 
-What cannot be taken over exactly is refused, in one sentence.
+A model that cannot be reproduced exactly is refused with a sentence that says why.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""What nnU-Net's plans say of the network, as a topology."""
+"""The network of nnU-Net's plans as a topology."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ def topology(configuration: Mapping[str, Any]) -> Topology:
     Raises
     ------
     InputError
-        The network is of another class, or is put together in a way that ours are not.
+        The network is of another class, or has layers that ours do not have.
     """
     name, arguments = _network(configuration)
     encoder = _CLASSES.get(name.rpartition(".")[2])
     if encoder is None or not name.startswith(_LIBRARY):
         raise InputError(f"the network is a {name}; only {' and '.join(_CLASSES)} can be imported.")
+    # Only what our layers compute exactly is imported.
     _check_parts(arguments)
     n, flat = int(arguments["n_stages"]), len(configuration["patch_size"]) == 2
+    # nnU-Net names the same number differently for plain and residual encoders.
     blocks = arguments["n_conv_per_stage" if encoder == "plain" else "n_blocks_per_stage"]
     strides, kernels = _triples(arguments["strides"], n, flat), _triples(arguments["kernel_sizes"], n, flat)
     if strides[0] != (1, 1, 1) or any(size % 2 == 0 for kernel in kernels for size in kernel):
@@ -52,7 +54,7 @@ def _network(configuration: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         made = configuration["architecture"]
         return str(made["network_class_name"]), made["arch_kwargs"]
     if "UNet_class_name" not in configuration:
-        raise InputError("plans.json does not say which network it is for; it comes from an unknown version.")
+        raise InputError("plans.json names no network class; expected plans of nnU-Net v2. Export the model again.")
     name, n_stages = str(configuration["UNet_class_name"]), len(configuration["n_conv_per_stage_encoder"])
     base, widest = int(configuration["UNet_base_num_features"]), int(configuration["unet_max_num_features"])
     blocks = configuration["n_conv_per_stage_encoder"]
@@ -101,6 +103,7 @@ def _triples(given: Any, n: int, flat: bool) -> tuple[Shape, ...]:
     sizes = list(given) if isinstance(given, (list, tuple)) else [given] * n
     if len(sizes) != n:
         raise InputError(f"plans.json gives {len(sizes)} kernels or strides for {n} stages; copy it again.")
+    # nnU-Net writes a size as a number or as a list of one for each axis.
     dimensions = 2 if flat else 3
     listed = [list(size) if isinstance(size, (list, tuple)) else [size] * dimensions for size in sizes]
     return tuple((1 if flat else int(s[0]), int(s[-2]), int(s[-1])) for s in listed)

@@ -1,4 +1,4 @@
-"""The tensors of one fold. A checkpoint is a pickle: only tensors, plain containers and numbers are let out of it."""
+"""The tensors of one fold. A checkpoint is a pickle; only tensors, plain containers and numbers are loaded from it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from torch import Tensor
 
 from voxtrace.errors import InputError
 
-# nnU-Net logs its losses and scores as numpy numbers. Those are all that torch does not let through by itself.
+# nnU-Net logs losses and scores as numpy numbers, the only other types that torch must be allowed to load.
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
 _NUMBERS = [np.dtype, *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd")]
 _HARMLESS = [*_NUMBERS, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar")]  # numpy 1 called it by the latter name
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """What a fold's checkpoint says.
+class NnUNetCheckpoint:
+    """Contents of a fold's checkpoint.
 
     Attributes
     ----------
     tensors
         Name -> tensor of the network.
     configuration, trainer
-        Which configuration of the plans it was trained for, by which trainer.
+        Configuration of the plans and trainer class that it was trained with.
     epochs
-        How many epochs it was trained, or None.
+        Number of epochs it was trained, or None.
     mirror_axes
-        Axes of the network's input (Z, Y, X, or Y, X) that nnU-Net mirrors in inference.
+        Axes of the network's input (Z, Y, X, or Y, X) along which nnU-Net mirrors in inference.
     pseudo_dice
         Mean Dice of the windows of the last epoch's validation, or None.
     """
@@ -47,8 +47,8 @@ class Checkpoint:
     pseudo_dice: float | None
 
 
-def read_checkpoint(file: Path) -> Checkpoint:
-    """Return a checkpoint without running anything that it holds.
+def read_checkpoint(file: Path) -> NnUNetCheckpoint:
+    """Return a checkpoint without running code from the file.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
     record = _load(file)
     try:
         axes = record.get("inference_allowed_mirroring_axes")
-        return Checkpoint(
+        return NnUNetCheckpoint(
             tensors={name: tensor.float() for name, tensor in record["network_weights"].items()},
             configuration=str(record["init_args"]["configuration"]),
             trainer=str(record["trainer_name"]),
@@ -74,8 +74,10 @@ def _load(file: Path) -> Any:
     if not file.is_file():
         raise InputError(f"{file} does not exist; choose another fold or checkpoint.")
     try:
+        # weights_only: no code of the file is run.
         with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch remarks on the pickle's protocol; it is judged here
+            # torch warns about the pickle's protocol, which does not matter with weights_only.
+            warnings.simplefilter("ignore", UserWarning)
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(

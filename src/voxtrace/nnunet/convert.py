@@ -1,4 +1,4 @@
-"""import_model(): the folds of an nnU-Net v2 model become bundles."""
+"""Import the folds of an nnU-Net v2 model as bundles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle, save
 from voxtrace.errors import InputError
 from voxtrace.methods import method
-from voxtrace.nnunet.checkpoint import Checkpoint, read_checkpoint
+from voxtrace.nnunet.checkpoint import NnUNetCheckpoint, read_checkpoint
 from voxtrace.nnunet.folder import ModelFolder, Which, open_folder
 from voxtrace.nnunet.plan import plan_of
 from voxtrace.nnunet.weights import fill
@@ -28,13 +28,14 @@ def import_model(
     Raises
     ------
     InputError
-        A piece is missing, damaged, or cannot be reproduced exactly.
+        A file is missing or damaged, or the model cannot be reproduced exactly.
     OutputError
         Nothing could be written at ``out``.
     """
     model = open_folder(folder, which)
     names = model.chosen(fold)
     bundles = [read_fold(model, name, which) for name in names]
+    # One fold is a bundle itself; several share a folder, which is complete or absent.
     if len(bundles) == 1:
         return (save(bundles[0], out),)
     with atomic_folder(out) as together:
@@ -44,10 +45,11 @@ def import_model(
 
 
 def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
-    """Return one fold of a model as a bundle that was not saved yet."""
+    """Return one fold of a model as a bundle in memory."""
     checkpoint = read_checkpoint(model.checkpoint(fold, which))
     try:
         plan = plan_of(model, checkpoint.configuration, checkpoint.mirror_axes, checkpoint.epochs)
+    # Missing or malformed keys anywhere in the JSON files.
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise InputError(
             f"{model.path / 'plans.json'} or dataset.json is not as nnU-Net v2 writes it ({error!r}); copy it again."
@@ -58,7 +60,7 @@ def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
     return Bundle(unet, plan, network.eval(), _card(model, fold, which, checkpoint, bool(plan.mirror_axes)))
 
 
-def _card(model: ModelFolder, fold: str, which: Which, checkpoint: Checkpoint, mirror: bool) -> dict[str, Any]:
+def _card(model: ModelFolder, fold: str, which: Which, checkpoint: NnUNetCheckpoint, mirror: bool) -> dict[str, Any]:
     dataset = str(model.plans.get("dataset_name") or model.dataset.get("name") or "dataset")
     provenance = {
         "imported_from": "nnU-Net v2",

@@ -26,7 +26,7 @@ Which = Literal["final", "best"]
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What the folder holds beside its checkpoints: ``plans`` and ``dataset`` as read, names of the folds."""
+    """The folder's contents without the checkpoints: ``plans`` and ``dataset`` as read, names of the folds."""
 
     path: Path
     plans: Mapping[str, Any]
@@ -38,10 +38,10 @@ class ModelFolder:
         return self.path / f"fold_{fold}" / f"checkpoint_{which}.pth"
 
     def chosen(self, fold: str | None) -> tuple[str, ...]:
-        """Return the folds that are meant by a name, or by several with commas between them.
+        """Return the folds of a name, or of several separated by commas.
 
-        None is every numbered fold, as nnU-Net has it, and "all" where there is no other. ``"all"`` is the fold of that
-        name, or every one where there is none.
+        None selects every numbered fold, as nnU-Net does, or the fold "all" where there is no other. ``"all"`` selects
+        the fold of that name, or every fold where there is none.
         """
         numbered = tuple(name for name in self.folds if name != "all") or self.folds
         if fold is None:
@@ -54,8 +54,9 @@ class ModelFolder:
         return tuple(names)
 
     def configuration(self, name: str) -> dict[str, Any]:
-        """Return a configuration of the plans, with all that it inherits."""
+        """Return a configuration of the plans, with everything it inherits."""
         known = self.plans["configurations"]
+        # From the configuration up to its last ancestor; a name that comes twice would be a circle.
         chain: list[str] = []
         while name:
             if name not in known or name in chain:
@@ -65,7 +66,7 @@ class ModelFolder:
         return {key: value for inherited in reversed(chain) for key, value in known[inherited].items()}
 
     def validation_dice(self, fold: str) -> float | None:
-        """Return the mean Dice over labels and cases of nnU-Net's own validation, or None where there was none."""
+        """Return the mean Dice over labels and cases of nnU-Net's own validation, or None where there is none."""
         try:
             summary = json.loads((self.path / f"fold_{fold}" / "validation" / "summary.json").read_text("utf-8"))
             return float(summary["foreground_mean"]["Dice"])
@@ -79,11 +80,12 @@ def open_folder(path: str | Path, which: Which = "final") -> ModelFolder:
     Raises
     ------
     InputError
-        ``plans.json``, ``dataset.json`` or every checkpoint is missing, or one of the former is not as nnU-Net v2
-        writes it.
+        ``plans.json``, ``dataset.json`` or every checkpoint is missing, or one of the JSON files was not written by
+        nnU-Net v2.
     """
     path = Path(path)
     plans, dataset = _json(path / "plans.json", "configurations"), _json(path / "dataset.json", "labels")
+    # A fold counts as trained if its checkpoint exists.
     found = sorted(file.parent.name for file in path.glob(f"fold_*/checkpoint_{which}.pth"))
     if not found:
         raise InputError(f"{path} has no fold_*/checkpoint_{which}.pth; give the folder of a trained nnU-Net v2 model.")

@@ -1,4 +1,4 @@
-"""What nnU-Net's plans say of images, labels and inference, as a plan."""
+"""Images, labels and inference of nnU-Net's plans as a plan."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
     ------
     InputError
         The model is a cascade, has regions or an ignore label, or uses a preprocessor, reader, normalisation or
-        resampling that is not reproduced here.
+        resampling that is not supported.
     """
     settings = folder.configuration(configuration)
     _check_kind(folder, configuration, settings)
     flat = len(settings["patch_size"]) == 2
     names = folder.dataset.get("channel_names") or folder.dataset.get("modality") or {}
     channels = tuple(str(names[key]) for key in sorted(names, key=int))
+    # A 2d configuration has no spacing along Z: the median of the training images stands in.
     spacing = [float(mm) for mm in settings["spacing"]]
     across = [float(folder.plans["original_median_spacing_after_transp"][0])] if flat else []
     z, y, x = (*across, *spacing)
+    # A 2d model has windows one voxel thick.
     window = [1] * flat + [int(n) for n in settings["patch_size"]]
     return Plan(
         spacing_mm=(z, y, x),
@@ -71,7 +73,7 @@ def _check_kind(folder: ModelFolder, configuration: str, settings: Mapping[str, 
 
 
 def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
-    """Return label value -> name; regions and ignored voxels are refused."""
+    """Return label value -> name, or refuse regions and ignored voxels."""
     labels: dict[int, str] = {}
     for name, given in dataset["labels"].items():
         values = given if isinstance(given, (list, tuple)) else [given]
@@ -91,6 +93,7 @@ def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
 def _normalisation(plans: Mapping[str, Any], settings: Mapping[str, Any], channel: int) -> Normalisation:
     scheme = str(settings["normalization_schemes"][channel])
     masked = bool(settings.get("use_mask_for_norm", [False] * (channel + 1))[channel])
+    # CT is the only scheme with numbers of the training set.
     if scheme == "CTNormalization":
         measured = plans["foreground_intensity_properties_per_channel"][str(channel)]
         lower, upper = float(measured["percentile_00_5"]), float(measured["percentile_99_5"])
@@ -120,7 +123,8 @@ def _view(plans: Mapping[str, Any], settings: Mapping[str, Any], flat: bool) -> 
 
 
 def _coarse(settings: Mapping[str, Any]) -> float | None:
-    """Return from which anisotropy on values are repeated, or None for never; other ways to resample are refused."""
+    """Return the anisotropy above which the nearest value is taken along Z, or None; refuse other resampling."""
+    # Images and probabilities must follow the same rule: the plan has room for one.
     found = set()
     for what, order in {"data": 3, "probabilities": 1}.items():
         name = settings[f"resampling_fn_{what}"]

@@ -1,4 +1,4 @@
-"""nnU-Net's tensors under the names of ours.
+"""nnU-Net's tensors under our names.
 
 ===============================================  ======================================================
 nnU-Net                                          here
@@ -40,7 +40,7 @@ _INSIDE_BLOCKS = ((r"\.conv1\.", ".first."), (r"\.conv2\.", ".second."), (r"\.sk
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], n_stages: int) -> None:
-    """Copy nnU-Net's tensors into our network; a bias that nnU-Net went without becomes 0.
+    """Copy nnU-Net's tensors into our network; a bias that nnU-Net does not have becomes 0.
 
     Raises
     ------
@@ -48,12 +48,13 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], n_stages: int) -> No
         A tensor is missing, left over or of another shape.
     """
     own = network.state_dict()
+    # nnU-Net's copies, below the decoder and all_modules, are left out.
     given = {renamed(name, n_stages): tensor for name, tensor in tensors.items() if not _AGAIN.search(name)}
     for name, tensor in own.items():
         if name not in given and name.endswith(".bias"):
             given[name] = tensor.new_zeros(tensor.shape)
         if name not in given:
-            raise InputError(f"the checkpoint lacks what is {name} here; its network is not the one of plans.json.")
+            raise InputError(f"the checkpoint has no tensor for {name}; its network is not the one of plans.json.")
         given[name] = _deep(given[name], tensor)
         if given[name].shape != tensor.shape:
             raise InputError(
@@ -66,18 +67,19 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], n_stages: int) -> No
 
 
 def renamed(name: str, n_stages: int) -> str:
-    """Return what one of nnU-Net's tensors is called here; a name that nnU-Net does not have stays.
+    """Return our name of one of nnU-Net's tensors; any other name is unchanged.
 
     Examples
     --------
     >>> renamed("decoder.stages.0.convs.1.norm.weight", n_stages=4)
     'recycle.merge.2.1.norm.weight'
     """
+    # Stages of the encoder are counted from the finest, those of the decoder from the coarsest.
     for pattern, ours in _RULES:
         match = re.match(pattern, name)
         if match:
             stage = int(match[1]) if match.groups() else 0
-            rest = "." + name[match.end() :]
+            rest = "." + name[match.end() :]  # the dot lets the patterns match at the start, too
             for inner, replacement in _INSIDE_BLOCKS:
                 rest = re.sub(inner, replacement, rest)
             return ours.format(down=stage - 1, up=n_stages - 2 - stage) + rest[1:]
@@ -85,5 +87,5 @@ def renamed(name: str, n_stages: int) -> str:
 
 
 def _deep(tensor: Tensor, like: Tensor) -> Tensor:
-    """Return the kernel of a 2d convolution as that of a 3d one, one voxel deep; anything else as it is."""
+    """Return the kernel of a 2d convolution as that of a 3d one, one voxel deep; any other tensor unchanged."""
     return tensor[:, :, None] if tensor.ndim == 4 and like.ndim == 5 else tensor

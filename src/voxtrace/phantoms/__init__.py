@@ -1,6 +1,6 @@
-"""Made-up CT and MR with known truth, from a seed: for tests, for the demo, and for learning the program.
+"""Phantoms: made-up CT and MR with known labels, from a seed, for tests, the demo and first steps.
 
-They are drawn from simple solids, bent by smooth random fields, and are no substitute for patients.
+They are drawn from simple solids that smooth random fields deform, and do not replace scans of patients.
 """
 
 from voxtrace.phantoms.abdomen import abdomen_ct

@@ -25,7 +25,7 @@ _RIB_MM = 30.0  # from one rib to the next
 
 @dataclass(frozen=True)
 class _Contrast:
-    """HU of what takes up contrast medium, from the arterial (0) to the portal venous phase (1)."""
+    """HU of tissues that take up contrast medium, from the arterial (0) to the portal venous phase (1)."""
 
     aorta: float
     veins: float
@@ -44,8 +44,8 @@ class _Contrast:
 def abdomen_ct(seed: int, shape: Shape = (48, 96, 96), spacing_mm: Triple = (5.0, 3.0, 3.0)) -> Case:
     """Return a made-up abdominal CT with its truth; the same seed gives the same voxels.
 
-    The anatomy is life-size and centred, so a small grid shows a part of it. Organs vary in place, size and shape
-    and the contrast phase from arterial to portal venous.
+    The anatomy is life-size and centred, so a small grid shows a part of it. Organs vary in position, size
+    and shape, and the contrast phase from arterial to portal venous.
 
     Parameters
     ----------
@@ -59,14 +59,17 @@ def abdomen_ct(seed: int, shape: Shape = (48, 96, 96), spacing_mm: Triple = (5.0
     Case
         int16 HU (1, Z, Y, X), and labels 1 liver, 2 spleen, 3 kidneys, 4 aorta, 5 spine.
     """
+    # The second number separates this phantom's random numbers from those of others with the same seed.
     rng = np.random.default_rng([seed, 1])
     space = Space.centred(shape, spacing_mm)
+    # A larger patient: the same anatomy over more millimetres.
     size = rng.uniform(0.92, 1.06)
     bodily = Space(space.z / size, space.y / size, space.x / size, spacing_mm)
     bodily = bodily.bent(rng, 2.5, 35.0)
     image = np.full(shape, _AIR, dtype=np.float32)
     labels = np.zeros(shape, dtype=np.uint8)
     contrast = _Contrast.at(rng.uniform())
+    # From the outside in: later solids overwrite earlier ones.
     _draw_table(space, image, 112.0 * size)
     cavity = _draw_wall(bodily, image, rng)
     _draw_bowel(bodily, image, cavity, rng)
@@ -99,6 +102,7 @@ def _draw_wall(space: Space, image: Array, rng: np.random.Generator) -> Array:
     reach = (np.abs(space.y / half[0]) ** 2.4 + np.abs(space.x / half[1]) ** 2.4) ** (1 / 2.4)
     body = (1.0 - reach) * half[0]
     fat = rim + front * np.clip(-space.y / half[0], 0.0, 1.0)
+    # Layers from the skin inwards.
     space.paint(image, body, _MUSCLE)  # the skin
     space.paint(image, body - 2.0, _FAT + 6.0 * space.field(rng, 6.0))
     muscle = body - fat
@@ -160,7 +164,7 @@ def _draw_organs(
     contrast: _Contrast,
     rng: np.random.Generator,
 ) -> None:
-    """Draw stomach, kidneys, spleen and liver, each in the room that is left below the diaphragm."""
+    """Draw stomach, kidneys, spleen and liver, each in the space that is left below the diaphragm."""
     below = common(cavity, diaphragm - 3.0)
     stomach = common(space.ellipsoid((48.0, -30.0, 58.0), (42.0, 34.0, 34.0), rng.uniform(-25.0, 25.0)), below)
     space.paint(image, stomach, 60.0)
@@ -193,17 +197,18 @@ def _draw_kidneys(space: Space, image: Array, labels: Array, contrast: _Contrast
 
 
 def _draw_liver(
-    space: Space, image: Array, labels: Array, room: Array, contrast: _Contrast, rng: np.random.Generator
+    space: Space, image: Array, labels: Array, free: Array, contrast: _Contrast, rng: np.random.Generator
 ) -> None:
-    """Draw a large right lobe and a left lobe that tapers across the midline, within the room that is left."""
+    """Draw a large right lobe and a left lobe that tapers across the midline, within the space that is left."""
     grown = space.bent(rng, 4.0, 22.0)
     right = grown.ellipsoid((rng.uniform(30.0, 42.0), -6.0, -66.0), (rng.uniform(74.0, 92.0), 84.0, 66.0))
     left = grown.ellipsoid((58.0, -46.0, rng.uniform(-12.0, 6.0)), (rng.uniform(30.0, 42.0), 30.0, 66.0), 12.0)
     porta = grown.ellipsoid((22.0, 6.0, -8.0), (34.0, 34.0, 26.0))
     behind = union(space.tube(33.0, 4.0, (22.0, 30.0)), space.tube(24.0, -20.0, (9.0, 12.0)))
-    liver = common(without(union(right, left), porta, behind), room - 1.5)
+    liver = common(without(union(right, left), porta, behind), free - 1.5)
     space.paint(image, liver, contrast.liver + 3.0 * space.field(rng, 6.0))
-    branches = 1.3 - 11.0 * np.hypot(space.field(rng, 13.0), space.field(rng, 13.0))  # where two fields vanish: a line
+    # Two random fields are both 0 along lines, which look like vessel branches.
+    branches = 1.3 - 11.0 * np.hypot(space.field(rng, 13.0), space.field(rng, 13.0))
     space.paint(image, common(2.0 * branches, liver - 5.0), contrast.veins + 15.0)
     labels[liver > 0] = 1
     bladder = space.ellipsoid((4.0, -44.0, -38.0), (22.0, 13.0, 12.0))

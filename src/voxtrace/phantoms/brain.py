@@ -27,7 +27,7 @@ def brain_tumour_mr(seed: int, shape: Shape = (48, 80, 80), spacing_mm: Triple =
     """Return a made-up, skull-stripped brain MR with a tumour and its truth; the same seed gives the same voxels.
 
     The anatomy is a little smaller than life and centred. The tumour is edema around an enhancing rim around a
-    necrotic core, in either hemisphere; most planes along Z are free of it.
+    necrotic core, in either hemisphere; most planes along Z do not contain it.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def _hull(space: Space, rng: np.random.Generator) -> Array:
 
 
 def _tissues(space: Space, brain: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Return depths of white matter and fluid; what is left of the brain is grey.
+    """Return depths of white matter and fluid; the rest of the brain is grey matter.
 
-    Sulci lie where a random field vanishes: the ribbon of grey around them is where it is small.
+    Sulci lie where a random field is 0, and the cortex around them where it is small.
     """
     folds = np.abs(space.field(rng, 4.3))
     outer = np.clip(1.0 - brain / 20.0, 0.0, 1.0)
@@ -85,7 +85,7 @@ def _tissues(space: Space, brain: Array, rng: np.random.Generator) -> dict[str, 
 
 
 def _ventricle(space: Space, side: int, size: float) -> Array:
-    """Return the depth in one lateral ventricle: a horn in front, a body, a horn behind that spreads outwards."""
+    """Return the depth in one lateral ventricle: anterior horn, body, and a posterior horn that spreads outwards."""
     front = space.ellipsoid((10.0, -20.0, side * 9.0), (8.0 * size, 14.0, 5.0 * size), side * 20.0)
     body = space.ellipsoid((16.0, 4.0, side * 9.0), (6.0 * size, 24.0, 5.0 * size))
     back = space.ellipsoid((8.0, 28.0, side * 17.0), (7.0 * size, 15.0, 5.0 * size), side * -25.0)
@@ -101,7 +101,7 @@ def _nuclei(space: Space, side: int) -> Array:
 
 
 def _tumour(space: Space, brain: Array, fluid: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Return depths of edema, enhancing rim and core, each inside the one before."""
+    """Return depths of edema, enhancing rim and core, each inside the previous one."""
     side = rng.choice((-1.0, 1.0))
     centre = (rng.uniform(-14.0, 20.0), rng.uniform(-34.0, 34.0), side * rng.uniform(22.0, 36.0))
     height, width = rng.uniform(8.5, 12.0), rng.uniform(11.0, 18.0)
@@ -113,6 +113,7 @@ def _tumour(space: Space, brain: Array, fluid: Array, rng: np.random.Generator) 
     spread = rng.uniform(8.0, 15.0)
     around = (height + 0.35 * spread, width + 0.9 * spread, width + 0.6 * spread)
     edema = fingers.ellipsoid(centre, around, rng.uniform(-60.0, 60.0))
+    # Edema spreads in tissue, not into fluid, and surrounds the solid part everywhere.
     edema = union(solid + 1.5, without(common(edema, brain - 3.0), fluid + 0.5))
     core = solid - rim_mm + 0.8 * space.field(rng, 4.0)
     return {"edema": edema, "enhancing": solid, "core": core}
@@ -120,18 +121,20 @@ def _tumour(space: Space, brain: Array, fluid: Array, rng: np.random.Generator) 
 
 def _labels(depths: dict[str, Array], brain: Array) -> Array:
     labels = np.zeros(brain.shape, dtype=np.uint8)
+    # In this order: each part overwrites the one that contains it.
     for name, value in (("edema", 2), ("enhancing", 3), ("core", 1)):
         labels[(depths[name] > 0) & (brain > 0)] = value
     return labels
 
 
 def _sequence(space: Space, depths: dict[str, Array], brain: Array, channel: int, rng: np.random.Generator) -> Array:
-    """Return one sequence (Z, Y, X) int16: tissues, texture, a coil's bias field, noise, and 0 outside the brain."""
+    """Return one sequence (Z, Y, X) int16: tissues, texture, noise, a coil's bias field, and 0 outside the brain."""
     image = np.full(brain.shape, _TISSUES["grey"][channel], dtype=np.float32)
     for name in ("white", "csf", "edema", "enhancing", "core"):
         space.paint(image, depths[name], _TISSUES[name][channel])
     image *= 1.0 + 0.03 * space.field(rng, 3.0)
     image = space.scanned(image, rng, noise=rng.uniform(7.0, 12.0), blur=(0.45, 0.45, 0.45))
     image *= np.exp(0.07 * space.field(rng, 60.0)) * rng.uniform(0.85, 1.2)
+    # Opening removes single voxels, which skull stripping would not leave either.
     inside = ndimage.binary_opening(brain > 0) if min(brain.shape) > 2 else brain > 0
     return np.where(inside, np.clip(np.rint(image), 1, 32767), 0).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Solids as fields of depth, smooth random fields, and painting one over the other.
+"""Solids as depth fields, smooth random fields, and painting a solid into an image.
 
 Every function works on arrays (Z, Y, X). A *depth* is positive inside a solid and measures, roughly, the distance to
 its surface in mm; union, intersection and difference are maximum, minimum and minimum with the negative.
@@ -16,7 +16,7 @@ from voxtrace.volume import Array, Shape, Triple
 
 @dataclass(frozen=True)
 class Space:
-    """Where every voxel lies: z towards the head, y towards the back, x towards the patient's left, in mm.
+    """Position of every voxel: z towards the head, y towards the back, x towards the patient's left, in mm.
 
     The origin is the middle of the grid; each coordinate is an array (Z, Y, X).
     """
@@ -28,22 +28,24 @@ class Space:
 
     @staticmethod
     def centred(shape: Shape, spacing_mm: Triple) -> Space:
-        """Return the space of a grid."""
+        """Return the positions of a grid's voxels around its middle."""
         axes = [(np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(shape, spacing_mm, strict=True)]
         z, y, x = (a.astype(np.float32) for a in np.meshgrid(*axes, indexing="ij"))
         return Space(z, y, x, spacing_mm)
 
     def bent(self, rng: np.random.Generator, amount_mm: float, scale_mm: float) -> Space:
-        """Return the space displaced by a smooth random field, so that what is drawn in it looks grown."""
+        """Return the positions displaced by a smooth random field: solids drawn there are deformed."""
         z, y, x = (c + amount_mm * self.field(rng, scale_mm) for c in (self.z, self.y, self.x))
         return Space(z, y, x, self.spacing_mm)
 
     def field(self, rng: np.random.Generator, scale_mm: float) -> Array:
         """Return random numbers of mean 0 and standard deviation 1 that vary over ``scale_mm``."""
         sigma = [scale_mm / mm for mm in self.spacing_mm]
-        stride = [max(1, int(s / 2)) for s in sigma]  # a smooth field is drawn coarsely, then interpolated
+        # A smooth field loses nothing by being drawn on a coarse grid and interpolated, which is much faster.
+        stride = [max(1, int(s / 2)) for s in sigma]
         size = [-(-(n - 1) // k) + 1 for n, k in zip(self.z.shape, stride, strict=True)]
         pad = [int(2 * s / k) + 1 for s, k in zip(sigma, stride, strict=True)]
+        # Drawn beyond the grid, so that the filter does not flatten the field at its border.
         noise = rng.standard_normal([n + 2 * p for n, p in zip(size, pad, strict=True)], dtype=np.float32)
         smooth = ndimage.gaussian_filter(noise, [s / k for s, k in zip(sigma, stride, strict=True)], truncate=3.0)
         smooth = (smooth - smooth.mean()) / (smooth.std() + 1e-12)
@@ -54,6 +56,7 @@ class Space:
     def ellipsoid(self, centre_mm: Triple, radii_mm: Triple, roll_deg: float = 0.0) -> Array:
         """Return the depth in an ellipsoid, (z, y, x), rolled about z from x towards y."""
         z, y, x = self.z - centre_mm[0], self.y - centre_mm[1], self.x - centre_mm[2]
+        # Depth in mm is exact along the shortest radius and approximate elsewhere.
         cosine, sine = np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))
         across, along = cosine * y - sine * x, cosine * x + sine * y
         radius = np.sqrt((z / radii_mm[0]) ** 2 + (across / radii_mm[1]) ** 2 + (along / radii_mm[2]) ** 2)
@@ -65,13 +68,13 @@ class Space:
         return np.asarray((1.0 - radius) * min(radii_mm))
 
     def paint(self, image: Array, depth: Array, value: float | Array) -> None:
-        """Paint a solid into an image in place; voxels on its surface get a share of both."""
+        """Paint a solid into an image in place; voxels on its surface mix both values (partial volume)."""
         half_mm = 0.5 * min(self.spacing_mm)
-        share = np.clip(0.5 + 0.5 * depth / half_mm, 0.0, 1.0)
-        image += share * (value - image)
+        fraction = np.clip(0.5 + 0.5 * depth / half_mm, 0.0, 1.0)
+        image += fraction * (value - image)
 
     def scanned(self, image: Array, rng: np.random.Generator, noise: float, blur: Triple) -> Array:
-        """Return the image with the blur of a scanner, in voxels, and correlated noise of a standard deviation."""
+        """Return the image blurred by ``blur`` voxels (σ), with correlated noise of standard deviation ``noise``."""
         grain = ndimage.gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), blur)
         return np.asarray(ndimage.gaussian_filter(image, blur) + noise * grain / grain.std())
 

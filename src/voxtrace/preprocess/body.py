@@ -1,4 +1,4 @@
-"""Body: the part of a CT in which the patient lies; air around it need not be segmented."""
+"""The part of a CT in which the patient lies; air around it need not be segmented."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import replace
 import numpy as np
 
 from voxtrace.plan import Plan
-from voxtrace.preprocess.frame import Frame
+from voxtrace.preprocess.crop_order import CropAndOrder
 from voxtrace.volume import Array, Volume
 
 AIR_HU = -500.0  # midway between air and water; lungs are inside the body anyway
-MARGIN_MM = 10.0  # the network learned to see some air around a body
+MARGIN_MM = 10.0  # training windows include some air around the body
 
 
-def body_frame(volume: Volume, plan: Plan, frame: Frame) -> Frame:
-    """Return the frame cut to the body along Y and X, or unchanged where there is no air to leave out.
+def crop_to_body(volume: Volume, plan: Plan, crop_order: CropAndOrder) -> CropAndOrder:
+    """Return the crop reduced to the body along Y and X, or unchanged where there is no air to leave out.
 
-    Only for plans whose every channel is a CT in HU, and that do not say themselves what the network sees. What is
-    left is never smaller than a window, as far as the volume reaches.
+    Only for plans whose every channel is a CT in HU, and that do not prescribe the crop themselves. The result is never
+    smaller than a window, unless the volume is.
     """
     if plan.view is not None or any(rule.scheme != "ct" for rule in plan.normalisation):
-        return frame
+        return crop_order
     spans = _spans(volume.data)
     if spans is None:
-        return frame
-    y, x = (_widened(spans[axis - 1], axis, frame, plan) for axis in (1, 2))
-    if (y, x) == (slice(0, frame.shape[1]), slice(0, frame.shape[2])):
-        return frame
-    return replace(frame, box=(slice(0, frame.shape[0]), y, x))
+        return crop_order
+    y, x = (_widened(spans[axis - 1], axis, crop_order, plan) for axis in (1, 2))
+    if (y, x) == (slice(0, crop_order.shape[1]), slice(0, crop_order.shape[2])):
+        return crop_order
+    return replace(crop_order, box=(slice(0, crop_order.shape[0]), y, x))
 
 
 def _spans(data: Array) -> tuple[tuple[int, int], tuple[int, int]] | None:
@@ -46,9 +46,9 @@ def _spans(data: Array) -> tuple[tuple[int, int], tuple[int, int]] | None:
     return (int(y[0]), int(y[-1])), (int(x[0]), int(x[-1]))
 
 
-def _widened(span: tuple[int, int], axis: int, frame: Frame, plan: Plan) -> slice:
+def _widened(span: tuple[int, int], axis: int, crop_order: CropAndOrder, plan: Plan) -> slice:
     """Return the voxels of a span with its margin, and as many as a window needs."""
-    n, spacing_mm = frame.shape[axis], frame.spacing_mm[axis]
+    n, spacing_mm = crop_order.shape[axis], crop_order.spacing_mm[axis]
     margin = math.ceil(MARGIN_MM / spacing_mm)
     start, stop = max(0, span[0] - margin), min(n, span[1] + 1 + margin)
     needed = min(n, math.ceil((plan.window[axis] + 1) * plan.spacing_mm[axis] / spacing_mm))

@@ -1,4 +1,4 @@
-"""The network grid beside the input grid, and a volume's planes on it."""
+"""The network grid beside the input grid."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voxtrace.plan import Plan
-from voxtrace.preprocess.axis import Float32, Interpolation
-from voxtrace.preprocess.body import body_frame
-from voxtrace.preprocess.frame import Frame, frame_of, whole_frame
-from voxtrace.preprocess.stream import PlaneStream
+from voxtrace.preprocess.axis import Interpolation
+from voxtrace.preprocess.body import crop_to_body
+from voxtrace.preprocess.crop_order import CropAndOrder, find_crop_order, uncropped_order
 from voxtrace.volume import Geometry, Shape, Triple, Volume
 
 Padding = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -26,18 +25,18 @@ class NetworkGrid:
         Voxels along (Z, Y, X) of the input, as far as the network sees it, and of the network grid.
     padding
         Voxels (before, after) to add along each axis so that one window fits; the odd one goes after.
-    frame
+    crop_order
         How the input, as the network sees it, lies in the canonical volume.
-    there, back
-        How intensities reach the network grid along (Z, Y, X), and how scores return.
+    to_network, to_input
+        Interpolation along (Z, Y, X) of intensities onto the network grid, and of scores back onto the input grid.
     """
 
     input_shape: Shape
     shape: Shape
     padding: Padding
-    frame: Frame
-    there: Kinds
-    back: Kinds
+    crop_order: CropAndOrder
+    to_network: Kinds
+    to_input: Kinds
 
     @property
     def padded_shape(self) -> Shape:
@@ -50,35 +49,27 @@ class NetworkGrid:
         """Whether the network sees the input's own grid."""
         return self.shape == self.input_shape
 
-    def stream(self, volume: Volume, plan: Plan) -> PlaneStream:
-        """Return planes of the volume on this grid, lazily."""
-        return PlaneStream(self, volume, plan)
-
-    def planes(self, volume: Volume, plan: Plan, lo: int, hi: int) -> Float32:
-        """Return network planes lo ≤ z < hi, (C, hi − lo, Y', X') float32, without padding."""
-        return self.stream(volume, plan).planes(lo, hi)
-
 
 def grid_of(volume: Volume, plan: Plan, region: Literal["all", "body"] = "all") -> NetworkGrid:
-    """Return the network grid of a volume; where the plan cuts volumes to what is not 0, every voxel is read.
+    """Return the network grid of a volume; where the plan crops volumes to what is not 0, every voxel is read.
 
-    With the region ``"body"`` air around the body is left out of a CT, see :func:`voxtrace.preprocess.body_frame`.
+    With the region ``"body"`` air around the body is left out of a CT, see :func:`voxtrace.preprocess.crop_to_body`.
     """
-    frame = frame_of(volume, plan)
-    return _grid(frame if region == "all" else body_frame(volume, plan, frame), plan)
+    crop_order = find_crop_order(volume, plan)
+    return _grid(crop_order if region == "all" else crop_to_body(volume, plan, crop_order), plan)
 
 
 def network_grid(geometry: Geometry, plan: Plan) -> NetworkGrid:
     """Return the network grid of an input: the same box at ``plan.spacing_mm``, at least one voxel along each axis.
 
-    Nothing is cut off the input; :func:`grid_of` does that where the plan says so.
+    The input is not cropped; :func:`grid_of` does that where the plan says so.
     """
-    return _grid(whole_frame(geometry, plan), plan)
+    return _grid(uncropped_order(geometry, plan), plan)
 
 
-def _grid(frame: Frame, plan: Plan) -> NetworkGrid:
-    have, want = frame.spacing_mm, _network_spacing_mm(frame, plan)
-    z, y, x = (max(1, round(a / b * n)) for n, a, b in zip(frame.shape, have, want, strict=True))
+def _grid(crop_order: CropAndOrder, plan: Plan) -> NetworkGrid:
+    have, want = crop_order.spacing_mm, _network_spacing_mm(crop_order, plan)
+    z, y, x = (max(1, round(a / b * n)) for n, a, b in zip(crop_order.shape, have, want, strict=True))
     missing = [max(0, window - n) for n, window in zip((z, y, x), plan.window, strict=True)]
     before_z, before_y, before_x = (m // 2 for m in missing)
     padding = (
@@ -86,17 +77,17 @@ def _grid(frame: Frame, plan: Plan) -> NetworkGrid:
         (before_y, missing[1] - before_y),
         (before_x, missing[2] - before_x),
     )
-    there = _kinds(plan.interpolation, _coarse_axis(have, want, plan))
-    back = _kinds("linear", _coarse_axis(want, have, plan))
-    return NetworkGrid(frame.shape, (z, y, x), padding, frame, there, back)
+    to_network = _kinds(plan.interpolation, _coarse_axis(have, want, plan))
+    to_input = _kinds("linear", _coarse_axis(want, have, plan))
+    return NetworkGrid(crop_order.shape, (z, y, x), padding, crop_order, to_network, to_input)
 
 
-def _network_spacing_mm(frame: Frame, plan: Plan) -> Triple:
+def _network_spacing_mm(crop_order: CropAndOrder, plan: Plan) -> Triple:
     """Return the spacing of the network grid: the plan's, or the input's own along axes that are not resampled."""
     if plan.view is None:
         return plan.spacing_mm
     resampled = plan.view.resampled
-    z, y, x = (plan.spacing_mm[a] if a in resampled else frame.spacing_mm[a] for a in range(3))
+    z, y, x = (plan.spacing_mm[a] if a in resampled else crop_order.spacing_mm[a] for a in range(3))
     return z, y, x
 
 
@@ -113,9 +104,3 @@ def _coarse_axis(first_mm: Triple, then_mm: Triple, plan: Plan) -> int | None:
 def _kinds(kind: Interpolation, coarse: int | None) -> Kinds:
     z, y, x = ("nearest" if axis == coarse else kind for axis in range(3))
     return z, y, x
-
-
-def network_volume(volume: Volume, plan: Plan) -> Float32:
-    """Return the whole volume normalised and on the network grid, (C, Z', Y', X') float32, without padding."""
-    grid = grid_of(volume, plan)
-    return grid.planes(volume, plan, 0, grid.shape[0])

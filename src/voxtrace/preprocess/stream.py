@@ -1,35 +1,32 @@
-"""PlaneStream: a volume's planes on the network grid, made when they are asked for."""
+"""A volume's planes on the network grid, computed when they are asked for."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxtrace.plan import Plan
 from voxtrace.preprocess.axis import Float32, axis_weights
+from voxtrace.preprocess.grid import NetworkGrid, grid_of
 from voxtrace.preprocess.intensity import intensities
 from voxtrace.preprocess.limits import Limits, limits
 from voxtrace.volume import Geometry, Volume
-
-if TYPE_CHECKING:
-    from voxtrace.preprocess.grid import NetworkGrid
 
 
 class PlaneStream:
     """Planes of one volume on the network grid.
 
-    Native planes that were normalised and resampled in-plane are kept only as far back as the last request began, so
-    walking up in z makes each plane once and holds a handful.
+    Native planes that were normalised and resampled in-plane are kept only from the start of the last request on, so
+    going up in z computes each plane once and holds a few.
     """
 
     def __init__(self, grid: NetworkGrid, volume: Volume, plan: Plan) -> None:
         self.grid = grid
-        self._data = grid.frame.view(volume.data)
-        seen = Geometry.from_spacing(grid.input_shape, grid.frame.spacing_mm)
+        self._data = grid.crop_order.view(volume.data)
+        seen = Geometry.from_spacing(grid.input_shape, grid.crop_order.spacing_mm)
         self._intensities = intensities(replace(volume, data=self._data, geometry=seen), plan)
-        sizes = zip(grid.input_shape, grid.shape, grid.there, strict=True)
+        sizes = zip(grid.input_shape, grid.shape, grid.to_network, strict=True)
         self._z, self._y, self._x = (axis_weights(a, b, kind) for a, b, kind in sizes)
         self._limits = self._find_limits()
         self._made: dict[int, Float32] = {}
@@ -54,7 +51,7 @@ class PlaneStream:
     def _plane(self, z: int) -> Float32:
         """Return one network plane (C, Y', X')."""
         mixed = self._mixed(z)
-        return mixed if self._limits is None else self._limits.cut(mixed)
+        return mixed if self._limits is None else self._limits.clip(mixed)
 
     def _mixed(self, z: int) -> Float32:
         if self._z.identity:
@@ -76,22 +73,28 @@ class PlaneStream:
         """Return one native plane, normalised and resampled in-plane, (C, Y', X')."""
         plane = self._native(z)
         resampled = self._x.apply(self._y.apply(plane, 1), 2)
-        if self._cuts_each_plane:
-            return limits([plane], None).cut(resampled)
+        if self._clips_each_plane:
+            return limits([plane], None).clip(resampled)
         return resampled
 
     def _native(self, z: int) -> Float32:
         return np.stack([rule.plane(self._data[c], z) for c, rule in enumerate(self._intensities)])
 
     @property
-    def _cuts_each_plane(self) -> bool:
+    def _clips_each_plane(self) -> bool:
         """Whether the spline runs in-plane alone, so that each plane has limits of its own."""
-        return self.grid.there == ("nearest", "spline", "spline") and not (self._y.identity and self._x.identity)
+        return self.grid.to_network == ("nearest", "spline", "spline") and not (self._y.identity and self._x.identity)
 
     def _find_limits(self) -> Limits | None:
-        """Return what the spline must not overshoot; reads every plane where it runs along z."""
-        if self.grid.identity or self.grid.there[0] != "spline":
+        """Return the range that resampled values are clipped to; reads every plane where the spline runs along z."""
+        if self.grid.identity or self.grid.to_network[0] != "spline":
             return None
-        repeated = next((axis for axis in (1, 2) if self.grid.there[axis] == "nearest"), None)
+        repeated = next((axis for axis in (1, 2) if self.grid.to_network[axis] == "nearest"), None)
         found = limits((self._native(z) for z in range(self.grid.input_shape[0])), repeated)
         return found.resampled(self._y if repeated == 1 else self._x, repeated) if repeated else found
+
+
+def network_volume(volume: Volume, plan: Plan) -> Float32:
+    """Return the whole volume normalised and on the network grid, (C, Z', Y', X') float32, without padding."""
+    grid = grid_of(volume, plan)
+    return PlaneStream(grid, volume, plan).planes(0, grid.shape[0])

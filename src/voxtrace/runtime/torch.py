@@ -13,16 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import EngineError, UsageError
-from voxtrace.runtime.opened import Opened
-from voxtrace.runtime.sparse import Kernels, skip_kernels, wants_float32
+from voxtrace.kernels.sparse import SkipMode, skip_masked, wants_float32
+from voxtrace.runtime.arithmetic import ArithmeticCheck
+from voxtrace.runtime.loaded import LoadedNetwork
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def open_torch(network: nn.Module, device: str, precision: str, kernels: Kernels = "measured") -> Opened:
+def open_torch(network: nn.Module, device: str, precision: str, kernels: SkipMode = "measured") -> LoadedNetwork:
     """Return the network's children on a torch device; see :func:`voxtrace.runtime.open_runtime`.
 
-    ``kernels`` says how those that a mask switches off are treated; see :func:`~voxtrace.runtime.sparse.skip_kernels`.
+    ``kernels`` says how those that a mask switches off are treated; see :func:`~voxtrace.kernels.sparse.skip_masked`.
     """
     where, why_device = choose_device(device)
     chosen, why_precision = choose_precision(precision, where)
@@ -33,20 +34,22 @@ def open_torch(network: nn.Module, device: str, precision: str, kernels: Kernels
         network = copy.deepcopy(network).to(where)
     why_kernels = ""
     if where.type == "cpu" and chosen == "float32":
-        network, why_kernels = skip_kernels(network, kernels)
+        network, why_kernels = skip_masked(network, kernels)
     dtype = PRECISIONS[chosen]
-    parts = {name: _part(child, where, dtype) for name, child in network.named_children()}
+    check = ArithmeticCheck(chosen, backward=False)
+    parts = {name: _part(child, where, dtype, check) for name, child in network.named_children()}
     why = "; ".join(filter(None, (why_device, why_precision, why_kernels)))
-    return Opened(parts, str(where), chosen, "torch", why)
+    return LoadedNetwork(parts, str(where), chosen, "torch", why, check.sentence)
 
 
-def _part(child: nn.Module, device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:
+def _part(child: nn.Module, device: torch.device, dtype: torch.dtype, check: ArithmeticCheck) -> Callable[..., Tensor]:
     channels_last = device.type == "cpu" and dtype is torch.bfloat16
 
     def run(*tensors: Tensor) -> Tensor:
         if channels_last:
             tensors = tuple(t.to(memory_format=torch.channels_last_3d) if t.ndim == 5 else t for t in tensors)
-        with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+        autocast = torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
+        with torch.inference_mode(), autocast, check.watching():
             result: Tensor = child(*tensors)
             return result
 

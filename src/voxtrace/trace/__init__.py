@@ -1,13 +1,14 @@
-"""Trace: how a prediction came about, as a table of steps × windows and a label map for each step.
+"""Trace: how a prediction came about, as a table of steps × windows beside a label map for each step.
 
-Axes: ``labels`` (S, Z, Y, X) on the input's grid; facts (S, W), a number per step and window. Before the first step
-everything counts as background, so the first step "changes" whatever it finds.
+Axes: ``labels`` and ``maps`` (S, Z, Y, X) on the input's grid; ``facts`` (S, W), a number per step and window;
+``slice_facts`` (S, Z), a number per step and slice. The first step is compared with background, so everything that it
+finds counts as changed.
 """
 
 from __future__ import annotations
 
-from voxtrace.trace.record import Recorder
-from voxtrace.trace.tally import Tally
-from voxtrace.trace.trace import Trace
+from voxtrace.trace.recorder import Recorder
+from voxtrace.trace.step_counts import StepCounts
+from voxtrace.trace.trace import INDEX, Trace
 
-__all__ = ["Recorder", "Tally", "Trace"]
+__all__ = ["INDEX", "Recorder", "StepCounts", "Trace"]

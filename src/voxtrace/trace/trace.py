@@ -1,4 +1,4 @@
-"""Trace: store, load, summarise, and tell when each voxel settled."""
+"""Trace: store, load, summarise, and tell at which step each voxel last changed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from voxtrace.atomic import atomic_folder
-from voxtrace.errors import GeometryError
+from voxtrace.errors import GeometryError, ReadError
 from voxtrace.passport import Passport
 from voxtrace.trace import files
-from voxtrace.trace.tally import Tally
+from voxtrace.trace.plane_writer import chunk_depth
+from voxtrace.trace.step_counts import MapRange, StepCounts
 from voxtrace.volume import Array, Geometry, Shape
 
 if TYPE_CHECKING:
     import zarr
 
-    Labels = Array | zarr.Array[Any]
+    Planes = Array | zarr.Array[Any]
 
 
-INDEX = "index"
+INDEX = "index"  # the unit of a number that names something, e.g. a network; such numbers are not averaged
+CHANGED_VOXELS = "changed_voxels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,8 @@ class Trace:
     windows
         (W, 6) boxes (z0, y0, x0, z1, y1, x1) on the network grid, ends excluded, in the order they were visited.
     units
-        Name of a fact -> its unit; ``"index"`` for a number that names something, which is not averaged.
+        Name of a fact, slice fact or map -> its unit; ``"index"`` for a number that names something, which is not
+        averaged. A name that is used for several of them has the same unit in each.
     geometry
         Where the label voxels lie.
     names
@@ -50,26 +54,37 @@ class Trace:
         (Z, Y, X) uint8, see :meth:`settled_at`, or None when it has not been worked out.
     network_shape
         Voxels of the network grid along (Z, Y, X), to place ``windows``; None if unknown.
-    tally
+    step_counts
         Voxels of each label and changed voxels at each kept step, or None when not counted yet.
     extras
-        Name -> (S, Z, Y, X), what else each step showed, as labels, e.g. the noisy mask that was denoised.
+        Name -> (S, Z, Y, X), further labels of each step, e.g. the noisy mask that was denoised.
     passport
-        What was looked at while the input was read, and what was corrected.
+        What was checked while the input was read, and what was corrected.
+    slice_facts
+        Name -> (S, Z) float32: a number for every kept step and slice of the input's grid; NaN where it is not known.
+        ``changed_voxels`` is there for every method of which all steps were kept.
+    maps
+        Name -> (S, Z, Y, X) float32, a scalar map of the method at each kept step; NaN where no window lay. A zarr
+        array when it lies on disk.
+    ranges
+        Name of a map -> (S, 2), see :meth:`map_ranges`, or None when not counted yet.
     """
 
-    labels: Labels
+    labels: Planes
     facts: Mapping[str, Array]
     windows: Array
     units: Mapping[str, str]
     geometry: Geometry
     names: Mapping[int, str]
     step_word: str = "step"
-    settled: Labels | None = None
+    settled: Planes | None = None
     network_shape: Shape | None = None
-    tally: Tally | None = None
-    extras: Mapping[str, Labels] = field(default_factory=dict)
+    step_counts: StepCounts | None = None
+    extras: Mapping[str, Planes] = field(default_factory=dict)
     passport: Passport = field(default_factory=Passport)
+    slice_facts: Mapping[str, Array] = field(default_factory=dict)
+    maps: Mapping[str, Planes] = field(default_factory=dict)
+    ranges: Mapping[str, Array] | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels.shape) != 4 or tuple(self.labels.shape[1:]) != self.geometry.shape:
@@ -77,6 +92,9 @@ class Trace:
                 f"labels of shape {tuple(self.labels.shape)} do not fit geometry {self.geometry.shape}; "
                 "expected (S, Z, Y, X) with the same Z, Y, X."
             )
+        steps, depth = self.labels.shape[:2]
+        _check_shapes("map", self.maps, tuple(self.labels.shape))
+        _check_shapes("slice fact", self.slice_facts, (int(steps), int(depth)))
 
     @property
     def n_steps(self) -> int:
@@ -96,23 +114,44 @@ class Trace:
         whose labels were kept also have ``changed_voxels`` (against the step before, the first against background)
         and ``volume_ml`` (label value -> mL, background left out), and take ``changed_fraction`` from the whole
         volume instead of the mean over windows. When only the last step was kept its row has volumes but no changed
-        voxels.
+        voxels. Where the method gives such outputs, rows of kept steps have ``slice_facts`` (name -> mean over the
+        slices where it is known) and ``maps`` (name -> smallest and largest value).
         """
-        tally = self.tally or self._tallied()
-        return [self._row(step, tally) for step in range(self.n_steps)]
+        counts = self.step_counts or self._counted()
+        return [self._row(step, counts) for step in range(self.n_steps)]
 
-    def _row(self, step: int, tally: Tally) -> dict[str, Any]:
+    def _row(self, step: int, counts: StepCounts) -> dict[str, Any]:
         row: dict[str, Any] = {"step": step, "changed_fraction": None}
-        averaged = {name: values for name, values in self.facts.items() if self.units.get(name) != INDEX}
-        row |= {name: _mean(values[step]) for name, values in averaged.items()}
+        row |= {name: _mean(values[step]) for name, values in self.facts.items() if self._is_quantity(name)}
         kept = step - (self.n_steps - int(self.labels.shape[0]))
         if self.complete:
-            row["changed_voxels"] = int(tally.changed[step])
+            row["changed_voxels"] = int(counts.changed[step])
             row["changed_fraction"] = row["changed_voxels"] / float(np.prod(self.geometry.shape))
         if kept >= 0:
-            counts = enumerate(tally.counts[kept])
-            row["volume_ml"] = {value: int(n) * self.geometry.voxel_ml for value, n in counts if value}
+            per_label = enumerate(counts.counts[kept])
+            row["volume_ml"] = {value: int(n) * self.geometry.voxel_ml for value, n in per_label if value}
+            row |= self._along_place(kept)
         return row
+
+    def _along_place(self, kept: int) -> dict[str, Any]:
+        """Return what a kept step tells of slices and maps; no entry where the method has none."""
+        named = {name for name in self.slice_facts if name != CHANGED_VOXELS and self._is_quantity(name)}
+        slices = {name: _mean(values[kept]) for name, values in self.slice_facts.items() if name in named}
+        limits = {name: [_known(v) for v in values[kept]] for name, values in self.map_ranges().items()}
+        return {**({"slice_facts": slices} if slices else {}), **({"maps": limits} if limits else {})}
+
+    def _is_quantity(self, name: str) -> bool:
+        return self.units.get(name) != INDEX
+
+    def map_ranges(self) -> Mapping[str, Array]:
+        """Return the smallest and largest finite value of each map at each kept step, (S, 2); NaN where none is."""
+        if self.ranges is not None:
+            return self.ranges
+        found = {name: MapRange(int(self.labels.shape[0])) for name in self.maps}
+        for name, values in self.maps.items():
+            for planes in self._chunks(values):
+                found[name].add(planes)
+        return {name: limits.values for name, limits in found.items()}
 
     def settled_at(self) -> Array:
         """Return (Z, Y, X) uint8: the last step, counted from 0, at which each voxel's label changed.
@@ -121,8 +160,8 @@ class Trace:
         """
         if self.settled is not None:
             return np.asarray(self.settled[:])
-        tally = Tally.empty(int(self.labels.shape[0]), self._n_labels)
-        return np.concatenate([tally.add(planes) for planes in self._chunks(self.labels)])
+        counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
+        return np.concatenate([counts.add(planes) for planes in self._chunks(self.labels)])
 
     def boxes(self) -> Array:
         """Return ``windows`` in voxels of the labels' grid, (W, 6) float64; borders of voxel i are i − 0.5 and i + 0.5.
@@ -134,7 +173,7 @@ class Trace:
         return boxes
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``trace.json``, ``labels.zarr`` and ``settled.zarr`` into a folder that appears whole or not at all.
+        """Write ``trace.json`` and the arrays into a folder that appears whole or not at all.
 
         A trace that was recorded into this very folder is left as it is.
 
@@ -147,42 +186,99 @@ class Trace:
         if files.lies_in(self.labels, folder):
             return folder
         with atomic_folder(folder) as temporary:
-            tally = Tally.empty(int(self.labels.shape[0]), self._n_labels)
-            writer = files.ArrayFiles(temporary, tuple(self.labels.shape), self.labels.dtype, tuple(self.extras))
-            for planes, *shown in zip(*(self._chunks(a) for a in (self.labels, *self.extras.values())), strict=True):
-                writer.add(planes, tally.add(planes), shown)
+            counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
+            shape, dtype = tuple(self.labels.shape), self.labels.dtype
+            writer = files.ArrayFiles(temporary, shape, dtype, tuple(self.extras), tuple(self.maps))
+            arrays = (self.labels, *self.extras.values(), *self.maps.values())
+            for planes, *beside in zip(*map(self._chunks, arrays), strict=True):
+                extras, maps = beside[: len(self.extras)], beside[len(self.extras) :]
+                writer.add(planes, counts.add(planes), extras, maps)
             writer.close()
-            files.write_record(replace(self, tally=tally), temporary)
+            files.write_record(replace(self, step_counts=counts).record(), temporary)
         return folder
 
     @staticmethod
     def load(folder: str | Path) -> Trace:
-        """Return the trace in a folder; its labels stay on disk until they are asked for.
+        """Return the trace in a folder; its labels and maps stay on disk until they are asked for.
 
         Raises
         ------
         ReadError
             The folder is not a trace, or is damaged.
         """
-        return files.read(Path(folder))
+        folder = Path(folder)
+        try:
+            return _opened(files.read_record(folder), folder)
+        except (OSError, ValueError, TypeError, ValidationError, GeometryError) as error:
+            raise ReadError(f"{folder} is a damaged trace ({error}). Predict the case again.") from error
+
+    def record(self) -> files.TraceRecord:
+        """Return what ``trace.json`` holds: everything but the voxels."""
+        geometry, counts = self.geometry, self.step_counts or self._counted()
+        return files.TraceRecord(
+            step_word=self.step_word,
+            names=dict(self.names),
+            geometry=files.GeometryRecord(shape=geometry.shape, affine=geometry.affine, stored=geometry.stored),
+            network_shape=self.network_shape,
+            units=dict(self.units),
+            counts=counts.counts.tolist(),
+            changed=counts.changed.tolist(),
+            windows=[tuple(int(v) for v in box) for box in self.windows],
+            facts=files.rows(self.facts),
+            slice_facts=files.rows(self.slice_facts),
+            maps=files.rows(self.map_ranges()),
+            extras=list(self.extras),
+            passport=self.passport.as_json(),
+        )
 
     @property
     def _n_labels(self) -> int:
         return max(self.names, default=0) + 1
 
-    def _tallied(self) -> Tally:
-        tally = Tally.empty(int(self.labels.shape[0]), self._n_labels)
+    def _counted(self) -> StepCounts:
+        counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
         for planes in self._chunks(self.labels):
-            tally.add(planes)
-        return tally
+            counts.add(planes)
+        return counts
 
-    def _chunks(self, labels: Labels) -> Iterator[Array]:
-        """Yield labels (S, n, Y, X), a few planes at a time, ascending z."""
-        depth = files.chunk_depth(self.geometry.shape)
+    def _chunks(self, values: Planes) -> Iterator[Array]:
+        """Yield planes (S, n, Y, X), a few at a time, ascending z."""
+        depth = chunk_depth(self.geometry.shape)
         for z in range(0, self.geometry.shape[0], depth):
-            yield np.asarray(labels[:, z : z + depth])
+            yield np.asarray(values[:, z : z + depth])
+
+
+def _opened(record: files.TraceRecord, folder: Path) -> Trace:
+    """Return the trace of a record, its arrays still on disk."""
+    return Trace(
+        labels=files.open_array(folder, files.LABELS),
+        facts=files.arrays(record.facts),
+        windows=np.asarray(record.windows, np.int64).reshape(-1, 6),
+        units=record.units,
+        geometry=Geometry(record.geometry.shape, record.geometry.affine, record.geometry.stored),
+        names=record.names,
+        step_word=record.step_word,
+        settled=files.open_array(folder, files.SETTLED),
+        network_shape=record.network_shape,
+        step_counts=StepCounts(np.asarray(record.counts, np.int64), np.asarray(record.changed, np.int64)),
+        extras={name: files.open_array(folder, f"{name}.zarr") for name in record.extras},
+        passport=Passport.from_json(record.passport),
+        slice_facts=files.arrays(record.slice_facts),
+        maps={name: files.open_array(folder, f"{files.MAPS}/{name}.zarr") for name in record.maps},
+        ranges=files.arrays(record.maps),
+    )
+
+
+def _check_shapes(what: str, values: Mapping[str, Planes], expected: tuple[int, ...]) -> None:
+    for name, array in values.items():
+        if tuple(array.shape) != expected:
+            raise GeometryError(f"{what} {name} has shape {tuple(array.shape)}; expected {expected}, as the labels.")
 
 
 def _mean(values: Array) -> float | None:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else None
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

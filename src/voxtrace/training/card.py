@@ -35,7 +35,7 @@ def make_card(
 
 
 def _provenance(run: TrainingRun, n_cases: int, initial: Bundle | None, unmatched: Sequence[str]) -> dict[str, Any]:
-    from voxtrace import __version__
+    from voxtrace.version import __version__
 
     provenance: dict[str, Any] = {
         "cases": n_cases,
@@ -45,6 +45,8 @@ def _provenance(run: TrainingRun, n_cases: int, initial: Bundle | None, unmatche
         "precision": run.precision,
         "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
     }
+    if arithmetic := run.arithmetic.to_json():
+        provenance["arithmetic"] = arithmetic
     if initial is not None:
         provenance["initial"] = {"name": initial.name, "digest": initial.digest}
     if unmatched:

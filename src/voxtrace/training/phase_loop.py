@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from voxtrace.errors import Cancelled
-from voxtrace.method import Batch, Method, Moment
+from voxtrace.method import Batch, Method, TrainState
 from voxtrace.training.checkpoint import TrainingCheckpoint
 from voxtrace.training.divergence import DivergenceCheck
 from voxtrace.training.optimiser import make_optimiser
@@ -32,7 +32,7 @@ class Objective(nn.Module):
         super().__init__()
         self.method = method
         self.network = network
-        self.moment: Moment | None = None
+        self.moment: TrainState | None = None
 
     def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the loss terms of a mini-batch at ``self.moment``: images (B, C, Z, Y, X), labels (B, Z, Y, X)."""
@@ -76,7 +76,7 @@ class PhaseLoop:
             if run.cancel():
                 run.save(self.number, iteration, self.optimizer)
                 raise Cancelled(f"stopped at iteration {iteration} of {phase.iterations}; resume continues there.")
-            moment = Moment(phase, iteration, _generator(config.seed, self.number, iteration))
+            moment = TrainState(phase, iteration, _generator(config.seed, self.number, iteration))
             rate, terms = self.update(moment, images, labels)
             done = iteration + 1
             dice = self._validated(validate) if validate and done % every == 0 else None
@@ -85,7 +85,7 @@ class PhaseLoop:
                 run.save(self.number, done, self.optimizer)
             yield TrainProgress(phase.name, done, phase.iterations, terms, rate, dice, run.seconds)
 
-    def update(self, moment: Moment, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
+    def update(self, moment: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from.
 
         Raises
@@ -105,10 +105,11 @@ class PhaseLoop:
         check.after_update(self.weights)
         return rate, terms
 
-    def _backward(self, moment: Moment, images: Tensor, labels: Tensor) -> tuple[dict[str, float], float]:
+    def _backward(self, moment: TrainState, images: Tensor, labels: Tensor) -> tuple[dict[str, float], float]:
         """Leave clipped gradients in the weights; return the loss terms and the gradient's norm before clipping."""
         self.objective.moment = moment
-        terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
+        with self.run.arithmetic.watching():
+            terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
         stacked = torch.stack(list(terms.values()))
         self.optimizer.zero_grad(set_to_none=True)
         self.run.fabric.backward(stacked.sum())

@@ -18,7 +18,7 @@ import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.plan import Plan, Shape
-from voxtrace.preprocess import grid_of, network_labels
+from voxtrace.preprocess import PlaneStream, grid_of, network_labels
 from voxtrace.volume import Array, Case
 
 VOXELS_PER_LABEL = 2_000
@@ -90,7 +90,7 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator) 
     grid = grid_of(case.volume, plan)
     labels = network_labels(case.labels, plan, grid)
     with atomic_folder(target) as folder:
-        np.save(folder / "image.npy", grid.planes(case.volume, plan, 0, grid.shape[0]))
+        np.save(folder / "image.npy", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
         np.save(folder / "labels.npy", labels)
         np.save(folder / "foreground.npy", _draw_foreground(labels, rng))
         (folder / "scores.json").write_text(json.dumps(dict(case.scores)), encoding="utf-8")

@@ -28,6 +28,7 @@ from voxtrace.errors import Cancelled, EngineError, InputError, OutputError
 from voxtrace.method import Method
 from voxtrace.nn.finite import first_not_finite
 from voxtrace.plan import Plan
+from voxtrace.runtime.arithmetic import ArithmeticCheck
 from voxtrace.training.checkpoint import FILE as CHECKPOINT
 from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, record_run, save_checkpoint
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
@@ -49,6 +50,8 @@ class TrainingRun:
         Of the method, and the iterations in all of them.
     fabric, device, precision, scaler
         Lightning's Fabric, the kind of device it computes on, in which precision, and float16's gradient scaler.
+    arithmetic
+        Checks each layer in the precision of the run, and computes in float32 those that disagree.
     network, layout
         What is trained, and the memory format of its 3-D maps.
     rate
@@ -67,6 +70,7 @@ class TrainingRun:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = method.build(plan)
+        self.arithmetic = ArithmeticCheck(self.precision, backward=True)
         self.layout = memory_layout(self.device, self.precision)
         set_layout(self.network, self.layout)
         self.history: list[dict[str, float]] = []

@@ -1,4 +1,4 @@
-"""Windows: where the network looks, in which order, and how neighbouring answers are blended."""
+"""Sliding windows: where they lie, in which order they run, and how their results are blended."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A schedule that looks before it goes on: the centre first, the rest only where there is something.
+"""Adaptive sliding windows: the centre runs first, its neighbours only where the centre is not empty.
 
-Windows of one z start, seen from above; C runs first and decides about the n::
+Windows of one z start in the (Y, X) plane; the result of C decides whether the n run::
 
     fine grid: at most 9       coarse grid: at most 5
     of a short scan            of a long one, 9·n_z ≥ 50
@@ -9,8 +9,8 @@ Windows of one z start, seen from above; C runs first and decides about the n::
         n  C  n                       C
         n  n  n                    n     n
 
-Where C is *empty* its answer is thrown away, its neighbours are skipped, and so is the next z start; what no window
-covers is background.
+Where C is *empty* its result is discarded, its neighbours are skipped, and so is the next z start. Voxels that no
+window covers are background.
 
 References
 ----------
@@ -31,18 +31,18 @@ import numpy as np
 from voxtrace.volume import Array, Shape
 from voxtrace.windows.grid import Decision, Schedule, Window, starts
 
-PUBLISHED_WINDOW: Shape = (32, 128, 192)  # what thresholds in voxels are meant for
-MOST_FINE = 50  # windows of all fine grids of a scan together from which on the coarse grid is used
-TOUCHING = 10  # foreground voxels on a face of the published window from which on a tube goes on beyond it
+PUBLISHED_WINDOW: Shape = (32, 128, 192)  # thresholds in voxels are for this size
+MOST_FINE = 50  # from this number of fine windows in a scan on, the coarse grid is used
+TOUCHING = 10  # from this number of foreground voxels on a face of the published window on, a tube continues beyond it
 
 
 class Centre(Window):
-    """The window that decides about the others of its z start."""
+    """The window that decides whether the others of its z start run."""
 
     __slots__ = ()
 
 
-class Axis(NamedTuple):
+class AxisStarts(NamedTuple):
     """Starts along Y or X: of the centre, and, ascending, of the grid around it (with or without the centre's own)."""
 
     centre: int
@@ -51,22 +51,22 @@ class Axis(NamedTuple):
 
 @dataclass(frozen=True)
 class Adaptive:
-    """CDL-UNet's schedule; give ``keeps`` to the same ``Windowing``, or empty centres are not thrown away.
+    """CDL-UNet's schedule. Its ``keeps`` must be given to the same ``Windowing``, which then discards empty centres.
 
     Along z, windows lie as in :func:`regular`. Every window runs at most once.
 
     Attributes
     ----------
     empty_below
-        A centre window with fewer foreground voxels is empty. Meant for a window of 32×128×192 and scaled with the
-        window's size; 0 never skips.
+        A centre window with fewer foreground voxels is empty. The number is for a window of 32×128×192 and scales with
+        the window's size; 0 never skips.
     tube_labels
-        Where the centre would be empty but for these labels, only the windows before and behind it along y run, each
-        if the labels reach the centre's face on that side; none in the coarse grid. Empty: the rule is off.
+        Where the centre would be empty without these labels, only its neighbours along y run, each if the labels reach
+        the centre's face on that side; in the coarse grid none runs. Empty: the rule is off.
     central_only
         Leave the outer voxels of a wide scan background, as published: beyond 2 windows along an axis in the fine
         grid and 1.5 in the coarse one. Otherwise such an axis gets the even lattice that covers all of it; in the
-        coarse grid with windows side by side, over whose seams the centre lies.
+        coarse grid its windows lie side by side, and the centre covers their seams.
     """
 
     empty_below: float = 1000.0
@@ -74,42 +74,44 @@ class Adaptive:
     central_only: bool = False
 
     def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
-        """Yield the centre of each z start, then the neighbours that it calls for."""
+        """Yield the centre of each z start, then those of its neighbours that must run."""
         along_z = iter(starts(shape[0], window[0], overlap))
         coarse = is_coarse(shape, window, overlap)
         y, x = (self.axis(n, w, overlap, coarse) for n, w in zip(shape[1:], window[1:], strict=True))
         for z in along_z:
             (decision,) = yield [Centre(z, y.centre, x.centre)]
             if self.is_empty(decision.labels):
-                next(along_z, None)
+                next(along_z, None)  # skip the next z start as well
             elif around := list(self._neighbours(decision, y, x, coarse)):
                 yield around
 
-    def axis(self, length: int, window: int, overlap: float, coarse: bool) -> Axis:
+    def axis(self, length: int, window: int, overlap: float, coarse: bool) -> AxisStarts:
         """Return the starts along Y or X."""
+        # Wider than the published grid reaches: an even lattice covers the whole axis.
         if not self.central_only and length > window * (1.5 if coarse else 2.0):
-            return Axis(round((length - window) / 2), starts(length, window, 0.0 if coarse else overlap))
+            return AxisStarts(round((length - window) / 2), starts(length, window, 0.0 if coarse else overlap))
         return coarse_axis(length, window) if coarse else fine_axis(length, window)
 
     def is_empty(self, labels: Array) -> bool:
-        """Tell whether labels (Z, Y, X) of a window have too little foreground to look further."""
+        """Return whether labels (Z, Y, X) of a window have too little foreground to run its neighbours."""
         return bool(np.count_nonzero(labels) < self._least(labels))
 
     def keeps(self, decision: Decision) -> bool:
-        """Tell whether an answer counts: all but those of empty centres."""
+        """Return whether a result is kept: all except those of empty centres."""
         return not (isinstance(decision.window, Centre) and self.is_empty(decision.labels))
 
     def is_tube(self, labels: Array) -> bool:
-        """Tell whether labels (Z, Y, X) of a window are tubes: all of them, or all but too few to be an organ."""
+        """Return whether labels (Z, Y, X) of a window are tubes: all, or all except too few voxels for an organ."""
+        # Without the background.
         counts = np.bincount(labels.ravel())[1:]
         others = sum(int(n) for label, n in enumerate(counts, 1) if label not in self.tube_labels)
         return bool(counts.sum() > others and (others == 0 or others < self._least(labels)))
 
     def _least(self, labels: Array) -> float:
-        """Return the foreground voxels of a window from which on it is not empty."""
+        """Return how many foreground voxels a window must have in order not to be empty."""
         return self.empty_below * labels.size / math.prod(PUBLISHED_WINDOW)
 
-    def _neighbours(self, decision: Decision, y: Axis, x: Axis, coarse: bool) -> Iterator[Window]:
+    def _neighbours(self, decision: Decision, y: AxisStarts, x: AxisStarts, coarse: bool) -> Iterator[Window]:
         centre, labels = decision.window, decision.labels
         if self.tube_labels and self.is_tube(labels):
             yield from () if coarse else _along_tube(centre, labels, y)
@@ -120,11 +122,11 @@ class Adaptive:
 
 
 def is_coarse(shape: Shape, window: Shape, overlap: float) -> bool:
-    """Tell whether a scan is so long that it gets the coarse grid."""
+    """Return whether a scan is so long that it gets the coarse grid."""
     return 9 * len(starts(shape[0], window[0], overlap)) >= MOST_FINE
 
 
-def fine_axis(length: int, window: int) -> Axis:
+def fine_axis(length: int, window: int) -> AxisStarts:
     """Return up to three starts: spread over the axis, or half a window apart about its middle when it is very long.
 
     Halves are rounded to even, as everywhere in this schedule.
@@ -132,39 +134,41 @@ def fine_axis(length: int, window: int) -> Axis:
     Examples
     --------
     >>> fine_axis(337, 192)
-    Axis(centre=72, around=(0, 72, 145))
+    AxisStarts(centre=72, around=(0, 72, 145))
     >>> fine_axis(337, 128)
-    Axis(centre=104, around=(40, 104, 168))
+    AxisStarts(centre=104, around=(40, 104, 168))
     """
+    # ``room`` is the last possible start.
     room, middle = length - window, round(length / 2)
     if room <= 0:
-        return Axis(0, (0,))
+        return AxisStarts(0, (0,))
     if length <= 2 * window:
-        return Axis(round(room / 2), tuple(sorted({0, round(room / 2), room})))
+        return AxisStarts(round(room / 2), tuple(sorted({0, round(room / 2), room})))
     centre = middle - window // 2
-    return Axis(centre, (middle - window, centre, min(middle, room)))
+    return AxisStarts(centre, (middle - window, centre, min(middle, room)))
 
 
-def coarse_axis(length: int, window: int) -> Axis:
+def coarse_axis(length: int, window: int) -> AxisStarts:
     """Return the centre's start and those of the corners: at the borders, or half a window apart about the middle.
 
     Examples
     --------
     >>> coarse_axis(250, 192)
-    Axis(centre=29, around=(0, 58))
+    AxisStarts(centre=29, around=(0, 58))
     >>> coarse_axis(337, 128)
-    Axis(centre=104, around=(72, 136))
+    AxisStarts(centre=104, around=(72, 136))
     """
     room, middle = length - window, round(length / 2)
     if room <= 0:
-        return Axis(0, (0,))
+        return AxisStarts(0, (0,))
     if length <= 1.5 * window:
-        return Axis(middle - window // 2, (0, room))
-    return Axis(middle - window // 2, (middle - 3 * window // 4, min(middle - window // 4, room)))
+        return AxisStarts(middle - window // 2, (0, room))
+    return AxisStarts(middle - window // 2, (middle - 3 * window // 4, min(middle - window // 4, room)))
 
 
-def _along_tube(centre: Window, labels: Array, y: Axis) -> Iterator[Window]:
-    """Yield the windows next to the centre along y whose side of it the labels (Z, Y, X) reach."""
+def _along_tube(centre: Window, labels: Array, y: AxisStarts) -> Iterator[Window]:
+    """Yield the neighbours of the centre along y whose face of it the labels (Z, Y, X) touch."""
+    # Scaled from a face of the published window to one of this size.
     enough = TOUCHING * labels[:, 0].size / (PUBLISHED_WINDOW[0] * PUBLISHED_WINDOW[2])
     before = [start for start in y.around if start < centre.y][-1:]
     behind = [start for start in y.around if start > centre.y][:1]

@@ -1,4 +1,4 @@
-"""The even lattice of windows, what a schedule is, and the weights that blend neighbouring answers.
+"""The even lattice of windows, the schedule interface, and the weights that blend overlapping results.
 
 Windows of length 4 with overlap 0.5 over an axis of 11 voxels; the first touches one border and the last the other,
 the rest are spread evenly (nnU-Net's rule)::
@@ -10,8 +10,8 @@ the rest are spread evenly (nnU-Net's rule)::
     window 3                  3  3  3  3           rounded to even: 0, 2, 4, 5, 7
     window 4                        4  4  4  4
 
-A *schedule* is a generator. It yields a row of windows, is sent what was decided about them, and may let that choose
-the next row. Rows come in ascending z, which is what lets the engine finish planes and forget them.
+A *schedule* is a generator. It yields a row of windows, is sent a decision for each, and may choose the next row by
+them. Rows come in ascending z, so that the engine can finish planes and free them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Window(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What the engine tells a schedule about a window that has run.
+    """Result of one window, sent to the schedule.
 
     ``facts`` of its last step, by name; ``labels`` (Z, Y, X), the strongest label of each voxel at that step.
     """
@@ -53,9 +53,9 @@ Schedule = Generator[Row, Sequence[Decision], None]
 class ScheduleMaker(Protocol):
     """Makes the schedule for a grid.
 
-    Rows are yielded in ascending z of their first windows. A row has one z, and may share it with the row before; or,
-    for windows one voxel thick, up to ``Windowing.slices`` consecutive ones, ascending. Every voxel that no window
-    covers counts as background. ``yield`` returns a Decision for each window of the row, in order.
+    Rows are yielded in ascending z of their first windows. The windows of a row have one z, possibly that of the row
+    before; windows one voxel thick may have up to ``Windowing.slices`` consecutive ones, ascending. Voxels that no
+    window covers are background. ``yield`` returns a Decision for each window of the row, in order.
     """
 
     def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
@@ -76,12 +76,13 @@ def starts(length: int, window: int, overlap: float) -> tuple[int, ...]:
     room = length - window
     if room <= 0:
         return (0,)
-    count = min(room, math.ceil(room / (window * (1.0 - overlap)))) + 1  # never two on the same voxel
+    # Limited by the room, so that no two windows start on the same voxel.
+    count = min(room, math.ceil(room / (window * (1.0 - overlap)))) + 1
     return tuple(round(i * room / (count - 1)) for i in range(count))
 
 
 def regular(shape: Shape, window: Shape, overlap: float) -> Schedule:
-    """Yield every window of the even lattice, one row for each z; answers are not looked at."""
+    """Yield every window of the even lattice, one row for each z; decisions are ignored."""
     along_z, along_y, along_x = (starts(n, w, overlap) for n, w in zip(shape, window, strict=True))
     for z in along_z:
         yield [Window(z, y, x) for y in along_y for x in along_x]
@@ -91,6 +92,7 @@ def by_slices(n: int) -> ScheduleMaker:
     """Return the schedule of :func:`regular` for windows one voxel thick, ``n`` slices in a row (a batch)."""
 
     def schedule(shape: Shape, window: Shape, overlap: float) -> Schedule:
+        # Windows one voxel thick: each row of the regular lattice is a slice.
         rows = list(regular(shape, window, overlap))
         for first in range(0, len(rows), n):
             yield [w for row in rows[first : first + n] for w in row]
@@ -110,13 +112,14 @@ def strided_starts(length: int, window: int, overlap: float) -> tuple[int, ...]:
     >>> strided_starts(100, 128, 2 / 3)
     (0,)
     """
+    # Rounding: 10 · (1 − 0.9) is 0.9999999999999998 and must count as 1.
     stride = max(1, math.floor(window * (1.0 - overlap) + 1e-6))
     last = max(0, length - window)
     return (*range(0, last, stride), last)
 
 
 def strided(n: int = 1) -> ScheduleMaker:
-    """Return the schedule of every window of the lattice of :func:`strided_starts`; answers are not looked at.
+    """Return the schedule of every window of the lattice of :func:`strided_starts`; decisions are ignored.
 
     A row holds ``n`` consecutive z; more than 1 only for windows one voxel thick.
     """
@@ -130,7 +133,7 @@ def strided(n: int = 1) -> ScheduleMaker:
 
 
 def everything(decision: Decision) -> bool:
-    """Keep every window's answer."""
+    """Return True: every window's result is kept."""
     return True
 
 
@@ -142,7 +145,7 @@ def count_windows(shape: Shape, window: Shape, overlap: float) -> int:
 def gaussian(window: Shape) -> npt.NDArray[np.float32]:
     """Return the blending weight of each voxel of a window, (Z, Y, X) float32: 1 in the centre, never 0.
 
-    That of :func:`endless_gaussian`, but what float16 cannot tell from 0 takes the smallest value that it can.
+    As :func:`endless_gaussian`, but weights that are 0 in float16 take its smallest positive value.
     """
     return np.maximum(endless_gaussian(window), np.float32(np.finfo(np.float16).smallest_subnormal))
 
@@ -158,7 +161,7 @@ def endless_gaussian(window: Shape) -> npt.NDArray[np.float32]:
 
 
 def uniform(window: Shape) -> npt.NDArray[np.float32]:
-    """Return 1 for each voxel of a window, (Z, Y, X) float32: overlapping answers are averaged, none counts more."""
+    """Return 1 for each voxel of a window, (Z, Y, X) float32: overlapping results are averaged with equal weights."""
     return np.ones(window, np.float32)
 
 
@@ -169,12 +172,12 @@ class Windowing:
     Attributes
     ----------
     schedule
-        Where windows lie and in which order; may look at answers.
+        Where windows lie and in which order they run; may depend on decisions.
     blend
         Window size -> weight of each voxel, (Z, Y, X) float32, all positive.
     keeps
-        Asked about each window that has run; where it says no, the answer is thrown away as if the window had never
-        been there (it stays among the facts).
+        Called for each window that has run; where it returns False, the result is discarded as if the window had not
+        run, except for its facts.
     slices
         Most consecutive z in one row; more than 1 only for windows one voxel thick.
     """
@@ -186,5 +189,6 @@ class Windowing:
 
 
 def _bell(n: int) -> npt.NDArray[np.float64]:
+    # nnU-Net's σ, an eighth of the window.
     distance = np.arange(n) - n // 2
     return np.exp(-0.5 * (distance / (n / 8.0)) ** 2)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exported import PLACES, Made, make
 
 import voxtrace
+from exported import PLACES, Made, make
 from voxtrace.volume import LabelMap
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from exported import COLOURS, NAMES, Made, complaints, make, on
 
 import awkward_dicom as made
 import voxtrace
+from exported import COLOURS, NAMES, Made, complaints, make, on
 from voxtrace.errors import GeometryError, OutputError, ReadError
 from voxtrace.io.export import dicomseg, export, export_all, is_seg, read_seg
 from voxtrace.volume import Geometry, LabelMap
 
 
-def planes_of(written: pydicom.Dataset, place: made.Place) -> dict[tuple[int, int], np.ndarray]:
+def planes_of(written: pydicom.Dataset, place: made.ImagePlanePosition) -> dict[tuple[int, int], np.ndarray]:
     """Return the frames of a SEG by (plane of the images, segment), read by pydicom, placed by position alone."""
     frames = written.pixel_array
     found = {}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported import Made
 
 import voxtrace
+from exported import Made
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.export import export, measure
 from voxtrace.volume import Geometry, LabelMap, Volume

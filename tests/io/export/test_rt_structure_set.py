@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from exported import Made, complaints, dice, on
 from matplotlib.path import Path as Outline
 from skimage.draw import polygon2mask
 
 import awkward_dicom as made
 import voxtrace
+from exported import Made, complaints, dice, on
 from voxtrace.errors import OutputError
 from voxtrace.io.export import export, rtstruct
 from voxtrace.io.export.outlines import keyholed, outlines
@@ -30,7 +30,7 @@ def winding(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return turns
 
 
-def in_voxels(region: pydicom.Dataset, place: made.Place) -> dict[int, list[np.ndarray]]:
+def in_voxels(region: pydicom.Dataset, place: made.ImagePlanePosition) -> dict[int, list[np.ndarray]]:
     """Return the contours of a region by plane of the images, points (x, y) in voxels, by DICOM's own formula."""
     axes = np.stack([place.across * made.SPACING_MM[2], place.down * made.SPACING_MM[1], place.step_mm], axis=1)
     found: dict[int, list[np.ndarray]] = {}
@@ -44,7 +44,7 @@ def in_voxels(region: pydicom.Dataset, place: made.Place) -> dict[int, list[np.n
     return found
 
 
-def rasterised(region: pydicom.Dataset, place: made.Place, rule: str) -> np.ndarray:
+def rasterised(region: pydicom.Dataset, place: made.ImagePlanePosition, rule: str) -> np.ndarray:
     mask = np.zeros((made.PLANES, made.ROWS, made.COLUMNS), bool)
     for plane, lines in in_voxels(region, place).items():
         turns = [winding(line, mask.shape[1:]) for line in lines]

@@ -7,9 +7,9 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-from exported import COLOURS, NAMES, Made
 
 import voxtrace
+from exported import COLOURS, NAMES, Made
 from voxtrace.errors import OutputError
 from voxtrace.io.export import export, segnrrd
 from voxtrace.io.suffixes import stem_of

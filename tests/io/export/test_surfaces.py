@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported import COLOURS, NAMES, Made
 
 import awkward_dicom as made
+from exported import COLOURS, NAMES, Made
 from voxtrace.errors import OutputError, UsageError
-from voxtrace.io.export import Options, export, export_all, mesh
+from voxtrace.io.export import ExportOptions, export, export_all, mesh
 from voxtrace.io.export.meshfiles import read_obj, read_ply, read_stl
 from voxtrace.io.export.surface import signed_volume_ml
 from voxtrace.volume import Geometry, Grid, LabelMap
@@ -63,7 +63,7 @@ def test_a_ball_faces_outwards_and_encloses_its_volume_on_any_grid(direction: np
 
 
 def test_every_label_encloses_nearly_its_voxels(case: Made, tmp_path: Path) -> None:
-    options = Options(each=True)
+    options = ExportOptions(each=True)
     written = export_all(case.labels, tmp_path / "a.stl", options)
     assert [path.name for path in written.paths] == [
         f"a.{n}.stl" for n in ("liver", "kidney_left", "Enhancing_tumour", "Mystery_Ω")
@@ -129,7 +129,7 @@ def test_an_empty_label_map_has_no_surface(axial: Made, tmp_path: Path) -> None:
 
 def test_labels_of_one_name_get_files_of_their_own(axial: Made, tmp_path: Path) -> None:
     twins = replace(axial.labels, names={3: "lesion", 7: "lesion", 9: "a/b", 20: "c"})
-    written = export_all(twins, tmp_path / "a.stl", Options(each=True))
+    written = export_all(twins, tmp_path / "a.stl", ExportOptions(each=True))
     assert [path.name for path in written.paths] == ["a.lesion_3.stl", "a.lesion_7.stl", "a.a_b.stl", "a.c.stl"]
 
 
@@ -142,7 +142,7 @@ def test_what_is_read_back_wrong_is_not_kept(axial: Made, tmp_path: Path, monkey
 
 
 def test_real_surfaces_enclose_their_labels(real_labels: LabelMap, tmp_path: Path) -> None:
-    written = export_all(real_labels, tmp_path / "a.stl", Options(each=True))
+    written = export_all(real_labels, tmp_path / "a.stl", ExportOptions(each=True))
     assert len(written.paths) == 31
     liver = triangles(tmp_path / "a.liver.stl")
     assert volume_ml(liver) == pytest.approx(

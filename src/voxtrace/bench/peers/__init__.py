@@ -1,1 +1,1 @@
-"""Scripts that run a peer on one file."""
+"""Scripts that segment one file with another tool."""

@@ -2,8 +2,8 @@
 
 python with_monai.py BUNDLE INPUT OUTPUT THREADS
 
-Loading, resampling, normalising, windows that overlap by half and are blended by a Gaussian, probabilities back on the
-scan's own grid, labels: the steps and transforms of MONAI's model zoo bundles for CT.
+Steps and transforms are those of MONAI's model zoo bundles for CT: load, resample, normalise, half overlapping windows
+blended by a Gaussian, probabilities resampled to the scan's own grid, labels.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 python with_nnunet.py MODEL_FOLDER INPUT OUTPUT THREADS [BITS]
 
-It sums windows in 16 bits; BITS 32 makes it do so in 32, which tells its rounding from a difference of the models.
+nnU-Net sums windows in 16 bits. With BITS 32 it sums in 32, which separates its rounding from a difference of models.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ def main(model: str, image: str, output: str, threads: int, bits: int = 16) -> N
 
     torch.set_num_threads(threads)
     if bits == 32:
+        # nnU-Net has no setting for it: its accumulators take torch.half, and its weights a dtype argument.
         torch.half, weights = torch.float32, nnunet.compute_gaussian
         nnunet.compute_gaussian = functools.partial(weights, dtype=torch.float32)
         nnunet.compute_gaussian.cache_clear = weights.cache_clear

@@ -1,4 +1,4 @@
-"""A grid that came from DICOM and remembers the images it was made of."""
+"""A grid that came from DICOM, with references to its source images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voxtrace.geometry import Grid
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFrame:
     """One image of a series: a file, and the frame in it counted from 0 (0 where a file holds one image)."""
 
     path: Path
@@ -23,11 +23,11 @@ class DicomGrid(Grid):
     Attributes
     ----------
     sources
-        The images of the series in order along the stack. What is exported as DICOM refers to them.
+        The images of the series in order along the stack; DICOM exports refer to them.
     regridded
         Whether the voxels were brought onto a grid other than the stack of the source images: a tilt was straightened,
         a gap filled, an uneven spacing resampled. When not, image i is plane i of the stored array.
     """
 
-    sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
+    sources: tuple[SourceFrame, ...] = field(default=(), compare=False, repr=False)
     regridded: bool = field(default=False, compare=False)

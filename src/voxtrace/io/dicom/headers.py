@@ -1,4 +1,4 @@
-"""Files -> slices, by their headers alone: one of a plain file, one a frame of an enhanced multi-frame file."""
+"""Headers of files -> slices: one for a single-frame file, one for each frame of an enhanced multi-frame file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voxtrace.errors import ReadError
+from voxtrace.io.dicom.discriminators import DISCRIMINATOR_TAGS, discriminators_of
 from voxtrace.io.dicom.files import begins_as_dicom
-from voxtrace.io.dicom.grid import Source
-from voxtrace.io.dicom.marks import MARK_TAGS, marks_of
+from voxtrace.io.dicom.grid import SourceFrame
 from voxtrace.io.dicom.slices import Numbers, Slice, Storage
 
 if TYPE_CHECKING:
@@ -45,23 +45,25 @@ _TAGS = (
     "ModalityLUTSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
-    *MARK_TAGS,
+    *DISCRIMINATOR_TAGS,
 )
-Values = dict[str, Any]  # attribute -> value
+Values = dict[str, Any]  # attribute name -> value
 
 
 def slices_of(path: Path) -> tuple[Slice, ...]:
-    """Return what the header of a file says of each image in it; nothing for a file that is not DICOM or has no image.
+    """Return the header of each image in a file; nothing for a file that is not DICOM or has no image.
 
     Raises
     ------
     ReadError
-        When the file is DICOM, and its header cannot be made sense of.
+        When the file is DICOM, and its header cannot be parsed.
     """
     if not path.is_file():
         return ()
     with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of values that break the standard; what matters is checked here
+        warnings.simplefilter(
+            "ignore"
+        )  # pydicom warns of values that violate the standard; what matters is checked here
         known = begins_as_dicom(file.read(132), path)
         file.seek(0)
         if known is None:
@@ -76,7 +78,7 @@ def slices_of(path: Path) -> tuple[Slice, ...]:
 
 @cache
 def _wanted() -> dict[int, str]:
-    """Return the tags that are looked at, and their names."""
+    """Return tag -> name for the attributes that are read."""
     from pydicom.datadict import tag_for_keyword
     from pydicom.tag import Tag
 
@@ -103,14 +105,14 @@ def _from_header(path: Path, header: Values) -> tuple[Slice, ...]:
         raise ValueError(f"{len(groups)} descriptions of {frames} frames")
     if not groups:  # older multi-frame objects have one position for all
         own = header if frames == 1 else {**header, "ImagePositionPatient": None}
-        return tuple(_slice(Source(path, i), own) for i in range(frames))
+        return tuple(_slice(SourceFrame(path, i), own) for i in range(frames))
     shared: Sequence[Dataset] = header.get("SharedFunctionalGroupsSequence") or ()
     common = header | (_merged(shared[0]) if shared else {})
-    return tuple(_slice(Source(path, i), common | _merged(group)) for i, group in enumerate(groups))
+    return tuple(_slice(SourceFrame(path, i), common | _merged(group)) for i, group in enumerate(groups))
 
 
 def _merged(group: Dataset) -> Values:
-    """Return what a frame's functional groups tell, the ones inside them included."""
+    """Return the attributes in the functional groups of a frame, nested ones included."""
     names = _wanted()
     found: Values = {}
     for element in group:
@@ -122,7 +124,7 @@ def _merged(group: Dataset) -> Values:
     return found
 
 
-def _slice(source: Source, values: Values) -> Slice:
+def _slice(source: SourceFrame, values: Values) -> Slice:
     def numbers(tag: str, count: int) -> Numbers:
         found = values.get(tag)
         return tuple(float(v) for v in found) if found is not None and len(found) == count else ()
@@ -144,7 +146,7 @@ def _slice(source: Source, values: Values) -> Slice:
         contrast=bool(values.get("ContrastBolusAgent") or values.get("ContrastBolusAgentSequence")),
         has_lookup_table=bool(values.get("ModalityLUTSequence")),
         storage=_storage(values),
-        marks=marks_of(values),
+        discriminators=discriminators_of(values),
     )
 
 
@@ -165,7 +167,7 @@ def _storage(values: Values) -> Storage:
 
 
 def _padding(values: Values) -> tuple[int, int] | None:
-    """Return the lowest and highest stored number that is no pixel; negative ones are often written as unsigned."""
+    """Return the lowest and highest padding value; negative ones are often written as unsigned."""
     first, last = values.get("PixelPaddingValue"), values.get("PixelPaddingRangeLimit")
     if first is None:
         return None

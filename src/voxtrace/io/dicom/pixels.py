@@ -1,8 +1,8 @@
-"""Images -> stored numbers, whatever the transfer syntax.
+"""Images -> stored numbers, for every transfer syntax.
 
-Each syntax has one decoder, so that the same file gives the same numbers everywhere, whatever else is installed. They
-are pydicom's, which give numbers as they are stored. JPEG of the old kinds goes through ITK as a nameless file that
-holds pixels and their description alone, so that there, too, nothing but the stored numbers comes back.
+Each syntax has one fixed decoder, so that the same file gives the same numbers on every installation. pydicom's
+decoders return numbers as stored. JPEG baseline, extended and lossless go through ITK in a temporary file that holds
+only pixels and their description, so that ITK, too, returns the stored numbers without rescaling.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtrace.errors import ReadError
-from voxtrace.io.dicom.grid import Source
+from voxtrace.io.dicom.grid import SourceFrame
 from voxtrace.io.itk import quiet, simpleitk
 from voxtrace.volume import Array
 
@@ -48,23 +48,23 @@ _DECODERS = {
 _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-class Decoder:
-    """Decodes images one after the other, and keeps the last file open: the frames of a file are neighbours."""
+class PixelDecoder:
+    """Decodes images one after the other; the last file stays loaded, since frames of a file follow each other."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
         self._file: Dataset | None = None
         self._frames: Array | None = None
 
-    def stored(self, source: Source) -> Array:
+    def stored(self, source: SourceFrame) -> Array:
         """Return the stored numbers of an image, (rows, columns), with a third axis where it has colours.
 
         Raises
         ------
         ReadError
-            When pixels are damaged, cut short, or compressed in a way that no decoder is there for.
+            When pixels are damaged, cut short, or compressed in a way that has no decoder.
         """
-        with warnings.catch_warnings():  # trailing bytes and the like; what matters raises
+        with warnings.catch_warnings():  # pydicom warns of trailing bytes and the like; damage raises
             warnings.simplefilter("ignore")
             try:
                 return self._decoded(source)
@@ -76,7 +76,7 @@ class Decoder:
                     "you can."
                 ) from error
 
-    def _decoded(self, source: Source) -> Array:
+    def _decoded(self, source: SourceFrame) -> Array:
         from pydicom.pixels.utils import pixel_array
 
         file = self._opened(source.path)
@@ -97,7 +97,7 @@ class Decoder:
             self._file = pydicom.dcmread(path, specific_tags=list(_DESCRIPTION), force=True)
             if not any(tag in self._file for tag in _PIXELS):
                 raise ValueError("no pixels")
-            if not _syntax(self._file):  # as in old files without a preamble: DICOM's default
+            if not _syntax(self._file):  # old files without a preamble: DICOM's default
                 self._file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
         return self._file
 

@@ -10,14 +10,14 @@ from voxtrace.errors import ReadError
 from voxtrace.io.dicom.grid import DicomGrid
 from voxtrace.io.dicom.headers import slices_of
 from voxtrace.io.dicom.series import Series, find_series
-from voxtrace.io.dicom.stack import stacked
+from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.dicom.voxels import voxels_of
 from voxtrace.passport import Finding, Passport
 from voxtrace.volume import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class LoadedSeries:
     """The voxels (Z, Y, X) of one series as stacked, their grid, what to call them, and what was found."""
 
     array: Array
@@ -27,7 +27,7 @@ class Loaded:
     passport: Passport = field(default_factory=Passport)
 
 
-def load(path: Path, series: str = "") -> Loaded:
+def load(path: Path, series: str = "") -> LoadedSeries:
     """Return one series as a stack.
 
     ``path`` is a folder in which one series can be opened, or any file of the wanted one, whose neighbours in its
@@ -52,23 +52,24 @@ def load(path: Path, series: str = "") -> Loaded:
     return replace(loaded, passport=_others(found, wanted) + loaded.passport)
 
 
-def load_series(series: Series) -> Loaded:
+def load_series(series: Series) -> LoadedSeries:
     """Return a series as a stack: in order, upright, evenly spaced, in the scanner's unit.
 
     Raises
     ------
     ReadError
-        When a finding of its passport is refused, its pixels cannot be decoded, or two images in one place differ.
+        When a finding of its passport is refused, its pixels cannot be decoded, or two images at the same position
+        differ.
     """
     refused = next((f for f in series.passport.findings if f.verdict == "refused"), None)
-    stack = stacked(series.slices) if refused is None else None
+    stack = stack_slices(series.slices) if refused is None else None
     if refused is not None or stack is None:
-        said = refused.sentence if refused is not None else "all images lie in one place"
+        said = refused.sentence if refused is not None else "all images are at the same position"
         raise ReadError(f"{series.name} ({series.title}) cannot be opened: {said}.")
     voxels = voxels_of(stack, series.name)
     known = [f for f in series.passport.findings if (f.what, f.verdict) != ("duplicates", "corrected")]
     passport = Passport((*known, *voxels.findings))
-    return Loaded(voxels.array, voxels.grid, series.name, series.modality, passport)
+    return LoadedSeries(voxels.array, voxels.grid, series.name, series.modality, passport)
 
 
 def _of_file(path: Path) -> tuple[Series, ...]:
@@ -79,7 +80,7 @@ def _of_file(path: Path) -> tuple[Series, ...]:
 
 
 def _only(found: Sequence[Series], path: Path) -> Series:
-    """Return the one series that can be opened; alone, a refused one is returned to be refused by its own reason."""
+    """Return the one series that can be opened; a single refused one is returned, so that its own reason is raised."""
     usable = [s for s in found if s.usable]
     if len(usable) == 1 or len(found) == 1:
         return (usable or found)[0]
@@ -114,12 +115,12 @@ def named(found: Sequence[Series], wanted: str, path: Path) -> Series:
 
 
 def _others(found: Sequence[Series], wanted: Series) -> Passport:
-    """Return what was left out; images of the very series that is opened are worth a note."""
+    """Return what was left out; a note where images of the opened series itself were left out."""
     left = [s for s in found if s is not wanted]
     if not left:
         return Passport()
-    told = "; ".join(f"{s.title}: {_reason(s)}" for s in left)
-    found_out = f"{len(left)} that cannot be opened: {told}"
+    reasons = "; ".join(f"{s.title}: {_reason(s)}" for s in left)
+    found_out = f"{len(left)} that cannot be opened: {reasons}"
     if any(s.uid == wanted.uid and "LOCALIZER" not in s.first.image_type for s in left):
         return Passport((Finding("series", "corrected", found_out, "left out, though part of the same series"),))
     return Passport((Finding("series", "fine", f"left out {found_out}"),))

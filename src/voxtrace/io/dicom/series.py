@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.geometry import Grid
+from voxtrace.io.dicom.discriminators import divide
 from voxtrace.io.dicom.files import files_below
 from voxtrace.io.dicom.headers import slices_of
-from voxtrace.io.dicom.judge import judged
-from voxtrace.io.dicom.marks import divided
 from voxtrace.io.dicom.slices import Slice
+from voxtrace.io.dicom.validation import validate
 from voxtrace.passport import Passport
 
 _SAME_ORIENTATION = 1e-3
@@ -25,7 +25,7 @@ _SCANTY = 4  # times fewer than the largest part of the same series
 
 @dataclass(frozen=True)
 class Series:
-    """The images of one series, what it is called, and what its headers tell of it.
+    """The images of one series, its names, and the findings in its headers.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Series:
     name
         What to call it in messages and file names: the folder's name, numbered where there are several series.
     part
-        What tells it from others of the same series UID: ``acquisition 2``, ``time 3 of 5``; else ``""``.
+        What distinguishes it from others of the same series UID: ``acquisition 2``, ``time 3 of 5``; else ``""``.
     passport
-        What was found, as far as headers can tell. A refused finding says why it cannot be opened.
+        What was found in the headers. A refused finding says why the series cannot be opened.
     """
 
     slices: tuple[Slice, ...] = field(repr=False)
@@ -91,7 +91,7 @@ class Series:
 
     @property
     def pixel_spacing_mm(self) -> tuple[float, ...]:
-        """Distance between rows and between columns in mm; empty where no header tells."""
+        """Distance between rows and between columns in mm; empty where headers do not state it."""
         return self.first.pixel_spacing_mm
 
     @property
@@ -110,14 +110,14 @@ class Series:
 
     @property
     def orientation(self) -> str:
-        """Where columns, rows and the stack run, as letters such as ``LPS``; ``""`` where no header tells."""
+        """Where columns, rows and the stack run, as letters such as ``LPS``; ``""`` where headers do not state it."""
         if not self.is_placed or not self.first.is_square:
             return ""
         return Grid((1, 1, 1), (1.0, 1.0, 1.0), direction=tuple(self.first.axes.ravel())).axis_codes
 
     @property
     def title(self) -> str:
-        """The series in a few words that name nobody: ``11 MR T1post (22 images)``."""
+        """The series in a few words without the patient's name: ``11 MR T1post (22 images)``."""
         images = f"({self.images} image{'s' if self.images != 1 else ''})"
         return " ".join(filter(None, (self.number, self.modality, self.description, images)))
 
@@ -125,13 +125,14 @@ class Series:
 def find_series(folder: Path) -> tuple[Series, ...]:
     """Return the series among the files of a folder and the folders in it, ordered by series number.
 
-    Only headers are read. What is no DICOM image is passed over. A series is what shares series UID, orientation, size
-    and pixel spacing; where several images lie in one place it is divided by what tells them apart.
+    Only headers are read; files without a DICOM image are skipped. A series is what shares series UID, orientation,
+    size and pixel spacing; where several images are at the same position it is divided by the attribute that
+    distinguishes them.
 
     Raises
     ------
     ReadError
-        When a DICOM header cannot be made sense of.
+        When a DICOM header cannot be parsed.
     """
     slices = [slice_ for path in files_below(folder) for slice_ in slices_of(path)]
     return series_among(slices, folder.resolve().name)
@@ -146,17 +147,17 @@ def series_among(slices: Iterable[Slice], name: str) -> tuple[Series, ...]:
         largest[found[0].series] = max(largest.get(found[0].series, 0), len(found))
     names = [name] if len(parts) == 1 else [f"{name}_{i}" for i in range(1, len(parts) + 1)]
     return tuple(
-        Series(tuple(found), called, part, judged(found, aside=_is_aside(found, largest[found[0].series])))
+        Series(tuple(found), called, part, validate(found, aside=_is_aside(found, largest[found[0].series])))
         for called, (part, found) in zip(names, parts, strict=True)
     )
 
 
 def _parts(group: Sequence[Slice]) -> list[tuple[str, list[Slice]]]:
-    return divided(group) if all(s.is_placed for s in group) else [("", list(group))]
+    return divide(group) if all(s.is_placed for s in group) else [("", list(group))]
 
 
 def _is_aside(slices: Sequence[Slice], largest: int) -> bool:
-    """Tell whether these are the few images that go with a larger part of the same series."""
+    """Return whether these are a few images beside a much larger part of the same series."""
     return len(slices) < _FEW and len(slices) * _SCANTY <= largest
 
 

@@ -1,4 +1,4 @@
-"""What the header of one DICOM image says: where its pixels lie, how they are stored, and which series it is of."""
+"""The header of one DICOM image: position of its pixels, how they are stored, and its series."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtrace.io.dicom.grid import Source
+from voxtrace.io.dicom.grid import SourceFrame
 from voxtrace.volume import Array
 
 Numbers = tuple[float, ...]
@@ -18,7 +18,7 @@ _RIGHT_ANGLE = 1e-3
 
 @dataclass(frozen=True)
 class Storage:
-    """How the numbers of an image are stored, and what turns them into values.
+    """How the numbers of an image are stored, and how they become values.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Storage:
     signed
         Whether stored numbers may be negative.
     padding
-        Lowest and highest stored number that stands for "no pixel here", or None.
+        Lowest and highest stored number that means padding, or None.
     dark_is_high
         Whether the header asks to show high numbers dark (MONOCHROME1).
     """
@@ -58,10 +58,11 @@ class Slice:
 
     ``position_mm`` (3), ``orientation`` (6: along a row, then down a column) are in DICOM's (L, P, S);
     ``pixel_spacing_mm`` is (between rows, between columns), ``size`` (rows, columns). Each is empty when the header has
-    none. ``marks`` hold what may tell images at one position apart, in words: ``{"acquisition": "2"}``.
+    none. ``discriminators`` hold the attributes that may distinguish images at the same position, by name:
+    ``{"acquisition": "2"}``.
     """
 
-    source: Source
+    source: SourceFrame
     series: str
     number: str
     modality: str
@@ -77,7 +78,7 @@ class Slice:
     contrast: bool = False
     has_lookup_table: bool = False
     storage: Storage = field(default_factory=Storage)
-    marks: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    discriminators: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def path(self) -> Path:

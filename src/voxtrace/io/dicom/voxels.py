@@ -1,4 +1,4 @@
-"""A stack of headers -> voxels: decoded image by image into one array, on an even and upright grid."""
+"""A stack of headers -> voxels: decoded image by image into one array, on a regular and upright grid."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtrace.errors import ReadError
-from voxtrace.io.dicom.grid import DicomGrid, Source
-from voxtrace.io.dicom.pixels import Decoder
+from voxtrace.io.dicom.gantry_tilt import UprightExtent, shift_plane
+from voxtrace.io.dicom.grid import DicomGrid, SourceFrame
+from voxtrace.io.dicom.pixels import PixelDecoder
+from voxtrace.io.dicom.rescale import PixelPlane, rescaled_plane, type_for, wide_enough
 from voxtrace.io.dicom.slices import Slice
-from voxtrace.io.dicom.stack import EVEN_FRACTION, Stack
-from voxtrace.io.dicom.upright import Frame, shifted
-from voxtrace.io.dicom.values import Plane, plane_of, type_for, wide_enough
+from voxtrace.io.dicom.stack import EVEN_FRACTION, SliceStack
 from voxtrace.passport import Finding
 from voxtrace.volume import Array
 
 AIR_HU = -1000
+_Positioned = tuple[float, PixelPlane]  # plane index, with fractions, and the image there
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,36 +31,36 @@ class Voxels:
     findings: tuple[Finding, ...]
 
 
-def voxels_of(stack: Stack, name: str) -> Voxels:
+def voxels_of(stack: SliceStack, name: str) -> Voxels:
     """Return the voxels of a stack.
 
     Raises
     ------
     ReadError
-        When pixels cannot be decoded, or images in one place differ.
+        When pixels cannot be decoded, or images at the same position differ.
     """
-    frame = Frame.around(stack)
-    canvas = _Canvas((stack.planes, *frame.size), type_for(s for images in stack.places for s in images))
+    extent = UprightExtent.around(stack)
+    volume = _VolumeArray((stack.planes, *extent.size), type_for(s for images in stack.positions for s in images))
     padded = 0
-    before: tuple[float, Plane] | None = None
-    for rung, shift, (plane, count) in zip(stack.rungs, stack.shifts, _planes(stack, name), strict=True):
+    before: _Positioned | None = None
+    for plane_index, shift, (plane, count) in zip(stack.plane_indices, stack.shifts, _planes(stack, name), strict=True):
         padded += count
-        upright = shifted(plane, shift, frame) if stack.is_tilted else plane
-        now = (float(rung), upright)
-        for index, parts in _drawn(before, now):
-            canvas.put(index, parts)
+        upright = shift_plane(plane, shift, extent) if stack.is_tilted else plane
+        now = (float(plane_index), upright)
+        for index, parts in _planes_between(before, now):
+            volume.put(index, parts)
         before = now
-    array = canvas.filled(AIR_HU if stack.is_tilted and stack.first.modality == "CT" else None)
-    return Voxels(array, _grid(stack, frame), tuple(_findings(stack, padded)))
+    array = volume.filled(AIR_HU if stack.is_tilted and stack.first.modality == "CT" else None)
+    return Voxels(array, _grid(stack, extent), tuple(_findings(stack, padded)))
 
 
-def _planes(stack: Stack, name: str) -> Iterator[tuple[Plane, int]]:
-    """Yield the image at each position and how many of its pixels are padding; equal ones are one."""
-    decoder = Decoder()
-    for images in stack.places:
-        planes = [plane_of(decoder.stored(s.source), s) for s in images]
+def _planes(stack: SliceStack, name: str) -> Iterator[tuple[PixelPlane, int]]:
+    """Yield one image for each position, and how many of its pixels are padding; duplicates must be equal."""
+    decoder = PixelDecoder()
+    for images in stack.positions:
+        planes = [rescaled_plane(decoder.stored(s.source), s) for s in images]
         if any(p.values.shape != images[0].size for p in planes):
-            raise ReadError(f"{name}: an image has not the size that its header tells; copy or export it again.")
+            raise ReadError(f"{name}: an image does not have the size that its header states; copy or export it again.")
         if not all(np.array_equal(planes[0].values, p.values) for p in planes[1:]):
             raise ReadError(_differing(images, name))
         yield planes[0], 0 if planes[0].blank is None else int(planes[0].blank.sum())
@@ -67,40 +68,42 @@ def _planes(stack: Stack, name: str) -> Iterator[tuple[Plane, int]]:
 
 def _differing(images: tuple[Slice, ...], name: str) -> str:
     return (
-        f"{name} has {len(images)} different images that lie in one place ({images[0].path.name}, "
-        f"{images[1].path.name}), and no attribute tells them apart; expected one image at each position. "
+        f"{name} has {len(images)} different images at the same position that no attribute distinguishes "
+        f"({images[0].path.name}, {images[1].path.name}); expected one image at each position. "
         "Keep a single time point or reconstruction in the folder."
     )
 
 
-def _drawn(before: tuple[float, Plane] | None, now: tuple[float, Plane]) -> Iterator[tuple[int, Plane]]:
-    """Yield the planes of the volume from the one after ``before`` to the one at or below ``now``."""
-    rung, plane = now
-    nearest = round(rung)
-    on_it = abs(rung - nearest) <= EVEN_FRACTION
+def _planes_between(
+    before: tuple[float, PixelPlane] | None, now: tuple[float, PixelPlane]
+) -> Iterator[tuple[int, PixelPlane]]:
+    """Yield the planes of the volume after ``before`` and up to ``now``; each is a plane index and an image."""
+    plane_index, plane = now
+    nearest = round(plane_index)
+    on_it = abs(plane_index - nearest) <= EVEN_FRACTION
     if before is not None:
         start = int(np.floor(before[0] + EVEN_FRACTION)) + 1
-        for index in range(start, nearest if on_it else int(np.floor(rung)) + 1):
-            yield index, _between(before[1], plane, (index - before[0]) / (rung - before[0]))
+        for index in range(start, nearest if on_it else int(np.floor(plane_index)) + 1):
+            yield index, _mix(before[1], plane, (index - before[0]) / (plane_index - before[0]))
     if on_it:
         yield nearest, plane
 
 
-def _between(one: Plane, other: Plane, weight: float) -> Plane:
+def _mix(one: PixelPlane, other: PixelPlane, weight: float) -> PixelPlane:
     values = (one.values * np.float64(1 - weight) + other.values * np.float64(weight)).astype(np.float32)
     blanks = [p.blank for p in (one, other) if p.blank is not None]
-    return Plane(values, np.logical_or.reduce(blanks) if blanks else None)
+    return PixelPlane(values, np.logical_or.reduce(blanks) if blanks else None)
 
 
-class _Canvas:
-    """The array that images are drawn into; it widens its number type should values not fit."""
+class _VolumeArray:
+    """The array that planes are written into; its number type widens when values do not fit."""
 
     def __init__(self, shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> None:
         self.array: Array = np.zeros(shape, dtype)
         self._lowest: float | None = None
         self._blanks: dict[int, npt.NDArray[np.uint8]] = {}
 
-    def put(self, index: int, plane: Plane) -> None:
+    def put(self, index: int, plane: PixelPlane) -> None:
         """Write one plane; interpolated values are rounded where the volume has whole numbers."""
         values = plane.values
         if np.issubdtype(self.array.dtype, np.integer) and np.issubdtype(values.dtype, np.floating):
@@ -110,14 +113,14 @@ class _Canvas:
             self._blanks[index] = np.packbits(blank)
             if blank.all():
                 return
-            values = np.where(blank, values[~blank].min(), values)  # what is no pixel has no say in the range
+            values = np.where(blank, values[~blank].min(), values)  # padding does not count for the range of values
         lowest = values.min().item()
         self._lowest = lowest if self._lowest is None else min(self._lowest, lowest)
         self.array = self.array.astype(wide_enough(self.array.dtype, values), copy=False)
         self.array[index] = values
 
     def filled(self, value: float | None) -> Array:
-        """Return the array with what is no pixel set to ``value`` where its type has that, else to the lowest value."""
+        """Return the array with padding set to ``value`` where its type has that, else to the lowest value."""
         fits = value is not None and (
             np.issubdtype(self.array.dtype, np.floating) or np.iinfo(self.array.dtype.name).min <= value
         )
@@ -128,25 +131,25 @@ class _Canvas:
         return self.array
 
 
-def _grid(stack: Stack, frame: Frame) -> DicomGrid:
+def _grid(stack: SliceStack, extent: UprightExtent) -> DicomGrid:
     first = stack.first
     rows_mm, columns_mm = first.pixel_spacing_mm
-    corner_mm = np.asarray([columns_mm * frame.corner[0], rows_mm * frame.corner[1], 0.0])
+    corner_mm = np.asarray([columns_mm * extent.corner[0], rows_mm * extent.corner[1], 0.0])
     origin = first.position_mm + first.axes @ corner_mm
     return DicomGrid(
-        size=(frame.size[1], frame.size[0], stack.planes),
+        size=(extent.size[1], extent.size[0], stack.planes),
         spacing_mm=(columns_mm, rows_mm, stack.step_mm),
         origin_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
         direction=tuple(float(v) for v in first.axes.ravel()),
-        sources=tuple(Source(images[0].path, images[0].source.frame) for images in stack.places),
+        sources=tuple(SourceFrame(images[0].path, images[0].source.frame) for images in stack.positions),
         regridded=stack.is_regridded,
     )
 
 
-def _findings(stack: Stack, padded: int) -> Iterator[Finding]:
-    if stack.doubles:
+def _findings(stack: SliceStack, padded: int) -> Iterator[Finding]:
+    if stack.duplicates:
         yield Finding(
-            "duplicates", "corrected", f"{stack.doubles} image(s) equal to another in the same place", "left out"
+            "duplicates", "corrected", f"{stack.duplicates} image(s) equal to another at the same position", "left out"
         )
     if padded:
         yield Finding("intensities", "corrected", f"{padded} pixels of padding", "set to the lowest value of the scan")

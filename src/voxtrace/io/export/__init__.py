@@ -1,6 +1,6 @@
 """Label maps -> files that other programs ask for: DICOM-SEG, RTSTRUCT, 3D Slicer's .seg.nrrd, surfaces, tables.
 
-The format follows from the end of the name, the longest that fits:
+The ending of the name chooses the format (:mod:`voxtrace.io.formats`), the longest that fits:
 
 ==================  ==================================================================================
 ``.seg.nrrd``       3D Slicer's segmentation, one layer
@@ -15,19 +15,17 @@ Every file appears whole or not at all, and is read back and compared before it 
 
 from __future__ import annotations
 
-from voxtrace.io.export.formats import ENDINGS, Options, Written, ending_of, export, export_all, is_export
+from voxtrace.io.export.exporting import export, export_all
+from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.readseg import is_seg, read_seg
 from voxtrace.io.export.table import LabelRow, measure
 
 __all__ = [
-    "ENDINGS",
+    "ExportOptions",
     "LabelRow",
-    "Options",
     "Written",
-    "ending_of",
     "export",
     "export_all",
-    "is_export",
     "is_seg",
     "measure",
     "read_seg",

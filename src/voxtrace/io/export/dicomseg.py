@@ -14,19 +14,19 @@ import numpy as np
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
-from voxtrace.io.export.derived import main_and_more, refer
-from voxtrace.io.export.formats import Options, Written
-from voxtrace.io.export.maker import NAME, version
-from voxtrace.io.export.prove_seg import prove
+from voxtrace.io.export.equipment import NAME, version
+from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.segments import segment_of
-from voxtrace.io.export.sources import Stack, match
+from voxtrace.io.export.source_references import highdicom_sources, reference_source_frames
+from voxtrace.io.export.sources import SourceImages, match
+from voxtrace.io.export.verify_seg import verify_seg
 from voxtrace.volume import Array, LabelMap
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
 
 
-def write(labels: LabelMap, path: Path, options: Options) -> Written:
+def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     """Write a label map as DICOM-SEG that refers to its source images.
 
     Raises
@@ -39,22 +39,22 @@ def write(labels: LabelMap, path: Path, options: Options) -> Written:
     values = labels.values
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, and DICOM-SEG has no empty segmentation to say so.")
-    array, stack = match(labels, options.source)
-    with warnings.catch_warnings():  # of names and dates in the source that bend the standard; they are only copied
+    array, sources = match(labels, options.source)
+    with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
         warnings.simplefilter("ignore")
         with atomic_file(path) as temporary:
-            _segmentation(labels, values, array, stack, options).save_as(temporary)
-            prove(temporary, _numbers(array, values), stack, path)
-    return Written((path,), stack.notes)
+            _segmentation(labels, values, array, sources, options).save_as(temporary)
+            verify_seg(temporary, _numbers(array, values), sources, path)
+    return Written((path,), sources.notes)
 
 
 def _segmentation(
-    labels: LabelMap, values: tuple[int, ...], array: Array, stack: Stack, options: Options
+    labels: LabelMap, values: tuple[int, ...], array: Array, sources: SourceImages, options: ExportOptions
 ) -> Segmentation:
     from highdicom import UID
     from highdicom.seg import Segmentation
 
-    first, more = main_and_more(stack)
+    first, more = highdicom_sources(sources)
     segmentation = Segmentation(
         source_images=first,
         further_source_images=more,
@@ -62,20 +62,20 @@ def _segmentation(
         segmentation_type="BINARY",
         segment_descriptions=[segment_of(labels, n, value, manual=options.manual) for n, value in enumerate(values, 1)],
         series_instance_uid=UID(),
-        series_number=_series_number(stack),
+        series_number=_series_number(sources),
         sop_instance_uid=UID(),
         instance_number=1,
         manufacturer=NAME,
         manufacturer_model_name=NAME,
         software_versions=version(),
-        device_serial_number=version(),  # a program has none; its version is what identifies it
+        device_serial_number=version(),  # required by DICOM; a program has no serial number
         content_label="SEGMENTATION",
         content_description="Labels of a segmentation",
         series_description="Segmentation",
         specific_character_set="ISO_IR 192",
-        **_space(stack),
+        **_space(sources),
     )
-    refer(segmentation, stack)
+    reference_source_frames(segmentation, sources)
     return segmentation
 
 
@@ -87,20 +87,20 @@ def _numbers(array: Array, values: tuple[int, ...]) -> Array:
     return numbers
 
 
-def _series_number(stack: Stack) -> int:
-    return int(stack.headers[0].get("SeriesNumber") or 0) % 1_000_000 + 1000
+def _series_number(sources: SourceImages) -> int:
+    return int(sources.headers[0].get("SeriesNumber") or 0) % 1_000_000 + 1000
 
 
-def _space(stack: Stack) -> dict[str, Any]:
+def _space(sources: SourceImages) -> dict[str, Any]:
     from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
     from highdicom.enum import CoordinateSystemNames
 
-    first = stack.planes[0]
+    first = sources.planes[0]
     patient = CoordinateSystemNames.PATIENT
     return {
-        "plane_positions": [PlanePositionSequence(patient, plane.position_mm) for plane in stack.planes],
+        "plane_positions": [PlanePositionSequence(patient, plane.position_mm) for plane in sources.planes],
         "plane_orientation": PlaneOrientationSequence(patient, first.orientation),
         "pixel_measures": PixelMeasuresSequence(
-            first.spacing_mm, first.thickness_mm or stack.grid.spacing_mm[2], stack.grid.spacing_mm[2]
+            first.spacing_mm, first.thickness_mm or sources.grid.spacing_mm[2], sources.grid.spacing_mm[2]
         ),
     }

@@ -10,15 +10,15 @@ from scipy import ndimage
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError, UsageError
-from voxtrace.io.export.formats import Options, Written
+from voxtrace.io.export.label_style import colour_of
 from voxtrace.io.export.meshfiles import READERS, WRITERS
-from voxtrace.io.export.proof import TOLERANCE_MM, check_corners, check_equal, corners_mm
-from voxtrace.io.export.shades import colour_of
+from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.surface import Surface, surface_of
+from voxtrace.io.export.verification import TOLERANCE_MM, check_corners, check_equal, corners_mm
 from voxtrace.volume import LabelMap
 
 
-def write(labels: LabelMap, path: Path, options: Options) -> Written:
+def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     """Write the surfaces of a label map; STL has all in one body, or with ``options.each`` a file for each label.
 
     Raises
@@ -49,7 +49,7 @@ def _surfaces(labels: LabelMap, smooth_mm: float) -> list[Surface]:
 
 
 def _parts(surfaces: Sequence[Surface], path: Path) -> list[tuple[Path, Sequence[Surface]]]:
-    """Return a file ``NAME.<label>.stl`` for each surface; two labels of one name are told apart by their value."""
+    """Return a file ``NAME.<label>.stl`` for each surface; labels with equal names get their value appended."""
     words = ["".join(c if c.isalnum() or c in "-_" else "_" for c in surface.name) for surface in surfaces]
     names = [
         word if words.count(word) == 1 else f"{word}_{surface.label}"

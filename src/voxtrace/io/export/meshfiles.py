@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtrace.io.export.shades import bytes_of
+from voxtrace.io.export.label_style import bytes_of
 from voxtrace.io.export.surface import Surface
 from voxtrace.volume import Array
 

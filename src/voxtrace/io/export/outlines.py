@@ -4,7 +4,7 @@
 
     +-----------+      +-----------+
     |  +-----+  |      |  +-----+  |
-    |  |     |  |  ->  |  |     |  |     RTSTRUCT has no holes: a channel without width, walked there and back,
+    |  |     |  |  ->  |  |     |  |     RTSTRUCT has no holes: a channel without width, passed in both directions,
     |  +-----+  |      |  +-----+==|     makes hole and outline one closed line.
     +-----------+      +-----------+
 
@@ -52,27 +52,27 @@ def outlines(mask: Array) -> list[Array]:
 def keyholed(outer: Array, holes: list[Array]) -> Array:
     """Return one closed line (N, 2) of an outline and its holes, which run the other way round.
 
-    From the rightmost of the lowest points of a hole a channel runs along +x to what it meets first: the outline, or
-    a hole that lies lower or further right and has been joined before. Lowest points lie between two rows of voxels,
-    so no channel runs through a voxel's centre.
+    From the rightmost of the lowest points of a hole (the bridge point) a channel runs along +x to the first line it
+    meets: the outline, or a hole that lies lower or further right and was joined before. Lowest points lie between two
+    rows of voxels, so no channel runs through a voxel's centre.
     """
     line = outer
-    for hole in sorted(holes, key=lambda ring: tuple(ring[_door(ring)][::-1]), reverse=True):
+    for hole in sorted(holes, key=lambda ring: tuple(ring[_bridge_point(ring)][::-1]), reverse=True):
         line = _joined(line, hole)
     return line
 
 
-def _door(ring: Array) -> int:
-    """Return which point is the rightmost among those of largest y."""
+def _bridge_point(ring: Array) -> int:
+    """Return the index of the rightmost point among those of largest y."""
     return int(np.lexsort((ring[:, 0], ring[:, 1]))[-1])
 
 
 def _joined(line: Array, hole: Array) -> Array:
-    door = _door(hole)
-    x, y = hole[door]
+    bridge = _bridge_point(hole)
+    x, y = hole[bridge]
     edge, meeting_x = _first_met(line, x, y)
     channel = np.asarray([[meeting_x, y]])
-    around = np.roll(hole, -door, axis=0)
+    around = np.roll(hole, -bridge, axis=0)
     return np.concatenate([line[: edge + 1], channel, around, around[:1], channel, line[edge + 1 :]])
 
 
@@ -81,9 +81,9 @@ def _first_met(line: Array, x: float, y: float) -> tuple[int, float]:
     ends = np.roll(line, -1, axis=0)
     low, high = np.minimum(line[:, 1], ends[:, 1]), np.maximum(line[:, 1], ends[:, 1])
     run, rise = (ends - line).T
-    share = np.divide(y - line[:, 1], rise, out=np.zeros(len(line)), where=rise != 0)
+    fraction = np.divide(y - line[:, 1], rise, out=np.zeros(len(line)), where=rise != 0)
     # an edge along the ray is met at its nearer end
-    met = np.where(rise != 0, line[:, 0] + share * run, np.minimum(line[:, 0], ends[:, 0]))
+    met = np.where(rise != 0, line[:, 0] + fraction * run, np.minimum(line[:, 0], ends[:, 0]))
     met[(low > y) | (high < y) | (met < x)] = np.inf
     edge = int(np.argmin(met))
     return edge, float(met[edge])

@@ -15,16 +15,16 @@ from scipy import ndimage
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
-from voxtrace.io.export.formats import Options, Written
+from voxtrace.io.export.label_style import colour_of, name_of
+from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.outlines import outlines
-from voxtrace.io.export.prove_contours import prove
-from voxtrace.io.export.shades import colour_of, name_of
-from voxtrace.io.export.sources import Stack, match
+from voxtrace.io.export.sources import SourceImages, match
 from voxtrace.io.export.structure_set import Contour, Region, add_region, header_of
+from voxtrace.io.export.verify_contours import verify_contours
 from voxtrace.volume import Array, LabelMap
 
 
-def write(labels: LabelMap, path: Path, options: Options) -> Written:
+def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     """Write a label map as RTSTRUCT that refers to its source images.
 
     Raises
@@ -37,32 +37,32 @@ def write(labels: LabelMap, path: Path, options: Options) -> Written:
     values = labels.values
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, so there is nothing to outline.")
-    array, stack = match(labels, options.source)
-    with warnings.catch_warnings():  # of names and dates in the source that bend the standard; they are only copied
+    array, sources = match(labels, options.source)
+    with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
         warnings.simplefilter("ignore")
-        dataset = header_of(stack)
+        dataset = header_of(sources)
         boxes = ndimage.find_objects(array)
         for number, value in enumerate(values, 1):
-            contours = contours_of(array, value, boxes[value - 1], stack)
+            contours = contours_of(array, value, boxes[value - 1], sources)
             region = Region(number, name_of(labels, value), colour_of(labels, value), options.manual)
-            add_region(dataset, region, contours, stack)
+            add_region(dataset, region, contours, sources)
         with atomic_file(path) as temporary:
             dataset.save_as(temporary, enforce_file_format=True)
-            prove(temporary, array, values, stack, path)
-    return Written((path,), stack.notes)
+            verify_contours(temporary, array, values, sources, path)
+    return Written((path,), sources.notes)
 
 
-def contours_of(array: Array, value: int, box: tuple[slice, ...], stack: Stack) -> Iterator[Contour]:
-    """Yield the contours of a label in an array (Z, Y, X) whose planes are those of the stack, plane by plane."""
+def contours_of(array: Array, value: int, box: tuple[slice, ...], sources: SourceImages) -> Iterator[Contour]:
+    """Yield the contours of a label in an array (Z, Y, X), plane by plane; its planes are the source images."""
     start = np.asarray([box[2].start, box[1].start], dtype=np.float64)
     for plane in range(box[0].start, box[0].stop):
         for line in outlines(array[plane][box[1:]] == value):
-            yield Contour(plane, _in_mm(line + start, stack, plane))
+            yield Contour(plane, _in_mm(line + start, sources, plane))
 
 
-def _in_mm(points: Array, stack: Stack, plane: int) -> Array:
-    place = stack.planes[plane]
-    along = np.asarray(place.orientation[:3]) * place.spacing_mm[1]
-    down = np.asarray(place.orientation[3:]) * place.spacing_mm[0]
-    found: Array = np.asarray(place.position_mm) + points @ np.stack([along, down])
+def _in_mm(points: Array, sources: SourceImages, plane: int) -> Array:
+    position = sources.planes[plane]
+    along = np.asarray(position.orientation[:3]) * position.spacing_mm[1]
+    down = np.asarray(position.orientation[3:]) * position.spacing_mm[0]
+    found: Array = np.asarray(position.position_mm) + points @ np.stack([along, down])
     return found

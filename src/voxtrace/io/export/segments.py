@@ -1,18 +1,18 @@
-"""How DICOM-SEG describes a label: coded name with its side, colour, who made it."""
+"""Descriptions of DICOM-SEG segments: coded name with its side, colour, algorithm."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from voxtrace.io.export.codes import concept_of, text
-from voxtrace.io.export.maker import NAME, version
-from voxtrace.io.export.shades import bytes_of, colour_of, name_of
+from voxtrace.io.export.equipment import NAME, version
+from voxtrace.io.export.label_style import bytes_of, colour_of, name_of
 from voxtrace.volume import LabelMap
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
 
-VALUE_WORDS = "Label value"  # how a segment remembers the label it was; its number must run from 1
+VALUE_WORDS = "Label value"  # SegmentDescription keeps the label's value; segment numbers must run from 1
 
 
 def segment_of(labels: LabelMap, number: int, value: int, *, manual: bool) -> SegmentDescription:

@@ -13,16 +13,16 @@ from scipy import ndimage
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.io.export.codes import Code, concept_of
-from voxtrace.io.export.formats import Options, Written
-from voxtrace.io.export.proof import check_corners, check_equal, corners_mm
-from voxtrace.io.export.shades import colour_of, name_of
-from voxtrace.io.stored import as_stored
+from voxtrace.io.export.label_style import colour_of, name_of
+from voxtrace.io.export.options import ExportOptions, Written
+from voxtrace.io.export.verification import check_corners, check_equal, corners_mm
+from voxtrace.io.stored_orientation import to_stored_orientation
 from voxtrace.volume import Array, Grid, LabelMap
 
 _EMPTY = "0 -1 0 -1 0 -1"
 
 
-def write(labels: LabelMap, path: Path, options: Options) -> Written:
+def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     """Write a label map as 3D Slicer's segmentation, on the grid it came from.
 
     Raises
@@ -32,16 +32,16 @@ def write(labels: LabelMap, path: Path, options: Options) -> Written:
     """
     from voxtrace.io.itk import image_of, quiet, simpleitk
 
-    array, grid = as_stored(labels.data, labels.geometry), labels.geometry.grid
+    array, grid = to_stored_orientation(labels.data, labels.geometry), labels.geometry.grid
     keys = segment_keys(labels, array)
     image = image_of(array, grid)
     for key, value in keys.items():
         image.SetMetaData(key, value)
     with atomic_file(path) as temporary, quiet():
-        temporary.touch()  # the system's own words, should it refuse
+        temporary.touch()  # raises the system's own error where writing is refused
         try:
             simpleitk().WriteImage(image, str(temporary), useCompression=True)
-            _prove(temporary, array, grid, keys, path)
+            _verify(temporary, array, grid, keys, path)
         except RuntimeError as error:
             raise OutputError(
                 f"{path} could not be written ({str(error).strip().splitlines()[-1]}). Choose another folder."
@@ -109,7 +109,7 @@ def _triple(code: Code | None) -> str:
     return "^^" if code is None else f"{code.scheme}^{code.value}^{code.meaning}"
 
 
-def _prove(file: Path, array: Array, grid: Grid, keys: dict[str, str], path: Path) -> None:
+def _verify(file: Path, array: Array, grid: Grid, keys: dict[str, str], path: Path) -> None:
     from voxtrace.io.itk import grid_of, simpleitk
 
     image = simpleitk().ReadImage(str(file))

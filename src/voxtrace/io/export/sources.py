@@ -1,4 +1,4 @@
-"""The DICOM images that a label map belongs to, plane by plane."""
+"""The DICOM images that a label map was segmented from, plane by plane."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtrace.errors import GeometryError, OutputError
-from voxtrace.io.dicom import DicomGrid, Source
-from voxtrace.io.export.headers import Place, complete, frame_count, place_of, read_header
-from voxtrace.io.export.search import find_stack
-from voxtrace.io.stored import as_stored
+from voxtrace.io.dicom import DicomGrid, SourceFrame
+from voxtrace.io.export.find_source_series import find_source_series
+from voxtrace.io.export.source_headers import ImagePlanePosition, complete, frame_count, plane_position_of, read_header
+from voxtrace.io.stored_orientation import to_stored_orientation
 from voxtrace.volume import Array, Geometry, Grid, LabelMap
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _TOLERANCE = 0.1  # of a voxel
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class SourceImages:
     """Source images, and the planes of the label map that belong to them.
 
     Attributes
@@ -44,7 +44,7 @@ class Stack:
 
     headers: tuple[Dataset, ...]
     frames: tuple[tuple[int, int], ...]
-    planes: tuple[Place, ...]
+    planes: tuple[ImagePlanePosition, ...]
     grid: Grid
     regridded: bool
     notes: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Stack:
         return self.headers[header], frame
 
 
-def match(labels: LabelMap, source: Path | None) -> tuple[Array, Stack]:
+def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
     """Return the labels (Z, Y, X), plane by plane as the source images lie, and those images.
 
     Raises
@@ -68,8 +68,8 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, Stack]:
         When no series of ``source`` has the label map's grid.
     """
     if source is not None:
-        array, grid = find_stack(labels, source)
-        return array, _stack(grid, labels.name)
+        array, grid = find_source_series(labels, source)
+        return array, _source_images(grid, labels.name)
     stored = labels.geometry.stored
     if not isinstance(stored, DicomGrid) or not stored.sources:
         raise OutputError(
@@ -78,10 +78,10 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, Stack]:
         )
     if not labels.geometry.is_close(Geometry.from_grid(stored)):
         raise GeometryError(f"{labels.name} does not lie on the grid of its DICOM images; resample it onto that grid.")
-    return as_stored(labels.data, labels.geometry), _stack(stored, labels.name)
+    return to_stored_orientation(labels.data, labels.geometry), _source_images(stored, labels.name)
 
 
-def _stack(grid: DicomGrid, name: str) -> Stack:
+def _source_images(grid: DicomGrid, name: str) -> SourceImages:
     files = tuple(dict.fromkeys(source.path for source in grid.sources))
     headers = tuple(read_header(file) for file in files)
     notes = complete(headers)
@@ -89,32 +89,34 @@ def _stack(grid: DicomGrid, name: str) -> Stack:
     if grid.regridded:
         planes = tuple(_planes_of(grid))
     else:
-        planes = _places(grid.sources, headers, frames)
-        _check_places(planes, grid, name)
-    return Stack(headers, frames, planes, grid, grid.regridded, notes)
+        planes = _plane_positions(grid.sources, headers, frames)
+        _check_positions(planes, grid, name)
+    return SourceImages(headers, frames, planes, grid, grid.regridded, notes)
 
 
-def _places(
-    sources: Sequence[Source], headers: Sequence[Dataset], frames: Sequence[tuple[int, int]]
-) -> tuple[Place, ...]:
-    found = [place_of(headers[i], frame) if frame < frame_count(headers[i]) else None for i, frame in frames]
-    for source, place in zip(sources, found, strict=True):
-        if place is None:
+def _plane_positions(
+    sources: Sequence[SourceFrame], headers: Sequence[Dataset], frames: Sequence[tuple[int, int]]
+) -> tuple[ImagePlanePosition, ...]:
+    found = [plane_position_of(headers[i], frame) if frame < frame_count(headers[i]) else None for i, frame in frames]
+    for source, position in zip(sources, found, strict=True):
+        if position is None:
             raise GeometryError(f"{source.path} does not say where its frame {source.frame + 1} lies; export it again.")
-    return tuple(place for place in found if place is not None)
+    return tuple(position for position in found if position is not None)
 
 
-def _planes_of(grid: Grid) -> list[Place]:
+def _planes_of(grid: Grid) -> list[ImagePlanePosition]:
     """Return where the planes of a grid lie."""
     matrix = np.reshape(grid.direction, (3, 3))
     orientation = (*matrix[:, 0].tolist(), *matrix[:, 1].tolist())
     spacing = (grid.spacing_mm[1], grid.spacing_mm[0])
     size = (grid.size[1], grid.size[0])
     starts = np.asarray(grid.origin_mm) + np.outer(np.arange(grid.size[2]), matrix[:, 2] * grid.spacing_mm[2])
-    return [Place(tuple(start), orientation, spacing, size, grid.spacing_mm[2]) for start in starts.tolist()]
+    return [
+        ImagePlanePosition(tuple(start), orientation, spacing, size, grid.spacing_mm[2]) for start in starts.tolist()
+    ]
 
 
-def _check_places(planes: Sequence[Place], grid: Grid, name: str) -> None:
+def _check_positions(planes: Sequence[ImagePlanePosition], grid: Grid, name: str) -> None:
     """Refuse a label map whose planes are not those of the images."""
     expected = _planes_of(grid)
     if len(planes) != len(expected) or any(p.size != e.size for p, e in zip(planes, expected, strict=True)):
@@ -130,10 +132,10 @@ def _check_places(planes: Sequence[Place], grid: Grid, name: str) -> None:
         )
 
 
-def _ends(place: Place) -> Array:
+def _ends(position: ImagePlanePosition) -> Array:
     """Return the first, last-in-row and last-in-column pixel of a plane, (3, 3), (L, P, S) in mm."""
-    rows, columns = place.size
-    start = np.asarray(place.position_mm)
-    along = np.asarray(place.orientation[:3]) * place.spacing_mm[1] * (columns - 1)
-    down = np.asarray(place.orientation[3:]) * place.spacing_mm[0] * (rows - 1)
+    rows, columns = position.size
+    start = np.asarray(position.position_mm)
+    along = np.asarray(position.orientation[:3]) * position.spacing_mm[1] * (columns - 1)
+    down = np.asarray(position.orientation[3:]) * position.spacing_mm[0] * (rows - 1)
     return np.stack([start, start + along, start + down])

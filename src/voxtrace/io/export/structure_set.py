@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from voxtrace.io.export.codes import Code, concept_of, text
-from voxtrace.io.export.headers import is_multiframe
-from voxtrace.io.export.maker import NAME, version
-from voxtrace.io.export.shades import bytes_of
-from voxtrace.io.export.sources import Stack
+from voxtrace.io.export.equipment import NAME, version
+from voxtrace.io.export.label_style import bytes_of
+from voxtrace.io.export.source_headers import is_multiframe
+from voxtrace.io.export.sources import SourceImages
 from voxtrace.volume import Array, Triple
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ class Region:
     manual: bool
 
 
-def header_of(stack: Stack) -> Dataset:
+def header_of(sources: SourceImages) -> Dataset:
     """Return a structure set without regions: patient and study of the source images, and references to them."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
 
-    now, source = datetime.now(), stack.headers[0]
+    now, source = datetime.now(), sources.headers[0]
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID, dataset.SOPInstanceUID = _CLASS, generate_uid()
@@ -77,25 +77,25 @@ def header_of(stack: Stack) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = UID(_CLASS)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    # With explicit VR a contour may hold 64 KiB of text, which one of 2000 points exceeds.
+    # Explicit VR limits a contour to 64 KiB of text, too little for 2000 points.
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    _add_references(dataset, stack)
+    _add_references(dataset, sources)
     return dataset
 
 
-def _add_references(dataset: Dataset, stack: Stack) -> None:
+def _add_references(dataset: Dataset, sources: SourceImages) -> None:
     series, study, frame = _empty(), _empty(), _empty()
-    series.SeriesInstanceUID = stack.headers[0].SeriesInstanceUID
-    series.ContourImageSequence = [_reference(header) for header in stack.headers]
+    series.SeriesInstanceUID = sources.headers[0].SeriesInstanceUID
+    series.ContourImageSequence = [_reference(header) for header in sources.headers]
     study.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, as the standard asks
-    study.ReferencedSOPInstanceUID = stack.headers[0].StudyInstanceUID
+    study.ReferencedSOPInstanceUID = sources.headers[0].StudyInstanceUID
     study.RTReferencedSeriesSequence = [series]
-    frame.FrameOfReferenceUID = stack.headers[0].FrameOfReferenceUID
+    frame.FrameOfReferenceUID = sources.headers[0].FrameOfReferenceUID
     frame.RTReferencedStudySequence = [study]
     dataset.ReferencedFrameOfReferenceSequence = [frame]
 
 
-def add_region(dataset: Dataset, of: Region, contours: Iterable[Contour], stack: Stack) -> None:
+def add_region(dataset: Dataset, of: Region, contours: Iterable[Contour], sources: SourceImages) -> None:
     """Add a region of interest and its contours to a structure set."""
     region, drawn, observed = _empty(), _empty(), _empty()
     concept = concept_of(of.name)
@@ -104,8 +104,8 @@ def add_region(dataset: Dataset, of: Region, contours: Iterable[Contour], stack:
     region.ROIName = text(of.name)
     region.ROIGenerationAlgorithm = "MANUAL" if of.manual else "AUTOMATIC"
     drawn.ROIDisplayColor = list(bytes_of(of.colour))
-    drawn.ContourSequence = [_contour(contour, stack) for contour in contours]
-    # what is no organ may be a target volume, and which is not for a program to say
+    drawn.ContourSequence = [_contour(contour, sources) for contour in contours]
+    # other structures may be target volumes, which only a person can decide
     observed.RTROIInterpretedType = "ORGAN" if concept.is_organ else ""
     observed.ROIInterpreter = ""
     if concept.known:
@@ -115,12 +115,12 @@ def add_region(dataset: Dataset, of: Region, contours: Iterable[Contour], stack:
     dataset.RTROIObservationsSequence.append(observed)
 
 
-def _contour(contour: Contour, stack: Stack) -> Dataset:
+def _contour(contour: Contour, sources: SourceImages) -> Dataset:
     from pydicom.dataelem import RawDataElement
     from pydicom.tag import Tag
 
     item = _empty()
-    source = stack.source_of(contour.plane)
+    source = sources.source_of(contour.plane)
     if source is not None:
         item.ContourImageSequence = [_reference(*source)]
     item.ContourGeometricType = "CLOSED_PLANAR"
@@ -128,7 +128,9 @@ def _contour(contour: Contour, stack: Stack) -> Dataset:
     values = "\\".join(f"{v:.5f}" for v in contour.points_mm.ravel().tolist()).encode()
     values += b" " * (len(values) % 2)
     tag = Tag("ContourData")
-    item[tag] = RawDataElement(tag, "DS", len(values), values, 0, True, True)  # pydicom takes a second for 10,000
+    item[tag] = RawDataElement(
+        tag, "DS", len(values), values, 0, True, True
+    )  # pydicom would parse each number, a second for 10,000
     return item
 
 

@@ -1,4 +1,4 @@
-"""A row for each label: how much of it there is, where, in how many pieces, and what an image shows in it."""
+"""A row for each label: volume, bounding box, connected components, and intensities of an image within it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scipy import ndimage
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import GeometryError
-from voxtrace.io.export.formats import Options, Written
-from voxtrace.io.export.proof import check_equal
-from voxtrace.io.export.shades import name_of
-from voxtrace.io.stored import as_stored
+from voxtrace.io.export.label_style import name_of
+from voxtrace.io.export.options import ExportOptions, Written
+from voxtrace.io.export.verification import check_equal
+from voxtrace.io.stored_orientation import to_stored_orientation
 from voxtrace.volume import Array, Geometry, LabelMap, Triple, Volume
 
 _PERCENTILES = (5, 25, 50, 75, 95)
@@ -40,7 +40,7 @@ class LabelRow:
     low_mm, high_mm
         The bounding box in patient space, (L, P, S), from outer voxel face to outer voxel face.
     unit
-        Of the intensities: ``HU`` for CT, ``""`` when the image does not tell, or there is none.
+        Of the intensities: ``HU`` for CT, ``""`` when the image does not state it, or there is none.
     mean, sd, p5, p25, p50, p75, p95
         Mean, standard deviation and percentiles of the image within the label; None without an image.
     """
@@ -77,14 +77,14 @@ def measure(labels: LabelMap, volume: Volume | None = None) -> tuple[LabelRow, .
     """
     intensities = None if volume is None else _intensities(labels, volume)
     unit = "HU" if volume is not None and volume.modality == "CT" else ""
-    array = as_stored(labels.data, labels.geometry)
+    array = to_stored_orientation(labels.data, labels.geometry)
     boxes = ndimage.find_objects(array)
     return tuple(
         _row(labels, value, array, box, intensities, unit) for value, box in enumerate(boxes, 1) if box is not None
     )
 
 
-def write(labels: LabelMap, path: Path, options: Options) -> Written:
+def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     """Write the table of a label map as CSV or JSON.
 
     Raises
@@ -114,7 +114,7 @@ def _intensities(labels: LabelMap, volume: Volume) -> Array:
             f"{volume.name} {volume.geometry.shape} does not lie on the grid of {labels.name} "
             f"{labels.geometry.shape}; resample one onto the other first."
         )
-    return as_stored(volume.data[0], labels.geometry)
+    return to_stored_orientation(volume.data[0], labels.geometry)
 
 
 def _row(
@@ -144,7 +144,7 @@ def _row(
 def _statistics(values: Array) -> dict[str, float]:
     exact = values.astype(np.float64)
     percentiles = np.percentile(exact, _PERCENTILES)
-    found = {f"p{share}": float(value) for share, value in zip(_PERCENTILES, percentiles, strict=True)}
+    found = {f"p{rank}": float(value) for rank, value in zip(_PERCENTILES, percentiles, strict=True)}
     return {"mean": float(exact.mean()), "sd": float(exact.std()), **found}
 
 

@@ -1,1 +1,1 @@
-"""What happens when: controllers join the viewer's model and a view, and import no toolkit."""
+"""Controllers: they connect the viewer's model with a view and import no Qt."""

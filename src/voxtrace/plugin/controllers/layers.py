@@ -1,4 +1,4 @@
-"""What a layer shows, asked of napari's layers."""
+"""Find the sources of napari's layers, and add and hide layers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 from napari.layers import Image, Layer
 
 from voxtrace.errors import GeometryError
-from voxtrace.plugin import contrast, display
-from voxtrace.plugin.drawn import drawn_geometry
-from voxtrace.plugin.frames import FramesLabels, FramesSource
-from voxtrace.plugin.saving import OpenScan
+from voxtrace.plugin.layers import contrast, display
+from voxtrace.plugin.layers.manual_labels import stated_geometry
+from voxtrace.plugin.layers.scalar_maps import MapSource
+from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
+from voxtrace.plugin.work.saving import OpenScan
 
-_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 def add_layers(viewer: Any, layers: Sequence[display.LayerData]) -> list[Layer]:
@@ -21,16 +22,17 @@ def add_layers(viewer: Any, layers: Sequence[display.LayerData]) -> list[Layer]:
     return [getattr(viewer, f"add_{kind}")(data, **about) for data, about, kind in layers]
 
 
-def hide_earlier(layers: Iterable[Layer], scan: str) -> None:
-    """Hide predictions of a scan that were made before, and every map of settled voxels; they stay in the list."""
+def hide_previous_results(layers: Iterable[Layer], scan: str) -> None:
+    """Hide earlier predictions of a scan and every map of settled voxels; they stay in the layer list."""
     for layer in layers:
-        source = label_source(layer)
-        if source is not None and (source.scan == scan or source.kind == "settled"):
+        source = label_source(layer) or map_source(layer)
+        settled = isinstance(source, display.LabelSource) and source.kind == "settled"
+        if source is not None and (source.scan == scan or settled):
             layer.visible = False
 
 
-def source_of(scan: Image, frame: int = 0) -> display.ImageSource:
-    """Return the source of an image layer, also of one that another plugin opened; of one with frames, that frame.
+def source_of(scan: Image, timepoint: int = 0) -> display.ImageSource:
+    """Return the source of an image layer, also of another plugin's; of a layer over time, that time point.
 
     Raises
     ------
@@ -38,32 +40,38 @@ def source_of(scan: Image, frame: int = 0) -> display.ImageSource:
         The layer is not three-dimensional.
     """
     known = scan.metadata.get(display.KEY)
-    if isinstance(known, FramesSource):
-        return known.at(frame)
+    if isinstance(known, TimepointsSource):
+        return known.at(timepoint)
     attributes = {key: getattr(scan, key) for key in ("name", "scale", "translate", "metadata")}
     return display.volume_of(scan.data, attributes)
 
 
 def known_source(scan: Image) -> display.ImageSource | None:
-    """Return the source of an image layer that VoxTrace opened, else None; of one with frames, its first."""
+    """Return the source of a layer that VoxTrace opened, else None; of a layer over time, its first time point."""
     source = scan.metadata.get(display.KEY)
-    if isinstance(source, FramesSource):
+    if isinstance(source, TimepointsSource):
         return display.ImageSource(source.volume)
     return source if isinstance(source, display.ImageSource) else None
 
 
-def frames_of(scan: Layer) -> int:
-    """Return how many frames over time a scan's layer has; 1 for a single volume."""
+def timepoint_count(scan: Layer) -> int:
+    """Return the number of time points of a scan's layer; 1 for a single volume."""
     source = scan.metadata.get(display.KEY)
-    return source.count if isinstance(source, FramesSource) else 1
+    return source.count if isinstance(source, TimepointsSource) else 1
 
 
 def label_source(layer: Layer) -> display.LabelSource | None:
     """Return the source of a labels layer that VoxTrace made, else None."""
     source = layer.metadata.get(display.KEY)
-    if isinstance(source, FramesLabels):
+    if isinstance(source, TimepointsLabels):
         return source.source
     return source if isinstance(source, display.LabelSource) else None
+
+
+def map_source(layer: Layer) -> MapSource | None:
+    """Return the source of an image layer that shows a scalar map of a trace, else None."""
+    source = layer.metadata.get(display.KEY)
+    return source if isinstance(source, MapSource) else None
 
 
 def shows_ct(scan: Image) -> bool:
@@ -77,17 +85,17 @@ def open_scans(layers: Iterable[Layer]) -> tuple[OpenScan, ...]:
     found = []
     for layer in layers:
         source = layer.metadata.get(display.KEY)
-        if isinstance(source, (display.ImageSource, FramesSource)):
+        if isinstance(source, (display.ImageSource, TimepointsSource)):
             found.append(OpenScan(layer.unique_id, source))
-        elif isinstance(layer, Image) and not layer.rgb and (foreign := _foreign(layer)):
+        elif isinstance(layer, Image) and not layer.rgb and (foreign := _source_of_other_plugin(layer)):
             found.append(OpenScan(layer.unique_id, foreign))
     return tuple(found)
 
 
-def _foreign(layer: Image) -> display.ImageSource | None:
-    """Return what an image of another plugin shows, where its place in the patient is known."""
+def _source_of_other_plugin(layer: Image) -> display.ImageSource | None:
+    """Return the source of another plugin's image layer, where its position in the patient is known; else None."""
     try:
-        drawn_geometry(layer.data.shape, {key: getattr(layer, key) for key in _PLACE})
+        stated_geometry(layer.data.shape, {key: getattr(layer, key) for key in _TRANSFORM})
         return source_of(layer)
     except GeometryError:
         return None

@@ -1,4 +1,4 @@
-"""Shows the geometry passport of the scan that is selected."""
+"""Show the geometry passport of the selected scan."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any, Protocol
 
 from napari.layers import Image, Layer
 
-from voxtrace.plugin import display
 from voxtrace.plugin.controllers.layers import known_source, label_source
-from voxtrace.plugin.passports import PassportCard, card
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.passports import PassportCard, card
 
 
 class PassportView(Protocol):
     """The setter of the panel's geometry section."""
 
     def show_passport(self, card: PassportCard | None) -> None:
-        """Show what was found when a scan was read; None hides it."""
+        """Show the findings of reading a scan; None hides the section."""
 
 
 class PassportController:
-    """Joins a viewer's selection and the panel's geometry section."""
+    """Connects a viewer's selection with the panel's geometry section."""
 
     def __init__(self, viewer: Any, view: PassportView) -> None:
         self._viewer, self._view = viewer, view
@@ -33,17 +33,17 @@ class PassportController:
         return layers.selection.events.active, layers.events.inserted, layers.events.removed
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Disconnect from the viewer."""
         for event in self._events:
             event.disconnect(self.refresh)
 
     def refresh(self, event: Any = None) -> None:
-        """Look at the selection again."""
+        """Update from the current selection."""
         source = next((known for layer in self._candidates() if (known := _source(layer))), None)
         self._view.show_passport(card(source.volume) if source else None)
 
     def _candidates(self) -> list[Layer]:
-        """Return the selected layer, the scan it belongs to, and then the others, those on top first."""
+        """Return the selected layer, the scan it belongs to, and then the other layers from top to bottom."""
         layers, active = list(self._viewer.layers), self._viewer.layers.selection.active
         chosen = [active] if active in layers else []
         about = label_source(active) if chosen else None

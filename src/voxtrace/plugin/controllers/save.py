@@ -1,4 +1,4 @@
-"""Save the labels that are selected, or the last result, in a format of choice."""
+"""Save the selected labels layer, or the last result, in a chosen format."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
-from voxtrace.plugin import panel, saving
 from voxtrace.plugin.controllers.layers import label_source, open_scans
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
-from voxtrace.plugin.formats import suggested_name
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.formats import suggested_name
+from voxtrace.plugin.work import saving
+from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 
 _NO_IMAGES = "DICOM formats refer to the images that were segmented: open their series, or name the folder they lie in."
 
 
 class SaveView(Protocol):
-    """The setters of the panel's last part."""
+    """The setters of the panel's last section."""
 
     def set_target(self, layer: str, suggestion: str) -> None:
-        """Tell which layer would be saved, ``""`` for none, and under which name."""
+        """Show which layer would be saved (``""`` for none) and its suggested file name."""
 
     def ask_images(self) -> Path | None:
-        """Return the folder with the DICOM images that were segmented, None when nobody names one."""
+        """Ask for the folder with the DICOM images that were segmented; None when the user cancels."""
 
-    def show_state(self, state: panel.PanelState) -> None:
-        """Show what goes on."""
+    def show_state(self, state: panel_state.PanelState) -> None:
+        """Show the state."""
 
 
 class SaveController:
-    """Joins a viewer's labels, a runner and the panel's last part."""
+    """Connects a viewer's labels, a runner and the panel's last section."""
 
     def __init__(self, viewer: Any, view: SaveView, runner: Runner) -> None:
         self._viewer, self._view, self._runner = viewer, view, runner
@@ -44,13 +45,13 @@ class SaveController:
         return layers.selection.events.active, layers.events.inserted, layers.events.removed
 
     def close(self) -> None:
-        """Let go of the viewer."""
+        """Disconnect from the viewer."""
         for event in self._events:
             event.disconnect(self.refresh)
 
     @property
     def layer(self) -> Labels | None:
-        """The labels layer that is selected, else the visible one on top that is a result."""
+        """The selected labels layer, else the topmost visible result."""
         active = self._viewer.layers.selection.active
         if isinstance(active, Labels):
             return active
@@ -58,33 +59,33 @@ class SaveController:
         return next(results, None)
 
     def refresh(self, event: Any = None) -> None:
-        """Look at the layers again."""
+        """Update from the current layers."""
         layer = self.layer
         self._view.set_target(layer.name if layer else "", suggested_name(layer.name) if layer else "")
 
     def save(self, path: Path) -> None:
-        """Save the layer; where a DICOM format needs the images that were segmented, ask for their folder."""
+        """Save the layer; where a DICOM format needs its source images, ask for their folder."""
         layer = self.layer
         if layer is None or self._runner.busy:
             return
         attributes, scans = layer.as_layer_data_tuple()[1], open_scans(self._viewer.layers)
-        lacking = saving.lacks_images(path, attributes, scans)
+        lacking = saving.needs_source_images(path, attributes, scans)
         images = self._view.ask_images() if lacking else None
         if lacking and images is None:
-            self._view.show_state(panel.PanelState(f"{path.name} was not saved. {_NO_IMAGES}", "error"))
+            self._view.show_state(panel_state.PanelState(f"{path.name} was not saved. {_NO_IMAGES}", "error"))
             return
-        self._view.show_state(panel.PanelState(f"Saving {path.name} …", "busy", busy=True))
+        self._view.show_state(panel_state.PanelState(f"Saving {path.name} …", "busy", busy=True))
         job = partial(saving.saving, path, layer.data, attributes, scans, images)
-        self._runner.start(job, partial(self._hear, layer.name, _step(layer)))
+        self._runner.start(job, partial(self._on_event, layer.name, _step(layer)))
 
-    def _hear(self, name: str, step: str, event: Event) -> None:
-        if isinstance(event, Advanced):
-            self._view.show_state(panel.working(event.progress))
+    def _on_event(self, name: str, step: str, event: Event) -> None:
+        if isinstance(event, Progressed):
+            self._view.show_state(panel_state.working(event.progress))
         elif isinstance(event, Done):
-            self._view.show_state(panel.PanelState(saving.sentence(event.result, name, step), "done"))
+            self._view.show_state(panel_state.PanelState(saving.saved_message(event.result, name, step), "done"))
         else:
-            said = event.sentence if isinstance(event, Failed) else "Stopped; nothing was saved."
-            self._view.show_state(panel.PanelState(said, "error"))
+            message = event.sentence if isinstance(event, Failed) else "Stopped; nothing was saved."
+            self._view.show_state(panel_state.PanelState(message, "error"))
 
 
 def _is_result(layer: Labels) -> bool:
@@ -93,7 +94,7 @@ def _is_result(layer: Labels) -> bool:
 
 
 def _step(layer: Labels) -> str:
-    """Return which step of a prediction is saved, in words; ``""`` where there is only one."""
+    """Return the name of the step that is saved; ``""`` where there is only one."""
     source = label_source(layer)
     trace = source.trace if source else None
     if trace is None or layer.data.ndim != 4 or len(layer.data) == 1:

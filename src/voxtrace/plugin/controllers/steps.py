@@ -1,4 +1,4 @@
-"""Step through a prediction: the panel and napari's own slider follow each other."""
+"""Step through a prediction; the panel's slider and napari's slider are kept in sync."""
 
 from __future__ import annotations
 
@@ -7,62 +7,63 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
-from voxtrace.plugin import display, panel
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models import panel_state
 
 
 class StepsView(Protocol):
     """The setters of the panel's lower half."""
 
     def set_trace(self, name: str, word: str, changes: Sequence[float]) -> None:
-        """Show a prediction with this many steps."""
+        """Show a prediction with one step for each entry of ``changes``."""
 
     def show_step(
         self,
         step: int,
         title: str,
         sentence: str,
-        legend: Sequence[panel.LegendRow],
+        legend: Sequence[panel_state.LegendRow],
         facts: Sequence[tuple[str, str]],
     ) -> None:
-        """Mark a step, counted from 0; facts are pairs of words and value."""
+        """Show a step, counted from 0; facts are pairs of name and value."""
 
     def set_settled(self, shown: bool) -> None:
-        """Tell whether the map of settled voxels is shown."""
+        """Set whether the map of settled voxels is shown."""
 
     def clear(self) -> None:
-        """Show that there is nothing to step through."""
+        """Show that no prediction is selected."""
 
 
 class StepsController:
-    """Joins a viewer's first slider and the panel's lower half."""
+    """Connects a viewer's step slider with the panel's lower half."""
 
     def __init__(self, viewer: Any, view: StepsView) -> None:
         self._viewer, self._view = viewer, view
         self._layer: Labels | None = None
         self._maps: dict[str, display.LayerData] = {}  # unique id of a stepped layer -> its map of settled voxels
-        self._settled: dict[str, Labels] = {}  # the same, for those that are shown or were
+        self._settled: dict[str, Labels] = {}  # the same, for maps that were added to the viewer
         self._summary: Sequence[dict[str, Any]] = ()
-        viewer.dims.events.current_step.connect(self._follow)
-        viewer.layers.selection.events.active.connect(self._meet)
-        viewer.layers.events.removed.connect(self._check)
-        self._meet()
+        viewer.dims.events.current_step.connect(self._on_step)
+        viewer.layers.selection.events.active.connect(self._on_active_layer)
+        viewer.layers.events.removed.connect(self._on_removed)
+        self._on_active_layer()
         if self._layer is None:
             view.clear()
 
     def close(self) -> None:
-        """Let go of the viewer."""
-        self._viewer.dims.events.current_step.disconnect(self._follow)
-        self._viewer.layers.selection.events.active.disconnect(self._meet)
-        self._viewer.layers.events.removed.disconnect(self._check)
+        """Disconnect from the viewer."""
+        self._viewer.dims.events.current_step.disconnect(self._on_step)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active_layer)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     @property
     def steps(self) -> int:
-        """How many steps there are to go through."""
+        """The number of steps of the current prediction; 0 without one."""
         return int(self._layer.data.shape[0]) if self._layer is not None else 0
 
     @property
     def step(self) -> int:
-        """The step that is shown, counted from 0."""
+        """The current step, counted from 0."""
         return min(int(self._viewer.dims.current_step[self._axis]), max(0, self.steps - 1))
 
     @property
@@ -70,22 +71,22 @@ class StepsController:
         return int(self._viewer.dims.ndim) - 4
 
     def show(self, layer: Labels, summary: Sequence[dict[str, Any]], settled: display.LayerData | None = None) -> None:
-        """Step through a layer from now on; its map of settled voxels may be at hand."""
+        """Step through this layer; ``settled`` is its map of settled voxels where it was already computed."""
         self._layer, self._summary = layer, summary
         if settled is not None:
             self._maps[layer.unique_id] = settled
-        self._view.set_trace(layer.name, self._source.trace.step_word, panel.changes(summary)[-self.steps :])
+        self._view.set_trace(layer.name, self._source.trace.step_word, panel_state.changes(summary)[-self.steps :])
         known = self._settled.get(layer.unique_id)
         self._view.set_settled(known is not None and known.visible)
-        self._follow()
+        self._on_step()
 
     def go(self, step: int) -> None:
-        """Show a step; napari's slider follows."""
+        """Show a step, and move napari's slider there."""
         if self._layer is not None and 0 <= step < self.steps:
             self._viewer.dims.set_current_step(self._axis, step)
 
     def advance(self) -> None:
-        """Show the next step, after the last one the first."""
+        """Show the next step; after the last one the first."""
         if self.steps:
             self.go((self.step + 1) % self.steps)
 
@@ -107,19 +108,19 @@ class StepsController:
         assert self._layer is not None
         return self._layer.metadata[display.KEY]
 
-    def _follow(self, event: Any = None) -> None:
+    def _on_step(self, event: Any = None) -> None:
         if self._layer is None or self._viewer.dims.ndim < 4:
             return
         source, step = self._source, self.step
         row = self._summary[len(self._summary) - self.steps + step]
-        word, rows = source.trace.step_word, panel.legend(source.names, source.colours, row)
+        word, rows = source.trace.step_word, panel_state.legend(source.names, source.colours, row)
         title, facts = (
-            panel.step_title(int(row["step"]), len(self._summary), word),
-            panel.facts(row, source.trace.units),
+            panel_state.step_title(int(row["step"]), len(self._summary), word),
+            panel_state.facts(row, source.trace.units),
         )
-        self._view.show_step(step, title, panel.step_sentence(row, word), rows, facts)
+        self._view.show_step(step, title, panel_state.step_sentence(row, word), rows, facts)
 
-    def _meet(self, event: Any = None) -> None:
+    def _on_active_layer(self, event: Any = None) -> None:
         layer = self._viewer.layers.selection.active
         if layer is None or layer is self._layer:
             return
@@ -127,7 +128,7 @@ class StepsController:
         if isinstance(source, display.LabelSource) and source.trace is not None:
             self.show(layer, source.trace.summary())
 
-    def _check(self, event: Any = None) -> None:
+    def _on_removed(self, event: Any = None) -> None:
         present = {layer.unique_id for layer in self._viewer.layers}
         self._settled = {key: layer for key, layer in self._settled.items() if layer.unique_id in present}
         if self._layer is not None and self._layer.unique_id not in present:

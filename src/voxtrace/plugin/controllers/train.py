@@ -1,93 +1,76 @@
-"""Train on a dataset from the window: choose what to start from, start, watch, stop, resume."""
+"""Train on a dataset from the window: choose a start, run, watch, stop and resume."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxtrace.errors import MethodError
-from voxtrace.plugin import jobs, panel
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.events import Advanced, Done, Event, Failed, Runner
-from voxtrace.plugin.methods import Catalogue
-from voxtrace.plugin.requests import Learned, Stage
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.models.messages import JobStage, TrainReport
+from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.models.train_form import TrainForm, TrainStart, ready, resumable
+from voxtrace.plugin.work import jobs
+from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
 
 
-@dataclass(frozen=True)
-class Form:
-    """What the user filled in; ``iterations`` 0 is as many as are planned, ``options`` are the method's."""
-
-    dataset: str = ""
-    fold: int = 0
-    iterations: int = 0
-    out: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Start:
-    """What training can start from: a bundle's weights, or a method's random ones (``bundle`` None)."""
-
-    title: str
-    method: str
-    bundle: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
-
-
 class TrainView(Protocol):
     """The setters of the training panel."""
 
     def set_starts(self, names: Sequence[str], chosen: int) -> None:
-        """Fill the picker of what to start from."""
+        """Fill the picker of what training starts from."""
 
     def set_options(self, title: str, options: Sequence[OptionInfo], values: Mapping[str, Any]) -> None:
         """Show a field for each option of a method, filled in."""
 
     def set_start_word(self, word: str) -> None:
-        """Name the button: Start, or Resume."""
+        """Set the text of the Start button: Start or Resume."""
 
     def clear_curves(self) -> None:
-        """Forget the curves of the run before."""
+        """Remove the curves of the previous run."""
 
-    def add_report(self, report: Learned) -> None:
-        """Draw a point of each loss, and one of the validation Dice where it was measured."""
+    def add_report(self, report: TrainReport) -> None:
+        """Add a point to each loss curve, and to the validation Dice where it was measured."""
 
-    def show_state(self, state: panel.PanelState) -> None:
-        """Show what goes on."""
+    def show_state(self, state: panel_state.PanelState) -> None:
+        """Show the state."""
 
 
 class TrainController:
-    """Joins the shelf of bundles, the catalogue of methods, a runner and the training panel."""
+    """Connects the bundles, the methods, a runner and the training panel."""
 
-    def __init__(self, shelf: Shelf, view: TrainView, runner: Runner, catalogue: Catalogue | None = None) -> None:
-        self._shelf, self._view, self._runner, self._catalogue = shelf, view, runner, catalogue or Catalogue()
-        self._form, self._state, self._dice = Form(), panel.PanelState(), 0.0
-        self._chosen: Start | None = None
-        shelf.changed.connect(self.refresh)
-        self._catalogue.changed.connect(self.refresh)
+    def __init__(
+        self, bundles: BundleRegistry, view: TrainView, runner: Runner, methods: MethodRegistry | None = None
+    ) -> None:
+        self._bundles, self._view, self._runner, self._methods = bundles, view, runner, methods or MethodRegistry()
+        self._form, self._state, self._dice = TrainForm(), panel_state.PanelState(), 0.0
+        self._chosen: TrainStart | None = None
+        bundles.changed.connect(self.refresh)
+        self._methods.changed.connect(self.refresh)
         self.refresh()
 
     def close(self) -> None:
-        """Let go of the shelf and the catalogue."""
-        self._shelf.changed.disconnect(self.refresh)
-        self._catalogue.changed.disconnect(self.refresh)
+        """Disconnect from the bundles and the methods."""
+        self._bundles.changed.disconnect(self.refresh)
+        self._methods.changed.disconnect(self.refresh)
 
     @property
-    def starts(self) -> list[Start]:
+    def starts(self) -> list[TrainStart]:
         """What training can start from: every known bundle, then every method."""
-        bundles = [Start(k.name, k.method, k.path, k.options) for k in self._shelf.bundles]
-        methods = self._catalogue.kinds.items()
-        return bundles + [Start(f"{kind.title}, from scratch", key) for key, kind in methods]
+        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in self._bundles.bundles]
+        methods = self._methods.classes.items()
+        return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods]
 
     def refresh(self) -> None:
-        """Look at the shelf and the catalogue again; what was chosen stays chosen."""
+        """Update from the known bundles and methods; the chosen start is kept."""
         starts = self.starts
         if self._chosen not in starts:
             self._chosen = next(iter(starts), None)
@@ -103,45 +86,45 @@ class TrainController:
         self.edit(self._form)
 
     def _offer(self) -> None:
-        """Show the options of what is chosen; the form keeps them while they stay the same."""
+        """Show the options of the chosen start; the form is unchanged while they stay the same."""
         method = self._method({})
         values = {info.name: getattr(method, info.name) for info in method.options()} if method else {}
         self._view.set_options(method.title if method else "", method.options() if method else (), values)
 
     def _method(self, options: Mapping[str, Any]) -> Method | None:
         chosen = self._chosen
-        return self._catalogue.made(chosen.method, {**chosen.options, **options}) if chosen else None
+        return self._methods.create(chosen.method, {**chosen.options, **options}) if chosen else None
 
-    def edit(self, form: Form) -> None:
-        """Take what the user filled in; say what is missing."""
+    def edit(self, form: TrainForm) -> None:
+        """Store the values of the form and show what is missing."""
         self._form = form
         self._view.set_start_word("Resume" if resumable(form.out) else "Start")
         if not self._runner.busy:
             self._show(self._ready())
 
-    def _ready(self) -> panel.PanelState:
+    def _ready(self) -> panel_state.PanelState:
         if self._chosen is None:
-            return panel.PanelState(self._catalogue.trouble or "Loading the methods …")
+            return panel_state.PanelState(self._methods.error_message or "Loading the methods …")
         try:
             self._method(self._form.options)
         except MethodError as error:
-            return panel.PanelState(str(error), "error")
+            return panel_state.PanelState(str(error), "error")
         return ready(self._form)
 
     def start(self) -> None:
-        """Train, going on from the checkpoint where there is one."""
+        """Start training, from the checkpoint where there is one."""
         state = self._ready()
         if not state.can_start:
             self._show(state)
             return
         self._view.clear_curves()
         self._dice = 0.0
-        self._show(panel.PanelState("Starting …", "busy", busy=True))
-        self._runner.start(partial(jobs.train, self.request), self._hear)
+        self._show(panel_state.PanelState("Starting …", "busy", busy=True))
+        self._runner.start(partial(jobs.train, self.request), self._on_event)
 
     @property
     def request(self) -> TrainRequest:
-        """The form as the job takes it."""
+        """The form's values as a request for the job."""
         form, chosen = self._form, self._chosen
         assert chosen is not None
         return TrainRequest(
@@ -158,22 +141,22 @@ class TrainController:
     def stop(self) -> None:
         """Ask the training to write a checkpoint and stop."""
         self._runner.cancel()
-        self._show(replace(panel.stopping(self._state), message="Stopping: writing a checkpoint …"))
+        self._show(replace(panel_state.stopping(self._state), message="Stopping: writing a checkpoint …"))
 
-    def _hear(self, event: Event) -> None:
-        if isinstance(event, Advanced):
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Progressed):
             self._advance(event.progress)
         elif isinstance(event, Failed):
-            self._end(panel.failed(event.sentence))
+            self._end(panel_state.failed(event.sentence))
         elif isinstance(event, Done):
             self._finish(event.result)
         else:
-            word = " Press Resume to go on." if resumable(self._form.out) else ""
-            self._end(panel.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
+            word = " Press Resume to continue." if resumable(self._form.out) else ""
+            self._end(panel_state.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
 
-    def _advance(self, report: Stage | Learned) -> None:
-        state = panel.working(report)
-        if isinstance(report, Learned):
+    def _advance(self, report: JobStage | TrainReport) -> None:
+        state = panel_state.working(report)
+        if isinstance(report, TrainReport):
             self._view.add_report(report)
             self._dice = report.dice or self._dice
             if self._dice:
@@ -181,35 +164,17 @@ class TrainController:
         self._show(state)
 
     def _finish(self, folder: Path) -> None:
-        known = self._shelf.add(folder)  # the pickers of both panels learn of it
+        known = self._bundles.add(folder)  # updates the pickers of both panels
         self._show(
-            panel.PanelState(f"Done. {known.name} is now in the picker of the Segment panel.", "done", can_start=False)
+            panel_state.PanelState(
+                f"Done. {known.name} is now in the picker of the Segment panel.", "done", can_start=False
+            )
         )
 
-    def _end(self, state: panel.PanelState) -> None:
+    def _end(self, state: panel_state.PanelState) -> None:
         self._view.set_start_word("Resume" if resumable(self._form.out) else "Start")
         self._show(state)
 
-    def _show(self, state: panel.PanelState) -> None:
+    def _show(self, state: panel_state.PanelState) -> None:
         self._state = state
         self._view.show_state(state)
-
-
-def resumable(out: str) -> bool:
-    """Tell whether an unfinished run lies beside an output folder."""
-    return bool(out) and Path(out).with_name(f"{Path(out).name}.work").is_dir()
-
-
-def ready(form: Form) -> panel.PanelState:
-    """Return what is missing in a form, or that training can start."""
-    if not form.dataset:
-        return panel.PanelState("Choose a dataset folder: nnU-Net's raw layout, with dataset.json and imagesTr.")
-    if not (Path(form.dataset) / "dataset.json").is_file():
-        return panel.PanelState(f"{form.dataset} has no dataset.json; choose a folder that has one.", "error")
-    if not form.out:
-        return panel.PanelState("Choose where the new bundle should go: a folder that does not exist yet.")
-    if resumable(form.out):
-        return panel.PanelState("An unfinished run lies there. Press Resume to go on where it stopped.", can_start=True)
-    if Path(form.out).exists():
-        return panel.PanelState(f"{form.out} exists already; choose a folder that does not exist yet.", "error")
-    return panel.PanelState("Ready. Press Start.", can_start=True)

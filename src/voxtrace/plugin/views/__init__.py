@@ -1,1 +1,1 @@
-"""Small Qt widgets: plain setters down, signals up."""
+"""Qt widgets: controllers call their setters, and they emit signals."""

@@ -1,4 +1,4 @@
-"""Two small plots. pyqtgraph is loaded in a thread as soon as a panel opens, and needed only later."""
+"""Two small plots; pyqtgraph is imported in a thread when a panel opens, before the first plot is drawn."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from voxtrace.plugin.panel import words
-from voxtrace.plugin.requests import Learned
+from voxtrace.plugin.models.messages import TrainReport
+from voxtrace.plugin.models.panel_state import words
 
 _LINE, _MARK, _DICE, _TEXT = "#5aa9e6", "#ffd54a", "#4ecb8d", "#c8ccd4"
 _TERMS = ("#e69f00", "#cc79a7", "#56b4a9", "#d55e00", "#b39ddb", "#9ccc65", "#f48fb1", "#80cbc4")
-_LEFT_PX = 66  # the label and seven digits; left to itself the axis grows only after numbers have run into the label
-MOST_POINTS = 2000  # of a curve; a long one loses every second of its points
+_LEFT_PX = 66  # room for the label and seven digits; an automatic width overlaps them at first
+MAX_POINTS = 2000  # of a curve; longer curves drop every second point
 
 Curve = tuple[list[float], list[float]]
 
 
-def load_early() -> None:
-    """Import pyqtgraph in a thread, so that the first plot does not make the window wait for it."""
+def preload_pyqtgraph() -> None:
+    """Import pyqtgraph in a thread, so that the first plot does not block the window."""
     threading.Thread(target=importlib.import_module, args=("pyqtgraph",), daemon=True).start()
 
 
@@ -45,7 +45,7 @@ def _plot(height: int, left: str, bottom: str) -> Any:
 
 
 class StepsChart(QWidget):
-    """Voxels that each step changed against the one before, with the current step marked."""
+    """Voxels that each step changed against the previous one, with the current step marked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class StepsChart(QWidget):
         known = [count for count in changes if count == count]
         self._line.setData(
             *((steps, list(changes)) if known else ([], []))
-        )  # pyqtgraph has no range of nothing but NaN
+        )  # pyqtgraph cannot compute the range of NaN alone
         axis = self._plot.getAxis("bottom")
         axis.setLabel(word, color=_TEXT)
         axis.setTicks([[(k, str(k)) for k in steps[:: max(1, len(steps) // 10)]]])
@@ -100,7 +100,7 @@ class TrainingChart(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
 
     def clear(self) -> None:
-        """Forget every point."""
+        """Remove every point."""
         if not self._plots:
             self._make_plots()
         for name in [name for name in self._curves if name not in self._plots]:
@@ -111,7 +111,7 @@ class TrainingChart(QWidget):
         self.points = {name: ([], []) for name in self._curves}
         self._draw()
 
-    def add_report(self, report: Learned) -> None:
+    def add_report(self, report: TrainReport) -> None:
         """Add a point of the loss and of each term, and one of the Dice where it was measured."""
         if report.phase != self._phase:
             self._begin_phase(report)
@@ -123,7 +123,7 @@ class TrainingChart(QWidget):
         for name, value in values.items():
             if name not in self._curves:
                 self._add_term(name)
-            extend(self.points[name], report.iteration, value)
+            append_point(self.points[name], report.iteration, value)
         self._draw()
 
     def _make_plots(self) -> None:
@@ -145,7 +145,7 @@ class TrainingChart(QWidget):
         self._curves[name] = self._plots["loss"].plot(pen=_pen(colour, 1), name=title)
         self.points[name] = ([], [])
 
-    def _begin_phase(self, report: Learned) -> None:
+    def _begin_phase(self, report: TrainReport) -> None:
         import pyqtgraph
 
         self._phase = report.phase
@@ -161,11 +161,11 @@ class TrainingChart(QWidget):
             curve.setData(*self.points[name])
 
 
-def extend(curve: Curve, x: float, y: float) -> None:
-    """Add a point to a curve in place; one with too many points keeps every second, the first among them."""
+def append_point(curve: Curve, x: float, y: float) -> None:
+    """Add a point to a curve in place; at the maximum every second point is dropped and the first is kept."""
     for axis, value in zip(curve, (x, y), strict=True):
         axis.append(value)
-        if len(axis) > MOST_POINTS:
+        if len(axis) > MAX_POINTS:
             del axis[1::2]
 
 

@@ -21,10 +21,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from voxtrace.plugin.panel import PanelState
-from voxtrace.plugin.study import Choice, SeriesRow
+from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.models.series_rows import SeriesChoice, SeriesRow
 from voxtrace.plugin.views.passport import COLOURS
-from voxtrace.plugin.views.state import MOODS
+from voxtrace.plugin.views.state import LEVEL_STYLES
 from voxtrace.plugin.views.widgets import heading, note
 
 EDGE = 96
@@ -32,13 +32,13 @@ SIZE = QSize(760, 640)
 
 
 class SeriesView(QFrame):
-    """One series: a box to tick, a picture, what it is, and what is wrong with it."""
+    """One series: check box, thumbnail, description and problems."""
 
     ticked = Signal()
 
     def __init__(self, row: SeriesRow) -> None:
         super().__init__()
-        self.box, self.picture = QCheckBox(), QLabel("…")
+        self.box, self.thumbnail = QCheckBox(), QLabel("…")
         self.title, self.details = QLabel(row.title), note()
         self.remarks = [_remark(line.mark, line.text, line.remedy, COLOURS[line.verdict]) for line in row.remarks]
         self.setObjectName("series")
@@ -46,9 +46,9 @@ class SeriesView(QFrame):
         self.box.setChecked(row.ticked)
         self.box.setAccessibleName(row.title)
         self.box.toggled.connect(self.ticked)
-        self.picture.setFixedSize(EDGE, EDGE)
-        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.picture.setStyleSheet("background: black; color: #a6adb8;")
+        self.thumbnail.setFixedSize(EDGE, EDGE)
+        self.thumbnail.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.thumbnail.setStyleSheet("background: black; color: #a6adb8;")
         self.title.setStyleSheet("font-weight: bold; font-size: 11pt;" + ("" if row.usable else " color: #8a8f98;"))
         self.details.setText(row.details)
         self.setEnabled(row.usable)
@@ -63,27 +63,27 @@ class SeriesView(QFrame):
         words.addStretch(1)
         layout = QHBoxLayout(self)
         layout.addWidget(self.box)
-        layout.addWidget(self.picture)
+        layout.addWidget(self.thumbnail)
         layout.addLayout(words, 1)
 
-    def show_picture(self, grey: npt.NDArray[np.uint8] | None) -> None:
-        """Show a thumbnail (rows, columns); a series that cannot be ticked is drawn pale."""
+    def show_thumbnail(self, grey: npt.NDArray[np.uint8] | None) -> None:
+        """Show a thumbnail (rows, columns); it is dimmed for a series that cannot be selected."""
         if grey is None:
-            self.picture.setText("no picture")
+            self.thumbnail.setText("no preview")
             return
         shade = grey if self.isEnabled() else grey // 2
         pixels = np.ascontiguousarray(shade)
         height, width = pixels.shape
         image = QImage(pixels.tobytes(), width, height, width, QImage.Format.Format_Grayscale8)
-        self.picture.setPixmap(QPixmap.fromImage(image))
+        self.thumbnail.setPixmap(QPixmap.fromImage(image))
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        """Tick or untick, wherever in the row the mouse is pressed."""
+        """Toggle the check box, wherever in the row the mouse is pressed."""
         self.box.toggle()
 
 
-class ChooserView(QDialog):
-    """Plain setters down, signals up; implements the controller's ``ChooserView``."""
+class QtChooserView(QDialog):
+    """Setters and signals; implements the controller's ``ChooserView``."""
 
     ticked = Signal(object)
     each_asked = Signal()
@@ -94,7 +94,7 @@ class ChooserView(QDialog):
         self.heading, self.hint, self.rows = heading(""), note(), list[SeriesView]()
         self.each, self.stacked = QPushButton("Open each"), QPushButton("Open as channels of one case")
         self.leave, self.bar, self.message = QPushButton("Cancel"), QProgressBar(), QLabel()
-        self._list, self._area, self._choice = QVBoxLayout(), QScrollArea(), Choice("")
+        self._list, self._area, self._choice = QVBoxLayout(), QScrollArea(), SeriesChoice("")
         self._lay_out()
         self.each.clicked.connect(self.each_asked)
         self.stacked.clicked.connect(self.stacked_asked)
@@ -132,12 +132,12 @@ class ChooserView(QDialog):
             self._list.addWidget(view)
         self._list.addStretch(1)
 
-    def show_picture(self, index: int, grey: npt.NDArray[np.uint8] | None) -> None:
-        """Show the thumbnail of a row; None where there is none to be had."""
-        self.rows[index].show_picture(grey)
+    def show_thumbnail(self, index: int, grey: npt.NDArray[np.uint8] | None) -> None:
+        """Show the thumbnail of a row; None where it cannot be made."""
+        self.rows[index].show_thumbnail(grey)
 
-    def show_choice(self, choice: Choice) -> None:
-        """Say what can be done with what is ticked."""
+    def show_choice(self, choice: SeriesChoice) -> None:
+        """Show what can be done with the ticked rows."""
         self._choice = choice
         self.hint.setText(choice.sentence)
         self.each.setText("Open each" if choice.can_stack else "Open")
@@ -145,12 +145,12 @@ class ChooserView(QDialog):
         self.stacked.setEnabled(choice.can_stack)
 
     def show_state(self, state: PanelState) -> None:
-        """Show what goes on; while something does, nothing can be ticked."""
+        """Show the state; while a job runs, nothing can be ticked."""
         self.bar.setVisible(state.busy)
         self.bar.setRange(0, state.total)
         self.bar.setValue(state.done)
         self.message.setText(state.message)
-        self.message.setStyleSheet(MOODS[state.mood])
+        self.message.setStyleSheet(LEVEL_STYLES[state.level])
         self.message.show()
         self._area.setEnabled(not state.busy)
         self.each.setEnabled(self._choice.can_open and not state.busy)

@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
-from voxtrace.plugin.palette import ramp
-from voxtrace.plugin.panel import LegendRow
+from voxtrace.plugin.layers.palette import ramp
+from voxtrace.plugin.models.panel_state import LegendRow
 
 SWATCH = 14
 
@@ -26,7 +26,7 @@ class LegendView(QWidget):
         self._grid.setVerticalSpacing(3)
 
     def show_rows(self, rows: Sequence[LegendRow]) -> None:
-        """Show these rows; only texts change while the labels stay the same."""
+        """Show these rows; widgets are reused."""
         while len(self._rows) < len(rows):
             self._append()
         for widgets, row in zip(self._rows, rows, strict=False):
@@ -52,7 +52,7 @@ class LegendView(QWidget):
 
 
 class FactsView(QWidget):
-    """What a step tells of itself: a row of words and value each."""
+    """The facts of a step: a row with name and value for each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class FactsView(QWidget):
         self._grid.addWidget(QLabel("Means over all windows, at this step:"), 0, 0, 1, 2)
 
     def show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
-        """Show these pairs; only texts change while there are as many."""
+        """Show these pairs of name and value; widgets are reused."""
         while len(self._rows) < len(facts):
             self._append()
         for index, widgets in enumerate(self._rows):
@@ -75,7 +75,7 @@ class FactsView(QWidget):
 
     @property
     def texts(self) -> list[tuple[str, str]]:
-        """Words and values as shown."""
+        """Names and values as shown."""
         return [(name.text(), value.text()) for name, value in self._rows if not name.isHidden()]
 
     def _append(self) -> None:

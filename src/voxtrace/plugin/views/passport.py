@@ -1,18 +1,19 @@
-"""A scan's geometry passport, folded: the verdict in the title, a line for each finding below."""
+"""A scan's geometry passport: the verdict in the title and, unfolded, a line for each finding."""
 
 from __future__ import annotations
 
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from voxtrace.passport import Verdict
-from voxtrace.plugin.passports import MARKS, PassportCard, PassportLine
-from voxtrace.plugin.views.widgets import Folding, note
+from voxtrace.plugin.models.passports import MARKS, PassportCard, PassportLine
+from voxtrace.plugin.views.widgets import Collapsible, note
 
 COLOURS: dict[Verdict, str] = {"fine": "#7fc99a", "corrected": "#f0b84c", "refused": "#ff8a80"}
+UNKNOWN_COLOUR = "#a6adb8"
 
 
-class PassportView(Folding):
-    """Plain setters; implements the controller's ``PassportView``."""
+class QtPassportView(Collapsible):
+    """Setters; implements the controller's ``PassportView``."""
 
     def __init__(self) -> None:
         self.grid, self.lines = note(), list[QLabel]()
@@ -25,14 +26,13 @@ class PassportView(Folding):
         self.setVisible(False)
 
     def show_passport(self, card: PassportCard | None) -> None:
-        """Show what was found when a scan was read; None hides it."""
+        """Show the findings of reading a scan; None hides the section."""
         self.setVisible(card is not None)
         if card is None:
             return
-        self.title.setText(f"{MARKS[card.verdict]} {card.headline}")
-        self.title.setStyleSheet(
-            f"QToolButton {{ border: none; background: transparent; color: {COLOURS[card.verdict]}; }}"
-        )
+        mark, colour = (MARKS[card.verdict], COLOURS[card.verdict]) if card.lines else ("–", UNKNOWN_COLOUR)
+        self.title.setText(f"{mark} {card.headline}")
+        self.title.setStyleSheet(f"QToolButton {{ border: none; background: transparent; color: {colour}; }}")
         self.grid.setText(card.grid)
         while len(self.lines) < len(card.lines):
             self.lines.append(self._line())

@@ -1,4 +1,4 @@
-"""The last part of the Segment panel: save a result."""
+"""The last section of the Segment panel: save a result."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
-from voxtrace.plugin.formats import FORMATS, named, of_filter
-from voxtrace.plugin.panel import PanelState
-from voxtrace.plugin.views.state import MOODS
+from voxtrace.plugin.models.formats import FORMATS, named, of_filter
+from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.views.state import LEVEL_STYLES
 from voxtrace.plugin.views.widgets import heading, note
 
 _EMPTY = "Nothing to save yet. Segment a scan, or select a labels layer."
 _FORMATS = (
-    "Label maps go onto the scan's own grid; also DICOM-SEG, RTSTRUCT, surfaces and tables. "
-    "Of a prediction with steps, the last is saved: its answer."
+    "Label maps on the scan's own grid, DICOM-SEG, RTSTRUCT, surfaces and tables. "
+    "Of a prediction with steps, the last step is saved."
 )
 
 
-class SaveView(QWidget):
-    """Plain setters down, signals up; implements the controller's ``SaveView``."""
+class QtSaveView(QWidget):
+    """Setters and signals; implements the controller's ``SaveView``."""
 
     path_picked = Signal(object)
 
@@ -39,20 +39,20 @@ class SaveView(QWidget):
             layout.addWidget(widget)
 
     def set_target(self, layer: str, suggestion: str) -> None:
-        """Tell which layer would be saved, ``""`` for none, and under which name."""
+        """Show which layer would be saved (``""`` for none) and its suggested file name."""
         self.target.setText(f"Saves the layer “{layer}”." if layer else _EMPTY)
         self._suggestion = suggestion
         self.button.setEnabled(bool(layer))
 
     def ask_images(self) -> Path | None:
-        """Return the folder with the DICOM images that were segmented, None when nobody names one."""
+        """Ask for the folder with the DICOM images that were segmented; None when the user cancels."""
         folder = QFileDialog.getExistingDirectory(self, "Which folder holds the DICOM images that were segmented?")
         return Path(folder) if folder else None
 
     def show_state(self, state: PanelState) -> None:
-        """Show what goes on."""
+        """Show the state."""
         self.message.setText(state.message)
-        self.message.setStyleSheet(MOODS[state.mood])
+        self.message.setStyleSheet(LEVEL_STYLES[state.level])
         self.message.setVisible(bool(state.message))
         self.button.setEnabled(not state.busy)
 

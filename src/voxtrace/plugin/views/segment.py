@@ -1,4 +1,4 @@
-"""The upper half of the Segment panel: scan, model, options, Run."""
+"""The upper half of the Segment panel: scan, model, options and the Segment button."""
 
 from __future__ import annotations
 
@@ -13,33 +13,28 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
-from voxtrace.plugin.bundles import KnownBundle
-from voxtrace.plugin.contrast import CT_WINDOWS
-from voxtrace.plugin.controllers.segment import Options
-from voxtrace.plugin.methods import Abilities
-from voxtrace.plugin.panel import PanelState, words
-from voxtrace.plugin.requests import Keep
-from voxtrace.plugin.views.options import MOST, OptionsForm
-from voxtrace.plugin.views.passport import PassportView
+from voxtrace.plugin.layers.contrast import CT_PRESETS
+from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.methods import Capabilities
+from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.views.passport import QtPassportView
+from voxtrace.plugin.views.predict_options import PredictOptionsForm
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import Folding, fill, heading, note, picker
-
-SETTLED = 0.001  # share of a window's labels: a step that changes no more is the last one there
+from voxtrace.plugin.views.widgets import fill, heading, note, picker
 
 
-class SegmentView(QWidget):
-    """Plain setters down, signals up; implements the controller's ``SegmentView``."""
+class QtSegmentView(QWidget):
+    """Setters and signals; implements the controller's ``SegmentView``."""
 
     bundle_picked = Signal(int)
     folder_picked = Signal(str)
     channel_picked = Signal(int, int)
-    window_picked = Signal(str)
-    start_asked = Signal(object)
+    preset_picked = Signal(str)
+    start_asked = Signal(object, bool)  # PredictOptions, every time point
     stop_asked = Signal()
 
     def __init__(self) -> None:
@@ -48,46 +43,26 @@ class SegmentView(QWidget):
         self.browse = QPushButton("Browse…")
         self.browse.setToolTip("Use a bundle folder from disk.")
         self.contrast = picker(
-            "How bright the scan is shown (window centre / width); it changes nothing in the segmentation."
+            "Brightness of the scan on screen (window centre / width); the segmentation does not depend on it."
         )
-        self.contrast.addItems([f"{w.name}  ({w.centre_hu:g} / {w.width_hu:g} HU)" for w in CT_WINDOWS])
+        self.contrast.addItems([f"{w.name}  ({w.centre_hu:g} / {w.width_hu:g} HU)" for w in CT_PRESETS])
         self.channels: list[tuple[QLabel, QComboBox]] = []
-        self.steps, self.keep_all, self.mirror = QSpinBox(), QCheckBox(), QCheckBox("Mirror (slower, a little better)")
-        self.steps_word, self.seed, self.extras = QLabel("Steps"), QSpinBox(), QCheckBox()
-        self.settle = QCheckBox("Stop early where nothing changes any more")
-        self.every_frame = QCheckBox("Every frame of the scan")
-        self.passport = PassportView()
-        self.method = OptionsForm()
-        self.method_fold = Folding(self.method)
-        self._abilities: Abilities | None = None
+        self.every_timepoint = QCheckBox("Every frame of the scan")
+        self.passport = QtPassportView()
+        self.form = PredictOptionsForm()
         self.state = StateView("Segment", "Cancel")
-        self._form, self._scan_form = QFormLayout(), QFormLayout()
+        self._scan_form = QFormLayout()
         self._lay_out()
         self._connect()
 
     def _lay_out(self) -> None:
-        self.keep_all.setChecked(True)
-        self.extras.setToolTip("What each step shows beside its answer: one more layer each, hidden at first.")
-        self.seed.setRange(0, MOST)
-        self.seed.setToolTip("Chance, where a method needs it, follows from this number.")
-        self.mirror.setToolTip("Segment each window mirrored along every axis as well, and average the answers.")
-        self.settle.setToolTip(
-            f"A window whose step changes {SETTLED:.1%} of its labels or less computes no further ones."
-        )
-        self.every_frame.setToolTip("Segment each frame over time in turn, not only the one the slider stands on.")
+        self.every_timepoint.setToolTip("Segment each frame over time in turn, not only the one under the slider.")
         self._scan_form.addRow("Contrast", self.contrast)
-        self._scan_form.addRow(self.every_frame)
-        self._scan_form.setRowVisible(self.every_frame, False)
+        self._scan_form.addRow(self.every_timepoint)
+        self._scan_form.setRowVisible(self.every_timepoint, False)
         model = QHBoxLayout()
         model.addWidget(self.bundle, 1)
         model.addWidget(self.browse)
-        self._form.addRow(self.steps_word, self.steps)
-        self._form.addRow(self.keep_all)
-        self._form.addRow(self.extras)
-        self._form.addRow(self.settle)
-        self._form.addRow(self.mirror)
-        self._form.addRow("Seed", self.seed)
-        self._form.addRow(_quiet("The same seed gives the same answer."))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(heading("1 · Scan"))
@@ -96,30 +71,21 @@ class SegmentView(QWidget):
         layout.addWidget(heading("2 · Model"))
         layout.addLayout(model)
         layout.addWidget(self.sentence)
-        layout.addLayout(self._form)
-        layout.addWidget(self.method_fold)
+        layout.addWidget(self.form)
         layout.addWidget(heading("3 · Segment"))
         layout.addWidget(self.state)
 
     def _connect(self) -> None:
         self.bundle.activated.connect(self.bundle_picked)
         self.browse.clicked.connect(self._browse)
-        self.contrast.activated.connect(lambda index: self.window_picked.emit(CT_WINDOWS[index].name))
-        self.keep_all.toggled.connect(self.extras.setEnabled)
-        self.method_fold.reset.clicked.connect(self.method.reset)
-        self.state.start.clicked.connect(lambda: self.start_asked.emit(self.options))
+        self.contrast.activated.connect(lambda index: self.preset_picked.emit(CT_PRESETS[index].name))
+        self.state.start.clicked.connect(lambda: self.start_asked.emit(self.form.options, self.wants_every_timepoint))
         self.state.stop.clicked.connect(self.stop_asked)
 
     @property
-    def options(self) -> Options:
-        """What is chosen."""
-        able = self._abilities
-        steps = self.steps.value() if able and able.most_steps else None
-        extras = able is not None and bool(able.extras) and self.extras.isChecked()
-        keep: Keep = "last" if not self.keep_all.isChecked() else "all" if extras else "labels"
-        settle = SETTLED if self.settle.isChecked() and not self.settle.isHidden() else None
-        every = self.every_frame.isChecked() and not self.every_frame.isHidden()
-        return Options(steps, keep, self.mirror.isChecked(), settle, self.seed.value(), self.method.values, every)
+    def wants_every_timepoint(self) -> bool:
+        """Whether every time point of the scan is to be segmented."""
+        return self.every_timepoint.isChecked() and not self.every_timepoint.isHidden()
 
     def set_bundles(self, names: Sequence[str], chosen: int, sentence: str) -> None:
         """Fill the model picker."""
@@ -127,7 +93,7 @@ class SegmentView(QWidget):
         self.sentence.setText(sentence)
 
     def set_channels(self, wanted: Sequence[str], offered: Sequence[str], chosen: Sequence[int | None]) -> None:
-        """Show one picker of image layers for each channel the bundle wants."""
+        """Show one picker of image layers for each channel that the bundle needs."""
         if [label.text() for label, _ in self.channels] != _channel_words(wanted):
             self._remake_channels(wanted)
         for (_, box), index in zip(self.channels, chosen, strict=True):
@@ -144,53 +110,32 @@ class SegmentView(QWidget):
             self.channels.append((label, box))
 
     def set_defaults(self, bundle: KnownBundle) -> None:
-        """Set the options to what the bundle was made for."""
-        self.mirror.setChecked(bundle.mirror)
+        """Set the options to the defaults of a bundle."""
+        self.form.set_defaults(bundle)
 
-    def set_abilities(self, abilities: Abilities | None) -> None:
-        """Offer what the bundle's method lets a user choose; None where that is not known (yet)."""
-        self._abilities = abilities
-        able = abilities or Abilities("", steps=2)
-        self.steps.setRange(1, max(1, able.most_steps))
-        self.steps.setValue(able.steps)
-        self.steps_word.setText(f"{able.step_word.capitalize()}s")
-        self._form.setRowVisible(self.steps, able.most_steps > 0)
-        self.keep_all.setText(f"Keep every {able.step_word}, to step through them")
-        several = max(able.steps, able.most_steps) > 1
-        self._form.setRowVisible(self.keep_all, several)
-        self._form.setRowVisible(self.settle, several)
-        self.extras.setText(f"Also keep: {', '.join(words(name).lower() for name in able.extras)}")
-        self._form.setRowVisible(self.extras, bool(able.extras))
-        self.method.set_options(able.options, able.values)
-        self.method_fold.title.setText(f"Options of the method ({len(able.options)})")
-        self.method_fold.setVisible(bool(able.options))
+    def set_capabilities(self, capabilities: Capabilities | None) -> None:
+        """Offer what can be chosen with the bundle's method; None where it is unknown or not loaded yet."""
+        self.form.set_capabilities(capabilities)
 
-    def set_windows(self, is_ct: bool) -> None:
-        """Offer CT windows, or not."""
+    def set_presets(self, is_ct: bool) -> None:
+        """Show or hide the CT contrast presets."""
         self._scan_form.setRowVisible(self.contrast, is_ct)
 
-    def set_frames(self, count: int) -> None:
-        """Offer to segment every frame of a scan over time, or not."""
-        self.every_frame.setText(f"Every frame of the scan, {count} in turn")
-        self._scan_form.setRowVisible(self.every_frame, count > 1)
+    def set_timepoints(self, count: int) -> None:
+        """Offer to segment every time point of a scan, where it has several."""
+        self.every_timepoint.setText(f"Every frame of the scan, {count} in turn")
+        self._scan_form.setRowVisible(self.every_timepoint, count > 1)
 
     def show_state(self, state: PanelState) -> None:
-        """Show what goes on; the options are locked while something does."""
+        """Show the state; every choice is disabled while a job runs."""
         self.state.show_state(state)
-        choices = (self.bundle, self.browse, self.steps, self.keep_all, self.settle, self.mirror, self.seed)
-        for widget in (*choices, self.every_frame, self.method_fold, *(box for _, box in self.channels)):
+        for widget in (self.bundle, self.browse, self.every_timepoint, *(box for _, box in self.channels)):
             widget.setEnabled(not state.busy)
-        self.extras.setEnabled(not state.busy and self.keep_all.isChecked())
+        self.form.set_busy(state.busy)
 
     def _browse(self) -> None:
         if folder := QFileDialog.getExistingDirectory(self, "Choose a bundle folder"):
             self.folder_picked.emit(folder)
-
-
-def _quiet(text: str) -> QLabel:
-    label = note()
-    label.setText(text)
-    return label
 
 
 def _channel_words(wanted: Sequence[str]) -> list[str]:

@@ -1,13 +1,13 @@
-"""The line and the bar that say what goes on."""
+"""The buttons, the progress bar and the message of a job."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from voxtrace.plugin.panel import PanelState
+from voxtrace.plugin.models.panel_state import PanelState
 
-MOODS = {
+LEVEL_STYLES = {
     "hint": "padding: 5px; border-radius: 4px;",
     "busy": "padding: 5px; border-radius: 4px;",
     "done": "padding: 5px; border-radius: 4px; background: #1f5c3a; color: white;",
@@ -16,7 +16,7 @@ MOODS = {
 
 
 class StateView(QWidget):
-    """Two buttons, to start and to stop, a progress bar and a sentence."""
+    """A start and a stop button, a progress bar and a message."""
 
     def __init__(self, start: str, stop: str) -> None:
         super().__init__()
@@ -36,11 +36,11 @@ class StateView(QWidget):
         layout.addWidget(self.message)
 
     def show_state(self, state: PanelState) -> None:
-        """Show what goes on, and which button can be pressed."""
+        """Show the state and enable the buttons that can be pressed."""
         self.start.setEnabled(state.can_start and not state.busy)
         self.stop.setEnabled(state.busy)
         self.bar.setVisible(state.busy)
         self.bar.setRange(0, state.total)
         self.bar.setValue(state.done)
         self.message.setText(state.message)
-        self.message.setStyleSheet(MOODS[state.mood])
+        self.message.setStyleSheet(LEVEL_STYLES[state.level])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from voxtrace.plugin.panel import LegendRow
+from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.views.charts import StepsChart
 from voxtrace.plugin.views.legend import FactsView, LegendView, RampView
 from voxtrace.plugin.views.widgets import heading, note
@@ -16,8 +16,8 @@ SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps a second
 _EMPTY = "Nothing to step through yet. Segment a scan, or select a prediction in the layer list."
 
 
-class StepsView(QWidget):
-    """Plain setters down, signals up; implements the controller's ``StepsView``."""
+class QtStepsView(QWidget):
+    """Setters and signals; implements the controller's ``StepsView``."""
 
     step_asked = Signal(int)
     next_asked = Signal()
@@ -69,7 +69,7 @@ class StepsView(QWidget):
         self.settled.toggled.connect(self.ramp.setVisible)
 
     def set_trace(self, name: str, word: str, changes: Sequence[float]) -> None:
-        """Show a prediction with this many steps."""
+        """Show a prediction with one step for each entry of ``changes``."""
         several = len(changes) > 1
         self.empty.hide()
         self._body.show()
@@ -93,7 +93,7 @@ class StepsView(QWidget):
         legend: Sequence[LegendRow],
         facts: Sequence[tuple[str, str]],
     ) -> None:
-        """Mark a step, counted from 0; facts are pairs of words and value."""
+        """Show a step, counted from 0; facts are pairs of name and value."""
         with QSignalBlocker(self.slider):
             self.slider.setValue(step)
         self.title.setText(title)
@@ -103,13 +103,13 @@ class StepsView(QWidget):
         self.facts.show_facts(facts)
 
     def set_settled(self, shown: bool) -> None:
-        """Tell whether the map of settled voxels is shown."""
+        """Set whether the map of settled voxels is shown."""
         with QSignalBlocker(self.settled):
             self.settled.setChecked(shown)
         self.ramp.setVisible(shown)
 
     def clear(self) -> None:
-        """Show that there is nothing to step through."""
+        """Show that no prediction is selected."""
         self.play.setChecked(False)
         self._body.hide()
         self.empty.show()

@@ -1,4 +1,4 @@
-"""The training panel: what to train on, what to start from, the curves."""
+"""The training panel: dataset, start, options and curves."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
-from voxtrace.plugin.controllers.train import Form
-from voxtrace.plugin.panel import PanelState
-from voxtrace.plugin.requests import Learned
+from voxtrace.plugin.models.messages import TrainReport
+from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.models.train_form import TrainForm
 from voxtrace.plugin.views.charts import TrainingChart
 from voxtrace.plugin.views.options import OptionsForm
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import Folding, fill, picker
+from voxtrace.plugin.views.widgets import Collapsible, fill, picker
 
 if TYPE_CHECKING:
     from voxtrace.method import OptionInfo
 
-MOST_ITERATIONS = 1_000_000
+MAX_ITERATIONS = 1_000_000
 
 
-class TrainView(QWidget):
-    """Plain setters down, signals up; implements the controller's ``TrainView``."""
+class QtTrainView(QWidget):
+    """Setters and signals; implements the controller's ``TrainView``."""
 
     edited = Signal(object)
     start_picked = Signal(int)
@@ -36,7 +36,7 @@ class TrainView(QWidget):
         self.fold, self.iterations = QSpinBox(), QSpinBox()
         self.start = picker("A trained bundle to improve, or a method with random weights.")
         self.options = OptionsForm()
-        self.options_fold = Folding(self.options)
+        self.options_section = Collapsible(self.options)
         self.state, self.chart = StateView("Start", "Stop"), TrainingChart()
         self._inputs = QWidget()
         self._lay_out()
@@ -45,7 +45,7 @@ class TrainView(QWidget):
     def _lay_out(self) -> None:
         self.fold.setRange(0, 4)
         self.fold.setToolTip("Which fifth of the cases is kept for validation.")
-        self.iterations.setRange(0, MOST_ITERATIONS)
+        self.iterations.setRange(0, MAX_ITERATIONS)
         self.iterations.setSpecialValueText("as planned")
         self.iterations.setSingleStep(100)
         self.iterations.setToolTip("Updates of the weights; as planned is what the bundle or this machine suggests.")
@@ -55,7 +55,7 @@ class TrainView(QWidget):
         form.addRow("Dataset", _with_button(self.dataset, "Browse…", self._browse_dataset))
         form.addRow("Fold", self.fold)
         form.addRow("Start from", self.start)
-        form.addRow(self.options_fold)
+        form.addRow(self.options_section)
         form.addRow("Iterations", self.iterations)
         form.addRow("New bundle", _with_button(self.out, "Browse…", self._browse_out))
         layout = QVBoxLayout(self)
@@ -69,15 +69,15 @@ class TrainView(QWidget):
         for box in (self.fold, self.iterations):
             box.valueChanged.connect(self._edited)
         self.options.edited.connect(self._edited)
-        self.options_fold.reset.clicked.connect(self.options.reset)
+        self.options_section.reset.clicked.connect(self.options.reset)
         self.start.activated.connect(self.start_picked)
         self.state.start.clicked.connect(self.start_asked)
         self.state.stop.clicked.connect(self.stop_asked)
 
     @property
-    def form(self) -> Form:
-        """What is filled in."""
-        return Form(
+    def form(self) -> TrainForm:
+        """The values of the form."""
+        return TrainForm(
             self.dataset.text().strip(),
             self.fold.value(),
             self.iterations.value(),
@@ -89,29 +89,29 @@ class TrainView(QWidget):
         self.edited.emit(self.form)
 
     def set_starts(self, names: Sequence[str], chosen: int) -> None:
-        """Fill the picker of what to start from."""
+        """Fill the picker of what training starts from."""
         fill(self.start, names, chosen)
 
     def set_options(self, title: str, options: Sequence[OptionInfo], values: Mapping[str, Any]) -> None:
         """Show a field for each option of a method, filled in."""
         self.options.set_options(options, values)
-        self.options_fold.title.setText(f"Options of {title} ({len(options)})")
-        self.options_fold.setVisible(bool(options))
+        self.options_section.title.setText(f"Options of {title} ({len(options)})")
+        self.options_section.setVisible(bool(options))
 
     def set_start_word(self, word: str) -> None:
-        """Name the button: Start, or Resume."""
+        """Set the text of the Start button: Start or Resume."""
         self.state.start.setText(word)
 
     def clear_curves(self) -> None:
-        """Forget the curves of the run before."""
+        """Remove the curves of the previous run."""
         self.chart.clear()
 
-    def add_report(self, report: Learned) -> None:
-        """Draw a point of each loss, and one of the validation Dice where it was measured."""
+    def add_report(self, report: TrainReport) -> None:
+        """Add a point to each loss curve, and to the validation Dice where it was measured."""
         self.chart.add_report(report)
 
     def show_state(self, state: PanelState) -> None:
-        """Show what goes on; the form is locked while something does."""
+        """Show the state; the form is disabled while a job runs."""
         self.state.show_state(state)
         self._inputs.setEnabled(not state.busy)
 

@@ -1,4 +1,4 @@
-"""What every panel is made of: pickers that do not answer while they are filled, headings, a frame that scrolls."""
+"""Parts of every panel: pickers, headings, notes, collapsible sections and the scroll area."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fill(box: QComboBox, entries: Sequence[str], chosen: int) -> None:
 
 
 class Panel(QScrollArea):
-    """A dock's content: parts from top to bottom, scrolled when the window is low."""
+    """The content of a dock widget: parts from top to bottom in a vertical scroll area."""
 
     def __init__(self, *parts: QWidget) -> None:
         super().__init__()
@@ -55,8 +55,8 @@ class Panel(QScrollArea):
         self.setMinimumWidth(340)
 
 
-class Folding(QWidget):
-    """A title that unfolds what is below it, with a button to undo what was filled in there; folded at first."""
+class Collapsible(QWidget):
+    """A title that shows or hides the content below it, with a reset button; collapsed at first."""
 
     def __init__(self, content: QWidget, *, resettable: bool = True) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Folding(QWidget):
         self.title.setCheckable(True)
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.title.setStyleSheet("QToolButton { border: none; background: transparent; }")
-        self.reset.setToolTip("Fill in again what was there at first.")
+        self.reset.setToolTip("Restore the initial values.")
         top = QHBoxLayout()
         top.addWidget(self.title, 1, Qt.AlignmentFlag.AlignLeft)
         top.addWidget(self.reset)
@@ -73,13 +73,13 @@ class Folding(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(top)
         layout.addWidget(content)
-        self.title.toggled.connect(self._unfold)
-        self._unfold(False)
+        self.title.toggled.connect(self._expand)
+        self._expand(False)
 
-    def _unfold(self, unfolded: bool) -> None:
-        self.title.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
-        self.content.setVisible(unfolded)
-        self.reset.setVisible(unfolded and self._resettable)
+    def _expand(self, expanded: bool) -> None:
+        self.title.setArrowType(Qt.ArrowType.DownArrow if expanded else Qt.ArrowType.RightArrow)
+        self.content.setVisible(expanded)
+        self.reset.setVisible(expanded and self._resettable)
 
 
 def heading(text: str) -> QLabel:
@@ -90,7 +90,7 @@ def heading(text: str) -> QLabel:
 
 
 def note() -> QLabel:
-    """Return a quiet line that wraps."""
+    """Return a dimmed label that wraps."""
     label = QLabel()
     label.setWordWrap(True)
     label.setStyleSheet("color: #a6adb8;")

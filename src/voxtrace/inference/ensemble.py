@@ -1,0 +1,59 @@
+"""Ensemble: the networks whose probabilities are averaged, e.g. those of five folds, and the planes that each sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voxtrace.bundle import Bundle
+from voxtrace.errors import UsageError
+from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.sliding_window import Member
+from voxtrace.plan import Normalisation
+from voxtrace.preprocess import NetworkGrid, PlaneStream
+from voxtrace.runtime import open_runtime
+from voxtrace.volume import Volume
+
+SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")
+
+
+def check_compatible(bundles: Sequence[Bundle]) -> Sequence[Bundle]:
+    """Return the bundles, or refuse them when their probabilities cannot be averaged voxel by voxel.
+
+    Raises
+    ------
+    UsageError
+        No bundle; or one of another method, or of a plan that differs in more than normalisation and training.
+    """
+    if not bundles:
+        raise UsageError("no bundle was given; give at least one.")
+    first = bundles[0]
+    for other in bundles[1:]:
+        if other.method != first.method:
+            raise UsageError(
+                f"{first.name} is of {first.method.to_json()} and {other.name} of {other.method.to_json()}; "
+                "only bundles of one method with the same options can be averaged."
+            )
+        for name in SAME_FIELDS:
+            if (ours := getattr(first.plan, name)) != (theirs := getattr(other.plan, name)):
+                raise UsageError(
+                    f"{first.name} has {name} {ours} and {other.name} {theirs}; "
+                    "only bundles of the same plan can be averaged."
+                )
+    return bundles
+
+
+def open_members(
+    bundles: Sequence[Bundle], volume: Volume, grid: NetworkGrid, options: PredictOptions, calls: int
+) -> tuple[list[Member], list[PlaneStream]]:
+    """Return the networks, ready for ``calls`` windows, and a stream of planes for each different normalisation."""
+    streams: dict[tuple[Normalisation, ...], PlaneStream] = {}
+    members = []
+    for bundle in bundles:
+        rules = bundle.plan.normalisation
+        if rules not in streams:
+            streams[rules] = PlaneStream(grid, volume, bundle.plan)
+        opened = open_runtime(
+            bundle.network, runtime=options.runtime, device=options.device, precision=options.precision, calls=calls
+        )
+        members.append(Member(opened, list(streams).index(rules)))
+    return members, list(streams.values())

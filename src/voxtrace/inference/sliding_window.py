@@ -1,0 +1,281 @@
+"""SlidingWindow: one volume through one method, row after row of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxtrace.inference.accumulator import PlaneAccumulator
+from voxtrace.inference.blas_threads import single_threaded_blas
+from voxtrace.inference.label_writer import LabelWriter, PlaneOutput
+from voxtrace.inference.ops import ops_for
+from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.plane_prefetch import PlanePrefetch
+from voxtrace.inference.resample_back import LabelResampler
+from voxtrace.inference.resample_maps import MapResampler
+from voxtrace.inference.score_plane import label_type
+from voxtrace.inference.slice_facts import SliceFacts
+from voxtrace.inference.step_runner import EARLY_STOP_UNITS, UNITS, Flip, StepResult, StepRunner, flips
+from voxtrace.inference.timing import StageTimer
+from voxtrace.inference.window_facts import Table, WindowFacts, unpadded
+from voxtrace.method import Method
+from voxtrace.noise import GridNoise
+from voxtrace.plan import Plan
+from voxtrace.preprocess import LabelPaster, NetworkGrid, PlaneStream
+from voxtrace.runtime import LoadedNetwork
+from voxtrace.trace import Recorder
+from voxtrace.volume import Array
+from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, everything
+
+
+class Member(NamedTuple):
+    """One of the networks whose results are averaged, and the number of the stream of planes that it sees."""
+
+    opened: LoadedNetwork
+    stream: int
+
+
+@dataclass
+class SlidingWindow:
+    """Everything that is fixed while a volume is segmented, and the facts that are gathered meanwhile.
+
+    Attributes
+    ----------
+    method, plan, grid, members
+        The algorithm, what its networks were built for, the network grid of the volume, and the networks.
+    options
+        How to predict.
+    mirror, overlap, batch
+        Those of ``options``, or what stands for them where they are None.
+    """
+
+    method: Method
+    plan: Plan
+    grid: NetworkGrid
+    members: Sequence[Member]
+    options: PredictOptions
+    mirror: bool
+    overlap: float
+    batch: int
+    timer: StageTimer = field(default_factory=StageTimer)
+
+    @cached_property
+    def windowing(self) -> Windowing:
+        """How windows cover the grid."""
+        return self.method.windowing(self.plan)
+
+    @property
+    def opened(self) -> LoadedNetwork:
+        """The first network; all run on the same device."""
+        return self.members[0].opened
+
+    @property
+    def every_step(self) -> bool:
+        """Whether labels, maps and slice facts of all steps are kept, or those of the last one."""
+        return self.options.keep != "last"
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of the extras that are kept."""
+        return self.method.extras if self.options.keep == "all" else ()
+
+    @property
+    def kept(self) -> int:
+        """Number of steps whose labels, maps and slice facts are kept: all or one."""
+        return self.method.steps if self.every_step else 1
+
+    @cached_property
+    def window_facts(self) -> WindowFacts:
+        """Facts of the windows visited so far."""
+        return WindowFacts({**self._engine_units, **self.method.facts})
+
+    @cached_property
+    def slice_facts(self) -> SliceFacts:
+        """Facts of the slices that the windows visited so far lie on."""
+        blend = self.windowing.blend(self.plan.window)
+        return SliceFacts(self.method.slice_facts, self.kept, self.grid, blend)
+
+    @property
+    def n_windows(self) -> int:
+        """Windows of the even lattice; an adaptive schedule visits fewer."""
+        return count_windows(self.grid.padded_shape, self.plan.window, self.overlap)
+
+    def windows(self, streams: Sequence[PlaneStream], recorder: Recorder) -> Iterator[int]:
+        """Visit every window, hand finished planes to the recorder, yield how many windows are done."""
+        accumulator, output = self._accumulator(), self._output(recorder)
+        yield 0
+        with (
+            single_threaded_blas.limited(),
+            ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as executor,
+            LabelWriter.opened(accumulator, output, self.timer) as writer,
+        ):
+            prefetch = [PlanePrefetch(planes, executor) for planes in streams]
+            rows = self.windowing.schedule(self.grid.padded_shape, self.plan.window, self.overlap)
+            row: Row | None = next(rows, None)
+            while row is not None:
+                writer.finish(row[0].z)
+                with self.timer("planes"):
+                    images = [planes.between(row[0].z, row[-1].z + self.plan.window[0]) for planes in prefetch]
+                decided: list[Decision] = []
+                for first in range(0, len(row), self.batch):
+                    decided += self._decide(row[first : first + self.batch], images, row[0].z, writer)
+                    yield len(self.window_facts.windows)
+                row = _next_row(rows, decided)
+            writer.finish(self.grid.padded_shape[0])
+
+    def _accumulator(self) -> PlaneAccumulator:
+        return PlaneAccumulator(
+            self.kept * (1 + len(self.shown)),
+            self.plan.n_labels,
+            self.plan.window,
+            self.grid.padded_shape[1:],
+            self.opened.device,
+            self.windowing.blend,
+            self.windowing.slices,
+            self.plan.view.average if self.plan.view else "probabilities",
+            (self.kept, len(self.method.maps)),
+        )
+
+    def _output(self, recorder: Recorder) -> PlaneOutput:
+        average = self.plan.view.average if self.plan.view else "probabilities"
+        labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
+        maps = MapResampler(self.grid) if self.method.maps else None
+        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps)
+
+    def _decide(
+        self, windows: Sequence[Window], images: Sequence[Array], first_z: int, writer: LabelWriter
+    ) -> list[Decision]:
+        """Run one batch of windows, accumulate what is kept of them, and return the decisions for the schedule."""
+        with torch.inference_mode():
+            cuts = [torch.from_numpy(self._cut(windows, planes, first_z)).to(self.opened.device) for planes in images]
+            passes = [
+                self._pass(member.opened, flip, windows, cuts[member.stream], writer)
+                for member in self.members
+                for flip in flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)
+            ]
+            labels = passes[0].labels
+            table = dict(passes[0].table)  # facts of the method are not averaged: half a network is none
+            table |= {name: np.mean([p.table[name] for p in passes], axis=0) for name in self._engine_units}
+            decided = [
+                Decision(w, {name: float(v[-1, b]) for name, v in table.items()}, labels[b])
+                for b, w in enumerate(windows)
+            ]
+            for pass_ in passes:
+                self._add_waiting(pass_, decided, writer)
+        self.window_facts.add(windows, table)
+        return decided
+
+    def _pass(
+        self, opened: LoadedNetwork, flip: Flip, windows: Sequence[Window], images: Tensor, writer: LabelWriter
+    ) -> _PassResult:
+        """Run the steps for one mirroring; results are added at once unless the schedule may discard them."""
+        table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self.window_facts.units}
+        noise = GridNoise(self.options.seed, unpadded(windows, self.grid), self.plan.window, flip, opened.device)
+        at_once, waiting = self.windowing.keeps is everything, list[StepResult]()
+        for result in self._runner.results(opened.parts, images, noise, flip):
+            for name, values in result.facts.items():
+                table[name][result.step] = values.double().cpu().numpy()
+            if self.every_step or result.step == self.method.steps - 1:
+                if at_once:
+                    self._add(result, windows, writer)
+                else:
+                    waiting.append(result)
+        for window in windows if at_once else ():
+            writer.count(window)
+        labels = result.labels.cpu().numpy().astype(label_type(self.plan.n_labels), copy=False)
+        return _PassResult(table, labels, waiting)
+
+    @cached_property
+    def _runner(self) -> StepRunner:
+        return StepRunner(self.method, ops_for(self.opened.device), self.timer, self.shown, self.options.settle)
+
+    def _add(self, result: StepResult, windows: Sequence[Window | None], writer: LabelWriter) -> None:
+        """Accumulate a step's logits, extras, maps and slice facts for the windows that are not None."""
+        step = result.step if self.every_step else 0
+        for layer, logits in enumerate([result.logits, *(result.extras[name] for name in self.shown)]):
+            for b, window in enumerate(windows):
+                if window is not None:
+                    writer.add(layer * self.kept + step, window, logits, b)
+        for b, window in enumerate(windows):
+            if window is not None and result.maps is not None:
+                writer.add_maps(step, window, result.maps[b])
+            if window is not None and result.slice_facts is not None:
+                self.slice_facts.add(step, window.z, result.slice_facts[b].double().cpu().numpy())
+
+    def _add_waiting(self, pass_: _PassResult, decided: Sequence[Decision], writer: LabelWriter) -> None:
+        """Accumulate the results that waited until the schedule's decision about their windows was known."""
+        if not pass_.waiting:
+            return
+        kept = [d.window if self.windowing.keeps(d) else None for d in decided]
+        for result in pass_.waiting:
+            self._add(result, kept, writer)
+        for window in kept:
+            if window is not None:
+                writer.count(window)
+
+    def _cut(self, windows: Sequence[Window], images: Array, first_z: int) -> Array:
+        """Return the windows (B, C, Z, Y, X) of planes (C, n, Y, X) that begin at ``first_z``."""
+        depth, height, width = self.plan.window
+        inside = [(w.z - first_z, w.y, w.x) for w in windows]
+        return np.stack([images[:, z : z + depth, y : y + height, x : x + width] for z, y, x in inside])
+
+    @property
+    def _engine_units(self) -> Mapping[str, str]:
+        return UNITS if self.options.settle is None else {**UNITS, **EARLY_STOP_UNITS}
+
+    def facts(self) -> tuple[dict[str, Array], Array, dict[str, str]]:
+        """Return facts (S, W) by name, window boxes (W, 6) clipped to the network grid, and all units by name."""
+        units = {**self.window_facts.units, **self.method.slice_facts, **self.method.maps}
+        return self.window_facts.values(), self.window_facts.boxes(self.grid, self.plan.window), units
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings of this run and its seconds by stage, for the ledger and the report."""
+        return {
+            "windows": len(self.window_facts.windows),
+            "steps": self.method.steps,
+            "runtime": self.opened.runtime,
+            "device": self.opened.device,
+            "precision": self.opened.precision,
+            "reason": self.opened.whole_reason(),
+            "members": len(self.members),
+            "batch": self.batch,
+            "overlap": self.overlap,
+            "mirror": self.mirror,
+            "settle": self.options.settle,
+            "seed": self.options.seed,
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.timer.seconds.items()},
+        }
+
+
+@dataclass(frozen=True)
+class _PassResult:
+    """What one mirroring of a batch gave.
+
+    Attributes
+    ----------
+    table
+        Facts per window.
+    labels
+        (B, Z, Y, X) of the last step.
+    waiting
+        Results that are not accumulated yet.
+    """
+
+    table: Table
+    labels: Array
+    waiting: list[StepResult]
+
+
+def _next_row(rows: Any, decided: Sequence[Decision]) -> Row | None:
+    try:
+        row: Row = rows.send(decided)
+        return row
+    except StopIteration:
+        return None

@@ -1,0 +1,144 @@
+"""Requests from the panels to the jobs, and the reports and results that come back: frozen data, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.timepoints import TimepointsSource
+from voxtrace.volume import Array
+
+
+@dataclass(frozen=True)
+class JobStage:
+    """The progress of a job: ``done`` of ``total``; a total of 0 means that it is unknown."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentRequest:
+    """What to segment, with which bundle and options.
+
+    Attributes
+    ----------
+    bundle
+        Folder of the bundle.
+    channels
+        The volume and channel for each channel that the bundle needs, in its order.
+    scan
+        Unique id of the image layer that the result belongs to.
+    name
+        Name of the result.
+    options
+        How to predict.
+    """
+
+    bundle: Path
+    channels: tuple[display.ImageSource, ...]
+    scan: str
+    name: str
+    options: PredictOptions = KEEP_EVERY_STEP
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentResult:
+    """A prediction as layer data, which is made in the thread because every voxel is read.
+
+    Attributes
+    ----------
+    steps, settled
+        The labels of every kept step, and the step at which each voxel settled.
+    summary
+        A row for each step, see :meth:`voxtrace.trace.Trace.summary`.
+    seconds
+        Time that the engine took.
+    beside
+        Hidden layers of extra outputs and scalar maps.
+    slice_facts
+        Name -> (S, Z) float32: a number for every kept step and slice, see :class:`voxtrace.trace.Trace`.
+    """
+
+    steps: display.LayerData
+    settled: display.LayerData
+    summary: tuple[dict[str, Any], ...]
+    seconds: float
+    beside: tuple[display.LayerData, ...] = ()
+    slice_facts: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class TimepointsRequest:
+    """Time points of a scan, each segmented separately.
+
+    Attributes
+    ----------
+    each
+        The request for one time point; its channels are replaced and only the last step is kept.
+    channels
+        The source of each channel that the bundle needs; a single volume is the same at every time point.
+    timepoints
+        Which time points, counted from 0.
+    count
+        The number of time points in the scan.
+    """
+
+    each: SegmentRequest
+    channels: tuple[TimepointsSource | display.ImageSource, ...]
+    timepoints: tuple[int, ...]
+    count: int
+
+    def at(self, timepoint: int) -> SegmentRequest:
+        """Return the request for one time point."""
+        channels = tuple(c.at(timepoint) if isinstance(c, TimepointsSource) else c for c in self.channels)
+        return replace(self.each, channels=channels, options=replace(self.each.options, keep="last"))
+
+
+@dataclass(frozen=True, eq=False)
+class TimepointsResult:
+    """Predictions of several time points as one layer."""
+
+    layer: display.LayerData
+    timepoints: tuple[int, ...]
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """A report from training; reports with a validation score always reach the window.
+
+    Attributes
+    ----------
+    iteration, total
+        Counted over all phases.
+    losses
+        The terms of the loss; training minimises their sum.
+    dice
+        Validation Dice where it was just measured.
+    phase, phases
+        Name of the phase, and of all of them in order.
+    """
+
+    iteration: int
+    total: int
+    losses: Mapping[str, float]
+    dice: float | None = None
+    phase: str = "train"
+    phases: tuple[str, ...] = ("train",)
+
+    @property
+    def loss(self) -> float:
+        """The sum of the terms."""
+        return sum(self.losses.values())
+
+    @property
+    def keep(self) -> bool:
+        """Whether this report is exempt from thinning."""
+        return self.dice is not None

@@ -1,0 +1,224 @@
+"""What the panels show: frozen states and the pure functions that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
+from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.messages import JobStage, TrainReport
+from voxtrace.volume import Triple
+
+Level = Literal["hint", "busy", "done", "error"]
+
+NO_SCAN = "Open a scan first: File ▸ Open File(s)… or Open Folder… for DICOM, or File ▸ Open Sample ▸ VoxTrace."
+NO_BUNDLE = "No model is known yet: press Browse… and choose a bundle folder."
+
+
+@dataclass(frozen=True)
+class PanelState:
+    """What a panel shows before, during and after a job.
+
+    Attributes
+    ----------
+    message, mood
+        One sentence, and whether it is a hint, progress, success or an error.
+    can_start
+        Whether the Start button is enabled.
+    busy
+        Whether a job runs: options are disabled and Cancel is enabled.
+    done, total
+        Progress; a total of 0 with ``busy`` shows an indeterminate bar.
+    """
+
+    message: str = ""
+    level: Level = "hint"
+    can_start: bool = False
+    busy: bool = False
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class LegendRow:
+    """A label in the legend: colour, name, and volume at the current step."""
+
+    value: int
+    colour: Triple
+    name: str
+    volume_ml: float | None
+
+    @property
+    def volume_text(self) -> str:
+        """The volume with two or three significant digits, ``"–"`` when it is unknown."""
+        ml = self.volume_ml
+        if ml is None:
+            return "–"
+        return f"{ml:,.0f} mL" if ml >= 100 else f"{ml:.1f} mL" if ml >= 10 else f"{ml:.2f} mL"
+
+
+def idle(bundle: KnownBundle | None, channels: Sequence[str | None], timepoints: int = 1) -> PanelState:
+    """Return the state before a run: what is missing, or what to press; ``timepoints`` is their number in the scan."""
+    if bundle is None:
+        return PanelState(NO_BUNDLE)
+    if not any(channels):
+        return PanelState(NO_SCAN)
+    missing = [name for name, chosen in zip(bundle.channels, channels, strict=False) if chosen is None]
+    if missing:
+        return PanelState(f"Choose an image for {' and '.join(missing)}.")
+    over_time = (
+        f" It segments the frame under the slider, one of {timepoints}, and keeps its last step."
+        if timepoints > 1
+        else ""
+    )
+    return PanelState(f"Ready. Press Segment.{over_time if timepoints > 1 else ''}", can_start=True)
+
+
+def working(stage: JobStage | TrainReport) -> PanelState:
+    """Return the state during a job."""
+    if isinstance(stage, TrainReport):
+        return PanelState(_report_sentence(stage), "busy", busy=True, done=stage.iteration, total=stage.total)
+    return PanelState(stage.text, "busy", busy=True, done=stage.done, total=stage.total)
+
+
+def _report_sentence(report: TrainReport) -> str:
+    several = len(report.phases) > 1
+    where = f"Phase {words(report.phase).lower()} ({report.phases.index(report.phase) + 1} of {len(report.phases)}) · "
+    terms = ", ".join(f"{words(name).lower()} {value:.3f}" for name, value in report.losses.items())
+    return (
+        f"{where if several else ''}Iteration {report.iteration:,} of {report.total:,} · loss {report.loss:.3f}"
+        f"{f' ({terms})' if len(report.losses) > 1 else ''}"
+    )
+
+
+def stopping(before: PanelState) -> PanelState:
+    """Return the state between Cancel and the end of the job."""
+    return PanelState("Stopping …", "busy", busy=True, done=before.done, total=before.total)
+
+
+def failed(sentence: str) -> PanelState:
+    """Return the state after an error; the job can be started again."""
+    return PanelState(sentence, "error", can_start=True)
+
+
+def finished(steps: int, word: str, seconds: float) -> PanelState:
+    """Return the state after a prediction."""
+    what = f"Done in {seconds:.1f} s"
+    how = f": {steps} {word}s. Step through them below, or press Play." if steps > 1 else "."
+    return PanelState(what + how, "done", can_start=True)
+
+
+def finished_timepoints(timepoints: Sequence[int], count: int, seconds: float) -> PanelState:
+    """Return the state after time points, counted from 0, of a scan were segmented.
+
+    >>> finished_frames((3,), 10, 1.5).message
+    'Done in 1.5 s: frame 4 of 10. To step through its decision, run `voxtrace predict … --frame 3` and open the trace.'
+    """
+    if len(timepoints) == 1:
+        how = (
+            f"frame {timepoints[0] + 1} of {count}. To step through its decision, run "
+            f"`voxtrace predict … --frame {timepoints[0]}` and open the trace."
+        )
+    else:
+        how = f"{len(timepoints)} frames, a result at each. Move the slider to see them."
+    return PanelState(f"Done in {seconds:.1f} s: {how}", "done", can_start=True)
+
+
+def words(name: str) -> str:
+    """Return an identifier as words.
+
+    >>> words("train_cycles")
+    'Train cycles'
+    """
+    return name.replace("_", " ").strip().capitalize()
+
+
+def run_name(scan: str, bundle: str, options: PredictOptions) -> str:
+    """Return the name of a result: the scan, the bundle, and every option that was changed.
+
+    >>> run_name("scan", "brain", replace(KEEP_EVERY_STEP, seed=3, method_options={"sampler": "ddim"}))
+    'scan · brain · seed 3, sampler ddim'
+    """
+    return " · ".join(filter(None, (scan, bundle, ", ".join(changes_of(options)))))
+
+
+def changes_of(options: PredictOptions, defaults: PredictOptions = KEEP_EVERY_STEP) -> tuple[str, ...]:
+    """Return title and value of every option that differs from the defaults.
+
+    >>> changes_of(PredictOptions(mirror=False, keep="labels", overlap=0.25))
+    ('mirror off', 'overlap 0.25')
+    """
+    changed: dict[str, Any] = {}
+    for info in options.options():
+        value = getattr(options, info.name)
+        if isinstance(value, Mapping):
+            changed |= {words(name): each for name, each in value.items()}
+        elif value != getattr(defaults, info.name):
+            changed[info.title] = value
+    return tuple(f"{title[:1].lower()}{title[1:]} {_value_text(value)}" for title, value in changed.items())
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def facts(row: Mapping[str, Any], units: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the facts of a step (means over windows) from a trace's summary, as pairs of name and value with unit.
+
+    Facts without a value at this step are left out, and so is the changed fraction where the sentence has it.
+
+    >>> facts({"step": 0, "entropy": 0.123456, "cost_gflop": 1500.0}, {"entropy": "nat", "cost_gflop": "GFLOP"})
+    (('Entropy', '0.123 nat'), ('Cost', '1,500 GFLOP'))
+    """
+    changed = {"changed_fraction"} if row.get("changed_voxels") is not None else set()
+    in_sentence = {"changed_voxels"} | changed
+    return tuple(
+        _fact(name, float(row[name]), unit)
+        for name, unit in units.items()
+        if name not in in_sentence and row.get(name) is not None
+    )
+
+
+def _fact(name: str, value: float, unit: str) -> tuple[str, str]:
+    stem, _, last = name.rpartition("_")
+    if stem and unit and last.lower() in (unit.lower(), f"{unit.lower()}s"):  # the name ends in the unit
+        name, unit = stem, last if last.endswith("s") else unit
+    if unit == "fraction":
+        return words(name), f"{value:.1%}"
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return words(name), f"{number} {unit}".rstrip()
+
+
+def step_title(step: int, steps: int, word: str) -> str:
+    """Return the title of a step, counted from 1: ``"Cycle 3 of 7"``."""
+    return f"{word.capitalize()} {step + 1} of {steps}"
+
+
+def step_sentence(row: Mapping[str, Any], word: str) -> str:
+    """Return a sentence about what a step changed; ``""`` when the step before it was not kept."""
+    changed = row.get("changed_voxels")
+    if changed is None:
+        return ""
+    if row["step"] == 0:
+        return f"The first {word} found {changed:,} voxels ({row['changed_fraction']:.2%} of the scan)."
+    return f"{changed:,} voxels changed against the {word} before ({row['changed_fraction']:.3%} of the scan)."
+
+
+def legend(names: Mapping[int, str], colours: Mapping[int, Triple], row: Mapping[str, Any]) -> tuple[LegendRow, ...]:
+    """Return the legend at one step of a trace's summary."""
+    volumes: Mapping[int, float] = row.get("volume_ml", {})
+    return tuple(
+        LegendRow(value, colours.get(value, (1.0, 1.0, 1.0)), name, volumes.get(value, 0.0 if volumes else None))
+        for value, name in sorted(names.items())
+        if value
+    )
+
+
+def changes(summary: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """Return the number of voxels that each step changed; NaN for the first step and where unknown."""
+    counts = (float("nan") if row["step"] == 0 else row.get("changed_voxels") for row in summary)
+    return tuple(float("nan") if count is None else float(count) for count in counts)

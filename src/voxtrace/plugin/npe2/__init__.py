@@ -1,0 +1,1 @@
+"""What ``napari.yaml`` names: reader, writer, samples, and the panels, which join views and controllers."""

@@ -1,0 +1,178 @@
+"""The jobs that run in a thread; the only module of the plugin that calls the engine and so imports torch."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.scalar_maps import layers_beside
+from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
+from voxtrace.plugin.models.messages import (
+    JobStage,
+    SegmentRequest,
+    SegmentResult,
+    TimepointsRequest,
+    TimepointsResult,
+    TrainReport,
+)
+from voxtrace.plugin.work.events import Cancel
+from voxtrace.plugin.work.torch_import import importing_torch
+from voxtrace.training.request import TrainRequest
+from voxtrace.volume import Volume
+
+if TYPE_CHECKING:
+    from voxtrace.bundle import Bundle
+    from voxtrace.inference import Result
+    from voxtrace.inference.options import PredictOptions
+    from voxtrace.method import Method, Phase
+    from voxtrace.training import TrainProgress, TrainSetup
+
+_PHASES = {
+    "plan": "Reading cases",
+    "prepare": "Preparing cases",
+    "validate": "Validating whole cases",
+    "done": "Done",
+}
+
+
+def methods() -> Mapping[str, type[Method]]:
+    """Return the class of every method by its key; imports torch."""
+    with importing_torch():
+        from voxtrace.methods import METHODS
+    return METHODS
+
+
+def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage, None, SegmentResult]:
+    """Load the bundle, run the engine and make layers of the result."""
+    model = yield from _load_bundle(request.bundle)
+    result, store = yield from _predict(model, request, cancel)
+    yield JobStage("Making layers …")
+    trace = result.trace
+    if store is not None:
+        weakref.finalize(trace, shutil.rmtree, store.parent, ignore_errors=True)
+    return SegmentResult(
+        display.trace_layer(trace, request.name, request.scan),
+        display.settled_layer(trace, f"{request.name} · settled"),
+        tuple(trace.summary()),
+        result.seconds,
+        layers_beside(trace, request.name, request.scan),
+        trace.slice_facts,
+    )
+
+
+def segment_timepoints(request: TimepointsRequest, cancel: Cancel) -> Generator[JobStage, None, TimepointsResult]:
+    """Load the bundle once, run the engine on each time point and make one layer of the results."""
+    model = yield from _load_bundle(request.each.bundle)
+    answers, seconds = [], 0.0
+    for timepoint in request.timepoints:
+        run = _predict(model, request.at(timepoint), cancel)
+        result, _ = yield from _with_prefix(f"Frame {timepoint + 1} of {request.count}", run)
+        answers.append(result.labels)
+        seconds += result.seconds
+    yield JobStage("Making layers …")
+    layer = timepoint_labels_layer(answers, request.timepoints, request.count, request.each.scan, request.each.name)
+    return TimepointsResult(layer, request.timepoints, request.count, seconds)
+
+
+def _with_prefix(before: str, run: Generator[JobStage, None, Any]) -> Generator[JobStage, None, Any]:
+    """Run a part of a job with a prefix before each of its messages."""
+    while True:
+        try:
+            stage = next(run)
+        except StopIteration as end:
+            return end.value
+        yield replace(stage, text=f"{before} · {stage.text}")
+
+
+def _load_bundle(path: Path) -> Generator[JobStage, None, Bundle]:
+    yield JobStage("Loading the model …")
+    with importing_torch():
+        from voxtrace import bundle
+    return bundle.load(path)
+
+
+def _predict(
+    model: Bundle, request: SegmentRequest, cancel: Cancel
+) -> Generator[JobStage, None, tuple[Result, Path | None]]:
+    """Run the engine; return the result, and the trace's folder where it is too large for memory."""
+    from voxtrace import inference
+
+    volume = stack_channels(request.channels, model.plan.channels)
+    store = _store(model.method, request.options, volume)
+    run = inference.segment(model, volume, request.options, store=store, cancel=cancel)
+    return (yield from _forward_stages(run)), store
+
+
+def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | None:
+    """Return a temporary folder for a trace that is too large for memory, else None."""
+    steps = 1 if options.keep == "last" else options.steps or method.steps
+    label_maps = 1 + (len(method.extras) if options.keep == "all" else 0)
+    bytes_per_voxel = label_maps + 4 * len(method.maps)  # labels in 8 bits, scalar maps in float32
+    if steps * bytes_per_voxel * volume.data[0].size <= display.IN_MEMORY_BYTES:
+        return None
+    return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
+
+
+def stack_channels(sources: Sequence[display.ImageSource], names: Sequence[str]) -> Volume:
+    """Return one volume whose channels are the chosen ones, in the bundle's order."""
+    volumes = [replace(s.volume, data=s.volume.data[s.channel : s.channel + 1], channels=()) for s in sources]
+    return replace(Volume.stack(volumes), channels=tuple(names))
+
+
+def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainReport, None, Path]:
+    """Set the training up, train, and return the folder of the new bundle."""
+    yield JobStage("Reading the dataset …")
+    with importing_torch():
+        from voxtrace.training import set_up
+
+        importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
+    setup = yield from _set_up_stages(set_up(request, cancel))
+    yield from _train_reports(setup.train(cancel), setup.phases)
+    return setup.out
+
+
+def _forward_stages(run: Generator[Any, None, Any]) -> Generator[JobStage, None, Any]:
+    while True:
+        try:
+            progress = next(run)
+        except StopIteration as end:
+            return end.value
+        text = progress.message or f"{progress.done} of {progress.total}"
+        yield JobStage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
+
+
+def _set_up_stages(run: Generator[TrainProgress, None, TrainSetup]) -> Generator[JobStage, None, TrainSetup]:
+    while True:
+        try:
+            yield _train_stage(next(run))
+        except StopIteration as end:
+            setup: TrainSetup = end.value
+            return setup
+
+
+def _train_stage(progress: TrainProgress) -> JobStage:
+    text = _PHASES.get(progress.phase, progress.phase.capitalize())
+    text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
+    return JobStage(text, progress.iteration, progress.total)
+
+
+def _train_reports(
+    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase]
+) -> Generator[JobStage | TrainReport, None, None]:
+    """Yield the trainer's reports, with iterations counted over all phases."""
+    names = tuple(phase.name for phase in phases)
+    total = sum(phase.iterations for phase in phases)
+    for progress in run:
+        if progress.loss:
+            before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
+            done, dice = before + progress.iteration, progress.validation_dice
+            yield TrainReport(done, total, progress.loss, dice, progress.phase, names)
+        else:
+            yield _train_stage(progress)

@@ -1,0 +1,144 @@
+"""Run work in threads and deliver its events in the Qt thread.
+
+napari's generator workers swallow every RuntimeError (all of torch's errors are) and skip a generator's ``finally``
+when they are quit. Here the thread runs a plain function that drains the generator to its end, so every outcome
+becomes one event, cancelling is a flag of our own, and the generator always finishes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, Signal
+
+from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, drain, error_message
+
+
+class _Signals(QObject):
+    """Qt signals that carry a call from a worker thread into the Qt thread."""
+
+    finished = Signal()
+    event_sent = Signal(int, object)
+
+
+class ThreadRunner:
+    """Runs jobs in napari's thread pool, so that closing the window asks first and stops them.
+
+    Implements :class:`voxtrace.plugin.work.events.Runner`.
+    """
+
+    def __init__(self) -> None:
+        self._generation, self._flag = 0, threading.Event()
+        self._receiver: Callable[[Event], None] | None = None
+        self._signals = _Signals()
+        self._signals.event_sent.connect(self._on_event, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs whose final event has not been delivered."""
+        return self._receiver is not None
+
+    def start(self, job: Job, on_event: Callable[[Event], None]) -> None:
+        """Start a job; an earlier one is cancelled and its late events are dropped."""
+        self.cancel()
+        self._generation, self._flag, self._receiver = self._generation + 1, threading.Event(), on_event
+        generation, flag = self._generation, self._flag
+        handle: list[Any] = []  # the worker, once it exists: napari sets its abort flag when the window closes
+
+        def cancelled() -> bool:
+            return flag.is_set() or any(worker.abort_requested for worker in handle)
+
+        def emit(event: Event) -> None:
+            self._emit(generation, event)
+
+        def work() -> None:
+            drain(job, emit, cancelled)
+
+        handle.append(create_worker(work, _start_thread=False, _ignore_errors=True))
+        handle[0].start()
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self._flag.set()
+
+    def abandon(self) -> None:
+        """Ask the job to stop and drop its remaining events; the panel was destroyed."""
+        self.cancel()
+        self._receiver = None
+
+    def _emit(self, generation: int, event: Event) -> None:
+        try:
+            self._signals.event_sent.emit(generation, event)
+        except RuntimeError:  # the window was closed and Qt deleted the signals' C++ object
+            self._flag.set()
+
+    def _on_event(self, generation: int, event: Event) -> None:
+        if generation != self._generation or self._receiver is None:
+            return  # a late event of an earlier job
+        receiver = self._receiver
+        if not isinstance(event, Progressed):
+            self._receiver = None
+        receiver(event)
+
+
+def in_background(
+    function: Callable[[], Any], on_result: Callable[[Any], None], on_error: Callable[[str], None]
+) -> Any:
+    """Run a function in a thread and pass its result, or a sentence about its error, to a callback in the Qt thread.
+
+    Keep the returned object for as long as the result is wanted. Closing the window does not wait for the thread.
+    """
+    signals = _Signals()
+
+    def on_event(_: int, event: Event) -> None:
+        if isinstance(event, Failed):
+            on_error(event.sentence)
+        elif isinstance(event, Done):
+            on_result(event.result)
+
+    def work() -> None:
+        try:
+            event: Event = Done(function())
+        except Exception as error:
+            event = Failed(error_message(error))
+        with suppress(RuntimeError):  # the window was closed and Qt deleted the signals' C++ object
+            signals.event_sent.emit(0, event)
+
+    signals.event_sent.connect(on_event, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
+    threading.Thread(target=work, name="voxtrace-background", daemon=True).start()
+    return signals
+
+
+def without_freezing(function: Callable[[], Any]) -> Any:
+    """Return a function's result while the window keeps painting; mouse and keyboard input wait until it is done.
+
+    Called outside the Qt thread, or without a Qt application, it just calls the function.
+    """
+    application = QCoreApplication.instance()
+    if application is None or QThread.currentThread() is not application.thread():
+        return function()
+    loop = QEventLoop()
+    outcome: list[tuple[Any, Exception | None]] = []
+
+    def work() -> None:
+        try:
+            outcome.append((function(), None))
+        except Exception as error:
+            outcome.append((None, error))
+        finally:
+            signals.finished.emit()
+
+    signals = _Signals()
+    signals.finished.connect(loop.quit, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
+    thread = threading.Thread(target=work, name="voxtrace-read", daemon=True)
+    thread.start()
+    loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+    thread.join()
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return value

@@ -1,0 +1,111 @@
+"""Recorder: takes finished planes from the engine and makes a Trace of them, in memory or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from voxtrace.passport import Passport
+from voxtrace.trace import files
+from voxtrace.trace.step_counts import MapRange, StepCounts
+from voxtrace.trace.trace import CHANGED_VOXELS, Trace
+from voxtrace.volume import Array, Geometry, Shape
+
+
+class Recorder:
+    """Collects planes of labels and scalar maps in ascending z.
+
+    The last step's labels are always held in memory (they are the answer); the steps before it, all extras and all
+    maps lie in memory when ``folder`` is None, otherwise in ``folder`` on disk.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        geometry: Geometry,
+        names: Mapping[int, str],
+        folder: Path | None = None,
+        extras: Sequence[str] = (),
+        passport: Passport | None = None,
+        maps: Sequence[str] = (),
+    ) -> None:
+        self._passport = passport or Passport()
+        self._geometry, self._names, self._folder, self._steps = geometry, dict(names), folder, steps
+        dtype = np.uint8 if max(names, default=0) < 256 else np.uint16
+        self._counts = StepCounts.empty(steps, max(names, default=0) + 1)
+        self._ranges = {name: MapRange(steps) for name in maps}
+        self._done = 0
+        shape = (steps, *geometry.shape)
+        self._files = None if folder is None else files.ArrayFiles(folder, shape, dtype, extras, maps)
+        self._labels = np.zeros((1 if folder else steps, *geometry.shape), dtype)
+        self._extras = {name: np.zeros(shape, dtype) for name in ([] if folder else extras)}
+        self._maps = {name: np.full(shape, np.nan, np.float32) for name in ([] if folder else maps)}
+        self._settled = None if folder else np.zeros(geometry.shape, np.uint8)
+
+    @property
+    def answer(self) -> Array:
+        """The last step's labels, (Z, Y, X)."""
+        answer: Array = self._labels[-1]
+        return answer
+
+    def add(self, planes: Array, maps: Array | None = None) -> None:
+        """Append planes of labels, and of scalar maps where the recorder was told their names.
+
+        Parameters
+        ----------
+        planes
+            (S, n, Y, X) of the answer and, after them along the first axis, of each extra.
+        maps
+            (S, M, n, Y, X) float32, in the order of their names.
+        """
+        lo, self._done = self._done, self._done + planes.shape[1]
+        planes, *extras = (planes[first : first + self._steps] for first in range(0, len(planes), self._steps))
+        scalars = [] if maps is None else list(np.moveaxis(maps, 1, 0))
+        settled = self._counts.add(planes)
+        for values, limits in zip(scalars, self._ranges.values(), strict=True):
+            limits.add(values)
+        self._labels[:, lo : self._done] = planes[-self._labels.shape[0] :]
+        if self._files is not None:
+            self._files.add(planes, settled, extras, scalars)
+            return
+        for kept, fresh in zip((*self._extras.values(), *self._maps.values()), (*extras, *scalars), strict=True):
+            kept[:, lo : self._done] = fresh
+        if self._settled is not None:
+            self._settled[lo : self._done] = settled
+
+    def finish(
+        self,
+        facts: Mapping[str, Array],
+        windows: Array,
+        units: Mapping[str, str],
+        step_word: str,
+        network_shape: Shape,
+        slice_facts: Mapping[str, Array] | None = None,
+    ) -> Trace:
+        """Return the trace, and write the rest of its folder if it has one."""
+        if self._files is not None:
+            self._files.close()
+        taken = max([self._steps, *(len(values) for values in facts.values())])
+        counted = {CHANGED_VOXELS: self._counts.changed_per_slice.astype(np.float32)} if taken == self._steps else {}
+        trace = Trace(
+            labels=self._labels if self._files is None else self._files.labels,
+            facts=facts,
+            windows=windows,
+            units={**units, **({CHANGED_VOXELS: "voxel"} if counted else {})},
+            geometry=self._geometry,
+            names=self._names,
+            step_word=step_word,
+            settled=self._settled if self._files is None else self._files.settled,
+            network_shape=network_shape,
+            step_counts=self._counts,
+            extras=self._extras if self._files is None else self._files.extras,
+            passport=self._passport,
+            slice_facts={**counted, **(slice_facts or {})},
+            maps=self._maps if self._files is None else self._files.maps,
+            ranges={name: limits.values for name, limits in self._ranges.items()},
+        )
+        if self._folder is not None:
+            files.write_record(trace.record(), self._folder)
+        return trace

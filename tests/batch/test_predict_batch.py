@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import made
+from fakes import Nearest, bundle
+from voxtrace.batch import BatchSummary, CaseEvent, CaseInput, Entry, Ledger, PredictJob, find_cases, predict_cases
+from voxtrace.errors import Cancelled, OutputError, UsageError
+from voxtrace.inference import PredictOptions
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> PredictJob:
+    """Two scans, and a method that reads its answer off the image in three steps."""
+    for name in ("a", "b"):
+        made.scan(tmp_path / "scans" / f"{name}.nii.gz")
+    cases = find_cases([tmp_path / "scans"])
+    return PredictJob(
+        (bundle(Nearest(n_steps=3)),),
+        cases,
+        tmp_path / "out",
+        PredictOptions(keep="labels", device="cpu", precision="float32"),
+    )
+
+
+def drain(job: PredictJob, **options: object) -> tuple[list[CaseEvent], BatchSummary]:
+    events, task = [], predict_cases(job, **options)  # type: ignore[arg-type]
+    while True:
+        try:
+            events.append(next(task))
+        except StopIteration as stop:
+            return events, stop.value
+
+
+def test_every_case_starts_runs_and_is_done(job: PredictJob) -> None:
+    events, summary = drain(job)
+    assert [(e.case.name, e.kind) for e in events if e.kind != "running"] == [
+        ("a", "started"),
+        ("a", "done"),
+        ("b", "started"),
+        ("b", "done"),
+    ]
+    assert any(e.progress is not None and e.progress.stage == "segmenting" for e in events)
+    assert (tuple(summary.done), summary.skipped, summary.failed) == (("a", "b"), (), ())
+    assert all(entry.steps == 3 for entry in Ledger(job.out).latest().values())
+
+
+def test_an_unexpected_fault_of_one_case_ends_no_other(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = CaseInput.read
+
+    def faulty(case: CaseInput) -> object:
+        return 1 / 0 if case.name == "a" else read(case)
+
+    monkeypatch.setattr(CaseInput, "read", faulty)
+    _, summary = drain(job)
+    assert tuple(summary.done) == ("b",)
+    assert summary.failed[0].error == "unexpected ZeroDivisionError: division by zero"
+
+
+def test_trouble_that_every_case_would_meet_ends_the_run(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(labels: object, path: Path) -> Path:
+        raise OutputError("no space left.")
+
+    monkeypatch.setattr("voxtrace.io.write", refuse)
+    with pytest.raises(OutputError):
+        drain(job)
+    assert {name: entry.status for name, entry in Ledger(job.out).latest().items()} == {"a": "failed"}
+    assert [path.name for path in job.out.iterdir()] == ["ledger.jsonl"]
+
+
+def test_cancelling_keeps_what_is_done(job: PredictJob) -> None:
+    def first_is_done() -> bool:
+        return "a" in {entry.case for entry in Ledger(job.out).entries() if entry.status == "done"}
+
+    with pytest.raises(Cancelled):
+        drain(job, cancel=first_is_done)
+    assert sorted(path.name for path in job.out.iterdir()) == ["a.nii.gz", "a.trace", "ledger.jsonl"]
+    _, summary = drain(replace(job, resume=True))
+    assert (tuple(summary.done), summary.skipped, summary.failed) == (("b",), ("a",), ())
+
+
+def test_abandoning_leaves_nothing_half_written(job: PredictJob) -> None:
+    task = predict_cases(job)
+    while next(task).kind != "running":
+        pass
+    next(task)
+    task.close()
+    assert [path.name for path in job.out.iterdir()] == ["ledger.jsonl"]
+
+
+def test_resume_predicts_again_what_changed_since(job: PredictJob) -> None:
+    drain(job)
+    later = time.time() + 10
+    os.utime(job.cases[0].paths[0], (later, later))
+    _, summary = drain(replace(job, resume=True))
+    assert (tuple(summary.done), summary.skipped, summary.failed) == (("a",), ("b",), ())
+
+
+def test_resume_replaces_what_a_killed_run_left(job: PredictJob) -> None:
+    ledger = Ledger(job.out)
+    ledger.append(Entry("a", "started"))
+    (job.out / "a.nii.gz").write_text("left by a kill")
+    _, summary = drain(replace(job, resume=True))
+    assert tuple(summary.done) == ("a", "b")
+
+
+def test_what_others_wrote_is_refused_before_anything_runs(job: PredictJob) -> None:
+    job.out.mkdir()
+    job.labels_path(job.cases[1]).write_text("precious")
+    for resume in (False, True):
+        with pytest.raises(UsageError, match="exists already"):
+            drain(replace(job, resume=resume))
+    assert [path.name for path in job.out.iterdir()] == ["b.nii.gz"]
+    assert tuple(drain(replace(job, overwrite=True))[1].done) == ("a", "b")
+
+
+def test_the_input_folder_is_no_output_folder(job: PredictJob) -> None:
+    with pytest.raises(UsageError, match="holds inputs"):
+        drain(replace(job, out=job.cases[0].paths[0].parent, overwrite=True))
+
+
+def test_the_next_case_is_read_while_one_is_predicted(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[str] = []
+    read = CaseInput.read
+
+    def noted(case: CaseInput) -> object:
+        began.append(case.name)
+        return read(case)
+
+    monkeypatch.setattr(CaseInput, "read", noted)
+    seen_at_the_end_of: dict[str, list[str]] = {}
+    for event in predict_cases(job):
+        if event.kind == "done":
+            seen_at_the_end_of[event.case.name] = list(began)
+    assert seen_at_the_end_of == {"a": ["a", "b"], "b": ["a", "b"]}
+
+
+def test_a_case_that_cannot_be_read_ahead_fails_when_its_turn_comes(job: PredictJob) -> None:
+    job.cases[1].paths[0].write_bytes(b"no volume")
+    _, summary = drain(job)
+    assert tuple(summary.done) == ("a",)
+    assert [entry.case for entry in summary.failed] == ["b"]

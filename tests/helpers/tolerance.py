@@ -1,0 +1,38 @@
+"""How far a result may be from float64: from the number type and the products summed, not from what a machine gave."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def rounding(dtype: torch.dtype, *, products: int, roundings: int = 1) -> float:
+    """Return the largest error of a sum of ``products``, relative to the largest number that goes into it.
+
+    Products are summed in float32 or better, each sum rounded by at most half a unit in the last place;
+    ``roundings`` results are rounded to ``dtype`` one after another, such as the maps between layers.
+    """
+    accumulated = min(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
+    return roundings * torch.finfo(dtype).eps + products * accumulated / 2
+
+
+def distance(found: Tensor, exact: Tensor) -> float:
+    """Return the largest difference from the float64 result, relative to its largest number; inf where not finite."""
+    assert exact.dtype is torch.float64
+    assert found.shape == exact.shape
+    if not found.isfinite().all():
+        return torch.inf
+    largest = float(exact.abs().max()) or 1.0
+    return float((found.detach().double() - exact.detach()).abs().max()) / largest
+
+
+def assert_close_to_float64(
+    a: Tensor, b: Tensor, exact: Tensor, dtype: torch.dtype, *, products: int, roundings: int = 1
+) -> None:
+    """Check that two ways of computing are each as close to float64 as their type allows (see :func:`rounding`)."""
+    allowed = rounding(dtype, products=products, roundings=roundings)
+    for name, found in (("the first", a), ("the second", b)):
+        away = distance(found, exact)
+        assert away <= allowed, (
+            f"{name} is {away:.2g} of the largest number away from float64; {allowed:.2g} is allowed"
+        )
