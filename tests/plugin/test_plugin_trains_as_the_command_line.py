@@ -18,9 +18,9 @@ from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.methods.unet import UNet
 from voxtrace.plan import Plan
 from voxtrace.plugin.controllers.train import TrainController
-from voxtrace.plugin.models.bundles import Shelf
-from voxtrace.plugin.models.methods import Catalogue
-from voxtrace.plugin.models.train_form import Form
+from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.models.train_form import TrainForm
 from voxtrace.plugin.work import jobs
 from voxtrace.training import setup
 
@@ -39,9 +39,9 @@ def small(dataset: Any, found: Any, **about: Any) -> Plan:
 
 def trained_in_the_window(dataset: Path, out: Path, bundles: list[Path], options: dict[str, Any]) -> Path:
     """Train with what the form of the Train panel asks for: its first bundle, or else U-Net from scratch."""
-    methods = Catalogue({"unet": UNet, "recyclenet": RecycleNet})
-    controller = TrainController(Shelf(bundles), Recorded(), ImmediateRunner(), methods)
-    controller.edit(Form(str(dataset), fold=1, iterations=3, out=str(out), options=options))
+    methods = MethodRegistry({"unet": UNet, "recyclenet": RecycleNet})
+    controller = TrainController(BundleRegistry(bundles), Recorded(), ImmediateRunner(), methods)
+    controller.edit(TrainForm(str(dataset), fold=1, iterations=3, out=str(out), options=options))
     for event in jobs.train(controller.request, lambda: False):
         last = event
     assert getattr(last, "text", "").startswith("wrote")
