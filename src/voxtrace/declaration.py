@@ -152,6 +152,7 @@ def _info(declared: Any, hint: Any) -> OptionInfo:
     default = declared.default
     if default is MISSING:
         default = None if declared.default_factory is MISSING else declared.default_factory()
+    # a field without option() is an option without a sentence
     meta = {"help": "", **declared.metadata}
     kind = str if choices else (get_origin(inner) or inner)
     meta["title"] = meta.get("title") or declared.name.replace("_", " ").strip().capitalize()
@@ -178,6 +179,7 @@ def _expectation(info: OptionInfo, value: Any) -> str:
 
 
 def _number_expectation(info: OptionInfo, value: Any) -> str:
+    # bool is a subclass of int; numpy's numbers are Real and Integral, too
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         return "expected a number"
     if info.kind is int and not isinstance(value, Integral):

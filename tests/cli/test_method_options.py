@@ -51,3 +51,12 @@ def test_words_that_mean_nothing_are_refused(words: list[str]) -> None:
 def test_a_setting_without_a_value_is_refused() -> None:
     with pytest.raises(UsageError, match="no value"):
         method_options(Switched, ["cycles"], [])
+
+
+def test_an_option_that_may_be_unset_takes_none() -> None:
+    @dataclass(frozen=True)
+    class Unsettable(RecycleNet):
+        least: int | None = option(None, "A number.", unset="any")
+
+    assert method_options(Unsettable, ["least=none"], []) == {"least": None}
+    assert method_options(Unsettable, ["least=4"], []) == {"least": 4}

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from voxtrace.plugin.bundles import Shelf
-from voxtrace.plugin.methods import Catalogue
 
 from cases import ball_dataset, small_plan
 from made import bundle_folder
@@ -19,8 +17,11 @@ from voxtrace.cli import main
 from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.methods.unet import UNet
 from voxtrace.plan import Plan
-from voxtrace.plugin import jobs
-from voxtrace.plugin.controllers.train import Form, TrainController
+from voxtrace.plugin.controllers.train import TrainController
+from voxtrace.plugin.models.bundles import Shelf
+from voxtrace.plugin.models.methods import Catalogue
+from voxtrace.plugin.models.train_form import Form
+from voxtrace.plugin.work import jobs
 from voxtrace.training import setup
 
 

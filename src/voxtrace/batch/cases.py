@@ -94,6 +94,7 @@ def find_cases(
         A folder holds no volume, or the time points of a file cannot be counted.
     """
     files = [path for given in inputs for path in _volumes_in(given, len(channels))]
+    # a file given by two spellings of its path is one case
     cases = _grouped({path.resolve(): path for path in files}.values(), len(channels))
     if len(channels) > 1 or series:
         cases = tuple(_with_series(case, channels, series) for case in cases)
@@ -121,10 +122,12 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
         raise UsageError(f"input {given} does not exist; give a file, a DICOM folder or a folder of these.")
     if not given.is_dir():
         return [given]
+    # hidden files are temporary files of this and other programs
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
     volumes = [p for p in inside if p.is_file() and suffix_of(p)]
     if not volumes and holds_dicom(given):
         return [given]
+    # folders are searched for DICOM in depth, but only the folder itself for other volumes
     studies = [p for p in inside if p.is_dir() and p.suffix not in _RESULT_SUFFIXES and holds_dicom(p, below=True)]
     if not volumes and not studies:
         raise ReadError(f"folder {given} holds no volume; expected {', '.join(SUFFIXES)} or DICOM files in it.")
@@ -151,6 +154,7 @@ def _grouped(files: Iterable[Path], channels: int) -> tuple[CaseInput, ...]:
     groups: dict[tuple[Path, str], list[Path]] = {}
     for path in files:
         name, number = _name_and_number(path, channels)
+        # only numbered files of one folder and stem share a key
         key = (path.parent.resolve(), name if number else str(path))
         groups.setdefault(key, []).append(path)
     return tuple(CaseInput(_name_and_number(g[0], channels)[0], tuple(sorted(g))) for g in groups.values())
@@ -161,6 +165,7 @@ def _name_and_number(path: Path, channels: int) -> tuple[str, str]:
     match = None if path.is_dir() else _NUMBERED.fullmatch(stem(path))
     if match and channels > 1:
         return match["stem"], match["channel"]
+    # nnU-Net numbers the only channel of a case, too
     if match and match["channel"] == "0000":
         return match["stem"], ""
     return stem(path), ""
@@ -178,6 +183,7 @@ def _at_timepoints(case: CaseInput, timepoint: int | Literal["all"]) -> list[Cas
 
 
 def _refuse_same_names(cases: Iterable[CaseInput]) -> None:
+    # some file systems do not distinguish upper and lower case
     first: dict[str, CaseInput] = {}
     for case in cases:
         other = first.setdefault(case.name.casefold(), case)

@@ -68,10 +68,10 @@ def match(predictions: Path, references: Path) -> Matched:
     if predictions.is_file() and references.is_file():
         return Matched((Pair(find_cases([references])[0].name, predictions, references),))
     made, true = _by_name(predictions), _by_name(references)
-    shared = sorted(made.keys() & true.keys())
-    if not shared:
+    common = sorted(made.keys() & true.keys())
+    if not common:
         raise InputError(f"no file in {predictions} has the name of one in {references}; expected CASE.nii.gz in both.")
-    pairs = tuple(Pair(name, made[name], true[name]) for name in shared)
+    pairs = tuple(Pair(name, made[name], true[name]) for name in common)
     return Matched(pairs, tuple(sorted(true.keys() - made.keys())), tuple(sorted(made.keys() - true.keys())))
 
 
@@ -94,6 +94,7 @@ def summarise(scored: Sequence[Scored], names: Mapping[int, str]) -> dict[str, A
     return {
         "cases": [_case_record(case) for case in good],
         "failed": [{"case": case.case, "error": case.error} for case in scored if case.error],
+        # keys of JSON objects are strings
         "labels": {str(label): _label_record(label, good, names) for label in labels},
         "mean": _means({measure: [case.mean(measure) for case in good] for measure in MEASURES}),
         "n": len(good),
@@ -111,6 +112,7 @@ def _scores(pair: Pair, tolerance_mm: float) -> dict[int, Scores]:
     from voxtrace.metrics import evaluate_case
 
     found = evaluate_case(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm)
+    # the scores of a label in neither map are undefined
     return {label: scores for label, scores in found.items() if scores.volume_ml > 0 or scores.reference_ml > 0}
 
 

@@ -61,6 +61,7 @@ class PredictJob:
     def entry(self) -> Entry:
         """Return the ledger's first entry of a case, with an empty case name."""
         options = {**self.options.to_json(), "suffix": self.suffix}
+        # the order counts: steps and card are those of the first bundle
         digest = "+".join(bundle.digest for bundle in self.bundles)
         return Entry("", "started", bundle=self.bundle_name, bundle_digest=digest, options=options)
 
@@ -82,8 +83,10 @@ def already_done(job: PredictJob) -> set[CaseInput]:
     done: set[CaseInput] = set()
     for case in job.cases:
         last, written = latest.get(case.name), job.written(case)
+        # without --resume the ledger is not read, so nothing is skipped
         if last and last.status == "done" and last.same_settings(template) and _is_fresh(case, written):
             done.add(case)
+        # what an interrupted case left, or a complete one whose input changed, may be replaced
         elif written and not job.overwrite and not (last and (last.status != "done" or last.same_settings(template))):
             made = " and comes from another bundle, other options or another program" if job.resume else ""
             raise UsageError(
@@ -102,5 +105,6 @@ def _refuse_input_folder(job: PredictJob) -> None:
 
 def _is_fresh(case: CaseInput, written: tuple[Path, ...]) -> bool:
     """Return whether both outputs exist and no input is newer."""
+    # an input that changed after the output was written must be predicted again
     newest = max(path.stat().st_mtime for path in case.paths)
     return len(written) == 2 and all(path.stat().st_mtime >= newest for path in written)

@@ -93,9 +93,11 @@ class Ledger:
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            # "a" writes at the end wherever the file is read, "+" allows to read its last byte
             with self.path.open("ab+") as file:
                 file.write(_line_end(file) + line.encode())
                 file.flush()
+                # a power cut after this line cannot lose the entry
                 os.fsync(file.fileno())
         except OSError as error:
             raise output_error(self.path, error) from error

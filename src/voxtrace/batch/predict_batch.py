@@ -84,6 +84,7 @@ def predict_cases(
         for number, case in enumerate(job.cases, start=1):
             here = CaseEvent("skipped", case, number, len(job.cases))
             if case not in skipped:
+                # the next case that is not skipped, or none
                 later = islice((c for c in islice(job.cases, number, None) if c not in skipped), 1)
                 here = yield from batch.predict(here, tuple(later))
             summary = summary.add(here)
@@ -115,6 +116,7 @@ class _Batch:
         except Cancelled:
             raise
         except OutputError as error:
+            # the disk may be full for the ledger, too
             with suppress(OutputError):
                 self.ledger.append(replace(_timed(template, began), status="failed", error=str(error)))
             raise
@@ -143,6 +145,7 @@ class _Batch:
         except StopIteration as stop:
             result: Result = stop.value
         finally:
+            # closes the engine's generator when this one is closed early, so that no partial trace stays
             engine.close()
         _write_labels(result, labels_path, trace_path)
         return result

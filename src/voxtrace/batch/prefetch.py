@@ -22,6 +22,7 @@ class CasePrefetcher:
     def begin(self, cases: Sequence[CaseInput]) -> None:
         """Start reading the first of the cases; a case read earlier and not taken is dropped."""
         wanted = cases[:1]
+        # a volume takes hundreds of megabytes: at most one is held
         for case in [case for case in self._waiting if case not in wanted]:
             del self._waiting[case]
         for case in wanted:

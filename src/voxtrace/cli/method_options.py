@@ -21,7 +21,7 @@ def method_options(kind: type[Method], settings: Sequence[str], flags: Sequence[
     kind
         The method.
     settings
-        ``name=value``, from ``--set``.
+        ``name=value``, from ``--set``; ``none`` unsets an option that may be unset.
     flags
         Words of the command line that are no declared option: ``--name value``, ``--name=value``, ``--name`` or
         ``--no-name``, with ``-`` for ``_``.
@@ -56,9 +56,11 @@ def _flags(words: Sequence[str], infos: dict[str, OptionInfo]) -> Iterator[tuple
         word = rest.pop(0)
         if not word.startswith("--"):
             raise UsageError(f"{word!r} is not expected here; see `voxtrace train --help`.")
+        # dashes are replaced in the name only, the value keeps its own
         name, equals, value = word[2:].replace("-", "_", word.partition("=")[0][2:].count("-")).partition("=")
         if equals:
             yield name, value
+        # switches take no value: --name and --no-name
         elif _is_switch(name, infos):
             yield name, "true"
         elif _is_switch(name.removeprefix("no_"), infos):
@@ -75,6 +77,8 @@ def _is_switch(name: str, infos: dict[str, OptionInfo]) -> bool:
 
 
 def _typed(info: OptionInfo, text: str) -> Any:
+    if info.optional and text.lower() == "none":
+        return None
     try:
         if info.kind is bool:
             return _truth(text)

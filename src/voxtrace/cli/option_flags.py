@@ -19,11 +19,11 @@ PARAMETER = "options"
 def with_option_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with a flag for each option in place of its parameter ``options``.
 
-    The parameter's default, a :class:`PredictOptions`, holds what the flags are if they are left out. Options that are
-    not for the command line keep the default's value.
+    The parameter's default, a :class:`PredictOptions`, holds the defaults of the flags.
     """
     signature = inspect.signature(command, eval_str=True)
     defaults: PredictOptions = signature.parameters[PARAMETER].default
+    # options that are not flags, such as those of the method, keep the default's value
     infos = [info for info in defaults.options() if "command" in info.where]
 
     @functools.wraps(command)
@@ -35,9 +35,10 @@ def with_option_flags(command: Callable[..., None]) -> Callable[..., None]:
     for name, parameter in signature.parameters.items():
         flags = [_flag(info, getattr(defaults, info.name)) for info in infos]
         parameters += flags if name == PARAMETER else [parameter]
+    # typer reads signature and annotations to make its flags
     with_flags.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     with_flags.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del with_flags.__wrapped__  # typer would read the annotations of the wrapped one
+    del with_flags.__wrapped__  # else typer would read those of the wrapped command
     return with_flags
 
 

@@ -133,6 +133,7 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
     from voxtrace.batch import PredictJob, find_cases
     from voxtrace.bundle import card, load
 
+    # the card is JSON and read without torch, so that reading the first case can begin
     channels = card(request.models[0])["plan"]["channels"]
     cases = find_cases(request.inputs, channels, request.timepoint, request.series)
     if not request.resume:  # with --resume the first case may be one that is skipped
@@ -146,6 +147,7 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
     check_compatible(bundles)
     changed = method_options(type(bundles[0].method), request.settings, ())
     options = replace(request.options, method_options=changed)
+    # raises if the method does not have these options or this number of steps
     chosen_method(bundles[0], options)
     return PredictJob(bundles, cases, request.out, options, request.suffix, request.resume, request.overwrite)
 
@@ -206,6 +208,7 @@ def _exit(job: PredictJob, summary: BatchSummary) -> None:
     finished = len(summary.done) + len(summary.skipped)
     if len(job.cases) > 1 or finished:  # a single failed case has been reported already
         echo(f"{finished} of {len(job.cases)} cases done in {job.out}.")
+    # every failure was reported when it happened; with many cases they are listed again at the end
     if len(job.cases) > 1 and summary.failed:
         failed = ", ".join(entry.case for entry in summary.failed)
         echo(f"failed: {failed}; see {job.out / 'ledger.jsonl'} for the reasons.")

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # a method's options, which options.py reads
+CONTEXT = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+}  # a method's options, which method_options.py reads
 
 MethodKey = Annotated[
     str | None,

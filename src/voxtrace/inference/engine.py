@@ -47,9 +47,9 @@ class Result:
     seconds
         Wall time from the first line to the last.
     facts
-        Windows, steps, runtime, device, precision and why, members, batch, overlap, mirror, settle, seed, and
-        ``seconds`` by stage: planes (waiting for them), network, assess, blend, and finish, which runs beside the
-        network.
+        Windows, steps, runtime, device and precision with the reason for them, members, batch, overlap, mirror, settle,
+        seed, and ``seconds`` by stage: planes (waiting for them), network, assess, blend, and finish, which runs in a
+        thread of its own while the network computes.
     """
 
     labels: LabelMap
@@ -80,7 +80,7 @@ def segment(
         A folder to write the trace into while it is made, so that the steps need no memory. It appears when all is
         done and not at all otherwise.
     cancel
-        Asked before each batch; true stops.
+        Called after each batch; true stops.
     changes
         Options by name, e.g. ``steps=3``; see :class:`voxtrace.inference.PredictOptions` for each.
 
@@ -97,18 +97,18 @@ def segment(
     OutputError
         ``store`` cannot be written.
     Cancelled
-        ``cancel`` said so; nothing is left behind.
+        ``cancel`` returned true; nothing is left behind.
     """
     started = time.perf_counter()
     chosen = PredictOptions.of(options, **changes)
-    bundles = check_compatible([bundle] if isinstance(bundle, Bundle) else list(bundle))
+    bundles = check_compatible((bundle,) if isinstance(bundle, Bundle) else tuple(bundle))
     method, plan = chosen_method(bundles[0], chosen), bundles[0].plan
-    with _sentences(plan.window), ExitStack() as stack:
+    with _engine_errors(plan.window), ExitStack() as stack:
         yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
         run, streams = _prepared(bundles, method, volume, chosen)
+        # the folder takes its name when the block ends without an error, and vanishes otherwise
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
-        maps = tuple(method.maps)
-        recorder = Recorder(run.kept, volume.geometry, plan.labels, folder, run.shown, volume.passport, maps)
+        recorder = _recorder(run, volume, folder)
         for done in run.windows(streams, recorder):
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():
@@ -155,6 +155,7 @@ def _prepared(
     plan, card = bundles[0].plan, bundles[0].card
     grid = grid_of(volume, plan, options.region)
     overlap = plan.overlap if options.overlap is None else options.overlap
+    # an adaptive schedule may run fewer; the choice of runtime must not depend on the scan's content
     calls = method.steps * count_windows(grid.padded_shape, plan.window, overlap)
     members, streams = open_members(bundles, volume, grid, options, calls)
     run = SlidingWindow(
@@ -170,6 +171,12 @@ def _prepared(
     return run, streams
 
 
+def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:
+    """Return what gathers labels and maps of the steps that are kept, in memory or in the folder."""
+    names, maps = run.plan.labels, tuple(run.method.maps)
+    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps)
+
+
 def _finished(run: SlidingWindow, recorder: Recorder) -> Trace:
     """Return the trace of a run that has visited every window."""
     facts, seen, units = run.facts()
@@ -183,9 +190,9 @@ def _names(plan: Plan) -> dict[int, str]:
 
 
 def _batch_size(window: Shape, device: str) -> int:
-    """Return how many windows fill the device; more would only take memory.
+    """Return the number of windows that fills the device; a larger batch takes memory and saves no time.
 
-    Slices come in larger batches on a CPU: of a routed one each network gets a few, and all cores should have one.
+    On a CPU slices come in larger batches: of a batch that is routed, each network gets a few, enough for all cores.
     """
     voxels = window[0] * window[1] * window[2]
     enough, most = (2**18 if window[0] == 1 else 2**16, 16) if device == "cpu" else (2**21, 32)
@@ -193,8 +200,8 @@ def _batch_size(window: Shape, device: str) -> int:
 
 
 @contextmanager
-def _sentences(window: Shape) -> Iterator[None]:
-    """Turn what torch raises into an EngineError; a RuntimeError would vanish in a window's worker thread."""
+def _engine_errors(window: Shape) -> Iterator[None]:
+    """Turn what torch raises into an EngineError with advice; napari's worker threads swallow a RuntimeError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
