@@ -1,11 +1,11 @@
-"""Say what the weight of cost, alpha, does to Med-DANet's decision network on made-up tumours.
+"""Measure what the weight of cost, alpha, does to Med-DANet's decision network on made-up tumours.
 
     python scripts/alpha_phantoms.py [--alphas 0.001 0.01 0.02] [--updates 300] [--seeds 2] [--bundle BUNDLE]
 
-The bank of a bundle answers all slices of the training phantoms once; for each alpha and seed a decision network is
-then trained on the actions that are worth it (eq. 4), as ``voxtrace train`` does, and tried on four phantoms that
-nobody has seen. Told are its actions, the slices with a tumour that it skips, the mean Dice of slices with a tumour (a
-skipped one counts 0), and what the networks cost, at the published widths, against M4 on every slice.
+The candidates of a bundle segment all slices of the training phantoms once; for each alpha and seed a decision network
+is then trained on the best actions (eq. 4), as ``voxtrace train`` does, and tested on four unseen phantoms. Printed are
+its actions, the slices with a tumour that it skips, the mean Dice of slices with a tumour (a skipped one counts 0), and
+the cost of the networks at the published widths, against M4 on every slice.
 """
 
 from __future__ import annotations

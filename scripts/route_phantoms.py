@@ -1,4 +1,4 @@
-"""Say how Med-DANet routes unseen phantoms: actions, wrongly skipped slices, Dice of each label, routed and forced.
+"""Measure Med-DANet's decisions on unseen phantoms: actions, wrongly skipped slices, Dice of each label, also forced.
 
 python scripts/route_phantoms.py [--bundle tumour-phantom-meddanet] [--cases 4]
 """

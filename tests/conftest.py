@@ -35,6 +35,16 @@ def _config_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _kernels_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests away from the kernels that the user has switched off."""
+    from voxtrace.kernels import switches
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(switches, "user_file", lambda: tmp_path_factory.getbasetemp() / "no-kernels.json")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """Compute on one thread: the networks of the tests are too small to share out, and answers repeat exactly."""
     import torch

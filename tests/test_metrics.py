@@ -1,4 +1,4 @@
-"""Scores of masks that a person can draw, and agreement with MONAI on masks that nobody would."""
+"""Scores of masks drawn by hand, and agreement with MONAI on random masks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Files and folders that appear whole or not at all.
 
-What is written goes into a hidden temporary neighbour first (same folder, so the same file system), is flushed to
-the disk, and takes its final name in one step. When anything fails, the temporary is removed and what lay under the
-final name before is still there.
+What is written goes into a hidden temporary file or folder beside the final one first (the same file system), is
+flushed to the disk, and takes its final name in one step. When anything fails, the temporary is removed and what had
+the final name before is still there.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def output_error(path: str | Path, error: OSError) -> OutputError:
-    """Return the one clear sentence for a refusal of the system while writing ``path``."""
+    """Return one clear sentence for an error of the system while writing ``path``."""
     reason, remedy = _REASONS.get(error.errno or 0, (error.strerror or str(error), "Choose another place."))
     return OutputError(f"{path} could not be written: {reason}. {remedy}")
 
@@ -131,7 +131,7 @@ def _neighbour(path: Path) -> Path:
 
 
 def _swap_in(folder: Path, path: Path) -> None:
-    """Give ``folder`` the name ``path``; the previous folder steps aside first and comes back on failure.
+    """Give ``folder`` the name ``path``; the previous folder is renamed first and restored on failure.
 
     Of several writers at once the last one wins, and what the others wrote is removed.
     """
@@ -139,7 +139,7 @@ def _swap_in(folder: Path, path: Path) -> None:
         previous = _neighbour(path)
         try:
             path.rename(previous)
-        except FileNotFoundError:  # another writer took it aside
+        except FileNotFoundError:  # another writer renamed it first
             continue
         try:
             placed = _put_in(folder, path)
@@ -152,7 +152,7 @@ def _swap_in(folder: Path, path: Path) -> None:
 
 
 def _put_in(folder: Path, path: Path) -> bool:
-    """Give ``folder`` the name ``path`` and say so; False where a folder of that name is there already."""
+    """Rename ``folder`` to ``path``; return False where a folder of that name exists already."""
     if path.exists():
         return False
     try:
@@ -165,7 +165,7 @@ def _put_in(folder: Path, path: Path) -> bool:
 
 
 def _is_no_folder(path: Path) -> bool:
-    """Tell whether something other than a folder lies there; looks once, for another writer may take it away."""
+    """Return whether ``path`` is something other than a folder; one look, since another writer may remove it."""
     try:
         return not stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:

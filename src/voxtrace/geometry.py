@@ -84,7 +84,7 @@ class Grid:
 class Layout:
     """A permutation of array axes followed by flips: stored array (Z, Y, X) -> canonical array.
 
-    ``axes[i]`` is the stored axis that becomes canonical axis i; ``flips[i]`` tells whether canonical
+    ``axes[i]`` is the stored axis that becomes canonical axis i; ``flips[i]`` is True when canonical
     axis i runs against its stored direction.
     """
 
@@ -203,7 +203,7 @@ class Geometry:
 
     @property
     def grid(self) -> Grid:
-        """The grid to write onto: the stored one, or this canonical one in ITK's words."""
+        """The grid to write onto: the stored one, or this canonical one in ITK's order."""
         if self.stored is not None:
             return self.stored
         directions = (self.matrix[:3, :3] / np.asarray(self.spacing_mm))[::-1, ::-1]
@@ -225,18 +225,20 @@ class Geometry:
     def part(self, start: tuple[int, int, int], shape: Shape) -> Geometry:
         """Return the geometry of ``shape`` voxels from voxel ``start`` on, (Z, Y, X): a crop.
 
-        It may reach beyond this one, ``start`` below 0 included: then it pads. No file lies on it, so ``stored`` is
-        None.
+        It may reach beyond this one, ``start`` below 0 included: then it pads. It is not the grid of a file, so
+        ``stored`` is None.
         """
         matrix = self.matrix
         matrix[:3, 3] = self.world_mm(start)
         return Geometry(shape, _rows(matrix))
 
     def is_close(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
-        """Tell whether both grids have the same shape and no corner differs by more than the tolerance."""
+        """Return whether both grids have the same shape and no corner differs by more than the tolerance."""
         if self.shape != other.shape:
             return False
-        corners = np.stack(np.meshgrid(*[(0, n) for n in self.shape], indexing="ij"), -1)  # n: thickness counts too
+        corners = np.stack(
+            np.meshgrid(*[(0, n) for n in self.shape], indexing="ij"), -1
+        )  # n, not n - 1: the far side of the last voxel counts too
         return bool(np.abs(self.world_mm(corners) - other.world_mm(corners)).max() <= tolerance_mm)
 
 

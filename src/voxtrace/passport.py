@@ -1,7 +1,7 @@
-"""The geometry passport of a volume: what was looked at while it was read, and with which verdict.
+"""The geometry passport of a volume: what was checked while it was read, each with a verdict.
 
 A finding is *fine* (also when it is unusual, such as an oblique scan), *corrected* (something was wrong, and the remedy
-was applied: a sheared stack straightened, a double slice dropped) or *refused* (the volume cannot be used as it is,
+was applied: a sheared stack straightened, a duplicate slice dropped) or *refused* (the volume cannot be used as it is,
 and the remedy says what to do). A volume that could be read has no refused finding; a series in a chooser may have.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Verdict = Literal["fine", "corrected", "refused"]
-_GRAVITY: dict[Verdict, int] = {"fine": 0, "corrected": 1, "refused": 2}
+_SEVERITY: dict[Verdict, int] = {"fine": 0, "corrected": 1, "refused": 2}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Passport:
-    """Findings about one volume or series, in the order in which they were looked at.
+    """Findings about one volume or series, in the order of the checks.
 
     Examples
     --------
@@ -57,8 +57,8 @@ class Passport:
 
     @property
     def verdict(self) -> Verdict:
-        """The gravest verdict; ``fine`` when nothing was looked at."""
-        return max((f.verdict for f in self.findings), key=_GRAVITY.__getitem__, default="fine")
+        """The most severe verdict; ``fine`` without findings."""
+        return max((f.verdict for f in self.findings), key=_SEVERITY.__getitem__, default="fine")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Voxels that know where they lie: Geometry, Volume, LabelMap, Case.
+"""Voxels with their position in space: Geometry, Volume, LabelMap, Case.
 
 Axes and units
 --------------
@@ -37,13 +37,13 @@ class Volume:
     geometry
         Where the voxels lie.
     modality
-        ``"CT"``, ``"MR"`` or ``""`` when the file does not tell.
+        ``"CT"``, ``"MR"`` or ``""`` when the file does not state it.
     channels
-        A name for each channel; empty when nobody named them.
+        A name for each channel; empty when they have no names.
     name
         What to call the volume in messages: a file stem, never a patient's name.
     passport
-        What was looked at while reading, each with a verdict, and what was done about it.
+        What was checked while reading, each with a verdict, and what was corrected.
     """
 
     data: Array

@@ -81,3 +81,31 @@ def test_layers_that_are_computed_in_float32_are_told(
 ) -> None:
     monkeypatch.setattr("voxtrace.runtime.arithmetic.remembered", lambda: layers)
     assert line in run("doctor").out.splitlines()
+
+
+def test_kernels_are_switched_off_and_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxtrace.kernels.switches.user_file", lambda: tmp_path / "kernels.json")
+    monkeypatch.setattr("voxtrace.cli.diagnostics.accelerators", list)
+
+    def told(*options: str) -> dict[str, str]:
+        findings = run("doctor", "--json", *options).json["findings"]
+        return {finding["what"]: finding["found"] for finding in findings}
+
+    assert told("--disable", "winograd", "--disable", "voxelwise")["kernels"] == "winograd, voxelwise off; sparse on"
+    assert "winograd" not in told()["auto"]
+    assert told("--enable", "winograd", "--enable", "voxelwise")["kernels"] == "winograd, sparse, voxelwise on"
+
+
+def test_unknown_kernels_are_refused(run: Run) -> None:
+    outcome = run("doctor", "--disable", "turbo")
+    assert outcome.code == 2
+    assert "use one of 'winograd', 'sparse', 'voxelwise'" in outcome.err
+
+
+def test_what_auto_takes_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxtrace.cli.diagnostics.accelerators", list)
+    monkeypatch.setattr("voxtrace.runtime.processor.processor_kind", lambda: "avx2")
+    monkeypatch.setattr("voxtrace.runtime.torch.cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr("voxtrace.runtime.auto_runtime.has_openvino", lambda: True)
+    (line,) = [line for line in run("doctor").out.splitlines() if " auto " in line]
+    assert "leaky: winograd float32 (measured on avx2); smooth: openvino float32 (measured on avx2)" in line

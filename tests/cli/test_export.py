@@ -10,6 +10,7 @@ import pytest
 import awkward_dicom
 import voxtrace
 from made import Run
+from voxtrace.io.formats import WRITTEN, endings
 from voxtrace.volume import LabelMap
 
 
@@ -75,6 +76,11 @@ def test_what_the_source_lacks_is_told(run: Run, folder: Path, tmp_path: Path) -
     awkward_dicom.save(tmp_path / "images", nameless)
     outcome = run("export", folder / "labels.nii.gz", tmp_path / "a.dcm", "--source", tmp_path / "images")
     assert "no UID of their study" in outcome.err
+
+
+def test_the_help_names_the_ending_of_every_format(run: Run) -> None:
+    words = " ".join(run("export", "--help").out.replace("│", " ").split())
+    assert not [ending for ending in endings(WRITTEN) if ending not in words]
 
 
 def test_by_hand_is_recorded(run: Run, folder: Path, tmp_path: Path) -> None:

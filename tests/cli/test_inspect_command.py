@@ -10,7 +10,8 @@ import awkward_dicom as awkward
 import made
 import voxtrace
 from made import Run
-from voxtrace.volume import Grid
+from voxtrace.trace import Trace
+from voxtrace.volume import Geometry, Grid
 
 
 def test_a_volume_shows_its_passport(run: Run, tmp_path: Path) -> None:
@@ -34,7 +35,48 @@ def test_predictions_show_ledger_and_trace(run: Run, bundle: Path, tmp_path: Pat
     assert (ledger["kind"], ledger["done"], ledger["failed"]) == ("ledger", 1, 0)
     trace = run("inspect", out / "a.trace", "--json").json
     assert (trace["kind"], len(trace["steps"])) == ("trace", 3)
-    assert run("inspect", out / "a.trace").out.count("changed_voxels") == 3
+    lines = run("inspect", out / "a.trace").out.splitlines()
+    assert sum(line.startswith("changed_voxels   ") for line in lines) == 3  # of each step
+    assert [line.split()[1:3] for line in lines if line.startswith("changed_voxels  voxel")] == [  # of its slices
+        ["voxel", "1"],
+        ["voxel", "2"],
+        ["voxel", "3"],
+    ]
+
+
+def test_a_trace_shows_its_maps_and_numbers_per_slice(run: Run, tmp_path: Path) -> None:
+    heat = np.array([[[[1, 2]], [[3, 5]]], [[[-1, np.nan]], [[0, 0]]]], np.float32)
+    slices = {
+        "cost": np.array([[1, np.nan], [2, 4]], np.float32),
+        "action": np.array([[0, 0], [0, 3]], np.float32),
+        "unknown": np.full((2, 2), np.nan, np.float32),
+    }
+    trace = Trace(
+        labels=np.zeros((2, 2, 1, 2), np.uint8),
+        facts={"entropy": np.array([[1.0], [2.0]], np.float32)},
+        windows=np.array([[0, 0, 0, 2, 1, 2]]),
+        units={"entropy": "nat", "heat": "degree", "cost": "GFLOP", "action": "index", "unknown": "mm"},
+        geometry=Geometry.from_spacing((2, 1, 2), (1.0, 1.0, 1.0)),
+        names={0: "background", 1: "liver"},
+        slice_facts=slices,
+        maps={"heat": heat},
+    )
+    folder = trace.save(tmp_path / "a.trace")
+    document = run("inspect", folder, "--json").json
+    assert document["facts"] == {"entropy": "nat"}
+    assert document["maps"] == {"heat": {"unit": "degree", "range": [-1, 5], "steps": [[1, 5], [-1, 0]]}}
+    costs = document["slice_facts"]["cost"]
+    assert costs["unit"] == "GFLOP"
+    assert costs["steps"][1] == {"slices": 2, "smallest": 2, "mean": 3, "largest": 4}
+    actions = document["slice_facts"]["action"]
+    assert actions["steps"] == [{"slices": 2, "values": {"0": 2}}, {"slices": 2, "values": {"0": 1, "3": 1}}]
+    assert document["steps"][0]["slice_facts"] == {"cost": 1, "unknown": None}
+    lines = [line.split() for line in run("inspect", folder).out.splitlines()]
+    assert ["slice", "facts", "unit", "step", "slices", "smallest", "mean", "largest", "values"] in lines
+    assert ["cost", "GFLOP", "2", "2", "2", "3", "4", "–"] in lines
+    assert ["action", "index", "2", "2", "–", "–", "–", "0", "in", "1,", "3", "in", "1"] in lines
+    assert ["maps", "unit", "step", "smallest", "largest"] in lines
+    assert ["heat", "degree", "2", "-1", "0"] in lines
 
 
 def test_a_mixed_dicom_folder_lists_its_series(run: Run, real_data: Path) -> None:

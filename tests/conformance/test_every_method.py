@@ -14,6 +14,7 @@ from torch import nn
 
 from cases import ball, drain
 from voxtrace.errors import MethodError
+from voxtrace.inference.step_check import check_step
 from voxtrace.method import Batch, Method, OptionInfo, TrainState
 from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
@@ -129,6 +130,7 @@ def test_each_step_is_a_full_answer_with_the_facts_it_declares(name: str) -> Non
         assert set(step.extras) == set(m.extras)
         assert all(scores.shape == step.logits.shape for scores in step.extras.values())
         assert all(values.shape == (BATCH,) for values in step.facts.values())
+        check_step(m, 0, step)
 
 
 def test_the_same_seed_gives_the_same_answer(name: str) -> None:

@@ -70,6 +70,18 @@ class Nearest(Method):
             yield Step(parts["score"](seen), {"mean_intensity": images.mean((1, 2, 3, 4))})
 
 
+@dataclass(frozen=True)
+class Showing(Nearest):
+    """Shows the image that it sees as a scalar map."""
+
+    key: ClassVar[str] = "showing"
+    maps: ClassVar[dict[str, str]] = {"seen": "HU"}
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        for step in super().infer(parts, images, rng):
+            yield replace(step, maps={"seen": images[:, 0]})
+
+
 def plan(window: Shape = (8, 16, 16), spacing_mm: Triple = (1.0, 1.0, 1.0), labels: int = 2, **changes: Any) -> Plan:
     """A plan that leaves intensities as they are."""
     example = Plan.example(labels=labels, window=window, spacing_mm=spacing_mm)

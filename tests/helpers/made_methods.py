@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
 
 from fakes import Nearest
@@ -70,3 +71,23 @@ class Schooled(RecycleNet):
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         return Phase("easy", 2), Phase("hard", 3)
+
+
+@dataclass(frozen=True)
+class Mapped(Nearest):
+    """The nearest label with two scalar maps, the image and a map of no values, and the brightest voxel per slice."""
+
+    key: ClassVar[str] = "mapped"
+    title: ClassVar[str] = "Mapped"
+    maps: ClassVar[dict[str, str]] = {"seen_image": "HU", "nothing": ""}
+    slice_facts: ClassVar[dict[str, str]] = {"brightest": "HU"}
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        for step in range(self.n_steps):
+            shown = images[:, 0] + step
+            yield Step(
+                parts["score"](images),
+                {"mean_intensity": images.mean((1, 2, 3, 4))},
+                slice_facts={"brightest": images[:, 0].amax((-1, -2))},
+                maps={"seen_image": shown, "nothing": torch.full_like(shown, float("nan"))},
+            )

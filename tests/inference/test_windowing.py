@@ -32,11 +32,11 @@ class Windowed(fakes.Nearest):
     """The fake method with a windowing of the test's choice."""
 
     key: ClassVar[str] = "windowed"
-    how: Any = option(None, "A Windowing.")  # noqa: RUF009 (option is dataclasses.field)
+    how: Windowing | None = option(None, "A Windowing.")  # noqa: RUF009 (option is dataclasses.field)
 
     def windowing(self, plan: Plan) -> Windowing:
-        chosen: Windowing = self.how
-        return chosen
+        assert self.how is not None
+        return self.how
 
 
 def run(how: Windowing, window: tuple[int, int, int], scan: Volume, **options: Any) -> Any:

@@ -211,7 +211,7 @@ def test_the_network_itself_stays_as_it_is() -> None:
 
 def test_opening_says_how_many_layers_skip_kernels() -> None:
     opened = open_torch(e2enet(), "cpu", "float32")
-    assert "24 of 38 layers skip the kernels that are off where that measured faster" in opened.why
+    assert "24 of 38 layers skip the kernels that are off where that measured faster" in opened.reason
 
 
 @pytest.mark.parametrize("network", [nn.Sequential(nn.Conv3d(1, 2, 3, padding=1)), e2enet(sparsity=0.0)])

@@ -277,6 +277,7 @@ def chosen(
     calls: int = auto_runtime.LEAST_CALLS,
 ) -> str:
     monkeypatch.setattr("voxtrace.runtime.torch.cpu_has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr("voxtrace.runtime.processor.processor_kind", lambda: "other")
     monkeypatch.setattr(auto_runtime, "has_openvino", lambda: True)
     return auto_runtime.choose_runtime(network, "cpu", precision, calls)[0]
 
@@ -306,6 +307,6 @@ def test_another_device_or_precision_is_refused(asked: dict[str, Any]) -> None:
 def test_it_says_how_many_convolutions_it_is_for() -> None:
     opened = open_runtime(nn.Sequential(block(), nn.Conv3d(16, 2, 1)), runtime="winograd")
     assert (opened.runtime, opened.precision, opened.device) == ("winograd", "float32", "cpu")
-    assert "1 of 2 convolutions" in opened.why
+    assert "1 of 2 convolutions" in opened.reason
     x: Sequence[Tensor] = [numbers(1, 8, 2, 4, 4)]
     assert opened.parts["1"](opened.parts["0"](*x)).shape == (1, 2, 2, 4, 4)

@@ -19,7 +19,7 @@ pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
 
 from voxtrace.runtime.openvino import open_openvino, part
 from voxtrace.runtime.openvino.cache import Cache
-from voxtrace.runtime.openvino.compiled import Settings
+from voxtrace.runtime.openvino.compiled import CompileSettings
 from voxtrace.runtime.openvino.structure import flatten, unflatten
 
 
@@ -142,7 +142,7 @@ def test_bfloat16_is_close(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("windows", "threads", "streams"), [(1, 8, 1), (2, 8, 2), (7, 8, 4), (16, 6, 4), (0, 4, 1)])
 def test_a_batch_shares_the_threads(windows: int, threads: int, streams: int) -> None:
-    assert Settings("float32", threads).streams_for(windows) == streams
+    assert CompileSettings("float32", threads).streams_for(windows) == streams
 
 
 def test_a_model_gets_the_threads_and_the_precision_it_was_asked_for() -> None:
@@ -151,7 +151,7 @@ def test_a_model_gets_the_threads_and_the_precision_it_was_asked_for() -> None:
 
     x = opset15.parameter([1, 2])
     compiled = openvino.Core().compile_model(
-        openvino.Model([opset15.relu(x)], [x]), "CPU", Settings("float32", 2).for_streams(2)
+        openvino.Model([opset15.relu(x)], [x]), "CPU", CompileSettings("float32", 2).for_streams(2)
     )
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
     assert compiled.get_property("NUM_STREAMS") == 2
@@ -183,8 +183,8 @@ def test_other_devices_are_refused() -> None:
 def test_why_names_runtime_and_precision() -> None:
     found = open_runtime(forked(), runtime="openvino", precision="float32")
     assert found.runtime == "openvino"
-    assert found.why.startswith("openvino was asked for; ")
-    assert found.why.endswith("float32 was asked for")
+    assert found.reason.startswith("openvino was asked for; ")
+    assert found.reason.endswith("float32 was asked for")
 
 
 def test_nothing_is_reported_over_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def test_bfloat16_parts_compute_in_bfloat16() -> None:
 def test_auto_takes_bfloat16_where_the_processor_has_it() -> None:
     opened = open_runtime(two_parts(), device="cpu")
     assert opened.precision == ("bfloat16" if cpu_has_bfloat16() else "float32")
-    assert "bfloat16" in opened.why
+    assert "bfloat16" in opened.reason
 
 
 def test_parts_leave_no_graph() -> None:
@@ -84,15 +84,18 @@ def test_auto_compiles_for_long_runs_on_a_cpu(
     network: Callable[[], nn.Module], calls: int | None, chosen: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auto_runtime, "has_openvino", lambda: True)
-    assert auto_runtime.choose_runtime(network(), "cpu", "auto", calls)[0] == chosen
-    assert reason in auto_runtime.choose_runtime(network(), "cpu", "auto", calls)[1]
+    monkeypatch.setattr("voxtrace.runtime.processor.processor_kind", lambda: "other")
+    choice = auto_runtime.choose_runtime(network(), "cpu", "auto", calls)
+    assert choice.runtime == chosen
+    assert reason in choice.reason
 
 
 def test_without_the_package_auto_takes_torch_and_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto_runtime, "has_openvino", lambda: False)
+    monkeypatch.setattr("voxtrace.runtime.processor.processor_kind", lambda: "other")
     opened = open_runtime(two_parts(), device="cpu", calls=10_000)
     assert opened.runtime == "torch"
-    assert "voxtrace[openvino]" in opened.why
+    assert "voxtrace[openvino]" in opened.reason
 
 
 def test_without_the_package_openvino_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

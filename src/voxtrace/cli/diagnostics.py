@@ -23,7 +23,7 @@ MOST_LAYERS = 3  # that are named where the arithmetic of several is wrong
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnostic:
     """One thing that was looked at: what was found, whether it will do, and what to do if not."""
 
     what: str
@@ -32,7 +32,7 @@ class Finding:
     advice: str = ""
 
 
-def examine() -> tuple[Finding, ...]:
+def diagnose() -> tuple[Diagnostic, ...]:
     """Return all findings about this machine and installation."""
     return (
         _python(),
@@ -42,6 +42,8 @@ def examine() -> tuple[Finding, ...]:
         _disk(),
         _cuda(),
         _runtimes(),
+        _auto(),
+        _kernels(),
         _arithmetic(),
         *_models(),
         _napari(),
@@ -49,8 +51,8 @@ def examine() -> tuple[Finding, ...]:
     )
 
 
-def _python() -> Finding:
-    return Finding("python", "good", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+def _python() -> Diagnostic:
+    return Diagnostic("python", "good", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def versions() -> dict[str, str | None]:
@@ -65,106 +67,136 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _packages() -> Finding:
+def _packages() -> Diagnostic:
     listed = ", ".join(f"{name} {version}" for name, version in versions().items() if version)
-    return Finding("packages", "good", listed)
+    return Diagnostic("packages", "good", listed)
 
 
-def _processor() -> Finding:
+def _processor() -> Diagnostic:
+    from voxtrace.runtime.processor import processor_kind
+
     found = processor()
     fast = [flag for flag in found["instructions"] if "bf16" in flag]
-    described = (
-        f"{found['name']}, {found['cores']} cores, {' '.join(found['instructions']) or 'no matrix instructions'}"
-    )
+    listed = " ".join(found["instructions"]) or "no matrix instructions"
+    described = f"{found['name']}, {found['cores']} cores, {listed}; of the kind {processor_kind()}"
     if fast:
-        return Finding("processor", "good", described)
-    return Finding("processor", "note", described, "no bfloat16 instructions: networks run in float32")
+        return Diagnostic("processor", "good", described)
+    return Diagnostic("processor", "note", described, "no bfloat16 instructions: networks run in float32")
 
 
-def _memory() -> Finding:
+def _memory() -> Diagnostic:
     memory = memory_gb()
     found = f"{memory['available']} GB free of {memory['total']} GB"
     if memory["available"] >= LEAST_MEMORY_GB:
-        return Finding("memory", "good", found)
-    return Finding("memory", "note", found, "large scans may not fit; close other programs")
+        return Diagnostic("memory", "good", found)
+    return Diagnostic("memory", "note", found, "large scans may not fit; close other programs")
 
 
-def _disk() -> Finding:
+def _disk() -> Diagnostic:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     found = f"{free_gb:.1f} GB free in this folder"
     if free_gb >= LEAST_DISK_GB:
-        return Finding("disk", "good", found)
-    return Finding("disk", "note", found, "choose an output folder on another disk")
+        return Diagnostic("disk", "good", found)
+    return Diagnostic("disk", "note", found, "choose an output folder on another disk")
 
 
-def _cuda() -> Finding:
+def _cuda() -> Diagnostic:
     found = accelerators()
     if not found:
-        return Finding("cuda", "note", "no CUDA device that torch can use", "networks run on the processor")
-    return Finding("cuda", "good", ", ".join(f"{one['name']} ({one['memory_gb']} GB)" for one in found))
+        return Diagnostic("cuda", "note", "no CUDA device that torch can use", "networks run on the processor")
+    return Diagnostic("cuda", "good", ", ".join(f"{one['name']} ({one['memory_gb']} GB)" for one in found))
 
 
-def _runtimes() -> Finding:
+def _runtimes() -> Diagnostic:
     from voxtrace.runtime.auto_runtime import LEAST_CALLS, LEAST_WINOGRAD, has_openvino
 
     if accelerators():
-        return Finding("runtimes", "good", "torch on CUDA")
+        return Diagnostic("runtimes", "good", "torch on CUDA")
     if has_openvino():
         found = f"torch; Winograd from {LEAST_WINOGRAD} windows × steps on, OpenVINO from {LEAST_CALLS}"
-        return Finding("runtimes", "good", found)
+        return Diagnostic("runtimes", "good", found)
     advice = "pip install 'voxtrace[openvino]' for faster prediction without a GPU, where Winograd does not fit"
-    return Finding("runtimes", "note", "torch and Winograd", advice)
+    return Diagnostic("runtimes", "note", "torch and Winograd", advice)
 
 
-def _arithmetic() -> Finding:
+def _auto() -> Diagnostic:
+    """Say what ``--runtime auto`` takes for each family of networks in a long run."""
+    from voxtrace.kernels.switches import is_enabled
+    from voxtrace.runtime.auto_runtime import has_openvino, ranked_ways
+    from voxtrace.runtime.families import FAMILIES
+
+    if accelerators():
+        return Diagnostic("auto", "good", "torch on CUDA for every network")
+    takes = {}
+    for family in FAMILIES:
+        (best, *_), source = ranked_ways(family, "auto", openvino=has_openvino())
+        takes[family] = f"{best} ({source})"
+    if is_enabled("sparse"):
+        takes["masked"] = "torch, skipping the kernels that are off"
+    return Diagnostic("auto", "good", "; ".join(f"{family}: {way}" for family, way in takes.items()))
+
+
+def _kernels() -> Diagnostic:
+    """Say which groups of kernels are switched on and off."""
+    from voxtrace.kernels.switches import GROUPS, disabled
+
+    off = disabled()
+    on = [group for group in GROUPS if group not in off]
+    if not off:
+        return Diagnostic("kernels", "good", f"{', '.join(on)} on")
+    found = f"{', '.join(off)} off" + (f"; {', '.join(on)} on" if on else "")
+    return Diagnostic("kernels", "note", found, f"voxtrace doctor --enable {off[0]} switches it on again")
+
+
+def _arithmetic() -> Diagnostic:
     from voxtrace.runtime.arithmetic import remembered
 
     layers = remembered()
     wrong = [f"{layer}: {' and '.join(what)}" for layer, what in layers if what]
     if not layers:
-        return Finding("arithmetic", "good", "no layer checked yet; each is when a network first runs in 16 bits")
+        return Diagnostic("arithmetic", "good", "no layer checked yet; each is when a network first runs in 16 bits")
     if not wrong:
-        return Finding(
+        return Diagnostic(
             "arithmetic",
             "good",
             f"{len(layers)} {'layer' if len(layers) == 1 else 'layers'} checked, all agree with float64",
         )
     shown = "; ".join(wrong[:MOST_LAYERS]) + ("; …" if len(wrong) > MOST_LAYERS else "")
     found = f"{len(wrong)} of {len(layers)} layers checked disagree with float64 ({shown})"
-    return Finding("arithmetic", "note", found, "nothing to do: they are computed in float32")
+    return Diagnostic("arithmetic", "note", found, "nothing to do: they are computed in float32")
 
 
-def _models() -> tuple[Finding, ...]:
+def _models() -> tuple[Diagnostic, ...]:
     from voxtrace.bundle import shipped
 
     bundles = shipped()
     if not bundles:
-        return (Finding("models", "note", "no bundle came with this package", "train one, or install a release"),)
+        return (Diagnostic("models", "note", "no bundle came with this package", "train one, or install a release"),)
     return tuple(_model(name, path) for name, path in bundles.items())
 
 
-def _model(name: str, path: Path) -> Finding:
+def _model(name: str, path: Path) -> Diagnostic:
     from voxtrace.bundle import verify
 
     try:
         verify(path)
     except VoxTraceError as error:
-        return Finding("model", "bad", f"{name}: {error}", "install the package again")
-    return Finding("model", "good", f"{name}: complete and unaltered")
+        return Diagnostic("model", "bad", f"{name}: {error}", "install the package again")
+    return Diagnostic("model", "good", f"{name}: complete and unaltered")
 
 
-def _napari() -> Finding:
+def _napari() -> Diagnostic:
     qt = next((f"{name} {version}" for name in QT_BINDINGS if (version := _version(name))), None)
     napari = _version("napari")
     if napari and qt and importlib.util.find_spec("napari"):
-        return Finding("napari", "good", f"napari {napari} with {qt}")
-    return Finding("napari", "note", "not installed", "pip install 'voxtrace[gui]' for the window")
+        return Diagnostic("napari", "good", f"napari {napari} with {qt}")
+    return Diagnostic("napari", "note", "not installed", "pip install 'voxtrace[gui]' for the window")
 
 
-def _display() -> Finding:
+def _display() -> Diagnostic:
     if sys.platform in ("win32", "darwin"):
-        return Finding("display", "good", "the desktop of this system")
+        return Diagnostic("display", "good", "the desktop of this system")
     there = [f"{name}={os.environ[name]}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
     if there:
-        return Finding("display", "good", ", ".join(there))
-    return Finding("display", "note", "none", "commands work without one; napari needs one")
+        return Diagnostic("display", "good", ", ".join(there))
+    return Diagnostic("display", "note", "none", "commands work without one; napari needs one")

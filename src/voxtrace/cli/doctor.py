@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -10,16 +11,26 @@ from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import NOTHING_DONE
 from voxtrace.cli.output import print_json, reserve_stdout_for_json
 
+GROUPS_HELP = "winograd, sparse or voxelwise; kept for later runs. May be repeated."
 
-def doctor(as_json: AsJson = False) -> None:
+
+def doctor(
+    disable: Annotated[list[str] | None, typer.Option(help=f"Switch kernels off: {GROUPS_HELP}")] = None,
+    enable: Annotated[list[str] | None, typer.Option(help=f"Switch kernels on again: {GROUPS_HELP}")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Look at versions, processor, memory, graphics, napari and the shipped models, and say what is missing.
 
-    The exit code is 0 unless something that every command needs is broken.
+    Kernels that are switched off are not used by later runs of this user: auto takes another runtime, and torch
+    computes in their place. The exit code is 0 unless something that every command needs is broken.
     """
-    from voxtrace.cli.diagnostics import examine, versions
+    from voxtrace.cli.diagnostics import diagnose, versions
+    from voxtrace.kernels.switches import switch
 
     with reserve_stdout_for_json(as_json):
-        findings = examine()
+        if disable or enable:
+            switch(enable or (), disable or ())
+        findings = diagnose()
     if as_json:
         print_json({"versions": versions(), "findings": [asdict(finding) for finding in findings]})
     else:

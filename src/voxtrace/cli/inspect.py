@@ -11,6 +11,9 @@ import typer
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.output import print_facts, print_json, print_table, reserve_stdout_for_json
 
+APART = ("passport", "slice_facts", "maps")  # printed as lines or tables of their own
+RANGE = ("smallest", "largest")
+
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="A volume, DICOM folder, bundle, trace, or folder of predictions.")],
@@ -20,25 +23,50 @@ def inspect(
 
     Nothing that names a patient is shown.
     """
-    from voxtrace.cli.describe import describe
+    from voxtrace.cli.inspect_path import inspect_path
 
     with reserve_stdout_for_json(as_json):
-        document = describe(path)
+        document = inspect_path(path)
     if as_json:
         print_json(document)
         return
+    _print(document)
+
+
+def _print(document: dict[str, Any]) -> None:
+    """Print a document as text: a line for each value, tables of series, slice facts and maps."""
     if document["kind"] == "dicom":
         _print_overview(document["series"])
     for key, value in document.items():
         if key == "passport":
             _print_findings(value)
+        elif key in ("slice_facts", "maps"):
+            _print_by_step(key.replace("_", " "), value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for number, item in enumerate(value, start=1):
                 typer.echo(f"\n{key} {number}")
-                print_facts({name: fact for name, fact in item.items() if name != "passport"})
+                print_facts({name: fact for name, fact in item.items() if name not in APART})
                 _print_findings(item.get("passport", ()))
         else:
             print_facts({key: value})
+
+
+def _print_by_step(title: str, outputs: dict[str, dict[str, Any]]) -> None:
+    """Print a line for each name and kept step: what its numbers are like."""
+    lines = [
+        ([name, output["unit"], number], values if isinstance(values, dict) else dict(zip(RANGE, values, strict=True)))
+        for name, output in outputs.items()
+        for number, values in enumerate(output["steps"], start=1)
+    ]
+    columns = list(dict.fromkeys(column for _, values in lines for column in values))
+    rows = [[*first, *(_cell(values.get(column)) for column in columns)] for first, values in lines]
+    typer.echo()
+    print_table([title, "unit", "step", *columns], rows)
+
+
+def _cell(value: Any) -> Any:
+    """Return what stands in a table: of counts by value, ``"0 in 133, 1 in 63"``."""
+    return ", ".join(f"{name} in {n}" for name, n in value.items()) if isinstance(value, dict) else value
 
 
 def _print_overview(series: Sequence[dict[str, Any]]) -> None:

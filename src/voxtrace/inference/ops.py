@@ -42,7 +42,8 @@ class VoxelOps(Protocol):
 
 
 def ops_for(device: str) -> VoxelOps:
-    """Return the functions for a device, as torch names it."""
+    """Return the functions for a device, as torch names it; torch's where the voxel-wise kernels are switched off."""
     from voxtrace.inference import ops_numba, ops_torch
+    from voxtrace.kernels.switches import is_enabled
 
-    return ops_numba if device == "cpu" else ops_torch
+    return ops_numba if device == "cpu" and is_enabled("voxelwise") else ops_torch

@@ -243,7 +243,7 @@ class SlidingWindow:
             "runtime": self.opened.runtime,
             "device": self.opened.device,
             "precision": self.opened.precision,
-            "why": self.opened.whole_reason(),
+            "reason": self.opened.whole_reason(),
             "members": len(self.members),
             "batch": self.batch,
             "overlap": self.overlap,

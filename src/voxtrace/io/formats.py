@@ -10,6 +10,7 @@ voxels), a path and :class:`voxtrace.io.export.ExportOptions`, and returns :clas
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -85,7 +86,7 @@ FORMATS: Final[tuple[Format, ...]] = (
 WRITTEN: Final[tuple[Format, ...]] = tuple(one for one in FORMATS if one.writes)
 
 
-def endings(formats: tuple[Format, ...] = WRITTEN) -> tuple[str, ...]:
+def endings(formats: Iterable[Format]) -> tuple[str, ...]:
     """Return the endings of formats, in order."""
     return tuple(ending for one in formats for ending in one.endings)
 
@@ -111,4 +112,4 @@ def written_ending(path: str | Path) -> str:
     ('.seg.dcm', '.nrrd', '')
     """
     name = Path(path).name.lower()
-    return max((ending for ending in endings() if name.endswith(ending)), key=len, default="")
+    return max((ending for ending in endings(WRITTEN) if name.endswith(ending)), key=len, default="")

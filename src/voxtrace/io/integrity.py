@@ -37,7 +37,9 @@ def check_finite(bad: int, count: int, path: Path) -> None:
 
 
 def count_bad(array: Array) -> int:
-    """Return how many numbers are NaN, infinite or beyond 32-bit floats."""
+    """Return how many numbers are NaN, infinite or beyond 32-bit floats; of several axes, plane by plane."""
+    if array.ndim > 2:
+        return sum(count_bad(plane) for plane in array)
     with np.errstate(invalid="ignore"):
         return int(array.size - np.count_nonzero(np.abs(array) <= np.finfo(np.float32).max))
 

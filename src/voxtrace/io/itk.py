@@ -55,7 +55,7 @@ def read_with_itk(path: Path, frame: int | None = None) -> DecodedImage:
     Raises
     ------
     ReadError
-        When it is not a scalar image of three dimensions (four with time), or ITK cannot make sense of it.
+        When it is not a scalar image of three dimensions (four with time), or ITK cannot parse it.
     """
     sitk = simpleitk()
     with quiet(), _one_sentence(path):

@@ -37,7 +37,7 @@ def to_xml(labels: LabelMap) -> str:
 def from_xml(texts: Iterable[str]) -> tuple[Names, Colours]:
     """Return names and colours from the first label table among extensions; empty when there is none.
 
-    A document that declares entities is passed over: a label table has no need of them, an attack has.
+    A document that declares entities is skipped: label tables do not use them, attacks on XML parsers do.
     """
     for text in texts:
         if "<LabelTable" not in text or "<!ENTITY" in text:

@@ -17,7 +17,7 @@ CORNERS = np.array([*product((0.0, 1.0), repeat=3), (0.5, 0.5, 0.5)])
 
 @dataclass(frozen=True, eq=False)
 class RawAffine:
-    """A grid whose axes may stand at any angle: (x, y, z) order, LPS world, mm.
+    """A grid whose axes may be at any angle: (x, y, z) order, LPS world, mm.
 
     Attributes
     ----------

@@ -43,7 +43,7 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> V
     Volume
         ``data`` (C, Z, Y, X) in the file's own number type, float64 as float32. The name is that of the file or
         folder, for several files without nnU-Net's ``_0000``, with ``_t003`` for frame 3 of several. ``passport``
-        tells what was looked at and corrected.
+        lists what was checked and corrected.
 
     Raises
     ------
@@ -132,8 +132,8 @@ def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str
     folder
         A folder with DICOM series, in it or in folders below.
     channels
-        A name for each channel, in order. What each is, e.g. ``flair`` or ``t1ce``, is told from modality, description
-        and contrast agent.
+        A name for each channel, in order. What each is, e.g. ``flair`` or ``t1ce``, is identified by modality,
+        description and contrast agent.
     series
         By hand: name, number or description of the series for each channel, as ``voxtrace inspect`` lists them.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from voxtrace.io.formats import FORMATS, WRITTEN, endings
 
-SUFFIXES: tuple[str, ...] = endings(tuple(one for one in FORMATS if one.holds == "voxels"))
+SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
-DICOM_SUFFIXES: tuple[str, ...] = endings(tuple(one for one in FORMATS if one.holds == "images"))
+DICOM_SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
 
 
@@ -26,7 +26,7 @@ def stem_of(path: Path) -> str:
 
 
 def is_dicom(path: Path) -> bool:
-    """Tell whether a file is DICOM: by its suffix, or by the letters DICM after the preamble."""
+    """Return whether a file is DICOM: by its suffix, or by the letters DICM after the preamble."""
     if path.suffix.lower() in DICOM_SUFFIXES:
         return True
     with path.open("rb") as file:

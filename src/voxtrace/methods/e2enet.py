@@ -143,10 +143,9 @@ class E2ENet(Method):
             i = L - 1 - j  # level of the last node
             if i < self.steps:
                 logits, shares = parts[f"head{i}"](x[-1])  # (B, K, Z/2^i, Y/2^i, X/2^i), (B, 3)
-                at_window = functional.interpolate(
-                    logits.float(), images.shape[2:], mode="trilinear"
-                )  # (B, K, Z, Y, X)
-                yield Step(at_window, dict(zip(FACTS, shares.unbind(1), strict=True)))
+                size = images.shape[2:]
+                logits = functional.interpolate(logits.float(), size, mode="trilinear")  # (B, K, Z, Y, X)
+                yield Step(logits, dict(zip(FACTS, shares.unbind(1), strict=True)))
 
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over the heads."""

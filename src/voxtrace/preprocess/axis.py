@@ -15,9 +15,9 @@ Float32 = npt.NDArray[np.float32]
 Interpolation = Literal["nearest", "linear", "cubic", "spline"]
 
 _REACH = {"nearest": (0,), "linear": (0, 1), "cubic": (-1, 0, 1, 2)}
-_NEGLIGIBLE = 1e-7  # a cubic spline's weights fall by 0.27 a voxel and never end; float32 holds no more than this
-_BEYOND = 12  # voxels that go on beyond a border: there a border's influence is negligible
-_BLOCK = 32  # outputs whose inputs lie so near one another that few products are with 0
+_NEGLIGIBLE = 1e-7  # weights of a cubic spline fall by a factor of 0.27 per voxel; smaller ones vanish in float32
+_BEYOND = 12  # border voxels repeated outside; further away their influence is negligible
+_BLOCK = 32  # outputs in one product: their inputs are close together, so few products are with 0
 _FEW = 4  # taps up to which picking voxels is faster than a product of matrices
 
 
@@ -26,7 +26,7 @@ class AxisWeights:
     """How each output voxel along one axis is mixed from input voxels.
 
     ``indices`` (n_out, taps) are input voxels, clamped at the borders; ``weights`` (n_out, taps) float32 sum to 1 in
-    each row. ``n_in`` is the number of input voxels; ``identity`` tells that the input can be used as it is.
+    each row. ``n_in`` is the number of input voxels; ``identity`` is True when the input can be used unchanged.
     """
 
     indices: npt.NDArray[np.intp]
@@ -69,7 +69,7 @@ def axis_weights(n_in: int, n_out: int, kind: Interpolation) -> AxisWeights:
     """Return the weights that bring ``n_in`` voxels to ``n_out`` voxels over the same extent.
 
     Output voxel i lies at input coordinate ``(i + 0.5)·n_in/n_out − 0.5``. ``cubic`` is Keys' kernel with a = −0.5;
-    ``spline`` is the cubic B-spline through the input voxels, which go on beyond the borders as they end.
+    ``spline`` is the cubic B-spline through the input voxels, with border voxels repeated outside.
 
     References
     ----------
@@ -93,7 +93,7 @@ def axis_weights(n_in: int, n_out: int, kind: Interpolation) -> AxisWeights:
 
 @lru_cache(maxsize=8)
 def _spline(n_in: int, n_out: int) -> AxisWeights:
-    """Return what the spline makes of each single voxel: interpolation is linear, so that says everything."""
+    """Return the spline's response to each single voxel; interpolation is linear, so these are its weights."""
     if n_in == n_out:
         return axis_weights(n_in, n_out, "nearest")
     source = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
@@ -108,15 +108,15 @@ def _spline(n_in: int, n_out: int) -> AxisWeights:
 
 
 def _coefficients(n: int) -> Array:
-    """Return the coefficients (12 + n + 12, n) of the cubic B-spline through each single voxel of n, ends prolonged.
+    """Return the coefficients (12 + n + 12, n) of the cubic B-spline through each single voxel of n, borders repeated.
 
     At a voxel the spline is ⅙ of the coefficients beside it and ⅔ of its own; beyond the ends they are mirrored.
     """
     many = n + 2 * _BEYOND
     at_voxels = np.eye(many) * 4 / 6 + (np.eye(many, k=1) + np.eye(many, k=-1)) / 6
     at_voxels[0, 1] = at_voxels[-1, -2] = 2 / 6
-    prolonged = np.eye(n)[np.clip(np.arange(many) - _BEYOND, 0, n - 1)]
-    return np.linalg.solve(at_voxels, prolonged)
+    repeated = np.eye(n)[np.clip(np.arange(many) - _BEYOND, 0, n - 1)]
+    return np.linalg.solve(at_voxels, repeated)
 
 
 def _sampled(coefficients: Array, places: Array) -> Array:

@@ -73,7 +73,7 @@ def inside_mask(data: Array) -> Mask:
 
     outside, _ = ndimage.label(~(data != 0).any(0))
     faces = [np.unique(outside.take(side, axis)) for axis in range(3) for side in (0, -1)]
-    reached = np.zeros(int(outside.max()) + 1, bool)  # patches of zeros that touch a border are no holes
+    reached = np.zeros(int(outside.max()) + 1, bool)  # regions of zeros that touch a border are outside, not holes
     reached[np.concatenate(faces)] = True
     reached[0] = False
     inside: Mask = ~reached[outside]

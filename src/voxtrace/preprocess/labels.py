@@ -14,7 +14,7 @@ from voxtrace.volume import Array, LabelMap
 def network_labels(labels: LabelMap, plan: Plan, grid: NetworkGrid | None = None) -> Array:
     """Return the label map on the network grid, (Z', Y', X') uint8 (uint16 above 255 labels), without padding.
 
-    ``grid`` is that of the volume beside it; left out, nothing of the label map is cut off. Each label's mask is
+    ``grid`` is that of the volume beside it; without it the label map is not cropped. Each label's mask is
     resampled linearly and the strongest label wins (the lower value in a tie); a grid that is the network's already is
     returned unchanged.
 

@@ -1,7 +1,7 @@
 """Limits: the range of the input, which a spline must not overshoot.
 
-At a sharp edge a cubic spline swings beyond the values that it joins. nnU-Net cuts what it resamples to the range of
-what it resampled: of the whole channel, or, where values are repeated along one axis, of each slice across that axis.
+At a sharp edge a cubic spline overshoots the values on both sides. nnU-Net clips resampled values to the range of the
+input: of the whole channel, or, where values are repeated along one axis, of each slice across that axis.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Limits:
     low: Float32
     high: Float32
 
-    def cut(self, plane: Float32) -> Float32:
+    def clip(self, plane: Float32) -> Float32:
         """Return the plane (C, Y, X) with every value brought into the limits; the same array."""
         return np.clip(plane, self.low, self.high, out=plane)
 

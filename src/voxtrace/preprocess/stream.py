@@ -51,7 +51,7 @@ class PlaneStream:
     def _plane(self, z: int) -> Float32:
         """Return one network plane (C, Y', X')."""
         mixed = self._mixed(z)
-        return mixed if self._limits is None else self._limits.cut(mixed)
+        return mixed if self._limits is None else self._limits.clip(mixed)
 
     def _mixed(self, z: int) -> Float32:
         if self._z.identity:
@@ -73,20 +73,20 @@ class PlaneStream:
         """Return one native plane, normalised and resampled in-plane, (C, Y', X')."""
         plane = self._native(z)
         resampled = self._x.apply(self._y.apply(plane, 1), 2)
-        if self._cuts_each_plane:
-            return limits([plane], None).cut(resampled)
+        if self._clips_each_plane:
+            return limits([plane], None).clip(resampled)
         return resampled
 
     def _native(self, z: int) -> Float32:
         return np.stack([rule.plane(self._data[c], z) for c, rule in enumerate(self._intensities)])
 
     @property
-    def _cuts_each_plane(self) -> bool:
+    def _clips_each_plane(self) -> bool:
         """Whether the spline runs in-plane alone, so that each plane has limits of its own."""
         return self.grid.to_network == ("nearest", "spline", "spline") and not (self._y.identity and self._x.identity)
 
     def _find_limits(self) -> Limits | None:
-        """Return what the spline must not overshoot; reads every plane where it runs along z."""
+        """Return the range that resampled values are clipped to; reads every plane where the spline runs along z."""
         if self.grid.identity or self.grid.to_network[0] != "spline":
             return None
         repeated = next((axis for axis in (1, 2) if self.grid.to_network[axis] == "nearest"), None)

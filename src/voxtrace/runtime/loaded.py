@@ -23,8 +23,8 @@ class LoadedNetwork:
     precision
         ``"float32"``, ``"bfloat16"`` or ``"float16"``: what convolutions and products are computed in.
     runtime
-        ``"torch"`` or ``"openvino"``.
-    why
+        ``"torch"``, ``"openvino"`` or ``"winograd"``.
+    reason
         A sentence that says why runtime, device and precision are what they are.
     in_float32
         Returns a sentence about layers that had to be computed in float32; empty if there are none. It is known once
@@ -35,9 +35,9 @@ class LoadedNetwork:
     device: str
     precision: str
     runtime: str
-    why: str
+    reason: str
     in_float32: Callable[[], str] = str
 
     def whole_reason(self) -> str:
-        """Return ``why``, and what was found while windows ran."""
-        return "; ".join(filter(None, (self.why, self.in_float32())))
+        """Return ``reason``, and what was found while windows ran."""
+        return "; ".join(filter(None, (self.reason, self.in_float32())))

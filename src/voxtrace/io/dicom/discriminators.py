@@ -85,7 +85,7 @@ def _words(names: Sequence[str], key: tuple[str, ...], rank: str) -> str:
     """Return ``acquisition 2``, ``time 3 of 5``, ``echo 1, b-value 800``."""
     if len(names) == 1 and (names[0] == "time" or names[0] in _CLOCKS):
         return f"time{rank}"
-    return ", ".join(f"{name} {value or 'not told'}" for name, value in zip(names, key, strict=True))
+    return ", ".join(f"{name} {value or 'not stated'}" for name, value in zip(names, key, strict=True))
 
 
 def _order(value: str) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""The files of a folder, and which of them begin as DICOM does."""
+"""The files of a folder, and which of them begin like DICOM."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def _refuse(error: OSError) -> None:
 
 
 def begins_as_dicom(begin: bytes, path: Path) -> bool | None:
-    """Tell whether a file begins as DICOM does (True), as old DICOM without a preamble (False), or as neither."""
+    """Return True for a file that begins like DICOM, False for old DICOM without a preamble, None for neither."""
     if begin[128:] == b"DICM":
         return True
-    bare = begin[:2] == b"\x08\x00" and begin[2:4] in _FIRST_ELEMENTS and _tells_a_length(begin[4:8])
+    bare = begin[:2] == b"\x08\x00" and begin[2:4] in _FIRST_ELEMENTS and _continues_element(begin[4:8])
     return False if bare and path.suffix.lower() in _OTHER_SUFFIXES else None
 
 
-def _tells_a_length(begin: bytes) -> bool:
-    """Tell whether an element goes on with two letters for its kind, or with a short even length."""
+def _continues_element(begin: bytes) -> bool:
+    """Return whether an element continues with the two letters of its VR, or with a short even length."""
     return (begin[:2].isalpha() and begin[:2].isupper()) or (begin[1:] == b"\0\0\0" and begin[0] % 2 == 0)

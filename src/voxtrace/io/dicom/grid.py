@@ -1,4 +1,4 @@
-"""A grid that came from DICOM and remembers the images it was made of."""
+"""A grid that came from DICOM, with references to its source images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DicomGrid(Grid):
     Attributes
     ----------
     sources
-        The images of the series in order along the stack. What is exported as DICOM refers to them.
+        The images of the series in order along the stack; DICOM exports refer to them.
     regridded
         Whether the voxels were brought onto a grid other than the stack of the source images: a tilt was straightened,
         a gap filled, an uneven spacing resampled. When not, image i is plane i of the stored array.

@@ -1,4 +1,4 @@
-"""Files -> slices, by their headers alone: one of a plain file, one a frame of an enhanced multi-frame file."""
+"""Headers of files -> slices: one for a single-frame file, one for each frame of an enhanced multi-frame file."""
 
 from __future__ import annotations
 
@@ -47,21 +47,23 @@ _TAGS = (
     "PerFrameFunctionalGroupsSequence",
     *DISCRIMINATOR_TAGS,
 )
-Values = dict[str, Any]  # attribute -> value
+Values = dict[str, Any]  # attribute name -> value
 
 
 def slices_of(path: Path) -> tuple[Slice, ...]:
-    """Return what the header of a file says of each image in it; nothing for a file that is not DICOM or has no image.
+    """Return the header of each image in a file; nothing for a file that is not DICOM or has no image.
 
     Raises
     ------
     ReadError
-        When the file is DICOM, and its header cannot be made sense of.
+        When the file is DICOM, and its header cannot be parsed.
     """
     if not path.is_file():
         return ()
     with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of values that break the standard; what matters is checked here
+        warnings.simplefilter(
+            "ignore"
+        )  # pydicom warns of values that violate the standard; what matters is checked here
         known = begins_as_dicom(file.read(132), path)
         file.seek(0)
         if known is None:
@@ -76,7 +78,7 @@ def slices_of(path: Path) -> tuple[Slice, ...]:
 
 @cache
 def _wanted() -> dict[int, str]:
-    """Return the tags that are looked at, and their names."""
+    """Return tag -> name for the attributes that are read."""
     from pydicom.datadict import tag_for_keyword
     from pydicom.tag import Tag
 
@@ -110,7 +112,7 @@ def _from_header(path: Path, header: Values) -> tuple[Slice, ...]:
 
 
 def _merged(group: Dataset) -> Values:
-    """Return what a frame's functional groups tell, the ones inside them included."""
+    """Return the attributes in the functional groups of a frame, nested ones included."""
     names = _wanted()
     found: Values = {}
     for element in group:
@@ -165,7 +167,7 @@ def _storage(values: Values) -> Storage:
 
 
 def _padding(values: Values) -> tuple[int, int] | None:
-    """Return the lowest and highest stored number that is no pixel; negative ones are often written as unsigned."""
+    """Return the lowest and highest padding value; negative ones are often written as unsigned."""
     first, last = values.get("PixelPaddingValue"), values.get("PixelPaddingRangeLimit")
     if first is None:
         return None

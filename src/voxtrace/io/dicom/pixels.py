@@ -1,8 +1,8 @@
-"""Images -> stored numbers, whatever the transfer syntax.
+"""Images -> stored numbers, for every transfer syntax.
 
-Each syntax has one decoder, so that the same file gives the same numbers everywhere, whatever else is installed. They
-are pydicom's, which give numbers as they are stored. JPEG of the old kinds goes through ITK as a nameless file that
-holds pixels and their description alone, so that there, too, nothing but the stored numbers comes back.
+Each syntax has one fixed decoder, so that the same file gives the same numbers on every installation. pydicom's
+decoders return numbers as stored. JPEG baseline, extended and lossless go through ITK in a temporary file that holds
+only pixels and their description, so that ITK, too, returns the stored numbers without rescaling.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 class PixelDecoder:
-    """Decodes images one after the other, and keeps the last file open: the frames of a file are neighbours."""
+    """Decodes images one after the other; the last file stays loaded, since frames of a file follow each other."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
@@ -62,9 +62,9 @@ class PixelDecoder:
         Raises
         ------
         ReadError
-            When pixels are damaged, cut short, or compressed in a way that no decoder is there for.
+            When pixels are damaged, cut short, or compressed in a way that has no decoder.
         """
-        with warnings.catch_warnings():  # trailing bytes and the like; what matters raises
+        with warnings.catch_warnings():  # pydicom warns of trailing bytes and the like; damage raises
             warnings.simplefilter("ignore")
             try:
                 return self._decoded(source)
@@ -97,7 +97,7 @@ class PixelDecoder:
             self._file = pydicom.dcmread(path, specific_tags=list(_DESCRIPTION), force=True)
             if not any(tag in self._file for tag in _PIXELS):
                 raise ValueError("no pixels")
-            if not _syntax(self._file):  # as in old files without a preamble: DICOM's default
+            if not _syntax(self._file):  # old files without a preamble: DICOM's default
                 self._file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
         return self._file
 

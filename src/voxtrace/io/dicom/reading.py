@@ -80,7 +80,7 @@ def _of_file(path: Path) -> tuple[Series, ...]:
 
 
 def _only(found: Sequence[Series], path: Path) -> Series:
-    """Return the one series that can be opened; alone, a refused one is returned to be refused by its own reason."""
+    """Return the one series that can be opened; a single refused one is returned, so that its own reason is raised."""
     usable = [s for s in found if s.usable]
     if len(usable) == 1 or len(found) == 1:
         return (usable or found)[0]
@@ -115,12 +115,12 @@ def named(found: Sequence[Series], wanted: str, path: Path) -> Series:
 
 
 def _others(found: Sequence[Series], wanted: Series) -> Passport:
-    """Return what was left out; images of the very series that is opened are worth a note."""
+    """Return what was left out; a note where images of the opened series itself were left out."""
     left = [s for s in found if s is not wanted]
     if not left:
         return Passport()
-    told = "; ".join(f"{s.title}: {_reason(s)}" for s in left)
-    found_out = f"{len(left)} that cannot be opened: {told}"
+    reasons = "; ".join(f"{s.title}: {_reason(s)}" for s in left)
+    found_out = f"{len(left)} that cannot be opened: {reasons}"
     if any(s.uid == wanted.uid and "LOCALIZER" not in s.first.image_type for s in left):
         return Passport((Finding("series", "corrected", found_out, "left out, though part of the same series"),))
     return Passport((Finding("series", "fine", f"left out {found_out}"),))

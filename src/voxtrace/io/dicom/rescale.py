@@ -43,7 +43,7 @@ def is_inverted(slice_: Slice) -> bool:
 
 
 def type_for(slices: Iterable[Slice]) -> np.dtype[np.generic]:
-    """Return the smallest number type that holds what the headers allow; int16 where 16 bits probably do."""
+    """Return the smallest number type for the range that the headers allow; int16 first for up to 16 stored bits."""
     storages = {s.storage for s in slices}
     if not all(s.is_whole for s in storages):
         return np.dtype(np.float32)

@@ -25,7 +25,7 @@ _SCANTY = 4  # times fewer than the largest part of the same series
 
 @dataclass(frozen=True)
 class Series:
-    """The images of one series, what it is called, and what its headers tell of it.
+    """The images of one series, its names, and the findings in its headers.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Series:
     part
         What distinguishes it from others of the same series UID: ``acquisition 2``, ``time 3 of 5``; else ``""``.
     passport
-        What was found, as far as headers can tell. A refused finding says why it cannot be opened.
+        What was found in the headers. A refused finding says why the series cannot be opened.
     """
 
     slices: tuple[Slice, ...] = field(repr=False)
@@ -91,7 +91,7 @@ class Series:
 
     @property
     def pixel_spacing_mm(self) -> tuple[float, ...]:
-        """Distance between rows and between columns in mm; empty where no header tells."""
+        """Distance between rows and between columns in mm; empty where headers do not state it."""
         return self.first.pixel_spacing_mm
 
     @property
@@ -110,7 +110,7 @@ class Series:
 
     @property
     def orientation(self) -> str:
-        """Where columns, rows and the stack run, as letters such as ``LPS``; ``""`` where no header tells."""
+        """Where columns, rows and the stack run, as letters such as ``LPS``; ``""`` where headers do not state it."""
         if not self.is_placed or not self.first.is_square:
             return ""
         return Grid((1, 1, 1), (1.0, 1.0, 1.0), direction=tuple(self.first.axes.ravel())).axis_codes
@@ -132,7 +132,7 @@ def find_series(folder: Path) -> tuple[Series, ...]:
     Raises
     ------
     ReadError
-        When a DICOM header cannot be made sense of.
+        When a DICOM header cannot be parsed.
     """
     slices = [slice_ for path in files_below(folder) for slice_ in slices_of(path)]
     return series_among(slices, folder.resolve().name)

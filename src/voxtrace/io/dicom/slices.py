@@ -1,4 +1,4 @@
-"""What the header of one DICOM image says: where its pixels lie, how they are stored, and which series it is of."""
+"""The header of one DICOM image: position of its pixels, how they are stored, and its series."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RIGHT_ANGLE = 1e-3
 
 @dataclass(frozen=True)
 class Storage:
-    """How the numbers of an image are stored, and what turns them into values.
+    """How the numbers of an image are stored, and how they become values.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Storage:
     signed
         Whether stored numbers may be negative.
     padding
-        Lowest and highest stored number that stands for "no pixel here", or None.
+        Lowest and highest stored number that means padding, or None.
     dark_is_high
         Whether the header asks to show high numbers dark (MONOCHROME1).
     """

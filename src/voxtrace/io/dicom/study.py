@@ -34,11 +34,11 @@ _BEFORE = re.compile(r"\bpre|pre\b|t1pre|native|without|w/?o\b|no.?contrast|non.
 
 
 def channels_of(series: Sequence[Series], wanted: Sequence[str]) -> tuple[Series, ...] | str:
-    """Return the series for each wanted channel, in order; or the reason, a sentence, why they cannot be told.
+    """Return the series for each wanted channel, in order; or a sentence why they cannot be identified.
 
-    Known channels are flair, t1 (without contrast), t1ce (also t1c, t1gd, t1 post), t2, ct, mr and pet. They are told
-    by modality, series description and contrast agent; other names are looked for in the descriptions. A channel that
-    no series, or more than one fits is not guessed.
+    Known channels are flair, t1 (without contrast), t1ce (also t1c, t1gd, t1 post), t2, ct, mr and pet. They are
+    identified by modality, series description and contrast agent; other names are looked for in the descriptions. A
+    channel that fits no series, or more than one, is not guessed.
     """
     usable = [s for s in series if s.usable]
     chosen: list[Series] = []
@@ -73,9 +73,9 @@ def stack_series(series: Sequence[Series], names: Sequence[str] = (), onto: int 
     base = loaded[onto]
     turned, findings = [], [*base.passport.findings, *note]
     for index, one in enumerate(loaded):
-        array, told = (one.array, None) if index == onto else _onto(one, base.grid)
+        array, finding = (one.array, None) if index == onto else _onto(one, base.grid)
         turned.append(base.grid.layout.to_canonical(array))
-        findings.extend([told] if told else [])
+        findings.extend([finding] if finding else [])
     dtype = turned[0].dtype if len({a.dtype for a in turned}) == 1 else np.dtype(np.float32)
     data = np.stack([a.astype(dtype, copy=False) for a in turned])
     modalities = {one.modality for one in loaded}
@@ -97,11 +97,11 @@ def _fits(series: Series, name: str) -> bool:
         return series.modality == {"ct": "CT", "mr": "MR", "pet": "PT"}[role]
     if role is None:
         return bool(plain) and plain in re.sub(r"[^a-z0-9]", "", said)
-    return series.modality == "MR" and _told(series, said) == role
+    return series.modality == "MR" and _role_of(series, said) == role
 
 
-def _told(series: Series, said: str) -> str:
-    """Return what an MR series is by its description, and by its contrast agent where that says nothing of one."""
+def _role_of(series: Series, said: str) -> str:
+    """Return the role of an MR series by its description, or its contrast agent where the description names none."""
     if _FLAIR.search(said):
         return "flair"
     if _T1.search(said):
@@ -112,7 +112,7 @@ def _told(series: Series, said: str) -> str:
 
 
 def _one_frame(series: Sequence[Series]) -> tuple[Finding, ...]:
-    """Refuse series that need not lie in one space; tell where no header says."""
+    """Refuse series of different frames of reference; return a finding where no header states one."""
     frames = {s.first.frame_of_reference for s in series}
     if len(frames) > 1:
         raise GeometryError(
@@ -120,7 +120,7 @@ def _one_frame(series: Sequence[Series]) -> tuple[Finding, ...]:
             "visit to the scanner. Register them onto each other first."
         )
     if frames == {""} and len(series) > 1:
-        return (Finding("series", "fine", "no header tells the frame of reference; positions were taken as they are"),)
+        return (Finding("series", "fine", "no header states the frame of reference; positions were taken as they are"),)
     return ()
 
 

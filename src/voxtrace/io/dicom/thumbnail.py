@@ -1,4 +1,4 @@
-"""A small picture of a series, for a chooser."""
+"""A thumbnail of a series, for a chooser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def thumbnail(series: Series, edge: int = 96) -> npt.NDArray[np.uint8]:
     """Return the middle image of a series as grey values (rows, columns), 0 dark to 255 bright, with square pixels.
 
     The longer side has ``edge`` pixels. CT is shown from −160 to 240 HU, other scans between their percentiles 1 and
-    99. Series that cannot be opened have a picture, too, as long as their pixels can be decoded.
+    99. Series that cannot be opened have one, too, if their pixels can be decoded.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def _range(values: Array) -> tuple[float, float]:
 
 
 def _resized(grey: Array, spacing_mm: tuple[float, ...], edge: int) -> Array:
-    """Return a picture of the same field of view; averaged first where it shrinks, so that nothing flickers."""
+    """Return an image of the same field of view; averaged first where it shrinks, against aliasing."""
     from scipy import ndimage
 
     sides = np.asarray(grey.shape) * (spacing_mm or (1.0, 1.0))

@@ -55,12 +55,12 @@ def voxels_of(stack: SliceStack, name: str) -> Voxels:
 
 
 def _planes(stack: SliceStack, name: str) -> Iterator[tuple[PixelPlane, int]]:
-    """Yield the image at each position and how many of its pixels are padding; equal ones are one."""
+    """Yield one image for each position, and how many of its pixels are padding; duplicates must be equal."""
     decoder = PixelDecoder()
     for images in stack.positions:
         planes = [rescaled_plane(decoder.stored(s.source), s) for s in images]
         if any(p.values.shape != images[0].size for p in planes):
-            raise ReadError(f"{name}: an image has not the size that its header tells; copy or export it again.")
+            raise ReadError(f"{name}: an image does not have the size that its header states; copy or export it again.")
         if not all(np.array_equal(planes[0].values, p.values) for p in planes[1:]):
             raise ReadError(_differing(images, name))
         yield planes[0], 0 if planes[0].blank is None else int(planes[0].blank.sum())

@@ -1,6 +1,6 @@
-"""Names of labels -> keywords of pydicom's code dictionary (scheme SCT unless told).
+"""Names of labels -> keywords of pydicom's code dictionary (scheme SCT unless stated).
 
-Only what maps with certainty is listed; a name that stands for two structures, or for which the dictionary has no
+Only unambiguous names are listed; a name of two structures, or for which the dictionary has no
 concept, gets a private code instead. Keys are in lower case, with American spelling, single spaces and no side.
 """
 

@@ -1,4 +1,4 @@
-"""What a label's name means in DICOM's words: a coded concept, with side and place where the name tells them."""
+"""Names of labels -> coded concepts of DICOM, with the side where the name states it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True)
 class Concept:
-    """What a label stands for.
+    """The coded meaning of a label.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Concept:
     kind
         What it is; of scheme ``99VOXTRACE`` with the name as meaning where no code is known.
     side
-        Left, right or both; None when the name does not tell.
+        Left, right or both; None when the name does not state it.
     known
         Whether the name has a published code.
     """

@@ -40,7 +40,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, and DICOM-SEG has no empty segmentation to say so.")
     array, sources = match(labels, options.source)
-    with warnings.catch_warnings():  # of names and dates in the source that bend the standard; they are only copied
+    with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
         warnings.simplefilter("ignore")
         with atomic_file(path) as temporary:
             _segmentation(labels, values, array, sources, options).save_as(temporary)
@@ -68,7 +68,7 @@ def _segmentation(
         manufacturer=NAME,
         manufacturer_model_name=NAME,
         software_versions=version(),
-        device_serial_number=version(),  # a program has none; its version is what identifies it
+        device_serial_number=version(),  # required by DICOM; a program has no serial number
         content_label="SEGMENTATION",
         content_description="Labels of a segmentation",
         series_description="Segmentation",

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 from voxtrace.errors import OutputError
+from voxtrace.io import formats
 from voxtrace.io.export.options import ExportOptions, Written
-from voxtrace.io.formats import WRITTEN, endings, written_ending, written_format
 from voxtrace.volume import LabelMap, Volume
 
 Writer = Callable[[LabelMap | Volume, Path, ExportOptions], Written]
@@ -51,12 +51,12 @@ def export_all(item: LabelMap | Volume, path: str | Path, options: ExportOptions
         As :func:`export`.
     """
     path, options = Path(path), options or ExportOptions()
-    chosen = written_format(path)
+    chosen = formats.written_format(path)
     if chosen is None:
         raise OutputError(f"{path} names no format that can be written. Choose a name ending in {_listed()}.")
     if not isinstance(item, LabelMap) and chosen.holds != "voxels":
         raise OutputError(
-            f"{path}: {item.name} holds intensities; expected a label map for {written_ending(path)} files."
+            f"{path}: {item.name} holds intensities; expected a label map for {formats.written_ending(path)} files."
         )
     if options.each and not chosen.splits_labels:
         raise OutputError(f"{path}: only STL is written as one file for each label; the other formats name each label.")
@@ -66,5 +66,5 @@ def export_all(item: LabelMap | Volume, path: str | Path, options: ExportOptions
 
 def _listed() -> str:
     """Return the endings as words for a message, plain volumes first."""
-    known = endings(WRITTEN)
+    known = formats.endings(formats.WRITTEN)
     return f"{', '.join(known[:-1])} or {known[-1]}"

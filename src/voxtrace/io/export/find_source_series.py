@@ -98,7 +98,7 @@ def _series(source: Path) -> list[list[_Image]]:
 
 
 def _rounded(position: ImagePlanePosition) -> tuple[float, ...]:
-    """Return what the images of one stack share, coarsely enough for headers that differ in the last digit."""
+    """Return orientation and spacing, rounded so that headers that differ in the last digit give equal keys."""
     return (*np.round(position.orientation, 2).tolist(), *np.round(position.spacing_mm, 3).tolist())
 
 

@@ -49,7 +49,7 @@ def _surfaces(labels: LabelMap, smooth_mm: float) -> list[Surface]:
 
 
 def _parts(surfaces: Sequence[Surface], path: Path) -> list[tuple[Path, Sequence[Surface]]]:
-    """Return a file ``NAME.<label>.stl`` for each surface; two labels of one name are told apart by their value."""
+    """Return a file ``NAME.<label>.stl`` for each surface; labels with equal names get their value appended."""
     words = ["".join(c if c.isalnum() or c in "-_" else "_" for c in surface.name) for surface in surfaces]
     names = [
         word if words.count(word) == 1 else f"{word}_{surface.label}"

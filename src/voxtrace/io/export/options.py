@@ -1,4 +1,4 @@
-"""What a writer may be told beside the label map, and what it returns."""
+"""Options of the writers, and what a writer returns."""
 
 from __future__ import annotations
 

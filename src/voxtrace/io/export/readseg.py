@@ -1,4 +1,4 @@
-"""DICOM-SEG -> label map: ours and others', BINARY and LABELMAP, one label a segment."""
+"""DICOM-SEG -> label map: BINARY and LABELMAP of any program, one label for each segment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 
 
 def is_seg(path: str | Path) -> bool:
-    """Tell whether a file is a DICOM segmentation; only its header is read."""
+    """Return whether a file is a DICOM segmentation; only its header is read."""
     import pydicom
 
     path = Path(path)
@@ -37,7 +37,7 @@ def read_seg(path: str | Path) -> LabelMap:
 
     The grid spans the planes that the file holds; planes without labels before the first and after the last are
     usually not written, so it may be shorter than the scan's. Labels keep the values they had when VoxTrace wrote the
-    file; in others' files they are the segment numbers.
+    file; in files of other programs they are the segment numbers.
 
     Raises
     ------
@@ -45,7 +45,9 @@ def read_seg(path: str | Path) -> LabelMap:
         When the file is no binary or label map segmentation, its planes do not stack evenly, or segments overlap.
     """
     path = Path(path)
-    with warnings.catch_warnings():  # pydicom's and highdicom's, of what bends the standard and does no harm here
+    with (
+        warnings.catch_warnings()
+    ):  # pydicom and highdicom warn of values that violate the standard and do no harm here
         warnings.simplefilter("ignore")
         segmentation = _opened(path)
         values = _values(segmentation)
@@ -75,12 +77,12 @@ def _opened(path: Path) -> Segmentation:
 def _values(segmentation: Segmentation) -> dict[int, int]:
     """Return segment number -> label value."""
     numbers = [int(segment.SegmentNumber) for segment in segmentation.SegmentSequence if segment.SegmentNumber]
-    told = [_told(segmentation.get_segment_description(number)) for number in numbers]
-    kept = all(told) and len(set(told)) == len(told)
-    return dict(zip(numbers, told if kept else numbers, strict=True))
+    noted = [_noted_value(segmentation.get_segment_description(number)) for number in numbers]
+    kept = all(noted) and len(set(noted)) == len(noted)
+    return dict(zip(numbers, noted if kept else numbers, strict=True))
 
 
-def _told(segment: Any) -> int:
+def _noted_value(segment: Any) -> int:
     """Return the label value that VoxTrace noted in a segment; 0 when there is none."""
     words, _, number = str(segment.get("SegmentDescription", "")).rpartition(" ")
     return int(number) if words == VALUE_WORDS and number.isdigit() and int(number) < 65536 else 0

@@ -38,7 +38,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, so there is nothing to outline.")
     array, sources = match(labels, options.source)
-    with warnings.catch_warnings():  # of names and dates in the source that bend the standard; they are only copied
+    with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
         warnings.simplefilter("ignore")
         dataset = header_of(sources)
         boxes = ndimage.find_objects(array)

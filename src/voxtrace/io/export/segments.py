@@ -1,4 +1,4 @@
-"""How DICOM-SEG describes a label: coded name with its side, colour, who made it."""
+"""Descriptions of DICOM-SEG segments: coded name with its side, colour, algorithm."""
 
 from __future__ import annotations
 

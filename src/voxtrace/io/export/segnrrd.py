@@ -38,7 +38,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     for key, value in keys.items():
         image.SetMetaData(key, value)
     with atomic_file(path) as temporary, quiet():
-        temporary.touch()  # the system's own words, should it refuse
+        temporary.touch()  # raises the system's own error where writing is refused
         try:
             simpleitk().WriteImage(image, str(temporary), useCompression=True)
             _verify(temporary, array, grid, keys, path)

@@ -63,7 +63,7 @@ def read_header(path: Path) -> Dataset:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    with warnings.catch_warnings():  # what breaks the standard and matters here is checked below
+    with warnings.catch_warnings():  # values that violate the standard and matter here are checked below
         warnings.simplefilter("ignore")
         try:
             return pydicom.dcmread(path, stop_before_pixels=True)
@@ -80,7 +80,7 @@ def frame_count(header: Dataset) -> int:
 
 
 def is_multiframe(header: Dataset) -> bool:
-    """Tell whether a file describes its images frame by frame (enhanced CT, MR, PET)."""
+    """Return whether a file describes its images frame by frame (enhanced CT, MR, PET)."""
     return bool(header.get("PerFrameFunctionalGroupsSequence"))
 
 
@@ -106,12 +106,12 @@ def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
     """Fill what the headers of one series lack, in place, and return a sentence for each UID that was generated.
 
     Instance UIDs come from the file's own meta header. A study, series or frame of reference without UID gets one
-    that follows from the instance UIDs, so that each export of the same series names the same.
+    derived from the instance UIDs, so that each export of the same series has the same UIDs.
 
     Raises
     ------
     ReadError
-        When an image has no UID of its own: nothing could refer to it.
+        When an image has no UID of its own, so that nothing can refer to it.
     """
     for header in headers:
         for wanted, meta in (

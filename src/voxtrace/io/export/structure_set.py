@@ -77,7 +77,7 @@ def header_of(sources: SourceImages) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = UID(_CLASS)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    # With explicit VR a contour may hold 64 KiB of text, which one of 2000 points exceeds.
+    # Explicit VR limits a contour to 64 KiB of text, too little for 2000 points.
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     _add_references(dataset, sources)
     return dataset
@@ -105,7 +105,7 @@ def add_region(dataset: Dataset, of: Region, contours: Iterable[Contour], source
     region.ROIGenerationAlgorithm = "MANUAL" if of.manual else "AUTOMATIC"
     drawn.ROIDisplayColor = list(bytes_of(of.colour))
     drawn.ContourSequence = [_contour(contour, sources) for contour in contours]
-    # what is no organ may be a target volume, and which is not for a program to say
+    # other structures may be target volumes, which only a person can decide
     observed.RTROIInterpretedType = "ORGAN" if concept.is_organ else ""
     observed.ROIInterpreter = ""
     if concept.known:
@@ -128,7 +128,9 @@ def _contour(contour: Contour, sources: SourceImages) -> Dataset:
     values = "\\".join(f"{v:.5f}" for v in contour.points_mm.ravel().tolist()).encode()
     values += b" " * (len(values) % 2)
     tag = Tag("ContourData")
-    item[tag] = RawDataElement(tag, "DS", len(values), values, 0, True, True)  # pydicom takes a second for 10,000
+    item[tag] = RawDataElement(
+        tag, "DS", len(values), values, 0, True, True
+    )  # pydicom would parse each number, a second for 10,000
     return item
 
 

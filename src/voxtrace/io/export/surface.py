@@ -17,7 +17,7 @@ from voxtrace.io.export.label_style import name_of
 from voxtrace.volume import Array, LabelMap, Triple
 
 _MIDWAY = 0.5
-_REACH = 3.0  # standard deviations a Gaussian is followed to
+_REACH = 3.0  # standard deviations at which the Gaussian is cut off
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +72,6 @@ def surface_of(labels: LabelMap, value: int, box: tuple[slice, ...], colour: Tri
     voxels, faces, _, _ = marching_cubes(mask, _MIDWAY, allow_degenerate=False, gradient_direction="ascent")
     start = np.asarray([along.start for along in box]) - pad
     world = labels.geometry.world_mm(voxels.astype(np.float64) + start)[:, ::-1]
-    # scikit-image winds for axes that are right-handed in array order; (S, P, L) and the way to (L, P, S) may turn it
+    # scikit-image winds triangles for right-handed array axes; the affine may be left-handed
     turned = np.linalg.det(labels.geometry.matrix[:3, :3]) < 0
     return Surface(value, name_of(labels, value), colour, world, faces if turned else faces[:, ::-1])

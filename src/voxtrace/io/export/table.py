@@ -40,7 +40,7 @@ class LabelRow:
     low_mm, high_mm
         The bounding box in patient space, (L, P, S), from outer voxel face to outer voxel face.
     unit
-        Of the intensities: ``HU`` for CT, ``""`` when the image does not tell, or there is none.
+        Of the intensities: ``HU`` for CT, ``""`` when the image does not state it, or there is none.
     mean, sd, p5, p25, p50, p75, p95
         Mean, standard deviation and percentiles of the image within the label; None without an image.
     """

@@ -102,7 +102,7 @@ def _allocate(header: NiftiHeader, timepoint: int | None, path: Path) -> Array |
     """Return memory (Z, Y, X) for one time point; None where there is not one to read, or the file cannot hold it."""
     try:
         count = count_timepoints(header.sizes, header.components, "", path)
-    except ReadError:  # raised again by whoever wants a volume, after the file was looked through
+    except ReadError:  # damage counts first; the caller counts again
         return None
     chosen = timepoint if timepoint is not None else 0 if count <= 1 else -1
     x, y, z = header.sizes[:3]

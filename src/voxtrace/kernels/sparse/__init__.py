@@ -1,4 +1,6 @@
-"""Sparse: kernels that a mask switches off cost nothing, on the CPU in float32.
+"""Sparse convolution: kernels that a mask switches off cost no time, on the CPU in float32.
+
+A *kernel* here is all weights between one input and one output channel.
 
 ========  ============================================================
 file      what it holds
@@ -22,6 +24,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from voxtrace.kernels.switches import is_enabled
+
 __all__ = ["SkipMode", "masked_fraction", "skip_masked", "wants_float32"]
 
 SkipMode = Literal["measured", "direct", "dense", "plain"]
@@ -31,7 +35,10 @@ MOSTLY_OFF = 0.75
 
 
 def masked_fraction(network: nn.Module) -> float:
-    """Return the fraction of kernels that masks switch off, 0 to 1; 0 for a network without masks."""
+    """Return the fraction of kernels that masks switch off, 0 to 1; 0 for a network without masks.
+
+    A masked layer has a tensor ``mask`` with an entry for each kernel.
+    """
     masks = [mask for layer in network.modules() if isinstance(mask := getattr(layer, "mask", None), Tensor)]
     kernels = sum(mask.numel() for mask in masks)
     return 1 - sum(int(mask.sum()) for mask in masks) / kernels if kernels else 0.0
@@ -39,7 +46,7 @@ def masked_fraction(network: nn.Module) -> float:
 
 def wants_float32(network: nn.Module) -> bool:
     """Tell whether skipping kernels, which is done in float32, beats bfloat16 on a CPU that computes in it."""
-    return masked_fraction(network) >= MOSTLY_OFF
+    return is_enabled("sparse") and masked_fraction(network) >= MOSTLY_OFF
 
 
 def skip_masked(network: nn.Module, kernels: SkipMode = "measured") -> tuple[nn.Module, str]:
@@ -53,7 +60,7 @@ def skip_masked(network: nn.Module, kernels: SkipMode = "measured") -> tuple[nn.
         ``"measured"``: each layer skips them where that was faster when it was first measured on this machine.
         ``"direct"`` and ``"dense"`` take one way everywhere, ``"plain"`` returns the network itself.
     """
-    if kernels == "plain" or not masked_fraction(network):
+    if kernels == "plain" or not masked_fraction(network) or not is_enabled("sparse"):
         return network, ""
     from voxtrace.kernels.sparse.replace import sparse_layers, with_replacements
 

@@ -30,7 +30,7 @@ BEST_DICE, LEAST_SIZE, LEAST_COST = 90.5, 7.64, 391.03  # %, Mparameters, GFLOP:
 WINDOW: Shape = (128, 128, 128)  # gives six levels and five strides of 2×2×2
 
 
-class Input(NamedTuple):
+class NetworkInput(NamedTuple):
     """Channels, labels, and voxels along each side of the window."""
 
     channels: int
@@ -41,10 +41,10 @@ class Input(NamedTuple):
         return f"{self.channels}×{self.side}³, {self.labels} labels"
 
 
-AMOS, BRATS, BTCV = Input(1, 16, 128), Input(4, 4, 128), Input(1, 14, 96)
+AMOS, BRATS, BTCV = NetworkInput(1, 16, 128), NetworkInput(4, 4, 128), NetworkInput(1, 14, 96)
 
 
-class Row(NamedTuple):
+class PublishedNetwork(NamedTuple):
     """A printed network: data, name, its options, input, Mparameters, GFLOP (None where not printed with this plan).
 
     ``size_differs`` and ``cost_differs`` say why ours is further away than the rounding, where it is.
@@ -53,7 +53,7 @@ class Row(NamedTuple):
     data: str
     name: str
     options: Mapping[str, Any]
-    input: Input
+    input: NetworkInput
     size: float
     cost: float | None
     size_differs: str = ""
@@ -65,37 +65,37 @@ ROUNDING = "0.3 % apart, while the cost fits"
 
 # level0_density: the code keeps 0.2 instead of 0.3 in the fusions of level 0, and the printed size needs it.
 NETWORKS = (
-    Row("AMOS", "dense", {"sparsity": 0.0}, AMOS, 23.90, 3069.55),
-    Row("AMOS", "S=0.7", {"sparsity": 0.7, "level0_density": 0.2}, AMOS, 11.23, 969.32),
-    Row("AMOS", "S=0.8", {"sparsity": 0.8}, AMOS, 9.44, 778.74),
-    Row("AMOS", "S=0.9", {"sparsity": 0.9}, AMOS, 7.64, 492.29),
-    Row("AMOS", "3×3×3, dense", {"sparsity": 0.0, "cubic": True}, AMOS, 52.54, 4511.57),
-    Row("AMOS", "3×3×3, S=0.7", {"sparsity": 0.7, "cubic": True}, AMOS, 27.97, 1778.55),
-    Row("AMOS", "width 58, S=0.8", {"sparsity": 0.8, "width": 58}, AMOS, 10.37, 1119.17, ROUNDING),
-    Row("BraTS", "dense", {"sparsity": 0.0}, BRATS, 23.89, 3071.78),
-    Row("BraTS", "S=0.7", {"sparsity": 0.7}, BRATS, 11.24, 1067.06),
-    Row("BraTS", "S=0.8", {"sparsity": 0.8}, BRATS, 9.44, 780.97),
-    Row("BraTS", "S=0.9", {"sparsity": 0.9}, BRATS, 7.63, 494.52),
-    Row(
+    PublishedNetwork("AMOS", "dense", {"sparsity": 0.0}, AMOS, 23.90, 3069.55),
+    PublishedNetwork("AMOS", "S=0.7", {"sparsity": 0.7, "level0_density": 0.2}, AMOS, 11.23, 969.32),
+    PublishedNetwork("AMOS", "S=0.8", {"sparsity": 0.8}, AMOS, 9.44, 778.74),
+    PublishedNetwork("AMOS", "S=0.9", {"sparsity": 0.9}, AMOS, 7.64, 492.29),
+    PublishedNetwork("AMOS", "3×3×3, dense", {"sparsity": 0.0, "cubic": True}, AMOS, 52.54, 4511.57),
+    PublishedNetwork("AMOS", "3×3×3, S=0.7", {"sparsity": 0.7, "cubic": True}, AMOS, 27.97, 1778.55),
+    PublishedNetwork("AMOS", "width 58, S=0.8", {"sparsity": 0.8, "width": 58}, AMOS, 10.37, 1119.17, ROUNDING),
+    PublishedNetwork("BraTS", "dense", {"sparsity": 0.0}, BRATS, 23.89, 3071.78),
+    PublishedNetwork("BraTS", "S=0.7", {"sparsity": 0.7}, BRATS, 11.24, 1067.06),
+    PublishedNetwork("BraTS", "S=0.8", {"sparsity": 0.8}, BRATS, 9.44, 780.97),
+    PublishedNetwork("BraTS", "S=0.9", {"sparsity": 0.9}, BRATS, 7.63, 494.52),
+    PublishedNetwork(
         *("BraTS", "3×3×3, dense", {"sparsity": 0.0, "cubic": True}, BRATS, 52.55, 4519.26),
         *(LAYERS_UNKNOWN, LAYERS_UNKNOWN),
     ),
-    Row(
+    PublishedNetwork(
         *("BraTS", "3×3×3, S=0.7", {"sparsity": 0.7, "cubic": True}, BRATS, 28.02, 2023.52),
         *(LAYERS_UNKNOWN, LAYERS_UNKNOWN),
     ),
-    Row("BTCV", "S=0.7", {"sparsity": 0.7}, BTCV, 11.25, 449.00),
+    PublishedNetwork("BTCV", "S=0.7", {"sparsity": 0.7}, BTCV, 11.25, 449.00),
 )
 
 FLAT_ENDS: Mapping[str, Any] = {"strides": ((1, 2, 2), *((2, 2, 2),) * 3, (1, 2, 2)), "first_kernel": (1, 3, 3)}
 
 # nnU-Net as the paper counts it; the options are those of NnUNetV1.
 BASELINES = (
-    Row("AMOS", "nnU-Net", {}, AMOS, 31.20, 1067.89),
-    Row("AMOS", "nnU-Net, first and last stride 1×2×2", FLAT_ENDS, AMOS, 30.76, None),
-    Row("AMOS", "nnU-Net(−), width 27", {"base": 27, "strides": ((2, 2, 2),) * 4}, AMOS, 12.96, 755.79),
-    Row("BraTS", "nnU-Net", {}, BRATS, 31.20, 1076.62),
-    Row("BTCV", "nnU-Net, first kernel 1×3×3", {"first_kernel": (1, 3, 3)}, BTCV, 31.18, 416.73),
+    PublishedNetwork("AMOS", "nnU-Net", {}, AMOS, 31.20, 1067.89),
+    PublishedNetwork("AMOS", "nnU-Net, first and last stride 1×2×2", FLAT_ENDS, AMOS, 30.76, None),
+    PublishedNetwork("AMOS", "nnU-Net(−), width 27", {"base": 27, "strides": ((2, 2, 2),) * 4}, AMOS, 12.96, 755.79),
+    PublishedNetwork("BraTS", "nnU-Net", {}, BRATS, 31.20, 1076.62),
+    PublishedNetwork("BTCV", "nnU-Net, first kernel 1×3×3", {"first_kernel": (1, 3, 3)}, BTCV, 31.18, 416.73),
 )
 
 
@@ -125,19 +125,19 @@ def performance_trade_off(
     return dice / best_dice + (least_size / size + least_cost / cost) / 2
 
 
-def _network(build: Build, options: Mapping[str, Any], shape: Input) -> nn.Module:
+def _network(build: Build, options: Mapping[str, Any], shape: NetworkInput) -> nn.Module:
     """Return a printed network as shapes without memory."""
     with torch.device("meta"):
         return build(options, Plan.example(shape.channels, shape.labels, window=WINDOW))
 
 
-def _baseline(options: Mapping[str, Any], shape: Input) -> nn.Module:
+def _baseline(options: Mapping[str, Any], shape: NetworkInput) -> nn.Module:
     """Return nnU-Net as shapes without memory."""
     with torch.device("meta"):
         return NnUNetV1(shape.channels, shape.labels, **options)
 
 
-def _size_and_cost(row: Row, make: Make) -> Iterator[Figure]:
+def _size_and_cost(row: PublishedNetwork, make: Make) -> Iterator[Figure]:
     source = f"results on {row.data}"
     size = f"parameters, {row.name}, {row.input}"
     yield Figure(size, row.size, "M", 0.01, source, lambda: parameters(make()) / 1e6, differs=row.size_differs)

@@ -8,7 +8,7 @@ from typing import Any
 from napari.layers import Image
 
 from voxtrace.plugin.controllers import compat
-from voxtrace.plugin.controllers.layers import known_source
+from voxtrace.plugin.controllers.layers import known_source, map_source
 from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display_space import edge_letters
 
@@ -29,6 +29,8 @@ class CanvasController:
         source = known_source(event.value) if isinstance(event.value, Image) else None
         if source is not None:
             event.value.contrast_limits_range = contrast.limits_range(source.volume, source.channel)
+        if map_source(event.value) is not None:
+            compat.show_colour_bar(event.value)
         self.refresh()
 
     def refresh(self, event: Any = None) -> None:

@@ -32,6 +32,11 @@ def set_edge_letters(viewer: Any, letters: dict[str, str]) -> None:
         overlays[key].visible = edge in letters
 
 
+def show_colour_bar(layer: Any) -> None:
+    """Show the colour bar of an image layer beside the image whenever the layer is visible."""
+    layer.colorbar.visible = True
+
+
 def _letter(position: str) -> Any:
     from napari.components.overlays import TextOverlay
 

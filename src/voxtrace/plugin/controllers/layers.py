@@ -10,6 +10,7 @@ from napari.layers import Image, Layer
 from voxtrace.errors import GeometryError
 from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.manual_labels import stated_geometry
+from voxtrace.plugin.layers.scalar_maps import MapSource
 from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
 from voxtrace.plugin.work.saving import OpenScan
 
@@ -24,8 +25,9 @@ def add_layers(viewer: Any, layers: Sequence[display.LayerData]) -> list[Layer]:
 def hide_previous_results(layers: Iterable[Layer], scan: str) -> None:
     """Hide earlier predictions of a scan and every map of settled voxels; they stay in the layer list."""
     for layer in layers:
-        source = label_source(layer)
-        if source is not None and (source.scan == scan or source.kind == "settled"):
+        source = label_source(layer) or map_source(layer)
+        settled = isinstance(source, display.LabelSource) and source.kind == "settled"
+        if source is not None and (source.scan == scan or settled):
             layer.visible = False
 
 
@@ -64,6 +66,12 @@ def label_source(layer: Layer) -> display.LabelSource | None:
     if isinstance(source, TimepointsLabels):
         return source.source
     return source if isinstance(source, display.LabelSource) else None
+
+
+def map_source(layer: Layer) -> MapSource | None:
+    """Return the source of an image layer that shows a scalar map of a trace, else None."""
+    source = layer.metadata.get(display.KEY)
+    return source if isinstance(source, MapSource) else None
 
 
 def shows_ct(scan: Image) -> bool:

@@ -249,8 +249,7 @@ class SegmentController:
         if isinstance(result, TimepointsResult):
             self._finish_timepoints(result)
             return
-        for data, about, _ in result.extras:
-            self._viewer.add_labels(data, **about)
+        add_layers(self._viewer, result.beside)
         data, about, _ = result.steps
         steps = self._viewer.add_labels(data, **about)
         self._viewer.layers.selection.active = steps

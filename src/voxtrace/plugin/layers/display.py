@@ -103,15 +103,19 @@ def _trace_source(trace: Trace, scan: str, shown: Trace | None) -> LabelSource:
 
 
 def _steps_layer(trace: Trace, labels: Any, source: LabelSource, name: str) -> LayerData:
+    about = _labelled(source) | over_steps(trace) | {"name": name}
+    return flip_z(_steps_array(labels)), about, "labels"
+
+
+def over_steps(trace: Trace) -> dict[str, Any]:
+    """Return the transform and axes of a layer with axes (step, I, P, L); the step axis has unit pixel."""
     transform = layer_transform(trace.geometry)
-    about = _labelled(source) | {
-        "name": name,
+    return {
         "scale": (1.0, *transform.scale_mm),
         "translate": (0.0, *transform.translate_mm),
         "units": STEP_UNITS,
         "axis_labels": (trace.step_word, *AXES),
     }
-    return flip_z(_steps_array(labels)), about, "labels"
 
 
 def settled_layer(trace: Trace, name: str) -> LayerData:
@@ -180,9 +184,14 @@ def _steps_array(labels: Any) -> Any:
         return labels
     if int(np.prod(labels.shape)) * labels.dtype.itemsize <= IN_MEMORY_BYTES:
         return np.asarray(labels[:])
+    return lazy(labels)
+
+
+def lazy(values: Any) -> Any:
+    """Return a zarr array as a dask array, which napari reads plane by plane."""
     import dask.array
 
-    return dask.array.from_zarr(labels)  # type: ignore[no-untyped-call]
+    return dask.array.from_zarr(values)  # type: ignore[no-untyped-call]
 
 
 def _drawable(channel: Any) -> Any:

@@ -9,7 +9,7 @@ from voxtrace.io.formats import WRITTEN as FORMATS
 from voxtrace.io.formats import Format, endings
 from voxtrace.io.formats import written_ending as ending
 
-DICOM_ENDINGS = endings(tuple(one for one in FORMATS if one.needs_source))
+DICOM_ENDINGS = endings(one for one in FORMATS if one.needs_source)
 __all__ = ["DICOM_ENDINGS", "FORMATS", "Format", "ending", "named", "numbered", "of_filter", "suggested_name"]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.timepoints import TimepointsSource
+from voxtrace.volume import Array
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,28 @@ class SegmentRequest:
 
 @dataclass(frozen=True, eq=False)
 class SegmentResult:
-    """A prediction as layer data, which is made in the thread because every voxel is read."""
+    """A prediction as layer data, which is made in the thread because every voxel is read.
+
+    Attributes
+    ----------
+    steps, settled
+        The labels of every kept step, and the step at which each voxel settled.
+    summary
+        A row for each step, see :meth:`voxtrace.trace.Trace.summary`.
+    seconds
+        Time that the engine took.
+    beside
+        Hidden layers of extra outputs and scalar maps.
+    slice_facts
+        Name -> (S, Z) float32: a number for every kept step and slice, see :class:`voxtrace.trace.Trace`.
+    """
 
     steps: display.LayerData
     settled: display.LayerData
     summary: tuple[dict[str, Any], ...]
     seconds: float
-    extras: tuple[display.LayerData, ...] = ()
+    beside: tuple[display.LayerData, ...] = ()
+    slice_facts: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

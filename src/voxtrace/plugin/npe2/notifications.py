@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.display_space import obliquity_note
+from voxtrace.plugin.layers.timepoints import TimepointsSource
 
 
 def notify_notes(layers: Sequence[Any]) -> None:
     """Show what was corrected while a scan was read, and a note for an oblique scan."""
-    for source in [about["metadata"][display.KEY] for _, about, kind in layers[:1] if kind == "image"]:
+    source = layers[0][1]["metadata"][display.KEY] if layers else None
+    if isinstance(source, (display.ImageSource, TimepointsSource)):
         notes = [*source.volume.notes, obliquity_note(source.volume.geometry)]
         for note in filter(None, notes):
             notify("info", note)

@@ -15,6 +15,7 @@ from voxtrace.io.export import is_seg, read_seg
 from voxtrace.io.suffixes import is_dicom, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.contrast import looks_like_labels
+from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import read_timepoints, timepoints_layer
 from voxtrace.plugin.npe2.notifications import notify, notify_notes
 from voxtrace.plugin.work.dicom_open import Study, series_layers, study_at
@@ -81,7 +82,8 @@ def load(paths: Sequence[Path]) -> list[Any]:
     """
     first, alone = paths[0], len(paths) == 1
     if _is_trace(first):
-        return [display.trace_layer(Trace.load(first), first.name.removesuffix(".trace"))]
+        trace, name = Trace.load(first), first.name.removesuffix(".trace")
+        return [*layers_beside(trace, name), display.trace_layer(trace, name)]
     if alone and is_seg(first):
         return [display.label_layer(read_seg(first))]
     if alone and suffix_of(first):

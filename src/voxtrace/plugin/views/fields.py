@@ -9,13 +9,14 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QValidator
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from voxtrace.declaration import OptionInfo
 
 MAX_INT = 2**31 - 1  # of Qt's integers
 MAX_FLOAT = 1e9
 DECIMALS = 12
+_MARGIN_PX = 72  # both buttons of a spin box in napari's style, and space beside the text
 _UNSET = "not set"  # where the declaration does not say what an unset value stands for
 
 
@@ -75,6 +76,7 @@ def _whole(info: OptionInfo) -> Field:
     box.setGroupSeparatorShown(True)
     if info.optional:
         box.setSpecialValueText(info.unset or _UNSET)
+        _make_room(box)
     return Field(
         box,
         lambda: None if info.optional and box.value() == unset else box.value(),
@@ -114,6 +116,12 @@ def _suggested(info: OptionInfo) -> Field:
     )
 
 
+def _make_room(box: QAbstractSpinBox) -> None:
+    """Keep a box wide enough for its special text."""
+    text_px = box.fontMetrics().horizontalAdvance(box.specialValueText())
+    box.setStyleSheet(f"min-width: {text_px + _MARGIN_PX}px;")  # napari's style sheet overrides setMinimumWidth
+
+
 class NumberBox(QDoubleSpinBox):
     """A number shown with as few digits as possible, e.g. 0.0001 or 3e-05, and typed in either way.
 
@@ -130,6 +138,8 @@ class NumberBox(QDoubleSpinBox):
             self.setStepType(QDoubleSpinBox.StepType.DefaultStepType)
             self.setSingleStep(float(f"{(high - low) / 20:.1g}"))
         self.setSpecialValueText(unset)
+        if unset:
+            _make_room(self)
 
     @property
     def number(self) -> float | None:

@@ -26,6 +26,7 @@ class OptionsForm(QWidget):
         self._form = QFormLayout(self)
         self._form.setContentsMargins(12, 0, 0, 0)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self._form.setVerticalSpacing(0)
 
     @property

@@ -9,6 +9,7 @@ from voxtrace.plugin.models.passports import MARKS, PassportCard, PassportLine
 from voxtrace.plugin.views.widgets import Collapsible, note
 
 COLOURS: dict[Verdict, str] = {"fine": "#7fc99a", "corrected": "#f0b84c", "refused": "#ff8a80"}
+UNKNOWN_COLOUR = "#a6adb8"
 
 
 class QtPassportView(Collapsible):
@@ -29,10 +30,9 @@ class QtPassportView(Collapsible):
         self.setVisible(card is not None)
         if card is None:
             return
-        self.title.setText(f"{MARKS[card.verdict]} {card.headline}")
-        self.title.setStyleSheet(
-            f"QToolButton {{ border: none; background: transparent; color: {COLOURS[card.verdict]}; }}"
-        )
+        mark, colour = (MARKS[card.verdict], COLOURS[card.verdict]) if card.lines else ("–", UNKNOWN_COLOUR)
+        self.title.setText(f"{mark} {card.headline}")
+        self.title.setStyleSheet(f"QToolButton {{ border: none; background: transparent; color: {colour}; }}")
         self.grid.setText(card.grid)
         while len(self.lines) < len(card.lines):
             self.lines.append(self._line())

@@ -39,7 +39,8 @@ class PredictOptionsForm(QWidget):
             "mirror": (self.mirror, self._read_mirror),
             "seed": (self.seed, self.seed.value),
         }
-        self.others, self.method, self.method_title = OptionsForm(), OptionsForm(), QLabel()
+        self.others, self.method = OptionsForm(), OptionsForm()
+        self.method_title, self._others_title = QLabel(), QLabel("Of every method")
         self.section = Collapsible(self._folded())
         self._form = QFormLayout()
         self._lay_out()
@@ -49,8 +50,9 @@ class PredictOptionsForm(QWidget):
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.method_title.setStyleSheet("font-weight: bold; margin-left: 12px;")
-        for widget in (self.method_title, self.method, self.others):
+        for title in (self.method_title, self._others_title):
+            title.setStyleSheet("font-weight: bold; margin-left: 12px;")
+        for widget in (self.method_title, self.method, self._others_title, self.others):
             layout.addWidget(widget)
         return content
 
@@ -126,7 +128,7 @@ class PredictOptionsForm(QWidget):
         self._form.setRowVisible(self.extras, bool(able.extras))
         self.method.set_options(able.options, able.values)
         self.method_title.setText(f"Of {able.title}")
-        for widget in (self.method_title, self.method):
+        for widget in (self.method_title, self.method, self._others_title):
             widget.setVisible(bool(able.options))
 
     def set_busy(self, busy: bool) -> None:

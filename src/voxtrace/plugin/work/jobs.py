@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
 from voxtrace.plugin.models.messages import (
     JobStage,
@@ -61,7 +62,8 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage, None
         display.settled_layer(trace, f"{request.name} · settled"),
         tuple(trace.summary()),
         result.seconds,
-        display.extra_layers(trace, request.name, request.scan),
+        layers_beside(trace, request.name, request.scan),
+        trace.slice_facts,
     )
 
 
@@ -111,8 +113,9 @@ def _predict(
 def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | None:
     """Return a temporary folder for a trace that is too large for memory, else None."""
     steps = 1 if options.keep == "last" else options.steps or method.steps
-    per_voxel = 1 + (len(method.extras) if options.keep == "all" else 0)  # label maps of 8 bits
-    if steps * per_voxel * volume.data[0].size <= display.IN_MEMORY_BYTES:
+    label_maps = 1 + (len(method.extras) if options.keep == "all" else 0)
+    bytes_per_voxel = label_maps + 4 * len(method.maps)  # labels in 8 bits, scalar maps in float32
+    if steps * bytes_per_voxel * volume.data[0].size <= display.IN_MEMORY_BYTES:
         return None
     return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
 

@@ -15,7 +15,7 @@ from torch import nn
 from voxtrace.errors import UsageError
 from voxtrace.runtime.loaded import LoadedNetwork
 from voxtrace.runtime.openvino import cache as disk
-from voxtrace.runtime.openvino.compiled import Settings
+from voxtrace.runtime.openvino.compiled import CompileSettings
 from voxtrace.runtime.openvino.part import Part
 from voxtrace.runtime.torch import choose_precision
 
@@ -30,16 +30,18 @@ def open_openvino(network: nn.Module, device: str, precision: str, cache: disk.C
     """
     if device not in ("auto", "cpu"):
         raise UsageError(f"runtime 'openvino' is for the CPU, and device {device!r} was asked for; use device='cpu'.")
-    chosen, why = choose_precision(precision, torch.device("cpu"))
+    chosen, reason = choose_precision(precision, torch.device("cpu"))
     if any(parameter.device.type != "cpu" for parameter in network.parameters()):
         network = copy.deepcopy(network).to("cpu")
-    settings = Settings(chosen, torch.get_num_threads())
+    settings = CompileSettings(chosen, torch.get_num_threads())
     cache = disk.Cache(disk.user_folder()) if cache is None else cache
     parts = {
         name: Part(name, child, settings, cache) if _has_weights(child) else child
         for name, child in network.named_children()
     }
-    return LoadedNetwork(parts, "cpu", chosen, "openvino", f"OpenVINO compiles the network for this processor; {why}")
+    return LoadedNetwork(
+        parts, "cpu", chosen, "openvino", f"OpenVINO compiles the network for this processor; {reason}"
+    )
 
 
 def _has_weights(child: nn.Module) -> bool:

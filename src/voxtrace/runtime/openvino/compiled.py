@@ -15,7 +15,7 @@ HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class CompileSettings:
     """How parts are compiled: ``"float32"`` or ``"bfloat16"``, and on how many threads."""
 
     precision: str
@@ -38,7 +38,7 @@ class Settings:
 class Compiled:
     """Runs windows of one shape, up to ``streams`` of them at once. Not to be called from two threads at a time."""
 
-    def __init__(self, model: Any, settings: Settings, streams: int) -> None:
+    def __init__(self, model: Any, settings: CompileSettings, streams: int) -> None:
         compiled = core().compile_model(model, "CPU", settings.for_streams(streams))
         self._outputs = [(tuple(port.shape)[1:], _dtype(port)) for port in compiled.outputs]
         self._requests = [compiled.create_infer_request() for _ in range(streams)]

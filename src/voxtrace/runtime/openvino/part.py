@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from voxtrace.errors import EngineError
 from voxtrace.runtime.openvino.cache import Cache
-from voxtrace.runtime.openvino.compiled import Compiled, Settings
+from voxtrace.runtime.openvino.compiled import Compiled, CompileSettings
 from voxtrace.runtime.openvino.convert import Converted, Inputs, convert
 from voxtrace.runtime.openvino.key import key
 from voxtrace.runtime.openvino.structure import flatten, unflatten
@@ -26,7 +26,7 @@ class Part:
     call with a shape.
     """
 
-    def __init__(self, name: str, child: nn.Module, settings: Settings, cache: Cache) -> None:
+    def __init__(self, name: str, child: nn.Module, settings: CompileSettings, cache: Cache) -> None:
         self._name, self._child, self._settings, self._cache = name, child, settings, cache
         self._shapes: OrderedDict[str, _Shape] = OrderedDict()
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class _Shape:
         self.converted = converted
         self._by_streams: dict[int, Compiled] = {}
 
-    def compiled(self, settings: Settings, windows: int) -> Compiled:
+    def compiled(self, settings: CompileSettings, windows: int) -> Compiled:
         """Return the model for so many windows."""
         streams = settings.streams_for(windows)
         if streams not in self._by_streams:

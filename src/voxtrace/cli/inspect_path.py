@@ -11,16 +11,16 @@ from voxtrace.errors import ReadError, UsageError
 
 if TYPE_CHECKING:
     from voxtrace.io.dicom import Series
-    from voxtrace.trace import Trace
     from voxtrace.volume import LabelMap
 
 UID_DIGITS = 12  # enough to tell series apart, too few to look a patient up
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """Return what a path holds, as JSON values; ``kind`` tells which of the six it is."""
+def inspect_path(path: Path) -> dict[str, Any]:
+    """Return what a path holds, as JSON values; ``kind`` is volume, segmentation, dicom, bundle, trace or ledger."""
     from voxtrace.batch.ledger import NAME, Ledger
     from voxtrace.bundle import JSON, card, shipped
+    from voxtrace.cli.inspect_trace import inspect_trace
     from voxtrace.trace import Trace
 
     if not path.exists():
@@ -34,7 +34,7 @@ def describe(path: Path) -> dict[str, Any]:
     if (path / JSON).is_file():
         return {"kind": "bundle", **card(path)}
     if (path / "trace.json").is_file():
-        return _trace(Trace.load(path))
+        return inspect_trace(Trace.load(path))
     if (path / NAME).is_file():
         return {"kind": "ledger", **Ledger(path).summary()}
     return _study(path)
@@ -85,18 +85,6 @@ def _label_map(labels: LabelMap) -> dict[str, Any]:
         "origin_mm": list(geometry.origin_mm),
         "orientation": geometry.grid.axis_codes,
         "obliquity_deg": geometry.obliquity_deg,
-    }
-
-
-def _trace(trace: Trace) -> dict[str, Any]:
-    return {
-        "kind": "trace",
-        "step_word": trace.step_word,
-        "labels": {str(value): name for value, name in trace.names.items()},
-        "shape": list(trace.geometry.shape),
-        "windows": len(trace.windows),
-        "facts": dict(trace.units),
-        "steps": trace.summary(),
     }
 
 

@@ -1,0 +1,72 @@
+"""The table of measured speeds: which runtime and precision is fastest, by kind of processor and family of networks.
+
+``speeds.json`` is data of this package. ``scripts/time_runtimes.py`` measures the row of the processor that it runs on
+and merges it. A family has seconds by network for each way, or only an order where no figures were kept; what is
+missing was not measured::
+
+    "avx512_bf16": {"leaky": {"source": …, "seconds": {"unet": {"winograd float32": 0.28, …}}}}
+    "arm64":       {}
+
+Nothing is timed while a network runs, so the choice is the same every day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+FILE = "speeds.json"
+# AVX-512 without bfloat16 runs the same kernels as AVX2, in wider registers, so an unmeasured row follows that one's.
+NARROWER = {"avx512": "avx2"}
+
+
+class Way(NamedTuple):
+    """A runtime and the precision it computes in."""
+
+    runtime: str
+    precision: str
+
+    @classmethod
+    def parsed(cls, text: str) -> Way:
+        """Return the way that is written as ``"openvino bfloat16"``."""
+        runtime, precision = text.split()
+        return cls(runtime, precision)
+
+    def __str__(self) -> str:
+        """Return it as it is written in the table."""
+        return f"{self.runtime} {self.precision}"
+
+
+@cache
+def table() -> Mapping[str, Any]:
+    """Return the table's rows by kind of processor."""
+    rows: Mapping[str, Any] = json.loads(files(__package__).joinpath(FILE).read_text("utf-8"))["processors"]
+    return rows
+
+
+def ranking(kind: str, family: str) -> tuple[list[Way], str]:
+    """Return ways from fast to slow for a kind of processor and a family, and where the order comes from.
+
+    Where nothing was measured, the order of the kind in ``NARROWER``; an empty list where there is none.
+    """
+    measured = table().get(kind, {}).get(family)
+    if measured:
+        return _ranked(measured), f"measured on {kind}"
+    if kind in NARROWER:
+        ways, source = ranking(NARROWER[kind], family)
+        return ways, f"{kind} was not measured; as {source}" if ways else ""
+    return [], ""
+
+
+def _ranked(measured: Mapping[str, Any]) -> list[Way]:
+    """Return ways by the mean over networks of their time, each as a multiple of the network's fastest."""
+    if "order" in measured:
+        return [Way.parsed(text) for text in measured["order"]]
+    slower: dict[str, list[float]] = {}
+    for seconds in measured["seconds"].values():
+        for text, taken_s in seconds.items():
+            slower.setdefault(text, []).append(taken_s / min(seconds.values()))
+    return [Way.parsed(text) for text in sorted(slower, key=lambda text: sum(slower[text]) / len(slower[text]))]
