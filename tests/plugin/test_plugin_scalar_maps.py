@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,33 @@ def test_a_trace_with_maps_opens_in_the_window(trace: Trace, tmp_path: Path, mak
     assert [layer.name for layer in viewer.layers] == names
     viewer.layers[names[0]].visible = True
     assert viewer.layers.selection.active.name == "case"
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Treat every trace as too large for memory, and return where their folders are made."""
+    (tmp_path / "stores").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "stores"))
+    monkeypatch.setattr(display, "IN_MEMORY_BYTES", 100)
+    return tmp_path / "stores"
+
+
+def test_maps_too_large_for_memory_stay_on_disk_while_their_trace_is_used(
+    folders: Path, controller: SegmentController, model: Any, results: list[Any]
+) -> None:
+    controller.start(KEEP_EVERY_STEP)
+    seen = model.layers["scan · fake · seen image (HU)"]
+    assert not isinstance(seen.data, np.ndarray)
+    assert len(list(folders.iterdir())) == 1
+    assert np.asarray(seen.data).max() == pytest.approx(120)
+
+
+def test_a_cancelled_run_leaves_no_folder(
+    folders: Path, controller: SegmentController, runner: ImmediateRunner, view: Recorded
+) -> None:
+    runner.held = True
+    controller.start(KEEP_EVERY_STEP)
+    controller.cancel()
+    runner.let_go()
+    assert view.state.message.startswith("Stopped")
+    assert list(folders.iterdir()) == []

@@ -112,10 +112,8 @@ class SegmentController:
         self._view.set_channels(bundle.channels if bundle else (), names, indices)
         self._view.set_presets(any(scan is not None and shows_ct(scan) for scan in self._chosen))
         self._view.set_timepoints(self._timepoint_count)
-        is_new = (
-            before != (self._chosen, bundle) or self._state.level == "hint"
-        )  # otherwise an error or a result stays visible
-        if is_new and not self._runner.busy:
+        is_new = before != (self._chosen, bundle)
+        if (is_new or self._state.level == "hint") and not self._runner.busy:  # an error or a result stays visible
             self._show(self._idle())
 
     def _idle(self) -> panel_state.PanelState:
@@ -137,11 +135,9 @@ class SegmentController:
         known = self._bundles.bundles
         kept = next((k for k in known if self._bundle and k.path == self._bundle.path), None)
         source = known_source(scans[0]) if scans else None
-        bundle = (
-            kept
-            if self._picked_bundle and kept
-            else suggested(known, source.volume if source else None, bool(scans) and shows_ct(scans[0]))
-        )
+        bundle = kept if self._picked_bundle else None
+        if bundle is None:
+            bundle = suggested(known, source.volume if source else None, bool(scans) and shows_ct(scans[0]))
         if bundle != self._bundle:
             self._take(bundle)
 

@@ -28,7 +28,7 @@ class Capabilities:
     ----------
     title, step_word
         Names of the method and of one of its steps.
-    steps, most_steps
+    steps, max_steps
         Its number of steps, and the largest number a user can ask for; 0 where the number is fixed.
     options
         Options that may change after training, without those that ``steps`` sets.

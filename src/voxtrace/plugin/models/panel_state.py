@@ -113,7 +113,7 @@ def finished(steps: int, word: str, seconds: float) -> PanelState:
 def finished_timepoints(timepoints: Sequence[int], count: int, seconds: float) -> PanelState:
     """Return the state after time points, counted from 0, of a scan were segmented.
 
-    >>> finished_frames((3,), 10, 1.5).message
+    >>> finished_timepoints((3,), 10, 1.5).message
     'Done in 1.5 s: frame 4 of 10. To step through its decision, run `voxtrace predict … --frame 3` and open the trace.'
     """
     if len(timepoints) == 1:
@@ -138,7 +138,7 @@ def words(name: str) -> str:
 def run_name(scan: str, bundle: str, options: PredictOptions) -> str:
     """Return the name of a result: the scan, the bundle, and every option that was changed.
 
-    >>> run_name("scan", "brain", replace(KEEP_EVERY_STEP, seed=3, method_options={"sampler": "ddim"}))
+    >>> run_name("scan", "brain", PredictOptions(keep="labels", seed=3, method_options={"sampler": "ddim"}))
     'scan · brain · seed 3, sampler ddim'
     """
     return " · ".join(filter(None, (scan, bundle, ", ".join(changes_of(options)))))

@@ -55,8 +55,7 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage, None
     result, store = yield from _predict(model, request, cancel)
     yield JobStage("Making layers …")
     trace = result.trace
-    if store is not None:
-        weakref.finalize(trace, shutil.rmtree, store.parent, ignore_errors=True)
+    weakref.finalize(trace, _remove, store)
     return SegmentResult(
         display.trace_layer(trace, request.name, request.scan),
         display.settled_layer(trace, f"{request.name} · settled"),
@@ -73,7 +72,8 @@ def segment_timepoints(request: TimepointsRequest, cancel: Cancel) -> Generator[
     answers, seconds = [], 0.0
     for timepoint in request.timepoints:
         run = _predict(model, request.at(timepoint), cancel)
-        result, _ = yield from _with_prefix(f"Frame {timepoint + 1} of {request.count}", run)
+        result, store = yield from _with_prefix(f"Frame {timepoint + 1} of {request.count}", run)
+        _remove(store)  # only the label map is shown
         answers.append(result.labels)
         seconds += result.seconds
     yield JobStage("Making layers …")
@@ -107,7 +107,11 @@ def _predict(
     volume = stack_channels(request.channels, model.plan.channels)
     store = _store(model.method, request.options, volume)
     run = inference.segment(model, volume, request.options, store=store, cancel=cancel)
-    return (yield from _forward_stages(run)), store
+    try:
+        return (yield from _forward_stages(run)), store
+    except BaseException:
+        _remove(store)
+        raise
 
 
 def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | None:
@@ -118,6 +122,12 @@ def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | No
     if steps * bytes_per_voxel * volume.data[0].size <= display.IN_MEMORY_BYTES:
         return None
     return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
+
+
+def _remove(store: Path | None) -> None:
+    """Remove the temporary folder of a trace."""
+    if store is not None:
+        shutil.rmtree(store.parent, ignore_errors=True)
 
 
 def stack_channels(sources: Sequence[display.ImageSource], names: Sequence[str]) -> Volume:
