@@ -34,6 +34,7 @@ NUMBER_TYPES: Final[dict[int, str]] = {  # datatype code -> numpy type, for one 
 _COMPONENTS = {32: 2, 128: 3, 1792: 2, 2304: 4}  # complex, RGB, complex double, RGBA: datatype code -> values a voxel
 _VECTOR_INTENTS = (1005, 1006, 1007)  # symmetric matrix, displacement, vector: along the fifth axis
 _EPSILON = 2.0**-52  # a slope this small counts as 0, as in ITK
+_LARGEST_OFFSET = 2**62  # bytes; a larger number is no position in a file
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def _unpacked(start: bytes, order: str, fields: Fields) -> NiftiHeader | None:
         return struct.unpack_from(f"{order}{kind_at[0]}", start, kind_at[1])
 
     dims, (datatype, bits), offset = read(fields.dim), read(fields.datatype), read(fields.offset)[0]
-    if not 1 <= dims[0] <= 7 or bits < 1 or not (math.isfinite(offset) and offset >= 0):
+    if not 1 <= dims[0] <= 7 or bits < 1 or not 0 <= offset < _LARGEST_OFFSET:  # NaN fails, too
         return None
     sizes = tuple(dims[1 : 1 + dims[0]])
     vectors = sizes[4] if len(sizes) == 5 and read(fields.intent)[0] in _VECTOR_INTENTS else 1

@@ -23,6 +23,7 @@ from voxtrace.volume import Array, Shape
 _SCANNER = 1
 _AGREE_VOXELS = 0.1
 _SAME_SIZE = 0.01  # fraction
+_LARGEST_NUMBER = float(np.finfo(np.float32).max)  # the squares of 64-bit numbers beyond overflow
 _MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # code of xyzt_units -> mm
 _UNITS = {1: "metres", 3: "micrometres"}
 
@@ -114,7 +115,7 @@ def _believable(steps_mm: list[float]) -> bool:
 
 def _raw_affine(size: Shape, matrix: Array | None, factor: float) -> RawAffine | None:
     """Return the affine of a NIfTI matrix (3×4, voxel to R, A, S); None when it has no inverse."""
-    if matrix is None or not np.all(np.isfinite(matrix)):
+    if matrix is None or not np.all(np.abs(matrix) <= _LARGEST_NUMBER):  # NaN fails, too
         return None
     lps = np.diag([-1.0, -1.0, 1.0]) @ matrix * factor
     lengths = np.linalg.norm(lps[:, :3], axis=0)
