@@ -189,6 +189,7 @@ def parse_header(start: bytes, path: Path) -> NiftiHeader:
     ReadError
         When these are no header of NIfTI-1 or NIfTI-2 in one file.
     """
+    # the first number of a header is its own length, in the byte order of the file
     for fields in (NIFTI1, NIFTI2):
         order = next((order for order in "<>" if start[:4] == struct.pack(f"{order}i", fields.size)), "")
         if order and len(start) >= fields.size and (fields is NIFTI2 or start[344:347] == b"n+1"):
@@ -208,6 +209,7 @@ def _unpacked(start: bytes, order: str, fields: Fields) -> NiftiHeader | None:
     if not 1 <= dims[0] <= 7 or bits < 1 or not 0 <= offset < _LARGEST_OFFSET:  # NaN fails, too
         return None
     sizes = tuple(dims[1 : 1 + dims[0]])
+    # vectors lie along the fifth axis, which is not a spatial one
     vectors = sizes[4] if len(sizes) == 5 and read(fields.intent)[0] in _VECTOR_INTENTS else 1
     slope, intercept = read(fields.scale)
     return NiftiHeader(
