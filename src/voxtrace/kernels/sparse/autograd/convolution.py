@@ -95,14 +95,14 @@ def dense_weight_gradient(
 def _by_maps(maps: Sequence[Tensor], gradient: Tensor, weight: Tensor, moves: Words) -> list[Tensor]:
     """Return the gradient by each map."""
     n_out, n_in = weight.shape[:2]
-    turned = nn.Conv3d(n_out, n_in, (1, 3, 3), padding=(0, 1, 1), bias=False, device="meta")
-    turned.weight = nn.Parameter(weight.detach().transpose(0, 1).flip(3, 4), requires_grad=False)
+    flipped = nn.Conv3d(n_out, n_in, (1, 3, 3), padding=(0, 1, 1), bias=False, device="meta")
+    flipped.weight = nn.Parameter(weight.detach().transpose(0, 1).flip(3, 4), requires_grad=False)
     results = [torch.empty_like(m) for m in maps]
     firsts = accumulate((m.shape[1] for m in maps), initial=0)
     for first, result in zip(firsts, results, strict=False):
         _clear_unread(result, moves[first : first + result.shape[1]])
     targets = plane_addresses(results, np.arange(n_in), moves)
-    DirectConvolution(turned).write([gradient], targets, with_moments=False)
+    DirectConvolution(flipped).write([gradient], targets, with_moments=False)
     return results
 
 
