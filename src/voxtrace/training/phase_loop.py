@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from voxtrace.errors import Cancelled
+from voxtrace.kernels import skip_while_learning
 from voxtrace.method import Batch, Method, TrainState
 from voxtrace.training.checkpoint import TrainingCheckpoint
 from voxtrace.training.divergence import DivergenceCheck
@@ -37,7 +38,9 @@ class Objective(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the loss terms of a mini-batch at ``self.state``: images (B, C, Z, Y, X), labels (B, Z, Y, X)."""
         assert self.state is not None
-        return self.method.loss(self.network, Batch(images, labels), self.state)
+        # Masks may change after each update, so that the network without its kernels that are off is made anew.
+        network = skip_while_learning(self.network, images)
+        return self.method.loss(network, Batch(images, labels), self.state)
 
 
 class PhaseLoop:
