@@ -49,6 +49,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     with _translated(path), _parents(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+        # a rename is atomic only within one file system, so the temporary lies in the same folder
         temporary = _neighbour(path)
         try:
             yield temporary
@@ -91,6 +92,7 @@ def atomic_folder(path: str | Path, replace: bool = True) -> Iterator[Path]:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder and all in it, also while threads of a writer that failed still put files there."""
+    # a writer's threads may still create files while the tree is being removed
     for wait_s in (0.0, 0.01, 0.05, 0.2, 0.5, 1.0):
         time.sleep(wait_s)
         shutil.rmtree(folder, ignore_errors=True)
@@ -120,6 +122,7 @@ def _parents(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # innermost first; a folder that another writer has filled since then stays
         for folder in missing:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

@@ -95,6 +95,7 @@ class Layout:
     def nearest(directions: Array) -> Layout:
         """Return the layout that brings unit vectors (columns, world order) nearest to the world axes."""
         strength = np.abs(directions)
+        # all six orders are compared: taking the strongest entry of each column may pick one world axis twice
         best = max(_PERMUTATIONS, key=lambda axes: sum(strength[i, a] for i, a in enumerate(axes)))
         return Layout(best, tuple(bool(directions[i, a] < 0) for i, a in enumerate(best)))  # type: ignore[arg-type]
 
@@ -114,6 +115,7 @@ class Layout:
         """Return where voxels (..., 3) of a canonical array of this shape lie in the stored array, (z, y, x)."""
         index = np.asarray(canonical, dtype=np.float64)
         run = np.where(self.flips, np.asarray(shape) - 1 - index, index)
+        # argsort of a permutation is its inverse
         stored: Array = run[..., np.argsort(self.axes)]
         return stored
 
@@ -158,6 +160,7 @@ class Geometry:
         layout = grid.layout
         stored_shape = np.asarray(grid.size[::-1])
         shape = stored_shape[list(layout.axes)]
+        # a flipped axis counts from its last voxel, hence n - 1 in the offset column
         matrix = np.zeros((4, 4))  # canonical index -> stored index
         for canonical, (stored, flip) in enumerate(zip(layout.axes, layout.flips, strict=True)):
             matrix[stored, canonical] = -1.0 if flip else 1.0
@@ -198,6 +201,7 @@ class Geometry:
     def obliquity_deg(self) -> float:
         """Largest angle between an array axis and the world axis nearest to it, in degrees."""
         directions = self.matrix[:3, :3] / np.asarray(self.spacing_mm)
+        # rounding may push a cosine above 1
         cosines = np.clip(np.abs(np.diag(directions)), 0.0, 1.0)
         return float(np.degrees(np.arccos(cosines.min())))
 

@@ -115,6 +115,7 @@ class LabelMap:
                 f"labels of shape {self.data.shape} do not fit geometry {self.geometry.shape}; expected equal shapes."
             )
         if self.data.dtype not in (np.uint8, np.uint16):
+            # the dataclass is frozen; this is still its construction
             object.__setattr__(self, "data", _as_labels(self.data))
 
     @property
@@ -127,6 +128,7 @@ def _as_labels(data: Array) -> Array:
     if data.dtype == bool:
         return data.astype(np.uint8)
     low, high = (data.min(), data.max()) if data.size else (0, 0)
+    # floating-point labels are common (nibabel saves float64 by default); fractions are not labels
     if not np.issubdtype(data.dtype, np.integer) and not np.array_equal(data, np.floor(data)):
         raise GeometryError(f"labels of type {data.dtype} have fractions; expected whole numbers.")
     if low < 0 or high > 65535:

@@ -18,7 +18,7 @@ import fakes
 from memory import peak_mib
 from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError
-from voxtrace.inference import predict
+from voxtrace.inference import accumulator, ops_torch, predict, resample_back, sliding_window
 from voxtrace.method import Noise, Parts, Step
 from voxtrace.plan import Normalisation, View
 from voxtrace.trace import Trace
@@ -185,6 +185,17 @@ def test_maps_and_slice_facts_do_not_depend_on_the_batch() -> None:
     assert np.array_equal(one.maps["seen"], many.maps["seen"])
     for name in one.slice_facts:
         assert np.array_equal(one.slice_facts[name], many.slice_facts[name])
+
+
+def test_torchs_own_loops_give_the_same_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loops for devices, run on the CPU."""
+    data = np.random.default_rng(0).normal(size=(10, 12, 14)).astype(np.float32)
+    by_numba = run(FirstVoxel(n_steps=2), scan(data))
+    for module in (accumulator, resample_back, sliding_window):
+        monkeypatch.setattr(module, "ops_for", lambda device: ops_torch)
+    by_torch = run(FirstVoxel(n_steps=2), scan(data))
+    assert np.allclose(by_numba.maps["seen"], by_torch.maps["seen"], atol=1e-5)
+    assert np.array_equal(by_numba.labels, by_torch.labels)
 
 
 # --- which steps and windows ----------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_series_on_one_grid_are_stacked_as_they_are(tmp_path: Path) -> None:
 
 def test_differing_frames_of_reference_are_refused_and_absent_ones_noted(tmp_path: Path) -> None:
     unknown = study(tmp_path / "unknown", "T1", "T2", FrameOfReferenceUID="")
-    assert "no header tells the frame of reference" in stack_series(unknown, ("t1", "t2")).passport.findings[-1].found
+    assert "no header states the frame of reference" in stack_series(unknown, ("t1", "t2")).passport.findings[-1].found
     with pytest.raises(GeometryError, match="lie in 2 frames of reference"):
         stack_series((*unknown[:1], *study(tmp_path / "known", "T2")), ("t1", "t2"))
 

@@ -174,6 +174,19 @@ def test_an_axis_without_voxels_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "a.nii")
 
 
+@pytest.mark.parametrize(("at", "value"), [(176, 1e300), (400, 1e200), (400, np.nan), (168, 2**62)])
+def test_numbers_beyond_all_measure_are_refused(tmp_path: Path, at: int, value: float) -> None:
+    """64-bit numbers of a NIfTI-2 header: slope, matrix (twice), and an offset that is no position in a file."""
+    image = nibabel.Nifti2Image(np.ones((4, 3, 2), np.uint8), np.diag([-1.0, -2.0, 3.0, 1.0]))
+    image.header["qform_code"] = 0
+    nibabel.save(image, tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[at : at + 8] = np.array(value, "<i8" if isinstance(value, int) else "<f8").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(ReadError):
+        read(tmp_path / "a.nii")
+
+
 def test_a_header_is_read_without_its_voxels(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_bytes(encode_header(grid_at(0, left_handed=False), np.dtype(np.uint8)) + bytes(200))
     assert read_header(tmp_path / "a.nii").voxels is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -228,28 +229,28 @@ def windows() -> Batch:
     return Batch(images, labels)
 
 
-def learnt(made: Any, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def learnt(made: Any, network: nn.Module, batch: Batch, *, skip: bool = True) -> dict[str, Tensor]:
     network.zero_grad()
+    learner = skip_while_learning(network, batch.images) if skip else network
     state = TrainState(made.phases(Plan.example())[0], 0, torch.Generator())
-    torch.stack(list(made.loss(network, batch, state).values())).sum().backward()
+    torch.stack(list(made.loss(learner, batch, state).values())).sum().backward()
     return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("options", [{}, {"sparsity": 0.4, "shift": 0}, {"cubic": True}])
-def test_a_whole_network_learns_as_the_plain_one_also_after_its_masks_change(
-    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("options", [{}, {"sparsity": 0.4, "shift": 0}, {"cubic": True}, {"gradient": "all"}])
+def test_a_whole_network_learns_as_the_plain_one_also_after_its_masks_change(options: dict[str, Any]) -> None:
     made, network = fusing(**options)
     batch = windows()
     for _ in range(2):
-        ours = learnt(made, network, batch)
-        with monkeypatch.context() as patch:
-            patch.setattr("voxtrace.methods.e2enet.skip_while_learning", lambda network, images: network)
-            theirs = learnt(made, network, batch)
-        assert ours.keys() == theirs.keys()
-        for name, gradient in theirs.items():
+        found, plain = learnt(made, network, batch), learnt(made, network, batch, skip=False)
+        doubles = Batch(batch.images.double(), batch.labels)
+        expected = learnt(made, copy.deepcopy(network).double(), doubles, skip=False)
+        assert found.keys() == expected.keys()
+        for name, true in expected.items():
             if not name.endswith("conv.bias"):  # the norm takes a bias out again: its gradient is rounding alone
-                assert (ours[name] - gradient).norm() <= 0.02 * gradient.norm()
+                # Instance norm over few voxels magnifies rounding, in torch's float32 by more than in the kernels'.
+                rounding = float((plain[name] - true).norm() / true.norm())
+                assert (found[name] - true).norm() <= max(1e-4, 2 * rounding) * true.norm()
         for conv in network.masked:  # type: ignore[union-attr]
             conv.mask.copy_(conv.mask.flatten().roll(1).view_as(conv.mask))
             nn.init.normal_(conv.weight, std=0.1)
@@ -283,6 +284,20 @@ def test_gradients_are_dense_unless_asked_otherwise() -> None:
     learnt(whole, plain, batch)
     gradients = [conv.weight.grad[~conv.mask] for conv in plain.masked]  # type: ignore[union-attr]
     assert all(bool(gradient.any()) for gradient in gradients)
+
+
+def test_dense_gradients_are_those_of_float64_for_every_kernel() -> None:
+    conv, up = MaskedConv3d(5, 4, (1, 3, 3), 0.3), MaskedConvTranspose3d(4, 3, (1, 2, 2), 0.3)
+    moves, x = [0, 1, -1, 0, 2], torch.randn(2, 5, 3, 9, 21)
+    doubles = [p.detach().double().requires_grad_() for p in (conv.weight, conv.bias, up.weight)]
+    expected = F.conv3d(plain_moved(x.double(), moves), doubles[0], doubles[1], padding=(0, 1, 1))
+    expected = F.conv_transpose3d(expected, doubles[2], stride=(1, 2, 2))
+    found, _ = convolve(conv, moves, [x], dense=True)
+    found = convolve_transposed(up, found, dense=True)
+    ours = gradients(found, conv.weight, conv.bias, up.weight)
+    for mine, true in zip(ours, gradients(expected, *doubles), strict=True):
+        assert (mine - true).norm() <= 1e-5 * true.norm()
+    assert bool(ours[0][~conv.mask].any())
 
 
 def test_moments_are_the_inference_engine_s() -> None:

@@ -160,11 +160,11 @@ def test_the_shipped_table_knows_every_kind_and_names_ways_that_exist() -> None:
     for kind, row in rows.items():
         for family, measured in row.items():
             assert measured["source"]
-            ways, _ = speeds.ranking(kind, family)
+            backends, _ = speeds.ranking(kind, family)
             assert family in FAMILIES
-            assert {way.runtime for way in ways} <= set(auto_runtime.LEAST)
-            assert {way.precision for way in ways} <= {"float32", "bfloat16"}
-            assert "torch" in {way.runtime for way in ways}
+            assert {backend.runtime for backend in backends} <= set(auto_runtime.LEAST)
+            assert {backend.precision for backend in backends} <= {"float32", "bfloat16"}
+            assert "torch" in {backend.runtime for backend in backends}
 
 
 def test_this_processor_is_of_a_known_kind() -> None:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
-BundleName = Annotated[str, typer.Option("--model", "-m", help="A bundle folder, or the name of a shipped bundle.")]
 BundleNames = Annotated[
     list[str],
     typer.Option(

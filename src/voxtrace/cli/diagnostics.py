@@ -122,18 +122,18 @@ def _runtimes() -> Diagnostic:
 def _auto() -> Diagnostic:
     """Say what ``--runtime auto`` takes for each family of networks in a long run."""
     from voxtrace.kernels.switches import is_enabled
-    from voxtrace.runtime.auto_runtime import has_openvino, ranked_ways
+    from voxtrace.runtime.auto_runtime import has_openvino, ranked_backends
     from voxtrace.runtime.families import FAMILIES
 
     if accelerators():
         return Diagnostic("auto", "good", "torch on CUDA for every network")
     takes = {}
     for family in FAMILIES:
-        (best, *_), source = ranked_ways(family, "auto", openvino=has_openvino())
+        (best, *_), source = ranked_backends(family, "auto", openvino=has_openvino())
         takes[family] = f"{best} ({source})"
     if is_enabled("sparse"):
         takes["masked"] = "torch, skipping the kernels that are off"
-    return Diagnostic("auto", "good", "; ".join(f"{family}: {way}" for family, way in takes.items()))
+    return Diagnostic("auto", "good", "; ".join(f"{family}: {backend}" for family, backend in takes.items()))
 
 
 def _kernels() -> Diagnostic:

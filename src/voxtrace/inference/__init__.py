@@ -2,10 +2,11 @@
 
 Stages, in the order in which voxels pass through; nothing but the first and the last is held whole::
 
-    volume ──▶ planes on the network grid ──▶ windows ──▶ probabilities of each step ──▶ slab ──▶ labels
-    (input)    normalised (preprocess)        a row        mirrored or not                 only      (output)
-                                              at a time    (decide)                        planes that a
-                                                                                           window still covers
+    volume ──▶ planes on the network grid ──▶ windows ──▶ logits, maps of each step ──▶ sums ──▶ labels, maps
+    (input)    normalised (preprocess)        a row        mirrored or not                only      (output)
+                                              at a time    (step_runner)                  planes that a
+                                                                                          window still covers
+                                                                                          (accumulator)
 
 The names below are imported when they are first used: ``voxtrace.inference.options`` alone loads no torch.
 """

@@ -61,7 +61,7 @@ class PlaneAccumulator:
         maps: tuple[int, int] = (0, 0),
     ) -> None:
         self._ops, self._average = ops_for(device), average
-        self._depth = window[0] + slices - 1
+        self._depth = window[0] + slices - 1  # the windows of one row, each a plane higher
         self._size = window
         self._blend = torch.from_numpy(blend(window)).to(device)
         self._sums = torch.zeros((n_steps, n_labels, self._depth, *plane), device=device)

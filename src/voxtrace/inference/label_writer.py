@@ -45,6 +45,7 @@ class PlaneOutput:
         if self.maps is None or plane.maps is None:
             pairs: Iterator[tuple[Array, Array | None]] = zip(labels, repeat(None), strict=False)
         else:
+            # Both complete the same planes; strict also runs the maps to the end of their generator.
             pairs = zip(labels, self.maps.push(plane.maps), strict=True)
         for label_plane, maps in pairs:
             self.recorder.add(label_plane[:, None], None if maps is None else maps[:, :, None])
@@ -100,4 +101,4 @@ class LabelWriter:
         with torch.inference_mode(), self._timer("finish"):
             for plane in self._accumulator.finish(until):
                 self._output.write(plane)
-        trim_heap()
+        trim_heap()  # windows and planes of this row are freed now

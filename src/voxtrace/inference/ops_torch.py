@@ -35,6 +35,7 @@ def accumulate(
     """
     z, y, x = corner
     _, deep, height, width = logits.shape
+    # Planes of the window go to slots that wrap around the end of the ring.
     slots = (torch.arange(deep, device=sums.device) + z) % sums.shape[1]
     peaks[:, (np.arange(deep) + z) % sums.shape[1]] = 1.0
     scores = logits if normaliser is None else (logits - normaliser).exp_()

@@ -28,13 +28,13 @@ class PredictOptions:
     runtime: Literal["auto", "torch", "openvino", "winograd"] = option(
         "auto",
         "What runs the network: torch, openvino (compiled for this processor), winograd (float32 with fewer "
-        "multiplications), or auto, which takes the fastest where there is no GPU and the run is long enough.",
+        "multiplications), or auto: torch on a GPU and for short runs, else what is fastest on this kind of processor.",
     )
     device: str = option(
         "auto", "Where to compute: auto, cpu, cuda, or cuda:1 for the second GPU.", suggestions=("auto", "cpu", "cuda")
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = option(
-        "auto", "Number type to compute in; auto is the fastest that keeps the labels the same."
+        "auto", "Number type to compute in; auto is that of the chosen runtime, or the fastest on the device."
     )
     mirror: bool | None = option(
         None, "Average over mirror images of each window (slower, a little better).", unset="as the bundle says"

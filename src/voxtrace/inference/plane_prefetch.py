@@ -31,6 +31,7 @@ class PlanePrefetch:
             self._begin(end)
             self._join()
         added, self._end = end - self._end, end
+        # At most half as many again as this row holds, so that memory stays that of a row and a half.
         self._begin(min(end + min(added, (end - z + 1) // 2), self._depth))
         return self._images[:, : end - z]
 

@@ -57,6 +57,7 @@ class MapResampler:
         axes, known = (self._walk.y, self._walk.x), ~np.isnan(maps)
         if known.all():
             return WeightedPlane(resized(maps, *axes), None)
+        # Interpolating values and weights apart keeps one NaN from spreading to its neighbours.
         weights = resized(known.astype(np.float32), *axes)
         return WeightedPlane(resized(np.where(known, maps, np.float32(0.0)), *axes), weights)
 
@@ -68,7 +69,7 @@ class MapResampler:
         if self._frame.identity:
             yield maps
             return
-        flat = maps.reshape(-1, *maps.shape[2:])
+        flat = maps.reshape(-1, *maps.shape[2:])  # the placer takes one axis before Y and X
         for placed in self._placer.push(np.concatenate([flat, np.ones_like(flat[:1])])):
             values = np.where(placed[-1] > 0, placed[:-1], _NAN)
             yield values.reshape(*maps.shape[:2], *placed.shape[1:])

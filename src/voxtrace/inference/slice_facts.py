@@ -21,6 +21,7 @@ class SliceMeans:
     kind: Interpolation = "linear"
 
     def __init__(self, steps: int, n_slices: int) -> None:
+        # float64: many small weights are added
         self._sums, self._weights = np.zeros((steps, n_slices)), np.zeros((steps, n_slices))
 
     def add(self, step: int, here: slice, values: Array, weights: Array) -> None:
@@ -96,7 +97,7 @@ class SliceFacts:
         """Return values (S, Z) of all slices of the input."""
         frame = self._grid.crop_order
         placed = np.full((len(values), frame.whole[0]), np.nan, np.float32)
-        if frame.layout.axes[0] == 0:
+        if frame.layout.axes[0] == 0:  # otherwise each input slice crosses every slice of the network
             turned = placed[:, ::-1] if frame.layout.flips[0] else placed
             turned[:, frame.planes_before : frame.planes_before + values.shape[1]] = values
         return placed

@@ -120,6 +120,7 @@ class SlidingWindow:
             rows = self.windowing.schedule(self.grid.padded_shape, self.plan.window, self.overlap)
             row: Row | None = next(rows, None)
             while row is not None:
+                # Rows come in ascending z, so no further window covers the planes before this one.
                 writer.finish(row[0].z)
                 with self.timer("planes"):
                     images = [planes.between(row[0].z, row[-1].z + self.plan.window[0]) for planes in prefetch]
@@ -161,7 +162,8 @@ class SlidingWindow:
                 for flip in flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)
             ]
             labels = passes[0].labels
-            table = dict(passes[0].table)  # facts of the method are not averaged: half a network is none
+            # Facts of the method are those of the first pass: the mean of two chosen networks is no network.
+            table = dict(passes[0].table)
             table |= {name: np.mean([p.table[name] for p in passes], axis=0) for name in self._engine_units}
             decided = [
                 Decision(w, {name: float(v[-1, b]) for name, v in table.items()}, labels[b])
@@ -178,6 +180,7 @@ class SlidingWindow:
         """Run the steps for one mirroring; results are added at once unless the schedule may discard them."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self.window_facts.units}
         noise = GridNoise(self.options.seed, unpadded(windows, self.grid), self.plan.window, flip, opened.device)
+        # Only a schedule that may discard windows has to see the last step before the first is accumulated.
         at_once, waiting = self.windowing.keeps is everything, list[StepResult]()
         for result in self._runner.results(opened.parts, images, noise, flip):
             for name, values in result.facts.items():

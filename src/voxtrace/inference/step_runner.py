@@ -140,6 +140,7 @@ class StepRunner:
                 break
         if result is None:
             raise EngineError(f"{self.method.key} made no decision at all; a method must yield at least one step.")
+        # The method stopped early, or every window has converged.
         for step in range(result.step + 1, steps):
             yield result.carried(step)
 
@@ -151,6 +152,7 @@ class StepRunner:
         values = _mirrored_back(decided.logits, dims)
         last_labels = None if before is None else before.labels
         labels, normaliser, changed, entropy = self.ops.argmax_entropy(values, last_labels)
+        # One logit that is not finite makes the entropy of its window not finite.
         if not bool(torch.isfinite(entropy).all()):
             raise EngineError(
                 f"step {step + 1} of {self.method.key} gave logits that are not numbers. Try precision='float32'."

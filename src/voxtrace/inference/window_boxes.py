@@ -21,6 +21,7 @@ def canonical_boxes(boxes: Array, grid: NetworkGrid) -> tuple[Array, Shape]:
         before = frame.box[seen].start if frame.box else 0
         shape[axis] = max(1, round(frame.whole[axis] * voxels))
         ends = np.rint(boxes[:, [seen, seen + 3]] + before * voxels).astype(boxes.dtype)
+        # A mirrored axis counts from its other end, so begin and end change places.
         if frame.layout.flips[seen]:
             ends = shape[axis] - ends[:, ::-1]
         result[:, [axis, axis + 3]] = np.clip(ends, 0, shape[axis])

@@ -112,4 +112,5 @@ def written_ending(path: str | Path) -> str:
     ('.seg.dcm', '.nrrd', '')
     """
     name = Path(path).name.lower()
+    # ".seg.nrrd" also ends in ".nrrd"
     return max((ending for ending in endings(WRITTEN) if name.endswith(ending)), key=len, default="")

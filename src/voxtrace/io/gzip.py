@@ -33,6 +33,7 @@ def create_plain_or_gzip(path: Path) -> Iterator[Any]:
     """Yield a file to write into, packed where its name ends in ``.gz``; equal contents give equal bytes."""
     with path.open("wb") as plain:
         if _is_gzip(path):
+            # without name and time in its header, so that equal contents give equal bytes
             with gzip_ng.GzipNGFile("", "wb", fileobj=plain, mtime=0, compresslevel=_LEVEL) as packed:
                 yield packed
         else:

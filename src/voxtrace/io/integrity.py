@@ -97,6 +97,7 @@ def _inflated(file: IO[bytes], path: Path) -> int:
             found += len(stream.decompress(chunk))
     except DAMAGED_STREAM as error:
         raise damaged(path, f"its compressed voxels are corrupt ({error})") from error
+    # a stream that ends early raises no error by itself
     if not stream.eof:
         raise damaged(path, "its compressed voxels are cut short")
     return found

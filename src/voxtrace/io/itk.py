@@ -129,6 +129,7 @@ def _extract(reader: Any, timepoint: int) -> Any:
         reader.SetExtractSize([*size[:3], *([0] * (len(size) - 3))])
         reader.SetExtractIndex([0, 0, 0, timepoint, *([0] * (len(size) - 4))])
     image = reader.Execute()
+    # 3D Slicer stores a sequence as components of each voxel
     if image.GetNumberOfComponentsPerPixel() > 1:
         image = simpleitk().VectorIndexSelectionCast(image, timepoint)
     return image

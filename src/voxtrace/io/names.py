@@ -89,6 +89,7 @@ def _read_entries(entries: Iterable[tuple[int, str, Triple | None]]) -> tuple[Na
     names: Names = {}
     colours: Colours = {}
     for value, name, colour in entries:
+        # label 0 is the background, which other programs name, too
         if value > 0 and name:
             names[value] = name
         if value > 0 and colour is not None:

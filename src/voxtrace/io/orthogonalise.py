@@ -97,6 +97,7 @@ def _turned(affine: RawAffine) -> RawAffine:
     spacing_mm = np.asarray(affine.spacing_mm)
     left, _, right = np.linalg.svd(affine.steps_mm / spacing_mm)
     steps = (left @ right) * spacing_mm
+    # turning about the middle moves corners least
     middle = (np.asarray(affine.size) - 1) / 2
     return RawAffine(affine.size, steps, affine.origin_mm + (affine.steps_mm - steps) @ middle)
 

@@ -198,6 +198,7 @@ def _read_dicom(path: Path, frame: int | None) -> Volume:
 
 
 def _canonical(array: Array, grid: Grid, name: str, passport: Passport | None = None) -> Volume:
+    # float64 takes twice the memory, and scanners do not measure that precisely
     canonical = grid.layout.to_canonical(array)[np.newaxis]
     data = np.ascontiguousarray(canonical, dtype=np.float32 if array.dtype == np.float64 else None)
     return Volume(data, Geometry.from_grid(grid), name=name, passport=passport or Passport())

@@ -89,6 +89,7 @@ def _read_nifti(path: Path, frame: int | None, labels: bool) -> StoredImage:
     if not fit.resample:
         grid = NiftiGrid(**asdict(grid), orientation=header.orientation, moved_mm=fit.moved_mm)
     findings = (*check_position(grid), spacing, *found, fit.finding, *chosen, check_intensities(values, header.rescale))
+    # the passport states the number type of the file, so it was made from values before resampling
     array = resample(values, affine, fit.affine, labels=labels) if fit.resample else values
     return StoredImage(array, grid, Passport(findings), count, *from_xml(file.extensions))
 

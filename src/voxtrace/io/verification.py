@@ -82,6 +82,7 @@ def verify_written(path: Path, array: Array, expected: ExpectedFile, voxels: Pat
         raise OutputError(f"the written file has {affine.size} voxels where {expected.size} were to be. {_REMEDY}")
     found_mm = expected.voxels @ affine.steps_mm.T + affine.origin_mm
     apart_mm = float(np.linalg.norm(found_mm - expected.landmarks_mm, axis=1).max())
+    # NaN fails this comparison, as it should
     if not apart_mm <= expected.tolerance_mm:
         raise OutputError(
             f"the written file puts a corner of the volume {apart_mm:.3g} mm from where it belongs. {_REMEDY}"

@@ -69,6 +69,7 @@ def _save_with_itk(array: Array, grid: Grid, path: Path, expected: ExpectedFile,
 
 def _save_pair(image: Any, path: Path, expected: ExpectedFile) -> None:
     """Write header and voxels of ``.mhd``; the voxels take their name first, so no header ever lacks its voxels."""
+    # contexts close in reverse order: the voxels take their name before the header does
     with atomic_file(path) as header, atomic_file(path.with_suffix(".zraw")) as voxels:
         beside = header.with_suffix(".zraw")  # the name ITK chooses
         try:

@@ -7,6 +7,7 @@ function               what it does
 =====================  ===================================================================================
 winograd_parts         runs the convolutions of a network as Winograd convolutions, float32
 skip_masked            runs the masked convolutions of a network without the kernels that are off, float32
+skip_while_learning    the same with gradients, for one update of a training
 argmax_entropy         labels, log Σ exp, changed voxels and entropy of logits
 accumulate_window      adds a window of logits or probabilities to a ring of planes
 average_plane          turns one plane of the ring into averages
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxtrace.kernels.sparse import skip_masked
+    from voxtrace.kernels.sparse.autograd import skip_while_learning
     from voxtrace.kernels.voxelwise.accumulate import accumulate_window, average_plane
     from voxtrace.kernels.voxelwise.argmax_entropy import argmax_entropy
     from voxtrace.kernels.voxelwise.upsample_argmax import upsample_argmax
@@ -34,6 +36,7 @@ __all__ = [
     "argmax_entropy",
     "average_plane",
     "skip_masked",
+    "skip_while_learning",
     "upsample_argmax",
     "winograd_parts",
 ]
@@ -43,6 +46,7 @@ _HOMES = {
     "argmax_entropy": "voxtrace.kernels.voxelwise.argmax_entropy",
     "average_plane": "voxtrace.kernels.voxelwise.accumulate",
     "skip_masked": "voxtrace.kernels.sparse",
+    "skip_while_learning": "voxtrace.kernels.sparse.autograd",
     "upsample_argmax": "voxtrace.kernels.voxelwise.upsample_argmax",
     "winograd_parts": "voxtrace.kernels.winograd",
 }

@@ -42,7 +42,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxtrace.errors import PlanError
-from voxtrace.kernels.sparse.autograd import skip_while_learning
 from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.methods.published import e2enet as published
 from voxtrace.nn.losses import supervised_loss
@@ -150,8 +149,7 @@ class E2ENet(Method):
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over the heads."""
         batch_dice, weights = cast(E2ENetNetwork, network).batch_dice, HEAD_WEIGHTS[self.heads]
-        learner = skip_while_learning(network, batch.images) if self.gradient == "active" else network
-        return supervised_loss(learner(batch.images), batch.labels, weights=weights, over_batch=batch_dice)
+        return supervised_loss(network(batch.images), batch.labels, weights=weights, over_batch=batch_dice)
 
     # Dynamic sparse feature fusion (Algorithm 1)
 

@@ -85,6 +85,7 @@ def axis_weights(n_in: int, n_out: int, kind: Interpolation) -> AxisWeights:
     source = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
     nearest_left = np.floor(source + 0.5) if kind == "nearest" else np.floor(source)
     reach = np.asarray(_REACH[kind])
+    # clamping the index repeats border voxels
     taps = nearest_left[:, None] + reach
     weights = _KERNELS[kind](np.abs(source[:, None] - taps))
     indices = np.clip(taps, 0, n_in - 1).astype(np.intp)

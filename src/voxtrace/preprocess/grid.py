@@ -70,6 +70,7 @@ def network_grid(geometry: Geometry, plan: Plan) -> NetworkGrid:
 def _grid(crop_order: CropAndOrder, plan: Plan) -> NetworkGrid:
     have, want = crop_order.spacing_mm, _network_spacing_mm(crop_order, plan)
     z, y, x = (max(1, round(a / b * n)) for n, a, b in zip(crop_order.shape, have, want, strict=True))
+    # a volume smaller than a window is padded to one window
     missing = [max(0, window - n) for n, window in zip((z, y, x), plan.window, strict=True)]
     before_z, before_y, before_x = (m // 2 for m in missing)
     padding = (

@@ -117,6 +117,7 @@ def _mean_std(parts: Iterator[Array]) -> tuple[float, float]:
     for values in parts:
         if values.size == 0:
             continue
+        # merging means and squared deviations needs no second pass over the volume
         delta = float(values.mean()) - mean
         total = count + values.size
         squares += float(((values - values.mean()) ** 2).sum()) + delta**2 * count * values.size / total

@@ -36,6 +36,7 @@ def network_labels(labels: LabelMap, plan: Plan, grid: NetworkGrid | None = None
         mask = (data == value).astype(np.float32)
         for axis, weights in enumerate(axes):
             mask = weights.apply(mask, axis)
+        # strictly greater: of two equal labels the lower value stays
         better = mask > strongest
         np.copyto(strongest, mask, where=better)
         winner[better] = value

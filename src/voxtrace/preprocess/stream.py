@@ -57,6 +57,7 @@ class PlaneStream:
         if self._z.identity:
             return self._make(z)
         indices, weights = self._z.indices[z], self._z.weights[z]
+        # requests go up in z, so planes below the first tap are not needed again
         for stale in [made for made in self._made if made < indices.min()]:
             del self._made[stale]
         result: Float32 = self._in_plane(int(indices[0])) * weights[0]

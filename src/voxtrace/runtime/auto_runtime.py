@@ -15,7 +15,7 @@ from voxtrace.kernels.switches import is_enabled
 if TYPE_CHECKING:
     from torch import nn
 
-    from voxtrace.runtime.speeds import Way
+    from voxtrace.runtime.speeds import Backend
 
 LEAST_CALLS = 24  # a window of 100,000 voxels that takes 0.5 s in torch and 0.2 s compiled: 7 s are saved, 5 s spent
 LEAST_WINOGRAD = 8  # its loops are compiled once a machine, for all networks, and take a second to load
@@ -54,56 +54,58 @@ def choose_runtime(network: nn.Module, device: str, precision: str, calls: int |
 
 
 def _fastest(family: str, precision: str, calls: int) -> RuntimeChoice:
-    """Return the fastest way that pays for a run of so many calls."""
-    ways, source = ranked_ways(family, precision, openvino=has_openvino())
-    best, way = ways[0], next(way for way in ways if LEAST[way.runtime] <= calls)
+    """Return the fastest backend that pays for a run of so many calls."""
+    backends, source = ranked_backends(family, precision, openvino=has_openvino())
+    best, backend = backends[0], next(backend for backend in backends if LEAST[backend.runtime] <= calls)
     missing = ""
-    if not has_openvino() and ranked_ways(family, precision, openvino=True)[0][0].runtime == "openvino":
+    if not has_openvino() and ranked_backends(family, precision, openvino=True)[0][0].runtime == "openvino":
         missing = "; OpenVINO would be faster and is not installed (pip install 'voxtrace[openvino]')"
-    if way.runtime != "torch":
-        reason = f"a run of {calls} calls pays for compiling (from {LEAST[way.runtime]}), and {way} is fastest"
-        return RuntimeChoice(way.runtime, _precision_to_open(way, precision), f"{reason} ({source}){missing}")
+    if backend.runtime != "torch":
+        reason = f"a run of {calls} calls pays for compiling (from {LEAST[backend.runtime]}), and {backend} is fastest"
+        return RuntimeChoice(backend.runtime, _precision_to_open(backend, precision), f"{reason} ({source}){missing}")
     if best.runtime == "torch":
         return RuntimeChoice("torch", precision, f"torch is fastest here ({source}){missing}")
     reason = f"a run of {calls} calls is over before compiling pays (from {LEAST[best.runtime]})"
     return RuntimeChoice("torch", precision, reason + missing)
 
 
-def ranked_ways(family: str, precision: str, *, openvino: bool) -> tuple[list[Way], str]:
-    """Return the ways that this machine has, from fast to slow, torch's among them, and the source of the order.
+def ranked_backends(family: str, precision: str, *, openvino: bool) -> tuple[list[Backend], str]:
+    """Return the backends that this machine has, from fast to slow, torch's among them, and the source of the order.
 
     ``precision`` is ``"auto"`` or the one that was asked for; ``openvino`` says whether OpenVINO is installed.
     """
     from voxtrace.runtime.processor import processor_kind
-    from voxtrace.runtime.speeds import Way, ranking
+    from voxtrace.runtime.speeds import Backend, ranking
     from voxtrace.runtime.torch import cpu_has_bfloat16
 
     native = "bfloat16" if cpu_has_bfloat16() else "float32"  # emulated bfloat16 is slower than float32
-    torch_way = Way("torch", native if precision == "auto" else precision)
-    ways, source = ranking(processor_kind(), family)
-    if not ways:
-        ways, source = _by_rule(family, native), "by rule; not measured on this kind of processor"
+    torch_backend = Backend("torch", native if precision == "auto" else precision)
+    backends, source = ranking(processor_kind(), family)
+    if not backends:
+        backends, source = _by_rule(family, torch_backend.precision), "by rule; not measured on this kind of processor"
     there = {"openvino": openvino, "winograd": is_enabled("winograd")}
-    usable = [way for way in ways if way == torch_way or (there.get(way.runtime) and _suits(way, precision, native))]
-    return (usable if torch_way in usable else [*usable, torch_way]), source
+    usable = [
+        one for one in backends if one == torch_backend or (there.get(one.runtime) and _suits(one, precision, native))
+    ]
+    return (usable if torch_backend in usable else [*usable, torch_backend]), source
 
 
-def _precision_to_open(way: Way, precision: str) -> str:
-    """Return what was asked for where the runtime takes the way's precision by itself, else that of the way."""
+def _precision_to_open(backend: Backend, precision: str) -> str:
+    """Return what was asked for where the runtime takes the backend's precision by itself, else that of the backend."""
     from voxtrace.runtime.torch import cpu_has_bfloat16
 
-    own = way.runtime == "winograd" or (way.precision == "bfloat16") == cpu_has_bfloat16()
-    return precision if own else way.precision
+    own = backend.runtime == "winograd" or (backend.precision == "bfloat16") == cpu_has_bfloat16()
+    return precision if own else backend.precision
 
 
-def _suits(way: Way, precision: str, native: str) -> bool:
-    """Tell whether a way computes in what was asked for, or, for ``"auto"``, in what the processor has."""
-    return way.precision in ((native, "float32") if precision == "auto" else (precision,))
+def _suits(backend: Backend, precision: str, native: str) -> bool:
+    """Tell whether a backend computes in what was asked for, or, for ``"auto"``, in what the processor has."""
+    return backend.precision in ((native, "float32") if precision == "auto" else (precision,))
 
 
-def _by_rule(family: str, native: str) -> list[Way]:
-    """Return an order for what was not measured: OpenVINO in bfloat16 where the processor has it, else Winograd."""
-    from voxtrace.runtime.speeds import Way
+def _by_rule(family: str, precision: str) -> list[Backend]:
+    """Return an order for what was not measured: OpenVINO in bfloat16; in float32 Winograd first where it fits."""
+    from voxtrace.runtime.speeds import Backend
 
-    winograd = [Way("winograd", "float32")] if family == "leaky" and native == "float32" else []
-    return [*winograd, Way("openvino", native)]
+    winograd = [Backend("winograd", "float32")] if family == "leaky" and precision == "float32" else []
+    return [*winograd, Backend("openvino", precision)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from voxtrace.kernels.sparse import masked_fraction
-from voxtrace.kernels.winograd import fast_convolutions, is_leaky
+from voxtrace.kernels.winograd.coverage import fast_convolutions, is_leaky
 
 FAMILIES = {
     "leaky": "3-D networks of 3×3×3 and 1×3×3 convolutions with ReLU or leaky ReLU, e.g. U-Nets",

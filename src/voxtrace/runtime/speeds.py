@@ -1,7 +1,7 @@
 """The table of measured speeds: which runtime and precision is fastest, by kind of processor and family of networks.
 
 ``speeds.json`` is data of this package. ``scripts/time_runtimes.py`` measures the row of the processor that it runs on
-and merges it. A family has seconds by network for each way, or only an order where no figures were kept; what is
+and merges it. A family has seconds by network for each backend, or only an order where no figures were kept; what is
 missing was not measured::
 
     "avx512_bf16": {"leaky": {"source": …, "seconds": {"unet": {"winograd float32": 0.28, …}}}}
@@ -23,15 +23,15 @@ FILE = "speeds.json"
 NARROWER = {"avx512": "avx2"}
 
 
-class Way(NamedTuple):
+class Backend(NamedTuple):
     """A runtime and the precision it computes in."""
 
     runtime: str
     precision: str
 
     @classmethod
-    def parsed(cls, text: str) -> Way:
-        """Return the way that is written as ``"openvino bfloat16"``."""
+    def parsed(cls, text: str) -> Backend:
+        """Return the backend that is written as ``"openvino bfloat16"``."""
         runtime, precision = text.split()
         return cls(runtime, precision)
 
@@ -47,8 +47,8 @@ def table() -> Mapping[str, Any]:
     return rows
 
 
-def ranking(kind: str, family: str) -> tuple[list[Way], str]:
-    """Return ways from fast to slow for a kind of processor and a family, and where the order comes from.
+def ranking(kind: str, family: str) -> tuple[list[Backend], str]:
+    """Return backends from fast to slow for a kind of processor and a family, and where the order comes from.
 
     Where nothing was measured, the order of the kind in ``NARROWER``; an empty list where there is none.
     """
@@ -56,17 +56,17 @@ def ranking(kind: str, family: str) -> tuple[list[Way], str]:
     if measured:
         return _ranked(measured), f"measured on {kind}"
     if kind in NARROWER:
-        ways, source = ranking(NARROWER[kind], family)
-        return ways, f"{kind} was not measured; as {source}" if ways else ""
+        backends, source = ranking(NARROWER[kind], family)
+        return backends, f"{kind} was not measured; as {source}" if backends else ""
     return [], ""
 
 
-def _ranked(measured: Mapping[str, Any]) -> list[Way]:
-    """Return ways by the mean over networks of their time, each as a multiple of the network's fastest."""
+def _ranked(measured: Mapping[str, Any]) -> list[Backend]:
+    """Return backends by the mean over networks of their time, each as a multiple of the network's fastest."""
     if "order" in measured:
-        return [Way.parsed(text) for text in measured["order"]]
+        return [Backend.parsed(text) for text in measured["order"]]
     slower: dict[str, list[float]] = {}
     for seconds in measured["seconds"].values():
         for text, taken_s in seconds.items():
             slower.setdefault(text, []).append(taken_s / min(seconds.values()))
-    return [Way.parsed(text) for text in sorted(slower, key=lambda text: sum(slower[text]) / len(slower[text]))]
+    return [Backend.parsed(text) for text in sorted(slower, key=lambda text: sum(slower[text]) / len(slower[text]))]

@@ -8,7 +8,7 @@ from torch import nn
 
 from voxtrace.errors import UsageError
 from voxtrace.kernels import winograd_parts
-from voxtrace.kernels.winograd import fast_convolutions
+from voxtrace.kernels.winograd.coverage import fast_convolutions
 from voxtrace.runtime.loaded import LoadedNetwork
 
 __all__ = ["open_winograd"]

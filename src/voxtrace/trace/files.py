@@ -48,6 +48,7 @@ class TraceRecord(BaseModel):
     ``maps`` holds smallest and largest value of each step; what has a default is missing in traces of earlier versions.
     """
 
+    # A field that is not listed here comes from a later version, whose arrays this one may not read.
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["voxtrace trace 1"] = "voxtrace trace 1"

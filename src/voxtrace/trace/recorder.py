@@ -39,6 +39,7 @@ class Recorder:
         self._done = 0
         shape = (steps, *geometry.shape)
         self._files = None if folder is None else files.ArrayFiles(folder, shape, dtype, extras, maps)
+        # With a folder only the last step, the answer, is held in memory.
         self._labels = np.zeros((1 if folder else steps, *geometry.shape), dtype)
         self._extras = {name: np.zeros(shape, dtype) for name in ([] if folder else extras)}
         self._maps = {name: np.full(shape, np.nan, np.float32) for name in ([] if folder else maps)}
@@ -51,7 +52,7 @@ class Recorder:
         return answer
 
     def add(self, planes: Array, maps: Array | None = None) -> None:
-        """Append planes of labels, and of scalar maps where the recorder was told their names.
+        """Append planes of labels, and of scalar maps where the recorder was given their names.
 
         Parameters
         ----------
@@ -87,6 +88,7 @@ class Recorder:
         """Return the trace, and write the rest of its folder if it has one."""
         if self._files is not None:
             self._files.close()
+        # The voxels that a step changed are known only when the step before it was kept.
         taken = max([self._steps, *(len(values) for values in facts.values())])
         counted = {CHANGED_VOXELS: self._counts.changed_per_slice.astype(np.float32)} if taken == self._steps else {}
         trace = Trace(

@@ -135,6 +135,7 @@ class Trace:
 
     def _along_place(self, kept: int) -> dict[str, Any]:
         """Return what a kept step tells of slices and maps; no entry where the method has none."""
+        # The sum over all slices of changed voxels stands in the row itself.
         named = {name for name in self.slice_facts if name != CHANGED_VOXELS and self._is_quantity(name)}
         slices = {name: _mean(values[kept]) for name, values in self.slice_facts.items() if name in named}
         limits = {name: [_known(v) for v in values[kept]] for name, values in self.map_ranges().items()}
@@ -183,7 +184,7 @@ class Trace:
             The system refuses to write there.
         """
         folder = Path(folder)
-        if files.lies_in(self.labels, folder):
+        if files.lies_in(self.labels, folder):  # replacing the folder would remove the arrays being read
             return folder
         with atomic_folder(folder) as temporary:
             counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)

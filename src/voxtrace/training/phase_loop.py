@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from voxtrace.errors import Cancelled
+from voxtrace.kernels import skip_while_learning
 from voxtrace.method import Batch, Method, TrainState
 from voxtrace.training.checkpoint import TrainingCheckpoint
 from voxtrace.training.divergence import DivergenceCheck
@@ -32,12 +33,14 @@ class Objective(nn.Module):
         super().__init__()
         self.method = method
         self.network = network
-        self.moment: TrainState | None = None
+        self.state: TrainState | None = None
 
     def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return the loss terms of a mini-batch at ``self.moment``: images (B, C, Z, Y, X), labels (B, Z, Y, X)."""
-        assert self.moment is not None
-        return self.method.loss(self.network, Batch(images, labels), self.moment)
+        """Return the loss terms of a mini-batch at ``self.state``: images (B, C, Z, Y, X), labels (B, Z, Y, X)."""
+        assert self.state is not None
+        # Masks may change after each update, so that the network without its kernels that are off is made anew.
+        network = skip_while_learning(self.network, images)
+        return self.method.loss(network, Batch(images, labels), self.state)
 
 
 class PhaseLoop:
@@ -76,8 +79,8 @@ class PhaseLoop:
             if run.cancel():
                 run.save(self.number, iteration, self.optimizer)
                 raise Cancelled(f"stopped at iteration {iteration} of {phase.iterations}; resume continues there.")
-            moment = TrainState(phase, iteration, _generator(config.seed, self.number, iteration))
-            rate, terms = self.update(moment, images, labels)
+            state = TrainState(phase, iteration, _generator(config.seed, self.number, iteration))
+            rate, terms = self.update(state, images, labels)
             done = iteration + 1
             dice = self._validated(validate) if validate and done % every == 0 else None
             run.log_point(done, terms, dice)
@@ -85,7 +88,7 @@ class PhaseLoop:
                 run.save(self.number, done, self.optimizer)
             yield TrainProgress(phase.name, done, phase.iterations, terms, rate, dice, run.seconds)
 
-    def update(self, moment: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
+    def update(self, state: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from.
 
         Raises
@@ -93,21 +96,21 @@ class PhaseLoop:
         EngineError
             Loss, gradient or weights are not usable; see :mod:`voxtrace.training.divergence`.
         """
-        rate = self.rate * self.phase.optimiser.schedule(moment.iteration, self.phase.iterations)
+        rate = self.rate * self.phase.optimiser.schedule(state.iteration, self.phase.iterations)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(moment.rng.initial_seed())  # dropout must not depend on the iterations before
-        check = self._check(moment.iteration)
-        terms, norm = self._backward(moment, images, labels)
+        torch.manual_seed(state.rng.initial_seed())  # dropout must not depend on the iterations before
+        check = self._check(state.iteration)
+        terms, norm = self._backward(state, images, labels)
         check.before_update(terms, norm)
         self.optimizer.step()
-        self.run.method.after_update(self.run.network, self.optimizer.optimizer, moment)
+        self.run.method.after_update(self.run.network, self.optimizer.optimizer, state)
         check.after_update(self.weights)
         return rate, terms
 
-    def _backward(self, moment: TrainState, images: Tensor, labels: Tensor) -> tuple[dict[str, float], float]:
+    def _backward(self, state: TrainState, images: Tensor, labels: Tensor) -> tuple[dict[str, float], float]:
         """Leave clipped gradients in the weights; return the loss terms and the gradient's norm before clipping."""
-        self.objective.moment = moment
+        self.objective.state = state
         with self.run.arithmetic.watching():
             terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
         stacked = torch.stack(list(terms.values()))

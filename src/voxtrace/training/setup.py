@@ -36,7 +36,7 @@ class TrainSetup:
     request
         What was asked for.
     method, plan
-        What is trained; the plan is not yet adapted to the method.
+        What is trained; the plan is adapted to the method.
     cases, validate
         Training cases and those held back, unread.
     initial
@@ -59,7 +59,7 @@ class TrainSetup:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases that will be trained, in order."""
-        return self.method.phases(self.method.adapt(self.plan))
+        return self.method.phases(self.plan)
 
     def train(self, cancel: Callable[[], bool]) -> Generator[TrainProgress, None, Bundle]:
         """Train; see :func:`voxtrace.training.train`."""
@@ -104,7 +104,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     method = _method(request, initial)
     plan = yield from _plan(request, dataset, cases, initial, cancel)
     out = request.out or Path(f"{file_name(dataset.name)}-{method.key}")
-    return TrainSetup(request, method, plan, cases, validate, initial, out, _about(request, dataset))
+    return TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))
 
 
 def plan_cases(

@@ -45,6 +45,7 @@ def divide(slices: Sequence[Slice]) -> list[Part]:
     if most == 1:
         return [("", list(slices))]
     present = [name for name in _DISCRIMINATORS if len({s.discriminators.get(name) for s in slices}) > 1]
+    # two attributes may vary within one series, such as echo and b-value
     for names in (*((name,) for name in present), *combinations(present, 2)):
         parts = _by(slices, [tuple(s.discriminators.get(name, "") for name in names) for s in slices])
         if _is_division(parts, most):

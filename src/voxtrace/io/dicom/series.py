@@ -162,6 +162,7 @@ def _is_aside(slices: Sequence[Slice], largest: int) -> bool:
 
 
 def _groups(slices: Iterable[Slice]) -> list[list[Slice]]:
+    # exact attributes first: comparing every slice with every group takes long for thousands of files
     by_uid: dict[tuple[object, ...], list[list[Slice]]] = {}
     for slice_ in slices:
         homes = by_uid.setdefault(_exact(slice_), [])

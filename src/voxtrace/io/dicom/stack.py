@@ -111,6 +111,7 @@ def stack_slices(slices: Sequence[Slice]) -> SliceStack | None:
     ordered = sorted(slices, key=lambda s: (float(np.dot(normal, s.position_mm)), str(s.path), s.source.frame))
     depths = np.asarray([float(np.dot(normal, s.position_mm)) for s in ordered])
     gaps = np.diff(depths)
+    # duplicates have gap 0 and must not count for the median
     apart = gaps[gaps > _SAME_MM]
     if not len(apart):
         return None
@@ -121,6 +122,7 @@ def stack_slices(slices: Sequence[Slice]) -> SliceStack | None:
     depths = depths[begins] - depths[0]
     step, plane_indices = _regular_positions(depths)
     shifts = _shifts(positions)
+    # a gantry tilt shifts slices in proportion to their depth
     on_line = np.outer(depths / depths[-1], shifts[-1])
     return SliceStack(positions, depths, step, plane_indices, shifts, float(np.abs(shifts - on_line).max()))
 
@@ -139,6 +141,7 @@ def _regular_positions(depths_mm: Array) -> tuple[float, Array]:
     gaps = np.diff(depths_mm)
     for usual in (float(depths_mm[-1]) / len(gaps), float(np.median(gaps)), float(gaps.min())):
         on = np.concatenate([[0], np.cumsum(np.round(gaps / usual))])
+        # two slices in one plane, or more missing planes than slices: this distance does not fit
         if np.diff(on).min() < 1 or on[-1] - len(gaps) > len(depths_mm) / 2:
             continue
         step = float(depths_mm[-1] / on[-1])

@@ -129,6 +129,7 @@ def _onto(one: LoadedSeries, grid: Grid) -> tuple[Array, Finding | None]:
     if Geometry.from_grid(one.grid).is_close(Geometry.from_grid(grid)) and one.grid.layout == grid.layout:
         return one.array, None
     sitk = simpleitk()
+    # 0 would be water in CT; the lowest value is background in every modality
     lowest = float(one.array.min())
     moved = sitk.Resample(
         image_of(one.array, Grid(**_plain(one.grid))),

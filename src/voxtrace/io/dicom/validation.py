@@ -128,6 +128,7 @@ def _missing(stack: SliceStack) -> Iterator[Finding]:
         yield Finding("missing slices", "fine", "none")
         return
     count = sum(length for _, length in runs)
+    # positions in mm help to find the slices in the source system
     lacking = [begin + i for begin, length in runs for i in range(length)]
     where = f"{count} of {stack.planes}, at {_positions(stack, lacking)}"
     if max(length for _, length in runs) > 1:

@@ -106,10 +106,12 @@ class _VolumeArray:
     def put(self, index: int, plane: PixelPlane) -> None:
         """Write one plane; interpolated values are rounded where the volume has whole numbers."""
         values = plane.values
+        # planes between two slices are interpolated as float32
         if np.issubdtype(self.array.dtype, np.integer) and np.issubdtype(values.dtype, np.floating):
             values = np.rint(values).astype(np.int64)
         blank = plane.blank if plane.blank is not None and plane.blank.any() else None
         if blank is not None:
+            # one bit a pixel: the fill value is known only after the last plane
             self._blanks[index] = np.packbits(blank)
             if blank.all():
                 return

@@ -53,6 +53,7 @@ def find_source_series(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid
 
 def onto(labels: LabelMap, grid: Grid) -> Array | None:
     """Return the labels as a view in the order of ``grid``, (Z, Y, X); None when they lie on other voxels."""
+    # whole numbers where both grids have the same voxels, in another order or direction
     step = np.linalg.inv(grid.affine) @ labels.geometry.matrix  # canonical index -> index in grid
     turn = np.round(step[:3, :3])
     axes = [int(np.argmax(np.abs(row))) for row in turn]

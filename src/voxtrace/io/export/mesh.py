@@ -78,6 +78,7 @@ def _ends(parts: Iterable[np.ndarray]) -> np.ndarray:
 def _check_inside(vertices: np.ndarray, labels: LabelMap, smooth_mm: float, path: Path) -> None:
     """Refuse a surface that leaves the box of the label map's grid."""
     box = corners_mm(labels.geometry.grid)
+    # a Gaussian moves a surface outwards by a few standard deviations at most
     slack = TOLERANCE_MM + 3.0 * smooth_mm
     if (vertices.min(0) < box.min(0) - slack).any() or (vertices.max(0) > box.max(0) + slack).any():
         raise OutputError(f"{path.name}: its surface leaves the box of the label map; report this as a fault.")

@@ -37,6 +37,7 @@ def outlines(mask: Array) -> list[Array]:
         return []
     y, x = inside[0][0], inside[1][0]
     box = mask[y : inside[0][-1] + 1, x : inside[1][-1] + 1]
+    # a border of zeros closes outlines at the edge of the box
     generator: Any = contour_generator(
         z=np.pad(box, 1).astype(np.float64), name="serial", fill_type=FillType.OuterOffset
     )
@@ -57,6 +58,7 @@ def keyholed(outer: Array, holes: list[Array]) -> Array:
     rows of voxels, so no channel runs through a voxel's centre.
     """
     line = outer
+    # lower holes first, so that a ray from a higher one may end at them
     for hole in sorted(holes, key=lambda ring: tuple(ring[_bridge_point(ring)][::-1]), reverse=True):
         line = _joined(line, hole)
     return line

@@ -53,6 +53,7 @@ def read_seg(path: str | Path) -> LabelMap:
         values = _values(segmentation)
         volume = _volume(segmentation, path)
         names, colours = _words(segmentation, values)
+    # segment numbers run from 1; labels keep the values they were written with
     table = np.zeros(max(values) + 1, np.int64)
     table[list(values)] = list(values.values())
     grid = _grid(np.asarray(volume.affine), volume.spatial_shape)

@@ -82,6 +82,7 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
 
 
 def _source_images(grid: DicomGrid, name: str) -> SourceImages:
+    # a multi-frame file occurs once for each frame
     files = tuple(dict.fromkeys(source.path for source in grid.sources))
     headers = tuple(read_header(file) for file in files)
     notes = complete(headers)

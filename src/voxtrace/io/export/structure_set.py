@@ -61,6 +61,7 @@ def header_of(sources: SourceImages) -> Dataset:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID, dataset.SOPInstanceUID = _CLASS, generate_uid()
     dataset.Modality, dataset.SeriesInstanceUID = "RTSTRUCT", generate_uid()
+    # distinct from the source's number and from that of a SEG (+1000)
     dataset.SeriesNumber = int(source.get("SeriesNumber") or 0) % 1_000_000 + 2000
     dataset.SeriesDescription, dataset.OperatorsName = "Contours", ""
     dataset.InstanceNumber = 1

@@ -60,6 +60,7 @@ def surface_of(labels: LabelMap, value: int, box: tuple[slice, ...], colour: Tri
     marching_cubes: Any = measure.marching_cubes
 
     sigma = smooth_mm / np.asarray(labels.geometry.spacing_mm)
+    # room for the Gaussian, and one voxel of background so that the surface is closed
     pad = np.ceil(_REACH * sigma).astype(int) + 1
     mask = np.pad(labels.data[box] == value, [(n, n) for n in pad.tolist()]).astype(np.float32)
     if smooth_mm > 0:

@@ -142,6 +142,7 @@ def _row(
 
 
 def _statistics(values: Array) -> dict[str, float]:
+    # sums of float32 lose digits over millions of voxels
     exact = values.astype(np.float64)
     percentiles = np.percentile(exact, _PERCENTILES)
     found = {f"p{rank}": float(value) for rank, value in zip(_PERCENTILES, percentiles, strict=True)}

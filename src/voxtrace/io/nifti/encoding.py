@@ -99,6 +99,7 @@ def quaternion_of(directions: Array) -> tuple[float, tuple[float, float, float]]
     The first number of the quaternion, a ≥ 0, follows from the others. Axes that are off right angles by rounding are
     replaced by the nearest rotation.
     """
+    # polar decomposition: the nearest orthogonal matrix
     left, _, right = np.linalg.svd(directions)
     turn = left @ right
     handedness = 1.0 if np.linalg.det(turn) > 0 else -1.0

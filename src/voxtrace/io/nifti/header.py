@@ -34,6 +34,7 @@ NUMBER_TYPES: Final[dict[int, str]] = {  # datatype code -> numpy type, for one 
 _COMPONENTS = {32: 2, 128: 3, 1792: 2, 2304: 4}  # complex, RGB, complex double, RGBA: datatype code -> values a voxel
 _VECTOR_INTENTS = (1005, 1006, 1007)  # symmetric matrix, displacement, vector: along the fifth axis
 _EPSILON = 2.0**-52  # a slope this small counts as 0, as in ITK
+_LARGEST_OFFSET = 2**62  # bytes; a larger number is no position in a file
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ def parse_header(start: bytes, path: Path) -> NiftiHeader:
     ReadError
         When these are no header of NIfTI-1 or NIfTI-2 in one file.
     """
+    # the first number of a header is its own length, in the byte order of the file
     for fields in (NIFTI1, NIFTI2):
         order = next((order for order in "<>" if start[:4] == struct.pack(f"{order}i", fields.size)), "")
         if order and len(start) >= fields.size and (fields is NIFTI2 or start[344:347] == b"n+1"):
@@ -204,9 +206,10 @@ def _unpacked(start: bytes, order: str, fields: Fields) -> NiftiHeader | None:
         return struct.unpack_from(f"{order}{kind_at[0]}", start, kind_at[1])
 
     dims, (datatype, bits), offset = read(fields.dim), read(fields.datatype), read(fields.offset)[0]
-    if not 1 <= dims[0] <= 7 or bits < 1 or not (math.isfinite(offset) and offset >= 0):
+    if not 1 <= dims[0] <= 7 or bits < 1 or not 0 <= offset < _LARGEST_OFFSET:  # NaN fails, too
         return None
     sizes = tuple(dims[1 : 1 + dims[0]])
+    # vectors lie along the fifth axis, which is not a spatial one
     vectors = sizes[4] if len(sizes) == 5 and read(fields.intent)[0] in _VECTOR_INTENTS else 1
     slope, intercept = read(fields.scale)
     return NiftiHeader(

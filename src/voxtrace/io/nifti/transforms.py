@@ -23,6 +23,7 @@ from voxtrace.volume import Array, Shape
 _SCANNER = 1
 _AGREE_VOXELS = 0.1
 _SAME_SIZE = 0.01  # fraction
+_LARGEST_NUMBER = float(np.finfo(np.float32).max)  # the squares of 64-bit numbers beyond overflow
 _MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # code of xyzt_units -> mm
 _UNITS = {1: "metres", 3: "micrometres"}
 
@@ -73,6 +74,7 @@ def _chosen(sform: RawAffine | None, qform: RawAffine | None, where: Orientation
             broken = f"the {other} (code {qcode if other == 'qform' else scode}) is not a usable transform"
             return sform or qform, Finding("transforms", "corrected", broken, f"the {used} was used")
         return sform or qform, Finding("transforms", "fine", f"{used} only")
+    # another code places the volume in an atlas or another scan, not in the scanner
     first = scode == _SCANNER
     placed = sform if first else qform
     apart_mm = sform.distance_mm(qform)
@@ -86,6 +88,7 @@ def _chosen(sform: RawAffine | None, qform: RawAffine | None, where: Orientation
 def _against_pixdim(placed: RawAffine, where: Orientation, factor: float) -> tuple[Finding, ...]:
     """Return a finding where ``pixdim`` has another voxel size than the transform in use, as some programs read it."""
     pixdim = np.multiply(where.pixdim[1:4], factor)
+    # the voxel size along an axis of one voxel moves no other voxel
     several = np.asarray(placed.size) > 1
     if np.all(np.abs(pixdim - placed.spacing_mm)[several] <= _SAME_SIZE * np.asarray(placed.spacing_mm)[several]):
         return ()
@@ -101,6 +104,7 @@ def _millimetres(where: Orientation) -> tuple[float, Finding]:
     if code not in _UNITS:
         return 1.0, Finding("units", "fine", "mm")
     steps = [abs(v) for v in where.pixdim[1:4] if v and math.isfinite(v)]
+    # some programs write the code for metres with numbers in mm
     if _believable(steps) and not _believable([v * _MM[code] for v in steps]):
         sizes = "×".join(f"{v * _MM[code]:g}" for v in steps)
         found = f"the header says {_UNITS[code]}, which would make voxels of {sizes} mm"
@@ -114,7 +118,7 @@ def _believable(steps_mm: list[float]) -> bool:
 
 def _raw_affine(size: Shape, matrix: Array | None, factor: float) -> RawAffine | None:
     """Return the affine of a NIfTI matrix (3×4, voxel to R, A, S); None when it has no inverse."""
-    if matrix is None or not np.all(np.isfinite(matrix)):
+    if matrix is None or not np.all(np.abs(matrix) <= _LARGEST_NUMBER):  # NaN fails, too
         return None
     lps = np.diag([-1.0, -1.0, 1.0]) @ matrix * factor
     lengths = np.linalg.norm(lps[:, :3], axis=0)
@@ -133,6 +137,7 @@ def _qform(where: Orientation, size: Shape) -> Array | None:
     if steps is None:
         return None
     b, c, d = where.numbers[:3]
+    # rounding may leave b, c, d slightly longer than 1; then a is 0, and all four are normalised
     rest = 1.0 - (b * b + c * c + d * d)
     a = math.sqrt(rest) if rest > 1e-7 else 0.0
     length = math.sqrt(a * a + b * b + c * c + d * d) or 1.0
@@ -144,6 +149,7 @@ def _qform(where: Orientation, size: Shape) -> Array | None:
             [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
         ]
     )
+    # qfac: a quaternion holds no reflection, so its sign goes to the third axis
     steps[2] *= -1.0 if where.pixdim[0] < 0 else 1.0
     return np.column_stack([turn * steps, where.numbers[3:6]])
 

@@ -83,8 +83,9 @@ def rescaled(voxels: Array, header: NiftiHeader) -> Array:
         return voxels
     slope, intercept = header.rescale
     result = np.empty(voxels.shape, np.float64 if voxels.dtype == np.float64 else np.float32)
-    for plane, target in zip(voxels, result, strict=True):  # a plane at a time: float64 of the whole is large
-        target[...] = plane.astype(np.float64) * slope + intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused by the caller
+        for plane, target in zip(voxels, result, strict=True):  # a plane at a time: float64 of the whole is large
+            target[...] = plane.astype(np.float64) * slope + intercept
     return result
 
 

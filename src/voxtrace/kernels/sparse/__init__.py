@@ -2,20 +2,20 @@
 
 A *kernel* here is all weights between one input and one output channel.
 
-========  ============================================================
-file      what it holds
-========  ============================================================
-replace   a copy of a network with twins in place of its modules
-twins     modules that stand in, with a direct and a dense way
-direct    convolutions over active kernels
-strips    the copy into the cache that they read from
-around    moving, normalising and pooling in few passes over memory
-active    active kernels, listed by output channel
-choice    which way a layer takes: measured once, remembered on disk
-loops     what numba compiles
-lanes     the innermost loop in vector instructions
-learn     the same with gradients, for training
-========  ============================================================
+===============  ======================================================================
+file             what it holds
+===============  ======================================================================
+replace          a copy of a network with other modules in place of its own
+replacements     these modules, with a direct and a dense algorithm
+direct           convolutions over active kernels
+tiling           the copy into the cache that they read from
+elementwise      moving, normalising and pooling in few passes over memory
+active           active kernels, listed by output channel
+measured_choice  which algorithm a layer takes: measured once, remembered on disk
+loops            what numba compiles
+simd_kernels     the innermost loop in SIMD instructions
+autograd         the same with gradients, for training
+===============  ======================================================================
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from voxtrace.kernels.switches import is_enabled
 __all__ = ["SkipMode", "masked_fraction", "skip_masked", "wants_float32"]
 
 SkipMode = Literal["measured", "direct", "dense", "plain"]
-# From this share on, float32 over active kernels beats dense bfloat16 even with AMX (96→48 channels, 32×128×128, two
+# From this fraction on, float32 over active kernels beats dense bfloat16 even with AMX (96→48 channels, 32×128×128, two
 # cores: 84 ms with 90 % off and 170 ms with 80 %, against 350 ms).
 MOSTLY_OFF = 0.75
 
@@ -58,7 +58,7 @@ def skip_masked(network: nn.Module, kernels: SkipMode = "measured") -> tuple[nn.
         On the CPU, float32. It stays as it is; the copy shares its weights.
     kernels
         ``"measured"``: each layer skips them where that was faster when it was first measured on this machine.
-        ``"direct"`` and ``"dense"`` take one way everywhere, ``"plain"`` returns the network itself.
+        ``"direct"`` and ``"dense"`` take one algorithm everywhere, ``"plain"`` returns the network itself.
     """
     if kernels == "plain" or not masked_fraction(network) or not is_enabled("sparse"):
         return network, ""

@@ -1,4 +1,4 @@
-"""The direct way: a convolution that visits active kernels only.
+"""Direct convolution that visits active kernels only.
 
 A strip is some rows of every input plane that one output slice needs, copied side by side within a border of zeros.
 It fits the second-level cache, where every output channel in turn reads it. The copy is also where maps are
@@ -23,7 +23,7 @@ Moments = npt.NDArray[np.float64]  # (B, C, 2): sum and sum of squares of each m
 
 
 def fits_direct(conv: nn.Module) -> bool:
-    """Tell whether the direct way computes this convolution: (odd, 3, 3), stride 1, size kept, zeros around."""
+    """Tell whether direct convolution computes this layer: (odd, 3, 3), stride 1, size kept, zeros around."""
     if not isinstance(conv, nn.Conv3d) or conv.groups != 1 or conv.padding_mode != "zeros":
         return False
     depth = conv.kernel_size[0]

@@ -1,6 +1,6 @@
-"""Which way a layer is computed: measured once on each machine, then remembered.
+"""Which algorithm computes a layer: measured once on each machine, then remembered.
 
-Both ways agree to float32 rounding, not to the bit, and timings differ from run to run. So that the same seed gives
+Both algorithms agree to float32 rounding, not to the bit, and timings differ from run to run. So that the same seed gives
 the same answer, a choice is made once, written to the user's cache folder, and read from there ever after; it is
 measured anew only for a layer, window or number of threads not seen before, or after an update of the packages.
 """
@@ -25,7 +25,7 @@ import torch
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 
-Way = Literal["direct", "dense"]
+Algorithm = Literal["direct", "dense"]
 ROUNDS, CLEAR = 4, 2.0
 
 
@@ -37,29 +37,30 @@ class MeasuredChoices:
     """
 
     file: Path | None
-    made: dict[str, Way] = field(default_factory=dict)
+    made: dict[str, Algorithm] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.made = self._read()
 
-    def choose(self, key: str, direct: Callable[[], object], dense: Callable[[], object]) -> Way:
-        """Return the way remembered for ``key``; where there is none, time both and remember the faster."""
+    def choose(self, key: str, direct: Callable[[], object], dense: Callable[[], object]) -> Algorithm:
+        """Return the algorithm remembered for ``key``; where there is none, time both and remember the faster."""
         if key not in self.made:
             self.made[key] = _faster(direct, dense)
             self._write()
         return self.made[key]
 
-    def _read(self) -> dict[str, Way]:
+    def _read(self) -> dict[str, Algorithm]:
         try:
-            told = json.loads(self.file.read_text("utf-8")) if self.file else {}
+            stored = json.loads(self.file.read_text("utf-8")) if self.file else {}
         except (OSError, ValueError):
             return {}
-        return {k: v for k, v in told.items() if v in ("direct", "dense")} if isinstance(told, dict) else {}
+        return {k: v for k, v in stored.items() if v in ("direct", "dense")} if isinstance(stored, dict) else {}
 
     def _write(self) -> None:
         if self.file is None:
             return
-        self.made |= self._read()  # what another process decided first stands
+        # What another process decided first stands, so that both compute the same from then on.
+        self.made |= self._read()
         try:
             with atomic_file(self.file) as temporary:
                 temporary.write_text(json.dumps(self.made, indent=1, sort_keys=True, ensure_ascii=False), "utf-8")
@@ -67,9 +68,9 @@ class MeasuredChoices:
             self.file = None
 
 
-def _faster(direct: Callable[[], object], dense: Callable[[], object]) -> Way:
-    """Return the faster way: of one round where the answer is clear, else by the best of a few."""
-    best_s: dict[Way, float] = {"direct": math.inf, "dense": math.inf}
+def _faster(direct: Callable[[], object], dense: Callable[[], object]) -> Algorithm:
+    """Return the faster algorithm: of one round where the difference is clear, else by the best of a few."""
+    best_s: dict[Algorithm, float] = {"direct": math.inf, "dense": math.inf}
     for _ in range(ROUNDS):
         best_s["direct"] = min(best_s["direct"], _time_s(direct))
         best_s["dense"] = min(best_s["dense"], _time_s(dense))

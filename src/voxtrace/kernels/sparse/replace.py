@@ -1,4 +1,4 @@
-"""Twins in the place of a network's modules, in a copy that shares its weights."""
+"""A copy of a network that shares its weights, with masked convolutions and what surrounds them replaced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from voxtrace.kernels.sparse.direct import DirectConvolution, DirectTransposed, fits_direct, fits_transposed
 from voxtrace.kernels.sparse.elementwise import moments, normalise, pool_maximum
-from voxtrace.kernels.sparse.measured_choice import Way, machine_choices
+from voxtrace.kernels.sparse.measured_choice import Algorithm, machine_choices
 from voxtrace.kernels.sparse.replacements import (
     MaxPoolReplacement,
     MovingBlock,
@@ -23,16 +23,17 @@ from voxtrace.kernels.sparse.replacements import (
 )
 
 
-def with_replacements(network: nn.Module, kernels: Literal["measured"] | Way = "measured") -> nn.Module:
-    """Return a copy of ``network`` with twins; ``network`` stays as it is, and the copy shares its weights.
+def with_replacements(network: nn.Module, kernels: Literal["measured"] | Algorithm = "measured") -> nn.Module:
+    """Return a copy of ``network`` with replaced modules; ``network`` stays as it is, and the copy shares its weights.
 
-    ``kernels`` is the way of each convolution: what was measured once on this machine, or the same way everywhere.
+    ``kernels`` is the algorithm of each convolution: the faster one as measured once on this machine, or the same
+    everywhere.
     """
     _compile()
     return _replaced(network, _pick(kernels))
 
 
-def _pick(kernels: Literal["measured"] | Way) -> Pick:
+def _pick(kernels: Literal["measured"] | Algorithm) -> Pick:
     if kernels != "measured":
         return lambda _key, _direct, _dense: kernels
     # Tasks are shared out by torch's number of threads, so another number is another measurement.
@@ -50,13 +51,13 @@ def _replaced(module: nn.Module, pick: Pick) -> nn.Module:
         return masked_convolution(module, pick)
     if isinstance(module, nn.MaxPool3d) and blocks_only(module):
         return MaxPoolReplacement(module)
-    twin = copy.copy(module)
-    twin._modules = {name: None if child is None else _replaced(child, pick) for name, child in module._modules.items()}
-    return twin
+    same = copy.copy(module)
+    same._modules = {name: None if child is None else _replaced(child, pick) for name, child in module._modules.items()}
+    return same
 
 
 def is_moving_block(module: nn.Module) -> TypeGuard[MovingBlock]:
-    """Tell whether a module is a moving block of which twins know every layer."""
+    """Tell whether a module is a moving block whose every layer can be replaced."""
     return (
         isinstance(module, MovingBlock)
         and isinstance(module.conv, nn.Conv3d)

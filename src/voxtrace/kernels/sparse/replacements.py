@@ -1,8 +1,8 @@
-"""Twins: modules that stand in for a network's own and compute the same, on the CPU, in float32.
+"""Modules that take the place of a network's own and compute the same, on the CPU, in float32.
 
-Convolutions have two ways. *Direct* visits active kernels only; *dense* is torch's. A ``Pick`` says which: it is given
-a key and both ways, and answers ``"direct"`` or ``"dense"``. Where a kernel is off, the direct way does not read the
-input channel: a NaN there spreads through the dense way (0 · NaN is NaN) and not through the direct one.
+Convolutions have two algorithms. *Direct* visits active kernels only; *dense* is torch's. A ``Pick`` says which: it
+gets a key and both as functions, and returns ``"direct"`` or ``"dense"``. Where a kernel is off, the direct algorithm
+does not read the input channel: a NaN there spreads through the dense one (0 · NaN is NaN) and not through the direct.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from voxtrace.kernels.sparse.direct import DirectConvolution, DirectTransposed, Moments, fits_direct
 from voxtrace.kernels.sparse.elementwise import moments, moved, normalise, pool_maximum
-from voxtrace.kernels.sparse.measured_choice import Way
+from voxtrace.kernels.sparse.measured_choice import Algorithm
 
-Pick = Callable[[str, Callable[[], object], Callable[[], object]], Way]
+Pick = Callable[[str, Callable[[], object], Callable[[], object]], Algorithm]
 
 
 @runtime_checkable
@@ -54,8 +54,8 @@ class MovingBlockReplacement(nn.Module):
         if direct is None:
             return self._dense(maps)
         key = f"moved {_described(self.conv, direct.entries)} of {' + '.join(_size(m) for m in maps)}"
-        way = self.pick(key, lambda: direct(maps), lambda: self._dense(maps))
-        return direct(maps) if way == "direct" else self._dense(maps)
+        algorithm = self.pick(key, lambda: direct(maps), lambda: self._dense(maps))
+        return direct(maps) if algorithm == "direct" else self._dense(maps)
 
     def _dense(self, maps: list[Tensor]) -> tuple[Tensor, Moments]:
         x = self.conv(moved(maps, self.moves)).contiguous()
@@ -72,19 +72,19 @@ class MaskedConvolutionReplacement(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolved map (B, Cout, …)."""
         key = f"{_described(self.conv, self.entries)} of {_size(x)}"
-        way = self.pick(key, lambda: self.direct(x), lambda: self.conv(x))
-        result: Tensor = self.direct(x) if way == "direct" else self.conv(x)
+        algorithm = self.pick(key, lambda: self.direct(x), lambda: self.conv(x))
+        result: Tensor = self.direct(x) if algorithm == "direct" else self.conv(x)
         return result
 
 
 def masked_convolution(conv: nn.Conv3d, pick: Pick) -> MaskedConvolutionReplacement:
-    """Return the twin of a convolution that ``fits_direct``."""
+    """Return the replacement of a convolution that ``fits_direct``."""
     direct = DirectConvolution(conv)
     return MaskedConvolutionReplacement(conv, lambda x: direct([x])[0], direct.entries, pick)
 
 
 def masked_transposed(conv: nn.ConvTranspose3d, pick: Pick) -> MaskedConvolutionReplacement:
-    """Return the twin of a transposed convolution that ``fits_transposed``."""
+    """Return the replacement of a transposed convolution that ``fits_transposed``."""
     direct = DirectTransposed(conv)
     return MaskedConvolutionReplacement(conv, direct, direct.entries, pick)
 

@@ -80,7 +80,7 @@ def _bound(plane, channels, first, last, low, high, n):  # type: ignore[no-untyp
     """Find the least and the greatest value of each column over rows first ≤ y ≤ last, and ``n`` rows found before.
 
     ``low`` and ``high`` (2, K, X'), for K ``channels`` of the plane: the last ones found are at the number of rows,
-    which is returned, modulo 2. Two of each, since what is kept in place would be stored lane by lane.
+    which is returned, modulo 2. There are two of each because LLVM stores a value that is kept in place lane by lane.
     """
     for y in range(first, last + 1):
         for k, channel in enumerate(channels):

@@ -8,6 +8,7 @@ instructions. Results differ from direct convolution by rounding, by less than 1
 ============  =====================================================================================
 file          what it holds
 ============  =====================================================================================
+coverage      how much of a network Winograd convolution computes
 replacements  modules that take the place of a network's own
 deferred      tensors whose normalisation, activation and concatenation are done by the next reader
 buffer_pool   memory for feature maps that is used again
@@ -34,20 +35,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fast_convolutions", "is_leaky", "winograd_parts"]
-
-
-def fast_convolutions(network: nn.Module) -> tuple[int, int]:
-    """Return how many convolutions have filters that fit Winograd convolution, and how many convolutions there are."""
-    from voxtrace.kernels.winograd.layers import fits_winograd
-
-    convs = [m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d))]
-    return sum(type(m) is nn.Conv3d and fits_winograd(m) for m in convs), len(convs)
-
-
-def is_leaky(module: nn.Module) -> bool:
-    """Tell whether a module is a ReLU or leaky ReLU, which the next convolution applies; others are left to torch."""
-    return isinstance(module, (nn.LeakyReLU, nn.ReLU)) and getattr(module, "negative_slope", 0.0) <= 1
+__all__ = ["winograd_parts"]
 
 
 def winograd_parts(network: nn.Module) -> dict[str, Callable[..., Any]]:

@@ -1,8 +1,7 @@
-"""BufferPool: memory for maps that is used again.
+"""BufferPool: memory for feature maps that is reused.
 
-A map of a whole window is tens of megabytes, which the system hands out page by page, each filled with zeros first;
-that can take as long as the convolutions. A buffer that nobody looks at any more is given to the next map of its
-size instead.
+A map of a whole window is tens of megabytes. The system allocates it page by page and fills each with zeros, which can
+take as long as the convolutions. Freed buffers are reused for the next tensor of the same size.
 """
 
 from __future__ import annotations

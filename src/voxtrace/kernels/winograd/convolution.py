@@ -1,6 +1,6 @@
-"""The compiled loops of Winograd's way: F(4×4×4, 3×3×3), or F(4×4, 3×3) in plane; with stride 2, too.
+"""Compiled loops of Winograd convolution: F(4×4×4, 3×3×3), or F(4×4, 3×3) in plane; with stride 2, too.
 
-A strip of the output is computed in four moves::
+A strip of the output is computed in four stages::
 
     pack ── Bᵀ along Z ──▶ for each of the points along Z:
                              Bᵀ along Y and X ── products of (tiles × Cin) and (Cin × Cout) ── Aᵀ along X
@@ -72,6 +72,7 @@ def convolve_winograd(
                 _complete(strip, j, factors, bias, out[b, z:], y + TILE * j, spare, part)
                 for c in range(sums.shape[1] if whole == out.shape[4] else 0):
                     sums[t, c] += part[c]
+    # A last use keeps the memory alive: the loops above know its address only.
     memory[0] = 0
 
 
@@ -102,10 +103,10 @@ def _multiply_plane(strip: Any, p: int, weights: Any) -> None:
     points, row, span = strip.points, strip.row, span_of(strip.points)
     for j in range(strip.rows):
         source = strip.packed + FLOAT_BYTES * (p * strip.plane + span * j * row)
-        _input_transform(points, source, row, strip.turned + FLOAT_BYTES * points * j * row, row, row)
+        _input_transform(points, source, row, strip.transformed_y + FLOAT_BYTES * points * j * row, row, row)
     for r in range(points):
         for j in range(strip.rows):
-            _input_transform_x(strip, strip.turned + FLOAT_BYTES * (points * j + r) * row, j * strip.across)
+            _input_transform_x(strip, strip.transformed_y + FLOAT_BYTES * (points * j + r) * row, j * strip.across)
         _multiply_points(strip, weights[r])
         for j in range(strip.rows):
             _output_transform_x(
@@ -114,16 +115,16 @@ def _multiply_plane(strip: Any, p: int, weights: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _input_transform_x(strip: Any, turned: int, tile: int) -> None:
-    """Bring a row of tiles to its points along X."""
+def _input_transform_x(strip: Any, transformed_y: int, tile: int) -> None:
+    """Apply the input transform along X to a row of tiles."""
     n, step = strip.n_in, FLOAT_BYTES * strip.n_in
     target = strip.inputs + tile * step
     if strip.points == SIX:
         for x in range(strip.across):
-            input_transform_6(turned + TILE * x * step, n, target + x * step, strip.point_in, n)
+            input_transform_6(transformed_y + TILE * x * step, n, target + x * step, strip.point_in, n)
     else:
         for x in range(strip.across):
-            input_transform_9(turned + 2 * TILE * x * step, n, target + x * step, strip.point_in, n)
+            input_transform_9(transformed_y + 2 * TILE * x * step, n, target + x * step, strip.point_in, n)
 
 
 @njit(nogil=True, cache=True)
@@ -146,12 +147,13 @@ def _multiply_points(strip: Any, weights: Any) -> None:
                     strip.products + FLOAT_BYTES * (e * strip.point_out + tile * wide + k * COLUMNS),
                     wide,
                 )
-    start[0], nowhere[0] = 0, 0  # they live until here
+    # A last use keeps the arrays alive: the loops above know their addresses only.
+    start[0], nowhere[0] = 0, 0
 
 
 @njit(nogil=True, cache=True)
 def _output_transform_x(strip: Any, tile: int, line: int) -> None:
-    """Bring a row of tiles back to voxels along X."""
+    """Apply the output transform along X to a row of tiles."""
     wide, step = strip.wide, FLOAT_BYTES * strip.wide
     source = strip.products + tile * step
     if strip.points == SIX:
@@ -164,7 +166,7 @@ def _output_transform_x(strip: Any, tile: int, line: int) -> None:
 
 @njit(nogil=True, cache=True)
 def _complete(strip: Any, j: int, factors: Any, bias: Any, out: Any, y: int, spare: Any, part: Any) -> None:
-    """Bring a row of tiles back to voxels along Z and Y, write it to ``out`` (Z, Y, X, K), and moments to ``part``."""
+    """Apply the output transforms along Z and Y to a row of tiles; write ``out`` (Z, Y, X, K) and moments ``part``."""
     height, width, n_out = out.shape[1:]
     rows, whole = min(TILE, height - y), spare.shape[2]
     lines = strip.lines + FLOAT_BYTES * strip.points * j * strip.line

@@ -31,7 +31,7 @@ class FeatureMap:
     raw
         (B, Z, Y, X, C) float32, contiguous.
     moments
-        Sum and sum of squares of each channel, (B, 2, C); None where nobody has counted.
+        Sum and sum of squares of each channel, (B, 2, C); None if unknown.
     norm
         Scale and shift of each channel, (B, 2, C), still to be applied; None for as it is.
     negative_slope

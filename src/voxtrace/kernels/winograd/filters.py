@@ -1,4 +1,4 @@
-"""Kernels of convolutions as the compiled loops read them: at Winograd's points, and in columns of 16.
+"""Filters of convolutions as the compiled loops read them: transformed for Winograd, in columns of 16 outputs.
 
 Along an axis four outputs come from products at six points, F(4, 3), where the stride is 1. Where it is 2, the tap in
 the middle reads voxels that no other tap reads, one for each output; those at the sides read the rest, F(4, 2): nine
@@ -62,14 +62,14 @@ def transform_for(taps: int, stride: int) -> Transform1D:
     return IDENTITY if taps == 1 else STRIDE_1 if stride == 1 else STRIDE_2
 
 
-def transform_filters(weight: Tensor, ways: Sequence[Transform1D]) -> Floats:
-    """Return kernels (Cout, Cin, Z, Y, X) at the points of each axis, (points, points, points, columns, Cin, 16).
+def transform_filters(weight: Tensor, transforms: Sequence[Transform1D]) -> Floats:
+    """Return filters (Cout, Cin, Z, Y, X) transformed along each axis, (points, points, points, columns, Cin, 16).
 
-    They are laid out while they are small, and then brought to their points by a product of matrices for each plane.
+    Filters are laid out before the transform, while they are small; one matrix product transforms each plane.
     """
     taps = in_columns(weight.detach().permute(2, 3, 4, 1, 0))
     flat = taps.reshape(-1, taps[0, 0, 0].size).astype(np.float64)
-    z, y, x = (one.filter_transform for one in ways)
+    z, y, x = (one.filter_transform for one in transforms)
     in_plane = np.kron(y, x)
     points = np.empty((len(z), len(y), len(x), *taps.shape[3:]), np.float32)
     for at_z, row_z in zip(points, z, strict=True):

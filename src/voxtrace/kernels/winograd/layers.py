@@ -1,4 +1,4 @@
-"""Layers on features: convolutions with the kernels of Winograd's way, direct ones, transposed ones."""
+"""Layers on deferred tensors: Winograd convolutions, direct ones, transposed ones."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ from voxtrace.kernels.winograd.deferred import DeferredTensor, FeatureMap, Words
 from voxtrace.kernels.winograd.filters import bias_of, in_columns, transform_filters, transform_for
 from voxtrace.kernels.winograd.tiling import TILE
 
-LEAST_TILES, LEAST_STRIPS = 24, 4  # tiles at once, so that kernels are fetched for many; strips, to be shared out
-MOST_STEPS, LEAST_TASKS = 8, 32  # strips of a task, which go on from one another; tasks, to be shared out
-MOST_STRIDED = 64 * 128  # channels that are read times those that are written
+# Filters are read once for all tiles of a strip, so a strip needs many; threads need several strips to share.
+LEAST_TILES, LEAST_STRIPS = 24, 4
+# A task is a run of strips that reuse rows of one another; threads need many tasks to share.
+MOST_STEPS, LEAST_TASKS = 8, 32
+MOST_STRIDED = 64 * 128  # Cin · Cout up to which transformed filters of strided convolutions stay in the caches
 STRIP_ROWS, STRIP_SLICES = 4, 4  # of a direct convolution
 
 
 class Layer(Protocol):
-    """Computes features from features."""
+    """Computes a deferred tensor from one."""
 
     def __call__(self, x: DeferredTensor) -> DeferredTensor | Tensor:
-        """Return a single plain map with its moments; planes, where channels are no whole vectors."""
+        """Return one plain map with its moments; a torch tensor where channels do not fill whole vectors."""
         ...
 
 
 def layer_for(conv: nn.Module, buffers: BufferPool) -> Layer | None:
-    """Return the fastest layer that computes what ``conv`` does, or None; its maps are made in ``buffers``."""
+    """Return the fastest layer that computes what ``conv`` does, or None; its results are allocated in ``buffers``."""
     if type(conv) is nn.ConvTranspose3d and _is_usual(conv) and conv.kernel_size == conv.stride:
         unpadded = not any((*conv.padding, *conv.output_padding))
         return TransposedLayer(conv, buffers) if unpadded else None
     if type(conv) is not nn.Conv3d or not _is_usual(conv) or isinstance(conv.padding, str):
-        return None  # a class derived from it may compute something else
+        # A derived class may compute something else, so only the exact types are replaced.
+        return None
     return WinogradLayer(conv, buffers) if fits_winograd(conv) else DirectLayer(conv, buffers)
 
 
@@ -45,9 +48,9 @@ def _is_usual(conv: nn.Conv3d | nn.ConvTranspose3d) -> bool:
 
 
 def fits_winograd(conv: nn.Conv3d) -> bool:
-    """Tell whether a convolution has 3×3×3 or 1×3×3 taps and a border of 1, strides it can shorten, and whole vectors.
+    """Tell whether a convolution has 3×3×3 or 1×3×3 taps and padding 1, stride 1 or 2, and Cin of whole vectors.
 
-    Strides of 2 multiply the kernels by 27 at most, which pays while they stay near.
+    With stride 2 transformed filters are up to 27 times as large, which pays only while they fit the caches.
     """
     (taps, *in_plane), (step, *steps) = conv.kernel_size, conv.stride
     usual = taps in (1, 3) and in_plane == [3, 3] and conv.padding == (taps // 2, 1, 1)
@@ -62,9 +65,9 @@ class WinogradLayer:
     def __init__(self, conv: nn.Conv3d, buffers: BufferPool) -> None:
         self.buffers, self.n_out, self.stride = buffers, conv.out_channels, conv.stride
         weight = _without_zeros(conv)
-        ways = [transform_for(*axis) for axis in zip(weight.shape[2:], conv.stride, strict=True)]
-        self.weights, self.bias = transform_filters(weight, ways), bias_of(conv)
-        self.factors = np.ascontiguousarray(ways[0].output_transform, np.float32)
+        transforms = [transform_for(*axis) for axis in zip(weight.shape[2:], conv.stride, strict=True)]
+        self.weights, self.bias = transform_filters(weight, transforms), bias_of(conv)
+        self.factors = np.ascontiguousarray(transforms[0].output_transform, np.float32)
 
     def __call__(self, x: DeferredTensor) -> DeferredTensor | Tensor:
         """Return the convolved map."""
@@ -140,7 +143,7 @@ def _grid(*axes: range) -> Words:
 
 
 class LayerOutput:
-    """Where maps and moments go: channels last if they are whole vectors, else plane after plane, as torch has them."""
+    """Memory for a layer's result and its moments: channels last if they fill whole vectors, else as torch has it."""
 
     def __init__(self, buffers: BufferPool, batch: int, shape: tuple[int, ...], channels: int, tasks: Words) -> None:
         self.whole = channels % LANES == 0

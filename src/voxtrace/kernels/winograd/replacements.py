@@ -1,4 +1,4 @@
-"""Twins: modules that stand in for a network's own, compute the same, and pass features on."""
+"""Modules that take the place of a network's own, compute the same, and pass deferred tensors on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from voxtrace.kernels.llvm_simd import LANES
-from voxtrace.kernels.winograd import is_leaky
 from voxtrace.kernels.winograd.buffer_pool import BufferPool
+from voxtrace.kernels.winograd.coverage import is_leaky
 from voxtrace.kernels.winograd.deferred import DeferredTensor, FeatureMap, PartOutput
 from voxtrace.kernels.winograd.layers import Layer, layer_for
 
@@ -90,7 +90,7 @@ def _outgoing(given: Any) -> Any:
 
 
 def replaced(module: nn.Module, buffers: BufferPool) -> nn.Module:
-    """Return a copy with twins in place of modules; the rest is shared."""
+    """Return a copy with replaced modules; the rest is shared."""
     layer = layer_for(module, buffers)
     if layer is not None:
         return ConvolutionReplacement(layer)

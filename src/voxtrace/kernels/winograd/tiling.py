@@ -1,4 +1,4 @@
-"""Strips: where everything lies that Winograd's way holds while it computes some rows of the output."""
+"""Sizes and addresses of what Winograd convolution holds while it computes a strip, some rows of the output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Strip(NamedTuple):
         Channels that are read, and written, the latter in whole columns.
     packed, row, plane
         (points_z, rows that are read, voxels, Cin), at the points along Z.
-    turned
+    transformed_y
         (rows, points, voxels, Cin), at the points along Y.
     inputs, point_in
         (points, tiles, Cin), at the points along X.
@@ -46,7 +46,7 @@ class Strip(NamedTuple):
     packed: int
     row: int
     plane: int
-    turned: int
+    transformed_y: int
     inputs: int
     point_in: int
     products: int
@@ -58,19 +58,19 @@ class Strip(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def padded_stride(floats: int) -> int:
-    """Return how far apart such stretches lie: an odd number of lines, lest they push one another out of the cache."""
+    """Return the stride for blocks of so many floats: an odd number of cache lines, to avoid set conflicts."""
     return int((-(-floats // LINE) | 1) * LINE)
 
 
 @njit(nogil=True, cache=True)
 def span_of(points: int) -> int:
-    """Return how many voxels that are read lie between one tile and the next."""
+    """Return the distance in input voxels between neighbouring tiles."""
     return 1 if points == 1 else TILE if points == SIX else 2 * TILE
 
 
 @njit(nogil=True, cache=True)
 def allocate(n_in: int, weights: Any, rows: int, width: int) -> Any:
-    """Return a strip of so many rows of tiles, and the memory it lies in."""
+    """Return the layout of a strip of so many rows of tiles, and the memory it lies in."""
     points_z, points, wide = weights.shape[0], weights.shape[1], weights.shape[3] * COLUMNS
     across = -(-width // TILE)
     tiles = -(-across * rows // ROWS) * ROWS
@@ -80,9 +80,11 @@ def allocate(n_in: int, weights: Any, rows: int, width: int) -> Any:
     point_in, point_out = padded_stride(tiles * n_in), padded_stride(tiles * wide)
     floats = points_z * (plane + slab) + points * (rows * row + point_in + point_out)
     memory, packed = scratch(floats + 4 * LINE)
-    turned = after(packed, points_z * plane)
-    inputs = after(turned, rows * points * row)
+    transformed_y = after(packed, points_z * plane)
+    inputs = after(transformed_y, rows * points * row)
     products = after(inputs, points * point_in)
     lines = after(products, points * point_out)
     sizes = points_z, points, rows, across, tiles, n_in, wide
-    return Strip(*sizes, packed, row, plane, turned, inputs, point_in, products, point_out, lines, line, slab), memory
+    return Strip(
+        *sizes, packed, row, plane, transformed_y, inputs, point_in, products, point_out, lines, line, slab
+    ), memory

@@ -1,4 +1,4 @@
-"""Winograd's transforms in vector instructions: to the points, and back from them.
+"""Winograd's input and output transforms in SIMD instructions.
 
 The points of six numbers are 0, ±3/4, ±3/2, ∞. Those of Lavin and Gray, 0, ±1, ±2, ∞, make numbers of more unequal
 size, and the rounding eight times as large where all three axes have them. Nine numbers that are read with stride 2
@@ -30,13 +30,13 @@ Vectors = list[Any]
 def _forward6(w: SimdBuilder, d: Vectors) -> Vectors:
     """Return Bᵀd of six numbers: F(4, 3)."""
     even, odd = w.multiply_add(-4 * SQUARE, d[2], d[4]), w.multiply_add(-4 * SQUARE, d[1], d[3])
-    plain, turned = w.multiply_add(-SQUARE, d[2], d[4]), w.multiply_add(-SQUARE, d[1], d[3])
+    plain, odd_part = w.multiply_add(-SQUARE, d[2], d[4]), w.multiply_add(-SQUARE, d[1], d[3])
     return [
         w.multiply_add(4 * SQUARE**2, d[0], w.multiply_add(-5 * SQUARE, d[2], d[4])),
         w.multiply_add(POINT, odd, even),
         w.multiply_add(-POINT, odd, even),
-        w.multiply_add(2 * POINT, turned, plain),
-        w.multiply_add(-2 * POINT, turned, plain),
+        w.multiply_add(2 * POINT, odd_part, plain),
+        w.multiply_add(-2 * POINT, odd_part, plain),
         w.multiply_add(4 * SQUARE**2, d[1], w.multiply_add(-5 * SQUARE, d[3], d[5])),
     ]
 
@@ -44,12 +44,12 @@ def _forward6(w: SimdBuilder, d: Vectors) -> Vectors:
 def _inverse6(w: SimdBuilder, m: Vectors) -> Vectors:
     """Return Aᵀm of six products: four numbers, Σ pⁿ · m over the points p."""
     ones, signs = w.plus(m[1], m[2]), w.minus(m[1], m[2])
-    twos, turned = w.plus(m[3], m[4]), w.minus(m[3], m[4])
+    twos, odd_part = w.plus(m[3], m[4]), w.minus(m[3], m[4])
     return [
         w.plus(m[0], w.plus(ones, twos)),
-        w.times(POINT, w.multiply_add(2, turned, signs)),
+        w.times(POINT, w.multiply_add(2, odd_part, signs)),
         w.times(SQUARE, w.multiply_add(4, twos, ones)),
-        w.multiply_add(CUBE, w.multiply_add(8, turned, signs), m[5]),
+        w.multiply_add(CUBE, w.multiply_add(8, odd_part, signs), m[5]),
     ]
 
 

@@ -44,12 +44,12 @@ class Cache:
         if not entry.is_dir():
             return None
         try:
-            told = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-            if told["sha256"] != _digests(entry):
+            entry_json = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+            if entry_json["sha256"] != _digests(entry):
                 raise ValueError("altered")
             model = core().read_model(entry / FILES[0])
             os.utime(entry)
-            return Converted(model, told["form"])
+            return Converted(model, entry_json["form"])
         except (OSError, ValueError, KeyError, TypeError, RuntimeError):
             remove_folder(entry)
             return None
@@ -63,8 +63,8 @@ class Cache:
         try:
             with atomic_folder(self.folder / key, replace=False) as entry:
                 openvino.serialize(converted.model, entry / FILES[0], entry / FILES[1])
-                told = {"form": converted.form, "sha256": _digests(entry)}
-                (entry / "entry.json").write_text(json.dumps(told), encoding="utf-8")
+                entry_json = {"form": converted.form, "sha256": _digests(entry)}
+                (entry / "entry.json").write_text(json.dumps(entry_json), encoding="utf-8")
             self.trim()
         except (OutputError, OSError, RuntimeError):
             return

@@ -20,13 +20,18 @@ PACKAGE = Path(__file__).resolve().parents[2]  # voxtrace
 
 
 def key(child: nn.Module, inputs: Inputs) -> str | None:
-    """Return the digest of weights, structure, source code, shapes and versions; None where one cannot be told.
+    """Return the digest of weights, structure, source code, shapes and versions; None if it cannot be computed.
 
     The same key means the same answers. Parts with something in them that has no lasting name are not kept.
     """
     digest = hashlib.sha256()
-    told = [[(list(shape), str(dtype)) for shape, dtype in inputs.tensors], inputs.form, _versions(), child.training]
-    digest.update(json.dumps(told).encode())
+    inputs_json = [
+        [(list(shape), str(dtype)) for shape, dtype in inputs.tensors],
+        inputs.form,
+        _versions(),
+        child.training,
+    ]
+    digest.update(json.dumps(inputs_json).encode())
     try:
         for text in _structure(child):
             digest.update(text.encode() + b"\n")
@@ -57,16 +62,16 @@ def _structure(child: nn.Module) -> Iterator[str]:
         tensors_and_children = ("_parameters", "_buffers", "_modules")
         for attribute, value in sorted(vars(module).items()):
             if attribute not in tensors_and_children:
-                yield f"{attribute} = {_told(value)}"
+                yield f"{attribute} = {_described(value)}"
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, (set, frozenset)):
-        return str(sorted(map(_told, value)))
+        return str(sorted(map(_described, value)))
     if isinstance(value, (tuple, list)):
-        return str(list(map(_told, value)))
+        return str(list(map(_described, value)))
     if isinstance(value, dict):
-        return str([(_told(name), _told(inside)) for name, inside in value.items()])
+        return str([(_described(name), _described(inside)) for name, inside in value.items()])
     if value is None or isinstance(value, (bool, int, float, str, torch.dtype)):
         return repr(value)
     raise TypeError(f"{type(value).__name__} has no lasting name")
@@ -74,7 +79,7 @@ def _told(value: Any) -> str:
 
 @functools.cache
 def _source(kind: type) -> str:
-    """Return a digest of the code that a class is made of; torch's own is told by its version."""
+    """Return a digest of the code that a class is made of; torch's own is covered by its version."""
     if kind.__module__.split(".")[0] == "torch":
         return "torch"
     file = Path(inspect.getfile(kind)).resolve()

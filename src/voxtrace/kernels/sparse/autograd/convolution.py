@@ -1,8 +1,8 @@
 """A masked convolution that can learn: forward and backward over active kernels only.
 
-The gradient by input is itself a direct convolution, with the kernels turned round and inputs and outputs swapped;
-where a channel had moved along depth, its gradient is written to where it came from. The gradient by weight is
-computed for active kernels; that of all others is 0.
+The gradient by input is itself a direct convolution, with the kernels flipped and inputs and outputs swapped; where a
+channel had moved along depth, its gradient is written to where it came from. The gradient by weight is computed for
+active kernels, and that of all others is 0; or, where it is asked for, for all kernels with torch's dense convolution.
 """
 
 from __future__ import annotations
@@ -20,16 +20,21 @@ from voxtrace.kernels.sparse.active import Words
 from voxtrace.kernels.sparse.autograd import loops
 from voxtrace.kernels.sparse.autograd.task_groups import task_groups
 from voxtrace.kernels.sparse.direct import DirectConvolution, fits_direct
+from voxtrace.kernels.sparse.elementwise import moved
 from voxtrace.kernels.sparse.tiling import plane_addresses, strip_layout, strip_tasks
 from voxtrace.kernels.threads import parallel_for
 
 
-def convolve(conv: nn.Conv3d, moves: Sequence[int], maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def convolve(
+    conv: nn.Conv3d, moves: Sequence[int], maps: Sequence[Tensor], *, dense: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return maps concatenated, moved and convolved, (B, Cout, Z, Y, X), and its moments (B, Cout, 2) float64.
 
     ``conv`` must fit :func:`fits_learning` and have a ``mask`` (Cout, Cin); only the first result has a gradient.
+    ``dense`` asks for the gradient of every kernel.
     """
-    result: tuple[Tensor, Tensor] = _Convolution.apply(conv, tuple(moves), conv.weight, conv.bias, conv.mask, *maps)  # type: ignore[no-untyped-call]
+    how = conv, tuple(moves), dense
+    result: tuple[Tensor, Tensor] = _Convolution.apply(how, conv.weight, conv.bias, conv.mask, *maps)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -41,8 +46,14 @@ def fits_learning(conv: nn.Module) -> bool:
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, conv: nn.Conv3d, moves: tuple[int, ...], weight: Tensor, bias: Tensor, mask: Tensor, *maps: Tensor
+        ctx: Any,
+        how: tuple[nn.Conv3d, tuple[int, ...], bool],
+        weight: Tensor,
+        bias: Tensor,
+        mask: Tensor,
+        *maps: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        conv, moves, ctx.dense = how
         maps = tuple(m.contiguous() for m in maps)
         out, sums = DirectConvolution(conv, moves)(maps)
         moments = torch.from_numpy(sums)
@@ -56,22 +67,42 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         weight, mask, *maps = ctx.saved_tensors
         gradient = gradient.contiguous()
-        by_weight = _by_weight(maps, gradient, mask, ctx.moves)
-        by_maps = _by_maps(maps, gradient, weight, ctx.moves) if any(ctx.needs_input_grad[5:]) else [None] * len(maps)
-        return None, None, by_weight, gradient.sum((0, 2, 3, 4)), None, *by_maps
+        if ctx.dense:
+            by_weight = dense_weight_gradient(moved(maps, ctx.moves.tolist()), gradient, weight, padding=(0, 1, 1))
+        else:
+            by_weight = _by_weight(maps, gradient, mask, ctx.moves)
+        by_maps = _by_maps(maps, gradient, weight, ctx.moves) if any(ctx.needs_input_grad[4:]) else [None] * len(maps)
+        return None, by_weight, gradient.sum((0, 2, 3, 4)), None, *by_maps
+
+
+def dense_weight_gradient(
+    x: Tensor,
+    gradient: Tensor,
+    weight: Tensor,
+    stride: Sequence[int] = (1, 1, 1),
+    padding: Sequence[int] = (0, 0, 0),
+    *,
+    transposed: bool = False,
+) -> Tensor:
+    """Return torch's gradient by weight of a convolution of ``x`` (B, Cin, Z, Y, X), of every kernel."""
+    which = (False, True, False)  # by input, by weight, by bias
+    geometry = list(stride), list(padding), [1, 1, 1], transposed, [0, 0, 0], 1
+    _, by_weight, _ = torch.ops.aten.convolution_backward(gradient, x, weight, None, *geometry, which)
+    result: Tensor = by_weight
+    return result
 
 
 def _by_maps(maps: Sequence[Tensor], gradient: Tensor, weight: Tensor, moves: Words) -> list[Tensor]:
     """Return the gradient by each map."""
     n_out, n_in = weight.shape[:2]
-    turned = nn.Conv3d(n_out, n_in, (1, 3, 3), padding=(0, 1, 1), bias=False, device="meta")
-    turned.weight = nn.Parameter(weight.detach().transpose(0, 1).flip(3, 4), requires_grad=False)
+    flipped = nn.Conv3d(n_out, n_in, (1, 3, 3), padding=(0, 1, 1), bias=False, device="meta")
+    flipped.weight = nn.Parameter(weight.detach().transpose(0, 1).flip(3, 4), requires_grad=False)
     results = [torch.empty_like(m) for m in maps]
     firsts = accumulate((m.shape[1] for m in maps), initial=0)
     for first, result in zip(firsts, results, strict=False):
         _clear_unread(result, moves[first : first + result.shape[1]])
     targets = plane_addresses(results, np.arange(n_in), moves)
-    DirectConvolution(turned).write([gradient], targets, with_moments=False)
+    DirectConvolution(flipped).write([gradient], targets, with_moments=False)
     return results
 
 

@@ -1,7 +1,8 @@
-"""Twins that can learn, in the place of a network's modules, in a copy that shares its weights.
+"""Modules with gradients in the place of a network's own, in a copy that shares its weights.
 
-A convolution skips kernels where at least half of them are off, which is a rule and not a measurement: the same seed
-then gives the same weights on every run.
+A convolution skips kernels where at least half of them are off. This is a rule and not a measurement, so that the same
+seed gives the same weights on every run. The gradient by weight covers every kernel unless the layer's attribute
+``active_gradient`` is true; then that of kernels that are off is 0.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ENOUGH_OFF = 0.5
 
 
 def with_learning_replacements(network: nn.Module) -> nn.Module:
-    """Return a copy of ``network`` with twins; ``network`` stays as it is, and the copy shares its weights."""
+    """Return a copy of ``network`` with these modules; ``network`` stays as it is, and the copy shares its weights."""
     if network._modules and is_moving_block(network) and network.norm.affine:
         return LearningBlock(network)
     if isinstance(network, nn.ConvTranspose3d) and _mostly_off(network) and fits_transposed(network):
@@ -32,9 +33,9 @@ def with_learning_replacements(network: nn.Module) -> nn.Module:
         return LearningMaxPool(network)
     if not network._modules:
         return network
-    twin = copy.copy(network)
-    twin._modules = {name: child and with_learning_replacements(child) for name, child in network._modules.items()}
-    return twin
+    same = copy.copy(network)
+    same._modules = {name: child and with_learning_replacements(child) for name, child in network._modules.items()}
+    return same
 
 
 def _mostly_off(conv: nn.Module) -> bool:
@@ -42,8 +43,12 @@ def _mostly_off(conv: nn.Module) -> bool:
     return isinstance(mask, Tensor) and int(mask.sum()) <= (1 - ENOUGH_OFF) * mask.numel()
 
 
+def _wants_dense(conv: nn.Module) -> bool:
+    return not getattr(conv, "active_gradient", False)
+
+
 class LearningBlock(nn.Module):
-    """A moving block."""
+    """A moving block with gradients."""
 
     def __init__(self, block: MovingBlock) -> None:
         super().__init__()
@@ -55,7 +60,7 @@ class LearningBlock(nn.Module):
         """Return the activated map (B, Cout, …)."""
         several = [maps] if isinstance(maps, Tensor) else list(maps)
         if self.direct:
-            x, sums = convolve(self.conv, self.moves, several)
+            x, sums = convolve(self.conv, self.moves, several, dense=_wants_dense(self.conv))
         else:
             joined = several[0] if len(several) == 1 else torch.cat(several, dim=1)
             x = self.conv(moved(joined, self.moves)).contiguous()
@@ -64,7 +69,7 @@ class LearningBlock(nn.Module):
 
 
 class LearningTransposed(nn.Module):
-    """A transposed convolution."""
+    """A transposed convolution with gradients."""
 
     def __init__(self, conv: nn.ConvTranspose3d) -> None:
         super().__init__()
@@ -72,11 +77,11 @@ class LearningTransposed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the larger map."""
-        return convolve_transposed(self.conv, x)
+        return convolve_transposed(self.conv, x, dense=_wants_dense(self.conv))
 
 
 class LearningMaxPool(nn.Module):
-    """Maximum pooling without overlap."""
+    """Maximum pooling without overlap, with gradients."""
 
     def __init__(self, pool: nn.MaxPool3d) -> None:
         super().__init__()

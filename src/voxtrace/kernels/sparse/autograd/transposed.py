@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from voxtrace.kernels.sparse.autograd import loops
+from voxtrace.kernels.sparse.autograd.convolution import dense_weight_gradient
 from voxtrace.kernels.sparse.autograd.task_groups import task_groups
 from voxtrace.kernels.sparse.direct import DirectTransposed
 from voxtrace.kernels.sparse.tiling import strip_tasks
@@ -18,15 +19,19 @@ from voxtrace.kernels.threads import parallel_for
 PHASE_BYTES = 600_000  # of the output's gradient that are parted at once; they and what they meet fit the cache
 
 
-def convolve_transposed(conv: nn.ConvTranspose3d, x: Tensor) -> Tensor:
-    """Return the larger map (B, Cout, Z·sz, Y·sy, X·sx); ``conv`` has kernel = stride, no bias, a ``mask``."""
-    result: Tensor = _Transposed.apply(conv, conv.weight, conv.mask, x)  # type: ignore[no-untyped-call]
+def convolve_transposed(conv: nn.ConvTranspose3d, x: Tensor, *, dense: bool = False) -> Tensor:
+    """Return the larger map (B, Cout, Z·sz, Y·sy, X·sx); ``conv`` has kernel = stride, no bias, a ``mask``.
+
+    ``dense`` asks for the gradient of every kernel, and not of the active ones alone.
+    """
+    result: Tensor = _Transposed.apply((conv, dense), conv.weight, conv.mask, x)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Transposed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, conv: nn.ConvTranspose3d, weight: Tensor, mask: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, how: tuple[nn.ConvTranspose3d, bool], weight: Tensor, mask: Tensor, x: Tensor) -> Tensor:
+        conv, ctx.dense = how
         x = x.contiguous()
         ctx.save_for_backward(weight, mask, x)
         return DirectTransposed(conv)(x)
@@ -35,7 +40,10 @@ class _Transposed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weight, mask, x = ctx.saved_tensors
-        by_weight, by_map = _gradients(weight, mask, x, gradient.contiguous())
+        gradient = gradient.contiguous()
+        by_weight, by_map = _gradients(weight, mask, x, gradient)
+        if ctx.dense:
+            by_weight = dense_weight_gradient(x, gradient, weight, weight.shape[2:], transposed=True)
         return None, by_weight, None, by_map
 
 
