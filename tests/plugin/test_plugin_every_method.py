@@ -10,7 +10,6 @@ import pytest
 from test_plugin_training import made_dataset
 
 from made_layers import made_volume
-from voxtrace import training
 from voxtrace.bundle import load
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
@@ -19,6 +18,7 @@ from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.npe2.segment import SegmentWidget
 from voxtrace.plugin.npe2.train import TrainWidget
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.training import setup
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def test_it_trains_and_predicts_in_the_window(
     key: str, make_napari_viewer_proxy: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = Plan.example(labels=3, window=(16, 16, 16), base_width=4).model_copy(update={"iterations": 4})
-    monkeypatch.setattr(training, "plan_dataset", lambda dataset, found, **_: small)
+    monkeypatch.setattr(setup, "plan_dataset", lambda dataset, found, **_: small)
     viewer = make_napari_viewer_proxy()
     viewer_state_of(viewer)._bundle_registry = BundleRegistry([])
     segment, train = SegmentWidget(viewer), TrainWidget(viewer)
