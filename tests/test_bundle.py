@@ -134,3 +134,11 @@ def test_a_bundle_whose_weights_are_not_finite_is_refused(
     for check in (load, verify):
         with pytest.raises(BundleError, match=f"{WEIGHTS}: .* holds nan or inf, so its labels would mean nothing"):
             check(poisoned)
+
+
+def test_the_card_is_written_in_the_letters_a_reader_knows(tmp_path: Path) -> None:
+    m, plan = method("unet"), small_plan()
+    card_of = {"provenance": {"in_float32": ["conv3d 8→16 3×3×3"], "dataset": "Österreich"}}
+    written = save(Bundle(m, plan, m.build(plan), card_of), tmp_path / "b") / CARD
+    assert "conv3d 8→16 3×3×3" in written.read_text(encoding="utf-8")
+    assert "Österreich" in written.read_text(encoding="utf-8")

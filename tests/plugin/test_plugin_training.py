@@ -66,7 +66,7 @@ def test_stop_leaves_a_checkpoint_to_resume_from(
     qtbot.waitUntil(lambda: "Iteration" in train.view.state.message.text(), timeout=240_000)
     train.view.state.stop.click()
     qtbot.waitUntil(lambda: not train.runner.busy, timeout=60_000)
-    assert "Press Resume to go on" in train.view.state.message.text()
+    assert "Press Resume to continue" in train.view.state.message.text()
     assert train.view.state.start.text() == "Resume"
     assert (tmp_path / "better.work" / "checkpoint.pt").is_file()
 
