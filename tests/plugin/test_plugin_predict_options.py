@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from new_option import NAME, SENTENCE, extended_package, run_extended
 
+from new_option import NAME, SENTENCE, extended_package, run_extended
 from voxtrace.declaration import OptionInfo
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.models.bundles import describe
