@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.chance import drawn
 from voxtrace.errors import EngineError, UsageError
 from voxtrace.runtime import Opened, open_runtime
 
@@ -21,6 +22,8 @@ from voxtrace.runtime.openvino import open_openvino, part
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.openvino.compiled import Settings
 from voxtrace.runtime.openvino.structure import flatten, unflatten
+
+pytestmark = pytest.mark.numeric
 
 
 class Fork(nn.Module):
@@ -38,8 +41,8 @@ class Fork(nn.Module):
         return y, [y.argmax(1), {"share": (self.counts / self.counts.sum()).expand(len(x), 3)}]
 
 
+@drawn()
 def forked() -> nn.Module:
-    torch.manual_seed(0)
     network = nn.Module()
     network.fork = Fork()
     network.plain = nn.Identity()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from helpers.chance import chance, drawn
 from voxtrace import Plan, method
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d
 from voxtrace.runtime.sparse import share_off, skip_kernels
@@ -21,6 +22,9 @@ from voxtrace.runtime.sparse.choice import Choices
 from voxtrace.runtime.sparse.direct import DirectConvolution, DirectTransposed, fits_direct, strip_layout
 from voxtrace.runtime.sparse.replace import with_twins
 from voxtrace.runtime.torch import open_torch
+
+pytestmark = pytest.mark.numeric
+
 
 CLOSE = {"atol": 2e-5, "rtol": 1e-5}
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 21), st.integers(1, 35))
@@ -34,8 +38,8 @@ def _two_threads() -> Any:
     torch.set_num_threads(before)
 
 
+@drawn()
 def e2enet(sparsity: float = 0.8, **options: Any) -> nn.Module:
-    torch.manual_seed(0)
     made = method("e2enet", sparsity=sparsity, **options)
     plan = made.adapt(Plan.example(channels=1, labels=3, window=(8, 32, 48), base_width=4))
     return made.build(plan).eval()
@@ -53,14 +57,19 @@ def e2enet(sparsity: float = 0.8, **options: Any) -> nn.Module:
 def test_the_direct_way_equals_the_masked_convolution(
     seed: int, batch: int, channels: tuple[int, int], size: tuple[int, int, int], density: float, depth: int
 ) -> None:
-    torch.manual_seed(seed)
-    conv, x = MaskedConv3d(*channels, (depth, 3, 3), density), torch.randn(batch, channels[0], *size)
-    with torch.inference_mode():
-        found, sums = DirectConvolution(conv)([x])
-        expected = conv(x)
-    torch.testing.assert_close(found, expected, **CLOSE)
-    np.testing.assert_allclose(sums[..., 0], expected.double().sum((2, 3, 4)).numpy(), rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(sums[..., 1], expected.double().square().sum((2, 3, 4)).numpy(), rtol=1e-4, atol=1e-3)
+    with drawn(seed):
+        conv, x = (
+            MaskedConv3d(*channels, (depth, 3, 3), density),
+            torch.randn(batch, channels[0], *size, generator=chance()),
+        )
+        with torch.inference_mode():
+            found, sums = DirectConvolution(conv)([x])
+            expected = conv(x)
+        torch.testing.assert_close(found, expected, **CLOSE)
+        np.testing.assert_allclose(sums[..., 0], expected.double().sum((2, 3, 4)).numpy(), rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(
+            sums[..., 1], expected.double().square().sum((2, 3, 4)).numpy(), rtol=1e-4, atol=1e-3
+        )
 
 
 @settings(max_examples=25, deadline=None)
@@ -74,21 +83,21 @@ def test_the_direct_way_equals_the_masked_convolution(
 def test_the_direct_way_equals_the_masked_transposed_convolution(
     seed: int, batch: int, size: tuple[int, int, int], stride: tuple[int, int, int], density: float
 ) -> None:
-    torch.manual_seed(seed)
-    conv, x = MaskedConvTranspose3d(5, 4, stride, density), torch.randn(batch, 5, *size)
-    with torch.inference_mode():
-        torch.testing.assert_close(DirectTransposed(conv)(x), conv(x), **CLOSE)
+    with drawn(seed):
+        conv, x = MaskedConvTranspose3d(5, 4, stride, density), torch.randn(batch, 5, *size, generator=chance(2))
+        with torch.inference_mode():
+            torch.testing.assert_close(DirectTransposed(conv)(x), conv(x), **CLOSE)
 
 
 def test_an_output_without_kernels_is_its_bias() -> None:
     conv = MaskedConv3d(4, 3, (1, 3, 3), 1.0)
     conv.mask[1] = False
     conv.hold()
-    found, _ = DirectConvolution(conv)([torch.randn(1, 4, 2, 5, 6)])
+    found, _ = DirectConvolution(conv)([torch.randn(1, 4, 2, 5, 6, generator=chance(3))])
     assert (found[:, 1] == conv.bias[1].item()).all()
     conv.mask[:] = False
     conv.hold()
-    nothing, _ = DirectConvolution(conv)([torch.randn(1, 4, 2, 5, 6)])
+    nothing, _ = DirectConvolution(conv)([torch.randn(1, 4, 2, 5, 6, generator=chance(4))])
     assert all((nothing[:, o] == conv.bias[o].item()).all() for o in range(3))
 
 
@@ -104,7 +113,7 @@ def test_a_nan_stays_out_where_its_kernel_is_off() -> None:
 
 
 def test_channels_move_along_depth_and_maps_concatenate_while_they_are_read() -> None:
-    maps = [torch.randn(2, 2, 4, 6, 7), torch.randn(2, 3, 4, 6, 7)]
+    maps = [torch.randn(2, 2, 4, 6, 7, generator=chance(5)), torch.randn(2, 3, 4, 6, 7, generator=chance(6))]
     moves = [1, -2, 0, -1, 9]
     conv = MaskedConv3d(5, 3, (3, 3, 3), 1.0)
     joined = moved(maps, moves)
@@ -122,7 +131,7 @@ def test_a_block_s_moves_are_its_depth_shift(channels: int, options: dict[str, A
     from voxtrace.methods.e2enet import Block, depth_shift
 
     block = Block(nn.Conv3d(channels, 1, 1), method("e2enet", **options))
-    x = torch.randn(1, channels, 5, 2, 2)
+    x = torch.randn(1, channels, 5, 2, 2, generator=chance(7))
     assert torch.equal(moved([x], block.moves(channels)), depth_shift(x, block.distance, block.strict))
 
 
@@ -130,14 +139,14 @@ def test_norm_and_activation_are_torch_s() -> None:
     norm = nn.InstanceNorm3d(3, affine=True)
     with torch.inference_mode():
         nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
-        x = 5 + 3 * torch.randn(2, 3, 3, 5, 7)
+        x = 5 + 3 * torch.randn(2, 3, 3, 5, 7, generator=chance(8))
         expected = nn.functional.leaky_relu(norm(x), 0.01)
         torch.testing.assert_close(normalise(x.clone(), moments(x), norm, 0.01), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("stride", [(1, 2, 2), (2, 2, 2), (2, 1, 3)])
 def test_pooling_is_torch_s(stride: tuple[int, int, int]) -> None:
-    x = torch.randn(2, 3, 5, 6, 9)
+    x = torch.randn(2, 3, 5, 6, 9, generator=chance(9))
     x[0, 0, 0, 0, 0] = float("nan")
     expected = nn.functional.max_pool3d(x, stride)
     assert torch.equal(pool_maximum(x, stride).nan_to_num(99), expected.nan_to_num(99))
@@ -174,7 +183,7 @@ def test_strips_are_whole_tiles_and_planes_lie_an_odd_number_of_lines_apart() ->
     [("direct", {}), ("direct", {"cubic": True}), ("direct", {"strict_shift": True}), ("dense", {"shift": 0})],
 )
 def test_a_whole_network_gives_the_plain_one_s_probabilities(kernels: Any, options: dict[str, Any]) -> None:
-    network, images = e2enet(**options), torch.randn(1, 1, 8, 32, 48)
+    network, images = e2enet(**options), torch.randn(1, 1, 8, 32, 48, generator=chance(10))
     with torch.inference_mode():
         for found, expected in zip(with_twins(network, kernels)(images), network(images), strict=True):
             torch.testing.assert_close(found.softmax(1), expected.softmax(1), atol=1e-5, rtol=0)
@@ -182,7 +191,7 @@ def test_a_whole_network_gives_the_plain_one_s_probabilities(kernels: Any, optio
 
 
 def test_an_answer_does_not_depend_on_the_number_of_threads() -> None:
-    twin, images = with_twins(e2enet(), "direct"), torch.randn(1, 1, 8, 32, 48)
+    twin, images = with_twins(e2enet(), "direct"), torch.randn(1, 1, 8, 32, 48, generator=chance(11))
     with torch.inference_mode():
         two = twin.stage1(*twin.encode(images))
         torch.set_num_threads(1)
@@ -192,7 +201,7 @@ def test_an_answer_does_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_an_answer_does_not_depend_on_the_windows_beside_it() -> None:
-    twin, images = with_twins(e2enet(), "direct"), torch.randn(2, 1, 8, 32, 48)
+    twin, images = with_twins(e2enet(), "direct"), torch.randn(2, 1, 8, 32, 48, generator=chance(12))
     with torch.inference_mode():
         both, alone = twin.stage1(*twin.encode(images)), twin.stage1(*twin.encode(images[1:]))
     for a, b in zip(both, alone, strict=True):
@@ -202,7 +211,7 @@ def test_an_answer_does_not_depend_on_the_windows_beside_it() -> None:
 def test_the_network_itself_stays_as_it_is() -> None:
     network = e2enet()
     before = [type(m) for m in network.modules()], copy.deepcopy(network.state_dict())
-    images = torch.randn(1, 1, 8, 32, 48)
+    images = torch.randn(1, 1, 8, 32, 48, generator=chance(13))
     with torch.inference_mode():
         with_twins(network, "direct")(images)
     assert [type(m) for m in network.modules()] == before[0]
@@ -257,7 +266,7 @@ def test_a_damaged_memory_is_measured_anew(tmp_path: Path, text: str) -> None:
 def test_a_second_opening_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from voxtrace.runtime.sparse import choice, replace
 
-    network, images = e2enet(), torch.randn(1, 1, 8, 32, 48)
+    network, images = e2enet(), torch.randn(1, 1, 8, 32, 48, generator=chance(14))
 
     def run() -> list[Tensor]:
         choices = Choices(tmp_path / "choices.json")  # as a new process reads it

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from helpers.chance import drawn
 from voxtrace.errors import UsageError
 from voxtrace.nn.blocks import ConvBlock
 from voxtrace.runtime import choice, open_runtime
@@ -21,6 +22,9 @@ from voxtrace.runtime.winograd.maps import Features
 from voxtrace.runtime.winograd.rooms import Rooms
 from voxtrace.runtime.winograd.transforms import FAR, NEAR, POINT
 from voxtrace.runtime.winograd.twins import PartTwin, twin
+
+pytestmark = pytest.mark.numeric
+
 
 CLOSE = 2e-5  # of the largest number; direct sums of float32 differ among each other by 1e-6
 
@@ -52,10 +56,10 @@ def run(module: nn.Module, *tensors: Tensor) -> Tensor:
 )
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 4, 4), (3, 5, 7), (5, 9, 30), (8, 24, 24), (4, 33, 66)])
 @pytest.mark.parametrize("channels", [(8, 16), (16, 14), (24, 40)])
+@drawn(1)
 def test_three_taps_agree_with_torch(
     kernel: tuple[int, int, int], stride: tuple[int, int, int], size: tuple[int, ...], channels: tuple[int, int]
 ) -> None:
-    torch.manual_seed(1)
     conv = nn.Conv3d(*channels, kernel, stride, padding=tuple(k // 2 for k in kernel))
     assert isinstance(layer_for(conv, Rooms()), Winograd)
     x = numbers(2, channels[0], *size)
@@ -75,6 +79,7 @@ def test_three_taps_agree_with_torch(
 )
 @pytest.mark.parametrize("channels", [(1, 16), (3, 5), (16, 24)])
 @pytest.mark.parametrize("size", [(6, 8, 10), (7, 19, 13)])
+@drawn(2)
 def test_other_kernels_and_strides_agree_with_torch(
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
@@ -82,7 +87,6 @@ def test_other_kernels_and_strides_agree_with_torch(
     channels: tuple[int, int],
     size: tuple[int, ...],
 ) -> None:
-    torch.manual_seed(2)
     conv = nn.Conv3d(*channels, kernel, stride, padding, bias=channels[0] != 3)
     x = numbers(2, channels[0], *size)
     layer = Direct(conv, Rooms())
@@ -97,8 +101,8 @@ def test_strided_kernels_that_would_grow_too_large_are_taken_tap_by_tap() -> Non
 
 @pytest.mark.parametrize("stride", [(2, 2, 2), (1, 2, 2), (1, 1, 3)])
 @pytest.mark.parametrize("channels", [(8, 16), (5, 3), (32, 20)])
+@drawn(3)
 def test_transposed_convolutions_agree_with_torch(stride: tuple[int, int, int], channels: tuple[int, int]) -> None:
-    torch.manual_seed(3)
     conv = nn.ConvTranspose3d(*channels, stride, stride, bias=channels[0] != 5)
     x = numbers(2, channels[0], 3, 5, 7)
     agree(run(conv, x), conv(x).detach())
@@ -122,9 +126,9 @@ def test_what_the_layers_are_not_for_is_left_to_torch(conv: nn.Module) -> None:
     assert torch.equal(run(conv, x), conv(x).detach())
 
 
+@drawn(8)
 def test_rounding_stays_within_ten_times_that_of_direct_sums() -> None:
     """The points that Lavin and Gray chose would round eight times as much as these."""
-    torch.manual_seed(8)
     conv, x = nn.Conv3d(32, 32, 3, padding=1, bias=False), numbers(1, 32, 8, 16, 24)
     exact = copy.deepcopy(conv).double()(x.double()).detach()
     direct, ours = (float((answer - exact).abs().max()) for answer in (conv(x).detach(), run(conv, x)))
@@ -153,11 +157,11 @@ def others(p: float, points: Sequence[float]) -> float:
 
 
 def block(n_in: int = 8, n_out: int = 16, seed: int = 4) -> ConvBlock:
-    torch.manual_seed(seed)
-    made = ConvBlock(n_in, n_out)
-    nn.init.normal_(made.norm.weight)
-    nn.init.normal_(made.norm.bias)
-    return made
+    with drawn(seed):
+        made = ConvBlock(n_in, n_out)
+        nn.init.normal_(made.norm.weight)
+        nn.init.normal_(made.norm.bias)
+        return made
 
 
 class Joined(nn.Module):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.chance import drawn
 from voxtrace.method import Method, Step
 from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
@@ -23,14 +24,17 @@ from voxtrace.runtime.openvino.key import key
 from voxtrace.runtime.openvino.structure import flatten
 from voxtrace.runtime.winograd import open_winograd
 
+pytestmark = pytest.mark.numeric
+
+
 NAMES = sorted(METHODS)
 CLOSE = 1e-4  # of a probability
 TIED = 1e-5  # two labels this close in probability may change places
 
 
+@drawn()
 def _built(m: Method, window: Shape = (16, 16, 16), base_width: int = 4) -> tuple[Plan, nn.Module]:
     plan = m.adapt(Plan.example(labels=3, window=window, base_width=base_width))
-    torch.manual_seed(0)
     return plan, m.build(plan).eval()
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from cases import ball, drain
+from helpers.chance import drawn
 from voxtrace.errors import MethodError
 from voxtrace.method import Batch, Method, Moment, OptionInfo
 from voxtrace.methods import METHODS, method
@@ -21,7 +22,7 @@ from voxtrace.plan import Plan
 from voxtrace.training import train
 from voxtrace.windows import Decision, Window
 
-pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
+pytestmark = [pytest.mark.numeric, pytest.mark.parametrize("name", sorted(METHODS))]
 
 BATCH = 2
 
@@ -31,9 +32,9 @@ def _plan(name: str, **changes: Any) -> Plan:
     return method(name).adapt(plan.model_copy(update={"batch_size": BATCH, **changes}))
 
 
+@drawn()
 def _built(name: str) -> tuple[Method, Plan, nn.Module]:
     m, plan = method(name), _plan(name)
-    torch.manual_seed(0)
     return m, plan, m.build(plan)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from helpers.chance import chance, drawn
 from voxtrace.errors import MethodError
 from voxtrace.method import Batch, Moment, Phase, Step
 from voxtrace.methods import method
@@ -28,6 +29,9 @@ from voxtrace.nn.timeunet import TimeUNet, time_embedding
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.windows import Window
+
+pytestmark = pytest.mark.numeric
+
 
 K, SIZE = 3, (16, 16, 16)
 PLAN = Plan.example(labels=K, window=SIZE, base_width=4)
@@ -48,8 +52,8 @@ TABLE_1000 = {
 
 
 @pytest.fixture
+@drawn()
 def network() -> Network:
-    torch.manual_seed(0)
     return cast(Network, method("diffusion").build(PLAN))
 
 
@@ -105,7 +109,8 @@ def test_fewer_steps_end_in_as_much_noise() -> None:
 
 
 def test_the_noise_that_made_a_mask_implies_it() -> None:
-    x_0, rng = as_mask(torch.randint(0, K, (5, 4, 4, 4)), K).double(), torch.Generator().manual_seed(0)
+    rng = chance()
+    x_0 = as_mask(torch.randint(0, K, (5, 4, 4, 4), generator=rng), K).double()
     noise, k = torch.randn(x_0.shape, generator=rng, dtype=torch.float64), torch.arange(1, 6)
     assert torch.allclose(BASE.implied(BASE.noised(x_0, k, noise), k, noise), x_0)
 
@@ -204,7 +209,7 @@ def test_the_time_is_told_by_cosines_and_sines() -> None:
 
 @pytest.mark.parametrize("size", [(16, 16, 16), (9, 13, 7), (1, 16, 24), (1, 1, 1)])
 def test_any_window_comes_back_at_its_own_size(network: Network, size: tuple[int, int, int]) -> None:
-    images = torch.randn(1, 1, *size)
+    images = torch.randn(1, 1, *size, generator=chance(2))
     assert network.train().counted(images).shape == (1, K, *size)
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.chance import chance, drawn
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Moment, changed, changed_after_training
 from voxtrace.methods import method
@@ -25,6 +26,9 @@ from voxtrace.plan import Plan
 from voxtrace.training.trainer import freeze
 from voxtrace.windows import Window, strided, strided_starts
 
+pytestmark = pytest.mark.numeric
+
+
 M = MedDANet(scale=0.25)
 PLAN = M.adapt(Plan.example(channels=2, labels=4, window=(4, 32, 24), base_width=4)).model_copy(
     update={"iterations": 4500}
@@ -33,8 +37,8 @@ GMAC_128, GMAC_240 = (0.605, 1.067, 2.358, 4.979), (2.126, 3.750, 8.882, 19.878)
 
 
 @pytest.fixture
+@drawn()
 def network() -> Network:
-    torch.manual_seed(0)
     return cast(Network, M.build(PLAN).eval())
 
 
@@ -139,9 +143,9 @@ def test_a_slice_of_240_is_900_tokens() -> None:
         assert SliceTransBTS(4, 4, (240, 240)).transform.position.shape == (1, 900, 512)
 
 
+@drawn()
 def test_attention_is_softmax_of_scaled_products() -> None:
-    torch.manual_seed(0)
-    attend, tokens = SelfAttention(8, 2).eval(), torch.randn(1, 5, 8)
+    attend, tokens = SelfAttention(8, 2).eval(), torch.randn(1, 5, 8, generator=chance())
     q, k, v = attend.queries_keys_values(tokens).chunk(3, dim=-1)
     heads = [slice(0, 4), slice(4, 8)]
     mixed = [(q[..., h] @ k[..., h].transpose(1, 2) / 2.0).softmax(-1) @ v[..., h] for h in heads]  # √(8/2) = 2
@@ -149,7 +153,7 @@ def test_attention_is_softmax_of_scaled_products() -> None:
 
 
 def test_a_unit_keeps_the_even_channels_and_works_on_the_odd() -> None:
-    x = torch.randn(2, 8, 6, 6)
+    x = torch.randn(2, 8, 6, 6, generator=chance(2))
     answer = Unit(8, 8, 1).eval()(x)
     assert torch.equal(answer[:, :4], x[:, 0::2])
     assert answer.shape == x.shape
@@ -173,9 +177,9 @@ def test_positions_begin_at_zero() -> None:
     assert not Transformer(8, 16, 1, 8, (2, 3)).position.any()
 
 
+@drawn()
 def test_the_router_begins_as_shufflenet_does() -> None:
     """First convolution and classifier: deviation 0.01; others 1/Cin (a depthwise one: 1); norms 1 and 1e-4."""
-    torch.manual_seed(0)
     router = ShuffleNet(4, 5)
     assert router.first.weight.std().item() == pytest.approx(0.01, rel=0.15)
     assert router.classify.weight.std().item() == pytest.approx(0.01, rel=0.15)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.chance import drawn
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Moment, Phase
 from voxtrace.methods import method
@@ -20,12 +21,15 @@ from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.windows import Window
 
+pytestmark = pytest.mark.numeric
+
+
 PLAN = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
 
 
 @pytest.fixture
+@drawn()
 def network() -> UNet:
-    torch.manual_seed(0)
     return cast(UNet, method("recyclenet").build(PLAN).eval())
 
 
