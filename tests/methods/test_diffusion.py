@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from helpers.chance import chance, drawn
+from helpers.tolerance import InFloat64, apart, learning_error
 from voxtrace.errors import MethodError
 from voxtrace.method import Batch, Moment, Phase, Step
 from voxtrace.methods import method
@@ -28,6 +29,7 @@ from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.timeunet import TimeUNet, time_embedding
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
+from voxtrace.runtime.arithmetic import ArithmeticCheck
 from voxtrace.windows import Window
 
 pytestmark = pytest.mark.numeric
@@ -321,12 +323,17 @@ def test_the_true_noise_is_read_as_the_truth(batch: Batch) -> None:
 
 def test_it_learns_the_same_in_bfloat16(network: Network, batch: Batch) -> None:
     """Autocast remembers weights it has cast; those cast without a graph must not starve the second pass."""
-    exact = _gradients(network, Diffusion().loss(network, batch, _moment()))
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = _gradients(network, Diffusion().loss(network, batch, _moment()))
-    total = [torch.cat([g.flatten() for g in grads]) for grads in (exact, rounded)]
-    assert torch.cosine_similarity(*total, dim=0) > 0.95
-    assert all(g.any() for g, e in zip(rounded, exact, strict=True) if e.any())
+    with InFloat64():
+        terms = Diffusion().loss(network, batch, _moment())
+    exact = _gradients(network, terms)
+    plain = _gradients(network, Diffusion().loss(network, batch, _moment()))
+    with torch.autocast("cpu", torch.bfloat16), ArithmeticCheck("bfloat16", backward=True).watching():
+        terms = Diffusion().loss(network, batch, _moment())
+    rounded = _gradients(network, terms)
+    for found, dtype in ((plain, torch.float32), (rounded, torch.bfloat16)):
+        both = [torch.cat([g.flatten() for g in grads]) for grads in (found, exact)]
+        assert apart(*both) <= learning_error(network, dtype)
+        assert all(g.any() for g, e in zip(found, exact, strict=True) if e.any())
 
 
 def test_labels_that_a_window_lacks_do_not_count() -> None:
