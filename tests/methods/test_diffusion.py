@@ -336,6 +336,16 @@ def test_it_learns_the_same_in_bfloat16(network: Network, batch: Batch) -> None:
         assert all(g.any() for g, e in zip(found, exact, strict=True) if e.any())
 
 
+@pytest.mark.parametrize(("depth", "met"), [(1, False), (2, True), (6, True), (20, True), (32, True), (33, False)])
+def test_windows_of_2_to_32_slices_are_halved_to_a_map_of_two(depth: int, met: bool, network: Network) -> None:
+    depths = []
+    for block in network.denoise.encode:
+        block.register_forward_hook(lambda _module, inputs, _result: depths.append(inputs[0].shape[2]))
+    with torch.no_grad():
+        network.denoise(torch.zeros(1, 1, depth, 2, 2), torch.zeros(1, K, depth, 2, 2), torch.zeros(1))
+    assert (2 in depths) == met
+
+
 def test_labels_that_a_window_lacks_do_not_count() -> None:
     """All labels equally likely; two of four voxels of the first window are label 1, the second has background alone.
 
