@@ -9,23 +9,26 @@ import pytest
 import torch
 
 from cases import small_plan
+from chance import drawn
 from voxtrace.bundle import CARD, JSON, WEIGHTS, Bundle, card, load, save, shipped, verify
 from voxtrace.errors import BundleError
 from voxtrace.methods import method
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
+@drawn()
 def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
     m, plan = method("recyclenet", cycles=3), small_plan()
     return save(Bundle(m, plan, m.build(plan), {"name": "balls", "licence": "CC0-1.0"}), tmp_path / "balls")
 
 
+@drawn()
 def test_a_bundle_returns_from_disk_unchanged(folder: Path) -> None:
     bundle = load(folder)
     assert bundle.method == method("recyclenet", cycles=3)
     assert bundle.plan == small_plan()
-    torch.manual_seed(0)
     expected = bundle.method.build(bundle.plan).state_dict()
     assert all(torch.equal(expected[name], value) for name, value in bundle.network.state_dict().items())
     assert not bundle.network.training
