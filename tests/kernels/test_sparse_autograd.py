@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chance import chance, drawn
-from tolerance import apart, assert_close_to_float64, distance, rounding
+from tolerance import InFloat64, apart, assert_close_to_float64, distance, rounding
 from voxtrace import Plan, method
 from voxtrace.kernels.sparse import elementwise as plain_elementwise
 from voxtrace.kernels.sparse.autograd import skip_while_learning
