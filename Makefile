@@ -4,6 +4,7 @@
 #   make test        all checks and tests (the same as make check, and what CI runs)
 #   make lint        the static part of it: format, lint, types, direction of imports
 #   make test-slow   the tests that take longer
+#   make test-isa   the numeric tests under each instruction set that this processor has
 #   make test-gpu    the tests that need a CUDA device
 #   make bench       compare with nnU-Net and MONAI (about an hour), and write docs/benchmarks.md
 #   make docs        the documentation as HTML, in site/
@@ -27,7 +28,7 @@ ifeq ($(shell uname -s)$(DISPLAY_HERE),Linux)
 WINDOW := xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24 +extension GLX"
 endif
 
-.PHONY: demo test check lint test-slow test-gpu bench docs clean
+.PHONY: demo test check lint test-slow test-isa test-gpu bench docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/run.stamp
@@ -45,6 +46,9 @@ lint: $(VENV)/dev.stamp
 
 test-slow: $(VENV)/dev.stamp
 	$(WINDOW) $(BIN)/pytest -m "slow and not gpu" $(PYTEST_ARGS)
+
+test-isa: $(VENV)/dev.stamp
+	$(BIN)/python scripts/test_isa.py $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/dev.stamp
 	$(BIN)/pytest -m gpu $(PYTEST_ARGS)

@@ -52,6 +52,18 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _own_chance(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give each numeric test random numbers of its own: what ran before it changes nothing, and it changes nothing."""
+    if request.node.get_closest_marker("numeric") is None:
+        yield
+        return
+    from chance import drawn
+
+    with drawn():
+        yield
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what the tests compile and find away from the user's own cache."""

@@ -9,14 +9,17 @@ import pytest
 import torch
 
 from cases import small_plan
+from chance import drawn
 from voxtrace.bundle import CARD, JSON, WEIGHTS, Bundle, card, load, save, shipped, verify
 from voxtrace.errors import BundleError
 from voxtrace.methods import method
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
+@drawn()
 def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
     m, plan = method("recyclenet", cycles=3), small_plan()
     return save(Bundle(m, plan, m.build(plan), {"name": "balls", "licence": "CC0-1.0"}), tmp_path / "balls")
 
@@ -25,8 +28,8 @@ def test_a_bundle_returns_from_disk_unchanged(folder: Path) -> None:
     bundle = load(folder)
     assert bundle.method == method("recyclenet", cycles=3)
     assert bundle.plan == small_plan()
-    torch.manual_seed(0)
-    expected = bundle.method.build(bundle.plan).state_dict()
+    with drawn():
+        expected = bundle.method.build(bundle.plan).state_dict()
     assert all(torch.equal(expected[name], value) for name, value in bundle.network.state_dict().items())
     assert not bundle.network.training
 
@@ -134,3 +137,11 @@ def test_a_bundle_whose_weights_are_not_finite_is_refused(
     for check in (load, verify):
         with pytest.raises(BundleError, match=f"{WEIGHTS}: .* holds nan or inf, so its labels would mean nothing"):
             check(poisoned)
+
+
+def test_the_card_is_written_in_the_letters_a_reader_knows(tmp_path: Path) -> None:
+    m, plan = method("unet"), small_plan()
+    card_of = {"provenance": {"in_float32": ["conv3d 8→16 3×3×3"], "dataset": "Österreich"}}
+    written = save(Bundle(m, plan, m.build(plan), card_of), tmp_path / "b") / CARD
+    assert "conv3d 8→16 3×3×3" in written.read_text(encoding="utf-8")
+    assert "Österreich" in written.read_text(encoding="utf-8")

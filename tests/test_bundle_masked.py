@@ -12,17 +12,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cases import small_plan
+from chance import drawn
 from voxtrace.bundle import JSON, WEIGHTS, Bundle, card, load, save, shipped
 from voxtrace.errors import BundleError
 from voxtrace.methods import method
 from voxtrace.methods.e2enet import E2ENet
 from voxtrace.nn.sparse_fusion import E2ENetNetwork
 
+pytestmark = pytest.mark.numeric
+
+
 CONV = "stage1.0.fuse.0.conv"
 
 
+@drawn()
 def _bundle(sparsity: float = 0.8) -> Bundle:
-    torch.manual_seed(0)
     m = method("e2enet", sparsity=sparsity)
     plan = m.adapt(small_plan())
     return Bundle(m, plan, m.build(plan), {"name": "sparse balls"})
@@ -39,9 +43,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.8, 0.99])
+@drawn(1)
 def test_weights_and_masks_return_bit_for_bit(tmp_path: Path, sparsity: float) -> None:
     bundle = _bundle(sparsity)
-    torch.manual_seed(1)  # loading draws other masks first
     again = load(save(bundle, tmp_path / "balls")).network.state_dict()
     before = bundle.network.state_dict()
     assert list(again) == list(before)

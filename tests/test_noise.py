@@ -8,6 +8,9 @@ import torch
 from voxtrace.noise import GridNoise
 from voxtrace.windows import Window
 
+pytestmark = pytest.mark.numeric
+
+
 SIZE = (16, 32, 32)
 
 

@@ -184,7 +184,14 @@ def readable_card(bundle: Bundle) -> str:
     lines += [f"- licence: {about.get('licence', 'not stated')}", ""]
     for title in ("provenance", "metrics"):
         if about.get(title):
-            lines += [f"## {title.capitalize()}", "", "```json", json.dumps(about[title], indent=1), "```", ""]
+            lines += [
+                f"## {title.capitalize()}",
+                "",
+                "```json",
+                json.dumps(about[title], indent=1, ensure_ascii=False),
+                "```",
+                "",
+            ]
     return "\n".join(lines)
 
 

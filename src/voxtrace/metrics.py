@@ -22,7 +22,7 @@ Maier-Hein et al., Metrics reloaded, Nature Methods 2024 (HD95: the larger of bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,15 @@ class Scores:
     tolerance_mm: float
     volume_ml: float
     reference_ml: float
+
+
+# What is averaged over cases: the field of Scores, and its heading and number format in tables. A new metric is a
+# function, a field of Scores that `_scores` fills, and an entry here.
+MEASURES: Mapping[str, tuple[str, str]] = {
+    "dice": ("Dice", ".4f"),
+    "nsd": ("NSD", ".4f"),
+    "hd95_mm": ("HD95 mm", ".2f"),
+}
 
 
 @dataclass(frozen=True)

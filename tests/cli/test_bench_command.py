@@ -14,7 +14,7 @@ if sys.argv[1] == "-c":
     print(json.dumps({{"torch": "2.13.0", "nnunetv2": "2.8.1"}}))
 else:
     import SimpleITK as sitk
-    script, model, image, output, threads, batch = sys.argv[1:]
+    script, model, image, output, threads, bits = sys.argv[1:]
     sitk.WriteImage(sitk.Cast(sitk.ReadImage(image) * 0, sitk.sitkUInt8), output)
 """
 

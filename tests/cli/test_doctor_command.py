@@ -65,8 +65,8 @@ def test_the_runtimes_are_told(there: bool, found: str, run: Run, monkeypatch: p
         ([("conv3d 4→8", ())], "good   arithmetic      1 layer checked, all agree with float64"),
         (
             [("conv3d 4→8", ("output", "weight gradient")), ("linear 3→2", ())],
-            "note   arithmetic      1 of 2 layers checked disagree with float64 (conv3d 4→8: "
-            "output and weight gradient)"
+            "note   arithmetic      1 of 2 layers checked disagree with float64 "
+            "(conv3d 4→8: output and weight gradient)"
             " → nothing to do: they are computed in float32",
         ),
         (

@@ -59,7 +59,7 @@ def test_a_pair_on_different_grids_fails_alone(run: Run, folders: tuple[Path, Pa
 
 def test_the_table_is_readable(run: Run, folders: tuple[Path, Path]) -> None:
     lines = run("evaluate", *folders).out.splitlines()
-    assert lines[0].split() == ["label", "n", "Dice", "95", "%", "interval", "NSD", "HD95", "mm"]
+    assert lines[0].split() == ["label", "n", "Dice", "[95", "%]", "NSD", "[95", "%]", "HD95", "mm", "[95", "%]"]
     assert lines[-1].startswith("mean")
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from cases import ball, drain
+from chance import drawn
 from voxtrace.errors import MethodError
 from voxtrace.inference.step_check import check_step
 from voxtrace.method import Batch, Method, OptionInfo, TrainState
@@ -22,7 +23,7 @@ from voxtrace.plan import Plan
 from voxtrace.training import train
 from voxtrace.windows import Decision, Window
 
-pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
+pytestmark = [pytest.mark.numeric, pytest.mark.parametrize("name", sorted(METHODS))]
 
 BATCH = 2
 
@@ -32,9 +33,9 @@ def _plan(name: str, **changes: Any) -> Plan:
     return method(name).adapt(plan.model_copy(update={"batch_size": BATCH, **changes}))
 
 
+@drawn()
 def _built(name: str) -> tuple[Method, Plan, nn.Module]:
     m, plan = method(name), _plan(name)
-    torch.manual_seed(0)
     return m, plan, m.build(plan)
 
 

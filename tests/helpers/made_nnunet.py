@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from chance import drawn
+
 WIDTHS = (6, 8, 10)
 CONFIGURATION = {2: "2d", 3: "3d_fullres"}
 RESAMPLING = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
@@ -192,11 +194,13 @@ def dataset(channels: int = 1) -> dict[str, Any]:
 def network(made: dict[str, Any], dims: int = 3, channels: int = 1, seed: int = 0) -> Network:
     """A network of these plans with random weights."""
     arch = made["configurations"][CONFIGURATION[dims]]["architecture"]
-    torch.manual_seed(seed)
-    net = Network(arch["arch_kwargs"], dims, channels, 4, arch["network_class_name"].endswith("ResidualEncoderUNet"))
-    for name, tensor in net.named_parameters():
-        if "norm" in name:
-            nn.init.uniform_(tensor, 0.5, 1.5)
+    with drawn(seed):
+        net = Network(
+            arch["arch_kwargs"], dims, channels, 4, arch["network_class_name"].endswith("ResidualEncoderUNet")
+        )
+        for name, tensor in net.named_parameters():
+            if "norm" in name:
+                nn.init.uniform_(tensor, 0.5, 1.5)
     return net.eval()
 
 

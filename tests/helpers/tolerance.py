@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 
 def rounding(dtype: torch.dtype, *, products: int, roundings: int = 1) -> float:
@@ -20,10 +26,10 @@ def distance(found: Tensor, exact: Tensor) -> float:
     """Return the largest difference from the float64 result, relative to its largest number; inf where not finite."""
     assert exact.dtype is torch.float64
     assert found.shape == exact.shape
+    found, exact = found.detach(), exact.detach()
     if not found.isfinite().all():
         return torch.inf
-    largest = float(exact.abs().max()) or 1.0
-    return float((found.detach().double() - exact.detach()).abs().max()) / largest
+    return float((found.double() - exact).abs().max()) / (float(exact.abs().max()) or 1.0)
 
 
 def assert_close_to_float64(
@@ -36,3 +42,50 @@ def assert_close_to_float64(
         assert away <= allowed, (
             f"{name} is {away:.2g} of the largest number away from float64; {allowed:.2g} is allowed"
         )
+
+
+def apart(found: Tensor, exact: Tensor) -> float:
+    """Return the norm of the difference from the float64 result, relative to its norm; inf where not finite."""
+    found, exact = found.detach().double(), exact.detach().double()
+    if not found.isfinite().all():
+        return torch.inf
+    return float((found - exact).norm()) / (float(exact.norm()) or 1.0)
+
+
+def learning_error(network: nn.Module, dtype: torch.dtype, passes: int = 1) -> float:
+    """Return how far gradients may be apart from float64 ones, as :func:`apart` measures it.
+
+    Convolution, norm and activation round their maps once each on the way there and on the way back, by half a unit
+    in the last place, in every pass through the network; a gradient that is missing is 1 apart.
+    """
+    layers = [p for p in network.parameters() if p.ndim > 1]
+    products = 2 * passes * sum(weight[0].numel() for weight in layers)
+    return rounding(dtype, products=products, roundings=3 * passes * len(layers))
+
+
+def in_float64(module: nn.Module, *inputs: Tensor) -> Any:
+    """Return what a module gives in float64, from float32 inputs and weights."""
+    wide = copy.deepcopy(module).double()
+    with torch.no_grad():
+        return wide(*(x.double() if x.is_floating_point() else x for x in inputs))
+
+
+class InFloat64(TorchFunctionMode):
+    """Inside, every float32 tensor that a torch function is given is float64: a network computes in float64.
+
+    Gradients of the network's own weights are float32, rounded once.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        args, kwargs = tree_map(_wide, (tuple(args), dict(kwargs or {})))
+        return function(*args, **kwargs)
+
+
+def _wide(value: Any) -> Any:
+    return value.double() if isinstance(value, Tensor) and value.dtype is torch.float32 else value

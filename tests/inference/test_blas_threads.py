@@ -10,6 +10,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from voxtrace.inference.blas_threads import SingleThreadedBlas
 
+pytestmark = pytest.mark.numeric
+
+
 np.ones((2, 2)) @ np.ones((2, 2))  # numpy's BLAS is loaded
 
 

@@ -18,6 +18,9 @@ from voxtrace.method import Parts, Step
 from voxtrace.plan import Normalisation
 from voxtrace.volume import Geometry, Volume
 
+pytestmark = pytest.mark.numeric
+
+
 EXACT: dict[str, Any] = {"device": "cpu", "precision": "float32", "runtime": "torch"}
 
 

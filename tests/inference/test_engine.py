@@ -22,6 +22,9 @@ from voxtrace.inference import Progress, predict, segment
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, Grid, Shape, Triple, Volume
 
+pytestmark = pytest.mark.numeric
+
+
 EXACT: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 
 

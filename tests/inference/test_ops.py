@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from chance import chance
 from voxtrace.inference import ops_numba, ops_torch
 from voxtrace.inference.score_plane import ScorePlane
 from voxtrace.preprocess import axis_weights
+
+pytestmark = pytest.mark.numeric
 
 
 def plane(scores: torch.Tensor) -> ScorePlane:
@@ -49,7 +52,7 @@ def test_numba_and_torch_agree() -> None:
 @pytest.mark.parametrize("averaged", ["probabilities", "logits"])
 @pytest.mark.parametrize("turn", [0, 3, 5])
 def test_windows_are_added_where_they_lie_in_the_ring(turn: int, averaged: str) -> None:
-    scores, blend = logits(3, 4, 5, 6), torch.rand(4, 5, 6)
+    scores, blend = logits(3, 4, 5, 6), torch.rand(4, 5, 6, generator=chance())
     normaliser = scores.logsumexp(0) if averaged == "probabilities" else None
     values = blend * (scores.softmax(0) if averaged == "probabilities" else scores)
     expected = torch.ones(3, 6, 9, 10)  # a ring of 6 planes; the window's plane z goes to slot (turn + z) % 6
@@ -62,7 +65,11 @@ def test_windows_are_added_where_they_lie_in_the_ring(turn: int, averaged: str) 
 
 
 def test_peaks_are_the_largest_probabilities_of_each_label_and_plane_so_far() -> None:
-    scores, blend, peaks = logits(3, 4, 5, 21), torch.rand(4, 5, 21), np.full((3, 6), 0.3, np.float32)
+    scores, blend, peaks = (
+        logits(3, 4, 5, 21),
+        torch.rand(4, 5, 21, generator=chance(2)),
+        np.full((3, 6), 0.3, np.float32),
+    )
     ops_numba.accumulate(torch.zeros(3, 6, 9, 30), peaks, scores, scores.logsumexp(0), blend, (4, 0, 0))
     largest = scores.softmax(0).amax((2, 3)).clamp_min(0.3)
     assert np.allclose(peaks[:, [4, 5, 0, 1]], largest, atol=1e-6)

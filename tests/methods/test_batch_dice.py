@@ -6,19 +6,23 @@ import pytest
 import torch
 from torch import Tensor
 
+from chance import drawn
 from voxtrace.method import Batch, Phase, TrainState
 from voxtrace.methods import method
 from voxtrace.nn.losses import dice_loss
 from voxtrace.plan import Plan
 
+pytestmark = pytest.mark.numeric
+
+
 NAMES = ("unet", "recyclenet", "e2enet")
 
 
+@drawn()
 def _dice_term(name: str, batch_dice: bool) -> Tensor:
     """Return the Dice term on two windows of which only the first holds label 1."""
     kind = method(name)
     plan = Plan.example(window=(32, 32, 32), base_width=4).model_copy(update={"batch_dice": batch_dice})
-    torch.manual_seed(0)
     network = kind.build(kind.adapt(plan))
     labels = torch.zeros(2, 32, 32, 32, dtype=torch.int64)
     labels[0, 8:24, 8:24, 8:24] = 1

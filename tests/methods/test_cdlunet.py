@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from chance import drawn
 from voxtrace.errors import DatasetError, MethodError, PlanError
 from voxtrace.method import Batch, Optimiser, Phase, TrainState
 from voxtrace.methods import method
@@ -20,6 +21,9 @@ from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import dice_loss
 from voxtrace.plan import Plan
 from voxtrace.windows import Adaptive, everything, regular
+
+pytestmark = pytest.mark.numeric
+
 
 SMALL = CDLUNet().adapt(Plan.example(labels=3, window=(8, 16, 16)))
 PUBLISHED = Plan.example(labels=14, window=(32, 128, 192))
@@ -32,8 +36,8 @@ def published() -> CDLUNetNetwork:
 
 
 @pytest.fixture
+@drawn()
 def network() -> CDLUNetNetwork:
-    torch.manual_seed(0)
     return cast(CDLUNetNetwork, CDLUNet().build(SMALL))
 
 
@@ -72,9 +76,9 @@ def test_transposed_convolutions_and_heads_have_no_bias(network: CDLUNetNetwork)
     assert all(m.bias is None for m in transposed)
 
 
+@drawn(1)
 def test_weights_begin_as_torch_has_them() -> None:
     """Uniform within ±1/√fan-in, biases too; nnU-Net's He-normal weights would go beyond, its biases be 0."""
-    torch.manual_seed(1)
     network = CDLUNet().build(SMALL)
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv3d) and m.bias is not None]
     for conv in convolutions:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cases import ball, drain, small_plan
+from chance import drawn
 from voxtrace.bundle import load
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Phase, Step, TrainState
@@ -28,6 +29,9 @@ from voxtrace.plan import Plan
 from voxtrace.training import train
 from voxtrace.windows import Window
 
+pytestmark = pytest.mark.numeric
+
+
 PLAN = E2ENet().adapt(Plan.example(labels=3, window=(16, 16, 16), base_width=4))
 AMOS = Plan.example(channels=1, labels=16, window=(128, 128, 128))
 
@@ -39,8 +43,8 @@ def _shapes(plan: Plan = AMOS, **options: Any) -> E2ENetNetwork:
         return cast(E2ENetNetwork, m.build(m.adapt(plan)))
 
 
+@drawn()
 def _built(**options: Any) -> E2ENetNetwork:
-    torch.manual_seed(0)
     return cast(E2ENetNetwork, E2ENet(**options).build(PLAN).eval())
 
 
@@ -367,9 +371,9 @@ def test_ties_prune_no_more_than_asked() -> None:
     assert int((conv.weight.abs().sum((2, 3, 4)) > 0).sum()) == 30
 
 
+@drawn()
 def test_ten_rounds_leave_the_published_counts_in_every_tensor() -> None:
     m = E2ENet(sparsity=0.8)
-    torch.manual_seed(0)
     network = cast(E2ENetNetwork, m.build(m.adapt(AMOS)))
     before, masks = _counts(network), [conv.mask.clone() for conv in network.masked]
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
@@ -412,8 +416,8 @@ def test_training_keeps_counts_and_leaves_no_weight_or_momentum_where_the_mask_i
 def test_a_static_network_keeps_the_connections_drawn_at_first() -> None:
     network, _ = _trained(E2ENet(dynamic=False), rounds=3)
     assert int(network.updates) == 0
-    for conv, drawn in zip(network.masked, _built().masked, strict=True):
-        assert torch.equal(conv.mask, drawn.mask)
+    for conv, built in zip(network.masked, _built().masked, strict=True):
+        assert torch.equal(conv.mask, built.mask)
         assert not conv.weight[~conv.mask].any()
 
 

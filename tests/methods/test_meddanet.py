@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from chance import drawn
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, TrainState, changed, changed_after_training
 from voxtrace.methods.meddanet import MedDANet, dice_loss_over_batch, warmed_poly
@@ -21,6 +22,9 @@ from voxtrace.plan import Plan
 from voxtrace.training.phase_loop import freeze
 from voxtrace.windows import Window, strided, strided_starts
 
+pytestmark = pytest.mark.numeric
+
+
 M = MedDANet(scale=0.25)
 PLAN = M.adapt(Plan.example(channels=2, labels=4, window=(4, 32, 24), base_width=4)).model_copy(
     update={"iterations": 4500}
@@ -29,8 +33,8 @@ GMAC_128, GMAC_240 = (0.605, 1.067, 2.358, 4.979), (2.126, 3.750, 8.882, 19.878)
 
 
 @pytest.fixture
+@drawn()
 def network() -> MedDANetNetwork:
-    torch.manual_seed(0)
     return cast(MedDANetNetwork, M.build(PLAN).eval())
 
 

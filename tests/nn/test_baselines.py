@@ -10,6 +10,8 @@ import torch
 from voxtrace.nn.baselines import NnUNetV1, TransBTS
 from voxtrace.nn.flops import flops, parameters
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize(
     ("network", "size", "million", "gflop"),

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from voxtrace.errors import MethodError
 from voxtrace.nn.flops import flops, flops_by_part, parameters
 
+pytestmark = pytest.mark.numeric
+
 
 def test_a_convolution_costs_two_operations_a_multiply_add() -> None:
     """27 taps × 2 channels in × 4 out × 8³ voxels × 2 operations."""

@@ -9,12 +9,15 @@ import pytest
 import torch
 
 import made_nnunet
+from chance import chance
 from voxtrace import bundle as bundles
 from voxtrace.method import Batch, TrainState
 from voxtrace.methods import method
 from voxtrace.nn.unet import UNetNetwork
 from voxtrace.nnunet import import_model
 from voxtrace.training.finetune import load_matching_weights
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -24,7 +27,7 @@ def test_an_imported_network_gives_the_same_logits(tmp_path: Path, dims: int, re
     theirs = made_nnunet.model(tmp_path / "model", dims, residual, channels=2, bias=bias)
     (path,) = import_model(tmp_path / "model", tmp_path / "bundle")
     ours = bundles.load(path)
-    images = torch.randn(2, 2, *ours.plan.window)
+    images = torch.randn(2, 2, *ours.plan.window, generator=chance())
     with torch.no_grad():
         expected = theirs(images) if dims == 3 else theirs(images[:, :, 0])[:, :, None]
         assert torch.allclose(ours.network(images), expected, atol=1e-4)
@@ -80,7 +83,7 @@ def test_plans_of_older_versions_are_read(tmp_path: Path) -> None:
     about = made_nnunet.dataset()
     made_nnunet.write(tmp_path / "model", made, about, {"0": made_nnunet.checkpoint(theirs)})
     ours = bundles.load(import_model(tmp_path / "model", tmp_path / "bundle")[0])
-    images = torch.randn(1, 1, *ours.plan.window)
+    images = torch.randn(1, 1, *ours.plan.window, generator=chance(2))
     with torch.no_grad():
         assert torch.allclose(ours.network(images), theirs(images), atol=1e-4)
 
@@ -143,7 +146,7 @@ def test_recyclenet_goes_on_from_an_imported_model(tmp_path: Path, residual: boo
     assert load_matching_weights(network, initial) == ()  # recycling adds no parameter, so nothing is initialised anew
     assert isinstance(network, UNetNetwork)
     z, y, x = initial.plan.window
-    batch = Batch(torch.randn(1, 1, z, y, x), torch.zeros(1, z, y, x, dtype=torch.int64))
+    batch = Batch(torch.randn(1, 1, z, y, x, generator=chance(3)), torch.zeros(1, z, y, x, dtype=torch.int64))
     (phase,) = recycling.phases(initial.plan)
     loss = sum(recycling.loss(network, batch, TrainState(phase, 0, torch.Generator())).values())
     assert torch.isfinite(torch.as_tensor(loss))

@@ -14,6 +14,9 @@ from voxtrace.plan import Normalisation
 from voxtrace.preprocess import grid_of
 from voxtrace.volume import Geometry, Volume
 
+pytestmark = pytest.mark.numeric
+
+
 EXACT: dict[str, Any] = {"device": "cpu", "precision": "float32", "runtime": "torch"}
 HU = Normalisation(scheme="ct", lower=-1000.0, upper=1000.0, mean=-1000.0, std=1000.0)  # air 0, water 1, bone 2
 

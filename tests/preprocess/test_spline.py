@@ -13,6 +13,9 @@ from voxtrace.plan import Normalisation, View
 from voxtrace.preprocess import PlaneStream, axis_weights, grid_of, network_volume
 from voxtrace.volume import Geometry, Shape, Triple, Volume
 
+pytestmark = pytest.mark.numeric
+
+
 RNG = np.random.default_rng(3)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.chance import chance, drawn
-from helpers.tolerance import distance, rounding
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function
 
 from cases import ball, drain, small_plan
+from chance import chance, drawn
+from tolerance import distance, rounding
 from voxtrace.inference import predict
 from voxtrace.methods import method
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d

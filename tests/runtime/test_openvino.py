@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from chance import drawn
+from tolerance import InFloat64, distance, rounding
 from voxtrace.errors import EngineError, UsageError
 from voxtrace.runtime import LoadedNetwork, open_runtime
 
@@ -21,6 +23,11 @@ from voxtrace.runtime.openvino import open_openvino, part
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.openvino.compiled import CompileSettings
 from voxtrace.runtime.openvino.structure import flatten, unflatten
+
+pytestmark = pytest.mark.numeric
+
+
+PRODUCTS = 2 * 27  # summed by the convolution of a fork
 
 
 class Fork(nn.Module):
@@ -38,8 +45,8 @@ class Fork(nn.Module):
         return y, [y.argmax(1), {"share": (self.counts / self.counts.sum()).expand(len(x), 3)}]
 
 
+@drawn()
 def forked() -> nn.Module:
-    torch.manual_seed(0)
     network = nn.Module()
     network.fork = Fork()
     network.plain = nn.Identity()
@@ -60,12 +67,15 @@ def images(batch: int = 1, seed: int = 1, shape: tuple[int, int, int] = (4, 6, 8
 def test_arguments_and_answers_keep_their_form(args: tuple[Any, ...], kwargs: dict[str, Any], tmp_path: Path) -> None:
     network, x = forked(), images(2)
     y, [labels, shares] = opened(network, tmp_path).parts["fork"](x, *args, **kwargs)
-    with torch.no_grad():
-        expected, [expected_labels, expected_shares] = network.fork(x, *args, **kwargs)
-    assert torch.allclose(y, expected, atol=1e-5)
-    assert torch.equal(labels, expected_labels)
+    with torch.no_grad(), InFloat64():
+        exact, [exact_labels, exact_shares] = network.fork(x, *args, **kwargs)
+    assert distance(y, exact) <= rounding(torch.float32, products=PRODUCTS, roundings=2)
+    top = exact.topk(2, dim=1).values
+    clear = top[:, 0] - top[:, 1] > 2 * exact.abs().max() * rounding(torch.float32, products=PRODUCTS, roundings=2)
+    assert torch.equal(labels[clear], exact_labels[clear])
+    assert clear.float().mean() > 0.99
     assert labels.dtype is torch.int64
-    assert torch.allclose(shares["share"], expected_shares["share"])
+    assert distance(shares["share"], exact_shares["share"].double()) <= rounding(torch.float32, products=1)
 
 
 def test_a_form_gives_back_what_it_was_made_of() -> None:
@@ -81,8 +91,9 @@ def test_shapes_may_change_from_call_to_call(tmp_path: Path) -> None:
     run = opened(network, tmp_path).parts["fork"]
     for shape in [(4, 6, 8), (2, 4, 4), (4, 6, 8)]:
         x = images(shape=shape)
-        with torch.no_grad():
-            assert torch.allclose(run(x)[0], network.fork(x)[0], atol=1e-5)
+        with torch.no_grad(), InFloat64():
+            exact = network.fork(x)[0]
+        assert distance(run(x)[0], exact) <= rounding(torch.float32, products=PRODUCTS)
 
 
 def test_a_window_is_answered_alike_in_any_batch(tmp_path: Path) -> None:
@@ -136,8 +147,9 @@ def test_bfloat16_is_close(tmp_path: Path) -> None:
     network, x = forked(), images()
     run = opened(network, tmp_path, "bfloat16")
     assert run.precision == "bfloat16"
-    with torch.no_grad():
-        assert torch.allclose(run.parts["fork"](x)[0], network.fork(x)[0], atol=0.05)
+    with torch.no_grad(), InFloat64():
+        exact = network.fork(x)[0]
+    assert distance(run.parts["fork"](x)[0], exact) <= rounding(torch.bfloat16, products=PRODUCTS, roundings=3)
 
 
 @pytest.mark.parametrize(("windows", "threads", "streams"), [(1, 8, 1), (2, 8, 2), (7, 8, 4), (16, 6, 4), (0, 4, 1)])

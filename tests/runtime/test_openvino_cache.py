@@ -13,10 +13,14 @@ from torch import Tensor, nn
 
 pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
 
+from chance import drawn
 from voxtrace.runtime.openvino import open_openvino, part
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.openvino.convert import Converted, Inputs, convert
 from voxtrace.runtime.openvino.structure import flatten
+
+pytestmark = pytest.mark.numeric
+
 
 IMAGES = torch.randn(1, 1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
 
@@ -31,11 +35,11 @@ class Scaled(nn.Conv3d):
 
 
 def network(factor: float = 1.0, seed: int = 0) -> nn.Module:
-    torch.manual_seed(seed)
-    made = nn.Module()
-    made.conv = Scaled(1, 2, 3)
-    made.conv.factor = factor
-    return made.eval()
+    with drawn(seed):
+        made = nn.Module()
+        made.conv = Scaled(1, 2, 3)
+        made.conv.factor = factor
+        return made.eval()
 
 
 @pytest.fixture

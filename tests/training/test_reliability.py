@@ -15,6 +15,9 @@ from voxtrace.training import open_dataset
 from voxtrace.training.reliability import CaseScore, cleaned, pairwise_dice, reliability_scores, score_dataset
 from voxtrace.volume import Array, Geometry, LabelMap, Volume
 
+pytestmark = pytest.mark.numeric
+
+
 SIDE = 4
 
 

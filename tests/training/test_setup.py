@@ -13,6 +13,7 @@ import pytest
 from cases import ball_dataset, drain, small_plan
 from made import bundle_folder
 from voxtrace.errors import Cancelled, DatasetError, MethodError
+from voxtrace.methods import DEFAULT_METHOD
 from voxtrace.plan import Plan
 from voxtrace.training import TrainProgress, TrainRequest, TrainSetup, set_up, setup
 from voxtrace.training.setup import method_key
@@ -118,7 +119,7 @@ def _recorded(request: TrainRequest, events: list[TrainProgress]) -> Any:
 
 def test_the_method_is_known_before_anything_is_loaded(tmp_path: Path) -> None:
     start = bundle_folder(tmp_path / "tiny")
-    assert method_key(None, None) == "recyclenet"
+    assert method_key(None, None) == DEFAULT_METHOD
     assert method_key("unet", start) == "unet"
     assert method_key(None, start) == "recyclenet"
 

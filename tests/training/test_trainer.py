@@ -19,6 +19,9 @@ from voxtrace.method import Optimiser
 from voxtrace.methods import method
 from voxtrace.training import TrainProgress, train
 
+pytestmark = pytest.mark.numeric
+
+
 CASES = [ball(seed) for seed in range(4)]
 
 

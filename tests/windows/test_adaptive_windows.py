@@ -12,6 +12,9 @@ from voxtrace.volume import Array, Shape
 from voxtrace.windows import PUBLISHED_WINDOW, Adaptive, Decision, Window, starts
 from voxtrace.windows.adaptive import Centre
 
+pytestmark = pytest.mark.numeric
+
+
 P = PUBLISHED_WINDOW
 FULL = np.ones(P, np.uint8)
 Look = Callable[[Window], Array]

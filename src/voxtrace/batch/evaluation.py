@@ -10,17 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from voxtrace.batch.cases import find_cases
 from voxtrace.errors import InputError, UsageError, VoxTraceError
-
-if TYPE_CHECKING:
-    from voxtrace.metrics import Scores
-
-MEASURES = ("dice", "nsd", "hd95_mm")
+from voxtrace.metrics import MEASURES, Scores, evaluate_case, mean_interval
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,6 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 def _scores(pair: Pair, tolerance_mm: float) -> dict[int, Scores]:
     from voxtrace.io import read_labels
-    from voxtrace.metrics import evaluate_case
 
     found = evaluate_case(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm)
     # the scores of a label in neither map are undefined
@@ -129,8 +124,6 @@ def _label_record(label: int, cases: Iterable[Scored], names: Mapping[int, str])
 
 
 def _means(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    from voxtrace.metrics import mean_interval
-
     record: dict[str, Any] = {}
     for measure, given in values.items():
         interval = mean_interval(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,13 +65,24 @@ def _names(file: Path | None, reference: Path) -> dict[int, str]:
 def _print(document: dict[str, Any]) -> None:
     rows = [_row(f"{value} {record['name']}", record, record["n"]) for value, record in document["labels"].items()]
     rows.append(_row("mean", document["mean"], document["n"]))
-    print_table(("label", "n", "Dice", "95 % interval", "NSD", "HD95 mm"), rows)
+    print_table(("label", "n", *(f"{heading} [95 %]" for heading, _ in _measures().values())), rows)
 
 
-def _row(name: str, record: dict[str, Any], n: int) -> tuple[str, str, str, str, str, str]:
-    low, high = record["dice_ci95"]
-    interval = f"{low:.3f} to {high:.3f}"
-    return name, str(n), f"{record['dice']:.4f}", interval, f"{record['nsd']:.4f}", f"{record['hd95_mm']:.2f}"
+def _row(name: str, record: dict[str, Any], n: int) -> tuple[str, ...]:
+    """Return a row of the table: name, number of cases, and each measure with its interval."""
+    return (name, str(n), *(_cell(record, measure, form) for measure, (_, form) in _measures().items()))
+
+
+def _cell(record: dict[str, Any], measure: str, form: str) -> str:
+    low, high = record[f"{measure}_ci95"]
+    return f"{record[measure]:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def _measures() -> Mapping[str, tuple[str, str]]:
+    # Imported late: the command line starts without numpy and scipy.
+    from voxtrace.metrics import MEASURES
+
+    return MEASURES
 
 
 def _exit(matched: Matched, scored: list[Scored]) -> None:

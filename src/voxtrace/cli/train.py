@@ -11,7 +11,7 @@ import typer
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
-from voxtrace.training.request import DEFAULT_METHOD, TrainRequest
+from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -28,7 +28,7 @@ CONTEXT = {
 
 MethodKey = Annotated[
     str | None,
-    typer.Option(help=f"Which method to train, see `voxtrace methods`; {DEFAULT_METHOD}, or the bundle's, if unset."),
+    typer.Option(help="Which method to train, see `voxtrace methods`; recyclenet, or the bundle's, if unset."),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Bundle folder; DATASET-METHOD here if unset.", show_default=False)

@@ -22,7 +22,7 @@ class PredictOptions:
     keep: Literal["labels", "last", "all"] = option(
         "last",
         "Keep the label map of every step in the trace (labels), of the last one, or also what a method shows beside "
-        "its answers, such as the noisy masks of diffusion (all).",
+        "its answers, such as the noisy mask of each denoising step (all).",
         details="Facts of all steps are kept with each of them.",
     )
     runtime: Literal["auto", "torch", "openvino", "winograd"] = option(

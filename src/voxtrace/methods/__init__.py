@@ -22,6 +22,8 @@ METHODS: dict[str, type[Method]] = {
     "unet": UNet,
 }
 
+DEFAULT_METHOD = "recyclenet"  # of a training that names neither a method nor a bundle to start from
+
 
 def method(name: str, **options: Any) -> Method:
     """Return a method by name, with the given options in place of its defaults.

@@ -104,7 +104,10 @@ class Diffusion(Method):
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan with the published topology, and no mirroring, since training does none.
 
-        Four halvings, whatever the window; widths w, w, 2w, 4w, 8w.
+        Four halvings, whatever the window; widths w, w, 2w, 4w, 8w. The window stays as planned, although one of 2 to
+        32 slices is halved to a map of two slices, whose weight gradient some processors compute wrongly in bfloat16:
+        such a map is avoided from 33 slices on only, and to compute its layers in float32 costs less
+        (see :mod:`voxtrace.runtime.arithmetic`).
         """
         widths = level_widths(self._width(plan))
         strides = ((1, 1, 1),) + ((2, 2, 2),) * (LEVELS - 1)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-DEFAULT_METHOD = "recyclenet"
-
 
 @dataclass(frozen=True)
 class TrainRequest:
@@ -19,7 +17,7 @@ class TrainRequest:
     dataset
         Folder in nnU-Net's raw layout.
     method
-        Key of the method; unset, it is the initial bundle's, or :data:`DEFAULT_METHOD`.
+        Key of the method; unset, it is the initial bundle's, or ``voxtrace.methods.DEFAULT_METHOD``.
     options
         Options of the method in place of its defaults, or of the initial bundle's.
     initial

@@ -15,7 +15,7 @@ from voxtrace.errors import Cancelled
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.planning import Fingerprint, plan_dataset, scan_cases
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.request import DEFAULT_METHOD, TrainRequest
+from voxtrace.training.request import TrainRequest
 from voxtrace.volume import Case
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def plan_cases(
 def method_key(method: str | None, initial: str | Path | None) -> str:
     """Return the key of the method that a request asks for: its own, its initial bundle's, or the default."""
     from voxtrace.bundle import card
+    from voxtrace.methods import DEFAULT_METHOD
 
     if method:
         return method
@@ -154,7 +155,7 @@ def file_name(name: str) -> str:
 
 def _method(request: TrainRequest, initial: Bundle | None) -> Method:
     from voxtrace.method import changed
-    from voxtrace.methods import method
+    from voxtrace.methods import DEFAULT_METHOD, method
 
     if initial is not None and request.method in (None, "", initial.method.key):
         return changed(initial.method, **request.options)

@@ -1,7 +1,7 @@
 """Which algorithm computes a layer: measured once on each machine, then remembered.
 
-Both algorithms agree to float32 rounding, not to the bit, and timings differ from run to run. So that the same seed gives
-the same answer, a choice is made once, written to the user's cache folder, and read from there ever after; it is
+Both algorithms agree to float32 rounding, not to the bit, and timings differ from run to run. So that the same seed
+gives the same answer, a choice is made once, written to the user's cache folder, and read from there afterwards; it is
 measured anew only for a layer, window or number of threads not seen before, or after an update of the packages.
 """
 

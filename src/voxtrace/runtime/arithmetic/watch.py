@@ -54,27 +54,31 @@ class ArithmeticCheck:
         return self._seen[call]
 
     @property
+    def layers(self) -> list[CheckedLayer]:
+        """All layers that were checked, each once, whatever the memory formats that it was called with."""
+        found: dict[str, tuple[str, ...]] = {}
+        for call, wrong in self._seen.items():
+            found[str(call)] = tuple(sorted({*found.get(str(call), ()), *wrong}))
+        return [CheckedLayer(layer, wrong) for layer, wrong in found.items()]
+
+    @property
     def in_float32(self) -> list[CheckedLayer]:
-        """The layers that are computed in float32, and why."""
-        return [CheckedLayer(str(call), wrong) for call, wrong in self._seen.items() if wrong]
+        """The layers that are computed in float32, and what is wrong with them."""
+        return [layer for layer in self.layers if layer.wrong]
 
     def sentence(self) -> str:
         """Return a sentence about layers that are computed in float32; empty if there are none."""
         wrong = self.in_float32
         if not wrong:
             return ""
-        what = sorted({quantity for layer in wrong for quantity in layer.wrong})
-        layers = (
-            f"{len(wrong)} of {len(self._seen)} layers are" if len(wrong) > 1 else f"1 of {len(self._seen)} layers is"
-        )
-        return (
-            f"{layers} computed in float32: the {' and the '.join(what)} in {self.precision} is wrong on this machine"
-        )
+        what = " and the ".join(sorted({quantity for layer in wrong for quantity in layer.wrong}))
+        layers = f"{len(wrong)} of {len(self.layers)} layers {'is' if len(wrong) == 1 else 'are'}"
+        return f"{layers} computed in float32: the {what} in {self.precision} is wrong on this machine"
 
     def to_json(self) -> dict[str, Any]:
         """Return what a bundle's provenance says: empty if every layer agrees."""
         wrong = {layer.layer: list(layer.wrong) for layer in self.in_float32}
-        return {"precision": self.precision, "checked": len(self._seen), "in_float32": wrong} if wrong else {}
+        return {"precision": self.precision, "checked": len(self.layers), "in_float32": wrong} if wrong else {}
 
     def _check(self, function: Callable[..., Any], call: LayerCall, device: torch.device) -> tuple[str, ...]:
         return disagreements(function, call, device, backward=self.backward)
