@@ -9,9 +9,9 @@ from voxtrace.kernels.winograd.coverage import fast_convolutions, is_leaky
 
 FAMILIES = {
     "leaky": "3-D networks of 3×3×3 and 1×3×3 convolutions with ReLU or leaky ReLU, e.g. U-Nets",
-    "smooth": "the same with other activations, e.g. the residual network with GELU of diffusion",
-    "planar": "networks of slices, and others with few such convolutions, e.g. Med-DANet",
-    "masked": "networks of which a mask switches most kernels off, e.g. E2ENet",
+    "smooth": "the same with other activations, e.g. residual networks with GELU",
+    "planar": "networks of slices, and others with few such convolutions",
+    "masked": "networks of which a mask switches most kernels off",
 }
 # Fraction of kernels off from which skipping them beats compiled dense convolutions.
 MOSTLY_OFF = 0.5
