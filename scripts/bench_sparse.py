@@ -1,11 +1,11 @@
-"""Time a sparse network against its own dense twin on the CPU, and print a line of JSON for each comparison.
+"""Time a sparse network against its dense counterpart on the CPU, and print a line of JSON for each comparison.
 
     python scripts/bench_sparse.py [--sparsity 0.8 0.9] [--window 32 128 128] [--threads 2] [--rounds 5] [--openvino]
 
 Contenders take turns in one process. A row each for single layers and for the whole network at the published width
 (three steps, 14 labels): wall time and processor time, shortest and median, and how many times faster than the dense
-twin in torch, by the shortest wall time and by processor time, which other work on the machine disturbs less.
-``same_runtime`` is the dense twin with the passes over memory saved as well, so that its row shows what skipped
+counterpart in torch, by the shortest wall time and by processor time, which other work on the machine disturbs less.
+``same_runtime`` is the dense counterpart with the passes over memory saved as well, so that its row shows what skipped
 kernels alone are worth. Each row also tells how far answers lie from those of the masked network in torch.
 """
 
@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--window", type=int, nargs=3, default=[32, 128, 128])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--openvino", action="store_true", help="the dense twin in OpenVINO, float32, as well")
+    parser.add_argument("--openvino", action="store_true", help="the dense counterpart in OpenVINO, float32, as well")
     return parser.parse_args()
 
 
@@ -104,8 +104,8 @@ def network_row(sparsity: float, window: list[int], rounds: int, openvino: bool)
     apart = [_apart(a, b) for a, b in zip(skip(), plain(), strict=True)]
     difference, agreement = max(d for d, _ in apart), min(a for _, a in apart)
     facts = {"S": sparsity, "largest_difference_of_probabilities": difference, "labels_equal": agreement}
-    twin = steps(open_torch(dense, "cpu", "float32").parts)
-    return {**facts, **_timed(rounds, skip, twin, **others)}
+    counterpart = steps(open_torch(dense, "cpu", "float32").parts)
+    return {**facts, **_timed(rounds, skip, counterpart, **others)}
 
 
 def _network(sparsity: float, window: list[int]) -> nn.Module:

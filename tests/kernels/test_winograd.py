@@ -1,4 +1,4 @@
-"""Convolutions by Winograd's way give torch's answer, whatever they read and however it is shared out."""
+"""Winograd convolutions agree with torch's, whatever they read and however many threads compute them."""
 
 from __future__ import annotations
 

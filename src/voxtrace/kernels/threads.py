@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
-CHUNKS_PER_THREAD = 8  # more chunks than threads, so that a thread that is held up leaves its chunks to the others
-LEAST_VALUES = 1 << 16  # array elements below which starting a second thread costs more than it saves
+# More chunks than threads, so that a thread that is held up leaves its chunks to the others.
+CHUNKS_PER_THREAD = 8
+# Array elements below which starting a second thread costs more than it saves.
+LEAST_VALUES = 1 << 16
 
 
 def parallel_for(loop: Callable[..., None], tasks: int, *arguments: Any, values: int = LEAST_VALUES) -> None:

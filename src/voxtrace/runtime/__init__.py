@@ -70,7 +70,8 @@ def open_runtime(
     choice = choose_runtime(network, device, precision, calls) if runtime == "auto" else asked
     loaded = _OPENERS[choice.runtime](network, device, choice.precision)
     off = f"kernels switched off on this machine: {', '.join(disabled())}" if disabled() else ""
-    precise = loaded.reason if choice.precision == precision else ""  # the choice names its precision itself
+    # Where auto chose the precision, its own reason names it.
+    precise = loaded.reason if choice.precision == precision else ""
     return replace(loaded, reason="; ".join(filter(None, (choice.reason, precise, off))))
 
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from voxtrace.runtime.speeds import Backend
 
-LEAST_CALLS = 24  # a window of 100,000 voxels that takes 0.5 s in torch and 0.2 s compiled: 7 s are saved, 5 s spent
-LEAST_WINOGRAD = 8  # its loops are compiled once a machine, for all networks, and take a second to load
+# A window of 100,000 voxels that takes 0.5 s in torch and 0.2 s compiled: 7 s are saved, 5 s spent.
+LEAST_CALLS = 24
+# Its loops are compiled once a machine, for all networks, and take a second to load.
+LEAST_WINOGRAD = 8
 LEAST = {"torch": 0, "winograd": LEAST_WINOGRAD, "openvino": LEAST_CALLS}  # calls from which opening pays
 
 
@@ -57,6 +59,7 @@ def _fastest(family: str, precision: str, calls: int) -> RuntimeChoice:
     """Return the fastest backend that pays for a run of so many calls."""
     backends, source = ranked_backends(family, precision, openvino=has_openvino())
     best, backend = backends[0], next(backend for backend in backends if LEAST[backend.runtime] <= calls)
+    # The extra is named only where it would have been taken.
     missing = ""
     if not has_openvino() and ranked_backends(family, precision, openvino=True)[0][0].runtime == "openvino":
         missing = "; OpenVINO would be faster and is not installed (pip install 'voxtrace[openvino]')"
@@ -78,11 +81,13 @@ def ranked_backends(family: str, precision: str, *, openvino: bool) -> tuple[lis
     from voxtrace.runtime.speeds import Backend, ranking
     from voxtrace.runtime.torch import cpu_has_bfloat16
 
-    native = "bfloat16" if cpu_has_bfloat16() else "float32"  # emulated bfloat16 is slower than float32
+    # Emulated bfloat16 is slower than float32.
+    native = "bfloat16" if cpu_has_bfloat16() else "float32"
     torch_backend = Backend("torch", native if precision == "auto" else precision)
     backends, source = ranking(processor_kind(), family)
     if not backends:
         backends, source = _by_rule(family, torch_backend.precision), "by rule; not measured on this kind of processor"
+    # Torch is always there, in the one precision that it would take by itself.
     there = {"openvino": openvino, "winograd": is_enabled("winograd")}
     usable = [
         one for one in backends if one == torch_backend or (there.get(one.runtime) and _suits(one, precision, native))

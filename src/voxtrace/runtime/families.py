@@ -13,7 +13,8 @@ FAMILIES = {
     "planar": "networks of slices, and others with few such convolutions",
     "masked": "networks of which a mask switches most kernels off",
 }
-MOSTLY_OFF = 0.5  # fraction of kernels off from which skipping them beats compiled dense convolutions
+# Fraction of kernels off from which skipping them beats compiled dense convolutions.
+MOSTLY_OFF = 0.5
 
 
 def family_of(network: nn.Module) -> str:
@@ -24,6 +25,7 @@ def family_of(network: nn.Module) -> str:
 def dense_family_of(network: nn.Module) -> str:
     """Return the family of a network as if no mask switched anything off."""
     fast, convolutions = fast_convolutions(network)
+    # Convolutions that no Winograd kernel fits run in torch there, so that few fast ones bring nothing.
     if 2 * fast < convolutions or not fast:
         return "planar"
     others = any(type(m).__module__ == "torch.nn.modules.activation" and not is_leaky(m) for m in network.modules())

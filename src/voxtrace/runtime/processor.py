@@ -25,6 +25,7 @@ def processor_kind() -> str:
     """
     from voxtrace.runtime.torch import cpu_has_bfloat16
 
+    # torch tells nothing of ARM's instructions, so that the machine's name decides.
     if platform.machine().lower() in ("arm64", "aarch64"):
         return "arm64"
     if cpu_has_bfloat16():

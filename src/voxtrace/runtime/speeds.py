@@ -65,6 +65,7 @@ def _ranked(measured: Mapping[str, Any]) -> list[Backend]:
     """Return backends by the mean over networks of their time, each as a multiple of the network's fastest."""
     if "order" in measured:
         return [Backend.parsed(text) for text in measured["order"]]
+    # Ratios and not seconds are averaged, so that a large network counts no more than a small one.
     slower: dict[str, list[float]] = {}
     for seconds in measured["seconds"].values():
         for text, taken_s in seconds.items():

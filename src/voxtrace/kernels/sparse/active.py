@@ -44,6 +44,7 @@ def active(weight: Tensor, *, whole: bool = False) -> Active:
     values = weight.detach().float().cpu().contiguous().numpy()
     if whole:
         values = values[:, :, None]
+    # A kernel plane counts as active if any of its taps is not 0.
     on = (values != 0).reshape(*values.shape[:3], -1).any(3)
     outputs, channels, planes = np.nonzero(on)
     first_entry = np.searchsorted(outputs, np.arange(len(values) + 1)).astype(np.int64)

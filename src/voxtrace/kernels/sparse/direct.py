@@ -19,7 +19,8 @@ from voxtrace.kernels.sparse.active import Floats, Words, active
 from voxtrace.kernels.sparse.tiling import plane_addresses, strip_layout, strip_tasks
 from voxtrace.kernels.threads import parallel_for
 
-Moments = npt.NDArray[np.float64]  # (B, C, 2): sum and sum of squares of each map
+# (B, C, 2): sum and sum of squares of each map.
+Moments = npt.NDArray[np.float64]
 
 
 def fits_direct(conv: nn.Module) -> bool:
@@ -45,8 +46,10 @@ class DirectConvolution:
     def __init__(self, conv: nn.Conv3d, moves: Sequence[int] | None = None) -> None:
         kernels, taps = active(conv.weight), conv.kernel_size[0]
         self.first_entry, self.weights = kernels.first_entry, kernels.weights
+        # Each plane that any active kernel reads is packed once, in a slot.
         used, self.slot_of_entry = np.unique(kernels.channels * taps + kernels.planes, return_inverse=True)
-        self.channel, self.tap = used // taps, used % taps - taps // 2  # of each slot: a plane that is read
+        # Of each slot: a plane that is read.
+        self.channel, self.tap = used // taps, used % taps - taps // 2
         self.move = np.asarray(moves or [0] * conv.in_channels, np.int64)[self.channel]
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
         self.bias: Floats = bias.detach().float().cpu().numpy().copy()

@@ -18,6 +18,7 @@ def moved(maps: Sequence[Tensor], moves: Sequence[int]) -> Tensor:
     """Return maps concatenated along channels, each channel being ``in[z + move]``, and 0 outside the volume."""
     if len(maps) == 1 and not any(moves):
         return maps[0]
+    # Neighbouring channels with the same move are copied at once.
     batch, depth, *plane = maps[0].shape[0], *maps[0].shape[2:]
     out = torch.empty((batch, len(moves), depth, *plane))
     done = 0
@@ -48,6 +49,7 @@ def moments(x: Tensor) -> Moments:
 
 def normalise(x: Tensor, sums: Moments, norm: nn.InstanceNorm3d, negative_slope: float) -> Tensor:
     """Return ``x`` (B, C, Z, Y, X), contiguous, after instance norm and leaky ReLU, both done in place."""
+    # Var = E[x²] − E[x]² in float64; rounding may take it below 0.
     mean, square = np.moveaxis(sums, -1, 0) / (x[0, 0].numel())
     factor = _numbers(norm.weight, 1.0) / np.sqrt(np.maximum(square - mean * mean, 0) + norm.eps)
     offset = _numbers(norm.bias, 0.0) - mean * factor

@@ -15,7 +15,8 @@ from voxtrace.kernels.llvm_simd import as_pointer
 from voxtrace.kernels.sparse.simd_kernels import TILE_COLUMNS, TILE_ROWS, convolve_tile
 
 FLOAT_BYTES, CACHE_LINE = 4, 64
-LINE = 1024  # numbers of several short rows that are summed at once
+# Numbers of several short rows that are summed at once.
+LINE = 1024
 
 
 @njit(nogil=True, cache=True)
@@ -88,6 +89,7 @@ def convolve(
                         target + FLOAT_BYTES * (y * width + x) if whole else tile.ctypes.data,
                         width if whole else TILE_COLUMNS,
                     )
+                    # A tile over the edge is computed beside the map and copied as far as the map goes.
                     if not whole:
                         for r in range(min(TILE_ROWS, last - y)):
                             for c in range(min(TILE_COLUMNS, width - x)):
@@ -131,7 +133,8 @@ def convolve_transposed(
 def _interleave(lines: Any, target: Any) -> None:
     """Write the first numbers of all lines to ``target``, then the second ones, and so on."""
     sx = len(lines)
-    if sx == 2:  # a constant step lets the compiler interleave whole vectors
+    # A constant step lets the compiler interleave whole vectors.
+    if sx == 2:
         for x in range(len(target) // 2):
             target[2 * x] = lines[0, x]
             target[2 * x + 1] = lines[1, x]
@@ -173,7 +176,8 @@ def pool_maximum(begin: int, end: int, source: Any, out: Any, stride: Any) -> No
                         for x in range(len(row)):
                             row[x] = line[x] if line[x] > row[x] or line[x] != line[x] else row[x]
                 target = out[t, z, y]
-                if sx == 2:  # a constant step lets the compiler work on whole vectors
+                # A constant step lets the compiler work on whole vectors.
+                if sx == 2:
                     for x in range(width):
                         a, c = row[2 * x], row[2 * x + 1]
                         target[x] = c if c > a or c != c else a

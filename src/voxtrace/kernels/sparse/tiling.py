@@ -13,7 +13,8 @@ from voxtrace.kernels.sparse import loops
 from voxtrace.kernels.sparse.active import Words
 from voxtrace.kernels.sparse.simd_kernels import TILE_COLUMNS, TILE_ROWS
 
-Layout = tuple[int, int, int]  # rows of a strip; floats from row to row and from plane to plane
+# Rows of a strip; floats from row to row and from plane to plane.
+Layout = tuple[int, int, int]
 STRIP_BYTES = 400_000
 LINE = loops.CACHE_LINE // loops.FLOAT_BYTES
 
@@ -52,6 +53,7 @@ def plane_addresses(
     plane, bounds = height * width, np.cumsum([0, *(m.shape[1] for m in maps)])
     addresses = np.zeros((batch, depth, len(channel)), np.int64)
     for map_, (start, stop) in zip(maps, pairwise(bounds), strict=True):
+        # Addresses of the planes in this map; those of other maps and outside the volume stay as they are.
         mine = (channel >= start) & (channel < stop)
         place = np.arange(batch)[:, None, None] * (stop - start) + (channel - start)
         where = map_.data_ptr() + loops.FLOAT_BYTES * plane * (place * depth + source)

@@ -63,6 +63,7 @@ def _add_probabilities(lo, hi, sums, peaks, logits, normaliser, blend, turn, y0,
             for y in range(Y):
                 into, old, new = sums[k, slot, y0 + y, x0 : x0 + X], tops[y % 2], tops[1 - y % 2]
                 for x in range(X):
+                    # Powers below e^−87 would be denormal, which processors compute slowly.
                     d = min(max(logits[k, z, y, x] - normaliser[z, y, x], LOWEST), _ZERO)
                     p = exp(d)
                     into[x] += blend[z, y, x] * p

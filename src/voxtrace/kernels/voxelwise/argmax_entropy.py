@@ -17,7 +17,8 @@ from voxtrace.kernels.voxelwise.exp_log import LOWEST, exp, log
 
 Array = npt.NDArray[Any]
 _ZERO = np.float32(0.0)
-_PADDING = np.float32(-3e38)  # logit of the label that is added where their number is odd
+# Logit of the label that is added where their number is odd.
+_PADDING = np.float32(-3e38)
 _NONE = np.int32(2**20)  # more than any label
 
 

@@ -9,7 +9,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-LOWEST = np.float32(-87.0)  # exp(−87) is the smallest power that float32 holds at full precision
+# e^−87 is about the smallest power that float32 holds at full precision.
+LOWEST = np.float32(-87.0)
 _LOG2_E, _LOG_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 _ROOT_HALF = np.int32(0x3F3504F3)  # bits of √½

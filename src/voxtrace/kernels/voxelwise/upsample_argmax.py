@@ -20,7 +20,8 @@ from numba import njit
 from voxtrace.kernels.threads import parallel_for
 
 Array = npt.NDArray[Any]
-_TILE_ROWS, _TILE_COLUMNS = 8, 32  # rows of the input, columns of the output
+# Rows of the input, columns of the output.
+_TILE_ROWS, _TILE_COLUMNS = 8, 32
 _ONE = np.float32(1.0)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-MOST_FREE = 4  # of each size; a U-Net holds no more maps of one resolution at once
+# Of each size; a U-Net holds no more maps of one resolution at once.
+MOST_FREE = 4
 GRAIN = 1 << 16  # floats
 
 

@@ -86,6 +86,7 @@ def _pack(strip: Any, reads: Any, size: Any, b: int, z: int, y: int, goes_on: bo
     rows, shared = span * strip.rows, strip.points - span
     top, voxels = y * span // TILE - 1, row // strip.n_in
     above = z if strip.points_z == 1 else z * span_z // TILE - 1
+    # Neighbouring strips share input rows: they are moved to the top instead of being packed again.
     if goes_on:
         for p in range(strip.points_z):
             top_rows = strip.packed + FLOAT_BYTES * p * strip.plane
@@ -175,6 +176,7 @@ def _complete(strip: Any, j: int, factors: Any, bias: Any, out: Any, y: int, spa
     if rows <= 0:
         return
     for s in range(min(len(factors), len(out))):
+        # Leading and trailing zero factors (those of ∞, or of filters without depth) need no products.
         first, count = 0, factors.shape[1]
         while factors[s, first] == 0:
             first += 1

@@ -64,6 +64,7 @@ class DeferredTensor:
         """Return a tensor (B, C, Z, Y, X) float32 as features."""
         if isinstance(x, DeferredTensor):
             return x
+        # Memory that is channels last already is shared; plane-by-plane memory is transposed by a compiled loop.
         last = x.movedim(1, -1)
         if last.is_contiguous() or not x.is_contiguous():
             return cls([FeatureMap(last.contiguous().numpy())])
@@ -104,6 +105,7 @@ class DeferredTensor:
         cls, function: Callable[..., Any], kinds: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Concatenate without moving anything, or call torch with tensors."""
+        # Only concatenation along channels stays deferred: every other function needs the values.
         named = dict(kwargs or {})
         if function in (torch.cat, torch.concat) and (named.get("dim", args[1] if len(args) > 1 else 0)) == 1:
             return DeferredTensor([m for x in args[0] for m in DeferredTensor.of(x).maps])
@@ -155,6 +157,7 @@ def reads(features: DeferredTensor) -> tuple[Any, ...]:
     maps = np.array([[m.raw[b].ctypes.data for m in features.maps] for b in range(batch)], np.int64)
     channels = np.array([m.raw.shape[4] for m in features.maps], np.int64)
     norms = np.zeros((batch, 2, int(channels.sum())), np.float32)
+    # Maps without a normalisation are scaled by 1 and shifted by 0.
     norms[:, 0] = 1
     last = np.cumsum(channels)
     for m, end, n in zip(features.maps, last, channels, strict=True):

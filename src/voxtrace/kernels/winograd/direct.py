@@ -36,6 +36,7 @@ def convolve_direct(
     part, offsets = np.empty(2 * n_out, np.float32), np.empty(taps[0] * taps[1], np.int64)
     for t in range(begin, end):
         b, z, slices, first, count = tasks[t]
+        # Packed input slices are kept in a ring along Z, so that the next output slice packs only what is new.
         ready = z * stride[0] - pad[0]
         for s in range(z, z + slices):
             above = s * stride[0] - pad[0]

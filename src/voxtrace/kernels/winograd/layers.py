@@ -20,7 +20,8 @@ from voxtrace.kernels.winograd.tiling import TILE
 LEAST_TILES, LEAST_STRIPS = 24, 4
 # A task is a run of strips that reuse rows of one another; threads need many tasks to share.
 MOST_STEPS, LEAST_TASKS = 8, 32
-MOST_STRIDED = 64 * 128  # Cin · Cout up to which transformed filters of strided convolutions stay in the caches
+# Cin · Cout up to which transformed filters of strided convolutions stay in the caches.
+MOST_STRIDED = 64 * 128
 STRIP_ROWS, STRIP_SLICES = 4, 4  # of a direct convolution
 
 
@@ -71,6 +72,7 @@ class WinogradLayer:
 
     def __call__(self, x: DeferredTensor) -> DeferredTensor | Tensor:
         """Return the convolved map."""
+        # Strips are as short as the number of tiles for one read of the filters allows, so that threads share many.
         batch, _, *size = x.shape
         depth, height, width = shape = tuple(-(-n // s) for n, s in zip(size, self.stride, strict=True))
         slices = len(self.factors)

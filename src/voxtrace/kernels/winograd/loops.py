@@ -59,6 +59,7 @@ def pack_row(reads: Any, size: Any, b: int, z: int, y: int, before: int, voxels:
         n = channels[m]
         source = maps[b, m] + FLOAT_BYTES * ((z * height + y) * width * n)
         target = row + FLOAT_BYTES * (before * total + first)
+        # A single plain map is copied as it is; channels of incomplete vectors cannot be activated in SIMD.
         if plain[m] and n == total:
             copy(source, target, width * n)
         elif n % LANES > 0:  # those are plain

@@ -44,6 +44,7 @@ class DeferredNorm(nn.Module):
         voxels = x.shape[2:].numel()
         if x.maps[0].moments is None or voxels == 1:
             return self.norm(x)
+        # Var = E[x²] − E[x]² in float64; rounding may take it below 0.
         mean, square = np.moveaxis(x.maps[0].moments / voxels, 1, 0)
         scale = self.scale / np.sqrt(np.maximum(square - mean * mean, 0) + self.norm.eps)
         shift = self.shift - mean * scale

@@ -13,9 +13,11 @@ from numba.extending import intrinsic
 
 from voxtrace.kernels.llvm_simd import LANES, WORD, SimdBuilder, cgutils
 
-ROWS, GROUPS = 6, 2  # a tile of products: 12 sums, which leave 4 of AVX2's 16 registers for what is read
+# A tile of products: 12 sums, which leave 4 of AVX2's 16 registers for what is read.
+ROWS, GROUPS = 6, 2
 COLUMNS = GROUPS * LANES
-AHEAD = 256  # floats that a prefetch runs ahead of what is read
+# Floats that a prefetch runs ahead of what is read.
+AHEAD = 256
 
 
 def _multiply(

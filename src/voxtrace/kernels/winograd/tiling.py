@@ -10,7 +10,8 @@ from voxtrace.kernels.winograd.loops import LINE, after, scratch
 from voxtrace.kernels.winograd.simd_kernels import COLUMNS, ROWS
 
 TILE = 4  # outputs along an axis
-SIX, NINE = 6, 9  # points along an axis, with stride 1 and 2
+# Points along an axis, with stride 1 and 2.
+SIX, NINE = 6, 9
 
 
 class Strip(NamedTuple):

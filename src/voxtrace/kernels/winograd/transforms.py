@@ -21,7 +21,8 @@ from numba.extending import intrinsic
 
 from voxtrace.kernels.llvm_simd import LANES, SimdBuilder
 
-POINT = 0.75  # ±POINT and ±2·POINT; powers are exact
+# ±POINT and ±2·POINT; powers are exact.
+POINT = 0.75
 NEAR, FAR = 0.5, 1.25
 SQUARE, CUBE = POINT**2, POINT**3
 Vectors = list[Any]

@@ -48,6 +48,7 @@ class Cache:
             if entry_json["sha256"] != _digests(entry):
                 raise ValueError("altered")
             model = core().read_model(entry / FILES[0])
+            # The time of last use decides which entries are removed first.
             os.utime(entry)
             return Converted(model, entry_json["form"])
         except (OSError, ValueError, KeyError, TypeError, RuntimeError):

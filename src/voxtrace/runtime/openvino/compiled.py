@@ -48,6 +48,7 @@ class Compiled:
         arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
         outputs = [torch.empty((windows, *shape), dtype=dtype) for shape, dtype in self._outputs]
         filled = [output.numpy() for output in outputs]
+        # As many windows as there are requests run side by side; the last group may be smaller.
         for first in range(0, windows, len(self._requests)):
             running = list(zip(range(first, windows), self._requests, strict=False))
             for b, request in running:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from voxtrace.runtime.openvino.structure import Form, flatten, unflatten
 
-_ONE_AT_A_TIME = threading.Lock()  # torch.export and warning filters belong to the whole process
+# torch.export and warning filters belong to the whole process.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,16 @@ class Converted:
 def convert(child: nn.Module, inputs: Inputs) -> Converted:
     """Return the model of ``child`` in evaluation mode; nothing is computed, and weights are not copied."""
     with _ONE_AT_A_TIME, warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch warns of its own deprecated calls while it copies a graph
+        # Torch warns of its own deprecated calls while it copies a graph.
+        warnings.simplefilter("ignore")
         examples = tuple(torch.empty(shape, dtype=dtype) for shape, dtype in inputs.tensors)
         answers: list[Form] = []
         adapter = _Adapter(child, inputs.form, answers.append)
         graph = torch.export.export(adapter, examples, strict=False).run_decompositions(_decompositions())
         model = _load(graph.module())
     del graph
-    gc.collect()  # exported graphs refer to themselves
+    # Exported graphs refer to themselves.
+    gc.collect()
     return Converted(model, answers[-1])
 
 

@@ -16,7 +16,8 @@ from voxtrace.runtime.openvino.convert import Converted, Inputs, convert
 from voxtrace.runtime.openvino.key import key
 from voxtrace.runtime.openvino.structure import flatten, unflatten
 
-MOST_SHAPES = 4  # compiled models hold memory for every map inside
+# Compiled models hold memory for every map inside.
+MOST_SHAPES = 4
 
 
 class Part:
@@ -38,6 +39,7 @@ class Part:
         tensors = [t.float() if t.is_floating_point() else t for t in tensors]
         windows = self._windows(tensors)
         inputs = Inputs(form, tuple(((1, *t.shape[1:]), t.dtype) for t in tensors))
+        # Requests hold memory for one call, so that two threads may not run the same part at once.
         with self._lock:
             shape = self._shape(inputs)
             outputs = shape.compiled(self._settings, windows)(tensors, windows)
@@ -71,7 +73,8 @@ class Part:
             return converted
         try:
             converted = convert(self._child, inputs)
-        except Exception as error:  # torch and OpenVINO raise whatever their layers raise
+        # Torch and OpenVINO raise whatever their layers raise.
+        except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineError(
                 f"OpenVINO cannot take over part {self._name!r}: {reason}. Use runtime='torch'."

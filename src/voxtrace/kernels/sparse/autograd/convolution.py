@@ -101,6 +101,7 @@ def _by_maps(maps: Sequence[Tensor], gradient: Tensor, weight: Tensor, moves: Wo
     firsts = accumulate((m.shape[1] for m in maps), initial=0)
     for first, result in zip(firsts, results, strict=False):
         _clear_unread(result, moves[first : first + result.shape[1]])
+    # The gradient of a moved channel is written to the slice that it was read from.
     targets = plane_addresses(results, np.arange(n_in), moves)
     DirectConvolution(flipped).write([gradient], targets, with_moments=False)
     return results

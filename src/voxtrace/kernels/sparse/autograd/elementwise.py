@@ -56,6 +56,7 @@ class _Activate(torch.autograd.Function):
         ctx: Any, x: Tensor, moments: Tensor, weight: Tensor, bias: Tensor, eps: float, negative_slope: float
     ) -> Tensor:
         mean, square = (moments / x[0, 0].numel()).unbind(-1)
+        # Moments are float64, and rounding may still take the variance below 0.
         inverse = ((square - mean * mean).clamp_min(0) + eps).rsqrt()
         scale = weight * inverse
         numbers = [v.detach().float().numpy().ravel() for v in (scale, bias - mean * scale)]

@@ -16,7 +16,8 @@ from voxtrace.kernels.sparse.autograd.simd_kernels import correlate_tile
 from voxtrace.kernels.sparse.loops import CACHE_LINE, FLOAT_BYTES, pack
 from voxtrace.kernels.sparse.simd_kernels import TILE_ROWS
 
-CHUNK = 1024  # numbers that are summed in float32 before float64 takes over
+# Numbers that are summed in float32 before float64 takes over.
+CHUNK = 1024
 
 
 @njit(nogil=True, cache=True)
@@ -57,7 +58,8 @@ def unfold(source: Any, z: int, first: int, last: int, kernel: Any, phases: Any)
                 tap = (dz * sy + dy) * sx
                 for y in range(first, last):
                     line, start = source[o, z * sz + dz, y * sy + dy], (y - first) * width
-                    if sx == 2:  # a constant step lets the compiler part whole vectors
+                    # A constant step lets the compiler split whole vectors.
+                    if sx == 2:
                         left, right = phases[o, tap, start : start + width], phases[o, tap + 1, start : start + width]
                         for x in range(width):
                             left[x] = line[2 * x]
@@ -187,7 +189,8 @@ def pool_backward(begin: int, end: int, source: Any, pooled: Any, gradient: Any,
 def _share_out(line: Any, best: Any, left: Any, sx: int, target: Any) -> None:
     """Move what is ``left`` of each block's gradient to its first maximum in this line; a NaN is a maximum."""
     zero = np.float32(0)
-    if sx == 2:  # a constant step lets the compiler work on whole vectors
+    # A constant step lets the compiler work on whole vectors.
+    if sx == 2:
         for x in range(len(best)):
             a, c, most = line[2 * x], line[2 * x + 1], best[x]
             at_a, at_c = (a == most) | (a != a), (c == most) | (c != c)

@@ -16,7 +16,8 @@ from voxtrace.kernels.sparse.direct import DirectTransposed
 from voxtrace.kernels.sparse.tiling import strip_tasks
 from voxtrace.kernels.threads import parallel_for
 
-PHASE_BYTES = 600_000  # of the output's gradient that are parted at once; they and what they meet fit the cache
+# Bytes of the output's gradient that are unfolded at once, so that they and their inputs fit the cache.
+PHASE_BYTES = 600_000
 
 
 def convolve_transposed(conv: nn.ConvTranspose3d, x: Tensor, *, dense: bool = False) -> Tensor:
