@@ -288,8 +288,9 @@ def test_everything_remembered_is_listed_wrong_layers_first(tmp_path: Path, monk
     assert remembered() == []
     verdicts.machine_verdicts.cache_clear()
     known = verdicts.machine_verdicts(CPU)
-    known.of("a layer", tuple)
-    known.of("another", lambda: ("weight gradient",))
+    known.of("a layer, bfloat16", tuple)
+    known.of("another, bfloat16, channels first", lambda: ("weight gradient",))
+    known.of("another, bfloat16, channels last", tuple)
     known.write()
     verdicts.machine_verdicts.cache_clear()
     assert remembered() == [CheckedLayer("another", ("weight gradient",)), CheckedLayer("a layer", ())]

@@ -82,10 +82,17 @@ def machine_verdicts(device: torch.device) -> Verdicts:
 
 
 def remembered() -> list[CheckedLayer]:
-    """Return every layer that was checked on this machine with these versions, those that are wrong first."""
+    """Return every layer that was checked on this machine with these versions, those that are wrong first.
+
+    A layer is listed once, with all that was wrong in any type, memory format or number of threads.
+    """
     devices = [torch.device("cpu"), *(torch.device("cuda", i) for i in range(torch.cuda.device_count()))]
-    found = {key: wrong for device in devices for key, wrong in _stored(_about(device)).items()}
-    return [CheckedLayer(key, wrong) for key, wrong in sorted(found.items(), key=lambda item: (not item[1], item[0]))]
+    found: dict[str, tuple[str, ...]] = {}
+    for device in devices:
+        for key, wrong in _stored(_about(device)).items():
+            layer = key.partition(", ")[0]
+            found[layer] = tuple(sorted({*found.get(layer, ()), *wrong}))
+    return [CheckedLayer(*item) for item in sorted(found.items(), key=lambda item: (not item[1], item[0]))]
 
 
 def _stored(about: dict[str, Any]) -> dict[str, tuple[str, ...]]:
