@@ -90,9 +90,11 @@ class Optimiser:
         ``sgd`` has Nesterov momentum; ``adam`` adds weight decay to the gradient (L2), ``adamw`` decouples it.
     rate
         Learning rate where the schedule is 1.
-    momentum, betas
-        Of ``sgd``; of ``adam`` and ``adamw``.
-    weight_decay, amsgrad, clip_norm
+    momentum
+        Read by ``sgd`` only.
+    betas, amsgrad
+        Read by ``adam`` and ``adamw`` only.
+    weight_decay, clip_norm
         As torch has them; gradients are clipped to a global norm of ``clip_norm``.
     schedule
         (iteration, iterations) of the phase -> fraction of ``rate``.

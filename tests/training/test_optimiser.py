@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 import torch
 from torch import nn
 
+from voxtrace.errors import MethodError
 from voxtrace.method import Optimiser, poly
 from voxtrace.training.optimiser import make_optimiser
 
@@ -42,6 +45,11 @@ def test_amsgrad_and_betas_are_passed_on() -> None:
     group = make_optimiser([weight()], Optimiser(kind="adam", amsgrad=True, betas=(0.8, 0.9))).param_groups[0]
     assert group["amsgrad"]
     assert group["betas"] == (0.8, 0.9)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(MethodError, match="use sgd, adam, adamw"):
+        make_optimiser([weight()], Optimiser(kind=cast(Any, "rmsprop")))
 
 
 def test_poly_begins_at_one_and_falls_to_the_published_shares() -> None:

@@ -85,7 +85,7 @@ class PlaneAccumulator:
             self._ops.accumulate(self._maps[step], peaks, maps, None, self._blend, window)
 
     def count(self, window: Window) -> None:
-        """Add the weights of a window once; call it as often as every step of it was added."""
+        """Add a window's blending weights, shared by all steps: once for each pass (mirror image, network)."""
         _, height, width = self._size
         for here, slots in self._parts(window.z):
             self._weights[slots, window.y : window.y + height, window.x : window.x + width].add_(self._blend[here])

@@ -69,11 +69,14 @@ class LabelWriter:
             yield writer
             writer.wait()
 
-    def add(self, layer: int, window: Window, logits: Logits, b: int) -> None:
-        """Add window ``b`` of a batch to a layer; see :meth:`PlaneAccumulator.add`."""
+    def add(self, step: int, window: Window, logits: Logits, b: int) -> None:
+        """Add window ``b`` of a batch at one step, or to an extra output, numbered after the steps.
+
+        See :meth:`PlaneAccumulator.add`.
+        """
         self.wait()
         with self._timer("blend"):
-            self._accumulator.add(layer, window, logits, b)
+            self._accumulator.add(step, window, logits, b)
 
     def add_maps(self, step: int, window: Window, maps: Tensor) -> None:
         """Add scalar maps (M, Z, Y, X) of a window; see :meth:`PlaneAccumulator.add_maps`."""

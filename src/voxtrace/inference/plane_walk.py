@@ -29,7 +29,7 @@ class PlaneWalk:
         self._highest = np.where(positive, self._weights.indices, 0).max(1)  # network plane that each one needs
 
     def enter(self) -> bool:
-        """Go to the next plane of the padded grid; tell whether it is a plane of the network grid, not padding."""
+        """Advance to the next plane of the padded grid; return whether it is inside the network grid, not padding."""
         self.z += 1
         return 0 <= self.z < self._grid.shape[0]
 
@@ -40,7 +40,9 @@ class PlaneWalk:
         return padded[..., before_y : before_y + height, before_x : before_x + width]
 
     def input_planes(self) -> Iterator[float]:
-        """Yield the weight of the entered plane in each input plane that is complete now; the one below has the rest.
+        """Yield, for each input plane that is complete now, the weight of the entered plane.
+
+        The network plane below the entered one has the remaining weight, 1 − weight.
 
         The entered plane is the highest one that any of them needs.
         """

@@ -22,7 +22,9 @@ _ROUNDING = 1e-4
 
 @dataclass(frozen=True)
 class ScorePlane:
-    """Scores (S, n, Y, X) float32 of n labels, given in ``labels`` (n,), ascending; no other label wins here.
+    """Scores (S, n, Y, X) float32 of n labels, given in ``labels`` (n,), ascending.
+
+    Every other label stays below 1/K on this plane and its neighbours, so it cannot be the strongest there.
 
     ``maps`` (S, M, Y, X) float32 are the method's scalar maps, None where it has none.
     """

@@ -36,7 +36,10 @@ from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, ev
 
 
 class Member(NamedTuple):
-    """One of the networks whose results are averaged, and the number of the stream of planes that it sees."""
+    """One of the networks whose results are averaged (``opened``), and the index of its input among the plane streams.
+
+    Networks with the same normalisation read the same stream.
+    """
 
     opened: LoadedNetwork
     stream: int

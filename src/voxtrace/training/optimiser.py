@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from voxtrace.errors import MethodError
 from voxtrace.method import Optimiser
 
 
@@ -18,8 +19,10 @@ def make_optimiser(weights: list[nn.Parameter], settings: Optimiser) -> torch.op
             nesterov=settings.momentum > 0,
             weight_decay=settings.weight_decay,
         )
-    kind = torch.optim.Adam if settings.kind == "adam" else torch.optim.AdamW
-    return kind(
+    kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if settings.kind not in kinds:
+        raise MethodError(f"optimiser {settings.kind!r} is unknown; use sgd, {', '.join(kinds)}.")
+    return kinds[settings.kind](
         weights,
         lr=settings.rate,
         betas=settings.betas,

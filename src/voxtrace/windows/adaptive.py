@@ -51,7 +51,10 @@ class AxisStarts(NamedTuple):
 
 @dataclass(frozen=True)
 class Adaptive:
-    """CDL-UNet's schedule. Its ``keeps`` must be given to the same ``Windowing``, which then discards empty centres.
+    """CDL-UNet's schedule: the centre window first, and its neighbours only where it is not empty.
+
+    It is used as ``Windowing(schedule=adaptive, keeps=adaptive.keeps)``: the schedule decides which windows run,
+    ``keeps`` which of them contribute to the result (an empty centre does not).
 
     Along z, windows lie as in :func:`regular`. Every window runs at most once.
 

@@ -40,7 +40,10 @@ class Active:
 
 
 def active(weight: Tensor, *, whole: bool = False) -> Active:
-    """Return the entries of a weight (Cout, Cin, kz, ky, kx); ``whole`` keeps a kernel's planes together."""
+    """Return the entries of a weight (Cout, Cin, kz, ky, kx); with ``whole`` a 3×3×3 kernel is one entry.
+
+    Without, each of its three planes along depth is an entry, and planes that are all 0 are left out.
+    """
     values = weight.detach().float().cpu().contiguous().numpy()
     if whole:
         values = values[:, :, None]

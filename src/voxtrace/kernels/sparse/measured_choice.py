@@ -31,7 +31,7 @@ ROUNDS, CLEAR = 4, 2.0
 
 @dataclass
 class MeasuredChoices:
-    """MeasuredChoices by layer, in memory and in a file; ``file`` None keeps them in memory only.
+    """The algorithm chosen for each layer, in memory and in a file; ``file`` None keeps them in memory only.
 
     A file that is missing, damaged or not writable costs a few measurements, nothing else.
     """

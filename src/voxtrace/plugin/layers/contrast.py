@@ -27,6 +27,7 @@ class ContrastPreset:
         return self.centre_hu - self.width_hu / 2, self.centre_hu + self.width_hu / 2
 
 
+# The first is shown when a CT opens; add others after it.
 CT_PRESETS = (
     ContrastPreset("Abdomen", 40, 400),
     ContrastPreset("Lung", -600, 1500),
