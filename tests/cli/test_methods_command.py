@@ -26,6 +26,8 @@ class Pointwise(Method):
     title: ClassVar[str] = "Pointwise"
     source: ClassVar[str] = "nobody, 2026"
     facts: ClassVar[Mapping[str, str]] = {"load": "GFLOP"}
+    slice_facts: ClassVar[Mapping[str, str]] = {"surest": "fraction"}
+    maps: ClassVar[Mapping[str, str]] = {"attention": "fraction"}
 
     gain: float = option(1.0, "What logits are multiplied by.", low=0.0, high=9.0, live=True)
 
@@ -61,6 +63,12 @@ def document(run: Run) -> Any:
     words = ("--size", "10x20x50", "--channels", 3, "--labels", 4, "--json")
     (listed,) = run("methods", "--method", "pointwise", *words).json["methods"]
     return listed
+
+
+def test_what_steps_report_is_listed_with_units(document: Any) -> None:
+    assert document["facts"] == {"load": "GFLOP"}
+    assert document["slice_facts"] == {"surest": "fraction"}
+    assert document["maps"] == {"attention": "fraction"}
 
 
 def test_parameters_and_cost_are_those_of_the_window_that_was_asked_for(document: Any) -> None:

@@ -43,7 +43,7 @@ def window_size(text: str) -> tuple[int, int, int]:
 
 
 def method_record(kind: type[Method]) -> dict[str, Any]:
-    """Return a method's title, source, options and the facts of its steps."""
+    """Return a method's title, source, options, and what its steps report: facts, facts per slice, maps, extras."""
     made = kind()
     return {
         "name": kind.key,
@@ -52,6 +52,8 @@ def method_record(kind: type[Method]) -> dict[str, Any]:
         "step_word": kind.step_word,
         "steps": made.steps,
         "facts": dict(kind.facts),
+        "slice_facts": dict(kind.slice_facts),
+        "maps": dict(kind.maps),
         "extras": list(kind.extras),
         "options": [_option(info) for info in kind.options()],
     }
