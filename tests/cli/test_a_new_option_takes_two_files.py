@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from new_option import ACTING, DECLARED, NAME, SENTENCE, changed_files, extended_package, run_extended
 
 import made
+from new_option import ACTING, DECLARED, NAME, SENTENCE, changed_files, extended_package, run_extended
 from voxtrace import io
 
 COMMAND = "from voxtrace.cli import main; main({words!r})"
