@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -9,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from chance import drawn
-from tolerance import InFloat64
+from chance import chance, drawn
+from tolerance import Counted, InFloat64, distance
 from voxtrace.method import Method, Step
 from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
@@ -29,8 +30,6 @@ pytestmark = pytest.mark.numeric
 
 
 NAMES = sorted(METHODS)
-CLOSE = 1000 * torch.finfo(torch.float32).eps  # of a probability: a thousand roundings, one after another
-TIED = CLOSE / 10  # two labels this close in probability may change places
 
 
 @drawn()
@@ -39,36 +38,45 @@ def _built(m: Method, window: Shape = (16, 16, 16), base_width: int = 4) -> tupl
     return plan, m.build(plan).eval()
 
 
-def _steps(m: Method, parts: Any, plan: Plan, window: Shape, batch: int) -> list[Step]:
-    images = torch.randn(batch, plan.n_channels, *window, generator=torch.Generator().manual_seed(1))
+def _infer(m: Method, parts: Any, plan: Plan, window: Shape, batch: int) -> Iterator[Step]:
+    images = torch.randn(batch, plan.n_channels, *window, generator=chance(1))
     noise = GridNoise(7, [Window(0, 0, 8 * b) for b in range(batch)], window, (), "cpu")
+    return iter(m.infer(cast(Any, parts), images, noise))
+
+
+def _steps(m: Method, parts: Any, plan: Plan, window: Shape, batch: int) -> list[Step]:
     with torch.inference_mode():
-        return list(m.infer(cast(Any, parts), images, noise))
+        return list(_infer(m, parts, plan, window, batch))
 
 
-def _exact(m: Method, network: nn.Module, plan: Plan, window: Shape, batch: int) -> list[Step]:
-    """Return the steps in float64."""
-    with InFloat64():
-        return _steps(m, dict(network.named_children()), plan, window, batch)
+def _exact(m: Method, network: nn.Module, plan: Plan, window: Shape, batch: int) -> list[tuple[Step, float]]:
+    """Return the steps in float64, each with how far it may be from float32: by all layers that ran up to it."""
+    with torch.inference_mode(), InFloat64(), Counted(network) as done:
+        return [(s, done.rounding()) for s in _infer(m, dict(network.named_children()), plan, window, batch)]
 
 
-def _agree(compiled: list[Step], eager: list[Step], exact: list[Step]) -> None:
-    """Check that both are close to float64, and to each other in labels, facts and extras."""
+def _agree(m: Method, compiled: list[Step], eager: list[Step], exact: list[tuple[Step, float]]) -> None:
+    """Check that both are as close to float64 as float32 allows, in logits, labels, facts and extras."""
     assert len(compiled) == len(eager) == len(exact)
-    for ours, theirs, truth in zip(compiled, eager, exact, strict=True):
-        probabilities = theirs.logits.softmax(1)
+    for ours, theirs, (truth, allowed) in zip(compiled, eager, exact, strict=True):
+        logits = truth.logits.double()
+        top = logits.topk(2, dim=1).values
+        # Two ways may choose other labels where the best two are closer than both ways are from float64.
+        tied = top[:, 0] - top[:, 1] <= 2 * allowed * logits.abs().amax((1, 2, 3, 4), keepdim=True)[:, 0]
+        assert tied.double().mean() < 0.1
         for found in (ours, theirs):
-            assert (found.logits.double().softmax(1) - truth.logits.double().softmax(1)).abs().max() <= CLOSE
-        best = probabilities.topk(2, dim=1).values
-        tied = best[:, 0] - best[:, 1] < TIED
-        differ = ours.logits.argmax(1) != theirs.logits.argmax(1)
-        assert tied.float().mean() < 0.01
-        assert (differ & ~tied).float().mean() <= 1e-4
-        assert ours.facts.keys() == theirs.facts.keys()
-        for name, values in ours.facts.items():
-            assert torch.allclose(values, theirs.facts[name], rtol=1e-3), name
-        for name, scores in ours.extras.items():
-            assert torch.allclose(scores, theirs.extras[name], atol=10 * CLOSE), name
+            assert found.facts.keys() == truth.facts.keys()
+            assert found.extras.keys() == truth.extras.keys()
+            assert not ((found.logits.argmax(1) != logits.argmax(1)) & ~tied).any()
+            for b in range(len(logits)):
+                assert distance(found.logits[b], logits[b]) <= allowed
+                for name, scores in truth.extras.items():
+                    assert distance(found.extras[name][b], scores[b].double()) <= allowed, name
+            for name, values in truth.facts.items():
+                # A number of voxels changes with each that is tied.
+                voxels = tied.flatten(1).sum(1) if m.facts[name] == "voxel" else 0
+                away = (found.facts[name].double() - values.double()).abs()
+                assert (away <= allowed * values.double().abs() + voxels).all(), name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,7 +87,7 @@ def test_compiled_parts_agree_with_torch(name: str) -> None:
     for batch in (2, 1):
         eager = _steps(m, dict(network.named_children()), plan, plan.window, batch)
         exact = _exact(m, network, plan, plan.window, batch)
-        _agree(_steps(m, compiled, plan, plan.window, batch), eager, exact)
+        _agree(m, _steps(m, compiled, plan, plan.window, batch), eager, exact)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,7 +98,7 @@ def test_winograd_agrees_with_torch(name: str) -> None:
     for batch in (2, 1):
         eager = _steps(m, dict(network.named_children()), plan, plan.window, batch)
         exact = _exact(m, network, plan, plan.window, batch)
-        _agree(_steps(m, fast, plan, plan.window, batch), eager, exact)
+        _agree(m, _steps(m, fast, plan, plan.window, batch), eager, exact)
 
 
 @pytest.mark.slow
@@ -108,7 +116,7 @@ def test_compiled_parts_agree_whatever_the_window_and_the_live_options(name: str
                 assert window != plan.window  # some networks know the size of their window
                 continue
             exact = _exact(other, network, plan, window, 2)
-            _agree(_steps(other, compiled, plan, window, 2), expected, exact)
+            _agree(other, _steps(other, compiled, plan, window, 2), expected, exact)
 
 
 def _with_every_choice(m: Method) -> list[Method]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,14 @@ def rounding(dtype: torch.dtype, *, products: int, roundings: int = 1) -> float:
     """
     accumulated = min(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
     return roundings * torch.finfo(dtype).eps + products * accumulated / 2
+
+
+def strayed(products: int) -> int:
+    """Return to how many half units the errors of many products add up, for :func:`rounding`.
+
+    Errors lie on either side, so their sum strays as a random walk does: by 6·√n, six deviations, at most.
+    """
+    return min(products, math.ceil(6 * products**0.5))
 
 
 def distance(found: Tensor, exact: Tensor) -> float:
@@ -89,3 +98,40 @@ class InFloat64(TorchFunctionMode):
 
 def _wide(value: Any) -> Any:
     return value.double() if isinstance(value, Tensor) and value.dtype is torch.float32 else value
+
+
+class Counted:
+    """Inside, counts what the layers of a whole network sum and round, each time they run; see :func:`rounding`.
+
+    A layer with weights rounds its map, and the norm and the activation after it round it again.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.products = self.roundings = 0
+        layers = [m for m in network.modules() if isinstance(w := getattr(m, "weight", None), Tensor) and w.ndim > 1]
+        self._layers, self._hooks = layers, list[Any]()
+
+    def __enter__(self) -> Self:
+        self._hooks = [layer.register_forward_hook(self._count) for layer in self._layers]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """As :func:`rounding` takes them."""
+        return {"products": strayed(self.products), "roundings": self.roundings}
+
+    def rounding(self, dtype: torch.dtype = torch.float32) -> float:
+        """Return how far an answer may be from float64 by what was counted so far."""
+        return rounding(dtype, **self.counts)
+
+    def _count(self, layer: Any, inputs: Any, answer: Any) -> None:
+        weight = layer.weight
+        if isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d)):  # stores its inputs first
+            self.products += weight[:, 0].numel() // math.prod(layer.stride)
+        else:
+            self.products += weight[0].numel()
+        self.roundings += 3

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chance import chance, drawn
-from tolerance import InFloat64, apart, assert_close_to_float64, distance, rounding
+from tolerance import InFloat64, apart, assert_close_to_float64, distance, rounding, strayed
 from voxtrace import Plan, method
 from voxtrace.kernels.sparse import elementwise as plain_elementwise
 from voxtrace.kernels.sparse.autograd import skip_while_learning
@@ -42,7 +42,7 @@ def _one_thread() -> Iterator[None]:
 
 def gradients(result: Tensor, *inputs: Tensor) -> list[Tensor]:
     """Return gradients of a sum of the result with fixed random weights, each in its input's type."""
-    factors = torch.randn(result.shape, generator=torch.Generator().manual_seed(1)).to(result.dtype)
+    factors = torch.randn(result.shape, generator=chance(1)).to(result.dtype)
     return list(torch.autograd.grad((result * factors).sum(), inputs))
 
 
@@ -216,15 +216,16 @@ def test_every_task_is_in_one_group(tasks: int) -> None:
     assert (np.diff(bounds) > 0).all()
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+with drawn():
+    LEFT_TO_TORCH = [
         nn.Conv3d(2, 2, 3, padding=1),
         nn.Conv3d(2, 2, (1, 3, 3), padding=(0, 1, 1), stride=(1, 2, 2)),
         nn.Conv3d(2, 2, (1, 3, 3), padding=(0, 1, 1), bias=False),
         nn.ConvTranspose3d(2, 2, 2, 2),
-    ],
-)
+    ]
+
+
+@pytest.mark.parametrize("other", LEFT_TO_TORCH)
 def test_other_convolutions_learn_with_torch(other: nn.Module) -> None:
     assert not fits_learning(other)
 
@@ -313,8 +314,10 @@ def test_dense_gradients_are_those_of_float64_for_every_kernel() -> None:
     found, _ = convolve(conv, moves, [x], dense=True)
     found = convolve_transposed(up, found, dense=True)
     ours = gradients(found, conv.weight, conv.bias, up.weight)
+    # There 5 · 9 taps; back 3 · 4 taps, then all voxels.
+    allowed = rounding(torch.float32, products=strayed(45 + 12 + x[:, 0].numel()), roundings=3)
     for mine, true in zip(ours, gradients(expected, *doubles), strict=True):
-        assert (mine - true).norm() <= 1e-5 * true.norm()
+        assert apart(mine, true) <= allowed
     assert bool(ours[0][~conv.mask].any())
 
 

@@ -114,9 +114,8 @@ def test_transposed_convolutions_agree_with_torch(stride: tuple[int, int, int], 
     assert_agrees(conv, run(conv, x), x)
 
 
-@pytest.mark.parametrize(
-    "conv",
-    [
+with drawn():
+    LEFT_TO_TORCH = [
         nn.Conv3d(8, 8, 3, padding=1, groups=2),
         nn.Conv3d(8, 8, 3, padding=2, dilation=2),
         nn.Conv3d(8, 8, 3, padding=1, padding_mode="reflect"),
@@ -124,8 +123,10 @@ def test_transposed_convolutions_agree_with_torch(stride: tuple[int, int, int], 
         nn.ConvTranspose3d(8, 8, 3, 2),
         nn.ConvTranspose3d(8, 8, 2, 2, padding=1),
         nn.Conv2d(8, 8, 3),
-    ],
-)
+    ]
+
+
+@pytest.mark.parametrize("conv", LEFT_TO_TORCH)
 def test_what_the_layers_are_not_for_is_left_to_torch(conv: nn.Module) -> None:
     assert layer_for(conv, BufferPool()) is None
     x = numbers(1, 8, 6, 6) if isinstance(conv, nn.Conv2d) else numbers(1, 8, 6, 6, 6)
@@ -225,7 +226,11 @@ def test_logits_come_plane_after_plane() -> None:
     assert logits.is_contiguous()
 
 
-@pytest.mark.parametrize("module", [Joined(), nn.Conv3d(8, 3, 3, 2, 1), nn.ConvTranspose3d(8, 16, 2, 2)])
+with drawn():
+    ALL_KINDS = [Joined(), nn.Conv3d(8, 3, 3, 2, 1), nn.ConvTranspose3d(8, 16, 2, 2)]
+
+
+@pytest.mark.parametrize("module", ALL_KINDS)
 def test_the_answer_depends_neither_on_threads_nor_on_the_batch(module: nn.Module) -> None:
     x, answers = numbers(3, 8, 9, 40, 34), []
     threads = torch.get_num_threads()

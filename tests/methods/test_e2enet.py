@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from cases import ball, drain, small_plan
 from chance import drawn
+from tolerance import rounding
 from voxtrace.bundle import load
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Phase, Step, TrainState
@@ -212,7 +213,7 @@ def test_steps_are_the_heads_that_learn_from_coarse_to_fine_at_the_windows_size(
     assert [head.shape[2] for head in heads] == [16, 8, 4, 4]
     assert len(steps) == E2ENet(heads=weights).steps == n
     for step, head in zip(steps, reversed(heads[:n]), strict=True):
-        assert torch.allclose(step.logits, F.interpolate(head, (16, 16, 16), mode="trilinear"), atol=1e-6)
+        assert torch.equal(step.logits, F.interpolate(head, (16, 16, 16), mode="trilinear"))
     assert torch.equal(steps[-1].logits, heads[0])
 
 
@@ -290,7 +291,9 @@ def test_heads_weigh_4_2_1_0_in_the_paper_and_8_4_2_1_in_its_code() -> None:
     dice = [float(dice_and_cross_entropy(h, t)["dice"].detach()) for h, t in zip(heads, targets, strict=True)]
     for name, weights in {"paper": (4 / 7, 2 / 7, 1 / 7, 0), "code": (8 / 15, 4 / 15, 2 / 15, 1 / 15)}.items():
         terms = E2ENet(heads=cast(Any, name)).loss(network, batch, at)
-        assert float(terms["dice"].detach()) == pytest.approx(sum(w * d for w, d in zip(weights, dice, strict=True)))
+        exact = sum(w * d for w, d in zip(weights, dice, strict=True))
+        allowed = rounding(torch.float32, products=len(dice))  # of the largest Dice, 1
+        assert float(terms["dice"].detach()) == pytest.approx(exact, abs=allowed)
 
 
 def test_f_decay_falls_as_a_cosine_to_a_floor() -> None:

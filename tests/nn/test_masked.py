@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from chance import chance
+from chance import chance, drawn
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.masked import MaskedConv3d, MaskedConvTranspose3d, pack_mask, unpack_mask
 
@@ -27,7 +27,11 @@ def test_the_mask_has_the_first_two_axes_of_the_weight() -> None:
     assert MaskedConvTranspose3d(8, 6, (2, 2, 2), 0.5).mask.shape == (8, 6)
 
 
-@pytest.mark.parametrize("conv", [MaskedConv3d(8, 6, (1, 3, 3), 0.3), MaskedConvTranspose3d(8, 6, (2, 2, 2), 0.3)])
+with drawn():
+    CONVS = [MaskedConv3d(8, 6, (1, 3, 3), 0.3), MaskedConvTranspose3d(8, 6, (2, 2, 2), 0.3)]
+
+
+@pytest.mark.parametrize("conv", CONVS)
 def test_whole_kernels_are_off_and_all_weights_of_the_others_are_not(conv: MaskedConv3d) -> None:
     assert not conv.weight[~conv.mask].any()
     assert conv.weight[conv.mask].all()
@@ -41,9 +45,6 @@ def test_a_channel_whose_kernels_are_all_off_is_not_read() -> None:
     other = x.clone()
     other[:, 1] = 7.0
     assert torch.equal(conv(x), conv(other))
-
-
-CONVS = [MaskedConv3d(8, 6, (1, 3, 3), 0.3), MaskedConvTranspose3d(8, 6, (2, 2, 2), 0.3)]
 
 
 def learn(conv: MaskedConv3d, *, active: bool) -> None:

@@ -11,12 +11,15 @@ import torch
 from torch import nn
 
 from chance import chance, drawn
+from tolerance import InFloat64, assert_close_to_float64
 from voxtrace.methods import method
 from voxtrace.nn.flops import CONVENTIONS, active_kernels, operations, parameters
 from voxtrace.nn.model_bank import MedDANetNetwork, cost, costs
 from voxtrace.nn.shufflenet import ShuffleNet, Unit
 from voxtrace.nn.transbts import SelfAttention, SliceTransBTS, SliceUNet, Transformer
 from voxtrace.plan import Plan
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +106,19 @@ def test_a_slice_of_240_is_900_tokens() -> None:
 @drawn()
 def test_attention_is_softmax_of_scaled_products() -> None:
     attend, tokens = SelfAttention(8, 2).eval(), torch.randn(1, 5, 8, generator=chance())
-    q, k, v = attend.queries_keys_values(tokens).chunk(3, dim=-1)
-    heads = [slice(0, 4), slice(4, 8)]
-    mixed = [(q[..., h] @ k[..., h].transpose(1, 2) / 2.0).softmax(-1) @ v[..., h] for h in heads]  # √(8/2) = 2
-    assert torch.allclose(attend(tokens), attend.project(torch.cat(mixed, -1)), atol=1e-6)
+
+    def written_out() -> Any:
+        q, k, v = attend.queries_keys_values(tokens).chunk(3, dim=-1)
+        heads = [slice(0, 4), slice(4, 8)]
+        mixed = [(q[..., h] @ k[..., h].transpose(1, 2) / 2.0).softmax(-1) @ v[..., h] for h in heads]  # √(8/2) = 2
+        return attend.project(torch.cat(mixed, -1))
+
+    with torch.no_grad():
+        found, expected = attend(tokens), written_out()
+        with InFloat64():
+            exact = written_out()
+    # Linear layers of 8 numbers, scores of 4, means of 5 tokens; each rounds, and so does the softmax.
+    assert_close_to_float64(found, expected, exact, torch.float32, products=8 + 4 + 5 + 8, roundings=5)
 
 
 def test_a_unit_keeps_the_even_channels_and_works_on_the_odd() -> None:
