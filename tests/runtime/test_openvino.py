@@ -23,6 +23,7 @@ from voxtrace.runtime.openvino import open_openvino, part
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.openvino.compiled import CompileSettings
 from voxtrace.runtime.openvino.structure import flatten, unflatten
+from voxtrace.runtime.torch import cpu_has_bfloat16, isa_without_bfloat16
 
 pytestmark = pytest.mark.numeric
 
@@ -143,6 +144,15 @@ def test_float32_is_computed_in_float32(tmp_path: Path) -> None:
     assert torch.equal(opened(network.eval(), tmp_path).parts["conv"](x), x)
 
 
+def test_bfloat16_that_the_environment_forbids_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    assert not cpu_has_bfloat16()
+    assert opened(forked(), tmp_path, "auto").precision == "float32"
+    with pytest.raises(UsageError, match="use precision 'float32'"):
+        opened(forked(), tmp_path, "bfloat16")
+
+
+@pytest.mark.skipif(bool(isa_without_bfloat16()), reason="ONEDNN_MAX_CPU_ISA forbids the instructions for bfloat16")
 def test_bfloat16_is_close(tmp_path: Path) -> None:
     network, x = forked(), images()
     run = opened(network, tmp_path, "bfloat16")

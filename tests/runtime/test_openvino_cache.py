@@ -19,6 +19,7 @@ from voxtrace.runtime.openvino import open_openvino, part
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.openvino.convert import Converted, Inputs, convert
 from voxtrace.runtime.openvino.structure import flatten
+from voxtrace.runtime.torch import isa_without_bfloat16
 
 pytestmark = pytest.mark.numeric
 
@@ -67,6 +68,7 @@ def test_the_second_time_nothing_is_converted(tmp_path: Path, converted: list[In
     assert torch.equal(first, second)
 
 
+@pytest.mark.skipif(bool(isa_without_bfloat16()), reason="ONEDNN_MAX_CPU_ISA forbids the instructions for bfloat16")
 def test_precision_and_threads_share_an_entry(tmp_path: Path, converted: list[Inputs]) -> None:
     answer(network(), tmp_path)
     answer(network(), tmp_path, precision="bfloat16")

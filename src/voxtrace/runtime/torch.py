@@ -7,6 +7,7 @@ bfloat16 0.76 s, bfloat16 with channels last 0.15 s. Bfloat16 therefore always c
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable
 
 import torch
@@ -18,6 +19,7 @@ from voxtrace.runtime.arithmetic import ArithmeticCheck
 from voxtrace.runtime.loaded import LoadedNetwork
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_ISAS_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 def open_torch(network: nn.Module, device: str, precision: str, kernels: SkipMode = "measured") -> LoadedNetwork:
@@ -96,7 +98,18 @@ def choose_precision(precision: str, device: torch.device) -> tuple[str, str]:
     return "float32", "the processor has no instructions for bfloat16"
 
 
+def isa_without_bfloat16() -> str:
+    """Return the limit on oneDNN's instructions that the environment sets, if it leaves none for bfloat16; else "".
+
+    oneDNN computes the convolutions of torch and of OpenVINO, and both read ``ONEDNN_MAX_CPU_ISA``.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    return limit if limit in _ISAS_WITHOUT_BFLOAT16 else ""
+
+
 def cpu_has_bfloat16() -> bool:
-    """Tell whether the processor multiplies bfloat16 itself (AVX512-BF16 or AMX); emulation would be slower."""
+    """Tell whether the processor multiplies bfloat16 itself (AVX512-BF16 or AMX) and may; emulation would be slower."""
+    if isa_without_bfloat16():
+        return False
     checks = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
     return any(check is not None and check() for check in checks)

@@ -17,7 +17,7 @@ from voxtrace.runtime.loaded import LoadedNetwork
 from voxtrace.runtime.openvino import cache as disk
 from voxtrace.runtime.openvino.compiled import CompileSettings
 from voxtrace.runtime.openvino.part import Part
-from voxtrace.runtime.torch import choose_precision
+from voxtrace.runtime.torch import choose_precision, isa_without_bfloat16
 
 __all__ = ["open_openvino"]
 
@@ -27,10 +27,20 @@ def open_openvino(network: nn.Module, device: str, precision: str, cache: disk.C
 
     Children without weights run in torch: there is nothing to gain. What was converted once is kept in ``cache``, by
     default a folder of the user's.
+
+    Raises
+    ------
+    UsageError
+        Another device than the CPU, or bfloat16 where the environment forbids its instructions.
     """
     if device not in ("auto", "cpu"):
         raise UsageError(f"runtime 'openvino' is for the CPU, and device {device!r} was asked for; use device='cpu'.")
     chosen, reason = choose_precision(precision, torch.device("cpu"))
+    if chosen == "bfloat16" and (limit := isa_without_bfloat16()):
+        raise UsageError(
+            f"bfloat16 was asked for, and ONEDNN_MAX_CPU_ISA={limit} leaves OpenVINO no instructions for it; use "
+            "precision 'float32', or unset that variable."
+        )
     if any(parameter.device.type != "cpu" for parameter in network.parameters()):
         network = copy.deepcopy(network).to("cpu")
     settings = CompileSettings(chosen, torch.get_num_threads())
