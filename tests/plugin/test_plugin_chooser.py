@@ -184,7 +184,7 @@ def test_without_a_window_several_series_are_the_readers_error(study: Path) -> N
 
 @pytest.fixture
 def viewer(make_napari_viewer_proxy: Any) -> Any:
-    pytest.importorskip("qtpy")
+    pytest.importorskip("qtpy", reason="the extra 'gui' is not installed")
     return make_napari_viewer_proxy()
 
 

@@ -15,7 +15,7 @@ from voxtrace.methods import METHODS
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.bundles import BundleRegistry
 
-pytest.importorskip("qtpy")
+pytest.importorskip("qtpy", reason="the extra 'gui' is not installed")
 
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent

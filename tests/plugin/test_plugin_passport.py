@@ -80,7 +80,7 @@ def test_the_passport_of_the_selected_scan_is_shown(model: Any, view: Recorded) 
 
 
 def test_a_tilted_series_is_told_in_the_window(make_napari_viewer_proxy: Any, tmp_path: Path) -> None:
-    pytest.importorskip("qtpy")
+    pytest.importorskip("qtpy", reason="the extra 'gui' is not installed")
     from voxtrace.plugin.npe2.segment import SegmentWidget
 
     viewer = make_napari_viewer_proxy()

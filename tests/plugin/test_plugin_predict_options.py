@@ -15,7 +15,7 @@ from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.models.bundles import describe
 from voxtrace.plugin.models.methods import Capabilities
 
-pytest.importorskip("qtpy")
+pytest.importorskip("qtpy", reason="the extra 'gui' is not installed")
 
 from qtpy.QtWidgets import QComboBox, QSpinBox
 

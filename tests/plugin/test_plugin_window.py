@@ -16,7 +16,7 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.work import jobs
 
-pytest.importorskip("qtpy")
+pytest.importorskip("qtpy", reason="the extra 'gui' is not installed")
 
 from voxtrace.plugin.npe2.segment import SegmentWidget
 from voxtrace.plugin.npe2.train import TrainWidget
