@@ -174,7 +174,7 @@ def _prepared(
 
 def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:
     """Return what gathers labels and maps of the steps that are kept, in memory or in the folder."""
-    names, maps = run.plan.labels, tuple(run.method.maps)
+    names, maps = run.plan.labels, tuple(run.map_units)
     return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps)
 
 
