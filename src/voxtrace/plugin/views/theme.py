@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QWidget
 from voxtrace.plugin.models.theme_colours import ThemeColours, hex_colour, theme_colours
 
 Tone = Literal[
+    "text",
     "dimmed",
     "heading",
     "accent",
@@ -29,6 +30,7 @@ Tone = Literal[
     "error box",
 ]
 _STYLE = """
+*[tone="text"] {{ color: {c.text}; }}
 *[tone="dimmed"] {{ color: {c.dimmed}; }}
 *[tone="heading"] {{ color: {c.text}; font-weight: bold; font-size: {heading_pt}pt; }}
 *[tone="accent"] {{ color: {c.accent}; }}
@@ -40,6 +42,7 @@ QToolButton[tone] {{ border: none; background: transparent; }}
 *[tone="good box"] {{ background: {c.good_fill}; color: {c.on_fill}; }}
 *[tone="warning box"] {{ background: {c.warning_fill}; color: {c.on_fill}; }}
 *[tone="error box"] {{ background: {c.error_fill}; color: {c.on_fill}; }}
+QLabel:disabled[tone] {{ color: {c.line}; }}
 QPushButton[tone="primary"]:enabled {{ background: {c.accent_fill}; color: {c.on_fill}; font-weight: bold; }}
 QAbstractButton:focus, QComboBox:focus, QAbstractSpinBox:focus, QLineEdit:focus, QAbstractItemView:focus {{
     border: 1px solid {c.accent};
