@@ -104,7 +104,7 @@ def load_edits(folder: str | Path) -> EditedLabels | None:
             raise ValueError(f"format {record['format']!r}, expected {_FORMAT!r}")
         return EditedLabels(zarr.open_array(source / LABELS, mode="r"), from_json(record["edits"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReadError(f"{source} is damaged ({error}). Remove that folder to open the trace without edits.") from error
+        raise ReadError(f"{source} is damaged ({error}). Remove it to open the trace without edits.") from error
 
 
 def as_json(edits: Sequence[Edit]) -> list[dict[str, Any]]:
@@ -123,4 +123,3 @@ def counted(edits: Sequence[Edit]) -> str:
         return ""
     number = "1 edit" if len(edits) == 1 else f"{len(edits)} edits"
     return f"{number} on {edits[0].station}" if edits[0].station else number
-

@@ -1,7 +1,7 @@
-"""Corrections of one label of a label map: smooth, grow, keep the largest piece, fill between slices …
+"""Corrections of one label of a label map: smooth, grow, keep the largest piece, fill between slices.
 
-Masks are boolean (Z, Y, X); lengths are mm, volumes mL. Every function works in the bounding box of what it looks at, so
-time and memory are those of the label, not of the scan.
+Masks are boolean (Z, Y, X); lengths are mm, volumes mL. Every function works in the bounding box of what it looks
+at, so time and memory are those of the label, not of the scan.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -162,7 +163,7 @@ def fill_between(mask: Mask, spacing_mm: Triple) -> Mask:
     """
     filled = mask.copy()
     drawn = np.flatnonzero(mask.any(axis=(1, 2)))
-    for low, high in zip(drawn, drawn[1:], strict=False):
+    for low, high in pairwise(drawn):
         if high - low > 1:
             ends = (_Outline.of(mask[low], spacing_mm[1:]), _Outline.of(mask[high], spacing_mm[1:]))
             for z in range(low + 1, high):
