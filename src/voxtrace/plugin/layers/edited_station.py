@@ -1,4 +1,4 @@
-"""The edited labels: a copy of a step, made plane by plane where it is read or drawn on, and a record of what changed."""
+"""The edited labels: a copy of a step, made plane by plane as it is read or drawn on, and a record of what changed."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Change:
 class EditedStation:
     """Labels (I, P, L) that start as those of a step.
 
-    Planes are copied when they are first needed, so that the first stroke on a trace on disk need not wait for the whole
-    volume. Threads may read while the window writes.
+    Planes are copied when they are first needed, so that the first stroke on a trace on disk does not wait for the
+    whole volume. Threads may read while the window writes.
 
     Parameters
     ----------
@@ -57,6 +57,11 @@ class EditedStation:
         self._array = np.zeros(shape, dtype)  # the system gives memory to planes that are written to
         self._planes, self._copied, self._lock = planes, np.zeros(shape[0], bool), threading.RLock()
         self._journal: list[tuple[Array, Array, Array]] = []
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether anything changed since the journal was taken."""
+        return bool(self._journal)
 
     def read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
         """Return a copy of the labels at a key of three parts."""

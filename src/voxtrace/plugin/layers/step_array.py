@@ -1,12 +1,12 @@
 """The labels of every step as one array (station, I, P, L) that napari can show and paint on.
 
 A station is a place on the time ruler: a step of the trace, or at its end the labels as they were edited. The steps are
-never altered: writing to any station makes the edited one, as a copy of the station that was written to, and lands there.
+never altered: writing to any station makes the edited one, as a copy of the station written to, and lands there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -47,6 +47,7 @@ class StepArray:
         self._earlier: tuple[Edit, ...] = ()  # of an earlier session
         self._edited: EditedStation | None = None
         self._held = False
+        self._when_drawn: Callable[[], None] | None = None
 
     @property
     def n_steps(self) -> int:
@@ -134,6 +135,16 @@ class StepArray:
         finally:
             self._held = False
 
+    def when_drawn(self, note: Callable[[], None]) -> None:
+        """Call a function that notes what was drawn: now, or once it is drawn.
+
+        napari tells of a stroke after its last dab, but of a single change before it is written.
+        """
+        if self._edited is not None and self._edited.has_journal:
+            note()
+        else:
+            self._when_drawn = note
+
     def note(self, edit: Edit) -> Change | None:
         """Return what was drawn since the last note as one undoable change; None where no voxel changed."""
         if self._edited is None:
@@ -181,6 +192,9 @@ class StepArray:
                 self._write_voxels(station, np.broadcast_arrays(first, *rest), value)
         if fresh:  # now, that what was drawn can be seen there
             self.edit_started.emit(self.edited_from)
+        note, self._when_drawn = self._when_drawn, None
+        if note is not None:
+            note()
 
     def _begin(self, station: int) -> bool:
         if self._edited is not None:
