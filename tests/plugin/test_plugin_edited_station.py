@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from voxtrace.trace.edits import Edit, counted, load_edits, save_edits
 
 SHAPE = (3, 5, 12, 14)
 EDIT = Edit("2026-11-27T10:02:00+00:00", "paint", 1, "liver", 0, "cycle 2")
+
+
+def described(drawn: Any) -> Edit:
+    return replace(EDIT, voxels=len(drawn))
 
 
 def steps() -> Any:
@@ -47,7 +52,7 @@ def test_a_stroke_is_one_change_that_can_be_undone_and_redone(array: StepArray) 
     array[1, 2, 0:2, 0:3] = 1
     array[1, 2, 1:3, 0:3] = 2  # over a part of it
     after = array[3]
-    change = array.note(EDIT)
+    change = array.note(described)
     assert change is not None
     assert change.edit.voxels == 9
     array[change] = change.before
@@ -61,7 +66,7 @@ def test_a_stroke_is_one_change_that_can_be_undone_and_redone(array: StepArray) 
 def test_a_stroke_that_changes_nothing_is_no_edit(array: StepArray) -> None:
     array[1, 2, 0, 0] = 2
     array[3, 2, 0, 0] = 0
-    assert array.note(EDIT) is None
+    assert array.note(described) is None
     assert array.edits == ()
 
 
@@ -117,7 +122,7 @@ def test_only_planes_that_are_drawn_on_are_read_from_disk() -> None:
 
 def test_edits_come_back_from_the_traces_folder(tmp_path: Path, array: StepArray) -> None:
     array[1, 2, 0:2, 0:3] = 2
-    array.note(EDIT)
+    array.note(described)
     edited = array.edited
     assert edited is not None
     save_edits(tmp_path / "a.trace", edited[::-1], array.edits)

@@ -16,8 +16,10 @@ from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.layers.edited_station import Change
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models.correction import Correction
+from voxtrace.plugin.models.provenance import ShownLabels, shown_labels
 from voxtrace.trace import Trace
 from voxtrace.trace.edits import Edit
+from voxtrace.volume import Array
 
 DRAWING = ("paint", "erase", "fill", "polygon")
 
@@ -26,6 +28,7 @@ class EditController:
     """Follows what is drawn on the labels layers of one viewer."""
 
     changed = Signal(object)  # the layer that was edited
+    saved = Signal(object)  # the layer that was saved
 
     def __init__(self, viewer: Any, current: CurrentResult) -> None:
         self._viewer, self._current = viewer, current
@@ -141,7 +144,7 @@ class EditController:
     def _on_paint(self, layer: Labels, item: list[Any]) -> None:
         """Note a stroke; of a layer with steps, exchange what napari keeps for its undo by the change itself."""
         if not isinstance(layer.data, StepArray):
-            edit = self._named or _stroke(layer, sum(_voxels(atom) for atom in item))
+            edit = self._named or _stroke(layer, np.concatenate([_drawn(atom) for atom in item]))
             self._drawn.setdefault(layer.unique_id, []).append((item[0], edit))
             self.changed.emit(layer)
         elif not any(isinstance(atom[0], Change) for atom in item):
@@ -151,6 +154,15 @@ class EditController:
         self.changed.emit(layer)
         if layer is self._current.layer and layer in self._viewer.layers:
             self._current.announce_edit()
+
+
+def shown_in(viewer: Any, data: Any, edits: EditController) -> ShownLabels:
+    """Return which labels of a layer's data are on screen."""
+    layer = next((x for x in viewer.layers if isinstance(x, Labels) and x.data is data), None)
+    if layer is None:
+        return shown_labels(data, None)
+    station = round(float(viewer.dims.point[viewer.dims.ndim - 4])) if viewer.dims.ndim > 3 else 0
+    return shown_labels(data, label_source(layer), station, edits.edits(layer))
 
 
 def edit_of(layer: Labels, what: str, label: int, voxels: int = 0) -> Edit:
@@ -175,16 +187,18 @@ def step_name(trace: Trace, station: int) -> str:
 
 
 def _exchange(layer: Labels, item: list[Any]) -> None:
-    change = layer.data.note(_stroke(layer))
+    change = layer.data.note(lambda drawn: _stroke(layer, drawn))
     item[:] = [] if change is None else [(change, change.before, change.after)]
 
 
-def _stroke(layer: Labels, voxels: int = 0) -> Edit:
-    mode = str(layer.mode)
-    label = 0 if mode == "erase" else int(layer.selected_label)
-    return edit_of(layer, mode if mode in DRAWING else "paint", label, voxels)
+def _stroke(layer: Labels, drawn: Array) -> Edit:
+    """Return the entry of the log for a stroke that drew these labels (N,)."""
+    label = int(np.bincount(drawn).argmax())
+    mode = str(layer.mode) if str(layer.mode) in DRAWING else "paint"
+    return edit_of(layer, mode, label, int(drawn.size))
 
 
-def _voxels(atom: tuple[Any, ...]) -> int:
-    """Return how many voxels an entry of napari's history changed: (indices, before, after), or with a mask."""
-    return int(np.size(atom[2 if len(atom) == 4 else 1]))
+def _drawn(atom: tuple[Any, ...]) -> Array:
+    """Return the labels (N,) that an entry of napari's history drew: (indices, before, after), or with a mask."""
+    before, after = atom[-2:]
+    return np.broadcast_to(np.ravel(after), np.size(before))

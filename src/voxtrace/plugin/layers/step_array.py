@@ -68,7 +68,8 @@ class StepArray:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Number type of the labels."""
-        return np.dtype(self.steps.dtype)
+        found: np.dtype[Any] = np.dtype(self.steps.dtype)
+        return found
 
     @property
     def ndim(self) -> int:
@@ -145,14 +146,17 @@ class StepArray:
         else:
             self._when_drawn = note
 
-    def note(self, edit: Edit) -> Change | None:
-        """Return what was drawn since the last note as one undoable change; None where no voxel changed."""
+    def note(self, describe: Callable[[Array], Edit]) -> Change | None:
+        """Return what was drawn since the last note as one undoable change; None where no voxel changed.
+
+        ``describe`` gives the entry of the log for the labels (N,) that were drawn.
+        """
         if self._edited is None:
             return None
         where, before, after = self._edited.take_journal()
         if not where.size:
             return None
-        change = Change(where, before, after, replace(edit, voxels=int(where.size)))
+        change = Change(where, before, after, describe(after))
         self._add(change)
         return change
 

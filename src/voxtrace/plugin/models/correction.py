@@ -146,12 +146,12 @@ def fill_holes(mask: Mask) -> Mask:
     return np.asarray(ndimage.binary_fill_holes(mask))
 
 
-def grow(mask: Mask, spacing_mm: Triple, distance_mm: float) -> Mask:
+def grow(mask: Mask, spacing_mm: tuple[float, ...], distance_mm: float) -> Mask:
     """Return a mask with all voxels within a distance in mm added."""
     return _distance(~mask, spacing_mm) <= distance_mm
 
 
-def shrink(mask: Mask, spacing_mm: Triple, distance_mm: float) -> Mask:
+def shrink(mask: Mask, spacing_mm: tuple[float, ...], distance_mm: float) -> Mask:
     """Return a mask without the voxels within a distance in mm of its outside; the scan's border is no surface."""
     return mask if mask.all() else mask & (_distance(mask, spacing_mm) > distance_mm)
 
@@ -198,36 +198,29 @@ def _between(low: _Outline, high: _Outline, fraction: float) -> Mask:
 
 def _function(operation: Operation, spacing_mm: Triple) -> Callable[[Mask], Mask]:
     """Return the function of a mask that an operation stands for."""
-    amount, axis = operation.amount, operation.axis
-    spacing = _in_plane(spacing_mm, axis) if operation.in_plane else spacing_mm
+    kind, amount, axis = operation.kind, operation.amount, operation.axis
+    by_slice = operation.in_plane
+    spacing = _in_plane(spacing_mm, axis) if by_slice else spacing_mm
+    flat = tuple(s for i, s in enumerate(spacing_mm) if not by_slice or i != axis)
     voxel_ml = float(np.prod(spacing_mm)) / 1000
-    functions: dict[Kind, Callable[[Mask], Mask]] = {
+    whole: dict[Kind, Callable[[Mask], Mask]] = {
         "smooth": partial(smooth, spacing_mm=spacing, sigma_mm=amount),
         "median": partial(majority, spacing_mm=spacing, radius_mm=amount),
+        "between": partial(_along, axis=axis, spacing_mm=spacing_mm),
+    }
+    each: dict[Kind, Callable[[Mask], Mask]] = {
         "largest": keep_largest,
         "islands": partial(remove_small, voxel_ml=voxel_ml, below_ml=amount),
         "holes": fill_holes,
-        "grow": partial(_each, partial(grow, distance_mm=amount), spacing_mm=spacing_mm),
-        "shrink": partial(_each, partial(shrink, distance_mm=amount), spacing_mm=spacing_mm),
-        "between": partial(_along, axis=axis, spacing_mm=spacing_mm),
+        "grow": partial(grow, spacing_mm=flat, distance_mm=amount),
+        "shrink": partial(shrink, spacing_mm=flat, distance_mm=amount),
     }
-    function = functions[operation.kind]
-    if operation.kind in ("grow", "shrink"):
-        return partial(function, axis=axis if operation.in_plane else None)
-    if operation.in_plane and operation.kind in ("largest", "islands", "holes"):
-        return partial(_by_slice, function, axis=axis)
-    return function
+    if kind in whole:
+        return whole[kind]
+    return partial(_by_slice, each[kind], axis=axis) if by_slice else each[kind]
 
 
-def _each(function: Callable[..., Mask], mask: Mask, spacing_mm: Triple, axis: int | None) -> Mask:
-    """Return a distance operation of a mask, of each slice along an axis by itself where one is given."""
-    if axis is None:
-        return function(mask, spacing_mm)
-    flat = tuple(s for i, s in enumerate(spacing_mm) if i != axis)
-    return _by_slice(lambda plane: function(plane, flat), mask, axis)
-
-
-def _by_slice(function: Callable[[Any], Any], mask: Mask, axis: int) -> Mask:
+def _by_slice(function: Callable[[Mask], Mask], mask: Mask, axis: int) -> Mask:
     planes = np.moveaxis(mask, axis, 0)
     return np.moveaxis(np.stack([function(plane) if plane.any() else plane for plane in planes]), 0, axis)
 
