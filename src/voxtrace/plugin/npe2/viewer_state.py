@@ -14,6 +14,8 @@ from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.models.settings import ViewerSettings
+from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.work import jobs
 
 
@@ -55,6 +57,11 @@ class ViewerState:
         self._method_registry: MethodRegistry | None = None
 
     @property
+    def settings(self) -> ViewerSettings:
+        """What the window remembers; the same for every viewer."""
+        return viewer_settings()
+
+    @property
     def bundle_registry(self) -> BundleRegistry:
         """The bundles known to this viewer; the shipped ones are read on first use."""
         if self._bundle_registry is None:
@@ -82,7 +89,7 @@ class ViewerState:
         """
         dock, viewer = DOCKS[name], self._viewer()
         assert viewer is not None, "the viewer was closed"
-        title = f"{dock.title} (VoxTrace)"
+        title = f"{dock.title} (voxtrace)"  # as napari calls it when its menu opens it
         if title in viewer.window.dock_widgets:
             widget = viewer.window.dock_widgets[title]
             widget.parent().show()  # the dock around it
