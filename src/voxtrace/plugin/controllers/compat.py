@@ -37,6 +37,21 @@ def show_colour_bar(layer: Any) -> None:
     layer.colorbar.visible = True
 
 
+def push_undo(layer: Any, atom: tuple[Any, Any, Any]) -> None:
+    """Add a change that was made to what a labels layer can undo: index, values before and values after."""
+    layer._save_history(atom)
+
+
+def remeasure(layer: Any) -> None:
+    """Let a viewer ask anew how large a layer is, whose data grew or shrank in place; its history stays."""
+    layer.translate = layer.translate
+
+
+def undoable(layer: Any) -> list[Any]:
+    """Return the changes that a labels layer can undo, in order."""
+    return [atom for item in layer._undo_history for atom in item]
+
+
 def _letter(position: str) -> Any:
     from napari.components.overlays import TextOverlay
 

@@ -29,7 +29,7 @@ class SegmentWidget(Panel):
         self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
         self.steps = StepsController(napari_viewer, self.steps_view)
         self.passport = PassportController(napari_viewer, self.view.passport)
-        self.save = SaveController(napari_viewer, self.save_view, self.saver)
+        self.save = SaveController(napari_viewer, self.save_view, self.saver, viewer_state_of(napari_viewer).edits)
         state = viewer_state_of(napari_viewer)
         self.controller = SegmentController(
             napari_viewer, state.bundle_registry, self.view, self.runner, self._step_through, state.method_registry
