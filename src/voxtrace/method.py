@@ -20,6 +20,7 @@ from voxtrace.declaration import checked, options_of
 from voxtrace.declaration import option as option  # noqa: PLC0414
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
+from voxtrace.trace import INDEX, NodeChart
 from voxtrace.windows import Windowing, endless_gaussian
 
 Parts = Mapping[str, Callable[..., Tensor]]
@@ -240,6 +241,7 @@ class Method(ABC):
     extras: ClassVar[tuple[str, ...]] = ()  # names of the extra scores in a Step
     slice_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number per slice; "index" as in facts
     maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every scalar map in a Step
+    value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 
     def __post_init__(self) -> None:
@@ -299,6 +301,14 @@ class Method(ABC):
         # An imported nnU-Net model blends with nnU-Net's own weights.
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
 
+    def value_costs(self, plan: Plan) -> Mapping[str, tuple[float, ...]]:
+        """Return the GFLOP of one window for each value of ``value_names``, by fact; {} where costs do not differ."""
+        return {}
+
+    def charts(self, network: nn.Module) -> tuple[NodeChart, ...]:
+        """Return numbers of the network's nodes for a trace, e.g. from where each takes its features; () if none."""
+        return ()
+
     def describe(self, network: nn.Module) -> dict[str, Any]:
         """Return properties of the trained weights as JSON, for the bundle's card; {} if there are none."""
         return {}
@@ -346,3 +356,9 @@ def _check_declared(kind: type[Method]) -> None:
                     f"{kind.__name__} declares {name!r} in {units[name]} and in {unit}; "
                     "use one unit for a name in facts, slice_facts and maps, or two names."
                 )
+    for name in kind.value_names:
+        if {**kind.facts, **kind.slice_facts}.get(name) != INDEX:
+            raise MethodError(
+                f"{kind.__name__} names the values of {name!r}, which is no fact or slice fact with the unit "
+                f"{INDEX!r}; declare it as one."
+            )
