@@ -63,7 +63,7 @@ def test_the_structure_is_told_rather_than_background() -> None:
     without[BLOCK] = 0
     for answer, pair in ((liver(), (1, 0)), (without, (0, 1))):
         [place] = regions(seeds(liver(), without, without, answer=answer), ALL).places
-        assert (place.label, place.other, place.concerned, place.sentence) == (*pair, 1, "1 of 3 seeds say liver")
+        assert (place.label, place.other, place.concerned, place.sentence) == (*pair, 1, "1 of 3 seeds says liver")
 
 
 def test_places_come_by_ml_at_stake() -> None:

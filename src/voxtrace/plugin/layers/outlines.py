@@ -1,160 +1,171 @@
-"""Layers for answers that differ: an inner and an outer contour of each label, and a frame around a place."""
+"""Lines drawn on one slice: inner and outer contours of answers that differ, and the corners around a place.
+
+Lines follow the borders of voxels, so they are as thin as wanted at any spacing and hide nothing. They are computed for
+the slice on screen alone. Positions are in display space, (I, P, L) in mm.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from voxtrace.plugin.layers import palette
-from voxtrace.plugin.layers.display import LayerData
 from voxtrace.plugin.layers.display_space import AXES, UNITS, layer_transform
-from voxtrace.plugin.layers.on_demand import OnDemand, Part
 from voxtrace.trace.disagreement import Answers
 from voxtrace.volume import Array, Geometry, Triple
 
 Box = tuple[int, int, int, int, int, int]
-FRAME_COLOUR: Triple = (1.0, 1.0, 1.0)
-_MARGIN = 2  # voxels between a place and its frame
-_DASH, _GAP = 3, 2  # voxels of a dashed line
+Key = tuple[Any, Any, Any]
+LINES_SCALE = 1000.0  # mm to a unit of the layer: far above any spacing, or napari would step the sliders by it
+DASH_MM = 2.0
+FRAME_COLOUR: Triple = (1.0, 0.84, 0.29)  # as the letters at the edges: seen on black and on bone
+_MARGIN_MM = 3.0  # between a place and the corners around it
+_CORNER_FRACTION = 0.2
 
 
-class AgreedLabels(OnDemand):
-    """The inner contour: the outline of what all answers agree on.
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Segments on a slice: start and end (N, 2, 3) in mm along (I, P, L), and the label of each (N,)."""
 
-    With ``label`` only that label is drawn, else every one. A part with all three axes is filled instead of outlined.
+    ends_mm: Array
+    labels: Array
+
+    @property
+    def vectors(self) -> Array:
+        """Starts and directions (N, 2, 3) as napari's vectors, in units of ``LINES_SCALE``."""
+        vectors = self.ends_mm / LINES_SCALE
+        vectors[:, 1] -= vectors[:, 0]
+        return np.asarray(vectors, np.float32)
+
+
+@dataclass(frozen=True)
+class SlicePosition:
+    """A slice of a canonical grid: the axis that it is perpendicular to, and its index there, both from 0."""
+
+    axis: int
+    index: int
+
+    @property
+    def key(self) -> Key:
+        """The slice as a key of an array (Z, Y, X)."""
+        key: list[Any] = [slice(None)] * 3
+        key[self.axis] = self.index
+        return key[0], key[1], key[2]
+
+    @property
+    def in_plane(self) -> tuple[int, int]:
+        """The two axes of the slice."""
+        first, second = (axis for axis in range(3) if axis != self.axis)
+        return first, second
+
+
+def slice_at(geometry: Geometry, axis: int, world_mm: float) -> SlicePosition | None:
+    """Return the slice at a position along an axis of display space; None outside the grid."""
+    transform, n = layer_transform(geometry), geometry.shape[axis]
+    index = round((world_mm - transform.translate_mm[axis]) / transform.scale_mm[axis])
+    if not 0 <= index < n:
+        return None
+    return SlicePosition(axis, n - 1 - index if axis == 0 else index)
+
+
+def inner_labels(answers: Answers, key: Key, label: int | None = None) -> Array:
+    """Return a part of what all answers agree on, background where they differ; with ``label`` of that alone."""
+    first, *rest = (row[key] for row in answers.rows)
+    agreed = np.where(np.logical_and.reduce([row == first for row in rest]), first, 0)
+    return agreed if label is None else np.where(agreed == label, label, 0)
+
+
+def outer_labels(answers: Answers, key: Key, label: int | None = None) -> Array:
+    """Return a part of what any answer says; with ``label`` where any says that.
+
+    Without, where answers give a voxel several labels, the shown one is taken, and where that is background, that of
+    the first answer that says otherwise.
     """
-
-    def __init__(self, answers: Answers, label: int | None = None) -> None:
-        super().__init__(answers.geometry.shape, np.uint16)
-        self.answers, self.label = answers, label
-
-    def planes(self, part: Part, flat: tuple[int, ...]) -> Array:
-        """Return a part of the contour (Z, Y, X)."""
-        return _outlined(self.agreed(part), flat)
-
-    def agreed(self, part: Part) -> Array:
-        """Return the labels that all answers agree on; background where they differ."""
-        first, *rest = (row[part] for row in self.answers.rows)
-        agree = np.ones(first.shape, np.bool_)
-        for labels in rest:
-            agree &= labels == first
-        return _only(np.where(agree, first, 0), self.label)
+    rows = [row[key] for row in answers.rows]
+    if label is not None:
+        return np.where(np.logical_or.reduce([row == label for row in rows]), label, 0)
+    labels = answers.answer[key]
+    for row in rows:
+        labels = np.where(labels == 0, row, labels)
+    return labels
 
 
-class PossibleLabels(OnDemand):
-    """The outer contour: the dashed outline of what any answer says.
-
-    With ``label`` it is that of this label. Without, where answers give a voxel several labels, the shown one is taken,
-    and where that is background, that of the first answer that says otherwise.
-    """
-
-    def __init__(self, answers: Answers, label: int | None = None) -> None:
-        super().__init__(answers.geometry.shape, np.uint16)
-        self.answers, self.label = answers, label
-
-    def planes(self, part: Part, flat: tuple[int, ...]) -> Array:
-        """Return a part of the contour (Z, Y, X)."""
-        return _dashed(_outlined(self.possible(part), flat), part, flat)
-
-    def possible(self, part: Part) -> Array:
-        """Return the labels that any answer gives."""
-        rows = [row[part] for row in self.answers.rows]
-        if self.label is not None:
-            any_says: Array = np.logical_or.reduce([row == self.label for row in rows])
-            return np.where(any_says, self.label, 0)
-        labels = self.answers.answer[part]
-        for row in rows:
-            labels = np.where(labels == 0, row, labels)
-        return np.asarray(labels)
+def contour(labels: Array, where: SlicePosition, geometry: Geometry, *, dashed: bool = False) -> Lines:
+    """Return the borders of every label on a slice (rows, columns); background has none of its own."""
+    padded = np.pad(labels, 1)
+    starts, ends, values = [], [], []
+    for axis in range(2):
+        other = 1 - axis
+        before = padded[:-1, 1:-1] if axis == 0 else padded[1:-1, :-1]
+        after = padded[1:, 1:-1] if axis == 0 else padded[1:-1, 1:]
+        for one, neighbour in ((before, after), (after, before)):
+            at = np.argwhere((one != neighbour) & (one != 0))  # border before voxel at[axis], along the other axis
+            # both sides of a border between two labels get a line; they lie on one another
+            n = max(1, round(DASH_MM / geometry.spacing_mm[where.in_plane[other]]))
+            if dashed:
+                at = at[at[:, other] // n % 2 == 0] if n > 1 else at
+            start = at.astype(np.float64) - 0.5
+            end = start.copy()
+            end[:, other] += 0.5 if dashed and n == 1 else 1.0
+            starts.append(start)
+            ends.append(end)
+            values.append(one[at[:, 0], at[:, 1]])
+    flat = np.stack([np.concatenate(starts), np.concatenate(ends)], axis=1)
+    return Lines(_in_mm(flat, where, geometry), np.concatenate(values))
 
 
-class Frame(OnDemand):
-    """The corners of a box around a place, 1 on 0; only on slices that cross the place."""
-
-    def __init__(self, shape: tuple[int, int, int], box: Box) -> None:
-        super().__init__(shape)
-        self.box = box
-
-    def planes(self, part: Part, flat: tuple[int, ...]) -> Array:
-        """Return a part of the frame (Z, Y, X)."""
-        inside, edges, corners = [], [], []
-        for axis in range(3):
-            at = np.arange(part[axis].start, part[axis].stop).reshape([-1 if a == axis else 1 for a in range(3)])
-            margin = 0 if axis in flat else _MARGIN
-            low, high = self.box[axis] - margin, self.box[axis + 3] - 1 + margin
-            reach = max(2, (high - low) // 5)
-            inside.append((at >= low) & (at <= high))
-            edges.append((at == low) | (at == high))
-            corners.append((at < low + reach) | (at > high - reach))
-        shown = [axis for axis in range(3) if axis not in flat]
-        on_edge = sum(edges[axis].astype(np.uint8) for axis in shown) >= max(1, len(shown) - 1)
-        drawn = inside[0] & inside[1] & inside[2] & on_edge
-        for axis in shown:
-            drawn = drawn & corners[axis]
-        return np.asarray(drawn, np.uint8)
-
-
-def contour_layers(answers: Answers, label: int | None, colours: Mapping[int, Triple], name: str) -> list[LayerData]:
-    """Return the inner contour (solid) and the outer one (dashed) as labels layers."""
-    shades = {value: _light(colour) for value, colour in colours.items()}
-    inner, outer = AgreedLabels(answers, label), PossibleLabels(answers, label)
-    return [
-        _layer(inner, answers.geometry, shades, f"{name} · all agree"),
-        _layer(outer, answers.geometry, shades, f"{name} · any says so"),
+def corners(box: Box, where: SlicePosition, geometry: Geometry) -> Lines:
+    """Return the four corners of a frame around a box, eight lines; none on a slice that does not cross it."""
+    if not box[where.axis] <= where.index < box[where.axis + 3]:
+        return Lines(np.zeros((0, 2, 3)), np.zeros(0, np.int64))
+    low, high, reach = [], [], []
+    for axis in where.in_plane:
+        margin = _MARGIN_MM / geometry.spacing_mm[axis]
+        low.append(box[axis] - 0.5 - margin)
+        high.append(box[axis + 3] - 0.5 + margin)
+        reach.append(_CORNER_FRACTION * (high[-1] - low[-1]))
+    segments = [
+        ((u, v), (u + du * reach[0], v + dv * reach[1]))
+        for u, sign_u in ((low[0], 1), (high[0], -1))
+        for v, sign_v in ((low[1], 1), (high[1], -1))
+        for du, dv in ((sign_u, 0), (0, sign_v))
     ]
+    return Lines(_in_mm(np.asarray(segments, np.float64), where, geometry), np.ones(len(segments), np.int64))
 
 
-def frame_layer(geometry: Geometry, box: Box, name: str) -> LayerData:
-    """Return the frame around a place as a labels layer."""
-    return _layer(Frame(geometry.shape, box), geometry, {1: FRAME_COLOUR}, name)
-
-
-def _layer(data: OnDemand, geometry: Geometry, colours: Mapping[int, Triple], name: str) -> LayerData:
-    transform = layer_transform(geometry)
-    about: dict[str, Any] = {
+def lines_layer(name: str, colour: Triple) -> dict[str, Any]:
+    """Return the attributes of a vectors layer for lines; it holds none at first."""
+    return {
+        "data": np.zeros((0, 2, 3), np.float32),
         "name": name,
-        "scale": transform.scale_mm,
-        "translate": transform.translate_mm,
+        "scale": (LINES_SCALE,) * 3,
         "units": UNITS,
         "axis_labels": AXES,
-        "colormap": palette.napari_colours(colours),
+        "vector_style": "line",
+        "edge_color": [(*colour, 1.0)],
         "opacity": 1.0,
     }
-    return data, about, "labels"
 
 
-def _outlined(labels: Array, flat: tuple[int, ...]) -> Array:
-    """Return the voxels of a slice that have a neighbour of another label in it; beyond the grid counts as such."""
-    if len(flat) != 1:
-        return labels.astype(np.uint16)
-    padded = np.pad(labels, [(0, 0) if axis in flat else (1, 1) for axis in range(3)])
-    border = np.zeros(labels.shape, np.bool_)
-    for axis in (axis for axis in range(3) if axis not in flat):
-        for start in (0, 2):
-            key = [slice(None) if a in flat else slice(1, 1 + labels.shape[a]) for a in range(3)]
-            key[axis] = slice(start, start + labels.shape[axis])
-            border |= padded[tuple(key)] != labels
-    return np.where(border, labels, 0).astype(np.uint16)
+def colours_of(lines: Lines, colours: Mapping[int, Triple]) -> Array:
+    """Return a lighter shade of its label's colour for each line, (N, 4)."""
+    shades = {value: _light(colours.get(value, (1.0, 1.0, 1.0))) for value in np.unique(lines.labels).tolist()}
+    return np.asarray([(*shades[value], 1.0) for value in lines.labels.tolist()]).reshape(-1, 4)
 
 
-def _dashed(outline: Array, part: Part, flat: tuple[int, ...]) -> Array:
-    """Return an outline with gaps, at the same places whichever part is asked for."""
-    if len(flat) != 1:
-        return outline
-    along = sum(
-        np.arange(part[axis].start, part[axis].stop).reshape([-1 if a == axis else 1 for a in range(3)])
-        for axis in range(3)
-    )
-    return np.where(np.asarray(along) % (_DASH + _GAP) < _DASH, outline, 0)
+def _in_mm(flat: Array, where: SlicePosition, geometry: Geometry) -> Array:
+    """Return positions (N, 2, 2) in voxels of a canonical slice as (N, 2, 3) in mm of display space."""
+    whole = np.full((*flat.shape[:2], 3), float(where.index))
+    for column, axis in enumerate(where.in_plane):
+        whole[..., axis] = flat[..., column]
+    whole[..., 0] = geometry.shape[0] - 1 - whole[..., 0]
+    transform = layer_transform(geometry)
+    return np.asarray(whole * transform.scale_mm + np.asarray(transform.translate_mm))
 
 
-def _only(labels: Array, label: int | None) -> Array:
-    return labels if label is None else np.where(labels == label, labels, 0)
-
-
-def _light(colour: Triple) -> Triple:
+def _light(colour: Sequence[float]) -> Triple:
     """Return a lighter shade, which stands out from an area of the same colour."""
-    red, green, blue = (0.45 + 0.55 * part for part in colour)
+    red, green, blue = (0.5 + 0.5 * part for part in colour)
     return red, green, blue

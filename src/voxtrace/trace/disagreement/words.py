@@ -64,8 +64,9 @@ def _who_says(answers: Answers, values: Array, label: int, other: int) -> str:
     votes = [int(np.count_nonzero((values == value).mean(1) >= 0.5)) for value in said]
     if sum(votes) == 0 or max(votes) == rows:
         return f"the {rows} {noun} draw {answers.name_of(said[0])} differently"
-    told = [f"{n} say {answers.name_of(value)}" for n, value in zip(votes, said, strict=True) if n]
-    return ", ".join([told[0].replace(" say", f" of {rows} {noun} say", 1), *told[1:]])
+    (most, first), *rest = [(n, answers.name_of(value)) for n, value in zip(votes, said, strict=True) if n]
+    told = [f"{most} of {rows} {noun} say{'s' * (most == 1)} {first}"]
+    return ", ".join(told + [f"{n} say{'s' * (n == 1)} {name}" for n, name in rest])
 
 
 def _when_changed(answers: Answers, values: Array) -> str:
