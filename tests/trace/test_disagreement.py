@@ -10,8 +10,8 @@ import pytest
 from voxtrace.errors import Cancelled, GeometryError
 from voxtrace.trace import Trace
 from voxtrace.trace.disagreement import Answers, LabelPlanes, Limits, of_label_maps, of_steps, offered, regions
-from voxtrace.trace.disagreement.joining import join
 from voxtrace.trace.disagreement.differing import differing_voxels
+from voxtrace.trace.disagreement.joining import join
 from voxtrace.volume import Geometry, LabelMap
 
 SHAPE, SPACING_MM = (10, 40, 40), (2.0, 1.0, 1.0)

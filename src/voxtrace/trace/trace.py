@@ -200,7 +200,7 @@ class Trace:
 
         Traces of earlier versions do not hold them: there all label maps are read.
         """
-        return self._counted().areas if self.areas is None else np.asarray(self.areas[:])
+        return self.counted().areas if self.areas is None else np.asarray(self.areas[:])
 
     def boxes(self, windows: Array | None = None) -> Array:
         """Return ``windows`` in voxels of the labels' grid, (W, 6) float64; borders of voxel i are i − 0.5 and i + 0.5.

@@ -50,6 +50,6 @@ class PlaceFrame:
         middle = {axis: (box[axis] + box[axis + 3] - 1) / 2 for axis in range(3)}
         middle[0] = geometry.shape[0] - 1 - middle[0]
         axes = [axis - (dims.ndim - 3) for axis in dims.displayed]
-        world = [transform.translate_mm[axis] + transform.scale_mm[axis] * middle[axis] for axis in axes]
-        camera.center = (*camera.center[: 3 - len(world)], *world)
+        centre = [transform.translate_mm[axis] + transform.scale_mm[axis] * middle[axis] for axis in axes]
+        camera.center = (*camera.center[: 3 - len(centre)], *centre)
         camera.zoom = zoom_for((mm[0], mm[1]), compat.canvas_size(self._viewer))

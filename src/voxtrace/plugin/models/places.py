@@ -109,7 +109,8 @@ class Review:
 
 def start(found: Disagreement, done_ml: float) -> Review:
     """Return the review of fresh places."""
-    return Review(found, ("open",) * len(found.places), done_ml=done_ml)
+    decisions: tuple[Decision, ...] = ("open",) * len(found.places)
+    return Review(found, decisions, done_ml=done_ml)
 
 
 def following(review: Review) -> int | None:

@@ -79,8 +79,10 @@ class QtPlacesView(QWidget):
         table.setShowGrid(False)
         table.setMinimumHeight(160)
         table.setTabKeyNavigation(False)  # Tab goes on to the buttons
-        table.verticalHeader().hide()
-        header = table.horizontalHeader()
+        numbers, header = table.verticalHeader(), table.horizontalHeader()
+        assert numbers is not None
+        assert header is not None
+        numbers.hide()
         header.setHighlightSections(False)
         for column in range(len(_COLUMNS)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)

@@ -100,4 +100,5 @@ def _commonest_beside(answer: Array, values: Array) -> Array:
 
 def _added(counts: Indices, more: Indices) -> Indices:
     length = max(counts.size, more.size)
-    return np.pad(counts, (0, length - counts.size)) + np.pad(more, (0, length - more.size))
+    both: Indices = np.pad(counts, (0, length - counts.size)) + np.pad(more, (0, length - more.size))
+    return both

@@ -113,7 +113,7 @@ class Disagreement:
         return sum(place.ml for place in self.places)
 
 
-def regions(answers: Answers, limits: Limits = Limits(), cancel: Callable[[], bool] = lambda: False) -> Disagreement:  # noqa: B008
+def regions(answers: Answers, limits: Limits = Limits(), cancel: Callable[[], bool] = lambda: False) -> Disagreement:
     """Return the regions on which answers differ, ordered by mL at stake, thin borders after thick regions.
 
     Raises
