@@ -60,3 +60,9 @@ def _letter(position: str) -> Any:
 
 def _is_new(viewer: Any) -> bool:
     return hasattr(viewer, "scene")  # since 0.9
+
+
+def canvas_size(viewer: Any) -> tuple[float, float]:
+    """Return height and width of the canvas in pixels."""
+    height, width = viewer.canvas.size if _is_new(viewer) else viewer._canvas_size
+    return float(height), float(width)
