@@ -181,7 +181,7 @@ class PlanesController:
         if layer.ndim == 3 or viewer is None:
             return None
         axis = viewer.dims.ndim - layer.ndim
-        return min(int(viewer.dims.current_step[axis]), len(layer.data) - 1)
+        return min(round(float(viewer.dims.point[axis])), len(layer.data) - 1)
 
     def _on_read(self) -> None:
         self._edits += 1

@@ -12,6 +12,7 @@ from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.controllers.layers import known_source, label_source, shows_ct
 from voxtrace.plugin.controllers.scans import shown_labels, shown_scan, transform_of
 from voxtrace.plugin.layers.display_space import OBLIQUE_FROM_DEG
+from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models import planes
 from voxtrace.plugin.models.readout import readout, settled_plane
 
@@ -73,7 +74,8 @@ class ReadoutController:
         source, transform = label_source(layer), transform_of(layer)
         assert source is not None
         trace = source.trace
-        if trace is None or transform is None or trace.labels.shape[0] < 2:
+        edited = isinstance(layer.data, StepArray) and layer.data.is_edited(round(float(world[0])))
+        if trace is None or transform is None or edited or trace.labels.shape[0] < 2:
             return ""
         shape = trace.labels.shape[1:]
         i, row, column = planes.voxel_at(world[-3:], transform, shape)

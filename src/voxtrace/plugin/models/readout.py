@@ -45,6 +45,11 @@ def position(position_mm: Sequence[float]) -> str:
     return " ".join(reversed(named)) + " mm"
 
 
+def slice_position(axis: int, mm: float) -> str:
+    """Return the position of a slice along one of (I, P, L): ``A 12.5 mm``."""
+    return f"{_LETTERS[axis][int(mm >= 0)]} {abs(mm):.1f} mm"
+
+
 def settled_plane(planes: Any) -> npt.NDArray[np.int64]:
     """Return for each voxel of a slice the step, counted from 1, at which its label last changed.
 

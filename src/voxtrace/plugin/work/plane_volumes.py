@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.work.threads import in_background
 
 KEPT = 3  # volumes; of a large trace each is as large as the scan
@@ -31,7 +32,7 @@ class PlaneVolumes:
 
         ``key`` names the array; a volume that was marked stale is shown until it has been read again.
         """
-        if isinstance(array, np.ndarray):
+        if _in_memory(array, step):
             return array if step is None else array[step]
         whole = (key, step)
         if (whole not in self._volumes or whole in self._stale) and whole not in self._reading:
@@ -57,6 +58,12 @@ class PlaneVolumes:
     def _failed(self, whole: Hashable, sentence: str) -> None:
         self._reading.pop(whole, None)
         self._volumes[whole] = None  # without this plane; the canvas reports the error when it shows the layer
+
+
+def _in_memory(array: Any, step: int | None) -> bool:
+    if isinstance(array, StepArray):
+        return isinstance(array.steps, np.ndarray) or array.is_edited(step or 0)
+    return isinstance(array, np.ndarray)
 
 
 def _volume(array: Any, step: int | None) -> Any:
