@@ -12,6 +12,7 @@ from typing import Any
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled, EngineError
+from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import check_compatible, open_members
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.sliding_window import SlidingWindow
@@ -19,7 +20,7 @@ from voxtrace.inference.window_boxes import canonical_boxes
 from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Plan
 from voxtrace.preprocess import PlaneStream, grid_of
-from voxtrace.trace import Recorder, Trace
+from voxtrace.trace import Recorder, RunDescription, Trace
 from voxtrace.volume import LabelMap, Shape, Volume
 from voxtrace.windows import count_windows
 
@@ -113,7 +114,7 @@ def segment(
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows")
             if cancel is not None and cancel():
                 raise Cancelled(f"stopped after {done} of {run.n_windows} windows; nothing was written.")
-        trace = _finished(run, recorder)
+        trace = _finished(run, recorder, describe_run(run, bundles, volume.name, time.perf_counter() - started))
     if store is not None:
         trace = Trace.load(store)
     labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name)
@@ -173,15 +174,16 @@ def _prepared(
 
 def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:
     """Return what gathers labels and maps of the steps that are kept, in memory or in the folder."""
-    names, maps = run.plan.labels, tuple(run.method.maps)
+    names, maps = run.plan.labels, tuple(run.map_units)
     return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps)
 
 
-def _finished(run: SlidingWindow, recorder: Recorder) -> Trace:
+def _finished(run: SlidingWindow, recorder: Recorder, description: RunDescription) -> Trace:
     """Return the trace of a run that has visited every window."""
     facts, seen, units = run.facts()
     boxes, whole = canonical_boxes(seen, run.grid)
-    return recorder.finish(facts, boxes, units, run.method.step_word, whole, run.slice_facts.on_input())
+    slices = run.slice_facts.on_input()
+    return recorder.finish(facts, boxes, units, run.method.step_word, whole, slices, description)
 
 
 def _names(plan: Plan) -> dict[int, str]:

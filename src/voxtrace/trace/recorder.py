@@ -9,6 +9,7 @@ import numpy as np
 
 from voxtrace.passport import Passport
 from voxtrace.trace import files
+from voxtrace.trace.description import RunDescription
 from voxtrace.trace.step_counts import MapRange, StepCounts
 from voxtrace.trace.trace import CHANGED_VOXELS, Trace
 from voxtrace.volume import Array, Geometry, Shape
@@ -84,8 +85,10 @@ class Recorder:
         step_word: str,
         network_shape: Shape,
         slice_facts: Mapping[str, Array] | None = None,
+        description: RunDescription | None = None,
     ) -> Trace:
         """Return the trace, and write the rest of its folder if it has one."""
+        about = description or RunDescription()
         if self._files is not None:
             self._files.close()
         # The voxels that a step changed are known only when the step before it was kept.
@@ -107,7 +110,14 @@ class Recorder:
             slice_facts={**counted, **(slice_facts or {})},
             maps=self._maps if self._files is None else self._files.maps,
             ranges={name: limits.values for name, limits in self._ranges.items()},
+            areas=self._counts.areas,
+            value_names=about.value_names,
+            value_costs=about.value_costs,
+            charts=about.charts,
+            window_sets=about.window_sets,
+            provenance=about.provenance,
         )
         if self._folder is not None:
+            files.write_areas(self._counts.areas, self._folder)
             files.write_record(trace.record(), self._folder)
         return trace
