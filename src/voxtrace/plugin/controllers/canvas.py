@@ -14,6 +14,7 @@ from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.readout import ReadoutController
 from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display_space import camera_letters, edge_letters, viewpoint
+from voxtrace.plugin.models.settings import ViewerSettings
 
 
 class CanvasController:
@@ -29,10 +30,10 @@ class CanvasController:
         Position and intensity under the cursor.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Any, settings: ViewerSettings) -> None:
         self._viewer = weakref.ref(viewer)
         self.navigation = NavigationController(viewer)
-        self.contrast, self.readout = ContrastController(viewer), ReadoutController(viewer)
+        self.contrast, self.readout = ContrastController(viewer, settings), ReadoutController(viewer)
         dims, camera = viewer.dims.events, compat.camera(viewer).events
         for event in (dims.order, dims.ndisplay, dims.axis_labels, camera.orientation, camera.angles):
             event.connect(self.refresh)

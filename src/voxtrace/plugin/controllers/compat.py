@@ -50,7 +50,7 @@ def set_corner_text(viewer: Any, name: str, position: str, text: str) -> None:
     if key not in overlays:
         if not text:
             return
-        overlays[key] = _text(position, 11, _WORDS)
+        overlays[key] = _text(position, 10, _WORDS)
     overlays[key].text = text
     overlays[key].visible = bool(text)
 

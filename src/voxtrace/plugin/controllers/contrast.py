@@ -16,10 +16,10 @@ from voxtrace.plugin.controllers.layers import known_source, label_source, shows
 from voxtrace.plugin.controllers.scans import is_scan, same_volume, shown_scan, shown_scans
 from voxtrace.plugin.layers.display import ImageSource
 from voxtrace.plugin.models import presets
-from voxtrace.plugin.work.remembered import RememberedChoices
+from voxtrace.plugin.models.presets import Preset
+from voxtrace.plugin.models.settings import ViewerSettings
 
 RIGHT_BUTTON = 2
-_KEPT = "contrast"
 _DRAG_PX = 400  # pixels that double the width of the window
 
 
@@ -32,10 +32,9 @@ class ContrastController:
 
     changed = Signal()
 
-    def __init__(self, viewer: Any, choices: RememberedChoices | None = None) -> None:
-        self._viewer = weakref.ref(viewer)
-        self._choices = choices or RememberedChoices()
-        self._cache: tuple[Any, Any, tuple[presets.Preset, ...]] | None = None
+    def __init__(self, viewer: Any, settings: ViewerSettings) -> None:
+        self._viewer, self._settings = weakref.ref(viewer), settings
+        self._cache: tuple[Any, Any, tuple[Preset, ...]] | None = None
         self._watched: weakref.WeakSet[Any] = weakref.WeakSet()
         viewer.mouse_drag_callbacks.append(self._on_drag)
         for number in range(1, presets.CUSTOM_KEY + 1):
@@ -53,7 +52,7 @@ class ContrastController:
         return shown_scan(viewer) if viewer is not None else None
 
     @property
-    def presets(self) -> tuple[presets.Preset, ...]:
+    def offered(self) -> tuple[Preset, ...]:
         """The presets of the scan on screen; empty without one."""
         scan = self.scan
         return self._presets_of(scan) if scan is not None else ()
@@ -62,7 +61,7 @@ class ContrastController:
     def chosen(self) -> int:
         """The index of the preset that is shown, or −1."""
         scan = self.scan
-        return presets.matching(self.presets, _limits(scan)) if scan is not None else -1
+        return presets.matching(self.offered, _limits(scan)) if scan is not None else -1
 
     @property
     def words(self) -> str:
@@ -88,14 +87,13 @@ class ContrastController:
         source = _source(scan) if scan is not None else None
         if scan is None or source is None:
             return
-        kept = dict(self._choices.get(_KEPT, {}))
-        limits = presets.remembered(source.volume, source.channel, _limits(scan))
-        self._choices.keep(_KEPT, kept | {presets.modality_of(source.volume): list(limits)})
+        level, width = presets.remembered(source.volume, source.channel, _limits(scan))
+        self._settings.remember_window(presets.modality_of(source.volume), width, level)
         self._cache = None
         self.changed.emit()
 
-    def _presets_of(self, scan: Image) -> tuple[presets.Preset, ...]:
-        kept = self._choices.get(_KEPT, {})
+    def _presets_of(self, scan: Image) -> tuple[Preset, ...]:
+        kept = self._settings.values.windows
         if self._cache is None or self._cache[0] is not scan or self._cache[1] is not kept:
             source = _source(scan)
             found = presets.presets(source.volume, source.channel, kept) if source is not None else ()

@@ -181,6 +181,7 @@ class MeasureController:
             edge_color=_COLOUR,
             face_color="transparent",
             edge_width=0.4,
+            opacity=1.0,
         )
         self._follow(layer)
         return layer

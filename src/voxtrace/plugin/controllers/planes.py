@@ -44,7 +44,7 @@ class PlanesController:
         viewer: Any,
         view: PlanesView,
         navigation: NavigationController,
-        volumes: Callable[[Callable[[], None]], PlaneVolumes] = PlaneVolumes,
+        volumes: Callable[[Callable[[], None]], PlaneVolumes],
     ) -> None:
         self._viewer, self._view, self._navigation = weakref.ref(viewer), view, navigation
         self._volumes = volumes(self._on_read)
@@ -131,7 +131,13 @@ class PlanesController:
         viewer = self._viewer()
         labels = shown_labels(viewer)
         step = None if labels is None else self._step(labels)
-        cut_from = (scan.unique_id, self._step(scan), voxel[axis], tuple(scan.contrast_limits), self._edits)
+        cut_from: tuple[Any, ...] = (
+            scan.unique_id,
+            self._step(scan),
+            voxel[axis],
+            tuple(scan.contrast_limits),
+            self._edits,
+        )
         if labels is not None:
             cut_from += (labels.unique_id, step, labels.opacity, labels.contour, id(labels.colormap))
         known = self._pixels.get(axis)

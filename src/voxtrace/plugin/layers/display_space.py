@@ -116,7 +116,7 @@ def camera_letters(
     return {edge: direction_letters(way, share) for edge, way in ways.items()}
 
 
-def direction_letters(direction: Sequence[float], share: float = 0.4) -> str:
+def direction_letters(direction: Sequence[float] | Any, share: float = 0.4) -> str:
     """Return the letters of a direction along (I, P, L), its largest component first: ``"RA"``."""
     unit = np.asarray(direction, float) / max(float(np.linalg.norm(direction)), 1e-12)
     order = [axis for axis in np.argsort(-np.abs(unit), kind="stable") if abs(unit[axis]) >= share]

@@ -55,7 +55,8 @@ class Measurement:
         if self.area_mm2 is not None:
             lines.append(area_words(self.area_mm2))
         if self.mean is not None and self.sd is not None:
-            lines.append(f"{self.mean:.4g} ± {self.sd:.3g} {unit}".rstrip())
+            digits = ".1f" if unit else ".4g"
+            lines.append(f"{self.mean:{digits}} ± {self.sd:{digits}} {unit}".rstrip())
         return "\n".join(lines)
 
 
@@ -203,4 +204,5 @@ def _in_ellipse(points: Points, rows: Points, columns: Points) -> npt.NDArray[np
         return np.zeros(rows.shape, bool)
     inverse = np.linalg.inv(axes)
     r, c = rows - centre[0], columns - centre[1]
-    return np.asarray((inverse[0, 0] * r + inverse[0, 1] * c) ** 2 + (inverse[1, 0] * r + inverse[1, 1] * c) ** 2 <= 1)
+    along = (inverse[0, 0] * r + inverse[0, 1] * c) ** 2 + (inverse[1, 0] * r + inverse[1, 1] * c) ** 2
+    return np.asarray(along <= 1 + 1e-9)  # a centre on the border counts, whatever the rounding

@@ -117,7 +117,8 @@ def grey(plane: Any, limits: tuple[float, float]) -> Pixels:
     """Return a slice (rows, columns) as grey levels: black at the lower limit, white at the upper one."""
     low, high = limits
     levels = (np.asarray(plane, np.float32) - np.float32(low)) * np.float32(255.0 / max(high - low, 1e-12))
-    return np.clip(np.nan_to_num(levels), 0, 255).astype(np.uint8)
+    clipped: Pixels = np.clip(np.nan_to_num(levels), 0, 255).astype(np.uint8)
+    return clipped
 
 
 def painted(greys: Pixels, labels: Any, table: npt.NDArray[np.float32], *, contour: bool, opacity: float) -> Pixels:
@@ -155,7 +156,7 @@ def outlines(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     edge[:-1] |= down
     edge[:, 1:] |= across
     edge[:, :-1] |= across
-    return edge & (labels != 0)
+    return np.asarray(edge & (labels != 0))
 
 
 def resampled_plane(
@@ -166,7 +167,7 @@ def resampled_plane(
     lines = []
     for size, along in zip(source.shape, plane_axes(axis), strict=True):
         mm = np.arange(shape[along]) * target.scale_mm[along] + target.translate_mm[along]
-        index = np.rint((mm - own.translate_mm[along]) / own.scale_mm[along]).astype(np.int64)
+        index = np.floor((mm - own.translate_mm[along]) / own.scale_mm[along] + 0.5).astype(np.int64)
         lines.append((np.clip(index, 0, size - 1), (index >= 0) & (index < size)))
     (rows, row_in), (columns, column_in) = lines
     return np.where(row_in[:, None] & column_in[None], source[np.ix_(rows, columns)], 0)

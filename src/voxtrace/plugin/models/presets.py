@@ -1,4 +1,4 @@
-"""Contrast presets of a scan, in the order of the keys 1 to 6: presets in HU for CT, percentiles for everything else."""
+"""Contrast presets of a scan, in the order of the keys 1 to 6: in HU for CT, percentiles for everything else."""
 
 from __future__ import annotations
 
@@ -38,8 +38,10 @@ def modality_of(volume: Volume) -> str:
     return "CT" if contrast.is_ct(volume) else volume.modality or "other"
 
 
-def presets(volume: Volume, channel: int = 0, custom: Mapping[str, Any] | None = None) -> tuple[Preset, ...]:
-    """Return the presets of a channel; ``custom`` is what was remembered for each modality."""
+def presets(
+    volume: Volume, channel: int = 0, custom: Mapping[str, tuple[float, float]] | None = None
+) -> tuple[Preset, ...]:
+    """Return the presets of a channel; ``custom`` is width and level of one's own for each modality."""
     values = contrast.tissue(volume, channel)
     if contrast.is_ct(volume):
         found = [
@@ -53,23 +55,26 @@ def presets(volume: Volume, channel: int = 0, custom: Mapping[str, Any] | None =
         ]
     kept = (custom or {}).get(modality_of(volume))
     if kept is not None:
-        limits = tuple(kept) if contrast.is_ct(volume) else contrast.percentile_limits(values, tuple(kept))
-        found.append(Preset(CUSTOM_KEY, CUSTOM, _words(volume, limits), (float(limits[0]), float(limits[1]))))
+        width, level = kept
+        limits = (level - width / 2, level + width / 2)
+        if not contrast.is_ct(volume):
+            limits = contrast.percentile_limits(values, (max(0.0, limits[0]), min(100.0, limits[1])))
+        found.append(Preset(CUSTOM_KEY, CUSTOM, _words(volume, limits), limits))
     return tuple(found)
 
 
 def remembered(volume: Volume, channel: int, limits: tuple[float, float]) -> tuple[float, float]:
-    """Return what to remember of limits set by hand: HU for CT, and percentiles for everything else.
+    """Return level and width to remember of limits set by hand: in HU for CT, in percentiles for everything else.
 
     Intensities of MR differ from scan to scan; percentiles carry over.
     """
-    if contrast.is_ct(volume):
-        return float(limits[0]), float(limits[1])
-    values = np.sort(contrast.tissue(volume, channel))
-    if not values.size:
-        return 0.0, 100.0
-    below, above = (float(100 * np.searchsorted(values, v, side) / values.size) for v, side in _sides(limits))
-    return min(below, 99.0), min(100.0, max(above, below + 1.0))
+    low, high = limits
+    if not contrast.is_ct(volume):
+        values = np.sort(contrast.tissue(volume, channel))
+        count = max(values.size, 1)
+        low = min(99.0, 100.0 * int(np.searchsorted(values, low, "left")) / count)
+        high = max(low + 1.0, 100.0 * int(np.searchsorted(values, high, "right")) / count)
+    return float(low + high) / 2, float(high - low)
 
 
 def dragged(limits: tuple[float, float], moved_px: tuple[float, float], unit: float) -> tuple[float, float]:
@@ -110,7 +115,3 @@ def _words(volume: Volume, limits: Any) -> str:
     low, high = float(limits[0]), float(limits[1])
     unit = " HU" if contrast.is_ct(volume) else ""
     return f"{(low + high) / 2:.4g} / {high - low:.4g}{unit}"
-
-
-def _sides(limits: tuple[float, float]) -> tuple[tuple[float, Any], tuple[float, Any]]:
-    return (limits[0], "left"), (limits[1], "right")

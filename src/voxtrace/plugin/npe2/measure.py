@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 
 from voxtrace.plugin.controllers.measure import MeasureController
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.measure import QtMeasureView
+from voxtrace.plugin.views.theme import follow_theme
 from voxtrace.plugin.work.events import Runner
 from voxtrace.plugin.work.threads import ThreadRunner
 
@@ -21,7 +22,9 @@ class MeasureWidget(QWidget):
         self.view, self.runner = QtMeasureView(), runner or ThreadRunner()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.view)
+        layout.addWidget(self.view, 1)
+        self.view.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # takes the dock's height
+        follow_theme(self)
         navigation = viewer_state_of(napari_viewer).canvas.navigation
         self.controller = MeasureController(napari_viewer, self.view, navigation, self.runner)
         self.view.tool_asked.connect(self.controller.use)

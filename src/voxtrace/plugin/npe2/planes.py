@@ -1,15 +1,19 @@
-"""The planes dock: the two planes beside napari's canvas, contrast, and measuring, with views and controllers joined."""
+"""The planes dock: the two planes beside napari's canvas, and contrast, with view and controllers joined."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from voxtrace.plugin.controllers.planes import PlanesController
 from voxtrace.plugin.controllers.scans import shown_labels
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.planes import QtPlanesView
+from voxtrace.plugin.views.theme import follow_theme
+from voxtrace.plugin.work.plane_volumes import PlaneVolumes
+from voxtrace.plugin.work.threads import in_background
 
 
 class PlanesWidget(QWidget):
@@ -22,8 +26,12 @@ class PlanesWidget(QWidget):
         self.view = QtPlanesView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.view)
-        self.planes = PlanesController(napari_viewer, self.view, canvas.navigation)
+        layout.addWidget(self.view, 1)
+        self.view.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # takes the dock's height
+        follow_theme(self)
+        self.planes = PlanesController(
+            napari_viewer, self.view, canvas.navigation, partial(PlaneVolumes, read=in_background)
+        )
         self.contrast, self.navigation = canvas.contrast, canvas.navigation
         self._connect()
 
@@ -59,7 +67,7 @@ class PlanesWidget(QWidget):
     def _refresh_presets(self) -> None:
         if not self.view.is_shown:
             return
-        self.view.show_presets(self.contrast.presets, self.contrast.chosen, self.contrast.words)
+        self.view.show_presets(self.contrast.offered, self.contrast.chosen, self.contrast.words)
         labels = shown_labels(self._viewer)
         self.view.show_outline(labels is not None and labels.contour > 0, labels is not None)
 

@@ -13,6 +13,7 @@ from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.work import jobs
 
 
@@ -46,7 +47,8 @@ class ViewerState:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
-        self.canvas = CanvasController(viewer)
+        self.settings = viewer_settings()
+        self.canvas = CanvasController(viewer, self.settings)
         self.current = CurrentResult(viewer)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
         self._bundle_registry: BundleRegistry | None = None

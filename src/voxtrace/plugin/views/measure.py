@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QTableWidget,
@@ -19,11 +18,13 @@ from qtpy.QtWidgets import (
 )
 
 from voxtrace.plugin.models.measures import COLUMNS, Measurement, cells
+from voxtrace.plugin.views.theme import set_tone
+from voxtrace.plugin.views.widgets import note
 
 _TOOLS = (
     ("line", "Line", "Length in mm."),
     ("ellipse", "Ellipse", "Area, mean, deviation, smallest and largest intensity inside an ellipse."),
-    ("rectangle", "Rectangle", "Area and intensities inside a rectangle."),
+    ("rectangle", "Box", "Area and intensities inside a rectangle."),
     ("polygon", "Polygon", "Area and intensities inside a polygon."),
     ("select", "Move", "Move or change a shape; Delete removes it."),
 )
@@ -43,7 +44,7 @@ class QtMeasureView(QWidget):
         self.labels = _button("Labels", "Volume, mean, deviation, smallest and largest intensity of each label.")
         self.copy = _button("Copy", "Copy the table as comma-separated values.")
         self.clear = _button("Clear", "Remove every measurement of this scan.")
-        self.table, self.message = QTableWidget(0, len(COLUMNS)), QLabel()
+        self.table, self.message = QTableWidget(0, len(COLUMNS)), note()
         self._group = QButtonGroup(self)
         self._lay_out()
         self._connect()
@@ -56,7 +57,6 @@ class QtMeasureView(QWidget):
             tools.addWidget(button, 1)
         for button in (self.labels, self.copy, self.clear):
             actions.addWidget(button, 1)
-        self.message.setWordWrap(True)
         self.message.hide()
         self.table.setHorizontalHeaderLabels(list(COLUMNS))
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -108,7 +108,7 @@ class QtMeasureView(QWidget):
     def show_message(self, message: str, *, is_error: bool = False) -> None:
         """Show a sentence; ``""`` hides it."""
         self.message.setText(message)
-        self.message.setStyleSheet("background: #8c2b2b; color: white; padding: 4px;" if is_error else "")
+        set_tone(self.message, "error box" if is_error else "dimmed")
         self.message.setVisible(bool(message))
 
     @property

@@ -9,9 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QShowEvent, QWheelEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QSplitter,
@@ -22,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from voxtrace.plugin.models import planes, presets
 from voxtrace.plugin.models.planes import PlanePicture
-from voxtrace.plugin.views.widgets import picker
+from voxtrace.plugin.views.widgets import note, picker
 
 _LETTER, _CROSS, _WORDS = QColor("#ffd54a"), QColor(255, 213, 74, 170), QColor("#e8ebf0")
 _SHADE = QColor(0, 0, 0, 150)
@@ -46,6 +44,7 @@ class PlaneCanvas(QWidget):
         self.picture: PlanePicture | None = None
         self._image: QImage | None = None
         self._pixels: planes.Pixels | None = None
+        self._bytes = b""
         self._turned = 0
         self.setMinimumSize(120, 100)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -60,10 +59,10 @@ class PlaneCanvas(QWidget):
     def show_picture(self, picture: PlanePicture | None) -> None:
         """Show a plane; None clears it."""
         if picture is not None and picture.pixels is not self._pixels:
-            self._pixels = np.ascontiguousarray(picture.pixels)
+            self._pixels = picture.pixels
             height, width, _ = picture.pixels.shape
-            self._image = QImage(self._pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-            self._pixels = picture.pixels if self._pixels is picture.pixels else self._pixels
+            self._bytes = np.ascontiguousarray(picture.pixels).tobytes()  # QImage does not keep them
+            self._image = QImage(self._bytes, width, height, 3 * width, QImage.Format.Format_RGB888)
         self.picture = picture
         self.setAccessibleName(picture.title if picture is not None else "no plane")
         self.update()
@@ -184,7 +183,7 @@ class QtPlanesView(QWidget):
         self.canvases = (PlaneCanvas(), PlaneCanvas())
         self.views = [_view_button(name, tooltip) for name, tooltip in _VIEWS]
         self.contrast, self.remember = picker("Brightness of the scan on screen: keys 1 to 6."), QToolButton()
-        self.outline, self.message, self.help = QToolButton(), QLabel(), QLabel(presets.HELP)
+        self.outline, self.message, self.help = QPushButton("Outline"), note(), note()
         self._group = QButtonGroup(self)
         self._lay_out(below)
         self._connect()
@@ -197,14 +196,13 @@ class QtPlanesView(QWidget):
         self.remember.setText("★")
         self.remember.setToolTip("Keep this contrast as your own preset, key 6, for scans of this kind.")
         self.remember.setAccessibleName("Remember this contrast")
-        self.outline.setText("Outline")
+        self.help.setText(presets.HELP)
         self.outline.setCheckable(True)
         self.outline.setToolTip("Draw labels as outlines, so that the scan under them can be seen.")
         self.contrast.setAccessibleName("Contrast preset")
-        for widget in (self.contrast, self.remember, self.outline):
-            second.addWidget(widget, 1 if isinstance(widget, QComboBox) else 0)
-        self.help.setWordWrap(True)
-        self.message.setWordWrap(True)
+        second.addWidget(self.contrast, 1)
+        second.addWidget(self.remember)
+        second.addWidget(self.outline)
         split = QSplitter(Qt.Orientation.Vertical)
         for canvas in self.canvases:
             split.addWidget(canvas)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from voxtrace.plugin.layers.step_array import StepArray
-from voxtrace.plugin.work.threads import in_background
 
 KEPT = 3  # volumes; of a large trace each is as large as the scan
 
@@ -19,9 +18,16 @@ class PlaneVolumes:
     """The volumes that planes are cut from.
 
     A trace on disk is stored slice by slice, so a coronal plane would read every slice anew.
+
+    Parameters
+    ----------
+    on_read
+        Called when a volume was read.
+    read
+        Runs a function in a thread: ``read(function, on_result, on_error)``.
     """
 
-    def __init__(self, on_read: Callable[[], None], read: Callable[..., Any] = in_background) -> None:
+    def __init__(self, on_read: Callable[[], None], read: Callable[..., Any]) -> None:
         self._on_read, self._read = on_read, read
         self._volumes: OrderedDict[Hashable, Any] = OrderedDict()
         self._reading: dict[Hashable, Any] = {}
