@@ -9,6 +9,7 @@ from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.models.messages import SegmentResult
+from voxtrace.plugin.npe2.legend import join_legend
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import preload_pyqtgraph
 from voxtrace.plugin.views.save import QtSaveView
@@ -28,6 +29,7 @@ class SegmentWidget(Panel):
         preload_pyqtgraph()
         self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
         self.steps = StepsController(napari_viewer, self.steps_view)
+        self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
         self.save = SaveController(napari_viewer, self.save_view, self.saver, viewer_state_of(napari_viewer).edits)
         state = viewer_state_of(napari_viewer)
@@ -48,7 +50,7 @@ class SegmentWidget(Panel):
         self.steps_view.next_asked.connect(self.steps.advance)
         self.steps_view.settled_asked.connect(self.steps.show_settled)
         self.save_view.path_picked.connect(self.save.save)
-        parts = (controller, self.steps, self.passport, self.save)
+        parts = (controller, self.steps, self.legend, self.passport, self.save)
         for leave in (self.runner.abandon, self.saver.abandon, *(part.close for part in parts)):
             self.destroyed.connect(leave)
 
