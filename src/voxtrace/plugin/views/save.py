@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QMessageBox, QPushButton, QVBoxL
 
 from voxtrace.plugin.models.formats import FORMATS, named, of_filter
 from voxtrace.plugin.models.panel_state import PanelState
-from voxtrace.plugin.views.state import LEVEL_STYLES
+from voxtrace.plugin.views.state import LEVEL_TONES
+from voxtrace.plugin.views.theme import set_tone
 from voxtrace.plugin.views.widgets import heading, note
 
 _EMPTY = "Nothing to save yet. Segment a scan, or select a labels layer."
@@ -52,7 +53,7 @@ class QtSaveView(QWidget):
     def show_state(self, state: PanelState) -> None:
         """Show the state."""
         self.message.setText(state.message)
-        self.message.setStyleSheet(LEVEL_STYLES[state.level])
+        set_tone(self.message, LEVEL_TONES[state.level])
         self.message.setVisible(bool(state.message))
         self.button.setEnabled(not state.busy)
 

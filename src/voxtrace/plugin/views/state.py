@@ -6,13 +6,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.views.theme import Tone, set_tone
 
-LEVEL_STYLES = {
-    "hint": "padding: 5px; border-radius: 4px;",
-    "busy": "padding: 5px; border-radius: 4px;",
-    "done": "padding: 5px; border-radius: 4px; background: #1f5c3a; color: white;",
-    "error": "padding: 5px; border-radius: 4px; background: #8c2b2b; color: white;",
-}
+LEVEL_TONES: dict[str, Tone] = {"hint": "box", "busy": "box", "done": "good box", "error": "error box"}
 
 
 class StateView(QWidget):
@@ -21,7 +17,7 @@ class StateView(QWidget):
     def __init__(self, start: str, stop: str) -> None:
         super().__init__()
         self.start, self.stop = QPushButton(start), QPushButton(stop)
-        self.start.setStyleSheet("QPushButton:enabled { background: #2f66d0; color: white; font-weight: bold; }")
+        set_tone(self.start, "primary")
         self.bar, self.message = QProgressBar(), QLabel()
         self.bar.setTextVisible(True)
         self.message.setWordWrap(True)
@@ -43,4 +39,4 @@ class StateView(QWidget):
         self.bar.setRange(0, state.total)
         self.bar.setValue(state.done)
         self.message.setText(state.message)
-        self.message.setStyleSheet(LEVEL_STYLES[state.level])
+        set_tone(self.message, LEVEL_TONES[state.level])

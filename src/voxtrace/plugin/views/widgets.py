@@ -18,6 +18,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from voxtrace.plugin.views.theme import follow_theme, set_tone
+
+PANEL_CHARACTERS = 52  # width of a panel: beside it a scan still has two thirds of 1280 pixels
+
 
 def picker(tooltip: str) -> QComboBox:
     """Return a picker that may be narrower than its longest entry."""
@@ -52,7 +56,8 @@ class Panel(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(content.fontMetrics().averageCharWidth() * PANEL_CHARACTERS)
+        follow_theme(self)
 
 
 class Collapsible(QWidget):
@@ -64,7 +69,7 @@ class Collapsible(QWidget):
         self.title, self.reset, self.content = QToolButton(), QPushButton("Reset"), content
         self.title.setCheckable(True)
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.title.setStyleSheet("QToolButton { border: none; background: transparent; }")
+        set_tone(self.title, "text button")
         self.reset.setToolTip("Restore the initial values.")
         top = QHBoxLayout()
         top.addWidget(self.title, 1, Qt.AlignmentFlag.AlignLeft)
@@ -85,7 +90,7 @@ class Collapsible(QWidget):
 def heading(text: str) -> QLabel:
     """Return a heading."""
     label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; font-size: 11pt; margin-top: 4px;")
+    set_tone(label, "heading")
     return label
 
 
@@ -93,5 +98,5 @@ def note() -> QLabel:
     """Return a dimmed label that wraps."""
     label = QLabel()
     label.setWordWrap(True)
-    label.setStyleSheet("color: #a6adb8;")
+    set_tone(label, "dimmed")
     return label
