@@ -117,7 +117,7 @@ class Trace:
         voxels. Where the method gives such outputs, rows of kept steps have ``slice_facts`` (name -> mean over the
         slices where it is known) and ``maps`` (name -> smallest and largest value).
         """
-        counts = self.step_counts or self._counted()
+        counts = self.counted()
         return [self._row(step, counts) for step in range(self.n_steps)]
 
     def _row(self, step: int, counts: StepCounts) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class Trace:
 
     def record(self) -> files.TraceRecord:
         """Return what ``trace.json`` holds: everything but the voxels."""
-        geometry, counts = self.geometry, self.step_counts or self._counted()
+        geometry, counts = self.geometry, self.counted()
         return files.TraceRecord(
             step_word=self.step_word,
             names=dict(self.names),
@@ -236,7 +236,10 @@ class Trace:
     def _n_labels(self) -> int:
         return max(self.names, default=0) + 1
 
-    def _counted(self) -> StepCounts:
+    def counted(self) -> StepCounts:
+        """Return the voxels of each label and the changed voxels at each kept step; counts them where unknown."""
+        if self.step_counts is not None:
+            return self.step_counts
         counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
         for planes in self._chunks(self.labels):
             counts.add(planes)
