@@ -35,6 +35,8 @@ class ModelChoice:
         self._verdicts: dict[Path, ModelVerdict] = {}
         self._asked: Any = None
         self._picked: Path | None = None
+        self._before: Path | None = None  # what was chosen before the verdicts were asked for anew
+        self.pending = False  # whether verdicts were asked for and are not there yet
         bundles.changed.connect(self.changed.emit)
 
     def close(self) -> None:
@@ -56,7 +58,8 @@ class ModelChoice:
     def chosen(self) -> KnownBundle | None:
         """The model that will segment."""
         known = self._bundles.bundles
-        picked = next((k for k in known if k.path == self._picked), None)
+        kept = self._picked or (self._before if self.pending else None)
+        picked = next((k for k in known if k.path == kept), None)
         return picked or preselected(known, self._verdicts)
 
     @property
@@ -80,17 +83,17 @@ class ModelChoice:
         asked = [(q.path, id(q.record), [(s.volume, s.channel) for s in q.sources]) for q in questions]
         if asked == self._asked:
             return
-        self._asked = asked
-        if not questions:
-            self._take({})
-            return
+        before = self.chosen
+        self._asked, self._before, self.pending = asked, before.path if before else None, True
         self._verdicts = {}
-        self._background(lambda: self._judge.verdicts(questions), self._take)
+        if questions:
+            self._background(lambda: self._judge.verdicts(questions), self._take)
+        else:
+            self._take({})
 
     def _take(self, verdicts: dict[Path, ModelVerdict]) -> None:
-        if verdicts != self._verdicts:
-            self._verdicts = verdicts
-            self.changed.emit()
+        self._verdicts, self.pending = verdicts, False
+        self.changed.emit()
 
 
 def _nowhere(function: Callable[[], Any], on_result: Callable[[Any], None]) -> None:

@@ -80,6 +80,11 @@ class ScanChoice:
         dims = self._viewer.dims
         return int(dims.current_step[dims.ndim - 4]) if dims.ndim >= 4 else 0
 
+    @property
+    def picked_a_channel(self) -> bool:
+        """Whether the scan, or an image for a channel, was picked by hand."""
+        return bool(self._picked or self._picked_channels)
+
     def channels(self, wanted: Sequence[str]) -> tuple[ChannelChoice, ...]:
         """Return the image for each channel that a model needs."""
         picked = [self._picked_channels.get(channel) for channel in range(len(wanted))]

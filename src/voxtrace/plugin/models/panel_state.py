@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from voxtrace.fit import Fit
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.messages import JobStage, TrainReport
@@ -153,22 +154,23 @@ def stopped() -> PanelState:
     return PanelState("Stopped. Nothing was changed.", can_start=True)
 
 
-def asks_anyway(bundle: str, sentence: str) -> PanelState:
+def asks_anyway(bundle: str, fit: Fit) -> PanelState:
     """Return the state in which a model that does not fit the scan has to be confirmed once."""
-    return PanelState(f"{bundle} {sentence}. Its answer means nothing here.", "warning", can_start=False, remedy=ANYWAY)
+    return PanelState(f"{bundle}: {caution(fit)}", "warning", can_start=True, remedy=ANYWAY)
 
 
-def training_stopped(last: TrainReport | None, resumable: bool) -> PanelState:
-    """Return the state after a training was stopped; the iteration is counted as the progress bar counts it.
+def caution(fit: Fit) -> str:
+    """Return the worst reason of a verdict, with what to do.
 
-    >>> training_stopped(TrainReport(12, 20, {"dice": 1.0}, phase="hard", phases=("easy", "hard")), True).message
-    'Stopped at iteration 12 of 20, in phase hard (2 of 2). Press Resume to continue.'
+    >>> from voxtrace.fit import FitReason
+    >>> caution(Fit((FitReason("check", "slices are 10 mm apart", "compare with thinner slices"),)))
+    'Check: slices are 10 mm apart; compare with thinner slices.'
     """
-    where = "before the first iteration" if last is None else f"at iteration {last.iteration:,} of {last.total:,}"
-    if last is not None and len(last.phases) > 1:
-        number = last.phases.index(last.phase) + 1
-        where += f", in phase {words(last.phase).lower()} ({number} of {len(last.phases)})"
-    return PanelState(f"Stopped {where}.{' Press Resume to continue.' if resumable else ''}", can_start=True)
+    first = next((reason for reason in fit.reasons if reason.severity == fit.verdict), None)
+    if first is None:
+        return ""
+    remedy = f"; {first.remedy}" if first.remedy else ""
+    return f"{fit.verdict.capitalize()}: {first.sentence}{remedy}."
 
 
 def with_time_left(state: PanelState, seconds: float | None) -> PanelState:
@@ -230,13 +232,13 @@ def words(name: str) -> str:
     return name.replace("_", " ").strip().capitalize()
 
 
-def run_name(scan: str, bundle: str, options: PredictOptions) -> str:
-    """Return the name of a result: the scan, the bundle, and every option that was changed.
+def run_name(scan: str, bundle: str, options: PredictOptions, where: str = "") -> str:
+    """Return the name of a result: the scan, the bundle, the part of the scan, and every option that was changed.
 
     >>> run_name("scan", "brain", PredictOptions(keep="labels", seed=3, method_options={"sampler": "ddim"}))
     'scan · brain · seed 3, sampler ddim'
     """
-    return " · ".join(filter(None, (scan, bundle, ", ".join(changes_of(options)))))
+    return " · ".join(filter(None, (scan, bundle, where, ", ".join(changes_of(options)))))
 
 
 def changes_of(options: PredictOptions, defaults: PredictOptions = KEEP_EVERY_STEP) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ becomes one event, cancelling is a flag of our own, and the generator always fin
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,9 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, Signal
 
 from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, drain, error_message
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Signals(QObject):
@@ -83,6 +87,29 @@ class ThreadRunner:
         if not isinstance(event, Progressed):
             self._receiver = None
         receiver(event)
+
+
+class LatestInBackground:
+    """Runs functions in threads and passes on the result of the latest call alone; errors are logged."""
+
+    def __init__(self) -> None:
+        self._generation = 0
+        self._signals: Any = None
+
+    def __call__(self, function: Callable[[], Any], on_result: Callable[[Any], None]) -> None:
+        """Run a function in a thread; ``on_result`` gets its result in the Qt thread."""
+        self._generation += 1
+        generation = self._generation
+
+        def deliver(result: Any) -> None:
+            if generation == self._generation:
+                on_result(result)
+
+        self._signals = in_background(function, deliver, lambda sentence: _log.warning("%s", sentence))
+
+    def close(self) -> None:
+        """Drop what is still to come."""
+        self._generation += 1
 
 
 def in_background(
