@@ -80,25 +80,66 @@ def laid_back(trace: Trace, geometry: Geometry, box: Box) -> Trace:
     Windows are given in voxels of the whole grid.
     """
     shape = geometry.shape
-    corners = trace.boxes() + 0.5 + np.tile(box.start, 2)  # trace.boxes() has borders at i − 0.5
+
+    def on_grid(values: Any, outside: Any = 0) -> Array:
+        return _padded(np.asarray(values[:]), shape, box, outside)
+
     return replace(
         trace,
-        labels=_padded(np.asarray(trace.labels[:]), shape, box, 0),
-        geometry=geometry,
-        windows=np.rint(corners).astype(np.int64).reshape(-1, 6),
-        network_shape=shape,
-        settled=None if trace.settled is None else _padded(np.asarray(trace.settled[:]), shape, box, 0),
+        **_moved(trace, geometry, box.start),
+        labels=on_grid(trace.labels),
+        settled=None if trace.settled is None else on_grid(trace.settled),
         step_counts=None if trace.step_counts is None else _counts(trace.step_counts, shape, box),
-        extras={name: _padded(np.asarray(values[:]), shape, box, 0) for name, values in trace.extras.items()},
-        maps={name: _padded(np.asarray(values[:]), shape, box, np.nan) for name, values in trace.maps.items()},
+        areas=None if trace.areas is None else _areas(np.asarray(trace.areas[:]), shape, box),
+        extras={name: on_grid(values) for name, values in trace.extras.items()},
+        members={name: on_grid(values) for name, values in trace.members.items()},
+        maps={name: on_grid(values, np.nan) for name, values in trace.maps.items()},
         slice_facts={name: _slices(values, shape, box) for name, values in trace.slice_facts.items()},
     )
+
+
+def cut(trace: Trace, box: Box) -> Trace:
+    """Return the part of a trace inside a box of its grid."""
+    inside = (slice(None), *box.slices)
+
+    def part(values: Any) -> Array:
+        return np.ascontiguousarray(np.asarray(values[:])[inside])
+
+    return replace(
+        trace,
+        **_moved(trace, trace.geometry.part(box.start, box.shape), (-box.start[0], -box.start[1], -box.start[2])),
+        labels=part(trace.labels),
+        settled=None,
+        step_counts=None,
+        areas=None,
+        ranges=None,
+        extras={name: part(values) for name, values in trace.extras.items()},
+        members={name: part(values) for name, values in trace.members.items()},
+        maps={name: part(values) for name, values in trace.maps.items()},
+        slice_facts={name: values[:, box.slices[0]] for name, values in trace.slice_facts.items()},
+    )
+
+
+def _moved(trace: Trace, geometry: Geometry, by: tuple[int, int, int]) -> dict[str, Any]:
+    """Return geometry and windows of a trace on another grid; ``by`` is its first voxel there."""
+
+    def moved(windows: Array) -> Array:
+        corners = trace.boxes(windows) + 0.5 + np.tile(by, 2)  # boxes have borders at i − 0.5
+        inside = np.clip(np.rint(corners), 0, np.tile(geometry.shape, 2))
+        return inside.astype(np.int64).reshape(-1, 6)
+
+    return {
+        "geometry": geometry,
+        "windows": moved(trace.windows),
+        "window_sets": {name: moved(found) for name, found in trace.window_sets.items()},
+        "network_shape": geometry.shape,
+    }
 
 
 def _padded(values: Array, shape: Shape, box: Box, outside: Any) -> Array:
     """Return an array (..., Z, Y, X) of the box inside one of the whole grid."""
     whole = (*values.shape[:-3], *shape)
-    # np.zeros asks the system for pages only where the box is written
+    # np.zeros asks the system for memory only where the box is written
     padded = np.zeros(whole, values.dtype) if outside == 0 else np.full(whole, outside, values.dtype)
     padded[(..., *box.slices)] = values
     return padded
@@ -114,7 +155,16 @@ def _counts(counts: StepCounts, shape: Shape, box: Box) -> StepCounts:
     """Return the counts on the whole grid: the background takes every voxel outside the box."""
     whole = counts.counts.copy()
     whole[:, 0] += int(np.prod(shape)) - int(np.prod(box.shape))
-    return replace(counts, counts=whole)
+    return StepCounts(whole, counts.changed)
+
+
+def _areas(areas: Array, shape: Shape, box: Box) -> Array:
+    """Return the voxels of each label in each slice (S, Z, K) on the whole grid, likewise."""
+    whole = np.zeros((areas.shape[0], shape[0], areas.shape[2]), areas.dtype)
+    whole[:, :, 0] = shape[1] * shape[2]
+    whole[:, box.slices[0]] = areas
+    whole[:, box.slices[0], 0] += shape[1] * shape[2] - box.shape[1] * box.shape[2]
+    return whole
 
 
 def box_words(box: Box, shape: Shape) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.messages import ProvisionalAnswer
 from voxtrace.volume import Geometry, LabelMap
+
+if TYPE_CHECKING:
+    from voxtrace.inference import Progress
 
 
 class GrowingAnswer:
@@ -34,10 +37,10 @@ class GrowingAnswer:
         data, about, kind = display.label_layer(LabelMap(self.labels, geometry, names, name=f"{name} · running"))
         self.layer = ProvisionalAnswer((data, about, kind))
 
-    def take(self, progress: Any) -> int:
+    def take(self, progress: Progress) -> int:
         """Store the planes that a progress event of the engine carries; return how many slices are finished."""
-        planes = getattr(progress, "planes", None)
-        if planes is not None:
-            self.labels[planes.z : planes.z + len(planes.labels)] = planes.labels
-            self.slices = planes.z + len(planes.labels)
+        if (planes := progress.planes) is not None:
+            answer = planes.labels[-1]
+            self.labels[planes.z0 : planes.z0 + len(answer)] = answer
+            self.slices = planes.z0 + len(answer)
         return self.slices

@@ -16,7 +16,10 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, Signal
 
-from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, drain, error_message
+from voxtrace.plugin.models.messages import JobStage
+from voxtrace.plugin.work.events import Cancel, Done, Event, Failed, Job, Progressed, Stopped, drain, error_message
+
+WAIT_S = 0.05  # between two looks whether an earlier job has ended
 
 
 _log = logging.getLogger(__name__)
@@ -32,11 +35,13 @@ class _Signals(QObject):
 class ThreadRunner:
     """Runs jobs in napari's thread pool, so that closing the window asks first and stops them.
 
+    Two jobs never overlap: a job waits in its thread until the one that was cancelled before it has ended.
+
     Implements :class:`voxtrace.plugin.work.events.Runner`.
     """
 
     def __init__(self) -> None:
-        self._generation, self._flag = 0, threading.Event()
+        self._generation, self._flag, self._turn = 0, threading.Event(), threading.Lock()
         self._receiver: Callable[[Event], None] | None = None
         self._signals = _Signals()
         self._signals.event_sent.connect(self._on_event, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
@@ -60,10 +65,26 @@ class ThreadRunner:
             self._emit(generation, event)
 
         def work() -> None:
-            drain(job, emit, cancelled)
+            if not self._take_turn(emit, cancelled):
+                emit(Stopped())
+                return
+            try:
+                drain(job, emit, cancelled)
+            finally:
+                self._turn.release()
 
         handle.append(create_worker(work, _start_thread=False, _ignore_errors=True))
         handle[0].start()
+
+    def _take_turn(self, emit: Callable[[Event], None], cancelled: Cancel) -> bool:
+        """Wait until no earlier job runs; return False where this one is cancelled meanwhile."""
+        if self._turn.acquire(blocking=False):
+            return True
+        emit(Progressed(JobStage("Waiting for the stopped run to end …")))
+        while not cancelled():
+            if self._turn.acquire(timeout=WAIT_S):
+                return True
+        return False
 
     def cancel(self) -> None:
         """Ask the job to stop."""
