@@ -24,6 +24,10 @@ class Validation:
     labels: dict[int, str]
     scores: Array
 
+    def mean_dice(self, cases: int | None = None) -> float:
+        """Return the mean foreground Dice at the last step, of the first cases or of all."""
+        return round(float(np.nanmean(np.nanmean(self.scores[:cases, -1], axis=1))), 4)
+
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, and overall per step."""
         last = self.scores[:, -1]
@@ -35,14 +39,16 @@ class Validation:
         }
 
 
-def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> float:
-    """Return the mean foreground Dice of a few whole cases, without mirroring."""
-    scores = [_scores(bundle, case, device, mirror=False)[-1] for case in cases]
-    return float(np.nanmean(np.asarray(scores)))
+def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> tuple[float, LabelMap | None]:
+    """Return the mean foreground Dice of a few whole cases, without mirroring, and the labels of the first of them."""
+    answers = [_segmented(bundle, case, device, mirror=False) for case in cases]
+    scores = [_scores(steps[-1:], case, bundle)[-1] for steps, case in zip(answers, cases, strict=True)]
+    first = answers[0][-1] if answers else None
+    return float(np.nanmean(np.asarray(scores))), first
 
 
 def validate_cases(
-    bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool]
+    bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool], phase: str = "validate"
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases."""
     names, scores = [], []
@@ -50,18 +56,24 @@ def validate_cases(
         if cancel():
             raise Cancelled("stopped while validating; the weights are in the checkpoint, resume validates again.")
         names.append(case.name)
-        scores.append(_scores(bundle, case, device, mirror=None))
-        yield TrainProgress("validate", len(names), len(cases))
+        scores.append(_scores(_segmented(bundle, case, device, mirror=None), case, bundle))
+        yield TrainProgress(phase, len(names), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     return Validation(tuple(names), foreground, np.asarray(scores)) if names else None
 
 
-def _scores(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> Array:
-    """Return Dice (steps, foreground labels)."""
+def _segmented(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> list[LabelMap]:
+    """Return the label map of every step."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
+    names = {value: name for value, name in bundle.plan.labels.items() if value}
+    steps = np.asarray(trace.labels[:])
+    return [LabelMap(step, case.labels.geometry, names, name=case.name) for step in steps]
+
+
+def _scores(steps: Sequence[LabelMap], case: Case, bundle: Bundle) -> Array:
+    """Return Dice (steps, foreground labels)."""
     foreground = [value for value in bundle.plan.labels if value]
-    maps = [LabelMap(step, case.labels.geometry) for step in np.asarray(trace.labels[:])]
-    return np.asarray([[dice(m, case.labels, value) for value in foreground] for m in maps])
+    return np.asarray([[dice(step, case.labels, value) for value in foreground] for step in steps])
 
 
 def _mean(values: Array) -> dict[str, Any]:

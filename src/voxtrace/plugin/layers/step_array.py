@@ -59,7 +59,8 @@ class StepArray:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Number type of the labels."""
-        return np.dtype(self.steps.dtype)
+        found: np.dtype[Any] = np.dtype(self.steps.dtype)
+        return found
 
     @property
     def ndim(self) -> int:
@@ -141,7 +142,8 @@ class StepArray:
 
     def _read(self, station: int, key: tuple[Any, ...]) -> npt.NDArray[Any]:
         if self.edited is not None and station >= self.n_steps:
-            return self.edited[key]
+            edited: npt.NDArray[Any] = self.edited[key]
+            return edited
         step = min(station, self.n_steps - 1)
         if isinstance(self.steps, np.ndarray):
             found: npt.NDArray[Any] = self.steps[step, ::-1][key]
