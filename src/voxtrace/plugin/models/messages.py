@@ -165,17 +165,6 @@ class TrainReport:
         return sum(self.losses.values())
 
     @property
-    def stopped_sentence(self) -> str:
-        """Where a training stopped after this report; the iteration is counted as the progress bar counts it.
-
-        >>> TrainReport(12, 20, {"dice": 1.0}, phase="hard", phases=("easy", "hard")).stopped_sentence
-        'stopped at iteration 12 of 20, in phase hard (2 of 2); resume continues there.'
-        """
-        number, several = self.phases.index(self.phase) + 1, len(self.phases) > 1
-        phase = f", in phase {self.phase} ({number} of {len(self.phases)})" if several else ""
-        return f"stopped at iteration {self.iteration:,} of {self.total:,}{phase}; resume continues there."
-
-    @property
     def keep(self) -> bool:
         """Whether this report is exempt from thinning."""
         return self.dice is not None

@@ -236,20 +236,12 @@ def _train_reports(
     run: Generator[TrainProgress, None, Any], phases: Sequence[Phase]
 ) -> Generator[JobStage | TrainReport, None, None]:
     """Yield the trainer's reports, with iterations counted over all phases."""
-    last: TrainReport | None = None
-    try:
-        for progress in run:
-            if progress.loss:
-                last = _train_report(progress, phases)
-                yield last
-            else:
-                yield _train_stage(progress)
-    except Cancelled as stopped:  # the loop counts within a phase, the panel over all of them
-        raise stopped if last is None else Cancelled(last.stopped_sentence) from None
-
-
-def _train_report(progress: TrainProgress, phases: Sequence[Phase]) -> TrainReport:
     names = tuple(phase.name for phase in phases)
-    before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
-    total, done = sum(phase.iterations for phase in phases), before + progress.iteration
-    return TrainReport(done, total, progress.loss, progress.validation_dice, progress.phase, names)
+    total = sum(phase.iterations for phase in phases)
+    for progress in run:
+        if progress.loss:
+            before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
+            done, dice = before + progress.iteration, progress.validation_dice
+            yield TrainReport(done, total, progress.loss, dice, progress.phase, names)
+        else:
+            yield _train_stage(progress)
