@@ -184,9 +184,9 @@ class SegmentController:
         counts = len(self.scans), len(self._bundles.bundles)
         state = panel_state.idle(self._bundle, names, self._timepoint_count, *counts)
         verdict = self.models.verdict
-        if state.can_start and verdict is not None and verdict.fit.verdict != "fits":
-            return replace(state, message=f"{state.message} {panel_state.caution(verdict.fit)}")
-        return state
+        doubtful = state.can_start and verdict is not None and verdict.fit.verdict != "fits"
+        caution = panel_state.caution(verdict.fit) if verdict is not None and doubtful else ""
+        return replace(state, message=" ".join(filter(None, (self.run.note, state.message, caution))))
 
     @property
     def _timepoint_count(self) -> int:
@@ -214,10 +214,12 @@ class SegmentController:
 
     def pick_scan(self, index: int) -> None:
         """Segment another scan."""
+        self.run.note = ""
         self.scan_choice.pick(index)
 
     def pick_bundle(self, index: int) -> None:
         """Use another model of the picker; the scan stays."""
+        self.run.note = ""
         self.scan_choice.forget_channels()
         self.models.pick(index)
 

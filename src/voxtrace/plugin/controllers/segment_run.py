@@ -47,6 +47,7 @@ class SegmentRun:
         self._hidden: list[Labels] = []  # earlier results that are hidden while an answer grows
         self._grown, self._redrawn = 0, 0.0
         self.result = ""  # unique id of the layer that the last run made
+        self.note = ""  # why the last run ended unasked; until the next choice
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -62,7 +63,7 @@ class SegmentRun:
 
     def start(self, job: Job, scan: str, expected_s: float | None = None) -> None:
         """Run a job for a scan; the time that it is expected to take begins the estimate of what is left."""
-        self._scan, self._expected_s, self._since = scan, expected_s, None
+        self._scan, self._expected_s, self._since, self.note = scan, expected_s, None, ""
         self._show(panel_state.PanelState("Starting …", "busy", busy=True))
         self._runner.start(job, self._on_event)
 
@@ -78,8 +79,8 @@ class SegmentRun:
 
     def _on_removed(self, event: Any) -> None:
         if self.busy and event.value.unique_id == self._scan:
-            words = "The scan was closed while it was segmented; the run was stopped."
-            self._abandon(panel_state.PanelState(words))
+            self.note = "The scan was closed while it was segmented; the run was stopped."
+            self._abandon(panel_state.PanelState(self.note))
         if event.value is self._growing:
             self._growing = None  # removed by the user: the run goes on, unseen
 

@@ -74,15 +74,16 @@ class ModelCard:
         return MARKS[self.verdict]
 
     @property
-    def details(self) -> str:
-        """How good it is, what it takes, and its licence, in one line."""
-        return " · ".join(filter(None, (self.quality or "not measured", self.cost, self.licence)))
+    def takes(self) -> str:
+        """What it takes on this scan, its licence, and whether it is a demonstration, in one line."""
+        return " · ".join(filter(None, (self.cost, self.licence, "demonstration" if self.demonstration else "")))
 
     @property
     def tooltip(self) -> str:
         """Everything on the card and each reason, a line each."""
-        first = f"{self.name} finds {self.finds}."
-        return "\n".join(filter(None, (first, self.details, self.mark if self.verdict else "", *self.reasons)))
+        first, quality = f"{self.name} finds {self.finds}.", self.quality or "Its quality was not measured."
+        verdict = self.mark if self.verdict else ""
+        return "\n".join(filter(None, (first, quality, self.takes, verdict, *self.reasons)))
 
 
 def is_demonstration(record: Mapping[str, Any]) -> bool:

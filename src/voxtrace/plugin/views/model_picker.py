@@ -22,7 +22,8 @@ from voxtrace.plugin.views.theme import colours
 
 _CARD = Qt.ItemDataRole.UserRole
 _NONE = "Choose a model …"
-_PAD, _LINES, _ARROW_PX = 6, 3, 18
+_PAD, _LINES, _ARROW_PX = 6, 4, 18
+_POPUP_CHARACTERS = 66  # width of the list, so that a line is rarely cut
 
 
 class ModelPicker(QComboBox):
@@ -56,6 +57,12 @@ class ModelPicker(QComboBox):
         """Return the card of an entry."""
         found = self.itemData(index, _CARD)
         return found if isinstance(found, ModelCard) else None
+
+    def showPopup(self) -> None:
+        """Unfold the cards, wider than the picker where that shows more of them."""
+        if (view := self.view()) is not None:
+            view.setMinimumWidth(max(self.width(), _POPUP_CHARACTERS * self.fontMetrics().averageCharWidth()))
+        super().showPopup()
 
     def sizeHint(self) -> QSize:
         """Return a size that a card fits into."""
@@ -112,7 +119,7 @@ def _card_height(widget: QWidget) -> int:
 
 
 def draw_card(painter: QPainter, box: QRect, card: ModelCard, widget: QWidget) -> None:
-    """Draw a card: picture, name with verdict, what it finds, and how good it is."""
+    """Draw a card: picture, name with verdict, what it finds, how good it is, and what it takes."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     line = widget.fontMetrics().height()
     picture = QRectF(box.left(), box.top() + 2, 2 * line, 2 * line)
@@ -132,7 +139,8 @@ def draw_card(painter: QPainter, box: QRect, card: ModelCard, widget: QWidget) -
     painter.setFont(plain)
     _draw_line(painter, rows[1], card.finds)
     painter.setPen(QColor(colours(widget).dimmed))
-    _draw_line(painter, rows[2], card.details)
+    _draw_line(painter, rows[2], card.quality or "quality not measured")
+    _draw_line(painter, rows[3], card.takes)
 
 
 def _draw_line(painter: QPainter, row: QRect, text: str) -> None:

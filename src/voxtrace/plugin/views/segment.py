@@ -57,7 +57,7 @@ class QtSegmentView(QWidget):
         super().__init__()
         self.open = QPushButton("Open scan…")
         self.scan, self.bundle = picker("The scan that is segmented."), ModelPicker()
-        self.browse, self.about, self.taken = QPushButton("Browse…"), note(), note()
+        self.browse, self.about, self.taken = QPushButton("…"), note(), note()
         self.channels: list[tuple[QLabel, QComboBox]] = []
         self.every_timepoint = QCheckBox("Every frame of the scan")
         self.passport, self.region, self.form = QtPassportView(), RegionForm(), PredictOptionsForm()
@@ -95,7 +95,9 @@ class QtSegmentView(QWidget):
     def _name_widgets(self) -> None:
         self.open.setToolTip("Open a file or a DICOM folder.")
         self.scan.setAccessibleName("Scan")
-        self.browse.setToolTip("Use a bundle folder from disk.")
+        self.browse.setToolTip("Browse: use a bundle folder from disk.")
+        self.browse.setAccessibleName("Browse for a model")
+        self.browse.setMaximumWidth(2 * self.browse.fontMetrics().height())
         self.every_timepoint.setToolTip("Segment each frame over time in turn, not only the one under the slider.")
         self.every_timepoint.hide()
         for name, (_, tooltip) in NEXT.items():

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voxtrace.fit import ScanFacts, facts_of, fit
+from voxtrace.fit import ScanFacts, estimate, facts_of, fit
 from voxtrace.plugin.layers.display import ImageSource
-from voxtrace.plugin.models.model_cards import ModelVerdict
+from voxtrace.plugin.models.model_cards import ModelVerdict, cost_words
 from voxtrace.volume import Volume
 
 
@@ -43,7 +43,9 @@ class FitJudge:
 
     def _verdict(self, question: FitQuestion) -> ModelVerdict:
         facts = together([self._facts(source) for source in question.sources])
-        return ModelVerdict(fit(question.record, facts))
+        known = estimate(question.record, facts, {"keep": "labels"})
+        cost = "" if known is None else cost_words(known.seconds, known.gigabytes)
+        return ModelVerdict(fit(question.record, facts), cost, None if known is None else known.seconds)
 
     def _facts(self, source: ImageSource) -> ScanFacts:
         known = self._known.setdefault(source.volume, {})
