@@ -35,6 +35,12 @@ def hide_previous_results(layers: Iterable[Layer], scan: str) -> None:
             layer.visible = False
 
 
+def belongs_to(layer: Layer, scan: str) -> bool:
+    """Tell whether a layer is a prediction of the scan with this unique id."""
+    source = label_source(layer)
+    return source is not None and source.scan == scan
+
+
 def source_of(scan: Image, timepoint: int = 0) -> display.ImageSource:
     """Return the source of an image layer, also of another plugin's; of a layer over time, that time point.
 
