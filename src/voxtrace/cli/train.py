@@ -51,6 +51,12 @@ Rate = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare windows; 0 uses this one.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, help="Stop the updates after this time and write the bundle; the learning rate falls with the time."
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Windows in an update; the plan's if unset.")]
 Labels = Annotated[
     str,
@@ -76,6 +82,7 @@ def train(
     device: Device = "auto",
     precision: Precision = "auto",
     rate: Rate = None,
+    minutes: Minutes = None,
     workers: Workers = 0,
     batch_size: BatchSize = None,
     labels: Labels = "",
@@ -99,6 +106,7 @@ def train(
             iterations=iterations,
             batch_size=batch_size,
             rate=rate,
+            minutes=minutes,
             device=device,
             precision=precision,
             seed=seed,

@@ -20,8 +20,12 @@ def make_card(
     initial: Bundle | None,
     unmatched: Sequence[str],
     about: Mapping[str, Any],
+    before: Validation | None = None,
 ) -> dict[str, Any]:
-    """Return the card of a finished run; ``about`` adds to it and to its provenance."""
+    """Return the card of a finished run; ``about`` adds to it and to its provenance.
+
+    ``before`` holds the scores of the first validation cases before fine-tuning.
+    """
     described = run.method.describe(run.network)
     return {
         "name": run.out.name,
@@ -33,7 +37,11 @@ def make_card(
         "cost": window_cost(run.method, run.plan, run.network),
         "provenance": {**_provenance(run, len(scans), initial, unmatched), **about.get("provenance", {})},
         **({"network": described} if described else {}),
-        "metrics": {**({"validation": validation.to_json()} if validation else {}), "curve": run.history},
+        "metrics": {
+            **({"validation": validation.to_json()} if validation else {}),
+            **({"fine_tuning": _gain(before, validation)} if before and validation else {}),
+            "curve": run.history,
+        },
     }
 
 
@@ -48,17 +56,25 @@ def measured_entries(scans: Sequence[TrainingScans], validation: Validation | No
     }
 
 
+def _gain(before: Validation, after: Validation) -> dict[str, Any]:
+    """Return the mean Dice of the same cases before and after."""
+    cases = len(before.cases)
+    return {"cases": cases, "dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
+
+
 def _provenance(run: TrainingRun, n_cases: int, initial: Bundle | None, unmatched: Sequence[str]) -> dict[str, Any]:
     from voxtrace.version import __version__
 
     provenance: dict[str, Any] = {
         "cases": n_cases,
-        "iterations": run.total,
+        "iterations": run.done,
         "seed": run.config.seed,
         "device": run.device,
         "precision": run.precision,
         "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
     }
+    if run.config.minutes is not None:
+        provenance |= {"minutes": run.config.minutes, "planned_iterations": run.total}
     if arithmetic := run.arithmetic.to_json():
         provenance["arithmetic"] = arithmetic
     if initial is not None:

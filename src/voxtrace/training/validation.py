@@ -52,6 +52,10 @@ class Validation:
         """Dice of every case, (cases, steps, foreground labels)."""
         return np.asarray([case.dice for case in self.cases])
 
+    def mean_dice(self, cases: int | None = None) -> float:
+        """Return the mean foreground Dice at the last step, of the first cases or of all."""
+        return round(float(np.nanmean(np.nanmean(self.scores[:cases, -1], axis=1))), 4)
+
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case."""
         last = self.scores[:, -1]
@@ -85,37 +89,40 @@ class Validation:
         }
 
 
-def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> float:
-    """Return the mean foreground Dice of a few whole cases, without mirroring."""
-    scores = [_validated(bundle, case, device, mirror=False).dice[-1] for case in cases]
-    return float(np.nanmean(np.asarray(scores)))
+def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> tuple[float, LabelMap | None]:
+    """Return the mean foreground Dice of a few whole cases, without mirroring, and the labels of the first of them."""
+    found = [_validated(bundle, case, device, mirror=False) for case in cases]
+    scores = [case.dice[-1] for case, _ in found]
+    return float(np.nanmean(np.asarray(scores))), found[0][1] if found else None
 
 
 def validate_cases(
-    bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool]
+    bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool], phase: str = "validate"
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases."""
     done: list[ValidatedCase] = []
     for case in cases:
         if cancel():
             raise Cancelled("stopped while validating; the weights are in the checkpoint, resume validates again.")
-        done.append(_validated(bundle, case, device, mirror=None))
-        yield TrainProgress("validate", len(done), len(cases))
+        done.append(_validated(bundle, case, device, mirror=None)[0])
+        yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     return Validation(tuple(done), foreground) if done else None
 
 
-def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> ValidatedCase:
+def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> tuple[ValidatedCase, LabelMap]:
+    """Segment a case; return its scores, and the labels of the last step."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
-    foreground = [value for value in bundle.plan.labels if value]
-    maps = [LabelMap(step, case.labels.geometry) for step in np.asarray(trace.labels[:])]
-    return ValidatedCase(
+    names = {value: name for value, name in bundle.plan.labels.items() if value}
+    maps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
+    validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(m, case.labels, value) for value in foreground] for m in maps]),
-        predicted_ml={value: volume_ml(maps[-1], value) for value in foreground},
-        reference_ml={value: volume_ml(case.labels, value) for value in foreground},
+        dice=np.asarray([[dice(one, case.labels, value) for value in names] for one in maps]),
+        predicted_ml={value: volume_ml(maps[-1], value) for value in names},
+        reference_ml={value: volume_ml(case.labels, value) for value in names},
         features=case_features(trace),
     )
+    return validated, maps[-1]
 
 
 def _mean(values: Array) -> dict[str, Any]:

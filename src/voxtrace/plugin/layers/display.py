@@ -23,6 +23,7 @@ from voxtrace.plugin.layers.display_space import (
     geometry_of,
     layer_transform,
 )
+from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, LabelMap, Triple, Volume
 
@@ -53,7 +54,7 @@ class LabelSource:
     colours: Mapping[int, Triple] = field(default_factory=dict)
     trace: Trace | None = None
     scan: str = ""  # unique id of the image layer that was segmented
-    kind: Literal["labels", "settled", "extra"] = "labels"
+    kind: Literal["labels", "settled", "extra", "place"] = "labels"
 
 
 def image_layers(volume: Volume) -> list[LayerData]:
@@ -78,14 +79,14 @@ def label_layer(labels: LabelMap, *, visible: bool = True) -> LayerData:
     """Return a labels layer with label names, and the colours of the file where it has some."""
     values = sorted({*labels.names, *(() if labels.names else labels.values)} - {0})
     names = {value: labels.names.get(value, f"label {value}") for value in values}
-    source = LabelSource(labels.geometry, names, palette.colours(values, labels.colours))
+    source = LabelSource(labels.geometry, names, palette.colours(values, labels.colours, names))
     return flip_z(labels.data), _labelled(source) | {"name": labels.name, "visible": visible}, "labels"
 
 
 def trace_layer(trace: Trace, name: str, scan: str = "") -> LayerData:
     """Return one labels layer with axes (step, I, P, L); the step axis has unit pixel and the method's word for a step.
 
-    Traces of up to 512 MiB are read into memory, so that they can be edited; larger ones stay on disk.
+    Its data is a :class:`StepArray`. Traces of up to 512 MiB are read into memory; larger ones stay on disk.
     """
     return _steps_layer(trace, trace.labels, _trace_source(trace, scan, trace), name)
 
@@ -99,12 +100,13 @@ def extra_layers(trace: Trace, name: str, scan: str = "") -> tuple[LayerData, ..
 
 def _trace_source(trace: Trace, scan: str, shown: Trace | None) -> LabelSource:
     names = {value: text for value, text in trace.names.items() if value}
-    return LabelSource(trace.geometry, names, palette.colours(names), shown, scan)
+    return LabelSource(trace.geometry, names, palette.colours(names, None, names), shown, scan)
 
 
 def _steps_layer(trace: Trace, labels: Any, source: LabelSource, name: str) -> LayerData:
     about = _labelled(source) | over_steps(trace) | {"name": name}
-    return flip_z(_steps_array(labels)), about, "labels"
+    counts = trace.counted().counts if labels is trace.labels else None
+    return StepArray(_in_memory(labels), counts=counts), about, "labels"
 
 
 def over_steps(trace: Trace) -> dict[str, Any]:
@@ -179,12 +181,10 @@ def _labelled(source: LabelSource) -> dict[str, Any]:
     }
 
 
-def _steps_array(labels: Any) -> Any:
-    if isinstance(labels, np.ndarray):
-        return labels
-    if int(np.prod(labels.shape)) * labels.dtype.itemsize <= IN_MEMORY_BYTES:
-        return np.asarray(labels[:])
-    return lazy(labels)
+def _in_memory(labels: Any) -> Any:
+    """Return labels on disk as a numpy array where they are small enough."""
+    small = int(np.prod(labels.shape)) * labels.dtype.itemsize <= IN_MEMORY_BYTES
+    return np.asarray(labels[:]) if small and not isinstance(labels, np.ndarray) else labels
 
 
 def lazy(values: Any) -> Any:
