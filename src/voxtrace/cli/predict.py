@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from voxtrace.batch import BatchSummary, CaseEvent, CasePrefetcher, PredictJob
+    from voxtrace.fit import Fit
 
 Inputs = Annotated[
     list[Path], typer.Argument(metavar="INPUT…", help="Files, DICOM folders (a case each), or folders of these.")
@@ -90,7 +91,8 @@ def predict(
 
     Writes OUT/CASE.nii.gz on the input's own grid, OUT/CASE.trace and a line in OUT/ledger.jsonl for each case. Files
     named CASE_0000, CASE_0001, … are the channels of one case. A case that cannot be predicted is named, and the next
-    one begins. Exit codes: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing could be done.
+    one begins. Where the model does not fit a scan, or is to be checked on it, the reasons are printed and stand in the
+    ledger. Exit codes: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing could be done.
     """
     from voxtrace.batch import prefetching
 
@@ -168,7 +170,9 @@ def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: Task
             summary: BatchSummary = stop.value
             return summary
         where = f"[{event.number}/{event.total}] {event.case.name}"
-        if event.progress is not None:
+        if event.fit is not None:
+            _warn(event.fit, where)
+        elif event.progress is not None:
             description = f"{where} {event.progress.stage}"
             bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
         elif event.entry is not None and event.kind == "failed":
@@ -179,6 +183,16 @@ def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: Task
             echo(f"{where}: skipped, already completed")
         else:
             bar.reset(task, description=f"{where} reading", total=None)
+
+
+def _warn(found: Fit, where: str) -> None:
+    """Say why the model may answer wrongly, or means nothing, on this scan; nothing where it fits."""
+    if found.verdict == "fits":
+        return
+    echo(f"{where}: the model {'does not fit this scan' if found.verdict == 'does not fit' else 'is to be checked'}")
+    for reason in found.reasons:
+        if reason.severity == found.verdict:
+            echo(f"  {reason.sentence}" + (f"; {reason.remedy}" if reason.remedy else ""))
 
 
 def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:
@@ -194,6 +208,11 @@ def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:
                 "time_s": entry.time_s,
                 "run": entry.run,
                 "passport": list(entry.passport),
+                "fit": entry.fit,
+                "demonstration": entry.demonstration,
+                "intervals_ml": entry.intervals_ml,
+                "usual": entry.usual,
+                "expected_dice": entry.expected_dice,
             }
             for case, entry in done
         ],
