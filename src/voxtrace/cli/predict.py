@@ -15,6 +15,7 @@ from voxtrace.cli.gc_pause import gc_paused
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.option_flags import with_option_flags
 from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.show_fit import warn_of_fit
 from voxtrace.errors import UsageError
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from voxtrace.batch import BatchSummary, CaseEvent, CasePrefetcher, PredictJob
-    from voxtrace.fit import Fit
 
 Inputs = Annotated[
     list[Path], typer.Argument(metavar="INPUT…", help="Files, DICOM folders (a case each), or folders of these.")
@@ -171,7 +171,7 @@ def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: Task
             return summary
         where = f"[{event.number}/{event.total}] {event.case.name}"
         if event.fit is not None:
-            _warn(event.fit, where)
+            warn_of_fit(event.fit, where)
         elif event.progress is not None:
             description = f"{where} {event.progress.stage}"
             bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
@@ -183,16 +183,6 @@ def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: Task
             echo(f"{where}: skipped, already completed")
         else:
             bar.reset(task, description=f"{where} reading", total=None)
-
-
-def _warn(found: Fit, where: str) -> None:
-    """Say why the model may answer wrongly, or means nothing, on this scan; nothing where it fits."""
-    if found.verdict == "fits":
-        return
-    echo(f"{where}: the model {'does not fit this scan' if found.verdict == 'does not fit' else 'is to be checked'}")
-    for reason in found.reasons:
-        if reason.severity == found.verdict:
-            echo(f"  {reason.sentence}" + (f"; {reason.remedy}" if reason.remedy else ""))
 
 
 def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from voxtrace.method import Method
 from voxtrace.plan import Plan
 from voxtrace.preprocess import PlaneStream, grid_of
 from voxtrace.trace import Recorder, RunDescription, Trace
-from voxtrace.volume import LabelMap, Shape, Volume
+from voxtrace.volume import DEMONSTRATION, LabelMap, Shape, Volume
 from voxtrace.windows import count_windows
 
 
@@ -52,7 +52,8 @@ def segment_once(
         trace = _finished(run, recorder, describe_run(run, bundles, volume.name, time.perf_counter() - started))
     if store is not None:
         trace = Trace.load(store)
-    labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name)
+    note = DEMONSTRATION if trace.provenance.demonstration else ""
+    labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name, note=note)
     result = Result(labels, trace, time.perf_counter() - started, run.record())
     _remember(bundles, volume, options, result)
     return result
