@@ -20,6 +20,7 @@ from voxtrace.declaration import checked, options_of
 from voxtrace.declaration import option as option  # noqa: PLC0414
 from voxtrace.errors import MethodError
 from voxtrace.plan import Plan
+from voxtrace.trace import INDEX, NodeChart
 from voxtrace.windows import Windowing, endless_gaussian
 
 Parts = Mapping[str, Callable[..., Tensor]]
@@ -44,6 +45,10 @@ class Step:
     maps
         A number per voxel, each (B, Z, Y, X), e.g. an attention map; blended with the weights of the logits. Names and
         units are declared in ``Method.maps``, and every step carries all of them; NaN where a voxel has none.
+    label_maps
+        A number per voxel and label, each (B, K, Z, Y, X), e.g. the continuous mask that was denoised; kept like the
+        extras when a user asks for it, as a scalar map for each label but the background. Names and units are declared
+        in ``Method.label_maps``, and every step carries all of them.
     """
 
     logits: Tensor
@@ -51,6 +56,7 @@ class Step:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     slice_facts: Mapping[str, Tensor] = field(default_factory=dict)
     maps: Mapping[str, Tensor] = field(default_factory=dict)
+    label_maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -240,6 +246,9 @@ class Method(ABC):
     extras: ClassVar[tuple[str, ...]] = ()  # names of the extra scores in a Step
     slice_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number per slice; "index" as in facts
     maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every scalar map in a Step
+    label_maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every map with a number per label in a Step
+    value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
+    random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 
     def __post_init__(self) -> None:
@@ -299,6 +308,14 @@ class Method(ABC):
         # An imported nnU-Net model blends with nnU-Net's own weights.
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
 
+    def value_costs(self, plan: Plan) -> Mapping[str, tuple[float, ...]]:
+        """Return the GFLOP of one window for each value of ``value_names``, by fact; {} where costs do not differ."""
+        return {}
+
+    def charts(self, network: nn.Module) -> tuple[NodeChart, ...]:
+        """Return numbers of the network's nodes for a trace, e.g. from where each takes its features; () if none."""
+        return ()
+
     def describe(self, network: nn.Module) -> dict[str, Any]:
         """Return properties of the trained weights as JSON, for the bundle's card; {} if there are none."""
         return {}
@@ -337,12 +354,18 @@ def changed_after_training(method: Method, **options: Any) -> Method:
 def _check_declared(kind: type[Method]) -> None:
     """Refuse names that cannot be files or options, and one name with two units: a trace lists units by name."""
     units: dict[str, str] = {}
-    for declared in (kind.facts, kind.slice_facts, kind.maps):
+    for declared in (kind.facts, kind.slice_facts, kind.maps, kind.label_maps):
         for name, unit in declared.items():
             if not name.isidentifier():
                 raise MethodError(f"{kind.__name__} declares {name!r}; use letters, digits and underscores only.")
             if units.setdefault(name, unit) != unit:
                 raise MethodError(
                     f"{kind.__name__} declares {name!r} in {units[name]} and in {unit}; "
-                    "use one unit for a name in facts, slice_facts and maps, or two names."
+                    "use one unit for a name in facts, slice_facts and all maps, or two names."
                 )
+    for name in kind.value_names:
+        if {**kind.facts, **kind.slice_facts}.get(name) != INDEX:
+            raise MethodError(
+                f"{kind.__name__} names the values of {name!r}, which is no fact or slice fact with the unit "
+                f"{INDEX!r}; declare it as one."
+            )

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fakes import Nearest
+from made_traces import BRANCH_COSTS, node_chart
 from voxtrace.errors import MethodError
 from voxtrace.method import Noise, Parts, Phase, Step, option
 from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.plan import Plan
+from voxtrace.trace import NodeChart
 
 
 @dataclass(frozen=True)
@@ -90,4 +92,44 @@ class Mapped(Nearest):
                 {"mean_intensity": images.mean((1, 2, 3, 4))},
                 slice_facts={"brightest": images[:, 0].amax((-1, -2))},
                 maps={"seen_image": shown, "nothing": torch.full_like(shown, float("nan"))},
+            )
+
+
+@dataclass(frozen=True)
+class MadeRouting(Nearest):
+    """The nearest label with everything that a method can show: rulers of time and place are filled from this alone.
+
+    Per window: which of three branches ran, and its cost. Per slice: what was chosen there, and the brightest voxel.
+    Beside the labels: a scalar map and an earlier draft of the labels.
+    """
+
+    key: ClassVar[str] = "made_routing"
+    title: ClassVar[str] = "Made-up routing"
+    facts: ClassVar[dict[str, str]] = {"branch": "index", "cost_gflop": "GFLOP"}
+    slice_facts: ClassVar[dict[str, str]] = {"choice": "index", "brightest": "HU"}
+    maps: ClassVar[dict[str, str]] = {"heat": "fraction"}
+    extras: ClassVar[tuple[str, ...]] = ("draft",)
+    value_names: ClassVar[dict[str, tuple[str, ...]]] = {
+        "branch": ("none", "small", "large"),
+        "choice": ("leave", "look"),
+    }
+    step_word: ClassVar[str] = "round"
+
+    def value_costs(self, plan: Plan) -> dict[str, tuple[float, ...]]:
+        return {"branch": BRANCH_COSTS}
+
+    def charts(self, network: nn.Module) -> tuple[NodeChart, ...]:
+        return (node_chart(),)
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        brightest = images[:, 0].amax((-1, -2))  # (B, Z)
+        branch = (images.mean((1, 2, 3, 4)) > 0).float() + (images.mean((1, 2, 3, 4)) > 0.5).float()  # (B,)
+        for step in range(self.n_steps):
+            logits = parts["score"](images + self.drift * (self.n_steps - 1 - step))
+            yield Step(
+                logits,
+                {"branch": branch, "cost_gflop": torch.tensor(BRANCH_COSTS)[branch.long()]},
+                {"draft": parts["score"](0.5 * images)},
+                {"choice": (brightest > 0).float(), "brightest": brightest},
+                {"heat": images[:, 0] / (step + 1.0)},
             )

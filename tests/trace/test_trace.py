@@ -85,7 +85,7 @@ def test_saving_over_a_trace_replaces_it_whole(tmp_path: Path) -> None:
     folder = tmp_path / "case.trace"
     (folder / "old").mkdir(parents=True)
     drawn().save(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["labels.zarr", "settled.zarr", "trace.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["areas.zarr", "labels.zarr", "settled.zarr", "trace.json"]
     assert Trace.load(folder).save(folder) == folder
 
 

@@ -24,7 +24,7 @@ from voxtrace.inference.score_plane import label_type
 from voxtrace.inference.slice_facts import SliceFacts
 from voxtrace.inference.step_runner import EARLY_STOP_UNITS, UNITS, Flip, StepResult, StepRunner, flips
 from voxtrace.inference.timing import StageTimer
-from voxtrace.inference.window_facts import Table, WindowFacts, unpadded
+from voxtrace.inference.window_facts import Table, WindowFacts, clipped_boxes, unpadded
 from voxtrace.method import Method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
@@ -32,7 +32,7 @@ from voxtrace.preprocess import LabelPaster, NetworkGrid, PlaneStream
 from voxtrace.runtime import LoadedNetwork
 from voxtrace.trace import Recorder
 from voxtrace.volume import Array
-from voxtrace.windows import Decision, Row, Window, Windowing, count_windows, everything
+from voxtrace.windows import Decision, Row, Schedule, Window, Windowing, count_windows, everything
 
 
 class Member(NamedTuple):
@@ -57,6 +57,8 @@ class SlidingWindow:
         How to predict.
     mirror, overlap, batch
         Those of ``options``, or what stands for them where they are None.
+    skipped, discarded
+        Windows that the schedule left out, and those that ran without a use for their results.
     """
 
     method: Method
@@ -68,6 +70,8 @@ class SlidingWindow:
     overlap: float
     batch: int
     timer: StageTimer = field(default_factory=StageTimer)
+    skipped: list[Window] = field(default_factory=list)
+    discarded: list[Window] = field(default_factory=list)
 
     @cached_property
     def windowing(self) -> Windowing:
@@ -88,6 +92,18 @@ class SlidingWindow:
     def shown(self) -> tuple[str, ...]:
         """Names of the extras that are kept."""
         return self.method.extras if self.options.keep == "all" else ()
+
+    @property
+    def label_maps(self) -> tuple[str, ...]:
+        """Names of the maps with a number per label that are kept."""
+        return tuple(self.method.label_maps) if self.options.keep == "all" else ()
+
+    @cached_property
+    def map_units(self) -> dict[str, str]:
+        """Units of all scalar maps by name: the method's own, then one for each label, e.g. "noisy · liver"."""
+        labels = [name for value, name in sorted(self.plan.labels.items()) if value]
+        by_label = {f"{name} · {label}": self.method.label_maps[name] for name in self.label_maps for label in labels}
+        return {**self.method.maps, **by_label}
 
     @property
     def kept(self) -> int:
@@ -131,8 +147,15 @@ class SlidingWindow:
                 for first in range(0, len(row), self.batch):
                     decided += self._decide(row[first : first + self.batch], images, row[0].z, writer)
                     yield len(self.window_facts.windows)
-                row = _next_row(rows, decided)
+                row = self._next_row(rows, decided)
             writer.finish(self.grid.padded_shape[0])
+
+    def _next_row(self, rows: Schedule, decided: Sequence[Decision]) -> Row | None:
+        try:
+            return rows.send(decided)
+        except StopIteration as stop:
+            self.skipped += stop.value or ()
+            return None
 
     def _accumulator(self) -> PlaneAccumulator:
         return PlaneAccumulator(
@@ -144,13 +167,13 @@ class SlidingWindow:
             self.windowing.blend,
             self.windowing.slices,
             self.plan.view.average if self.plan.view else "probabilities",
-            (self.kept, len(self.method.maps)),
+            (self.kept, len(self.map_units)),
         )
 
     def _output(self, recorder: Recorder) -> PlaneOutput:
         average = self.plan.view.average if self.plan.view else "probabilities"
         labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
-        maps = MapResampler(self.grid) if self.method.maps else None
+        maps = MapResampler(self.grid) if self.map_units else None
         return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps)
 
     def _decide(
@@ -172,6 +195,7 @@ class SlidingWindow:
                 Decision(w, {name: float(v[-1, b]) for name, v in table.items()}, labels[b])
                 for b, w in enumerate(windows)
             ]
+            self.discarded += [d.window for d in decided if not self.windowing.keeps(d)]
             for pass_ in passes:
                 self._add_waiting(pass_, decided, writer)
         self.window_facts.add(windows, table)
@@ -200,7 +224,8 @@ class SlidingWindow:
 
     @cached_property
     def _runner(self) -> StepRunner:
-        return StepRunner(self.method, ops_for(self.opened.device), self.timer, self.shown, self.options.settle)
+        ops = ops_for(self.opened.device)
+        return StepRunner(self.method, ops, self.timer, self.shown, self.options.settle, self.label_maps)
 
     def _add(self, result: StepResult, windows: Sequence[Window | None], writer: LabelWriter) -> None:
         """Accumulate a step's logits, extras, maps and slice facts for the windows that are not None."""
@@ -238,8 +263,14 @@ class SlidingWindow:
 
     def facts(self) -> tuple[dict[str, Array], Array, dict[str, str]]:
         """Return facts (S, W) by name, window boxes (W, 6) clipped to the network grid, and all units by name."""
-        units = {**self.window_facts.units, **self.method.slice_facts, **self.method.maps}
-        return self.window_facts.values(), self.window_facts.boxes(self.grid, self.plan.window), units
+        units = {**self.window_facts.units, **self.method.slice_facts, **self.map_units}
+        boxes = clipped_boxes(self.window_facts.windows, self.grid, self.plan.window)
+        return self.window_facts.values(), boxes, units
+
+    def window_sets(self) -> dict[str, Array]:
+        """Return boxes (N, 6) of windows that gave nothing to the answer, by what became of them."""
+        sets = {"skipped": self.skipped, "discarded": self.discarded}
+        return {name: clipped_boxes(found, self.grid, self.plan.window) for name, found in sets.items() if found}
 
     def record(self) -> dict[str, Any]:
         """Return the settings of this run and its seconds by stage, for the ledger and the report."""
@@ -277,11 +308,3 @@ class _PassResult:
     table: Table
     labels: Array
     waiting: list[StepResult]
-
-
-def _next_row(rows: Any, decided: Sequence[Decision]) -> Row | None:
-    try:
-        row: Row = rows.send(decided)
-        return row
-    except StopIteration:
-        return None

@@ -34,13 +34,14 @@ class WindowFacts:
             for name in self.units
         }
 
-    def boxes(self, grid: NetworkGrid, window: Shape) -> Array:
-        """Return boxes (W, 6) of the visited windows, clipped to the network grid."""
-        corners = np.asarray(unpadded(self.windows, grid), np.int64).reshape(-1, 3)
-        boxes = np.concatenate([corners, corners + window], axis=1)
-        # Windows of a volume smaller than the window reach into the padding.
-        clipped: Array = np.clip(boxes, 0, np.tile(grid.shape, 2))
-        return clipped
+
+def clipped_boxes(windows: Sequence[Window], grid: NetworkGrid, window: Shape) -> Array:
+    """Return boxes (W, 6) of windows of this size, clipped to the network grid."""
+    corners = np.asarray(unpadded(windows, grid), np.int64).reshape(-1, 3)
+    boxes = np.concatenate([corners, corners + window], axis=1)
+    # Windows of a volume smaller than the window reach into the padding.
+    clipped: Array = np.clip(boxes, 0, np.tile(grid.shape, 2))
+    return clipped
 
 
 def unpadded(windows: Sequence[Window], grid: NetworkGrid) -> list[Window]:

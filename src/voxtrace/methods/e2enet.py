@@ -37,6 +37,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -48,6 +49,7 @@ from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.masked import Masked
 from voxtrace.nn.sparse_fusion import FLAT, HEADS, SOURCES, E2ENetNetwork, FusionOptions
 from voxtrace.plan import Plan, Topology, check_divisible
+from voxtrace.trace import NodeChart
 
 PUBLISHED_WIDTH, PLANNED_WIDTH, WIDEST = 48, 32, 320
 PUBLISHED_ITERATIONS = 250_000
@@ -188,6 +190,17 @@ class E2ENet(Method):
             "topology_updates": int(net.updates),
             "nodes": [{"level": i, "stage": j, **node.connections()} for (i, j), node in net.nodes.items()],
         }
+
+    def charts(self, network: nn.Module) -> tuple[NodeChart, ...]:
+        """Return for each node of the triangle the share of its active kernels that read each source."""
+        nodes = cast(E2ENetNetwork, network).nodes
+        levels = range(1 + max(i for i, _ in nodes))  # as many as stages
+        shares = np.full((len(levels), len(levels), len(SOURCES)), np.nan, np.float32)
+        for (i, j), node in nodes.items():
+            counts = node.sources().double().cpu().numpy()
+            shares[i, j - 1] = counts / counts.sum()
+        rows, columns = tuple(f"level {i}" for i in levels), tuple(f"stage {i + 1}" for i in levels)
+        return (NodeChart("connections by source", "fraction", rows, columns, SOURCES, shares),)
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:

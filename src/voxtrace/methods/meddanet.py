@@ -57,7 +57,7 @@ from voxtrace.method import (
 )
 from voxtrace.methods.published import meddanet as published
 from voxtrace.nn.losses import hard_dice
-from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, slice_topology
+from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
 from voxtrace.windows import Windowing, strided, uniform
@@ -84,6 +84,7 @@ class MedDANet(Method):
     title: ClassVar[str] = "Med-DANet"
     source: ClassVar[str] = "Wang et al., Med-DANet, ECCV 2022, arXiv:2206.06575"
     facts: ClassVar[dict[str, str]] = {"candidate": "index", "cost_gflop": "GFLOP"}
+    value_names: ClassVar[dict[str, tuple[str, ...]]] = {"candidate": ("skip", "M1", "M2", "M3", "M4")}
 
     setting: Literal["window", "slice"] = option(
         "window", "Decide for each of overlapping windows, or once a slice (the window then is the plane)."
@@ -263,6 +264,11 @@ class MedDANet(Method):
         if self.force != "router":
             return torch.full((len(images),), 1 + CANDIDATES.index(self.force), device=images.device)
         return parts["router"](images).argmax(1)
+
+    def value_costs(self, plan: Plan) -> dict[str, tuple[float, ...]]:
+        """Return the GFLOP of skipping and of M1 … M4 on one window, without the decision network's."""
+        of_candidates = costs(plan.n_channels, plan.n_labels, plan.window, self.scale_for(plan), "true")
+        return {"candidate": (0.0, *of_candidates[: len(CANDIDATES)])}
 
     def windowing(self, plan: Plan) -> Windowing:
         """Return windows a third of their side apart (by slice: side by side), overlaps averaged."""

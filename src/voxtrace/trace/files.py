@@ -6,13 +6,18 @@
     ├── trace.json       geometry, passport, names, facts, windows, counts: readable as text; no patient's data
     ├── labels.zarr      (S, Z, Y, X), compressed, a few planes to a chunk
     ├── settled.zarr     (Z, Y, X), the last step at which each voxel changed
+    ├── areas.zarr       (S, Z, K) int32, voxels of each label in each slice; not in traces of earlier versions
     ├── <extra>.zarr     (S, Z, Y, X), further labels of each step; only where they were asked for
-    └── maps/<name>.zarr (S, Z, Y, X) float32, a scalar map of the method; NaN where the network did not look
+    ├── maps/<name>.zarr (S, Z, Y, X) float32, a scalar map of the method; NaN where the network did not look
+    └── members/<name>.zarr (S, Z, Y, X), labels of a member; only where the answer is a vote of members
+
+Characters of a name that file systems refuse are written as % and two hexadecimal digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +25,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from voxtrace.errors import ReadError
+from voxtrace.trace.description import NodeChart, Provenance
 from voxtrace.trace.plane_writer import PlaneWriter, chunk_depth
 from voxtrace.volume import Array, Grid, Shape
 
@@ -29,7 +35,11 @@ if TYPE_CHECKING:
 RECORD = "trace.json"
 LABELS = "labels.zarr"
 SETTLED = "settled.zarr"
-MAPS = "maps"
+AREAS = "areas.zarr"
+MAPS, MEMBERS = "maps", "members"
+REFUSED = re.compile(r'[%/\\:*?"<>|\x00-\x1f]')  # in names of files, by one system or another
+
+Boxes = list[tuple[int, int, int, int, int, int]]
 
 Rows = list[list[float | None]]
 
@@ -40,6 +50,30 @@ class GeometryRecord(BaseModel):
     shape: Shape
     affine: tuple[tuple[float, ...], ...]
     stored: Grid | None
+
+
+class ChartRecord(BaseModel):
+    """A :class:`NodeChart` as JSON; NaN is written as null."""
+
+    title: str
+    unit: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    series: tuple[str, ...]
+    values: list[Rows]
+
+    @classmethod
+    def of(cls, chart: NodeChart) -> ChartRecord:
+        """Return the record of a chart."""
+        values = [rows({"": row})[""] for row in chart.values]
+        names = {name: getattr(chart, name) for name in ("title", "unit", "rows", "columns", "series")}
+        return cls(**names, values=values)
+
+    def chart(self) -> NodeChart:
+        """Return the chart of this record."""
+        shape = (len(self.rows), len(self.columns), len(self.series))
+        values = np.asarray(self.values, np.float32).reshape(shape)
+        return NodeChart(self.title, self.unit, self.rows, self.columns, self.series, values)
 
 
 class TraceRecord(BaseModel):
@@ -59,31 +93,51 @@ class TraceRecord(BaseModel):
     units: dict[str, str]
     counts: list[list[int]]
     changed: list[int]
-    windows: list[tuple[int, int, int, int, int, int]]
+    windows: Boxes
     facts: dict[str, Rows]
     slice_facts: dict[str, Rows] = {}
     maps: dict[str, Rows] = {}
     extras: list[str] = []
     passport: list[dict[str, str]] = []
+    value_names: dict[str, tuple[str, ...]] = {}
+    value_costs: dict[str, tuple[float, ...]] = {}
+    members: list[str] = []
+    charts: list[ChartRecord] = []
+    window_sets: dict[str, Boxes] = {}
+    provenance: Provenance = Provenance()
 
 
 class ArrayFiles:
     """The arrays of a trace while they are written, in ascending z."""
 
     def __init__(
-        self, folder: Path, shape: tuple[int, ...], dtype: Any, extras: Sequence[str] = (), maps: Sequence[str] = ()
+        self,
+        folder: Path,
+        shape: tuple[int, ...],
+        dtype: Any,
+        extras: Sequence[str] = (),
+        maps: Sequence[str] = (),
+        members: Sequence[str] = (),
     ) -> None:
         def writer(name: str, kind: Any = dtype, of: tuple[int, ...] = shape, itemsize: int = 1) -> PlaneWriter:
             return PlaneWriter(folder / name, of, kind, chunk_depth((shape[1], shape[2], shape[3]), itemsize))
 
         self._labels = writer(LABELS)
         self._settled = writer(SETTLED, np.uint8, shape[1:])
-        self._extras = {name: writer(f"{name}.zarr") for name in extras}
-        self._maps = {name: writer(f"{MAPS}/{name}.zarr", np.float32, itemsize=4) for name in maps}
+        self._extras = {name: writer(file_of(name)) for name in extras}
+        self._maps = {name: writer(file_of(name, MAPS), np.float32, itemsize=4) for name in maps}
+        self._members = {name: writer(file_of(name, MEMBERS)) for name in members}
 
-    def add(self, planes: Array, settled: Array, extras: Sequence[Array] = (), maps: Sequence[Array] = ()) -> None:
-        """Append planes (S, n, Y, X), where they settled (n, Y, X), and planes of each extra and each map."""
-        for writer, fresh in zip(self._writers(), (planes, settled, *extras, *maps), strict=True):
+    def add(
+        self,
+        planes: Array,
+        settled: Array,
+        extras: Sequence[Array] = (),
+        maps: Sequence[Array] = (),
+        members: Sequence[Array] = (),
+    ) -> None:
+        """Append planes (S, n, Y, X), where they settled (n, Y, X), and planes of each extra, map and member."""
+        for writer, fresh in zip(self._writers(), (planes, settled, *extras, *maps, *members), strict=True):
             writer.add(fresh)
 
     def close(self) -> None:
@@ -92,7 +146,9 @@ class ArrayFiles:
             writer.flush()
 
     def _writers(self) -> Iterator[PlaneWriter]:
-        yield from (self._labels, self._settled, *self._extras.values(), *self._maps.values())
+        yield from (self._labels, self._settled)
+        for of_kind in (self._extras, self._maps, self._members):
+            yield from of_kind.values()
 
     @property
     def labels(self) -> Any:
@@ -113,6 +169,23 @@ class ArrayFiles:
     def maps(self) -> dict[str, Any]:
         """Scalar maps of each step, (S, Z, Y, X) float32, by name."""
         return {name: writer.array for name, writer in self._maps.items()}
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Labels of each member, (S, Z, Y, X), by name."""
+        return {name: writer.array for name, writer in self._members.items()}
+
+
+def file_of(name: str, kind: str = "") -> str:
+    """Return where an array lies in the folder, e.g. ``members/seed 0.zarr``.
+
+    Examples
+    --------
+    >>> file_of("liver/spleen", "maps")
+    'maps/liver%2Fspleen.zarr'
+    """
+    file = REFUSED.sub(lambda found: f"%{ord(found[0]):02X}", name) + ".zarr"
+    return f"{kind}/{file}" if kind else file
 
 
 def lies_in(labels: Array | zarr.Array[Any], folder: Path) -> bool:
@@ -137,6 +210,25 @@ def read_record(folder: Path) -> TraceRecord:
     return TraceRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
 
 
+def write_areas(areas: Array, folder: Path) -> None:
+    """Write voxels of each label in each slice, (S, Z, K)."""
+    import zarr
+
+    zarr.create_array(
+        folder / AREAS, data=areas.astype(np.int32), chunks=areas.shape, dimension_names=("step", "z", "label")
+    )
+
+
+def open_areas(folder: Path) -> Any:
+    """Return what :func:`write_areas` wrote, still on disk, or None in a trace of an earlier version."""
+    return open_array(folder, AREAS) if (folder / AREAS).exists() else None
+
+
+def open_arrays(folder: Path, names: Iterable[str], kind: str = "") -> dict[str, Any]:
+    """Return arrays of one kind by name, still on disk."""
+    return {name: open_array(folder, file_of(name, kind)) for name in names}
+
+
 def open_array(folder: Path, name: str) -> Any:
     """Return an array of the folder, still on disk, e.g. ``labels.zarr``."""
     import zarr
@@ -152,3 +244,13 @@ def rows(values: Mapping[str, Array]) -> dict[str, Rows]:
 def arrays(values: Mapping[str, Rows]) -> dict[str, Array]:
     """Return what :func:`rows` was given, in float32."""
     return {name: np.asarray(lists, np.float32) for name, lists in values.items()}
+
+
+def boxes(found: Array) -> Boxes:
+    """Return boxes (W, 6) as lists that JSON can hold."""
+    return [(int(a), int(b), int(c), int(d), int(e), int(f)) for a, b, c, d, e, f in found]
+
+
+def box_array(lists: Boxes) -> Array:
+    """Return what :func:`boxes` was given, (W, 6) int64."""
+    return np.asarray(lists, np.int64).reshape(-1, 6)

@@ -25,6 +25,7 @@ class StepCounts:
         self.counts = counts
         self.changed = changed
         self._slices: list[Counts] = []
+        self._areas: list[Counts] = []  # of each plane (S, K), a plane with an unnamed label more
 
     @staticmethod
     def empty(steps: int, n_labels: int) -> StepCounts:
@@ -36,12 +37,20 @@ class StepCounts:
         """Changed voxels of each plane that was added, (S, planes), in the order in which they were added."""
         return np.stack(self._slices, axis=1) if self._slices else np.zeros((len(self.changed), 0), np.int64)
 
+    @property
+    def areas(self) -> Counts:
+        """Voxels of each label in each plane that was added, (S, planes, K), in the order in which they were added."""
+        areas = np.zeros((len(self.counts), len(self._areas), self.counts.shape[1]), np.int64)
+        for z, of_plane in enumerate(self._areas):
+            areas[:, z, : of_plane.shape[1]] = of_plane
+        return areas
+
     def add(self, planes: Array) -> npt.NDArray[np.uint8]:
         """Count planes (S, n, Y, X); return (n, Y, X), the last step at which each voxel changed (0 if none did)."""
         settled = np.zeros(planes.shape[1:], np.uint8)
         changed = np.zeros((planes.shape[1], len(planes)), np.int64)
+        self._areas += [self._count(planes[:, z]) for z in range(planes.shape[1])]
         for step, labels in enumerate(planes):
-            self._count(step, labels)
             differs = labels != (0 if step == 0 else planes[step - 1])
             changed[:, step] = [np.count_nonzero(plane) for plane in differs]  # faster than along an axis
             if step:
@@ -50,13 +59,15 @@ class StepCounts:
         self.changed += changed.sum(0)
         return settled
 
-    def _count(self, step: int, labels: Array) -> None:
-        """Count the labels of one step."""
-        counts = np.bincount(labels.ravel(), minlength=self.counts.shape[1])
-        beyond = counts.size - self.counts.shape[1]
-        if beyond > 0:  # a label value without a name
-            self.counts = np.pad(self.counts, ((0, 0), (0, beyond)))
-        self.counts[step] += counts
+    def _count(self, plane: Array) -> Counts:
+        """Count the labels of one plane (S, Y, X) and return them, (S, K)."""
+        found = [np.bincount(labels.ravel(), minlength=self.counts.shape[1]) for labels in plane]
+        n_labels = max(counts.size for counts in found)
+        if n_labels > self.counts.shape[1]:  # a label value without a name
+            self.counts = np.pad(self.counts, ((0, 0), (0, n_labels - self.counts.shape[1])))
+        of_plane = np.stack([np.pad(counts, (0, n_labels - counts.size)) for counts in found])
+        self.counts += of_plane
+        return of_plane
 
 
 class MapRange:

@@ -14,6 +14,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.errors import GeometryError, ReadError
 from voxtrace.passport import Passport
 from voxtrace.trace import files
+from voxtrace.trace.description import NodeChart, Provenance, TraceRow
 from voxtrace.trace.plane_writer import chunk_depth
 from voxtrace.trace.step_counts import MapRange, StepCounts
 from voxtrace.volume import Array, Geometry, Shape
@@ -68,6 +69,21 @@ class Trace:
         array when it lies on disk.
     ranges
         Name of a map -> (S, 2), see :meth:`map_ranges`, or None when not counted yet.
+    areas
+        (S, Z, K) int, see :meth:`label_areas`, or None when not counted yet.
+    value_names
+        Name of a fact or slice fact with unit ``"index"`` -> what its values 0 … n stand for, e.g. "skip", "M1".
+    value_costs
+        Name of such a fact -> GFLOP of one window for each of these values, where the method knows them.
+    members
+        Name -> (S, Z, Y, X), labels of each member (a seed, a fold, a bundle) whose vote ``labels`` is.
+    charts
+        Numbers of the network's nodes.
+    window_sets
+        Name -> (N, 6) boxes like ``windows``, of windows that gave nothing to the answer: "skipped" did not run,
+        "discarded" ran (and stands in ``windows``, too), but its result was not used.
+    provenance
+        Bundle, method, version, options and seconds.
     """
 
     labels: Planes
@@ -85,6 +101,13 @@ class Trace:
     slice_facts: Mapping[str, Array] = field(default_factory=dict)
     maps: Mapping[str, Planes] = field(default_factory=dict)
     ranges: Mapping[str, Array] | None = None
+    areas: Planes | None = None
+    value_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    value_costs: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    members: Mapping[str, Planes] = field(default_factory=dict)
+    charts: tuple[NodeChart, ...] = ()
+    window_sets: Mapping[str, Array] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         if len(self.labels.shape) != 4 or tuple(self.labels.shape[1:]) != self.geometry.shape:
@@ -94,6 +117,7 @@ class Trace:
             )
         steps, depth = self.labels.shape[:2]
         _check_shapes("map", self.maps, tuple(self.labels.shape))
+        _check_shapes("member", self.members, tuple(self.labels.shape))
         _check_shapes("slice fact", self.slice_facts, (int(steps), int(depth)))
 
     @property
@@ -106,6 +130,13 @@ class Trace:
     def complete(self) -> bool:
         """Whether the labels of every step were kept."""
         return int(self.labels.shape[0]) == self.n_steps
+
+    @property
+    def rows(self) -> tuple[TraceRow, ...]:
+        """Rows of the time ruler: the answer, then the method's extra outputs, then members."""
+        extras = (TraceRow(name, labels, "extra") for name, labels in self.extras.items())
+        members = (TraceRow(name, labels, "member") for name, labels in self.members.items())
+        return (TraceRow("answer", self.labels, "answer"), *extras, *members)
 
     def summary(self) -> list[dict[str, Any]]:
         """Return a row for each step, in order; counted from 0.
@@ -164,13 +195,21 @@ class Trace:
         counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
         return np.concatenate([counts.add(planes) for planes in self._chunks(self.labels)])
 
-    def boxes(self) -> Array:
+    def label_areas(self) -> Array:
+        """Return the voxels of each label in each slice at each kept step, (S, Z, K) int; K includes the background.
+
+        Traces of earlier versions do not hold them: there all label maps are read.
+        """
+        return self._counted().areas if self.areas is None else np.asarray(self.areas[:])
+
+    def boxes(self, windows: Array | None = None) -> Array:
         """Return ``windows`` in voxels of the labels' grid, (W, 6) float64; borders of voxel i are i − 0.5 and i + 0.5.
 
-        A window over the whole network grid gives (−0.5, −0.5, −0.5, Z − 0.5, Y − 0.5, X − 0.5).
+        A window over the whole network grid gives (−0.5, −0.5, −0.5, Z − 0.5, Y − 0.5, X − 0.5). Other boxes of the
+        network grid, e.g. one of ``window_sets``, may be given in their place.
         """
         scale = np.divide(self.geometry.shape, self.network_shape or self.geometry.shape)
-        boxes: Array = self.windows * np.tile(scale, 2) - 0.5
+        boxes: Array = (self.windows if windows is None else windows) * np.tile(scale, 2) - 0.5
         return boxes
 
     def save(self, folder: str | Path) -> Path:
@@ -189,12 +228,15 @@ class Trace:
         with atomic_folder(folder) as temporary:
             counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
             shape, dtype = tuple(self.labels.shape), self.labels.dtype
-            writer = files.ArrayFiles(temporary, shape, dtype, tuple(self.extras), tuple(self.maps))
-            arrays = (self.labels, *self.extras.values(), *self.maps.values())
+            writer = files.ArrayFiles(
+                temporary, shape, dtype, tuple(self.extras), tuple(self.maps), tuple(self.members)
+            )
+            # The writer takes them in the order extras, maps, members.
+            arrays = (self.labels, *self.extras.values(), *self.maps.values(), *self.members.values())
             for planes, *beside in zip(*map(self._chunks, arrays), strict=True):
-                extras, maps = beside[: len(self.extras)], beside[len(self.extras) :]
-                writer.add(planes, counts.add(planes), extras, maps)
+                writer.add(planes, counts.add(planes), beside)
             writer.close()
+            files.write_areas(counts.areas, temporary)
             files.write_record(replace(self, step_counts=counts).record(), temporary)
         return folder
 
@@ -224,12 +266,18 @@ class Trace:
             units=dict(self.units),
             counts=counts.counts.tolist(),
             changed=counts.changed.tolist(),
-            windows=[tuple(int(v) for v in box) for box in self.windows],
+            windows=files.boxes(self.windows),
             facts=files.rows(self.facts),
             slice_facts=files.rows(self.slice_facts),
             maps=files.rows(self.map_ranges()),
             extras=list(self.extras),
             passport=self.passport.as_json(),
+            value_names=dict(self.value_names),
+            value_costs=dict(self.value_costs),
+            members=list(self.members),
+            charts=[files.ChartRecord.of(chart) for chart in self.charts],
+            window_sets={name: files.boxes(found) for name, found in self.window_sets.items()},
+            provenance=self.provenance,
         )
 
     @property
@@ -257,7 +305,7 @@ def _opened(record: files.TraceRecord, folder: Path) -> Trace:
     return Trace(
         labels=files.open_array(folder, files.LABELS),
         facts=files.arrays(record.facts),
-        windows=np.asarray(record.windows, np.int64).reshape(-1, 6),
+        windows=files.box_array(record.windows),
         units=record.units,
         geometry=Geometry(record.geometry.shape, record.geometry.affine, record.geometry.stored),
         names=record.names,
@@ -265,11 +313,18 @@ def _opened(record: files.TraceRecord, folder: Path) -> Trace:
         settled=files.open_array(folder, files.SETTLED),
         network_shape=record.network_shape,
         step_counts=StepCounts(np.asarray(record.counts, np.int64), np.asarray(record.changed, np.int64)),
-        extras={name: files.open_array(folder, f"{name}.zarr") for name in record.extras},
+        extras=files.open_arrays(folder, record.extras),
         passport=Passport.from_json(record.passport),
         slice_facts=files.arrays(record.slice_facts),
-        maps={name: files.open_array(folder, f"{files.MAPS}/{name}.zarr") for name in record.maps},
+        maps=files.open_arrays(folder, record.maps, files.MAPS),
         ranges=files.arrays(record.maps),
+        areas=files.open_areas(folder),
+        value_names=record.value_names,
+        value_costs=record.value_costs,
+        members=files.open_arrays(folder, record.members, files.MEMBERS),
+        charts=tuple(chart.chart() for chart in record.charts),
+        window_sets={name: files.box_array(found) for name, found in record.window_sets.items()},
+        provenance=record.provenance,
     )
 
 

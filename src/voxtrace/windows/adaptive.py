@@ -77,16 +77,24 @@ class Adaptive:
     central_only: bool = False
 
     def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
-        """Yield the centre of each z start, then those of its neighbours that must run."""
+        """Yield the centre of each z start, then those of its neighbours that must run; return those that need not."""
         along_z = iter(starts(shape[0], window[0], overlap))
         coarse = is_coarse(shape, window, overlap)
         y, x = (self.axis(n, w, overlap, coarse) for n, w in zip(shape[1:], window[1:], strict=True))
+        skipped: list[Window] = []
         for z in along_z:
             (decision,) = yield [Centre(z, y.centre, x.centre)]
             if self.is_empty(decision.labels):
-                next(along_z, None)  # skip the next z start as well
-            elif around := list(self._neighbours(decision, y, x, coarse)):
+                skipped += _around(decision.window, y, x)
+                if (following := next(along_z, None)) is not None:  # skip the next z start as well
+                    centre = Centre(following, y.centre, x.centre)
+                    skipped += [centre, *_around(centre, y, x)]
+                continue
+            around = list(self._neighbours(decision, y, x, coarse))
+            skipped += [window for window in _around(decision.window, y, x) if window not in around]
+            if around:
                 yield around
+        return skipped
 
     def axis(self, length: int, window: int, overlap: float, coarse: bool) -> AxisStarts:
         """Return the starts along Y or X."""
@@ -119,9 +127,7 @@ class Adaptive:
         if self.tube_labels and self.is_tube(labels):
             yield from () if coarse else _along_tube(centre, labels, y)
             return
-        for window in (Window(centre.z, *yx) for yx in product(y.around, x.around)):
-            if window != centre:
-                yield window
+        yield from _around(centre, y, x)
 
 
 def is_coarse(shape: Shape, window: Shape, overlap: float) -> bool:
@@ -167,6 +173,12 @@ def coarse_axis(length: int, window: int) -> AxisStarts:
     if length <= 1.5 * window:
         return AxisStarts(middle - window // 2, (0, room))
     return AxisStarts(middle - window // 2, (middle - 3 * window // 4, min(middle - window // 4, room)))
+
+
+def _around(centre: Window, y: AxisStarts, x: AxisStarts) -> list[Window]:
+    """Return all neighbours of a centre."""
+    windows = (Window(centre.z, *yx) for yx in product(y.around, x.around))
+    return [window for window in windows if window != centre]
 
 
 def _along_tube(centre: Window, labels: Array, y: AxisStarts) -> Iterator[Window]:

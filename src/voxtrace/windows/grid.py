@@ -47,7 +47,8 @@ class Decision(NamedTuple):
 
 
 Row = Sequence[Window]
-Schedule = Generator[Row, Sequence[Decision], None]
+Skipped = Sequence[Window]  # windows that a schedule left out because of decisions
+Schedule = Generator[Row, Sequence[Decision], Skipped]
 
 
 class ScheduleMaker(Protocol):
@@ -55,7 +56,8 @@ class ScheduleMaker(Protocol):
 
     Rows are yielded in ascending z of their first windows. The windows of a row have one z, possibly that of the row
     before; windows one voxel thick may have up to ``Windowing.slices`` consecutive ones, ascending. Voxels that no
-    window covers are background. ``yield`` returns a Decision for each window of the row, in order.
+    window covers are background. ``yield`` returns a Decision for each window of the row, in order. The generator's
+    return value names the windows that it left out because of decisions.
     """
 
     def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
@@ -86,6 +88,7 @@ def regular(shape: Shape, window: Shape, overlap: float) -> Schedule:
     along_z, along_y, along_x = (starts(n, w, overlap) for n, w in zip(shape, window, strict=True))
     for z in along_z:
         yield [Window(z, y, x) for y in along_y for x in along_x]
+    return ()
 
 
 def by_slices(n: int) -> ScheduleMaker:
@@ -96,6 +99,7 @@ def by_slices(n: int) -> ScheduleMaker:
         rows = list(regular(shape, window, overlap))
         for first in range(0, len(rows), n):
             yield [w for row in rows[first : first + n] for w in row]
+        return ()
 
     return schedule
 
@@ -128,6 +132,7 @@ def strided(n: int = 1) -> ScheduleMaker:
         along_z, along_y, along_x = (strided_starts(s, w, overlap) for s, w in zip(shape, window, strict=True))
         for first in range(0, len(along_z), n):
             yield [Window(z, y, x) for z in along_z[first : first + n] for y in along_y for x in along_x]
+        return ()
 
     return schedule
 
