@@ -45,12 +45,6 @@ def make_card(
     }
 
 
-def _gain(before: Validation, after: Validation) -> dict[str, Any]:
-    """Return the mean Dice of the same cases before and after."""
-    cases = len(before.cases)
-    return {"cases": cases, "dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
-
-
 def measured_entries(scans: Sequence[TrainingScans], validation: Validation | None) -> dict[str, Any]:
     """Return what a card says of training scans (one entry a case) and of held-back cases; see :mod:`voxtrace.fit`."""
     together = TrainingScans.merged(scans) if scans else None
@@ -60,6 +54,12 @@ def measured_entries(scans: Sequence[TrainingScans], validation: Validation | No
         **({"training_scans": together.to_json()} if together else {}),
         **(validation.measured() if validation else {}),
     }
+
+
+def _gain(before: Validation, after: Validation) -> dict[str, Any]:
+    """Return the mean Dice of the same cases before and after."""
+    cases = len(before.cases)
+    return {"cases": cases, "dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
 
 
 def _provenance(run: TrainingRun, n_cases: int, initial: Bundle | None, unmatched: Sequence[str]) -> dict[str, Any]:

@@ -91,13 +91,9 @@ class Validation:
 
 def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> tuple[float, LabelMap | None]:
     """Return the mean foreground Dice of a few whole cases, without mirroring, and the labels of the first of them."""
-    scores: list[Array] = []
-    first = None
-    for case in cases:
-        validated, answer = _validated(bundle, case, device, mirror=False)
-        scores.append(validated.dice[-1])
-        first = first or answer
-    return float(np.nanmean(np.asarray(scores))), first
+    found = [_validated(bundle, case, device, mirror=False) for case in cases]
+    scores = [case.dice[-1] for case, _ in found]
+    return float(np.nanmean(np.asarray(scores))), found[0][1] if found else None
 
 
 def validate_cases(
@@ -115,13 +111,13 @@ def validate_cases(
 
 
 def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> tuple[ValidatedCase, LabelMap]:
-    """Return the scores of a case, and its labels at the last step."""
+    """Segment a case; return its scores, and the labels of the last step."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
     names = {value: name for value, name in bundle.plan.labels.items() if value}
     maps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(m, case.labels, value) for value in names] for m in maps]),
+        dice=np.asarray([[dice(one, case.labels, value) for value in names] for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
         reference_ml={value: volume_ml(case.labels, value) for value in names},
         features=case_features(trace),

@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.settings import ViewerSettings
@@ -48,8 +49,9 @@ class ViewerState:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
-        self.canvas = CanvasController(viewer)
+        self.canvas = CanvasController(viewer, viewer_settings())
         self.current = CurrentResult(viewer)
+        self.edits = EditController(viewer, self.current)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
