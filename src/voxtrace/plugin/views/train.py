@@ -70,7 +70,7 @@ class QtTrainView(QWidget):
         self.iterations.setToolTip("Updates of the weights; as planned is what the bundle or this machine suggests.")
         self.iterations.setGroupSeparatorShown(True)
         self.minutes.setToolTip("Stop the updates after this time and write the bundle, e.g. 2 for a first look.")
-        self.minutes.setSuffix(" min")
+        self.minutes.set_number(None)
         self.start_note.hide()
         names = {
             self.dataset: "Dataset folder",
@@ -90,7 +90,7 @@ class QtTrainView(QWidget):
         form.addRow("", self.start_note)
         form.addRow(self.options_section)
         form.addRow("Iterations", self.iterations)
-        form.addRow("Time limit", self.minutes)
+        form.addRow("Minutes", self.minutes)
         form.addRow("New bundle", _with_button(self.out, "Browse…", self._browse_out))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
