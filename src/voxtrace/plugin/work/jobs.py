@@ -29,6 +29,7 @@ from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.growing import GrowingAnswer
 from voxtrace.plugin.work.torch_import import importing_torch
+from voxtrace.plugin.work.train_preview import PreviewRecorder
 from voxtrace.training.request import TrainRequest
 from voxtrace.volume import Volume
 
@@ -44,6 +45,7 @@ _Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
     "plan": "Reading cases",
     "prepare": "Preparing cases",
+    "before": "Validating the weights to start from",
     "validate": "Validating whole cases",
     "done": "Done",
 }
@@ -198,7 +200,7 @@ def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainRe
 
         importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
     setup = yield from _set_up_stages(set_up(request, cancel))
-    yield from _train_reports(setup.train(cancel), setup.phases)
+    yield from _train_reports(setup.train(cancel), setup.phases, PreviewRecorder(setup.validate))
     return setup.out
 
 
@@ -231,7 +233,7 @@ def _train_stage(progress: TrainProgress) -> JobStage:
 
 
 def _train_reports(
-    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase]
+    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase], previews: PreviewRecorder
 ) -> Generator[JobStage | TrainReport, None, None]:
     """Yield the trainer's reports, with iterations counted over all phases."""
     names = tuple(phase.name for phase in phases)
@@ -240,6 +242,8 @@ def _train_reports(
         if progress.loss:
             before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
             done, dice = before + progress.iteration, progress.validation_dice
-            yield TrainReport(done, total, progress.loss, dice, progress.phase, names)
+            shown = progress.preview if dice is not None else None
+            preview = previews.add(shown, done, dice or 0.0) if shown is not None else None
+            yield TrainReport(done, total, progress.loss, dice, progress.phase, names, preview)
         else:
             yield _train_stage(progress)
