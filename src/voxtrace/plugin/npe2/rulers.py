@@ -6,7 +6,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from voxtrace.plugin.controllers.film import FilmController
 from voxtrace.plugin.controllers.overlays import OverlaysController
@@ -67,6 +69,13 @@ class RulersWidget(QWidget):
         leave = (self.film.close, time.close, place.close, self.overlays.close)
         for close in (*leave, *(queue.clear for queue in self.queues.values())):
             self.destroyed.connect(close)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Let the layer list keep the lower left corner, so that the window still fits on a screen of 800 pixels."""
+        super().showEvent(event)
+        window = self.window()
+        if isinstance(window, QMainWindow):
+            window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
 
     def command(self, name: str) -> None:
         """Do what a key or button asks: previous, next, first, last, play or most changed."""
