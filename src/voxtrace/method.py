@@ -45,6 +45,10 @@ class Step:
     maps
         A number per voxel, each (B, Z, Y, X), e.g. an attention map; blended with the weights of the logits. Names and
         units are declared in ``Method.maps``, and every step carries all of them; NaN where a voxel has none.
+    label_maps
+        A number per voxel and label, each (B, K, Z, Y, X), e.g. the continuous mask that was denoised; kept like the
+        extras when a user asks for it, as a scalar map for each label but the background. Names and units are declared
+        in ``Method.label_maps``, and every step carries all of them.
     """
 
     logits: Tensor
@@ -52,6 +56,7 @@ class Step:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     slice_facts: Mapping[str, Tensor] = field(default_factory=dict)
     maps: Mapping[str, Tensor] = field(default_factory=dict)
+    label_maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,9 @@ class Method(ABC):
     extras: ClassVar[tuple[str, ...]] = ()  # names of the extra scores in a Step
     slice_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number per slice; "index" as in facts
     maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every scalar map in a Step
+    label_maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every map with a number per label in a Step
     value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
+    random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 
     def __post_init__(self) -> None:
@@ -347,14 +354,14 @@ def changed_after_training(method: Method, **options: Any) -> Method:
 def _check_declared(kind: type[Method]) -> None:
     """Refuse names that cannot be files or options, and one name with two units: a trace lists units by name."""
     units: dict[str, str] = {}
-    for declared in (kind.facts, kind.slice_facts, kind.maps):
+    for declared in (kind.facts, kind.slice_facts, kind.maps, kind.label_maps):
         for name, unit in declared.items():
             if not name.isidentifier():
                 raise MethodError(f"{kind.__name__} declares {name!r}; use letters, digits and underscores only.")
             if units.setdefault(name, unit) != unit:
                 raise MethodError(
                     f"{kind.__name__} declares {name!r} in {units[name]} and in {unit}; "
-                    "use one unit for a name in facts, slice_facts and maps, or two names."
+                    "use one unit for a name in facts, slice_facts and all maps, or two names."
                 )
     for name in kind.value_names:
         if {**kind.facts, **kind.slice_facts}.get(name) != INDEX:

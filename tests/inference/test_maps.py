@@ -425,3 +425,47 @@ def test_memory_of_stored_maps_does_not_grow_with_the_scan(tmp_path: Path) -> No
     stored = Trace.load(tmp_path / "240.trace")
     assert stored.maps["seen"].shape == (2, 240, 256, 256)
     assert np.allclose(stored.map_ranges()["seen"], [[0.0, 2.0]] * 2)
+
+
+@dataclass(frozen=True)
+class _Continuous(fakes.Nearest):
+    """Shows a continuous score of every label: the image plus the label's value."""
+
+    key: ClassVar[str] = "continuous"
+    maps: ClassVar[dict[str, str]] = {"seen": "HU"}
+    label_maps: ClassVar[dict[str, str]] = {"score": "HU"}
+
+    def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+        for step in range(self.n_steps):
+            logits = parts["score"](images)
+            values = torch.arange(logits.shape[1]).view(1, -1, 1, 1, 1)
+            yield Step(logits, maps={"seen": images[:, 0]}, label_maps={"score": images + 10 * values + step})
+
+
+def test_maps_of_labels_are_kept_as_a_scalar_map_for_each_label_when_all_is_kept(tmp_path: Path) -> None:
+    volume = fakes.ball((12, 20, 20))
+    bundle = fakes.bundle(_Continuous(n_steps=2), labels=3)
+    names = [bundle.plan.labels[value] for value in (1, 2)]
+    trace = predict(bundle, volume, keep="all", mirror=True, store=tmp_path / "a.trace", **EXACT).trace
+    assert list(trace.maps) == ["seen", *(f"score · {name}" for name in names)]
+    assert trace.units[f"score · {names[0]}"] == "HU"
+    for value, name in enumerate(names, start=1):
+        for step in range(2):
+            found = Trace.load(tmp_path / "a.trace").maps[f"score · {name}"][step]
+            assert np.allclose(found, volume.data[0] + 10 * value + step, atol=1e-4)
+
+
+def test_maps_of_labels_are_not_kept_otherwise() -> None:
+    trace = predict(fakes.bundle(_Continuous()), fakes.ball((8, 16, 16)), keep="labels", **EXACT).trace
+    assert list(trace.maps) == ["seen"]
+
+
+def test_a_step_without_a_declared_map_of_labels_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Forgetful(_Continuous):
+        def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
+            for step in super().infer(parts, images, rng):
+                yield replace(step, label_maps={})
+
+    with pytest.raises(MethodError, match=r"lacks 'score' of Forgetful\.label_maps"):
+        predict(fakes.bundle(Forgetful()), fakes.ball((8, 16, 16)), **EXACT)

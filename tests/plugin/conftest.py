@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,16 @@ from made import bundle_folder
 from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 from voxtrace.trace import Trace
 from voxtrace.volume import Volume
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test settings of its own, with the defaults in them."""
+    monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path / "settings" / "napari.yaml"))
+    napari_settings = sys.modules.get("napari.settings")
+    if hasattr(napari_settings, "_PLUGIN_SETTINGS"):  # since 0.9
+        monkeypatch.setattr(napari_settings, "_CFG_PATH", str(tmp_path / "settings" / "napari.yaml"))
+        monkeypatch.setattr(napari_settings, "_PLUGIN_SETTINGS", {})
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_a_plan_that_the_method_refuses_is_said_in_a_sentence(
     train.view.state.start.click()
     qtbot.waitUntil(lambda: not train.runner.busy, timeout=60_000)
     assert "has 1 channel(s), two expects 2" in train.view.state.message.text()
-    assert "#8c2b2b" in train.view.state.message.styleSheet()
+    assert train.view.state.message.property("tone") == "error box"
     assert train.view.state.start.isEnabled()
 
 

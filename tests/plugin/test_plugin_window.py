@@ -85,7 +85,7 @@ def test_a_runtime_error_in_the_thread_turns_the_panel_red(
     use(monkeypatch, broken)
     press_segment(widget, qtbot)
     assert "the kernel broke" in widget.view.state.message.text()
-    assert "#8c2b2b" in widget.view.state.message.styleSheet()
+    assert widget.view.state.message.property("tone") == "error box"
     assert widget.view.state.start.isEnabled()
 
 

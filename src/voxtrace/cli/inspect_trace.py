@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtrace.trace import INDEX
+from voxtrace.trace.places import along_slices, cost_sentence, window_groups
 
 if TYPE_CHECKING:
     from voxtrace.trace import Trace
@@ -31,8 +32,28 @@ def inspect_trace(trace: Trace) -> dict[str, Any]:
         "facts": facts,
         **({"slice_facts": slice_facts} if slice_facts else {}),
         **({"maps": maps} if maps else {}),
+        **_about(trace),
         "steps": trace.summary(),
     }
+
+
+def _about(trace: Trace) -> dict[str, Any]:
+    """Return what the trace tells of the run, as far as it does; the scan's name is left out."""
+    told = trace.provenance
+    costs = [cost_sentence(trace, row) for row in along_slices(trace, trace.n_steps - 1) if row.costs]
+    found: dict[str, Any] = {
+        "bundle": told.bundle,
+        "method": told.method_title,
+        "version": told.version,
+        "seconds": told.seconds,
+        "seed": told.seed,
+        "demonstration": told.demonstration,
+        "members": list(trace.members),
+        "window_groups": {group.name: len(group.boxes) for group in window_groups(trace)},
+        "costs": [sentence for sentence in costs if sentence],
+        "charts": [chart.title for chart in trace.charts],
+    }
+    return {name: value for name, value in found.items() if value not in ("", None, False, [], {})}
 
 
 def _slice_fact(trace: Trace, name: str, values: Array) -> dict[str, Any]:

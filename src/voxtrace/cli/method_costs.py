@@ -54,6 +54,7 @@ def method_record(kind: type[Method]) -> dict[str, Any]:
         "facts": dict(kind.facts),
         "slice_facts": dict(kind.slice_facts),
         "maps": dict(kind.maps),
+        "label_maps": dict(kind.label_maps),
         "extras": list(kind.extras),
         "options": [_option(info) for info in kind.options()],
     }

@@ -94,6 +94,18 @@ class SlidingWindow:
         return self.method.extras if self.options.keep == "all" else ()
 
     @property
+    def label_maps(self) -> tuple[str, ...]:
+        """Names of the maps with a number per label that are kept."""
+        return tuple(self.method.label_maps) if self.options.keep == "all" else ()
+
+    @cached_property
+    def map_units(self) -> dict[str, str]:
+        """Units of all scalar maps by name: the method's own, then one for each label, e.g. "noisy · liver"."""
+        labels = [name for value, name in sorted(self.plan.labels.items()) if value]
+        by_label = {f"{name} · {label}": self.method.label_maps[name] for name in self.label_maps for label in labels}
+        return {**self.method.maps, **by_label}
+
+    @property
     def kept(self) -> int:
         """Number of steps whose labels, maps and slice facts are kept: all or one."""
         return self.method.steps if self.every_step else 1
@@ -155,13 +167,13 @@ class SlidingWindow:
             self.windowing.blend,
             self.windowing.slices,
             self.plan.view.average if self.plan.view else "probabilities",
-            (self.kept, len(self.method.maps)),
+            (self.kept, len(self.map_units)),
         )
 
     def _output(self, recorder: Recorder) -> PlaneOutput:
         average = self.plan.view.average if self.plan.view else "probabilities"
         labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
-        maps = MapResampler(self.grid) if self.method.maps else None
+        maps = MapResampler(self.grid) if self.map_units else None
         return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps)
 
     def _decide(
@@ -212,7 +224,8 @@ class SlidingWindow:
 
     @cached_property
     def _runner(self) -> StepRunner:
-        return StepRunner(self.method, ops_for(self.opened.device), self.timer, self.shown, self.options.settle)
+        ops = ops_for(self.opened.device)
+        return StepRunner(self.method, ops, self.timer, self.shown, self.options.settle, self.label_maps)
 
     def _add(self, result: StepResult, windows: Sequence[Window | None], writer: LabelWriter) -> None:
         """Accumulate a step's logits, extras, maps and slice facts for the windows that are not None."""
@@ -250,7 +263,7 @@ class SlidingWindow:
 
     def facts(self) -> tuple[dict[str, Array], Array, dict[str, str]]:
         """Return facts (S, W) by name, window boxes (W, 6) clipped to the network grid, and all units by name."""
-        units = {**self.window_facts.units, **self.method.slice_facts, **self.method.maps}
+        units = {**self.window_facts.units, **self.method.slice_facts, **self.map_units}
         boxes = clipped_boxes(self.window_facts.windows, self.grid, self.plan.window)
         return self.window_facts.values(), boxes, units
 

@@ -7,20 +7,21 @@ from voxtrace.method import Method, Step
 
 
 def check_step(method: Method, step: int, decided: Step) -> None:
-    """Refuse a step whose facts, slice facts or maps are not those that the method declares.
+    """Refuse a step whose facts, slice facts, maps or label maps are not those that the method declares.
 
-    Facts may be missing and count as NaN; slice facts and maps may not.
+    Facts may be missing and count as NaN; slice facts and all maps may not.
 
     Raises
     ------
     MethodError
         An undeclared name, a missing slice fact or map, or one of the wrong shape.
     """
-    n, _, depth, height, width = decided.logits.shape
+    n, n_labels, depth, height, width = decided.logits.shape
     outputs = (
         ("facts", decided.facts, method.facts, (n,)),
         ("slice_facts", decided.slice_facts, method.slice_facts, (n, depth)),
         ("maps", decided.maps, method.maps, (n, depth, height, width)),
+        ("label_maps", decided.label_maps, method.label_maps, (n, n_labels, depth, height, width)),
     )
     for kind, values, declared, shape in outputs:
         who = f"step {step + 1} of {method.key}"

@@ -59,8 +59,8 @@ class StepResult:
     extras
         Further logits of the step by name, as far as they are kept.
     slice_facts, maps
-        Numbers per slice (B, F, Z) and scalar maps (B, M, Z, Y, X) in the order in which the method declares them;
-        None where it declares none.
+        Numbers per slice (B, F, Z) and scalar maps (B, M, Z, Y, X) in the order in which the method declares them, maps
+        of labels last; None where there are none.
     """
 
     step: int
@@ -101,8 +101,8 @@ class StepRunner:
         The algorithm, and the loops over voxels for the device.
     timer
         Counts the time of the stages "network" and "assess".
-    extras
-        Names of the extras to keep.
+    extras, label_maps
+        Names of the extras and of the maps with a number per label to keep.
     early_stop
         Fraction of changed labels up to which a window has converged; None computes every step.
     """
@@ -112,6 +112,7 @@ class StepRunner:
     timer: StageTimer
     extras: Sequence[str] = ()
     early_stop: float | None = None
+    label_maps: Sequence[str] = ()
 
     def results(self, parts: Parts, images: Tensor, noise: Noise, flip: Flip) -> Iterator[StepResult]:
         """Yield the result of every step for images (B, C, Z, Y, X), mirrored for the method and mirrored back.
@@ -165,9 +166,16 @@ class StepRunner:
             {"changed_fraction": changed, "entropy": entropy, **computed, **decided.facts},
             {name: self._logits(_mirrored_back(decided.extras[name], dims)) for name in self.extras},
             _stacked(decided.slice_facts, self.method.slice_facts, [dim for dim in dims if dim == 2]),
-            _stacked(decided.maps, self.method.maps, dims),
+            self._maps(decided, dims),
         )
         return result if running is None or before is None else _carried_where_converged(result, before, running)
+
+    def _maps(self, decided: Step, dims: list[int]) -> Tensor | None:
+        """Return scalar maps (B, M, Z, Y, X), and after them those of each label but the background."""
+        scalars = _stacked(decided.maps, self.method.maps, dims)
+        by_label = [_mirrored_back(decided.label_maps[name][:, 1:], dims) for name in self.label_maps]
+        found = [*([] if scalars is None else [scalars]), *by_label]
+        return torch.cat(found, 1) if found else None
 
     def _logits(self, values: Tensor) -> Logits:
         return Logits(values, self.ops.argmax_entropy(values, None)[1])

@@ -52,7 +52,9 @@ class Diffusion(Method):
     title: ClassVar[str] = "Diffusion with recycling"
     source: ClassVar[str] = "Fu et al., Aligning training with evaluation for diffusion models, arXiv:2303.06040, 2023"
     facts: ClassVar[dict[str, str]] = {"noise_level": "fraction"}
+    random: ClassVar[bool] = True
     extras: ClassVar[tuple[str, ...]] = ("noisy",)
+    label_maps: ClassVar[dict[str, str]] = {"noisy": ""}  # x_t: about −1 … 1, and noise
 
     width: int = option(
         0, "Channels of the finest resolution; 0 takes the planned U-Net's, 32 as published.", low=0, high=256
@@ -161,7 +163,8 @@ class Diffusion(Method):
         for done, k in enumerate(range(self.steps, 0, -1), start=1):
             decided = [self._decide(parts, schedule, images, x_k, k) for x_k in masks]
             level = schedule.noise_level[k].to(images).expand(len(images))
-            yield Step(mean_logits([logits for logits, _ in decided]), {"noise_level": level}, {"noisy": masks[0]})
+            logits, noisy = mean_logits([logits for logits, _ in decided]), {"noisy": masks[0]}
+            yield Step(logits, {"noise_level": level}, noisy, label_maps=noisy)
             # At k = 1 the next mask would be x̂_0 itself.
             if k > 1:
                 masks = [

@@ -23,8 +23,9 @@ from qtpy.QtWidgets import (
 
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.models.series_rows import SeriesChoice, SeriesRow
-from voxtrace.plugin.views.passport import COLOURS
-from voxtrace.plugin.views.state import LEVEL_STYLES
+from voxtrace.plugin.views.passport import TONES
+from voxtrace.plugin.views.state import LEVEL_TONES
+from voxtrace.plugin.views.theme import Tone, follow_theme, set_tone
 from voxtrace.plugin.views.widgets import heading, note
 
 EDGE = 96
@@ -40,16 +41,15 @@ class SeriesView(QFrame):
         super().__init__()
         self.box, self.thumbnail = QCheckBox(), QLabel("…")
         self.title, self.details = QLabel(row.title), note()
-        self.remarks = [_remark(line.mark, line.text, line.remedy, COLOURS[line.verdict]) for line in row.remarks]
+        self.remarks = [_remark(line.mark, line.text, line.remedy, TONES[line.verdict]) for line in row.remarks]
         self.setObjectName("series")
-        self.setStyleSheet("#series { border: 1px solid #5a6270; border-radius: 4px; }")
         self.box.setChecked(row.ticked)
         self.box.setAccessibleName(row.title)
         self.box.toggled.connect(self.ticked)
         self.thumbnail.setFixedSize(EDGE, EDGE)
         self.thumbnail.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.thumbnail.setStyleSheet("background: black; color: #a6adb8;")
-        self.title.setStyleSheet("font-weight: bold; font-size: 11pt;" + ("" if row.usable else " color: #8a8f98;"))
+        self.thumbnail.setStyleSheet("background: black; color: white;")
+        set_tone(self.title, "heading")
         self.details.setText(row.details)
         self.setEnabled(row.usable)
         self.setToolTip("" if row.usable else "\n".join(line.remedy for line in row.remarks if line.remedy))
@@ -112,7 +112,7 @@ class QtChooserView(QDialog):
         self.message.setWordWrap(True)
         self.message.hide()
         self.bar.hide()
-        self.each.setStyleSheet("QPushButton:enabled { background: #2f66d0; color: white; font-weight: bold; }")
+        set_tone(self.each, "primary")
         buttons = QHBoxLayout()
         buttons.addWidget(self.each)
         buttons.addWidget(self.stacked)
@@ -122,6 +122,7 @@ class QtChooserView(QDialog):
         for widget in (self.heading, self._area, self.bar, self.message, self.hint):
             layout.addWidget(widget)
         layout.addLayout(buttons)
+        follow_theme(self, lambda c: f"#series {{ border: 1px solid {c.line}; border-radius: 4px; }}")
 
     def show_rows(self, name: str, rows: Sequence[SeriesRow]) -> None:
         """List the series of a folder."""
@@ -150,7 +151,7 @@ class QtChooserView(QDialog):
         self.bar.setRange(0, state.total)
         self.bar.setValue(state.done)
         self.message.setText(state.message)
-        self.message.setStyleSheet(LEVEL_STYLES[state.level])
+        set_tone(self.message, LEVEL_TONES[state.level])
         self.message.show()
         self._area.setEnabled(not state.busy)
         self.each.setEnabled(self._choice.can_open and not state.busy)
@@ -164,8 +165,8 @@ class QtChooserView(QDialog):
         self.ticked.emit([index for index, view in enumerate(self.rows) if view.box.isChecked()])
 
 
-def _remark(mark: str, text: str, remedy: str, colour: str) -> QLabel:
+def _remark(mark: str, text: str, remedy: str, tone: Tone) -> QLabel:
     label = QLabel(f"{mark} {text}" + (f"; {remedy}" if remedy else "") + ".")
     label.setWordWrap(True)
-    label.setStyleSheet(f"color: {colour};")
+    set_tone(label, tone)
     return label

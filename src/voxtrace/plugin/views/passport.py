@@ -6,10 +6,11 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from voxtrace.passport import Verdict
 from voxtrace.plugin.models.passports import MARKS, PassportCard, PassportLine
+from voxtrace.plugin.views.theme import Tone, set_tone
 from voxtrace.plugin.views.widgets import Collapsible, note
 
-COLOURS: dict[Verdict, str] = {"fine": "#7fc99a", "corrected": "#f0b84c", "refused": "#ff8a80"}
-UNKNOWN_COLOUR = "#a6adb8"
+UNKNOWN_TONE: Tone = "dimmed"
+TONES: dict[Verdict, Tone] = {"fine": "good", "corrected": "warning", "refused": "error"}
 
 
 class QtPassportView(Collapsible):
@@ -30,15 +31,15 @@ class QtPassportView(Collapsible):
         self.setVisible(card is not None)
         if card is None:
             return
-        mark, colour = (MARKS[card.verdict], COLOURS[card.verdict]) if card.lines else ("–", UNKNOWN_COLOUR)
+        mark, tone = (MARKS[card.verdict], TONES[card.verdict]) if card.lines else ("–", UNKNOWN_TONE)
         self.title.setText(f"{mark} {card.headline}")
-        self.title.setStyleSheet(f"QToolButton {{ border: none; background: transparent; color: {colour}; }}")
+        set_tone(self.title, tone)
         self.grid.setText(card.grid)
         while len(self.lines) < len(card.lines):
             self.lines.append(self._line())
         for label, line in zip(self.lines, card.lines, strict=False):
             label.setText(_words(line))
-            label.setStyleSheet("" if line.verdict == "fine" else f"color: {COLOURS[line.verdict]};")
+            set_tone(label, "text" if line.verdict == "fine" else TONES[line.verdict])
         for index, label in enumerate(self.lines):
             label.setVisible(index < len(card.lines))
 

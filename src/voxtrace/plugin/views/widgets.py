@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -17,6 +18,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from voxtrace.plugin.views.docks import join_tabs
+from voxtrace.plugin.views.theme import follow_theme, set_tone
+
+PANEL_CHARACTERS = 52  # width of a panel: beside it a scan still has two thirds of 1280 pixels
 
 
 def picker(tooltip: str) -> QComboBox:
@@ -52,7 +58,20 @@ class Panel(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(content.fontMetrics().averageCharWidth() * PANEL_CHARACTERS)
+        follow_theme(self)
+        self._joined = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Become a tab of a panel that is open already, the first time that it is shown."""
+        super().showEvent(event)
+        if not self._joined:
+            self._joined = True
+            # napari places the dock only after it has added it
+            QTimer.singleShot(0, self._join_tabs)
+
+    def _join_tabs(self) -> None:
+        join_tabs(self, Panel)
 
 
 class Collapsible(QWidget):
@@ -64,7 +83,7 @@ class Collapsible(QWidget):
         self.title, self.reset, self.content = QToolButton(), QPushButton("Reset"), content
         self.title.setCheckable(True)
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.title.setStyleSheet("QToolButton { border: none; background: transparent; }")
+        set_tone(self.title, "text button")
         self.reset.setToolTip("Restore the initial values.")
         top = QHBoxLayout()
         top.addWidget(self.title, 1, Qt.AlignmentFlag.AlignLeft)
@@ -85,7 +104,7 @@ class Collapsible(QWidget):
 def heading(text: str) -> QLabel:
     """Return a heading."""
     label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; font-size: 11pt; margin-top: 4px;")
+    set_tone(label, "heading")
     return label
 
 
@@ -93,5 +112,5 @@ def note() -> QLabel:
     """Return a dimmed label that wraps."""
     label = QLabel()
     label.setWordWrap(True)
-    label.setStyleSheet("color: #a6adb8;")
+    set_tone(label, "dimmed")
     return label
