@@ -88,15 +88,6 @@ class OverlaysController:
         else:
             self._asked.discard(key)
 
-    def add_settled(self, layer: Labels, made: display.LayerData) -> None:
-        """Keep a map of settled voxels that was made with the result; it is shown when it is asked for."""
-        trace = self._current.trace
-        if trace is not None and self._current.layer is layer:
-            self._kinds = tuple(
-                OverlayKind(kind.key, kind.title, lambda name: made) if kind.key == SETTLED else kind
-                for kind in self._kinds
-            )
-
     def _add(self, layer: Labels, key: str, made: display.LayerData) -> None:
         if layer not in self._viewer.layers:
             return
