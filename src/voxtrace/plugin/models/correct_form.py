@@ -91,6 +91,7 @@ def edit_lines(edits: Sequence[Edit]) -> str:
 
 def changed_sentence(words: str, name: str, voxels: int, voxel_ml: float) -> str:
     """Return what an operation did."""
+    what = f"{words[:1].upper()}{words[1:]}"
     if not voxels:
-        return f"{words[:1].upper()}{words[1:]}: nothing to change in {name}."
-    return f"{words[:1].upper()}{words[1:]}: {voxels:,} voxel{'s' * (voxels > 1)} of {name} changed ({voxels * voxel_ml:.2f} mL)."
+        return f"{what}: nothing to change in {name}."
+    return f"{what}: {voxels:,} voxel{'s' * (voxels > 1)} of {name} changed ({voxels * voxel_ml:.2f} mL)."
