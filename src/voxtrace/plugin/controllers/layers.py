@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from voxtrace.plugin.layers.scalar_maps import MapSource
 from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
 from voxtrace.plugin.work.saving import OpenScan
 
+_SHOWS_CT: weakref.WeakKeyDictionary[Image, bool] = weakref.WeakKeyDictionary()
 _TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -31,6 +33,12 @@ def hide_previous_results(layers: Iterable[Layer], scan: str) -> None:
         settled = isinstance(source, display.LabelSource) and source.kind == "settled"
         if source is not None and (source.scan == scan or settled):
             layer.visible = False
+
+
+def belongs_to(layer: Layer, scan: str) -> bool:
+    """Tell whether a layer is a prediction of the scan with this unique id."""
+    source = label_source(layer)
+    return source is not None and source.scan == scan
 
 
 def source_of(scan: Image, timepoint: int = 0) -> display.ImageSource:
@@ -99,9 +107,13 @@ def map_source(layer: Layer) -> MapSource | None:
 
 
 def shows_ct(scan: Image) -> bool:
-    """Tell whether a layer shows HU."""
+    """Tell whether a layer shows HU; sampled once, because it is asked for at each move of the cursor."""
     source = known_source(scan)
-    return source is not None and contrast.is_ct(source.volume)
+    if source is None:
+        return False
+    if scan not in _SHOWS_CT:
+        _SHOWS_CT[scan] = contrast.is_ct(source.volume)
+    return _SHOWS_CT[scan]
 
 
 def open_scans(layers: Iterable[Layer]) -> tuple[OpenScan, ...]:

@@ -49,7 +49,7 @@ class ViewerState:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
-        self.canvas = CanvasController(viewer)
+        self.canvas = CanvasController(viewer, viewer_settings())
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
