@@ -1,7 +1,7 @@
 """A report of a segmentation as one HTML page with its pictures in it: what was found, how, and how sure.
 
-The page has no script and loads nothing. Its markup is of the kind that Qt's text documents print, so that the window can
-make a PDF of the same page.
+The page has no script and loads nothing. Its markup is of the kind that Qt's text documents print, so that the window
+can make a PDF of the same page.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from voxtrace.io.export.report_pictures import plane_pictures
 from voxtrace.io.export.table import LabelRow
 from voxtrace.volume import LabelMap, Triple, Volume
 
-_WIDTHS = {"axial": 330, "coronal": 330, "sagittal": 330}
+_PICTURES_PX, _TALLEST_PX = 640, 300  # the three pictures together fill the width of an A4 page
 _STYLE = """
 body { font-family: Helvetica, Arial, sans-serif; font-size: 10pt; color: #202428; background: #ffffff; }
 h1 { font-size: 17pt; margin-bottom: 2px; } h2 { font-size: 12pt; margin-top: 14px; margin-bottom: 4px; }
@@ -80,7 +80,7 @@ def html(report: Report) -> str:
         _list("Edits by hand", report.edits),
         _facts("How it was made", report.facts),
         _list("About the scan", report.notes),
-        '<p class="dim">Made by VoxTrace for research. Not a medical device; every finding needs a person\'s check.</p>',
+        '<p class="dim">Made by VoxTrace for research. Not a medical device; a person must check every finding.</p>',
     ]
     head = f'<head><meta charset="utf-8"><title>{escape(report.title)}</title><style>{_STYLE}</style></head>'
     body = "\n".join(part for part in parts if part)
@@ -97,10 +97,12 @@ def write_html(report: Report, path: Path) -> Path:
 def _pictures(report: Report) -> str:
     if report.scan is None:
         return ""
+    pictures = plane_pictures(report.scan, report.labels)
+    widest = _PICTURES_PX / sum(picture.width_px / picture.height_px for picture in pictures)
     cells, captions = [], []
-    for picture in plane_pictures(report.scan, report.labels):
+    for picture in pictures:
         data = base64.b64encode(picture.png).decode("ascii")
-        width = round(picture.width_px * min(_WIDTHS[picture.plane] / picture.width_px, 330 / picture.height_px))
+        width = round(picture.width_px / picture.height_px * min(widest, _TALLEST_PX))
         cells.append(f'<td><img width="{width}" alt="{picture.plane}" src="data:image/png;base64,{data}"></td>')
         captions.append(f'<td class="dim">{picture.plane}, {escape(picture.position)}</td>')
     row, below = "".join(cells), "".join(captions)
@@ -121,7 +123,7 @@ def _volumes(report: Report) -> str:
 def _volume_cells(report: Report, row: LabelRow, has_means: bool) -> list[str]:
     colour = _css(colour_of(report.labels, row.label))
     cells = [
-        f'<span style="color: {colour}; font-size: 14pt;">&#9632;</span>',
+        f'<span style="color: {colour}; font-size: 11pt;">&#9632;</span>',
         escape(name_of(report.labels, row.label)),
     ]
     cells.append(f"<b>{row.volume_ml:.2f}</b>")

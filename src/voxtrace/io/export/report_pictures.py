@@ -91,7 +91,7 @@ def _picture(plane: Plane, scan: Volume, labels: LabelMap, limits: tuple[float, 
 
 
 def _cut(array: Array, axis: int, index: int, flipped: bool) -> Array:
-    plane = np.take(array, index, axis=axis)
+    plane: Array = np.take(array, index, axis=axis)
     return plane[::-1] if flipped else plane
 
 
@@ -111,7 +111,7 @@ def _outline(axes: Axes, drawn: Array, labels: LabelMap, spacing: list[float]) -
 def _letter(axes: Axes, letters: str) -> None:
     places = ((0.03, 0.5), (0.97, 0.5), (0.5, 0.96), (0.5, 0.04))
     for letter, (x, y) in zip(letters, places, strict=True):
-        axes.text(x, y, letter, transform=axes.transAxes, color="#ffd54a", ha="center", va="center", fontsize=10)
+        axes.text(x, y, letter, transform=axes.transAxes, color="#ffd54a", ha="center", va="center", fontsize=13)
 
 
 def _scale(axes: Axes, width_mm: float, height_mm: float) -> None:

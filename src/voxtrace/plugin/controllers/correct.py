@@ -204,7 +204,7 @@ class CorrectController:
         if layer.ndim < 4:
             return 0
         here = round(float(self._viewer.dims.point[self._viewer.dims.ndim - 4]))
-        return max(0, min(here, layer.data.shape[0] - 1))
+        return max(0, min(here, int(layer.data.shape[0]) - 1))
 
     def _box(self, layer: Labels, choice: OperationChoice, axis: int) -> Box | None:
         if choice.scope == "volume":

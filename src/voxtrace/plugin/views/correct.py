@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -69,8 +68,9 @@ class QtCorrectView(QWidget):
         layout.addLayout(self._operations())
         for widget in (self.bar, self.message, heading("Edits"), self.log):
             layout.addWidget(widget)
-        for widget in (self.bar, self.message, self.recovery):
-            widget.hide()
+        hidden: tuple[QWidget, ...] = (self.bar, self.message, self.recovery)
+        for one in hidden:
+            one.hide()
         self._show_kind()
 
     def set_target(self, sentence: str, labels: Sequence[LabelChoice]) -> None:
@@ -95,6 +95,7 @@ class QtCorrectView(QWidget):
         self.protect.setChecked(state.protect)
         for tool, button in self.buttons.items():
             button.setChecked(tool == state.tool)
+            set_tone(button, "primary" if tool == state.tool else "text")
         del blockers
 
     def set_log(self, lines: str) -> None:
@@ -133,7 +134,7 @@ class QtCorrectView(QWidget):
         self.label = picker("The label that is drawn and worked on.")
         self.label.setAccessibleName("Label to draw")
         self.label.activated.connect(lambda index: self.label_picked.emit(self._values[index]))
-        self.brush = _spin("Diameter of the brush in mm.", " mm", 0.1, 200.0)
+        self.brush = _spin("Diameter of the brush in mm.", " mm", 0.1, 200.0, decimals=1)
         self.brush.setAccessibleName("Brush diameter in mm")
         self.brush.valueChanged.connect(self.brush_changed)
         self.in_3d, self.protect = QCheckBox("Ball in 3-D"), QCheckBox("Protect other labels")
@@ -154,18 +155,18 @@ class QtCorrectView(QWidget):
         return layout
 
     def _tool_buttons(self) -> QWidget:
-        self.tools, self.buttons, self.group = QWidget(), dict[str, QToolButton](), QButtonGroup(self)
+        self.tools, self.buttons, self.group = QWidget(), dict[str, QPushButton](), QButtonGroup(self)
         layout = QHBoxLayout(self.tools)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
         for tool, (title, tip) in _TOOLS.items():
-            button = self.buttons[tool] = QToolButton()
-            button.setText(title)
+            button = self.buttons[tool] = QPushButton(title)
             button.setToolTip(tip)
             button.setAccessibleName(f"{title} tool")
             button.setCheckable(True)
             button.clicked.connect(lambda checked=False, tool=tool: self.tool_picked.emit(tool))
             self.group.addButton(button)
-            layout.addWidget(button, 1)
+            layout.addWidget(button)
         return self.tools
 
     def _operations(self) -> QGridLayout:
@@ -215,10 +216,10 @@ class QtCorrectView(QWidget):
         )
 
 
-def _spin(tip: str, suffix: str, low: float, high: float) -> QDoubleSpinBox:
+def _spin(tip: str, suffix: str, low: float, high: float, decimals: int = 2) -> QDoubleSpinBox:
     spin = QDoubleSpinBox()
     spin.setRange(low, high)
-    spin.setDecimals(2)
+    spin.setDecimals(decimals)
     spin.setSuffix(suffix)
     spin.setToolTip(tip)
     spin.setKeyboardTracking(False)
