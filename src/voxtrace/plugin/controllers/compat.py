@@ -51,3 +51,8 @@ def canvas_size(viewer: Any) -> tuple[float, float]:
     """Return height and width of the canvas in pixels."""
     height, width = viewer.canvas.size if _is_new(viewer) else viewer._canvas_size
     return float(height), float(width)
+
+
+def grid(viewer: Any) -> Any:
+    """Return the model of the grid of views."""
+    return viewer.canvas.grid if _is_new(viewer) else viewer.grid
