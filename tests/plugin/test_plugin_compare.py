@@ -160,9 +160,10 @@ def test_two_are_needed(opened: Opened) -> None:
 def test_side_by_side_pairs_each_result_with_the_scan(opened: Opened) -> None:
     controller, model, view = opened
     controller.tick(controller.results[0].unique_id, False)
+    grid_canvas(model, (900, 500))
     controller.toggle_side_by_side(True)
     grid = compat.grid(model)
-    assert (grid.enabled, grid.stride, grid.shape) == (True, -2, (1, 2))
+    assert (grid.enabled, grid.stride, grid.shape) == (True, -2, (2, 1))
     names = [layer.name for layer in model.layers]
     assert names[-4:] == ["scan · below poor", "poor", "scan · below good", "good"]
     assert [layer.name for layer in model.layers if layer.visible] == names[-4:]
@@ -170,8 +171,10 @@ def test_side_by_side_pairs_each_result_with_the_scan(opened: Opened) -> None:
     model.layers["scan · below good"].contrast_limits = (-10, 20)
     assert list(model.layers["scan · below poor"].contrast_limits) == [-10, 20]
     assert view.last("set_side_by_side") == (True,)
+    assert model.layers["good"].name_overlay.visible
     controller.toggle_side_by_side(False)
     assert not grid.enabled
+    assert not model.layers["good"].name_overlay.visible
     assert {layer.name for layer in model.layers} == {"scan", "poor", "good", "truth"}
     assert all(layer.visible for layer in model.layers)
 
@@ -221,6 +224,14 @@ def test_several_models_are_run_one_after_the_other(opened: Opened, monkeypatch:
     assert view.state.message == "c needs 2 images, 1 are open. Open them first."
     controller.run_models([])
     assert view.state.message == "Tick a model first."
+
+
+def grid_canvas(model: Any, size: tuple[int, int]) -> None:
+    """Give the canvas a height and a width."""
+    if hasattr(model, "scene"):
+        model.canvas.size = size
+    else:
+        model._canvas_size = size
 
 
 def _path(name: str) -> Any:

@@ -68,6 +68,7 @@ class CompareController:
         self._bundles, self._show_places = bundles, show_places
         self._ticked: dict[str, bool] = {}  # by unique id; ticked at first
         self._reference: str = ""
+        self._state = PanelState()
         self._grid = SideBySide(viewer)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             event.connect(self.refresh)
@@ -102,9 +103,9 @@ class CompareController:
         chosen = ids.index(self._reference) + 1 if self._reference in ids else 0
         self._view.set_references(["no reference", *(x.name for x in results)], chosen)
         self._view.set_models([self._model_choice(known) for known in self._bundles.bundles])
-        if not self._runner.busy:
+        if self._state.level == "hint" and not self._runner.busy:  # what was done or refused stays visible
             text = compare.TWO_NEEDED if results else compare.NOTHING_TO_COMPARE
-            self._view.show_state(PanelState(text))
+            self._show(PanelState(text))
 
     def tick(self, layer: str, ticked: bool) -> None:
         """Take a result into the comparison, or leave it out."""
@@ -167,18 +168,18 @@ class CompareController:
     def _run(self, job: Job, on_done: OnDone) -> None:
         if self._runner.busy:
             return
-        self._view.show_state(PanelState("Starting …", "busy", busy=True))
+        self._show(PanelState("Starting …", "busy", busy=True))
         self._runner.start(job, partial(self._on_event, on_done))
 
     def _on_event(self, on_done: OnDone, event: Event) -> None:
         if isinstance(event, Progressed):
-            self._view.show_state(working(event.progress))
+            self._show(working(event.progress))
         elif isinstance(event, Failed):
-            self._view.show_state(PanelState(event.sentence, "error"))
+            self._show(PanelState(event.sentence, "error"))
         elif isinstance(event, Done):
-            self._view.show_state(PanelState(on_done(event.result), "done"))
+            self._show(PanelState(on_done(event.result), "done"))
         else:
-            self._view.show_state(PanelState("Stopped. Nothing was changed."))
+            self._show(PanelState("Stopped. Nothing was changed."))
 
     def _on_answers(self, answers: Answers) -> str:
         shown = next((x for x in self.ticked if x.name == answers.row_names[0]), None)
@@ -202,7 +203,11 @@ class CompareController:
         return f"Added {len(results)} result{'s' * (len(results) > 1)}."
 
     def _refuse(self, sentence: str) -> None:
-        self._view.show_state(PanelState(sentence, "error"))
+        self._show(PanelState(sentence, "error"))
+
+    def _show(self, state: PanelState) -> None:
+        self._state = state
+        self._view.show_state(state)
 
     def _is_ticked(self, layer: Labels) -> bool:
         return self._ticked.get(layer.unique_id, True)

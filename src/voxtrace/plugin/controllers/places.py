@@ -10,8 +10,10 @@ from napari.layers import Labels
 
 from voxtrace.plugin.controllers.contours import Contours
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.place_edits import PlaceEdits
 from voxtrace.plugin.controllers.place_frame import PlaceFrame
+from voxtrace.plugin.layers import palette
 from voxtrace.plugin.models import places
 from voxtrace.plugin.models.panel_state import Level
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
@@ -98,8 +100,9 @@ class PlacesController:
 
     @property
     def _colours(self) -> dict[int, Triple]:
-        source = self._current.source
-        return dict(source.colours) if source is not None else {}
+        known = label_source(self._layer) if self._layer is not None else None
+        names = self._sources[self._chosen].names if self._sources else {}
+        return palette.colours(names, known.colours if known is not None else {})
 
     def refresh(self) -> None:
         """Show the places of the current result."""

@@ -23,6 +23,7 @@ class SideBySide:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._copies: list[Image] = []
+        self._results: list[Labels] = []
         self._hidden: list[Any] = []
 
     @property
@@ -34,7 +35,7 @@ class SideBySide:
         """Show results side by side over their scan."""
         self.leave()
         layers = self._viewer.layers
-        active = layers.selection.active
+        active, self._results = layers.selection.active, list(results)
         self._hidden = [one for one in layers if one.visible and one not in results]
         for one in self._hidden:
             one.visible = False
@@ -43,9 +44,10 @@ class SideBySide:
             self._copies.append(copy)
             layers.move(layers.index(result), len(layers))
             result.visible = True
+            result.name_overlay.visible = True
         layers.link_layers([scan, *self._copies], ("contrast_limits", "gamma", "colormap"))
         grid = compat.grid(self._viewer)
-        grid.stride, grid.shape = -2, shape_of(len(results))
+        grid.stride, grid.shape = -2, shape_of(len(results), compat.canvas_size(self._viewer))
         grid.enabled = True
         layers.selection.active = active
         self._viewer.reset_view()
@@ -62,7 +64,9 @@ class SideBySide:
                 layers.remove(copy)
         for one in self._hidden:
             one.visible = True
-        self._copies, self._hidden = [], []
+        for result in self._results:
+            result.name_overlay.visible = False
+        self._copies, self._hidden, self._results = [], [], []
         self._viewer.reset_view()
 
 

@@ -81,7 +81,16 @@ class ScoreRow:
         )
 
 
-COLUMNS = ("Result", "Label", "Dice", f"NSD {TOLERANCE_MM:g} mm", "HD95 mm", "mL", "Reference mL")
+COLUMNS = ("Result", "Label", "Dice", "NSD", "HD95", "mL", "Ref. mL")
+EXPLAINED = (
+    "The layer.",
+    "The structure; the mean is over all of them.",
+    "Overlap with the reference, 0 to 1.",
+    f"Fraction of both surfaces within {TOLERANCE_MM:g} mm of the other, 0 to 1.",
+    "95th percentile of the distance of the surfaces in mm.",
+    "Volume in mL.",
+    "Volume in the reference in mL.",
+)
 _NAMES = ("result", "label", "dice", f"nsd_{TOLERANCE_MM:g}mm", "hd95_mm", "volume_ml", "reference_ml")
 _BEST_LAST = (4,)  # columns in which less is better
 
@@ -133,14 +142,16 @@ def as_csv(rows: Sequence[ScoreRow]) -> str:
     return text.getvalue()
 
 
-def shape_of(count: int) -> tuple[int, int]:
-    """Return rows and columns in which so many pictures are shown.
+def shape_of(count: int, canvas_px: tuple[float, float]) -> tuple[int, int]:
+    """Return rows and columns in which so many square pictures are largest on a canvas of height × width.
 
-    >>> [shape_of(n) for n in (2, 3, 4, 5)]
-    [(1, 2), (1, 3), (2, 2), (2, 3)]
+    >>> [shape_of(n, (800, 800)) for n in (2, 3, 4, 5)]
+    [(1, 2), (2, 2), (2, 2), (2, 3)]
+    >>> shape_of(3, (300, 900)), shape_of(2, (900, 500))
+    ((1, 3), (2, 1))
     """
-    rows = 1 if count <= 3 else 2
-    return rows, math.ceil(count / rows)
+    shapes = [(rows, math.ceil(count / rows)) for rows in range(1, count + 1)]
+    return max(shapes, key=lambda shape: min(canvas_px[0] / shape[0], canvas_px[1] / shape[1]))
 
 
 def _mean(result: str, rows: Sequence[ScoreRow]) -> ScoreRow:

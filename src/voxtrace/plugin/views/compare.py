@@ -34,7 +34,7 @@ _LIST_ROWS = 4
 class QtCompareView(QWidget):
     """Setters and signals; implements the controller's ``CompareView``."""
 
-    ticked = Signal(str, bool)
+    ticked = Signal(object, bool)  # the unique id of a layer, and whether it is ticked
     reference_picked = Signal(int)
     side_by_side_toggled = Signal(bool)
     differences_asked = Signal()
@@ -82,7 +82,13 @@ class QtCompareView(QWidget):
         assert header is not None
         assert numbers is not None
         numbers.hide()
+        numbers.setDefaultSectionSize(self.table.fontMetrics().height() + 8)
+        for column, text in enumerate(compare.EXPLAINED):
+            if (item := self.table.horizontalHeaderItem(column)) is not None:
+                item.setToolTip(text)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # long names are cut; their tooltip has them
+        header.setMinimumSectionSize(30)
         buttons = QGridLayout()
         for i, button in enumerate((self.side, self.differences, self.vote)):
             buttons.addWidget(button, 0, i)
@@ -157,6 +163,7 @@ class QtCompareView(QWidget):
         for index, row in enumerate(rows):
             for column, text in enumerate(row.cells):
                 item = QTableWidgetItem(text)
+                item.setToolTip(f"{row.result}: {row.label}")
                 if column > 1:
                     item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
                 self.table.setItem(index, column, item)
