@@ -25,6 +25,8 @@ class TrainConfig:
         See :func:`voxtrace.runtime.open_runtime`.
     rate
         Learning rate in place of every phase's own; None takes the phase's, and a tenth of it in fine-tuning.
+    minutes
+        Time for the updates; training ends when it is spent, with the learning rate at its end. None is no limit.
     checkpoint_every, validate_every
         Iterations between two; None validates ten times a phase, on ``quick_cases`` cases.
     workers
@@ -43,6 +45,7 @@ class TrainConfig:
     device: str = "auto"
     precision: str = "auto"
     rate: float | None = None
+    minutes: float | None = None
     checkpoint_every: int = 250
     validate_every: int | None = None
     quick_cases: int = 8

@@ -21,7 +21,7 @@ from voxtrace.training.progress import TrainProgress
 from voxtrace.training.sampling import MiniBatches
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import quick_dice
-from voxtrace.volume import Case
+from voxtrace.volume import Case, LabelMap
 
 VALIDATIONS = 10  # in a phase, where the configuration does not say how many
 
@@ -75,18 +75,25 @@ class PhaseLoop:
             self.optimizer.load_state_dict(checkpoint.optimizer)
             first = checkpoint.iteration
         every = config.validate_every or max(1, phase.iterations // VALIDATIONS)
+        before, budget = run.before(self.number), run.budget
+        budget.begin_phase(phase.iterations - first, run.total - before - first)
         for iteration, (images, labels) in enumerate(self._batches(cases, first), start=first):
             if run.cancel():
                 run.save(self.number, iteration, self.optimizer)
-                raise Cancelled(f"stopped at iteration {iteration} of {phase.iterations}; resume continues there.")
+                raise Cancelled(f"stopped at iteration {before + iteration} of {run.total}; resume continues there.")
+            if iteration > first and budget.spent:
+                break
             state = TrainState(phase, iteration, _generator(config.seed, self.number, iteration))
             rate, terms = self.update(state, images, labels)
             done = iteration + 1
-            dice = self._validated(validate) if validate and done % every == 0 else None
+            run.done += 1
+            due = budget.validation_due() or done % every == 0
+            dice, preview = self._validated(validate) if validate and due else (None, None)
             run.log_point(done, terms, dice)
             if done % config.checkpoint_every == 0 or done == phase.iterations:
                 run.save(self.number, done, self.optimizer)
-            yield TrainProgress(phase.name, done, phase.iterations, terms, rate, dice, run.seconds)
+            yield TrainProgress(phase.name, done, phase.iterations, terms, rate, dice, run.seconds, preview=preview)
+        budget.end_phase()
 
     def update(self, state: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from.
@@ -96,7 +103,9 @@ class PhaseLoop:
         EngineError
             Loss, gradient or weights are not usable; see :mod:`voxtrace.training.divergence`.
         """
-        rate = self.rate * self.phase.optimiser.schedule(state.iteration, self.phase.iterations)
+        # where time ends the phase, the rate falls with the time
+        position = max(state.iteration, int(self.run.budget.fraction * (self.phase.iterations - 1)))
+        rate = self.rate * self.phase.optimiser.schedule(position, self.phase.iterations)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(state.rng.initial_seed())  # dropout must not depend on the iterations before
@@ -133,10 +142,10 @@ class PhaseLoop:
         loader: Any = DataLoader(batches, batch_size=None, sampler=remaining, num_workers=self.run.config.workers)
         return self.run.fabric.setup_dataloaders(loader)
 
-    def _validated(self, validate: Sequence[Case]) -> float:
-        dice = quick_dice(self.run.bundle(), validate[: self.run.config.quick_cases], self.run.device)
+    def _validated(self, validate: Sequence[Case]) -> tuple[float, LabelMap | None]:
+        measured = quick_dice(self.run.bundle(), validate[: self.run.config.quick_cases], self.run.device)
         set_mode(self.run.network, self.phase.trains)
-        return dice
+        return measured
 
 
 def freeze(network: nn.Module, trains: str | tuple[str, ...]) -> list[nn.Parameter]:

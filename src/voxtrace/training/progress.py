@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voxtrace.volume import LabelMap
 
 
 @dataclass(frozen=True)
@@ -12,8 +16,8 @@ class TrainProgress:
     Attributes
     ----------
     phase
-        ``"plan"`` (reading cases to plan for them), ``"prepare"`` (preprocessing them), a phase of the method,
-        ``"validate"`` or ``"done"``.
+        ``"plan"`` (reading cases to plan for them), ``"prepare"`` (preprocessing them), ``"before"`` (validating the
+        weights to start from), a phase of the method, ``"validate"`` or ``"done"``.
     iteration, total
         How many of how many cases or updates of this phase are done.
     loss
@@ -24,6 +28,8 @@ class TrainProgress:
         Mean foreground Dice of a few whole cases, where it was just measured.
     seconds
         Since this process started or resumed the training.
+    preview
+        Where a Dice was just measured, the labels of the first of these cases: the same case each time.
     message
         A sentence for the user; empty where the numbers say it all.
     """
@@ -36,3 +42,4 @@ class TrainProgress:
     validation_dice: float | None = None
     seconds: float = 0.0
     message: str = ""
+    preview: LabelMap | None = field(default=None, compare=False, repr=False)

@@ -32,7 +32,7 @@ class TrainRequest:
         What the bundle is called; unset, as its folder.
     iterations, batch_size
         Optimiser updates, and windows in each, in place of the plan's.
-    rate, device, precision, seed, workers
+    rate, minutes, device, precision, seed, workers
         See :class:`~voxtrace.training.config.TrainConfig`.
     resume
         Go on from the last checkpoint of a run that was interrupted.
@@ -49,6 +49,7 @@ class TrainRequest:
     iterations: int | None = None
     batch_size: int | None = None
     rate: float | None = None
+    minutes: float | None = None
     device: str = "auto"
     precision: str = "auto"
     seed: int = 0

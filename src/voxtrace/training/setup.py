@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from voxtrace.plan import Plan
 
 
-CONFIG = ("seed", "device", "precision", "rate", "workers")  # fields of a request that are TrainConfig's
+CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers")  # fields of a request that are TrainConfig's
 
 
 @dataclass(frozen=True, eq=False)

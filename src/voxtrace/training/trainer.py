@@ -76,9 +76,14 @@ def train(
     preprocessed = yield from run.preprocess(cases)
     with _torch_errors():
         unmatched = load_matching_weights(run.network, initial) if initial else ()
+        before = None
+        if initial and not unmatched:  # with weights of its own, what was learned before says nothing yet
+            first = validate[: run.config.quick_cases]
+            before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
         yield from _optimise(run, preprocessed, validate, 1.0 if initial is None else FINE_TUNING_FACTOR)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    bundle = run.finish(make_card(run, len(cases), validation, initial, unmatched, about or {}))
+    scans = [case.scan for case in preprocessed]
+    bundle = run.finish(make_card(run, scans, validation, initial, unmatched, about or {}, before))
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
 

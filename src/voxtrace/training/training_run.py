@@ -34,6 +34,7 @@ from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, re
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
 from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.time_budget import TimeBudget
 from voxtrace.volume import Case
 
 
@@ -56,6 +57,10 @@ class TrainingRun:
         What is trained, and the memory format of its 3-D maps.
     rate
         Learning rate of the phase at hand, before its schedule.
+    done
+        Updates so far, over all phases.
+    budget
+        Ends phases when their time is spent.
     history
         Points of the curve: iteration, loss terms, validation Dice.
     """
@@ -75,6 +80,8 @@ class TrainingRun:
         set_layout(self.network, self.layout)
         self.history: list[dict[str, float]] = []
         self.rate = 0.0
+        self.done = 0
+        self.budget = TimeBudget(config.minutes)
         self._last_checkpoint = ""
         self._began = time.monotonic()
 
@@ -87,6 +94,10 @@ class TrainingRun:
     def seconds(self) -> float:
         """Seconds since the run began or was resumed."""
         return time.monotonic() - self._began
+
+    def before(self, phase: int) -> int:
+        """Return the iterations of all phases before one."""
+        return sum(earlier.iterations for earlier in self.phases[:phase])
 
     def acquire_workdir(self, resume: bool, n_cases: int, initial: Bundle | None) -> None:
         """Make the run's folder, or refuse to change one that is there."""
@@ -148,6 +159,7 @@ class TrainingRun:
         except RuntimeError as error:
             raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
+        self.done = self.before(checkpoint.phase) + checkpoint.iteration
         self._last_checkpoint = f"iteration {checkpoint.iteration} of {self.phases[checkpoint.phase].name}"
         return checkpoint
 

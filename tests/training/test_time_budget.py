@@ -1,0 +1,104 @@
+"""Time for updates is shared out over the phases, and a run that time ends is finished like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cases import ball, drain, small_plan
+from made_methods import Schooled
+from voxtrace.errors import Cancelled
+from voxtrace.methods import METHODS
+from voxtrace.training import train
+from voxtrace.training.time_budget import TimeBudget
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+def test_without_minutes_nothing_ends() -> None:
+    clock = Clock()
+    budget = TimeBudget(None, clock)
+    budget.begin_phase(10, 10)
+    clock.s = 1e9
+    assert (budget.fraction, budget.spent, budget.validation_due()) == (0.0, False, False)
+
+
+def test_each_phase_has_its_part_of_the_time_that_is_left() -> None:
+    clock = Clock()
+    budget = TimeBudget(1.0, clock)
+    budget.begin_phase(8, 20)  # 8 of 20 iterations: 24 of 60 s
+    clock.s = 12
+    assert (budget.fraction, budget.spent) == (0.5, False)
+    clock.s = 30  # the phase overran by 6 s
+    assert budget.spent
+    budget.end_phase()
+    budget.begin_phase(12, 12)  # all of the 30 s that are left
+    clock.s = 45
+    assert budget.fraction == 0.5
+
+
+def test_validation_is_due_once_in_each_quarter_of_a_phase() -> None:
+    clock = Clock()
+    budget = TimeBudget(1.0, clock)
+    budget.begin_phase(1, 1)
+    due = []
+    for second in range(0, 61, 5):
+        clock.s = second
+        if budget.validation_due():
+            due.append(second)
+    assert due == [15, 30, 45, 60]
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "schooled", Schooled)
+
+
+def schooled(out: Path, **about: Any) -> Any:
+    return train(
+        Schooled(cycles=1), small_plan(), [ball(0), ball(1)], out=out, validate=[ball(2)], device="cpu", **about
+    )
+
+
+def test_time_ends_each_phase_and_the_bundle_says_how_far_it_came(tmp_path: Path) -> None:
+    bundle = drain(schooled(tmp_path / "short", minutes=1e-9))
+    provenance = bundle.card["provenance"]
+    assert provenance["iterations"] == 2  # one update in each phase
+    assert (provenance["planned_iterations"], provenance["minutes"]) == (5, 1e-9)
+
+
+def test_a_run_in_time_ends_as_one_without_a_limit(tmp_path: Path) -> None:
+    bundle = drain(schooled(tmp_path / "long", minutes=60.0))
+    assert bundle.card["provenance"]["iterations"] == 5
+
+
+def test_stopping_counts_over_all_phases(tmp_path: Path) -> None:
+    answers = iter([False] * (2 + 4) + [True])  # after each of two cases that are prepared, and before each update
+    run = schooled(tmp_path / "stopped", cancel=lambda: next(answers))
+    with pytest.raises(Cancelled, match=r"stopped at iteration 4 of 5; resume"):
+        drain(run)
+
+
+def test_fine_tuning_says_what_it_gained_on_the_same_cases(tmp_path: Path) -> None:
+    first = drain(schooled(tmp_path / "first"))
+    again = drain(schooled(tmp_path / "second", initial=first, validate_every=1))
+    gain = again.card["metrics"]["fine_tuning"]
+    assert gain["cases"] == 1
+    assert gain["dice_before"] == pytest.approx(first.card["metrics"]["validation"]["dice"]["mean"], abs=2e-3)
+    assert gain["dice_after"] == again.card["metrics"]["validation"]["dice"]["mean"]
+
+
+def test_a_validation_shows_the_same_case_each_time(tmp_path: Path) -> None:
+    shown = [p.preview for p in schooled(tmp_path / "shown", validate_every=1) if p.preview is not None]
+    assert len(shown) == 5
+    assert {(p.name, p.geometry.shape) for p in shown} == {(ball(2).name, ball(2).labels.geometry.shape)}
