@@ -75,6 +75,11 @@ def remeasure(layer: Any) -> None:
     layer.translate = layer.translate
 
 
+def strokes(layer: Any) -> int:
+    """Return how many times a labels layer can undo."""
+    return len(layer._undo_history)
+
+
 def undoable(layer: Any) -> list[Any]:
     """Return the changes that a labels layer can undo, in order."""
     return [atom for item in layer._undo_history for atom in item]
