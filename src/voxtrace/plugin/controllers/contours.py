@@ -34,7 +34,7 @@ class Contours:
         """Draw the contours of other answers, hidden at first."""
         self.remove()
         self._answers, self._shown, self.chosen, self._label = answers, False, 0, None
-        self._colours = palette.colours(self._values, colours)
+        self._colours = colours
 
     def set_shown(self, shown: bool) -> None:
         """Show or hide both contours."""
