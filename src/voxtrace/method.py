@@ -248,6 +248,7 @@ class Method(ABC):
     maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every scalar map in a Step
     label_maps: ClassVar[Mapping[str, str]] = {}  # name -> unit of every map with a number per label in a Step
     value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
+    random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
 
     def __post_init__(self) -> None:

@@ -42,6 +42,10 @@ class Finding:
         return f"{self.what}: {self.found}" + (f"; {self.remedy}" if self.remedy else "")
 
 
+MADE_UP = Finding("origin", "fine", "a made-up scan drawn by VoxTrace; no patient was scanned")
+MADE_UP_DESCRIPTION = "VoxTrace phantom: a made-up scan, no patient"  # in the header of a NIfTI file
+
+
 @dataclass(frozen=True)
 class Passport:
     """Findings about one volume or series, in the order of the checks.

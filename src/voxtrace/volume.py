@@ -21,7 +21,7 @@ import numpy as np
 
 from voxtrace.errors import GeometryError
 from voxtrace.geometry import Array, Geometry, Grid, Layout, Shape, Triple
-from voxtrace.passport import Passport
+from voxtrace.passport import MADE_UP, Passport
 
 __all__ = ["Array", "Case", "Geometry", "Grid", "LabelMap", "Layout", "Shape", "Triple", "Volume"]
 
@@ -57,6 +57,11 @@ class Volume:
     def notes(self) -> tuple[str, ...]:
         """A sentence for each thing that was corrected while reading."""
         return self.passport.notes
+
+    @property
+    def made_up(self) -> bool:
+        """Whether the scan is one of VoxTrace's phantoms, as its header or its maker says."""
+        return MADE_UP in self.passport.findings
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.shape[1:] != self.geometry.shape:

@@ -42,7 +42,10 @@ class ImmediateRunner:
     def cancel(self) -> None:
         self.cancelled = True
 
-    abandon = cancel
+    def abandon(self) -> None:
+        self.cancelled, self.busy = True, False
+        if self._waiting is not None:
+            self._waiting = (self._waiting[0], lambda event: None)
 
 
 class Recorded:

@@ -13,13 +13,13 @@ from pathlib import Path
 import voxtrace
 
 NAME, SENTENCE = "invert", "Turn the order of the labels round."
-DECLARED, ACTING = Path("inference", "options.py"), Path("inference", "engine.py")
+DECLARED, ACTING = Path("inference", "options.py"), Path("inference", "one_run.py")
 # file -> (the line before which something is added, what is added)
 ADDED = {
     DECLARED: ("    method_options: Mapping", f'    {NAME}: bool = option(False, "{SENTENCE}")\n'),
     ACTING: (
         "    return Result(labels, trace,",
-        f"    if chosen.{NAME}:\n"
+        f"    if options.{NAME}:\n"
         "        labels = LabelMap(labels.data.max() - labels.data, volume.geometry, _names(plan), name=volume.name)\n",
     ),
 }

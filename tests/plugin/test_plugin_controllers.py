@@ -18,6 +18,7 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry, match_channels
 from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.models.scan_rows import ChannelChoice
 from voxtrace.plugin.models.train_form import TrainForm, resumable
 from voxtrace.plugin.work import jobs
 from voxtrace.training import TrainRequest
@@ -45,7 +46,9 @@ def segmenting(monkeypatch: pytest.MonkeyPatch) -> list[jobs.SegmentRequest]:
 
 @pytest.fixture
 def controller(model: Any, bundle: Path, view: Recorded, runner: ImmediateRunner) -> SegmentController:
-    return SegmentController(model, BundleRegistry([bundle]), view, runner, lambda *result: None)
+    made = SegmentController(model, BundleRegistry([bundle]), view, runner, lambda *result: None)
+    made.pick_bundle(0)
+    return made
 
 
 def test_an_empty_window_says_how_to_open_a_scan(controller: SegmentController, view: Recorded) -> None:
@@ -57,8 +60,9 @@ def test_an_open_scan_can_be_segmented(controller: SegmentController, model: Any
     add_scan(model)
     assert view.state.can_start
     assert "Press Segment" in view.state.message
-    assert view.last("set_channels") == (("channel 0",), ["scan"], (0,))
-    assert view.last("set_presets") == (True,)
+    assert view.last("set_channels") == ((ChannelChoice("channel 0", 0, "name"),), ["scan"], "")
+    rows, chosen = view.last("set_scans")
+    assert ([(row.name, row.about) for row in rows], chosen) == ([("scan", "5×6×4 · 1×2×3 mm")], 0)
 
 
 def test_a_run_adds_one_layer_at_its_last_step_on_the_same_slice(
@@ -131,7 +135,8 @@ def test_cancelling_changes_nothing(
     runner.held = True
     controller.start(KEEP_EVERY_STEP)
     controller.cancel()
-    assert view.state.message == "Stopping …"
+    assert view.state.message == "Stopped. Nothing was changed."  # at once, not when the thread has ended
+    assert view.state.can_start
     runner.let_go()
     assert len(model.layers) == 1
     assert view.state.can_start
@@ -143,12 +148,6 @@ def test_a_folder_that_is_no_bundle_is_refused_in_a_sentence(
     controller.browse(tmp_path)
     assert view.state.level == "error"
     assert "neither a bundle folder" in view.state.message
-
-
-def test_ct_windows_set_the_contrast_of_the_chosen_scan(controller: SegmentController, model: Any) -> None:
-    layer = add_scan(model)
-    controller.set_preset("Lung")
-    assert tuple(layer.contrast_limits) == (-1350, 150)
 
 
 def test_channels_are_matched_by_name_then_by_order() -> None:
@@ -173,10 +172,14 @@ def test_a_bundle_of_several_channels_asks_for_each(
 
     bundle_registry = BundleRegistry([bundle_folder(tmp_path / "two", channels=2)])
     controller = SegmentController(model, bundle_registry, view, runner, lambda *result: None)
+    controller.pick_bundle(0)
     add_scan(model)
     assert controller.scans[0].name == "scan"
     assert view.state.message == "Choose an image for channel 1."
-    assert view.last("set_channels")[2] == (0, None)
+    choices, _, sentence = view.last("set_channels")
+    assert choices == (ChannelChoice("channel 0", 0, "order"), ChannelChoice("channel 1", None, "missing"))
+    assert sentence == "Taken in the order of opening, not by name: channel 0 = scan. Check them."
+    assert view.state.remedy.text == "Open the missing channel"
 
 
 @pytest.fixture

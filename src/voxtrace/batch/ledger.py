@@ -46,6 +46,13 @@ class Entry:
         Where and how it ran: windows, runtime, device, precision, seconds by stage, as ``Result.facts``.
     passport
         What was checked and corrected while the input was read, as ``Passport.as_json``.
+    inputs
+        Files or folders that the case was read from.
+    volumes_ml
+        Name of a label -> its volume in the last step.
+    features
+        Name -> number that tells how sure the answer is: ``entropy`` (nat, mean over windows) and
+        ``changed_fraction`` (of the scan's voxels) of the last step, where they are known.
     time_utc
         When the entry was written, ISO 8601.
     """
@@ -60,6 +67,9 @@ class Entry:
     steps: int = 0
     run: Mapping[str, Any] = field(default_factory=dict)
     passport: Sequence[Mapping[str, str]] = field(default_factory=list)
+    inputs: Sequence[str] = field(default_factory=list)
+    volumes_ml: Mapping[str, float] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict)
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def same_settings(self, other: Entry) -> bool:

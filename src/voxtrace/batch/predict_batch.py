@@ -25,6 +25,8 @@ from voxtrace.errors import Cancelled, OutputError, VoxTraceError
 if TYPE_CHECKING:
     from voxtrace.inference import Progress, Result
 
+FEATURES = ("entropy", "changed_fraction")  # of a row of a trace's summary, for the ledger
+
 log = logging.getLogger(__name__)
 
 
@@ -106,7 +108,8 @@ class _Batch:
 
         ``later`` holds the case to read meanwhile, if any.
         """
-        template = replace(self.job.entry(), case=here.case.name)
+        inputs = [str(path.absolute()) for path in here.case.paths]
+        template = replace(self.job.entry(), case=here.case.name, inputs=inputs)
         self.ledger.append(template)
         yield replace(here, kind="started")
         began = time.monotonic()
@@ -163,8 +166,19 @@ def _write_labels(result: Result, labels_path: Path, trace_path: Path) -> None:
 
 
 def _done(timed: Entry, result: Result) -> Entry:
-    passport = result.trace.passport.as_json()
-    return replace(timed, status="done", steps=result.trace.n_steps, run=result.facts, passport=passport)
+    trace = result.trace
+    last = trace.summary()[-1]
+    volumes = {trace.names[value]: round(ml, 4) for value, ml in last.get("volume_ml", {}).items()}
+    features = {name: float(last[name]) for name in FEATURES if last.get(name) is not None}
+    return replace(
+        timed,
+        status="done",
+        steps=trace.n_steps,
+        run=result.facts,
+        passport=trace.passport.as_json(),
+        volumes_ml=volumes,
+        features=features,
+    )
 
 
 def _timed(template: Entry, began: float) -> Entry:

@@ -140,11 +140,10 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
         prefetcher.begin(cases)
     with gc_paused():  # torch is imported here
         from voxtrace.cli.method_options import method_options
-        from voxtrace.inference import check_compatible
-        from voxtrace.inference.engine import chosen_method
+        from voxtrace.inference import check_bundles, chosen_method
 
         bundles = tuple(load(model) for model in request.models)
-    check_compatible(bundles)
+    check_bundles(bundles, request.options)
     changed = method_options(type(bundles[0].method), request.settings, ())
     options = replace(request.options, method_options=changed)
     # raises if the method does not have these options or this number of steps

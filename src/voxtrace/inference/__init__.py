@@ -17,20 +17,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voxtrace.inference.engine import Progress, Result, predict, segment
-    from voxtrace.inference.ensemble import check_compatible
+    from voxtrace.inference.engine import predict, segment
+    from voxtrace.inference.ensemble import check_bundles, check_compatible, chosen_method
     from voxtrace.inference.options import PredictOptions
+    from voxtrace.inference.progress import FinishedPlanes, Progress, Result
 
 _HOMES = {
+    "FinishedPlanes": "voxtrace.inference.progress",
     "PredictOptions": "voxtrace.inference.options",
-    "Progress": "voxtrace.inference.engine",
-    "Result": "voxtrace.inference.engine",
+    "Progress": "voxtrace.inference.progress",
+    "Result": "voxtrace.inference.progress",
+    "check_bundles": "voxtrace.inference.ensemble",
     "check_compatible": "voxtrace.inference.ensemble",
+    "chosen_method": "voxtrace.inference.ensemble",
     "predict": "voxtrace.inference.engine",
     "segment": "voxtrace.inference.engine",
 }
 
-__all__ = ["PredictOptions", "Progress", "Result", "check_compatible", "predict", "segment"]
+__all__ = [
+    "FinishedPlanes",
+    "PredictOptions",
+    "Progress",
+    "Result",
+    "check_bundles",
+    "check_compatible",
+    "chosen_method",
+    "predict",
+    "segment",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voxtrace.bundle import Bundle
-from voxtrace.errors import UsageError
+from voxtrace.errors import MethodError, UsageError
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.sliding_window import Member
+from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Normalisation
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime
 from voxtrace.volume import Volume
 
+VOTING_FIELDS = ("channels", "labels")
 SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")
 
 
@@ -40,6 +42,45 @@ def check_compatible(bundles: Sequence[Bundle]) -> Sequence[Bundle]:
                     "only bundles of the same plan can be averaged."
                 )
     return bundles
+
+
+def check_bundles(bundles: Sequence[Bundle], options: PredictOptions) -> Sequence[Bundle]:
+    """Return the bundles, or refuse them when their answers can neither be averaged nor, with ``members``, vote.
+
+    Raises
+    ------
+    UsageError
+        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels.
+    """
+    if not options.members:
+        return check_compatible(bundles)
+    if len(bundles) < 2:
+        raise UsageError("members keeps the answer of each of several bundles; give at least two, or leave it out.")
+    first = bundles[0]
+    for other in bundles[1:]:
+        for name in VOTING_FIELDS:
+            if (ours := getattr(first.plan, name)) != (theirs := getattr(other.plan, name)):
+                raise UsageError(
+                    f"{first.name} has {name} {ours} and {other.name} {theirs}; only bundles with the same can vote."
+                )
+    return bundles
+
+
+def chosen_method(bundle: Bundle, options: PredictOptions) -> Method:
+    """Return the bundle's method with the steps and the options of the method that are asked for.
+
+    Raises
+    ------
+    MethodError
+        An option that the method does not have, or that was fixed in training; several seeds for a method that draws
+        no random numbers.
+    """
+    method = changed_after_training(bundle.method, **options.method_options)
+    if options.seeds > 1 and not method.random:
+        raise MethodError(
+            f"{method.key} draws no random numbers, so {options.seeds} seeds would give one answer; leave seeds at 1."
+        )
+    return method if options.steps is None else method.with_steps(options.steps)
 
 
 def open_members(

@@ -66,6 +66,20 @@ class PredictOptions:
         "lies outside is background. Plans of other modalities, or with a view of their own, are not affected.",
     )
     seed: int = option(0, "Start of the random numbers; the same seed gives the same result.", low=0)
+    seeds: int = option(
+        1,
+        "Number of seeds, from seed on: one run for each; the answer is their majority vote, and each is kept.",
+        low=1,
+        high=100,
+        details="Only for methods that draw random numbers.",
+    )
+    members: bool = option(
+        False,
+        "Of several bundles: run each by itself; the answer is their majority vote, and each is kept.",
+        title="Keep each bundle's answer",
+        details="Otherwise their probabilities are averaged at each step.",
+        where=("command",),  # the window runs one bundle at a time
+    )
     method_options: Mapping[str, Any] = option(
         {},
         "Options of the method in place of the bundle's, among those that may change after training, "

@@ -52,6 +52,7 @@ class Diffusion(Method):
     title: ClassVar[str] = "Diffusion with recycling"
     source: ClassVar[str] = "Fu et al., Aligning training with evaluation for diffusion models, arXiv:2303.06040, 2023"
     facts: ClassVar[dict[str, str]] = {"noise_level": "fraction"}
+    random: ClassVar[bool] = True
     extras: ClassVar[tuple[str, ...]] = ("noisy",)
     label_maps: ClassVar[dict[str, str]] = {"noisy": ""}  # x_t: about −1 … 1, and noise
 

@@ -7,9 +7,21 @@ finds counts as changed.
 
 from __future__ import annotations
 
+from voxtrace.trace.combine import agreement, combine
 from voxtrace.trace.description import NodeChart, Provenance, RunDescription, TraceRow
 from voxtrace.trace.recorder import Recorder
 from voxtrace.trace.step_counts import StepCounts
 from voxtrace.trace.trace import INDEX, Trace
 
-__all__ = ["INDEX", "NodeChart", "Provenance", "Recorder", "RunDescription", "StepCounts", "Trace", "TraceRow"]
+__all__ = [
+    "INDEX",
+    "NodeChart",
+    "Provenance",
+    "Recorder",
+    "RunDescription",
+    "StepCounts",
+    "Trace",
+    "TraceRow",
+    "agreement",
+    "combine",
+]

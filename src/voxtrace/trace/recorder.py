@@ -31,6 +31,7 @@ class Recorder:
         extras: Sequence[str] = (),
         passport: Passport | None = None,
         maps: Sequence[str] = (),
+        members: Sequence[str] = (),
     ) -> None:
         self._passport = passport or Passport()
         self._geometry, self._names, self._folder, self._steps = geometry, dict(names), folder, steps
@@ -39,11 +40,12 @@ class Recorder:
         self._ranges = {name: MapRange(steps) for name in maps}
         self._done = 0
         shape = (steps, *geometry.shape)
-        self._files = None if folder is None else files.ArrayFiles(folder, shape, dtype, extras, maps)
+        self._files = None if folder is None else files.ArrayFiles(folder, shape, dtype, extras, maps, members)
         # With a folder only the last step, the answer, is held in memory.
         self._labels = np.zeros((1 if folder else steps, *geometry.shape), dtype)
         self._extras = {name: np.zeros(shape, dtype) for name in ([] if folder else extras)}
         self._maps = {name: np.full(shape, np.nan, np.float32) for name in ([] if folder else maps)}
+        self._members = {name: np.zeros(shape, dtype) for name in ([] if folder else members)}
         self._settled = None if folder else np.zeros(geometry.shape, np.uint8)
 
     @property
@@ -52,8 +54,8 @@ class Recorder:
         answer: Array = self._labels[-1]
         return answer
 
-    def add(self, planes: Array, maps: Array | None = None) -> None:
-        """Append planes of labels, and of scalar maps where the recorder was given their names.
+    def add(self, planes: Array, maps: Array | None = None, members: Sequence[Array] = ()) -> None:
+        """Append planes of labels, and of scalar maps and members where the recorder was given their names.
 
         Parameters
         ----------
@@ -61,21 +63,39 @@ class Recorder:
             (S, n, Y, X) of the answer and, after them along the first axis, of each extra.
         maps
             (S, M, n, Y, X) float32, in the order of their names.
+        members
+            (S, n, Y, X) of each member.
         """
-        lo, self._done = self._done, self._done + planes.shape[1]
+        lo, hi = self._done, self._done + planes.shape[1]
         planes, *extras = (planes[first : first + self._steps] for first in range(0, len(planes), self._steps))
         scalars = [] if maps is None else list(np.moveaxis(maps, 1, 0))
         settled = self._counts.add(planes)
         for values, limits in zip(scalars, self._ranges.values(), strict=True):
             limits.add(values)
-        self._labels[:, lo : self._done] = planes[-self._labels.shape[0] :]
+        self._labels[:, lo:hi] = planes[-self._labels.shape[0] :]
         if self._files is not None:
-            self._files.add(planes, settled, extras, scalars)
-            return
-        for kept, fresh in zip((*self._extras.values(), *self._maps.values()), (*extras, *scalars), strict=True):
-            kept[:, lo : self._done] = fresh
+            self._files.add(planes, settled, extras, scalars, members)
+        else:
+            in_memory = (*self._extras.values(), *self._maps.values(), *self._members.values())
+            for kept, fresh in zip(in_memory, (*extras, *scalars, *members), strict=True):
+                kept[:, lo:hi] = fresh
         if self._settled is not None:
-            self._settled[lo : self._done] = settled
+            self._settled[lo:hi] = settled
+        self._done = hi  # last: another thread may read the planes before it
+
+    @property
+    def done(self) -> int:
+        """Number of planes that are complete; more may be added at any time."""
+        return self._done
+
+    def planes(self, lo: int, hi: int) -> Array:
+        """Return complete planes ``lo`` … ``hi`` − 1 without a copy, (S, n, Y, X); with a folder (1, n, Y, X).
+
+        The last ones along the first axis are the answer's. They are not to be written.
+        """
+        view = self._labels[:, lo:hi]
+        view.flags.writeable = False
+        return view
 
     def finish(
         self,
@@ -111,6 +131,7 @@ class Recorder:
             maps=self._maps if self._files is None else self._files.maps,
             ranges={name: limits.values for name, limits in self._ranges.items()},
             areas=self._counts.areas,
+            members=self._members if self._files is None else self._files.members,
             value_names=about.value_names,
             value_costs=about.value_costs,
             charts=about.charts,

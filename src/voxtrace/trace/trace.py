@@ -200,7 +200,12 @@ class Trace:
 
         Traces of earlier versions do not hold them: there all label maps are read.
         """
-        return self._counted().areas if self.areas is None else np.asarray(self.areas[:])
+        if self.areas is not None:
+            return np.asarray(self.areas[:])
+        counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
+        for planes in self._chunks(self.labels):
+            counts.add(planes)
+        return counts.areas
 
     def boxes(self, windows: Array | None = None) -> Array:
         """Return ``windows`` in voxels of the labels' grid, (W, 6) float64; borders of voxel i are i − 0.5 and i + 0.5.
@@ -286,8 +291,9 @@ class Trace:
 
     def counted(self) -> StepCounts:
         """Return the voxels of each label and the changed voxels at each kept step; counts them where unknown."""
-        if self.step_counts is not None:
-            return self.step_counts
+        return self.step_counts or self._counted()
+
+    def _counted(self) -> StepCounts:
         counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
         for planes in self._chunks(self.labels):
             counts.add(planes)

@@ -65,6 +65,21 @@ def show_colour_bar(layer: Any) -> None:
     layer.colorbar.visible = True
 
 
+def push_undo(layer: Any, atom: tuple[Any, Any, Any]) -> None:
+    """Add a change that was made to what a labels layer can undo: index, values before and values after."""
+    layer._save_history(atom)
+
+
+def remeasure(layer: Any) -> None:
+    """Let a viewer ask anew how large a layer is, whose data grew or shrank in place; its history stays."""
+    layer.translate = layer.translate
+
+
+def undoable(layer: Any) -> list[Any]:
+    """Return the changes that a labels layer can undo, in order."""
+    return [atom for item in layer._undo_history for atom in item]
+
+
 def replace_wheel(viewer: Any, callback: Callable[[Any, Any], None]) -> None:
     """Let a callback take the mouse wheel before napari, and the place of napari's own scrolling through slices.
 
@@ -114,3 +129,9 @@ def _text(position: str, size: int, colour: str) -> Any:
 
 def _is_new(viewer: Any) -> bool:
     return hasattr(viewer, "scene")  # since 0.9
+
+
+def canvas_size(viewer: Any) -> tuple[float, float]:
+    """Return height and width of the canvas in pixels."""
+    height, width = viewer.canvas.size if _is_new(viewer) else viewer._canvas_size
+    return float(height), float(width)

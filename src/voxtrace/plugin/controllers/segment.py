@@ -1,4 +1,4 @@
-"""Choose a scan and a bundle, run the prediction and show the result."""
+"""Choose a scan and a model, run the prediction and show the result."""
 
 from __future__ import annotations
 
@@ -12,33 +12,36 @@ from napari.layers import Image, Labels
 
 from voxtrace.errors import VoxTraceError
 from voxtrace.inference.options import PredictOptions
-from voxtrace.plugin.controllers.layers import (
-    add_layers,
-    hide_previous_results,
-    known_source,
-    shows_ct,
-    source_of,
-    timepoint_count,
-)
+from voxtrace.plugin.controllers import regions
+from voxtrace.plugin.controllers.layers import source_of, timepoint_count
+from voxtrace.plugin.controllers.model_choice import Background, ModelChoice, at_once
+from voxtrace.plugin.controllers.scan_choice import ScanChoice
+from voxtrace.plugin.controllers.segment_run import SegmentRun
 from voxtrace.plugin.controllers.timepoints import check_lengths, timepoints_request
-from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display import ImageSource
 from voxtrace.plugin.models import panel_state
-from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle, match_channels, suggested
-from voxtrace.plugin.models.messages import SegmentRequest, SegmentResult, TimepointsResult
+from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle
+from voxtrace.plugin.models.messages import SegmentRequest, SegmentResult
 from voxtrace.plugin.models.methods import Capabilities, MethodRegistry
+from voxtrace.plugin.models.model_cards import ModelCard
+from voxtrace.plugin.models.region import Box, box_words
+from voxtrace.plugin.models.scan_rows import ChannelChoice, ScanRow, channels_sentence
 from voxtrace.plugin.work import jobs
-from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, Runner
+from voxtrace.plugin.work.events import Job, Runner
+from voxtrace.plugin.work.verdicts import FitQuestion
 
 
 class SegmentView(Protocol):
-    """The setters of the panel's upper half."""
+    """The setters of the panel's upper part."""
 
-    def set_bundles(self, names: Sequence[str], chosen: int, sentence: str) -> None:
+    def set_scans(self, scans: Sequence[ScanRow], chosen: int | None) -> None:
+        """Fill the scan picker."""
+
+    def set_bundles(self, cards: Sequence[ModelCard], chosen: int) -> None:
         """Fill the model picker."""
 
-    def set_channels(self, wanted: Sequence[str], offered: Sequence[str], chosen: Sequence[int | None]) -> None:
-        """Show one picker of image layers for each channel that the bundle needs."""
+    def set_channels(self, channels: Sequence[ChannelChoice], scans: Sequence[str], sentence: str) -> None:
+        """Show a picker of images for each channel of a model with several, and what was taken unasked."""
 
     def set_defaults(self, bundle: KnownBundle) -> None:
         """Set the options to the defaults of the bundle."""
@@ -46,18 +49,31 @@ class SegmentView(Protocol):
     def set_capabilities(self, capabilities: Capabilities | None) -> None:
         """Offer what can be chosen with the bundle's method; None where it is unknown or not loaded yet."""
 
-    def set_presets(self, is_ct: bool) -> None:
-        """Show or hide the CT contrast presets."""
+    def set_region_size(self, shape: Sequence[int]) -> None:
+        """Set the largest slice, row and column of a region."""
 
     def set_timepoints(self, count: int) -> None:
         """Offer to segment every time point of a scan, where it has several."""
+
+    def show_models(self) -> None:
+        """Unfold the model picker."""
 
     def show_state(self, state: panel_state.PanelState) -> None:
         """Show the state."""
 
 
 class SegmentController:
-    """Connects a viewer, the bundles, the methods, a runner and the panel's upper half."""
+    """Connects a viewer, the bundles, the methods, a runner and the panel's upper part.
+
+    Parameters
+    ----------
+    on_result
+        Called with the layer of a result and the result.
+    background
+        Runs what reads voxels to find out which models fit.
+    open_scan
+        Asks for a scan and opens it.
+    """
 
     def __init__(
         self,
@@ -67,79 +83,120 @@ class SegmentController:
         runner: Runner,
         on_result: Callable[[Labels, SegmentResult], None],
         methods: MethodRegistry | None = None,
+        background: Background = at_once,
+        open_scan: Callable[[], None] = lambda: None,
     ) -> None:
-        self._viewer, self._view, self._runner, self._on_result = viewer, view, runner, on_result
+        self._viewer, self._view, self._open_scan = viewer, view, open_scan
         self._bundles, self._methods = bundles, methods or MethodRegistry()
+        self.scan_choice, self.models = ScanChoice(viewer), ModelChoice(bundles, background)
+        self.run = SegmentRun(viewer, runner, self._show, on_result)
         self._capabilities: Capabilities | None = None
         self._bundle: KnownBundle | None = None
-        self._shown_bundle: KnownBundle | None = None
-        self._picked_bundle = False  # by the user: then a new scan does not change it
-        self._picked: dict[int, str] = {}  # channel -> unique id of the layer the user chose for it
-        self._chosen: tuple[Image | None, ...] = ()
+        self._shown: Any = None  # scan, images and model that the state was made for
+        self._region: tuple[regions.RegionKind, tuple[int, ...]] = ("whole", ())
+        self._confirmed: set[tuple[Path, str]] = set()  # models that are used on a scan although they do not fit
+        self._asked: tuple[PredictOptions, bool] = (PredictOptions(), False)
         self._state = panel_state.PanelState()
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
-            event.connect(self.refresh)
-        bundles.changed.connect(self.refresh)
+        for changed in self._signals:
+            changed.connect(self.refresh)
         self._methods.changed.connect(self._update_capabilities)
         self.refresh()
 
+    @property
+    def _signals(self) -> tuple[Any, ...]:
+        return self.scan_choice.changed, self.models.changed, self._viewer.layers.events.removed
+
     def close(self) -> None:
-        """Disconnect from the viewer and the registries."""
-        for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
-            event.disconnect(self.refresh)
-        self._bundles.changed.disconnect(self.refresh)
+        """Disconnect from the viewer and the registries, and stop a run."""
+        for changed in self._signals:
+            changed.disconnect(self.refresh)
         self._methods.changed.disconnect(self._update_capabilities)
+        for part in (self.scan_choice, self.models, self.run):
+            part.close()
 
     @property
     def scans(self) -> list[Image]:
         """The image layers that can be segmented, from top to bottom."""
-        images = [x for x in reversed(self._viewer.layers) if isinstance(x, Image) and not x.rgb]
-        return [x for x in images if x.ndim == 3 or timepoint_count(x) > 1]
+        return self.scan_choice.scans
 
     def refresh(self, event: Any = None) -> None:
-        """Update from the current layers and bundles."""
-        scans = self.scans
-        self._choose_bundle(scans)
-        bundle, names = self._bundle, [scan.name for scan in scans]
-        indices = match_channels(bundle.channels, names) if bundle else ()
-        by_id = {scan.unique_id: i for i, scan in enumerate(scans)}
-        indices = tuple(by_id.get(self._picked.get(c, ""), index) for c, index in enumerate(indices))
-        before = (self._chosen, self._shown_bundle)
-        self._chosen = tuple(scans[i] if i is not None else None for i in indices)
-        self._shown_bundle = bundle
-        known = self._bundles.bundles
-        self._view.set_bundles([k.name for k in known], known.index(bundle) if bundle else -1, self._sentence)
-        self._view.set_channels(bundle.channels if bundle else (), names, indices)
-        self._view.set_presets(any(scan is not None and shows_ct(scan) for scan in self._chosen))
+        """Update from the current layers, bundles and verdicts."""
+        self.models.ask(self._questions())
+        bundle = self.models.chosen
+        if bundle != self._bundle:
+            self._take(bundle)
+        rows, chosen = self.scan_choice.rows, self.scan_choice.chosen
+        choices = self._choices
+        order = self.models.order
+        self._view.set_scans(rows, chosen)
+        self._view.set_bundles(self.models.cards, order.index(bundle) if bundle in order else -1)
+        self._view.set_channels(choices, [row.name for row in rows], channels_sentence(choices, rows))
         self._view.set_timepoints(self._timepoint_count)
-        is_new = before != (self._chosen, bundle)
-        if (is_new or self._state.level == "hint") and not self._runner.busy:  # an error or a result stays visible
+        if chosen is not None:
+            self._view.set_region_size(self.scans[chosen].data.shape[-3:])
+        self._refresh_state([row.key for row in rows], chosen)
+
+    def _refresh_state(self, keys: Sequence[str], chosen: int | None) -> None:
+        """Show what to do next, unless a run goes on or its outcome still holds."""
+        bundle = self._bundle
+        now = (
+            keys[chosen] if chosen is not None else "",
+            [choice.index is not None and keys[choice.index] for choice in self._choices],
+            bundle.path if bundle else None,
+            self.models.verdict.fit.verdict if self.models.verdict else "",
+        )
+        open_layers = {layer.unique_id for layer in self._viewer.layers}
+        outdated = self._state.level == "done" and self.run.result not in open_layers
+        if not self.run.busy and (now != self._shown or self._state.level == "hint" or outdated):
             self._show(self._idle())
+        self._shown = now
+
+    @property
+    def _choices(self) -> tuple[ChannelChoice, ...]:
+        return self.scan_choice.channels(self._bundle.channels) if self._bundle is not None else ()
+
+    def _questions(self) -> list[FitQuestion]:
+        """Return what to ask about each model: the images that would stand for its channels."""
+        asked = []
+        for known in self._bundles.bundles:
+            images = self._images(self.scan_choice.channels(known.channels))
+            if images and (sources := self._sources(images, len(known.channels))):
+                asked.append(FitQuestion(known.path, known.record, sources))
+        return asked
+
+    def _sources(self, images: Sequence[Image], wanted: int) -> tuple[ImageSource, ...]:
+        """Return the sources of images; those of every channel of a scan that has more than the model takes."""
+        try:
+            sources = tuple(source_of(image, self.scan_choice.timepoint) for image in images)
+        except VoxTraceError:  # a layer of another plugin that is no scan
+            return ()
+        several = len(sources[0].volume.data)
+        if wanted == 1 and several > 1 and not self.scan_choice.picked_a_channel:
+            return tuple(ImageSource(sources[0].volume, channel) for channel in range(several))
+        return sources
+
+    def _images(self, choices: Sequence[ChannelChoice]) -> list[Image]:
+        scans = self.scans
+        return [scans[choice.index] for choice in choices if choice.index is not None]
 
     def _idle(self) -> panel_state.PanelState:
-        names = [scan.name if scan is not None else None for scan in self._chosen]
-        return panel_state.idle(self._bundle, names, self._timepoint_count)
+        names = [choice.name if choice.index is not None else None for choice in self._choices]
+        counts = len(self.scans), len(self._bundles.bundles)
+        state = panel_state.idle(self._bundle, names, self._timepoint_count, *counts)
+        verdict = self.models.verdict
+        doubtful = state.can_start and verdict is not None and verdict.fit.verdict != "fits"
+        caution = panel_state.caution(verdict.fit) if verdict is not None and doubtful else ""
+        return replace(state, message=" ".join(filter(None, (self.run.note, state.message, caution))))
 
     @property
     def _timepoint_count(self) -> int:
         """The number of time points of the chosen scans; 1 for single volumes."""
-        return max((timepoint_count(scan) for scan in self._chosen if scan is not None), default=1)
+        return max((timepoint_count(scan) for scan in self._images(self._choices)), default=1)
 
     @property
     def _timepoint(self) -> int:
         """The time point under the slider, counted from 0."""
-        dims = self._viewer.dims
-        return min(int(dims.current_step[dims.ndim - 4]), self._timepoint_count - 1) if self._timepoint_count > 1 else 0
-
-    def _choose_bundle(self, scans: Sequence[Image]) -> None:
-        known = self._bundles.bundles
-        kept = next((k for k in known if self._bundle and k.path == self._bundle.path), None)
-        source = known_source(scans[0]) if scans else None
-        bundle = kept if self._picked_bundle else None
-        if bundle is None:
-            bundle = suggested(known, source.volume if source else None, bool(scans) and shows_ct(scans[0]))
-        if bundle != self._bundle:
-            self._take(bundle)
+        return min(self.scan_choice.timepoint, self._timepoint_count - 1) if self._timepoint_count > 1 else 0
 
     def _take(self, bundle: KnownBundle | None) -> None:
         self._bundle = bundle
@@ -155,16 +212,16 @@ class SegmentController:
         if refresh:
             self.refresh()
 
-    @property
-    def _sentence(self) -> str:
-        words = self._capabilities.sentence if self._capabilities else ""
-        return self._bundle.sentence(words) if self._bundle else ""
+    def pick_scan(self, index: int) -> None:
+        """Segment another scan."""
+        self.run.note = ""
+        self.scan_choice.pick(index)
 
     def pick_bundle(self, index: int) -> None:
-        """Use another bundle of the picker."""
-        self._picked_bundle, self._picked = True, {}
-        self._take(self._bundles.bundles[index])
-        self.refresh()
+        """Use another model of the picker; the scan stays."""
+        self.run.note = ""
+        self.scan_choice.forget_channels()
+        self.models.pick(index)
 
     def browse(self, folder: str | Path) -> None:
         """Add a bundle folder and use it, or show why it cannot be used."""
@@ -173,40 +230,77 @@ class SegmentController:
         except VoxTraceError as error:
             self._show(panel_state.failed(str(error)))
             return
-        self.pick_bundle(self._bundles.bundles.index(known))
+        self.models.pick_bundle(known)
 
     def pick_channel(self, channel: int, index: int) -> None:
         """Use another image layer for a channel."""
-        self._picked[channel] = self.scans[index].unique_id
-        self.refresh()
+        self.scan_choice.pick_channel(channel, index)
 
-    def set_preset(self, name: str) -> None:
-        """Apply a contrast preset to the chosen CT scans."""
-        preset = next(preset for preset in contrast.CT_PRESETS if preset.name == name)
-        for scan in self._chosen:
-            if scan is not None and shows_ct(scan):
-                scan.contrast_limits = preset.limits_hu
+    def pick_region(self, kind: regions.RegionKind, numbers: Sequence[int] = ()) -> None:
+        """Segment a part of the scan from now on; see :func:`voxtrace.plugin.controllers.regions.region_box`."""
+        self._region = (kind, tuple(numbers))
+
+    def draw_region(self) -> None:
+        """Let a rectangle be drawn over the scan."""
+        if (chosen := self.scan_choice.chosen) is not None:
+            regions.start_drawing(self._viewer, self.scans[chosen])
 
     def start(self, options: PredictOptions, every_timepoint: bool = False) -> None:
         """Segment the chosen scans; of scans over time the time point under the slider, or every one."""
-        bundle, scans = self._bundle, [scan for scan in self._chosen if scan is not None]
+        bundle, scans = self._bundle, self._images(self._choices)
+        self._asked = (options, every_timepoint)
+        if self.run.busy:
+            return
         if bundle is None or len(scans) != len(bundle.channels):
             self._show(self._idle())
+            return
+        if not self._may_run(bundle, scans[0]):
             return
         try:
             job = self._job(options, bundle, scans, every_timepoint)
         except VoxTraceError as error:
             self._show(panel_state.failed(str(error)))
             return
-        self._show(panel_state.PanelState("Starting …", "busy", busy=True))
-        self._runner.start(job, partial(self._on_event, scans[0].unique_id))
+        verdict = self.models.verdict
+        self.run.start(job, scans[0].unique_id, verdict.seconds if verdict else None)
+
+    def _may_run(self, bundle: KnownBundle, scan: Image) -> bool:
+        """Tell whether the model fits or was confirmed; otherwise ask."""
+        verdict = self.models.verdict
+        key = (bundle.path, scan.unique_id)
+        if verdict is None or verdict.fit.verdict != "does not fit" or key in self._confirmed:
+            return True
+        self._show(panel_state.asks_anyway(bundle.name, verdict.fit))
+        return False
+
+    def help(self, key: str) -> None:
+        """Do what the button beside a message says, see :data:`voxtrace.plugin.models.panel_state.REMEDIES`."""
+        options, every_timepoint = self._asked
+        if key == "open":
+            self._open_scan()
+        elif key == "model":
+            self._view.show_models()
+        elif key == panel_state.ANYWAY.key:
+            self._confirm()
+            self.start(options, every_timepoint)
+        else:
+            self.start(replace(options, **panel_state.REMEDY_OPTIONS[key]), every_timepoint)
+
+    def _confirm(self) -> None:
+        if self._bundle is not None and (scans := self._images(self._choices)):
+            self._confirmed.add((self._bundle.path, scans[0].unique_id))
 
     def _job(self, options: PredictOptions, bundle: KnownBundle, scans: Sequence[Image], every_timepoint: bool) -> Job:
         """Return the job for the chosen scans; for scans over time, a run on each requested time point."""
         check_lengths(scans)
         timepoint, count = self._timepoint, self._timepoint_count
+        kind, numbers = self._region
         request = self._request(
-            options, bundle, tuple(source_of(scan, timepoint) for scan in scans), scans[0].unique_id
+            options,
+            bundle,
+            tuple(source_of(scan, timepoint) for scan in scans),
+            scans[0].unique_id,
+            regions.region_box(self._viewer, scans[0], kind, numbers),
         )
         if count == 1:
             return partial(jobs.segment, request)
@@ -214,51 +308,23 @@ class SegmentController:
         return partial(jobs.segment_timepoints, timepoints_request(request, scans, timepoints, count))
 
     def _request(
-        self, options: PredictOptions, bundle: KnownBundle, sources: tuple[ImageSource, ...], scan: str
+        self,
+        options: PredictOptions,
+        bundle: KnownBundle,
+        sources: tuple[ImageSource, ...],
+        scan: str,
+        box: Box | None,
     ) -> SegmentRequest:
         own = self._capabilities.values if self._capabilities else {}
         changed = {name: value for name, value in options.method_options.items() if own.get(name) != value}
         options = replace(options, method_options=changed)
-        name = panel_state.run_name(sources[0].volume.name, bundle.name, options)
-        return SegmentRequest(bundle.path, sources, scan, name, options)
+        where = box_words(box, sources[0].volume.geometry.shape) if box is not None else ""
+        name = panel_state.run_name(sources[0].volume.name, bundle.name, options, where)
+        return SegmentRequest(bundle.path, sources, scan, name, options, box)
 
     def cancel(self) -> None:
-        """Ask the run to stop."""
-        self._runner.cancel()
-        self._show(panel_state.stopping(self._state))
-
-    def _on_event(self, scan: str, event: Event) -> None:
-        if isinstance(event, Progressed):
-            self._show(panel_state.working(event.progress))
-        elif isinstance(event, Failed):
-            self._show(panel_state.failed(event.sentence))
-        elif isinstance(event, Done):
-            self._finish(scan, event.result)
-        else:
-            self._show(panel_state.PanelState("Stopped. Nothing was changed.", can_start=True))
-
-    def _finish(self, scan: str, result: SegmentResult | TimepointsResult) -> None:
-        if scan not in {layer.unique_id for layer in self._viewer.layers}:
-            self._show(panel_state.PanelState("The scan was closed while it was segmented; the result was dropped."))
-            return
-        hide_previous_results(self._viewer.layers, scan)
-        if isinstance(result, TimepointsResult):
-            self._finish_timepoints(result)
-            return
-        add_layers(self._viewer, result.beside)
-        data, about, _ = result.steps
-        steps = self._viewer.add_labels(data, **about)
-        self._viewer.layers.selection.active = steps
-        self._viewer.dims.set_current_step(self._viewer.dims.ndim - data.ndim, data.shape[0] - 1)
-        self._on_result(steps, result)
-        self._show(panel_state.finished(data.shape[0], about["axis_labels"][0], result.seconds))
-
-    def _finish_timepoints(self, result: TimepointsResult) -> None:
-        [layer] = add_layers(self._viewer, [result.layer])
-        self._viewer.layers.selection.active = layer
-        if len(result.timepoints) == 1:
-            self._viewer.dims.set_current_step(self._viewer.dims.ndim - 4, result.timepoints[0])
-        self._show(panel_state.finished_timepoints(result.timepoints, result.count, result.seconds))
+        """Stop the run."""
+        self.run.cancel()
 
     def _show(self, state: panel_state.PanelState) -> None:
         self._state = state

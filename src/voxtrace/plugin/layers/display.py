@@ -54,7 +54,7 @@ class LabelSource:
     colours: Mapping[int, Triple] = field(default_factory=dict)
     trace: Trace | None = None
     scan: str = ""  # unique id of the image layer that was segmented
-    kind: Literal["labels", "settled", "extra"] = "labels"
+    kind: Literal["labels", "settled", "extra", "place"] = "labels"
 
 
 def image_layers(volume: Volume) -> list[LayerData]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from psygnal import Signal
 
 from voxtrace import bundle
 from voxtrace.errors import BundleError
-from voxtrace.volume import Volume
 
 _log = logging.getLogger(__name__)
+
+MatchKind = Literal["name", "number", "order", "missing"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class KnownBundle:
         Whether it mirrors by default (test-time augmentation).
     about
         One or two sentences from its card.
+    record
+        Everything that its ``bundle.json`` says, see :func:`voxtrace.bundle.card`.
     """
 
     name: str
@@ -46,6 +49,7 @@ class KnownBundle:
     modality: str = ""
     mirror: bool = False
     about: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def sentence(self, method: str = "") -> str:
         """Return what it segments, in which images and with which method; ``method`` is its title where known."""
@@ -84,21 +88,41 @@ def _known(folder: Path, record: Mapping[str, Any]) -> KnownBundle:
         modality=str(plan.get("modality", "")),
         mirror=bool(record.get("mirror", False)),
         about=str(record.get("intended_use", "")),
+        record={name: value for name, value in record.items() if name not in ("files", "curve")},
     )
 
 
 class BundleRegistry:
-    """The bundles of one viewer, in the order they were added; emits ``changed`` when one is added."""
+    """The bundles of one viewer, in the order they were added; emits ``changed`` when one is added.
+
+    Parameters
+    ----------
+    paths
+        Folders to begin with; the shipped bundles where they are None.
+    remembered
+        Folders of earlier sessions; those that are gone are left out and named in ``missing``.
+    remember
+        Called with the folder of each bundle that is added.
+    """
 
     changed = Signal()
 
-    def __init__(self, paths: Sequence[Path] | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path] | None = None,
+        remembered: Sequence[str | Path] = (),
+        remember: Callable[[Path], None] | None = None,
+    ) -> None:
         self._known: dict[Path, KnownBundle] = {}
-        for path in bundle.shipped().values() if paths is None else paths:
+        self._remember, self.missing = remember, tuple(f for f in map(Path, remembered) if not _is_bundle(f))
+        begun = bundle.shipped().values() if paths is None else paths
+        for path in (*begun, *(f for f in map(Path, remembered) if f not in self.missing)):
             try:
                 self._known[path.resolve()] = describe(path)
             except BundleError as error:  # a damaged bundle is left out; the panel still opens
                 _log.warning("%s", error)
+        for path in self.missing:
+            _log.info("the bundle %s is not there any more and was left out", path)
 
     @property
     def bundles(self) -> tuple[KnownBundle, ...]:
@@ -109,20 +133,14 @@ class BundleRegistry:
         """Add the bundle in a folder, or replace it when it was written again; return it."""
         known = describe(path)
         self._known[known.path.resolve()] = known
+        if self._remember is not None and known.path.parent != bundle.SHIPPED:
+            self._remember(known.path.resolve())
         self.changed.emit()
         return known
 
 
-def suggested(bundles: Sequence[KnownBundle], volume: Volume | None, is_ct: bool) -> KnownBundle | None:
-    """Return the bundle that fits the scan's modality and number of channels best; of equals the first."""
-    if volume is None:
-        return next(iter(bundles), None)
-    modality = "CT" if is_ct else "MR"
-
-    def fit(known: KnownBundle) -> tuple[bool, bool]:
-        return known.modality in ("", modality), len(known.channels) == len(volume.data)
-
-    return max(bundles, key=fit, default=None)
+def _is_bundle(folder: Path) -> bool:
+    return (folder / bundle.JSON).is_file()
 
 
 def match_channels(wanted: Sequence[str], offered: Sequence[str]) -> tuple[int | None, ...]:
@@ -136,16 +154,34 @@ def match_channels(wanted: Sequence[str], offered: Sequence[str]) -> tuple[int |
     >>> match_channels(["T1", "T1 Gd"], ["case_0001", "case_0000"])
     (1, 0)
     """
-    several, named = len(wanted) > 1, dict[int, int]()
-    for channel, name in enumerate(wanted):
-        free = [i for i in range(len(offered)) if i not in named.values()]
+    return tuple(index for index, _ in match_channels_how(list(enumerate(wanted)), offered))
+
+
+def match_channels_how(
+    wanted: Sequence[tuple[int, str]], offered: Sequence[str]
+) -> tuple[tuple[int | None, MatchKind], ...]:
+    """Return index and kind of the match for each channel (number, name), as :func:`match_channels` finds it.
+
+    >>> match_channels_how([(0, "flair"), (1, "t1")], ["case · T1", "case"])
+    ((1, 'order'), (0, 'name'))
+    """
+    several, named = len(wanted) > 1, dict[int, tuple[int, MatchKind]]()
+    for channel, name in wanted:
+        free = [i for i in range(len(offered)) if i not in {taken for taken, _ in named.values()}]
         by_name = [i for i in free if _words(name) <= _words(offered[i])]
         by_number = [i for i in free if several and f"{channel:04d}" in _words(offered[i])]
         if fitting := by_name or by_number:
-            named[channel] = min(fitting, key=lambda i: len(_words(offered[i])))  # "T1" rather than "T1 Gd"
-    left = [i for i in range(len(offered)) if i not in named.values()][: len(wanted) - len(named)]
-    in_order = iter(reversed(left))
-    return tuple(named[c] if c in named else next(in_order, None) for c in range(len(wanted)))
+            closest = min(fitting, key=lambda i: len(_words(offered[i])))  # "T1" rather than "T1 Gd"
+            named[channel] = (closest, "name" if by_name else "number")
+    taken = {index for index, _ in named.values()}
+    left = [i for i in range(len(offered)) if i not in taken][: len(wanted) - len(named)]
+    in_order = reversed(left)
+    return tuple(named.get(channel) or _next_in(in_order) for channel, _ in wanted)
+
+
+def _next_in(order: Iterator[int]) -> tuple[int | None, MatchKind]:
+    index = next(order, None)
+    return index, "missing" if index is None else "order"
 
 
 def _words(name: str) -> set[str]:

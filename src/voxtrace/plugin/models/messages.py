@@ -10,16 +10,36 @@ from typing import Any
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.timepoints import TimepointsSource
+from voxtrace.plugin.models.region import Box
 from voxtrace.volume import Array
 
 
 @dataclass(frozen=True)
 class JobStage:
-    """The progress of a job: ``done`` of ``total``; a total of 0 means that it is unknown."""
+    """The progress of a job.
+
+    Attributes
+    ----------
+    text
+        What it does.
+    done, total
+        How far it is; a total of 0 means that it is unknown.
+    slices
+        How many slices of the provisional answer are finished, from the first (z = 0) on.
+    """
 
     text: str
     done: int = 0
     total: int = 0
+    slices: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ProvisionalAnswer:
+    """Labels that grow while they are computed: the layer of an array that the job fills in slice by slice."""
+
+    layer: display.LayerData
+    keep: bool = True  # exempt from thinning
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +58,10 @@ class SegmentRequest:
         Name of the result.
     options
         How to predict.
+    box
+        The part of the scan to segment; None for all of it.
+    in_box
+        Whether the result is a layer of the box alone; otherwise it is laid back onto the scan's grid.
     """
 
     bundle: Path
@@ -45,6 +69,8 @@ class SegmentRequest:
     scan: str
     name: str
     options: PredictOptions = KEEP_EVERY_STEP
+    box: Box | None = None
+    in_box: bool = False
 
 
 @dataclass(frozen=True, eq=False)

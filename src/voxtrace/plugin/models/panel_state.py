@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from voxtrace.fit import Fit
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.messages import JobStage, TrainReport
+from voxtrace.plugin.models.model_cards import time_words
 from voxtrace.volume import Triple
 
-Level = Literal["hint", "busy", "done", "error"]
+Level = Literal["hint", "busy", "done", "warning", "error"]
 
-NO_SCAN = "Open a scan first: File ▸ Open File(s)… or Open Folder… for DICOM, or File ▸ Open Sample ▸ VoxTrace."
+NO_SCAN = "Press Open scan… to open a file or a DICOM folder, or try File ▸ Open Sample ▸ VoxTrace."
 NO_BUNDLE = "No model is known yet: press Browse… and choose a bundle folder."
+NO_FITTING_BUNDLE = "No known model fits this scan. Choose one, or press Browse… for a bundle folder."
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A button beside a message: what it does, by a key that the controller knows, and its text."""
+
+    key: str
+    text: str
+
+
+ANYWAY = Remedy("anyway", "Segment anyway")
+REMEDIES: Mapping[str, Remedy] = {
+    "memory": Remedy("one window", "Use a smaller batch"),
+    "channels": Remedy("open", "Open the missing channel"),
+    "bundle": Remedy("model", "Choose another model"),
+    "arithmetic": Remedy("float32", "Compute in float32"),
+    "runtime": Remedy("torch", "Use torch"),
+    "device": Remedy("cpu", "Compute on the processor"),
+}
+# What a remedy changes in the options, by its key; the run starts again with them.
+REMEDY_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "one window": {"batch": 1, "keep": "last"},
+    "float32": {"precision": "float32"},
+    "torch": {"runtime": "torch"},
+    "cpu": {"device": "cpu"},
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +52,7 @@ class PanelState:
 
     Attributes
     ----------
-    message, mood
+    message, level
         One sentence, and whether it is a hint, progress, success or an error.
     can_start
         Whether the Start button is enabled.
@@ -31,6 +60,8 @@ class PanelState:
         Whether a job runs: options are disabled and Cancel is enabled.
     done, total
         Progress; a total of 0 with ``busy`` shows an indeterminate bar.
+    remedy
+        What would help, as a button.
     """
 
     message: str = ""
@@ -39,6 +70,7 @@ class PanelState:
     busy: bool = False
     done: int = 0
     total: int = 0
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True)
@@ -59,15 +91,29 @@ class LegendRow:
         return f"{ml:,.0f} mL" if ml >= 100 else f"{ml:.1f} mL" if ml >= 10 else f"{ml:.2f} mL"
 
 
-def idle(bundle: KnownBundle | None, channels: Sequence[str | None], timepoints: int = 1) -> PanelState:
-    """Return the state before a run: what is missing, or what to press; ``timepoints`` is their number in the scan."""
-    if bundle is None:
+def idle(
+    bundle: KnownBundle | None, channels: Sequence[str | None], timepoints: int = 1, scans: int = 0, bundles: int = 0
+) -> PanelState:
+    """Return the state before a run: what is missing, or what to press.
+
+    Parameters
+    ----------
+    bundle, channels
+        The chosen model, and the name of the image for each of its channels.
+    timepoints
+        Their number in the scan.
+    scans, bundles
+        How many are open and known.
+    """
+    if not bundles:
         return PanelState(NO_BUNDLE)
-    if not any(channels):
+    if not scans:
         return PanelState(NO_SCAN)
+    if bundle is None:
+        return PanelState(NO_FITTING_BUNDLE)
     missing = [name for name, chosen in zip(bundle.channels, channels, strict=False) if chosen is None]
     if missing:
-        return PanelState(f"Choose an image for {' and '.join(missing)}.")
+        return PanelState(f"Choose an image for {' and '.join(missing)}.", remedy=REMEDIES["channels"])
     over_time = (
         f" It segments the frame under the slider, one of {timepoints}, and keeps its last step."
         if timepoints > 1
@@ -98,15 +144,66 @@ def stopping(before: PanelState) -> PanelState:
     return PanelState("Stopping …", "busy", busy=True, done=before.done, total=before.total)
 
 
-def failed(sentence: str) -> PanelState:
-    """Return the state after an error; the job can be started again."""
-    return PanelState(sentence, "error", can_start=True)
+def failed(sentence: str, kind: str = "") -> PanelState:
+    """Return the state after an error; the job can be started again, or its remedy tried where there is one."""
+    return PanelState(sentence, "error", can_start=True, remedy=REMEDIES.get(kind))
+
+
+def stopped() -> PanelState:
+    """Return the state after a prediction was cancelled."""
+    return PanelState("Stopped. Nothing was changed.", can_start=True)
+
+
+def asks_anyway(bundle: str, fit: Fit) -> PanelState:
+    """Return the state in which a model that does not fit the scan has to be confirmed once."""
+    return PanelState(f"{bundle}: {caution(fit)}", "warning", can_start=True, remedy=ANYWAY)
+
+
+def caution(fit: Fit) -> str:
+    """Return the worst reason of a verdict, with what to do.
+
+    >>> from voxtrace.fit import FitReason
+    >>> caution(Fit((FitReason("check", "slices are 10 mm apart", "compare with thinner slices"),)))
+    'Check: slices are 10 mm apart; compare with thinner slices.'
+    """
+    first = next((reason for reason in fit.reasons if reason.severity == fit.verdict), None)
+    if first is None:
+        return ""
+    remedy = f"; {first.remedy}" if first.remedy else ""
+    return f"{fit.verdict.capitalize()}: {first.sentence}{remedy}."
+
+
+def with_time_left(state: PanelState, seconds: float | None) -> PanelState:
+    """Return the state with the time left behind its message.
+
+    >>> with_time_left(PanelState("Segmenting: 3 of 9 windows"), 41.0).message
+    'Segmenting: 3 of 9 windows · about 40 s left'
+    """
+    if seconds is None:
+        return state
+    return replace(state, message=f"{state.message} · about {time_words(seconds)} left")
+
+
+def seconds_left(elapsed_s: float, done: int, total: int, expected_s: float | None) -> float | None:
+    """Return the time left of a stage: what was measured, and before the first tenth mostly what was expected.
+
+    None where neither is known.
+
+    >>> seconds_left(10.0, 5, 10, None), seconds_left(1.0, 0, 10, 21.0), seconds_left(1.0, 0, 10, None)
+    (10.0, 20.0, None)
+    """
+    expected = None if expected_s is None else max(0.0, expected_s - elapsed_s)
+    if not done or total <= 0:
+        return expected
+    measured = elapsed_s / done * (total - done)
+    trust = min(1.0, 10 * done / total)
+    return measured if expected is None else trust * measured + (1 - trust) * expected
 
 
 def finished(steps: int, word: str, seconds: float) -> PanelState:
     """Return the state after a prediction."""
     what = f"Done in {seconds:.1f} s"
-    how = f": {steps} {word}s. Step through them below, or press Play." if steps > 1 else "."
+    how = f": {steps} {word}s. Step through them below the scan, or with ← and →." if steps > 1 else "."
     return PanelState(what + how, "done", can_start=True)
 
 
@@ -135,13 +232,13 @@ def words(name: str) -> str:
     return name.replace("_", " ").strip().capitalize()
 
 
-def run_name(scan: str, bundle: str, options: PredictOptions) -> str:
-    """Return the name of a result: the scan, the bundle, and every option that was changed.
+def run_name(scan: str, bundle: str, options: PredictOptions, where: str = "") -> str:
+    """Return the name of a result: the scan, the bundle, the part of the scan, and every option that was changed.
 
     >>> run_name("scan", "brain", PredictOptions(keep="labels", seed=3, method_options={"sampler": "ddim"}))
     'scan · brain · seed 3, sampler ddim'
     """
-    return " · ".join(filter(None, (scan, bundle, ", ".join(changes_of(options)))))
+    return " · ".join(filter(None, (scan, bundle, where, ", ".join(changes_of(options)))))
 
 
 def changes_of(options: PredictOptions, defaults: PredictOptions = KEEP_EVERY_STEP) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def preferences_from(stored: Mapping[str, Any]) -> Preferences:
     >>> preferences_from({"label_opacity": 7, "autosave_minutes": "soon"}).label_opacity
     1.0
     """
-    read = {name: _scalar(name, stored[name]) for name in SCALARS if name in stored}
+    read: dict[str, Any] = {name: _scalar(name, stored[name]) for name in SCALARS if name in stored}
     read |= {"windows": _windows(stored.get("windows")), "bundle_folders": _folders(stored.get("bundle_folders"))}
     return replace(DEFAULTS, **read)
 

@@ -60,12 +60,18 @@ def theme_colours(background: str, text: str) -> ThemeColours:
     return ThemeColours(
         background,
         text,
-        readable(blended(text, background, 0.35), background),
-        *(tone(colour) for colour in (_ACCENT, _GOOD, _WARNING, _ERROR)),
-        *(fill(colour) for colour in (_ACCENT, _GOOD, _WARNING, _ERROR)),
-        readable(blended(text, background, 0.7), background, GRAPHIC_CONTRAST),
-        readable(_WARNING, background, GRAPHIC_CONTRAST),
-        tuple(readable(colour, background, GRAPHIC_CONTRAST) for colour in _CURVES),
+        dimmed=readable(blended(text, background, 0.35), background),
+        accent=tone(_ACCENT),
+        good=tone(_GOOD),
+        warning=tone(_WARNING),
+        error=tone(_ERROR),
+        accent_fill=fill(_ACCENT),
+        good_fill=fill(_GOOD),
+        warning_fill=fill(_WARNING),
+        error_fill=fill(_ERROR),
+        line=readable(blended(text, background, 0.7), background, GRAPHIC_CONTRAST),
+        mark=readable(_WARNING, background, GRAPHIC_CONTRAST),
+        curves=tuple(readable(colour, background, GRAPHIC_CONTRAST) for colour in _CURVES),
     )
 
 

@@ -17,7 +17,7 @@ from voxtrace.plugin.views.segment import QtSegmentView
 from voxtrace.plugin.views.steps import QtStepsView
 from voxtrace.plugin.views.widgets import Panel
 from voxtrace.plugin.work.events import Runner
-from voxtrace.plugin.work.threads import ThreadRunner
+from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner
 
 
 class SegmentWidget(Panel):
@@ -27,32 +27,56 @@ class SegmentWidget(Panel):
         self.view, self.steps_view, self.save_view = QtSegmentView(), QtStepsView(), QtSaveView()
         super().__init__(self.view, self.steps_view, self.save_view)
         preload_pyqtgraph()
+        self._viewer = napari_viewer
         self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
+        self.background = LatestInBackground()
         self.steps = StepsController(napari_viewer, self.steps_view)
         self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
-        self.save = SaveController(napari_viewer, self.save_view, self.saver)
-        state = viewer_state_of(napari_viewer)
+        self.state = viewer_state_of(napari_viewer)
+        self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
         self.controller = SegmentController(
-            napari_viewer, state.bundle_registry, self.view, self.runner, self._step_through, state.method_registry
+            napari_viewer,
+            self.state.bundle_registry,
+            self.view,
+            self.runner,
+            self._step_through,
+            self.state.method_registry,
+            self.background,
+            self._open_scan,
         )
         self._connect()
 
     def _connect(self) -> None:
         view, controller = self.view, self.controller
+        view.open_asked.connect(self._open_scan)
+        view.scan_picked.connect(controller.pick_scan)
         view.bundle_picked.connect(controller.pick_bundle)
         view.folder_picked.connect(controller.browse)
         view.channel_picked.connect(controller.pick_channel)
-        view.preset_picked.connect(controller.set_preset)
         view.start_asked.connect(controller.start)
         view.stop_asked.connect(controller.cancel)
+        view.remedy_asked.connect(controller.help)
+        view.region.picked.connect(controller.pick_region)
+        view.region.draw_asked.connect(controller.draw_region)
+        view.dock_asked.connect(self.state.open_dock)
         self.steps_view.step_asked.connect(self.steps.go)
         self.steps_view.next_asked.connect(self.steps.advance)
         self.steps_view.settled_asked.connect(self.steps.show_settled)
         self.save_view.path_picked.connect(self.save.save)
-        parts = (controller, self.steps, self.legend, self.passport, self.save)
-        for leave in (self.runner.abandon, self.saver.abandon, *(part.close for part in parts)):
+        self.state.current.result_changed.connect(self._offer_next)
+        self._offer_next()
+        parts = (controller, self.steps, self.legend, self.passport, self.save, self.background)
+        for leave in (self.saver.abandon, *(part.close for part in parts)):
             self.destroyed.connect(leave)
+        self.destroyed.connect(lambda: self.state.current.result_changed.disconnect(self._offer_next))
+
+    def _offer_next(self) -> None:
+        self.view.show_next(self.state.current.layer is not None)
+
+    def _open_scan(self) -> None:
+        """Ask for a file; napari's dialog."""
+        self._viewer.window._qt_viewer._open_files_dialog()
 
     def _step_through(self, layer: Any, result: SegmentResult) -> None:
         self.steps.show(layer, result.summary, result.settled)

@@ -19,7 +19,7 @@ SETTLED = 0.001  # fraction of a window's labels: a step that changes no more is
 
 
 class PredictOptionsForm(QWidget):
-    """Shows every option of a prediction that is offered in the window; ``options`` is what is chosen.
+    """Shows every option of a prediction that is offered in the window, folded; ``options`` is what is chosen.
 
     ``others`` holds the declared options without a widget here, ``method`` those of the bundle's method.
     """
@@ -41,8 +41,10 @@ class PredictOptionsForm(QWidget):
         }
         self.others, self.method = OptionsForm(), OptionsForm()
         self.method_title, self._others_title = QLabel(), QLabel("Of every method")
-        self.section = Collapsible(self._folded())
         self._form = QFormLayout()
+        self._form.setContentsMargins(12, 0, 0, 0)
+        self._top = QVBoxLayout()
+        self.section = Collapsible(self._folded())
         self._lay_out()
         self._declare()
 
@@ -50,6 +52,8 @@ class PredictOptionsForm(QWidget):
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._top)
+        layout.addLayout(self._form)
         for title in (self.method_title, self._others_title):
             title.setStyleSheet("font-weight: bold; margin-left: 12px;")
         for widget in (self.method_title, self.method, self._others_title, self.others):
@@ -69,7 +73,6 @@ class PredictOptionsForm(QWidget):
         self._form.addRow(self._seed_note)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(self._form)
         layout.addWidget(self.section)
         self.keep_all.toggled.connect(self.extras.setEnabled)
         for form in (self.others, self.method):
@@ -85,6 +88,10 @@ class PredictOptionsForm(QWidget):
         self._seed_note.setText(self.seed.toolTip())
         self.others.set_options([info for name, info in offered.items() if name not in self._daily], {})
         self._count_changes()
+
+    def add_on_top(self, widget: QWidget) -> None:
+        """Put a widget above the options, in the folded section."""
+        self._top.addWidget(widget)
 
     @property
     def options(self) -> PredictOptions:
@@ -139,4 +146,4 @@ class PredictOptionsForm(QWidget):
 
     def _count_changes(self) -> None:
         changed = self.others.changed + self.method.changed
-        self.section.title.setText(f"Options · {changed} changed" if changed else "Options")
+        self.section.title.setText(f"⚙ Options · {changed} changed" if changed else "⚙ Options")

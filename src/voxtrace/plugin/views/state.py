@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.views.theme import Tone, set_tone
 
-LEVEL_TONES: dict[str, Tone] = {"hint": "box", "busy": "box", "done": "good box", "error": "error box"}
+LEVEL_TONES: dict[str, Tone] = {
+    "hint": "box",
+    "busy": "box",
+    "done": "good box",
+    "warning": "warning box",
+    "error": "error box",
+}
 
 
 class StateView(QWidget):
-    """A start and a stop button, a progress bar and a message."""
+    """A start and a stop button, a progress bar, a message, and a button for what would help.
+
+    ``remedy_asked`` is emitted with the key of the remedy.
+    """
+
+    remedy_asked = Signal(str)
 
     def __init__(self, start: str, stop: str) -> None:
         super().__init__()
@@ -22,6 +33,10 @@ class StateView(QWidget):
         self.bar.setTextVisible(True)
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.remedy, self._remedy = QPushButton(), ""
+        self.remedy.clicked.connect(lambda: self.remedy_asked.emit(self._remedy))
+        self.remedy.hide()
+        self.bar.hide()
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 2)
         buttons.addWidget(self.stop, 1)
@@ -30,6 +45,7 @@ class StateView(QWidget):
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
         layout.addWidget(self.message)
+        layout.addWidget(self.remedy)
 
     def show_state(self, state: PanelState) -> None:
         """Show the state and enable the buttons that can be pressed."""
@@ -39,4 +55,9 @@ class StateView(QWidget):
         self.bar.setRange(0, state.total)
         self.bar.setValue(state.done)
         self.message.setText(state.message)
+        self.message.setVisible(bool(state.message))
+        self._remedy = state.remedy.key if state.remedy else ""
+        self.remedy.setText(state.remedy.text if state.remedy else "")
+        self.remedy.setToolTip(state.message)
+        self.remedy.setVisible(state.remedy is not None)
         set_tone(self.message, LEVEL_TONES[state.level])

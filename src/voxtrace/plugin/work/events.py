@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from voxtrace.errors import Cancelled, VoxTraceError
+from voxtrace.errors import BundleError, Cancelled, EngineError, InputError, VoxTraceError
 
 PROGRESS_INTERVAL_S = 0.1  # at most ten progress events a second reach the window
 
@@ -31,9 +31,19 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The job raised an error; ``sentence`` is the message for the user."""
+    """The job raised an error.
+
+    Attributes
+    ----------
+    sentence
+        The message for the user.
+    kind
+        What would help: ``"memory"``, ``"channels"``, ``"bundle"``, ``"arithmetic"``, ``"runtime"``,
+        ``"device"``, or ``""``.
+    """
 
     sentence: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ def drain(job: Job, emit: Callable[[Event], None], cancel: Cancel, clock: Callab
     except Exception as error:
         if not isinstance(error, VoxTraceError):
             _log.exception("the worker failed")
-        emit(Failed(error_message(error)))
+        emit(Failed(error_message(error), error_kind(error)))
 
 
 def error_message(error: Exception) -> str:
@@ -102,3 +112,18 @@ def error_message(error: Exception) -> str:
         return "The memory of this machine is full. Close other programs, or use a bundle with a smaller window."
     first = str(error).strip().splitlines()[:1]
     return f"Unexpected error ({type(error).__name__}: {first[0] if first else 'no message'})."
+
+
+def error_kind(error: Exception) -> str:
+    """Return what would help against an error, see :class:`Failed`."""
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or text.startswith("memory ran out"):
+        return "memory"
+    if isinstance(error, BundleError):
+        return "bundle"
+    if isinstance(error, InputError) and "channel" in text:
+        return "channels"
+    if isinstance(error, EngineError):
+        advised = {"precision='float32'": "arithmetic", "runtime='torch'": "runtime", "cuda": "device"}
+        return next((kind for words, kind in advised.items() if words in text), "")
+    return ""

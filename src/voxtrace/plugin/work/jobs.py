@@ -11,18 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxtrace.errors import Cancelled
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
 from voxtrace.plugin.models.messages import (
     JobStage,
+    ProvisionalAnswer,
     SegmentRequest,
     SegmentResult,
     TimepointsRequest,
     TimepointsResult,
     TrainReport,
 )
+from voxtrace.plugin.models.region import crop, laid_back, laid_back_labels
+from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Cancel
+from voxtrace.plugin.work.growing import GrowingAnswer
 from voxtrace.plugin.work.torch_import import importing_torch
 from voxtrace.training.request import TrainRequest
 from voxtrace.volume import Volume
@@ -32,8 +37,10 @@ if TYPE_CHECKING:
     from voxtrace.inference import Result
     from voxtrace.inference.options import PredictOptions
     from voxtrace.method import Method, Phase
+    from voxtrace.trace import Trace
     from voxtrace.training import TrainProgress, TrainSetup
 
+_Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
     "plan": "Reading cases",
     "prepare": "Preparing cases",
@@ -49,14 +56,14 @@ def methods() -> Mapping[str, type[Method]]:
     return METHODS
 
 
-def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage, None, SegmentResult]:
+def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | ProvisionalAnswer, None, SegmentResult]:
     """Load the bundle, run the engine and make layers of the result."""
-    model = yield from _load_bundle(request.bundle)
-    result, store = yield from _predict(model, request, cancel)
+    model = yield from _load_bundle(request.bundle, cancel)
+    result, store = yield from _predict(model, request, cancel, _growing(model, request))
     yield JobStage("Making layers …")
-    trace = result.trace
-    weakref.finalize(trace, _remove, store)
-    return SegmentResult(
+    trace = _on_scan(result.trace, request, store)
+    warm.compile_label_colours()  # here in the thread, and not when the window draws the layer
+    made = SegmentResult(
         display.trace_layer(trace, request.name, request.scan),
         display.settled_layer(trace, f"{request.name} · settled"),
         tuple(trace.summary()),
@@ -64,54 +71,101 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage, None
         layers_beside(trace, request.name, request.scan),
         trace.slice_facts,
     )
+    check(cancel)
+    return made
 
 
-def segment_timepoints(request: TimepointsRequest, cancel: Cancel) -> Generator[JobStage, None, TimepointsResult]:
+def _on_scan(trace: Trace, request: SegmentRequest, store: Path | None) -> Trace:
+    """Return the trace on the scan's grid, or on the box's where the request says so."""
+    if request.box is None or request.in_box:
+        weakref.finalize(trace, _remove, store)
+        return trace
+    try:
+        return laid_back(trace, request.channels[0].volume.geometry, request.box)
+    finally:
+        _remove(store)
+
+
+def check(cancel: Cancel) -> None:
+    """Stop where the job was cancelled.
+
+    Raises
+    ------
+    Cancelled
+        ``cancel`` returns true.
+    """
+    if cancel():
+        raise Cancelled("stopped; nothing was changed.")
+
+
+def segment_timepoints(
+    request: TimepointsRequest, cancel: Cancel
+) -> Generator[JobStage | ProvisionalAnswer, None, TimepointsResult]:
     """Load the bundle once, run the engine on each time point and make one layer of the results."""
-    model = yield from _load_bundle(request.each.bundle)
+    model = yield from _load_bundle(request.each.bundle, cancel)
     answers, seconds = [], 0.0
     for timepoint in request.timepoints:
         run = _predict(model, request.at(timepoint), cancel)
         result, store = yield from _with_prefix(f"Frame {timepoint + 1} of {request.count}", run)
         _remove(store)  # only the label map is shown
-        answers.append(result.labels)
+        box, geometry = request.each.box, request.each.channels[0].volume.geometry
+        answers.append(result.labels if box is None else laid_back_labels(result.labels, geometry, box))
         seconds += result.seconds
     yield JobStage("Making layers …")
     layer = timepoint_labels_layer(answers, request.timepoints, request.count, request.each.scan, request.each.name)
     return TimepointsResult(layer, request.timepoints, request.count, seconds)
 
 
-def _with_prefix(before: str, run: Generator[JobStage, None, Any]) -> Generator[JobStage, None, Any]:
+def _with_prefix(before: str, run: _Stages) -> _Stages:
     """Run a part of a job with a prefix before each of its messages."""
     while True:
         try:
             stage = next(run)
         except StopIteration as end:
             return end.value
-        yield replace(stage, text=f"{before} · {stage.text}")
+        yield replace(stage, text=f"{before} · {stage.text}") if isinstance(stage, JobStage) else stage
 
 
-def _load_bundle(path: Path) -> Generator[JobStage, None, Bundle]:
+def _load_bundle(path: Path, cancel: Cancel) -> Generator[JobStage, None, Bundle]:
     yield JobStage("Loading the model …")
     with importing_torch():
-        from voxtrace import bundle
-    return bundle.load(path)
+        from voxtrace import bundle, inference  # noqa: F401 - the engine is imported here, where torch is
+    check(cancel)
+    model = bundle.load(path)
+    check(cancel)
+    return model
 
 
 def _predict(
-    model: Bundle, request: SegmentRequest, cancel: Cancel
-) -> Generator[JobStage, None, tuple[Result, Path | None]]:
+    model: Bundle, request: SegmentRequest, cancel: Cancel, growing: GrowingAnswer | None = None
+) -> Generator[JobStage | ProvisionalAnswer, None, tuple[Result, Path | None]]:
     """Run the engine; return the result, and the trace's folder where it is too large for memory."""
     from voxtrace import inference
 
-    volume = stack_channels(request.channels, model.plan.channels)
+    volume = _stacked(request, model)
     store = _store(model.method, request.options, volume)
     run = inference.segment(model, volume, request.options, store=store, cancel=cancel)
     try:
-        return (yield from _forward_stages(run)), store
+        if growing is not None:
+            yield growing.layer
+        return (yield from _forward_stages(run, growing)), store
     except BaseException:
         _remove(store)
         raise
+
+
+def _stacked(request: SegmentRequest, model: Bundle) -> Volume:
+    """Return the volume that the engine gets: the chosen channels, and of them the chosen box."""
+    volume = stack_channels(request.channels, model.plan.channels)
+    return volume if request.box is None else crop(volume, request.box)
+
+
+def _growing(model: Bundle, request: SegmentRequest) -> GrowingAnswer:
+    geometry = request.channels[0].volume.geometry
+    if request.box is not None:
+        geometry = geometry.part(request.box.start, request.box.shape)
+    names = {value: name for value, name in model.plan.labels.items() if value}
+    return GrowingAnswer(geometry, names, request.name, request.scan)
 
 
 def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | None:
@@ -148,14 +202,17 @@ def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainRe
     return setup.out
 
 
-def _forward_stages(run: Generator[Any, None, Any]) -> Generator[JobStage, None, Any]:
+def _forward_stages(
+    run: Generator[Any, None, Any], growing: GrowingAnswer | None = None
+) -> Generator[JobStage, None, Any]:
     while True:
         try:
             progress = next(run)
         except StopIteration as end:
             return end.value
+        slices = growing.take(progress) if growing is not None else 0
         text = progress.message or f"{progress.done} of {progress.total}"
-        yield JobStage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total)
+        yield JobStage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total, slices)
 
 
 def _set_up_stages(run: Generator[TrainProgress, None, TrainSetup]) -> Generator[JobStage, None, TrainSetup]:

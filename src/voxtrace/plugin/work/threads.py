@@ -7,6 +7,7 @@ becomes one event, cancelling is a flag of our own, and the generator always fin
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,13 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, Signal
 
-from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, drain, error_message
+from voxtrace.plugin.models.messages import JobStage
+from voxtrace.plugin.work.events import Cancel, Done, Event, Failed, Job, Progressed, Stopped, drain, error_message
+
+WAIT_S = 0.05  # between two looks whether an earlier job has ended
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Signals(QObject):
@@ -28,11 +35,13 @@ class _Signals(QObject):
 class ThreadRunner:
     """Runs jobs in napari's thread pool, so that closing the window asks first and stops them.
 
+    Two jobs never overlap: a job waits in its thread until the one that was cancelled before it has ended.
+
     Implements :class:`voxtrace.plugin.work.events.Runner`.
     """
 
     def __init__(self) -> None:
-        self._generation, self._flag = 0, threading.Event()
+        self._generation, self._flag, self._turn = 0, threading.Event(), threading.Lock()
         self._receiver: Callable[[Event], None] | None = None
         self._signals = _Signals()
         self._signals.event_sent.connect(self._on_event, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
@@ -56,10 +65,26 @@ class ThreadRunner:
             self._emit(generation, event)
 
         def work() -> None:
-            drain(job, emit, cancelled)
+            if not self._take_turn(emit, cancelled):
+                emit(Stopped())
+                return
+            try:
+                drain(job, emit, cancelled)
+            finally:
+                self._turn.release()
 
         handle.append(create_worker(work, _start_thread=False, _ignore_errors=True))
         handle[0].start()
+
+    def _take_turn(self, emit: Callable[[Event], None], cancelled: Cancel) -> bool:
+        """Wait until no earlier job runs; return False where this one is cancelled meanwhile."""
+        if self._turn.acquire(blocking=False):
+            return True
+        emit(Progressed(JobStage("Waiting for the stopped run to end …")))
+        while not cancelled():
+            if self._turn.acquire(timeout=WAIT_S):
+                return True
+        return False
 
     def cancel(self) -> None:
         """Ask the job to stop."""
@@ -83,6 +108,29 @@ class ThreadRunner:
         if not isinstance(event, Progressed):
             self._receiver = None
         receiver(event)
+
+
+class LatestInBackground:
+    """Runs functions in threads and passes on the result of the latest call alone; errors are logged."""
+
+    def __init__(self) -> None:
+        self._generation = 0
+        self._signals: Any = None
+
+    def __call__(self, function: Callable[[], Any], on_result: Callable[[Any], None]) -> None:
+        """Run a function in a thread; ``on_result`` gets its result in the Qt thread."""
+        self._generation += 1
+        generation = self._generation
+
+        def deliver(result: Any) -> None:
+            if generation == self._generation:
+                on_result(result)
+
+        self._signals = in_background(function, deliver, lambda sentence: _log.warning("%s", sentence))
+
+    def close(self) -> None:
+        """Drop what is still to come."""
+        self._generation += 1
 
 
 def in_background(

@@ -1,0 +1,116 @@
+"""Several runs on one volume, one after another: each answer is kept as a member, their majority vote is the answer."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from voxtrace.bundle import Bundle
+from voxtrace.inference.ensemble import chosen_method
+from voxtrace.inference.one_run import segment_once
+from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.progress import Progress, Result
+from voxtrace.trace import Trace, combine
+from voxtrace.trace.combine import joined
+from voxtrace.volume import LabelMap, Volume
+
+
+@dataclass(frozen=True)
+class MemberRun:
+    """A run whose answer has one vote: its name, what it runs and how."""
+
+    name: str
+    bundles: tuple[Bundle, ...]
+    options: PredictOptions
+
+
+def member_runs(bundles: Sequence[Bundle], options: PredictOptions) -> list[MemberRun]:
+    """Return a run for each seed of each bundle; without ``members`` all bundles are averaged in each run.
+
+    Bundles of one name are numbered, so that members can be told apart.
+    """
+    groups = [(bundle,) for bundle in bundles] if options.members else [tuple(bundles)]
+    named = [group[0].name for group in groups]
+    names = [f"{name} {n + 1}" if Counter(named)[name] > 1 else name for n, name in enumerate(named)]
+    return [
+        MemberRun(
+            " · ".join(([name] if options.members else []) + ([f"seed {seed}"] if options.seeds > 1 else [])),
+            group,
+            replace(options, seed=seed, seeds=1, members=False),
+        )
+        for name, group in zip(names, groups, strict=True)
+        for seed in range(options.seed, options.seed + options.seeds)
+    ]
+
+
+def segment_by_vote(
+    bundles: Sequence[Bundle],
+    volume: Volume,
+    options: PredictOptions,
+    store: Path | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Generator[Progress, None, Result]:
+    """Yield progress while a volume is segmented by one run after another, and return what their votes give.
+
+    See :func:`voxtrace.inference.segment`. With ``store`` the members' traces lie beside it until they are combined.
+    """
+    started, runs = time.perf_counter(), member_runs(bundles, options)
+    for run in runs:  # refused before the first one begins
+        chosen_method(run.bundles[0], replace(run.options, seeds=options.seeds))
+    with ExitStack() as stack:
+        places: list[Path | None] = [None] * len(runs)
+        if store is not None:
+            store.parent.mkdir(parents=True, exist_ok=True)
+            aside = stack.enter_context(tempfile.TemporaryDirectory(prefix=".members-", dir=store.parent))
+            places = [Path(aside) / f"{number}" for number in range(len(runs))]
+        results: list[Result] = []
+        for run, place in zip(runs, places, strict=True):
+            results.append((yield from _numbered(run, len(results), len(runs), volume, place, cancel)))
+        yield Progress("combining", 0, 1, f"the answers of {len(runs)} members")
+        trace = _voted([result.trace for result in results], runs, options, started, store, cancel)
+    answer = np.asarray(trace.labels[-1])
+    labels = LabelMap(answer, volume.geometry, results[0].labels.names, name=volume.name)
+    return Result(labels, trace, time.perf_counter() - started, _facts(results, runs))
+
+
+def _numbered(
+    run: MemberRun, before: int, total: int, volume: Volume, store: Path | None, cancel: Callable[[], bool] | None
+) -> Generator[Progress, None, Result]:
+    """Yield the progress of one run as a part of all, and return its result."""
+    task = segment_once(run.bundles, volume, run.options, store, cancel)
+    while True:
+        try:
+            progress = next(task)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+        done, whole = before * progress.total + progress.done, total * progress.total
+        yield replace(progress, done=done, total=whole, message=f"{run.name}: {progress.message}")
+
+
+def _voted(
+    traces: Sequence[Trace],
+    runs: Sequence[MemberRun],
+    options: PredictOptions,
+    started: float,
+    store: Path | None,
+    cancel: Callable[[], bool] | None,
+) -> Trace:
+    parts = [trace.provenance for trace in traces]
+    used = {**parts[0].options, "seed": options.seed, "seeds": options.seeds, "members": options.members}
+    provenance = joined(parts, options=used, seed=options.seed, seconds=round(time.perf_counter() - started, 3))
+    return combine(traces, [run.name for run in runs], store, provenance=provenance, cancel=cancel)
+
+
+def _facts(results: Sequence[Result], runs: Sequence[MemberRun]) -> dict[str, object]:
+    """Return the first run's facts, with the names of all members and the seconds of all runs."""
+    tables = [result.facts["seconds"] for result in results]
+    seconds = {stage: round(sum(table.get(stage, 0.0) for table in tables), 3) for stage in tables[0]}
+    return {**results[0].facts, "members": sum(len(run.bundles) for run in runs), "seconds": seconds}
