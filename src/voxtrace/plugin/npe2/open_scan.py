@@ -1,4 +1,4 @@
-"""Open scans by a button, a menu entry or by dropping them, without napari's question which reader to use."""
+"""Open scans by a button or by dropping them, without napari's question which reader to use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
-from qtpy.QtGui import QCursor, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QWidget
 
 from voxtrace.io.suffixes import suffix_of
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.layers import add_layers
 from voxtrace.plugin.npe2.notifications import notify
 from voxtrace.plugin.npe2.reader import HANDLED, read_into
@@ -22,10 +23,11 @@ from voxtrace.plugin.work.path_kinds import kind_of_path
 def open_scan(viewer: Any, path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> None:
     """Open a scan, a label map, a DICOM file or folder, or a trace; several paths are one scan.
 
-    DICOM files need no suffix. A bundle goes to the Segment panel, a dataset to the training panel. An error, and a
-    path that holds none of these, is told in a notification.
+    DICOM files need no suffix; ``trace.json``, ``bundle.json`` and ``dataset.json`` stand for their folder. A bundle
+    goes to the Segment panel, a dataset to the training panel. An error, and a path that holds none of these, is told
+    in a notification.
     """
-    paths = [Path(path)] if isinstance(path, (str, PathLike)) else [Path(one) for one in path]
+    paths = [_meant(Path(one)) for one in ([path] if isinstance(path, (str, PathLike)) else path)]
     try:
         strange = next((one for one in paths if not kind_of_path(one)), None)
     except OSError as error:
@@ -34,45 +36,23 @@ def open_scan(viewer: Any, path: str | PathLike[str] | Sequence[str | PathLike[s
     if strange is not None:
         notify("error", f"{strange.name} holds no CT or MR scan, label map, trace, bundle or dataset.")
         return
-    found = read_into(viewer, paths)
+    found = read_into(unwrapped(viewer), paths)
     if found is not HANDLED:
         add_layers(viewer, found)
 
 
-def ask_scan(viewer: Any) -> None:
-    """Ask in a menu at the pointer for a file or a folder, and open it."""
-    window = _window(viewer)
-    menu = QMenu(window)
-    file, folder = menu.addAction("File …"), menu.addAction("DICOM folder or trace …")
-    chosen = menu.exec(QCursor.pos())
-    if chosen is None:
-        return
-    if chosen is folder:
-        if picked := QFileDialog.getExistingDirectory(window, "Open a DICOM folder or a trace"):
-            open_scan(viewer, picked)
-    elif chosen is file:
-        names, _ = QFileDialog.getOpenFileNames(window, "Open a scan; several files are its channels")
-        if names:
-            open_scan(viewer, names)
-
-
-def open_scan_command() -> None:
-    """Ask for a scan; what the command palette and the menu call."""
-    from napari import current_viewer
-
-    viewer = current_viewer()
-    if viewer is not None:
-        ask_scan(viewer)
+def _meant(path: Path) -> Path:
+    return path.parent if path.name in ("trace.json", "bundle.json", "dataset.json") else path
 
 
 def accept_drops(viewer: Any) -> None:
     """Open what VoxTrace can open as soon as it is dropped on the window; anything else is left to napari."""
     target = _drop_target(viewer)
     if target is not None:
-        _DropFilter(viewer, target)
+        DropFilter(viewer, target)
 
 
-class _DropFilter(QObject):
+class DropFilter(QObject):
     """Takes drops of paths that VoxTrace can open; it belongs to the widget that gets them."""
 
     def __init__(self, viewer: Any, target: QWidget) -> None:
@@ -121,5 +101,4 @@ def _drop_target(viewer: Any) -> QWidget | None:
 
 
 def _window(viewer: Any) -> Any:
-    bare = getattr(viewer, "__wrapped__", viewer)  # panels get a proxy that hides private names
-    return getattr(getattr(bare, "window", None), "_qt_window", None)
+    return getattr(getattr(unwrapped(viewer), "window", None), "_qt_window", None)
