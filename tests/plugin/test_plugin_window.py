@@ -151,7 +151,11 @@ def test_an_opened_file_gets_letters_and_a_scale_bar(viewer: Any, qtbot: Any, tm
     viewer.dims.order = (1, 0, 2)
     assert overlays["voxtrace_top"].text == "S"
     viewer.dims.ndisplay = 3
-    assert not overlays["voxtrace_top"].visible
+    assert (overlays["voxtrace_left"].text, overlays["voxtrace_top"].text) == (
+        "R",
+        "S",
+    )  # the first 3-D view is frontal
+    assert overlays["voxtrace_viewpoint"].text == "seen from the front"
     assert overlays.scale_bar.visible
 
 

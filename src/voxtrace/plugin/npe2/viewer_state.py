@@ -56,6 +56,8 @@ class ViewerState:
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
+        # by name, because opening a path needs this module in turn
+        importlib.import_module("voxtrace.plugin.npe2.open_scan").accept_drops(viewer)
 
     @property
     def settings(self) -> ViewerSettings:
