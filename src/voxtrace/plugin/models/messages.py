@@ -14,6 +14,9 @@ from voxtrace.plugin.models.region import Box
 from voxtrace.volume import Array
 
 
+REQUEST = "voxtrace request"  # key in a result layer's metadata: the request that it answers
+
+
 @dataclass(frozen=True)
 class JobStage:
     """The progress of a job.
