@@ -20,12 +20,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.atomic import atomic_folder
-from voxtrace.errors import BundleError, VoxTraceError
+from voxtrace.errors import BundleError, MethodError, VoxTraceError
+from voxtrace.fit import measured_lines
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +54,8 @@ class Bundle:
         In evaluation mode, float32, on the CPU.
     card
         ``name``, ``licence``, ``intended_use``, ``provenance``, ``metrics``, ``mirror`` (whether inference mirrors by
-        default): what a reader should know.
+        default), ``demonstration`` (trained on made-up scans alone), and what :mod:`voxtrace.fit` reads:
+        ``training_scans``, ``cost``, ``intervals``, ``expected``.
     path
         Where it was loaded from, or None.
     digest
@@ -115,17 +117,64 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
     weights = _packed(bundle.network, _stored_weights(bundle.network, half))
     with atomic_folder(path) as folder:
         (folder / WEIGHTS).write_bytes(serialised(weights))
-        (folder / CARD).write_text(readable_card(bundle), encoding="utf-8")
-        record = {
-            "format": PACKED_FORMAT if _masked(bundle.network) else FORMAT,
-            "method": bundle.method.to_json(),
-            "plan": json.loads(bundle.plan.model_dump_json()),
-            **bundle.card,
-            "files": {name: _sha256(folder / name) for name in (WEIGHTS, CARD)},
-        }
-        record["digest"] = _digest(record)
-        (folder / JSON).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        _write_record(bundle, folder)
     return Path(path)
+
+
+def _write_record(bundle: Bundle, folder: Path) -> None:
+    """Write ``card.md`` and ``bundle.json`` beside the weights that lie in a folder."""
+    (folder / CARD).write_text(readable_card(bundle), encoding="utf-8")
+    record = {
+        "format": PACKED_FORMAT if _masked(bundle.network) else FORMAT,
+        "method": bundle.method.to_json(),
+        "plan": json.loads(bundle.plan.model_dump_json()),
+        **bundle.card,
+        "files": {name: _sha256(folder / name) for name in (WEIGHTS, CARD)},
+    }
+    record["digest"] = _digest(record)
+    (folder / JSON).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def annotate(path: str | Path, changes: Mapping[str, Any]) -> Path:
+    """Write entries into the card of a bundle, in place of those of that name, and return its folder.
+
+    The weights stay as they are, byte for byte; the digest follows the card.
+
+    Raises
+    ------
+    BundleError
+        As :func:`load`.
+    OutputError
+        The folder cannot be written.
+    """
+    bundle = load(path)
+    folder = find(path)
+    changed = replace(bundle, card={**bundle.card, **changes})
+    stored = (folder / WEIGHTS).read_bytes()
+    with atomic_folder(folder) as temporary:
+        (temporary / WEIGHTS).write_bytes(stored)
+        _write_record(changed, temporary)
+    return folder
+
+
+def window_cost(method: Method, plan: Plan, network: nn.Module) -> dict[str, Any]:
+    """Return what a card says of the cost of one window: GFLOP of a pass, steps, and whether each step is a pass.
+
+    Of networks that are chosen between, every one is counted.
+    """
+    from voxtrace.nn.flops import flops
+
+    gflop = flops(network, (plan.n_channels, *plan.window))
+    return {"gflop_per_window": round(gflop, 6), "steps": method.steps, "steps_are_passes": _is_repeated(method)}
+
+
+def _is_repeated(method: Method) -> bool:
+    """Return whether a method may take one step more, so that each step is a pass through the network."""
+    try:
+        method.with_steps(method.steps + 1)
+    except MethodError:
+        return False
+    return True
 
 
 def card(path: str | Path) -> dict[str, Any]:
@@ -181,18 +230,25 @@ def readable_card(bundle: Bundle) -> str:
     lines += [f"- channels: {', '.join(bundle.plan.channels)}"]
     lines += [f"- labels: {', '.join(f'{k} {v}' for k, v in bundle.plan.labels.items())}"]
     lines += [f"- network grid: {bundle.plan.spacing_mm} mm, window {bundle.plan.window} (Z, Y, X)"]
-    lines += [f"- licence: {about.get('licence', 'not stated')}", ""]
+    lines += [f"- licence: {about.get('licence', 'not stated')}", "", *measured_lines(about)]
     for title in ("provenance", "metrics"):
         if about.get(title):
             lines += [
                 f"## {title.capitalize()}",
                 "",
                 "```json",
-                json.dumps(about[title], indent=1, ensure_ascii=False),
+                json.dumps(_without_cases(about[title]), indent=1, ensure_ascii=False),
                 "```",
                 "",
             ]
     return "\n".join(lines)
+
+
+def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return entries of the card without the list of validation cases, which bundle.json holds."""
+    listed = entries.get("validation", {})
+    short = {name: value for name, value in listed.items() if name != "per_case"}
+    return {**entries, "validation": short} if listed else dict(entries)
 
 
 def _check_hashes(folder: Path, record: dict[str, Any]) -> None:

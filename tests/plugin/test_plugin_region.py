@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from made_layers import made_trace, made_volume
-from voxtrace.plugin.models.region import Box, box_words, clipped_box, crop, cut, laid_back, laid_back_labels, with_margin
+from voxtrace.plugin.models.region import (
+    Box,
+    box_words,
+    clipped_box,
+    crop,
+    cut,
+    laid_back,
+    laid_back_labels,
+    with_margin,
+)
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, LabelMap
 
@@ -52,7 +61,9 @@ def test_counts_that_are_kept_agree_with_counting_anew(small: Trace) -> None:
 
 
 def test_windows_lie_where_they_were(small: Trace) -> None:
-    seen = replace(small, windows=np.array([[0, 0, 0, 2, 3, 5]]), network_shape=(2, 3, 5), facts={"cost": np.ones((3, 1))})
+    seen = replace(
+        small, windows=np.array([[0, 0, 0, 2, 3, 5]]), network_shape=(2, 3, 5), facts={"cost": np.ones((3, 1))}
+    )
     whole = laid_back(seen, WHOLE, BOX)
     assert whole.windows.tolist() == [[2, 3, 4, 6, 9, 9]]
     assert whole.boxes().tolist() == [[1.5, 2.5, 3.5, 5.5, 8.5, 8.5]]

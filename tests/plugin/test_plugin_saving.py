@@ -13,16 +13,22 @@ import pytest
 import awkward_dicom as awkward
 from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
 from voxtrace import io
-from voxtrace.errors import OutputError
+from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.export import read_seg
-from voxtrace.plugin.controllers.layers import open_scans
+from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.layers import folder_of, open_scans, source_of
 from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.display import LabelSource
 from voxtrace.plugin.layers.display_space import AXES, UNITS
 from voxtrace.plugin.layers.timepoints import TimepointsSource, timepoint_labels_layer, timepoints_layer
 from voxtrace.plugin.models.formats import FORMATS, named
+from voxtrace.plugin.models.provenance import shown_labels
 from voxtrace.plugin.npe2.reader import load
 from voxtrace.plugin.work import saving
+from voxtrace.trace import Trace
+from voxtrace.trace.edits import Edit
 from voxtrace.volume import Geometry, LabelMap, Triple, Volume
 
 NAMES = {1: "liver", 3: "left kidney"}
@@ -261,32 +267,111 @@ def test_npe2_hands_every_ending_to_our_writer(ending: str) -> None:
 
 
 @pytest.fixture
-def controller(model: Any, view: Recorded, runner: ImmediateRunner) -> SaveController:
-    return SaveController(model, view, runner)
+def current(model: Any) -> CurrentResult:
+    return CurrentResult(model)
+
+
+@pytest.fixture
+def controller(model: Any, view: Recorded, runner: ImmediateRunner, current: CurrentResult) -> SaveController:
+    return SaveController(model, view, runner, EditController(model, current))
 
 
 def test_the_panel_saves_what_is_selected_or_the_result_on_top(
     controller: SaveController, model: Any, view: Recorded
 ) -> None:
-    assert view.last("set_target") == ("", "")
+    assert view.last("set_target") == ("", "", None)
     scan = add(model, display.image_layers(made_volume()))
     result = add(model, [display.trace_layer(made_trace(), "scan · tiny")])
     model.layers.selection.active = scan
-    assert view.last("set_target") == ("scan · tiny", "scan_tiny.nii.gz")
+    model.dims.set_point(0, 2)
+    assert view.last("set_target")[:2] == ("cycle 3 of 3 of “scan · tiny”", "scan_tiny.nii.gz")
     drawn = drawn_on(model, scan)
-    assert view.last("set_target")[0] == drawn.name
+    assert view.last("set_target")[0] == f"“{drawn.name}”"
     model.layers.selection.active = result
-    assert view.last("set_target")[0] == "scan · tiny"
+    model.dims.set_point(0, 0)
+    assert view.last("set_target")[0] == "cycle 1 of 3 of “scan · tiny”"
 
 
-def test_saving_says_what_was_saved_where(
-    controller: SaveController, model: Any, view: Recorded, tmp_path: Path
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_the_step_on_screen_is_saved_and_named(
+    controller: SaveController, model: Any, view: Recorded, tmp_path: Path, step: int
 ) -> None:
     add(model, [display.trace_layer(made_trace(), "scan · tiny")])
+    model.dims.set_point(0, step)
     controller.save(tmp_path / "out.nii.gz")
     assert view.state.level == "done"
-    assert "the answer (cycle 3 of 3) of scan · tiny as out.nii.gz" in view.state.message
-    assert np.array_equal(io.read_labels(tmp_path / "out.nii.gz").data, made_trace().labels[-1])
+    assert f"Saved cycle {step + 1} of 3 of scan · tiny as out.nii.gz" in view.state.message
+    assert np.array_equal(io.read_labels(tmp_path / "out.nii.gz").data, made_trace().labels[step])
+    record = json.loads((tmp_path / "out.provenance.json").read_text())
+    assert (record["labels"], record["files"]) == (f"cycle {step + 1} of 3", ["out.nii.gz"])
+
+
+def test_painting_on_a_step_and_saving_saves_the_painting(
+    controller: SaveController, model: Any, view: Recorded, tmp_path: Path
+) -> None:
+    layer = add(model, [display.trace_layer(made_trace(), "scan · tiny")])
+    model.dims.set_point(0, 1)
+    layer.brush_size = 1
+    layer.paint((1, 0, 5, 0), 2)  # the most superior slice
+    controller.save(tmp_path / "out.nii.gz")
+    assert "Saved the edited labels (1 edit on cycle 2) of scan · tiny" in view.state.message
+    expected = made_trace().labels[1].copy()
+    expected[3, 5, 0] = 2
+    np.testing.assert_array_equal(io.read_labels(tmp_path / "out.nii.gz").data, expected)
+    [edit] = json.loads((tmp_path / "out.provenance.json").read_text())["edits"]
+    assert (edit["what"], edit["name"], edit["voxels"], edit["station"]) == ("paint", "spleen", 1, "cycle 2")
+    controller.save(tmp_path / "table.json")
+    rows = {row["name"]: row["voxels"] for row in json.loads((tmp_path / "table.json").read_text())}
+    assert rows == {"liver": 2, "spleen": 1}
+
+
+def test_an_edited_result_says_so_in_dicom(tmp_path: Path, model: Any, dicom: Path) -> None:
+    import pydicom
+
+    scan = add(model, load([dicom]))
+    volume = scan.metadata[display.KEY].volume
+    labels = np.repeat(labels_on(volume).data[None], 2, 0)
+    empty = np.zeros((0, 6), np.int64)
+    trace = Trace(labels, {"loss": np.zeros((2, 0))}, empty, {}, volume.geometry, {0: "background", **NAMES}, "cycle")
+    data, about, _ = display.trace_layer(trace, "result", scan.unique_id)
+    layer = model.add_labels(data, **about)
+    shown = shown_labels(data, about["metadata"][display.KEY], 0)
+    attributes = layer.as_layer_data_tuple()[1]
+    saving.save(tmp_path / "a.dcm", data, attributes, open_scans(model.layers), shown=shown)
+    header = pydicom.dcmread(tmp_path / "a.dcm")
+    assert header.ContentDescription == "cycle 1 of 2"
+    assert {one.SegmentAlgorithmType for one in header.SegmentSequence} == {"AUTOMATIC"}
+    data[1, 3, 3, 3] = 1
+    data.note(lambda drawn: Edit("2026-11-27T10:02:00+00:00", "paint", 1, "liver", len(drawn), "cycle 2"))
+    saving.save(tmp_path / "b.dcm", data, attributes, open_scans(model.layers))
+    header = pydicom.dcmread(tmp_path / "b.dcm")
+    assert header.ContentDescription == "edited labels (1 edit on cycle 2)"
+    assert {one.SegmentAlgorithmType for one in header.SegmentSequence} == {"SEMIAUTOMATIC"}
+
+
+def test_saving_starts_where_the_scan_lies(tmp_path: Path, model: Any, dicom: Path) -> None:
+    file = tmp_path / "there" / "scan.nii.gz"
+    io.write(replace(made_volume(), channels=()), file)
+    [opened] = model.open(file, plugin="voxtrace")
+    assert folder_of(opened, model.layers) == tmp_path / "there"
+    source = LabelSource(opened.metadata[display.KEY].volume.geometry, scan=opened.unique_id)
+    result = model.add_labels(np.zeros(source.geometry.shape, np.uint8), metadata={display.KEY: source})
+    assert folder_of(result, model.layers) == tmp_path / "there"
+    series = add(model, load([dicom]))
+    assert folder_of(series, model.layers) == dicom.parent
+    assert folder_of(model.add_labels(np.zeros((2, 2), np.uint8)), model.layers) is None
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_scan_that_is_turned_in_the_window_is_not_segmented(model: Any, ours: bool) -> None:
+    scan = add(model, display.image_layers(made_volume()))
+    if not ours:
+        scan.metadata.pop(display.KEY)
+    source_of(scan)
+    cos, sin = np.cos(0.2), np.sin(0.2)
+    scan.rotate = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    with pytest.raises(GeometryError, match="Reset the layer's transform"):
+        source_of(scan)
 
 
 def test_a_failure_to_save_is_a_sentence_and_leaves_no_file(

@@ -1,4 +1,4 @@
-"""``voxtrace models``: list the shipped bundles, verify a bundle, import models of nnU-Net."""
+"""``voxtrace models``: list the shipped bundles, verify or measure a bundle, import models of nnU-Net."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import echo, print_json, print_table
+from voxtrace.cli.arguments import AsJson, DatasetFolder, Device
+from voxtrace.cli.interrupt import stop_on_interrupt
+from voxtrace.cli.output import echo, print_json, print_table, reserve_stdout_for_json
 
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 
@@ -41,6 +42,36 @@ def verify(
         print_json({"bundle": bundle, "verified": True, "digest": record["digest"]})
     else:
         typer.echo(f"{bundle} is complete and unaltered (SHA-256 {record['digest'][:16]}…).")
+
+
+@app.command()
+def measure(
+    bundle: Annotated[str, typer.Argument(help="A bundle folder; it gets the measures.")],
+    dataset: DatasetFolder,
+    fold: Annotated[
+        int | None, typer.Option(help="The fold it was trained on, from 0; as its card says if unset.", min=0)
+    ] = None,
+    labels: Annotated[str, typer.Option(help="Folder in DATASET with the reference labels.", show_default=False)] = "",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a bundle on the dataset that it was trained on, and write what was found into its card.
+
+    Of the training cases: ranges of spacing, size and intensities. On the held-back cases: Dice, the interval of each
+    label's volume, and what is usual for a trace. The weights stay as they are.
+    """
+    from voxtrace.bundle import annotate, card, find
+    from voxtrace.cli.show_training import show_training
+    from voxtrace.training.measuring import measure_on
+
+    with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
+        entries = show_training(measure_on(bundle, dataset, fold, labels, device, cancel))
+    annotate(bundle, entries)
+    if as_json:
+        measured = ("training_scans", "cost", "intervals", "expected")
+        print_json({"bundle": bundle, "digest": card(bundle)["digest"], **{n: entries.get(n) for n in measured}})
+    else:
+        echo(f"measured; see {find(bundle) / 'card.md'}")
 
 
 @app.command("import")

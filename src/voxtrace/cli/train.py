@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
+from voxtrace.cli.show_training import show_training
 from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from voxtrace.bundle import Bundle
-    from voxtrace.training import TrainProgress
-
-Result = TypeVar("Result")
 
 CONTEXT = {
     "allow_extra_args": True,
@@ -138,32 +133,7 @@ def _train(request: TrainRequest) -> Bundle:
     from voxtrace.training import set_up
 
     with stop_on_interrupt() as cancel:
-        setup = _show(set_up(request, cancel))
+        setup = show_training(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
         echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
-        return _show(setup.train(cancel))
-
-
-def _show(task: Generator[TrainProgress, None, Result]) -> Result:
-    """Drive the work to its end behind a progress bar and return what it returns."""
-    with progress_bar("facts") as bar:
-        phases: dict[str, Any] = {}
-        dice = None
-        while True:
-            try:
-                progress = next(task)
-            except StopIteration as stop:
-                result: Result = stop.value
-                return result
-            dice = progress.validation_dice or dice
-            _update(bar, phases, progress, dice)
-
-
-def _update(bar: Progress, phases: dict[str, Any], progress: TrainProgress, dice: float | None) -> None:
-    if progress.phase not in phases:
-        phases[progress.phase] = bar.add_task(progress.phase, total=progress.total, facts="")
-    loss = f"loss {sum(progress.loss.values()):.3f}  rate {progress.rate:.2g}" if progress.loss else ""
-    facts = f"{loss}  Dice {dice:.3f}" if dice is not None else loss
-    bar.update(phases[progress.phase], completed=progress.iteration, total=progress.total, facts=facts)
-    if progress.validation_dice is not None:
-        echo(f"{progress.phase} {progress.iteration}/{progress.total}: {facts}")
+        return show_training(setup.train(cancel))

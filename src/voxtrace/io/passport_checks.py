@@ -6,7 +6,7 @@ from pathlib import Path
 
 from voxtrace.errors import ReadError
 from voxtrace.io.raw_affine import LARGEST_MM, SMALLEST_MM, RawAffine
-from voxtrace.passport import Finding
+from voxtrace.passport import MADE_UP, MADE_UP_DESCRIPTION, Finding
 from voxtrace.volume import Array, Geometry, Grid
 
 SIDES_KNOWN = Finding("side", "fine", "left and right by the header's transform")
@@ -44,6 +44,11 @@ def check_position(grid: Grid) -> tuple[Finding, Finding]:
     angle_deg = Geometry.from_grid(grid).obliquity_deg
     oblique = f"oblique by {angle_deg:.1f}°" if angle_deg > _STRAIGHT_DEG else "none"
     return Finding("orientation", "fine", grid.axis_codes), Finding("obliquity", "fine", oblique)
+
+
+def check_origin(description: str) -> tuple[Finding, ...]:
+    """Return that a scan is made up, where the description in its header says so; nothing otherwise."""
+    return (MADE_UP,) if description == MADE_UP_DESCRIPTION else ()
 
 
 def check_intensities(array: Array, rescale: tuple[float, float] | None) -> Finding:

@@ -16,7 +16,7 @@ from voxtrace.io.names import Colours, Names, from_keys, from_xml
 from voxtrace.io.nifti import NiftiGrid, affine_of, read_nifti
 from voxtrace.io.nifti.voxels import rescaled
 from voxtrace.io.orthogonalise import orthogonalise, resample
-from voxtrace.io.passport_checks import check_intensities, check_position, check_spacing
+from voxtrace.io.passport_checks import check_intensities, check_origin, check_position, check_spacing
 from voxtrace.io.raw_affine import RawAffine
 from voxtrace.io.suffixes import NIFTI, suffix_of
 from voxtrace.io.text_headers import check_meta, check_nrrd, read_meta_header, read_nrrd_header
@@ -89,6 +89,7 @@ def _read_nifti(path: Path, frame: int | None, labels: bool) -> StoredImage:
     if not fit.resample:
         grid = NiftiGrid(**asdict(grid), orientation=header.orientation, moved_mm=fit.moved_mm)
     findings = (*check_position(grid), spacing, *found, fit.finding, *chosen, check_intensities(values, header.rescale))
+    findings += check_origin(header.description)
     # the passport states the number type of the file, so it was made from values before resampling
     array = resample(values, affine, fit.affine, labels=labels) if fit.resample else values
     return StoredImage(array, grid, Passport(findings), count, *from_xml(file.extensions))

@@ -22,6 +22,7 @@ from voxtrace.io.stored_orientation import stored_array
 from voxtrace.io.suffixes import NIFTI, suffix_of
 from voxtrace.io.text_headers import read_meta_header
 from voxtrace.io.verification import ExpectedFile, verify_written
+from voxtrace.passport import MADE_UP_DESCRIPTION
 from voxtrace.volume import Array, Grid, LabelMap, Volume
 
 _FULL_BYTES = 1 << 20  # with less than this left, an incomplete file means a full disk
@@ -41,17 +42,18 @@ def write(item: LabelMap | Volume, path: Path, options: ExportOptions) -> Writte
     array, expected = stored_array(item), ExpectedFile.of(item.geometry)
     if suffix in NIFTI:
         extension = to_xml(item) if isinstance(item, LabelMap) else ""
-        _save_nifti(array, item.geometry.grid, path, expected, extension)
+        description = MADE_UP_DESCRIPTION if isinstance(item, Volume) and item.made_up else ""
+        _save_nifti(array, item.geometry.grid, path, expected, (extension, description))
     else:
         keys = to_keys(item, ascii_only=suffix != ".nrrd") if isinstance(item, LabelMap) else {}
         _save_with_itk(array, item.geometry.grid, path, expected, keys)
     return Written((path,))
 
 
-def _save_nifti(array: Array, grid: Grid, path: Path, expected: ExpectedFile, extension: str) -> None:
+def _save_nifti(array: Array, grid: Grid, path: Path, expected: ExpectedFile, texts: tuple[str, str]) -> None:
     array = np.ascontiguousarray(widened(array))
     with atomic_file(path) as temporary:
-        write_nifti(array, grid, temporary, extension)
+        write_nifti(array, grid, temporary, *texts)
         verify_written(temporary, array, expected)
 
 

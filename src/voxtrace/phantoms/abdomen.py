@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voxtrace.passport import MADE_UP, Passport
 from voxtrace.phantoms.drawing import Space, common, union, without
 from voxtrace.volume import Array, Case, Geometry, LabelMap, Shape, Triple, Volume
 
@@ -84,7 +85,7 @@ def abdomen_ct(seed: int, shape: Shape = (48, 96, 96), spacing_mm: Triple = (5.0
         shape, spacing_mm, (float(space.z.min()), float(space.y.min()), float(space.x.min()))
     )
     name = f"abdomen-{seed:04d}"
-    volume = Volume(hu, geometry, modality="CT", channels=("CT",), name=name)
+    volume = Volume(hu, geometry, modality="CT", channels=("CT",), name=name, passport=Passport((MADE_UP,)))
     return Case(name, volume, LabelMap(labels, geometry, NAMES, COLOURS, name))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from voxtrace.passport import MADE_UP, Passport
 from voxtrace.phantoms.drawing import Space, common, union, without
 from voxtrace.volume import Array, Case, Geometry, LabelMap, Shape, Triple, Volume
 
@@ -53,7 +54,8 @@ def brain_tumour_mr(seed: int, shape: Shape = (48, 80, 80), spacing_mm: Triple =
         shape, spacing_mm, (float(space.z.min()), float(space.y.min()), float(space.x.min()))
     )
     name = f"brain-{seed:04d}"
-    volume = Volume(np.stack(channels), geometry, modality="MR", channels=CHANNELS, name=name)
+    passport = Passport((MADE_UP,))
+    volume = Volume(np.stack(channels), geometry, modality="MR", channels=CHANNELS, name=name, passport=passport)
     return Case(name, volume, LabelMap(labels, geometry, NAMES, COLOURS, name))
 
 

@@ -291,8 +291,9 @@ class Trace:
 
     def counted(self) -> StepCounts:
         """Return the voxels of each label and the changed voxels at each kept step; counts them where unknown."""
-        if self.step_counts is not None:
-            return self.step_counts
+        return self.step_counts or self._counted()
+
+    def _counted(self) -> StepCounts:
         counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
         for planes in self._chunks(self.labels):
             counts.add(planes)

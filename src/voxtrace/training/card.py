@@ -7,14 +7,15 @@ from typing import Any
 
 import torch
 
-from voxtrace.bundle import Bundle
+from voxtrace.bundle import Bundle, window_cost
+from voxtrace.fit import TrainingScans
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import Validation
 
 
 def make_card(
     run: TrainingRun,
-    n_cases: int,
+    scans: Sequence[TrainingScans],
     validation: Validation | None,
     initial: Bundle | None,
     unmatched: Sequence[str],
@@ -32,7 +33,9 @@ def make_card(
         "intended_use": "Research. Not a medical device: a person must check every result.",
         "mirror": bool(run.plan.mirror_axes),
         **about,
-        "provenance": {**_provenance(run, n_cases, initial, unmatched), **about.get("provenance", {})},
+        **measured_entries(scans, validation),
+        "cost": window_cost(run.method, run.plan, run.network),
+        "provenance": {**_provenance(run, len(scans), initial, unmatched), **about.get("provenance", {})},
         **({"network": described} if described else {}),
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),
@@ -42,9 +45,20 @@ def make_card(
     }
 
 
+def measured_entries(scans: Sequence[TrainingScans], validation: Validation | None) -> dict[str, Any]:
+    """Return what a card says of training scans (one entry a case) and of held-back cases; see :mod:`voxtrace.fit`."""
+    together = TrainingScans.merged(scans) if scans else None
+    made_up = together is not None and together.made_up == together.cases
+    return {
+        **({"demonstration": True} if made_up else {}),
+        **({"training_scans": together.to_json()} if together else {}),
+        **(validation.measured() if validation else {}),
+    }
+
+
 def _gain(before: Validation, after: Validation) -> dict[str, Any]:
     """Return the mean Dice of the same cases before and after."""
-    cases = len(before.names)
+    cases = len(before.cases)
     return {"cases": cases, "dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
 
 

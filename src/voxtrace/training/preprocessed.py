@@ -1,6 +1,6 @@
 """Preprocessed cases: normalised, on the network grid, as memory-mapped ``.npy`` files that windows are cut from.
 
-A folder a case: ``image.npy`` (C, Z, Y, X) float32, ``labels.npy`` (Z, Y, X) uint8 and
+A folder a case: ``image.npy`` (C, Z, Y, X) float32, ``labels.npy`` (Z, Y, X) uint8, ``scan.json`` and
 ``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label. Plain ``.npy`` because a window is
 then one page-wise read, in any number of worker processes, without decompressing anything.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.atomic import atomic_folder
+from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
 from voxtrace.volume import Array, Case
@@ -31,6 +32,14 @@ class PreprocessedCase:
 
     folder: Path
     scores: Mapping[str, float]
+
+    @property
+    def scan(self) -> TrainingScans:
+        """Size, spacing and intensities of the scan, as the ranges of one case."""
+        stored = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
+        found = TrainingScans.from_record({"training_scans": stored})
+        assert found is not None
+        return found
 
     @property
     def image(self) -> Array:
@@ -81,7 +90,7 @@ def _mapped(file: Path) -> Array:
 def _load_or_preprocess(
     cases: Sequence[Case], number: int, plan: Plan, target: Path, rng: np.random.Generator
 ) -> PreprocessedCase:
-    if not (target / "scores.json").is_file():
+    if not (target / "scan.json").is_file():
         _preprocess(cases[number], plan, target, rng)
     return PreprocessedCase(target, json.loads((target / "scores.json").read_text(encoding="utf-8")))
 
@@ -94,6 +103,8 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator) 
         np.save(folder / "labels.npy", labels)
         np.save(folder / "foreground.npy", _draw_foreground(labels, rng))
         (folder / "scores.json").write_text(json.dumps(dict(case.scores)), encoding="utf-8")
+        scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)
+        (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
 
 
 def _draw_foreground(labels: Array, rng: np.random.Generator) -> Array:

@@ -82,7 +82,8 @@ def train(
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
         yield from _optimise(run, preprocessed, validate, 1.0 if initial is None else FINE_TUNING_FACTOR)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    bundle = run.finish(make_card(run, len(cases), validation, initial, unmatched, about or {}, before))
+    scans = [case.scan for case in preprocessed]
+    bundle = run.finish(make_card(run, scans, validation, initial, unmatched, about or {}, before))
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
 

@@ -1,8 +1,8 @@
-"""Validation on whole cases, with the engine that users run: mean foreground Dice and its confidence interval."""
+"""Validation on whole cases, with the engine that users run: Dice and volumes with intervals, features of traces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,72 +10,125 @@ import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
+from voxtrace.fit import case_features, measured_features, measured_intervals
 from voxtrace.inference import predict
-from voxtrace.metrics import dice, mean_interval
+from voxtrace.metrics import dice, mean_interval, volume_ml
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
 
 @dataclass(frozen=True, eq=False)
-class Validation:
-    """Dice of every case: ``scores`` (cases, steps, foreground labels); NaN where a label is in neither map."""
+class ValidatedCase:
+    """One held-back case.
 
-    names: tuple[str, ...]
-    labels: dict[int, str]
-    scores: Array
+    Attributes
+    ----------
+    name
+        Of the case.
+    dice
+        (steps, foreground labels); NaN where a label is in neither map.
+    predicted_ml, reference_ml
+        Volume of each foreground label by value, at the last step and in the reference.
+    features
+        Of the trace; see :func:`voxtrace.fit.case_features`.
+    """
+
+    name: str
+    dice: Array
+    predicted_ml: Mapping[int, float]
+    reference_ml: Mapping[int, float]
+    features: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Every held-back case, and label value -> name of the foreground."""
+
+    cases: tuple[ValidatedCase, ...]
+    labels: Mapping[int, str]
+
+    @property
+    def scores(self) -> Array:
+        """Dice of every case, (cases, steps, foreground labels)."""
+        return np.asarray([case.dice for case in self.cases])
 
     def mean_dice(self, cases: int | None = None) -> float:
         """Return the mean foreground Dice at the last step, of the first cases or of all."""
         return round(float(np.nanmean(np.nanmean(self.scores[:cases, -1], axis=1))), 4)
 
     def to_json(self) -> dict[str, Any]:
-        """Return means with 95 % intervals: overall, per label at the last step, and overall per step."""
+        """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case."""
         last = self.scores[:, -1]
         return {
-            "cases": len(self.names),
+            "cases": len(self.cases),
             "dice": _mean(np.nanmean(last, axis=1)),
             "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.labels.values())},
             "dice_per_step": [_mean(np.nanmean(step, axis=1))["mean"] for step in self.scores.transpose(1, 0, 2)],
+            "per_case": [self._row(case) for case in self.cases],
+        }
+
+    def measured(self) -> dict[str, Any]:
+        """Return what the card records as ``intervals`` and ``expected``, where there are cases enough."""
+        predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
+        reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
+        mean_dice = [float(np.nanmean(case.dice[-1])) for case in self.cases]
+        found = {
+            "intervals": measured_intervals(predicted, reference, self.labels),
+            "expected": measured_features([case.features for case in self.cases], mean_dice),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _row(self, case: ValidatedCase) -> dict[str, Any]:
+        names = self.labels
+        return {
+            "name": case.name,
+            "dice": {name: _known(v) for name, v in zip(names.values(), case.dice[-1], strict=True)},
+            "predicted_ml": {names[value]: round(ml, 4) for value, ml in case.predicted_ml.items()},
+            "reference_ml": {names[value]: round(ml, 4) for value, ml in case.reference_ml.items()},
+            "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
 
 
 def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> tuple[float, LabelMap | None]:
     """Return the mean foreground Dice of a few whole cases, without mirroring, and the labels of the first of them."""
-    answers = [_segmented(bundle, case, device, mirror=False) for case in cases]
-    scores = [_scores(steps[-1:], case, bundle)[-1] for steps, case in zip(answers, cases, strict=True)]
-    first = answers[0][-1] if answers else None
-    return float(np.nanmean(np.asarray(scores))), first
+    found = [_validated(bundle, case, device, mirror=False) for case in cases]
+    scores = [case.dice[-1] for case, _ in found]
+    return float(np.nanmean(np.asarray(scores))), found[0][1] if found else None
 
 
 def validate_cases(
     bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool], phase: str = "validate"
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases."""
-    names, scores = [], []
+    done: list[ValidatedCase] = []
     for case in cases:
         if cancel():
             raise Cancelled("stopped while validating; the weights are in the checkpoint, resume validates again.")
-        names.append(case.name)
-        scores.append(_scores(_segmented(bundle, case, device, mirror=None), case, bundle))
-        yield TrainProgress(phase, len(names), len(cases))
+        done.append(_validated(bundle, case, device, mirror=None)[0])
+        yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
-    return Validation(tuple(names), foreground, np.asarray(scores)) if names else None
+    return Validation(tuple(done), foreground) if done else None
 
 
-def _segmented(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> list[LabelMap]:
-    """Return the label map of every step."""
+def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> tuple[ValidatedCase, LabelMap]:
+    """Segment a case; return its scores, and the labels of the last step."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
     names = {value: name for value, name in bundle.plan.labels.items() if value}
-    steps = np.asarray(trace.labels[:])
-    return [LabelMap(step, case.labels.geometry, names, name=case.name) for step in steps]
-
-
-def _scores(steps: Sequence[LabelMap], case: Case, bundle: Bundle) -> Array:
-    """Return Dice (steps, foreground labels)."""
-    foreground = [value for value in bundle.plan.labels if value]
-    return np.asarray([[dice(step, case.labels, value) for value in foreground] for step in steps])
+    maps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
+    validated = ValidatedCase(
+        name=case.name,
+        dice=np.asarray([[dice(one, case.labels, value) for value in names] for one in maps]),
+        predicted_ml={value: volume_ml(maps[-1], value) for value in names},
+        reference_ml={value: volume_ml(case.labels, value) for value in names},
+        features=case_features(trace),
+    )
+    return validated, maps[-1]
 
 
 def _mean(values: Array) -> dict[str, Any]:
     interval = mean_interval(values[np.isfinite(values)])
     return {"mean": round(interval.mean, 4), "ci95": [round(interval.low, 4), round(interval.high, 4)]}
+
+
+def _known(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None

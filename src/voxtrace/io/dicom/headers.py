@@ -25,6 +25,7 @@ _TAGS = (
     "Modality",
     "ImageType",
     "FrameOfReferenceUID",
+    "Manufacturer",
     "ContrastBolusAgent",
     "ContrastBolusAgentSequence",
     "ImageOrientationPatient",
@@ -47,6 +48,7 @@ _TAGS = (
     "PerFrameFunctionalGroupsSequence",
     *DISCRIMINATOR_TAGS,
 )
+MAKER = "VoxTrace"  # manufacturer of the CT and MR that VoxTrace draws
 Values = dict[str, Any]  # attribute name -> value
 
 
@@ -145,6 +147,7 @@ def _slice(source: SourceFrame, values: Values) -> Slice:
         frame_of_reference=str(values.get("FrameOfReferenceUID") or ""),
         contrast=bool(values.get("ContrastBolusAgent") or values.get("ContrastBolusAgentSequence")),
         has_lookup_table=bool(values.get("ModalityLUTSequence")),
+        made_up=str(values.get("Manufacturer") or "") == MAKER,
         storage=_storage(values),
         discriminators=discriminators_of(values),
     )

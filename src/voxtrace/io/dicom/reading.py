@@ -12,7 +12,7 @@ from voxtrace.io.dicom.headers import slices_of
 from voxtrace.io.dicom.series import Series, find_series
 from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.dicom.voxels import voxels_of
-from voxtrace.passport import Finding, Passport
+from voxtrace.passport import MADE_UP, Finding, Passport
 from voxtrace.volume import Array
 
 
@@ -68,7 +68,8 @@ def load_series(series: Series) -> LoadedSeries:
         raise ReadError(f"{series.name} ({series.title}) cannot be opened: {said}.")
     voxels = voxels_of(stack, series.name)
     known = [f for f in series.passport.findings if (f.what, f.verdict) != ("duplicates", "corrected")]
-    passport = Passport((*known, *voxels.findings))
+    made_up = (MADE_UP,) if series.first.made_up else ()
+    passport = Passport((*known, *voxels.findings, *made_up))
     return LoadedSeries(voxels.array, voxels.grid, series.name, series.modality, passport)
 
 

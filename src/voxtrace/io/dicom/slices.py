@@ -77,6 +77,7 @@ class Slice:
     frame_of_reference: str = ""
     contrast: bool = False
     has_lookup_table: bool = False
+    made_up: bool = False  # drawn by VoxTrace, as the manufacturer says
     storage: Storage = field(default_factory=Storage)
     discriminators: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

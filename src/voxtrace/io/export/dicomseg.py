@@ -14,6 +14,7 @@ import numpy as np
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
+from voxtrace.io.export.codes import text
 from voxtrace.io.export.equipment import NAME, version
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.segments import segment_of
@@ -60,7 +61,7 @@ def _segmentation(
         further_source_images=more,
         pixel_array=_numbers(array, values),
         segmentation_type="BINARY",
-        segment_descriptions=[segment_of(labels, n, value, manual=options.manual) for n, value in enumerate(values, 1)],
+        segment_descriptions=[segment_of(labels, n, value, options.made_by) for n, value in enumerate(values, 1)],
         series_instance_uid=UID(),
         series_number=_series_number(sources),
         sop_instance_uid=UID(),
@@ -70,7 +71,7 @@ def _segmentation(
         software_versions=version(),
         device_serial_number=version(),  # required by DICOM; a program has no serial number
         content_label="SEGMENTATION",
-        content_description="Labels of a segmentation",
+        content_description=text(options.description or "Labels of a segmentation"),
         series_description="Segmentation",
         specific_character_set="ISO_IR 192",
         **_space(sources),

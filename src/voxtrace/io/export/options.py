@@ -25,6 +25,10 @@ class ExportOptions:
         Standard deviation of the Gaussian that smooths surfaces, in mm; 0 leaves them as they are.
     manual
         Whether a person drew the labels; DICOM records it.
+    edited
+        Whether a person changed what a program drew; DICOM records it.
+    description
+        A line on what the labels are, e.g. ``cycle 3 of 7``; DICOM keeps the first 64 letters.
     """
 
     source: Path | None = None
@@ -32,6 +36,13 @@ class ExportOptions:
     each: bool = False
     smooth_mm: float = 0.0
     manual: bool = False
+    edited: bool = False
+    description: str = ""
+
+    @property
+    def made_by(self) -> str:
+        """How the labels were made, as DICOM's term."""
+        return "MANUAL" if self.manual else "SEMIAUTOMATIC" if self.edited else "AUTOMATIC"
 
 
 @dataclass(frozen=True)

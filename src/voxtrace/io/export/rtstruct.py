@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
+from voxtrace.io.export.codes import text
 from voxtrace.io.export.label_style import colour_of, name_of
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.outlines import outlines
@@ -41,10 +42,11 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
         warnings.simplefilter("ignore")
         dataset = header_of(sources)
+        dataset.StructureSetDescription = text(options.description or "Contours of a segmentation")
         boxes = ndimage.find_objects(array)
         for number, value in enumerate(values, 1):
             contours = contours_of(array, value, boxes[value - 1], sources)
-            region = Region(number, name_of(labels, value), colour_of(labels, value), options.manual)
+            region = Region(number, name_of(labels, value), colour_of(labels, value), options.made_by)
             add_region(dataset, region, contours, sources)
         with atomic_file(path) as temporary:
             dataset.save_as(temporary, enforce_file_format=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 VALUE_WORDS = "Label value"  # SegmentDescription keeps the label's value; segment numbers must run from 1
 
 
-def segment_of(labels: LabelMap, number: int, value: int, *, manual: bool) -> SegmentDescription:
-    """Return the description of a label as segment ``number``, drawn by hand or made by a program."""
+def segment_of(labels: LabelMap, number: int, value: int, made_by: str) -> SegmentDescription:
+    """Return the description of a label as segment ``number``; ``made_by`` is DICOM's term for who drew it."""
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
@@ -24,17 +24,17 @@ def segment_of(labels: LabelMap, number: int, value: int, *, manual: bool) -> Se
 
     name = name_of(labels, value)
     concept = concept_of(name)
-    made_by = None
-    if not manual:
+    algorithm = None
+    if made_by != "MANUAL":
         family = CodedConcept("123109", "DCM", "Artificial Intelligence")
-        made_by = AlgorithmIdentificationSequence(name=NAME, family=family, version=version())
+        algorithm = AlgorithmIdentificationSequence(name=NAME, family=family, version=version())
     segment = SegmentDescription(
         segment_number=number,
         segment_label=text(name),
         segmented_property_category=CodedConcept(*concept.category),
         segmented_property_type=CodedConcept(*concept.kind),
-        algorithm_type="MANUAL" if manual else "AUTOMATIC",
-        algorithm_identification=made_by,
+        algorithm_type=made_by,
+        algorithm_identification=algorithm,
         display_color=CIELabColor.from_rgb(*bytes_of(colour_of(labels, value))),
     )
     segment.SegmentDescription = f"{VALUE_WORDS} {value}"

@@ -43,12 +43,12 @@ class Contour:
 
 @dataclass(frozen=True)
 class Region:
-    """A region of interest: number from 1, name, (red, green, blue), and whether a person drew it."""
+    """A region of interest: number from 1, name, (red, green, blue), and DICOM's term for who drew it."""
 
     number: int
     name: str
     colour: Triple
-    manual: bool
+    made_by: str
 
 
 def header_of(sources: SourceImages) -> Dataset:
@@ -103,7 +103,7 @@ def add_region(dataset: Dataset, of: Region, contours: Iterable[Contour], source
     region.ROINumber = drawn.ReferencedROINumber = observed.ReferencedROINumber = observed.ObservationNumber = of.number
     region.ReferencedFrameOfReferenceUID = dataset.FrameOfReferenceUID
     region.ROIName = text(of.name)
-    region.ROIGenerationAlgorithm = "MANUAL" if of.manual else "AUTOMATIC"
+    region.ROIGenerationAlgorithm = of.made_by
     drawn.ROIDisplayColor = list(bytes_of(of.colour))
     drawn.ContourSequence = [_contour(contour, sources) for contour in contours]
     # other structures may be target volumes, which only a person can decide

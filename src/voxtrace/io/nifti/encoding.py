@@ -27,8 +27,10 @@ _PIECE = 1 << 20
 _DATATYPES: Final[dict[str, int]] = {kind: code for code, kind in NUMBER_TYPES.items()}
 
 
-def write_nifti(array: Array, grid: Grid, path: Path, extension: str = "") -> None:
+def write_nifti(array: Array, grid: Grid, path: Path, extension: str = "", description: str = "") -> None:
     """Write an array (Z, Y, X) onto its stored grid; ``extension`` is the text of a header extension.
+
+    ``description`` is free text in the header, of which the first 79 bytes are kept.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def write_nifti(array: Array, grid: Grid, path: Path, extension: str = "") -> No
             f"the volume has {max(grid.size)} voxels along an axis; expected at most {LARGEST_AXIS} in NIfTI. "
             "Choose a name ending in .nrrd."
         )
-    start = encode_header(grid, array.dtype, extension)
+    start = encode_header(grid, array.dtype, extension, description)
     voxels = as_bytes(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False))
     with create_plain_or_gzip(path) as target:
         target.write(start)
@@ -48,7 +50,7 @@ def write_nifti(array: Array, grid: Grid, path: Path, extension: str = "") -> No
             target.write(voxels[first : first + _PIECE])
 
 
-def encode_header(grid: Grid, dtype: np.dtype[np.generic], extension: str = "") -> bytes:
+def encode_header(grid: Grid, dtype: np.dtype[np.generic], extension: str = "", description: str = "") -> bytes:
     """Return all bytes of a little-endian NIfTI-1 file before its voxels.
 
     Raises
@@ -71,6 +73,7 @@ def encode_header(grid: Grid, dtype: np.dtype[np.generic], extension: str = "") 
     _pack(header, NIFTI1.offset, float(NIFTI1_VOXELS + len(block)))
     _pack(header, NIFTI1.scale, 1.0, 0.0)
     _pack(header, NIFTI1.units, orientation.units & 0xFF)
+    header[148:227] = description.encode("ascii", "replace")[:79].ljust(79, b"\0")
     _pack(header, NIFTI1.codes, *orientation.codes)
     _pack(header, NIFTI1.numbers, *orientation.numbers)
     header[344:348] = b"n+1\0"

@@ -73,6 +73,8 @@ class NiftiHeader:
         Slope and intercept as stored.
     orientation
         Where the voxels lie.
+    description
+        Free text, at most 79 characters.
     """
 
     version: int
@@ -84,6 +86,7 @@ class NiftiHeader:
     offset: int
     scale: tuple[float, float]
     orientation: Orientation
+    description: str = ""
 
     @property
     def number_type(self) -> str:
@@ -151,6 +154,7 @@ class Fields(NamedTuple):
     units: tuple[str, int]
     codes: tuple[str, int]
     numbers: tuple[str, int]
+    description: tuple[str, int]
 
 
 NIFTI1: Final = Fields(
@@ -165,6 +169,7 @@ NIFTI1: Final = Fields(
     units=("B", 123),
     codes=("2h", 252),
     numbers=("18f", 256),
+    description=("80s", 148),
 )
 NIFTI2: Final = Fields(
     version=2,
@@ -178,6 +183,7 @@ NIFTI2: Final = Fields(
     units=("i", 500),
     codes=("2i", 344),
     numbers=("18d", 352),
+    description=("80s", 240),
 )
 
 
@@ -222,6 +228,7 @@ def _unpacked(start: bytes, order: str, fields: Fields) -> NiftiHeader | None:
         offset=int(offset),
         scale=(slope, intercept),
         orientation=Orientation(read(fields.pixdim), read(fields.units)[0], read(fields.codes), read(fields.numbers)),
+        description=read(fields.description)[0].split(b"\0")[0].decode("ascii", "replace").strip(),
     )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from napari.layers import Image, Layer
 
 from voxtrace.errors import GeometryError
+from voxtrace.io.dicom import DicomGrid
 from voxtrace.plugin.layers import contrast, display
-from voxtrace.plugin.layers.manual_labels import stated_geometry
+from voxtrace.plugin.layers.manual_labels import check_unmoved, is_axis_aligned, stated_geometry
 from voxtrace.plugin.layers.scalar_maps import MapSource
 from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
 from voxtrace.plugin.work.saving import OpenScan
 
+_SHOWS_CT: weakref.WeakKeyDictionary[Image, bool] = weakref.WeakKeyDictionary()
 _TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -43,13 +47,35 @@ def source_of(scan: Image, timepoint: int = 0) -> display.ImageSource:
     Raises
     ------
     GeometryError
-        The layer is not three-dimensional.
+        The layer is not three-dimensional, or it is turned, sheared or moved, so that it is shown elsewhere than its
+        voxels lie.
     """
     known = scan.metadata.get(display.KEY)
-    if isinstance(known, TimepointsSource):
-        return known.at(timepoint)
-    attributes = {key: getattr(scan, key) for key in ("name", "scale", "translate", "metadata")}
-    return display.volume_of(scan.data, attributes)
+    attributes = {key: getattr(scan, key) for key in ("name", "metadata", *_TRANSFORM)}
+    if isinstance(known, (TimepointsSource, display.ImageSource)):
+        check_unmoved(known.volume.geometry, attributes, f"The scan {scan.name}")
+    elif not is_axis_aligned(attributes):
+        raise GeometryError(
+            f"{scan.name} is shown rotated or sheared by its layer's transform, but would be segmented along its own "
+            "axes. Reset the layer's transform, or open the file with VoxTrace, which keeps its position."
+        )
+    return known.at(timepoint) if isinstance(known, TimepointsSource) else display.volume_of(scan.data, attributes)
+
+
+def folder_of(layer: Layer, layers: Iterable[Layer]) -> Path | None:
+    """Return the folder in which the scan of a layer lies, or the layer's own file; None where it has none.
+
+    For a DICOM series it is the folder above: what is saved does not become part of the series.
+    """
+    source = label_source(layer)
+    wanted = source.scan if source is not None else ""
+    for one in (*(x for x in layers if x.unique_id == wanted), layer):
+        stored = known.volume.geometry.stored if (known := known_source(one)) is not None else None
+        if isinstance(stored, DicomGrid) and stored.sources:
+            return stored.sources[0].path.parent.parent
+        if one.source.path is not None:
+            return Path(one.source.path).parent
+    return None
 
 
 def known_source(scan: Image) -> display.ImageSource | None:
@@ -81,9 +107,13 @@ def map_source(layer: Layer) -> MapSource | None:
 
 
 def shows_ct(scan: Image) -> bool:
-    """Tell whether a layer shows HU."""
+    """Tell whether a layer shows HU; sampled once, because it is asked for at each move of the cursor."""
     source = known_source(scan)
-    return source is not None and contrast.is_ct(source.volume)
+    if source is None:
+        return False
+    if scan not in _SHOWS_CT:
+        _SHOWS_CT[scan] = contrast.is_ct(source.volume)
+    return _SHOWS_CT[scan]
 
 
 def open_scans(layers: Iterable[Layer]) -> tuple[OpenScan, ...]:

@@ -1,4 +1,4 @@
-"""Save the selected labels layer, or the last result, in a chosen format."""
+"""Save what is on screen of the selected labels layer, or of the last result, in a chosen format."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
-from voxtrace.plugin.controllers.layers import label_source, open_scans
+from voxtrace.plugin.controllers.edits import EditController, shown_in
+from voxtrace.plugin.controllers.layers import folder_of, label_source, open_scans
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.formats import suggested_name
+from voxtrace.plugin.models.provenance import ShownLabels
 from voxtrace.plugin.work import saving
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 
@@ -20,8 +22,8 @@ _NO_IMAGES = "DICOM formats refer to the images that were segmented: open their 
 class SaveView(Protocol):
     """The setters of the panel's last section."""
 
-    def set_target(self, layer: str, suggestion: str) -> None:
-        """Show which layer would be saved (``""`` for none) and its suggested file name."""
+    def set_target(self, target: str, suggestion: str, folder: Path | None) -> None:
+        """Show which labels would be saved (``""`` for none), their suggested file name, and the scan's folder."""
 
     def ask_images(self) -> Path | None:
         """Ask for the folder with the DICOM images that were segmented; None when the user cancels."""
@@ -33,21 +35,29 @@ class SaveView(Protocol):
 class SaveController:
     """Connects a viewer's labels, a runner and the panel's last section."""
 
-    def __init__(self, viewer: Any, view: SaveView, runner: Runner) -> None:
-        self._viewer, self._view, self._runner = viewer, view, runner
+    def __init__(self, viewer: Any, view: SaveView, runner: Runner, edits: EditController) -> None:
+        self._viewer, self._view, self._runner, self._edits = viewer, view, runner, edits
+        self._target: tuple[str, str, Path | None] | None = None
         for event in self._events:
             event.connect(self.refresh)
+        edits.changed.connect(self.refresh)
         self.refresh()
 
     @property
     def _events(self) -> tuple[Any, ...]:
         layers = self._viewer.layers
-        return layers.selection.events.active, layers.events.inserted, layers.events.removed
+        return (
+            layers.selection.events.active,
+            layers.events.inserted,
+            layers.events.removed,
+            self._viewer.dims.events.point,
+        )
 
     def close(self) -> None:
         """Disconnect from the viewer."""
         for event in self._events:
             event.disconnect(self.refresh)
+        self._edits.changed.disconnect(self.refresh)
 
     @property
     def layer(self) -> Labels | None:
@@ -59,12 +69,25 @@ class SaveController:
         return next(results, None)
 
     def refresh(self, event: Any = None) -> None:
-        """Update from the current layers."""
+        """Update from the current layers and what is on screen."""
         layer = self.layer
-        self._view.set_target(layer.name if layer else "", suggested_name(layer.name) if layer else "")
+        if layer is None:
+            self._set(("", "", None))
+            return
+        words = self._shown(layer).words
+        target = f"{words} of “{layer.name}”" if words else f"“{layer.name}”"
+        self._set((target, suggested_name(layer.name), folder_of(layer, self._viewer.layers)))
+
+    def _set(self, target: tuple[str, str, Path | None]) -> None:
+        if target != self._target:
+            self._target = target
+            self._view.set_target(*target)
+
+    def _shown(self, layer: Labels) -> ShownLabels:
+        return shown_in(self._viewer, layer.data, self._edits)
 
     def save(self, path: Path) -> None:
-        """Save the layer; where a DICOM format needs its source images, ask for their folder."""
+        """Save what is on screen; where a DICOM format needs its source images, ask for their folder."""
         layer = self.layer
         if layer is None or self._runner.busy:
             return
@@ -75,14 +98,17 @@ class SaveController:
             self._view.show_state(panel_state.PanelState(f"{path.name} was not saved. {_NO_IMAGES}", "error"))
             return
         self._view.show_state(panel_state.PanelState(f"Saving {path.name} …", "busy", busy=True))
-        job = partial(saving.saving, path, layer.data, attributes, scans, images)
-        self._runner.start(job, partial(self._on_event, layer.name, _step(layer)))
+        shown = self._shown(layer)
+        job = partial(saving.saving, path, layer.data, attributes, scans, images, shown)
+        self._runner.start(job, partial(self._on_event, layer, shown))
 
-    def _on_event(self, name: str, step: str, event: Event) -> None:
+    def _on_event(self, layer: Labels, shown: ShownLabels, event: Event) -> None:
         if isinstance(event, Progressed):
             self._view.show_state(panel_state.working(event.progress))
         elif isinstance(event, Done):
-            self._view.show_state(panel_state.PanelState(saving.saved_message(event.result, name, step), "done"))
+            message = saving.saved_message(event.result, layer.name, shown.words)
+            self._view.show_state(panel_state.PanelState(message, "done"))
+            self._edits.saved.emit(layer)
         else:
             message = event.sentence if isinstance(event, Failed) else "Stopped; nothing was saved."
             self._view.show_state(panel_state.PanelState(message, "error"))
@@ -91,12 +117,3 @@ class SaveController:
 def _is_result(layer: Labels) -> bool:
     source = label_source(layer)
     return source is not None and source.kind == "labels"
-
-
-def _step(layer: Labels) -> str:
-    """Return the name of the step that is saved; ``""`` where there is only one."""
-    source = label_source(layer)
-    trace = source.trace if source else None
-    if trace is None or layer.data.ndim != 4 or len(layer.data) == 1:
-        return ""
-    return f"the answer ({trace.step_word} {len(layer.data)} of {len(layer.data)}) of {layer.name}"

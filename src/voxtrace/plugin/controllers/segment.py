@@ -329,4 +329,3 @@ class SegmentController:
     def _show(self, state: panel_state.PanelState) -> None:
         self._state = state
         self._view.show_state(state)
-

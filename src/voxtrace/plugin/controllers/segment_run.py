@@ -155,4 +155,3 @@ class SegmentRun:
             self._viewer.dims.set_current_step(self._viewer.dims.ndim - 4, result.timepoints[0])
         self.result = layer.unique_id
         self._show(panel_state.finished_timepoints(result.timepoints, result.count, result.seconds))
-

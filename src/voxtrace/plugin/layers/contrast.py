@@ -45,11 +45,21 @@ def limits(volume: Volume, channel: int = 0) -> tuple[float, float]:
     """
     if is_ct(volume):
         return CT_PRESETS[0].limits_hu
+    return percentile_limits(tissue(volume, channel), (0.5, 99.5))
+
+
+def tissue(volume: Volume, channel: int = 0) -> Array:
+    """Return sampled intensities of a channel for percentiles, without zeros where they fill a tenth of the image."""
     values = sample_voxels(volume.data[channel])
     values = values[np.isfinite(values)]
     if values.size and np.mean(values == 0) > 0.1 and np.any(values):
         values = values[values != 0]
-    low, high = np.percentile(values, (0.5, 99.5)) if values.size else (0.0, 1.0)
+    return np.asarray(values)
+
+
+def percentile_limits(values: Array, percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Return two percentiles of intensities as contrast limits, the second above the first."""
+    low, high = np.percentile(values, percentiles) if values.size else (0.0, 1.0)
     return float(low), float(high if high > low else low + 1)
 
 

@@ -54,7 +54,7 @@ class LabelSource:
     colours: Mapping[int, Triple] = field(default_factory=dict)
     trace: Trace | None = None
     scan: str = ""  # unique id of the image layer that was segmented
-    kind: Literal["labels", "settled", "extra"] = "labels"
+    kind: Literal["labels", "settled", "extra", "place"] = "labels"
 
 
 def image_layers(volume: Volume) -> list[LayerData]:
@@ -79,7 +79,7 @@ def label_layer(labels: LabelMap, *, visible: bool = True) -> LayerData:
     """Return a labels layer with label names, and the colours of the file where it has some."""
     values = sorted({*labels.names, *(() if labels.names else labels.values)} - {0})
     names = {value: labels.names.get(value, f"label {value}") for value in values}
-    source = LabelSource(labels.geometry, names, palette.colours(values, labels.colours))
+    source = LabelSource(labels.geometry, names, palette.colours(values, labels.colours, names))
     return flip_z(labels.data), _labelled(source) | {"name": labels.name, "visible": visible}, "labels"
 
 
@@ -100,7 +100,7 @@ def extra_layers(trace: Trace, name: str, scan: str = "") -> tuple[LayerData, ..
 
 def _trace_source(trace: Trace, scan: str, shown: Trace | None) -> LabelSource:
     names = {value: text for value, text in trace.names.items() if value}
-    return LabelSource(trace.geometry, names, palette.colours(names), shown, scan)
+    return LabelSource(trace.geometry, names, palette.colours(names, None, names), shown, scan)
 
 
 def _steps_layer(trace: Trace, labels: Any, source: LabelSource, name: str) -> LayerData:

@@ -28,6 +28,14 @@ STEP_UNITS = ("pixel", *UNITS)
 OBLIQUE_FROM_DEG = 1.0  # smaller angles are not reported
 
 _ENDS = {"I": ("S", "I"), "P": ("A", "P"), "L": ("R", "L")}  # axis -> letter at its start, letter at its end
+_SIDES = {
+    "S": "above",
+    "I": "below",
+    "A": "the front",
+    "P": "behind",
+    "R": "the patient's right",
+    "L": "the patient's left",
+}
 _TO_IPL = np.array([-1.0, 1.0, 1.0])
 
 
@@ -88,6 +96,37 @@ def edge_letters(
     if orientation[1] == "left":
         left, right = right, left
     return {"left": left, "right": right, "top": top, "bottom": bottom}
+
+
+def camera_letters(
+    view_direction: Sequence[float], up_direction: Sequence[float], share: float = 0.4
+) -> Mapping[str, str]:
+    """Return the patient directions at the edges of a 3-D canvas, e.g. ``{"left": "RA", "top": "S", …}``.
+
+    Parameters
+    ----------
+    view_direction, up_direction
+        Vectors along (I, P, L): where the camera looks, and what is up on screen.
+    share
+        A letter is written where the edge's direction has at least this component along it; the largest comes first.
+    """
+    view, up = np.asarray(view_direction, float), np.asarray(up_direction, float)
+    right = np.cross(view, up)  # (I, P, L) is right-handed, like the screen
+    ways = {"left": -right, "right": right, "top": up, "bottom": -up}
+    return {edge: direction_letters(way, share) for edge, way in ways.items()}
+
+
+def direction_letters(direction: Sequence[float] | Any, share: float = 0.4) -> str:
+    """Return the letters of a direction along (I, P, L), its largest component first: ``"RA"``."""
+    unit = np.asarray(direction, float) / max(float(np.linalg.norm(direction)), 1e-12)
+    order = [axis for axis in np.argsort(-np.abs(unit), kind="stable") if abs(unit[axis]) >= share]
+    return "".join(_ENDS[AXES[axis]][int(unit[axis] > 0)] for axis in order)
+
+
+def viewpoint(view_direction: Sequence[float]) -> str:
+    """Return in words from where the camera looks at the patient: ``"from the front and the left"``."""
+    letters = direction_letters([-float(v) for v in view_direction])
+    return "seen from " + " and ".join(_SIDES[letter] for letter in letters)
 
 
 def _triple(values: Sequence[float] | Any) -> Triple:

@@ -71,8 +71,8 @@ def geometry_drawn_on(shape: Sequence[int], attributes: Mapping[str, Any], scans
     return fitting[0]
 
 
-def check_unmoved(geometry: Geometry, attributes: Mapping[str, Any]) -> None:
-    """Refuse a layer that was moved in the window: its labels would be saved elsewhere than they are shown.
+def check_unmoved(geometry: Geometry, attributes: Mapping[str, Any], what: str = "this layer") -> None:
+    """Refuse a layer that was moved in the window: its voxels would be used elsewhere than they are shown.
 
     Raises
     ------
@@ -86,8 +86,8 @@ def check_unmoved(geometry: Geometry, attributes: Mapping[str, Any]) -> None:
     )
     if not same or not is_axis_aligned(attributes):
         raise GeometryError(
-            "this layer was moved, scaled or turned in the window, so its labels would be saved elsewhere than they "
-            "are shown. Reset the layer's transform, and save again."
+            f"{what} was moved, scaled or turned in the window, so its voxels lie elsewhere than they are shown. "
+            "Reset the layer's transform, and try again."
         )
 
 

@@ -9,7 +9,8 @@ from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.models.messages import SegmentResult
-from voxtrace.plugin.npe2.viewer_state import DOCKS, viewer_state_of
+from voxtrace.plugin.npe2.legend import join_legend
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import preload_pyqtgraph
 from voxtrace.plugin.views.save import QtSaveView
 from voxtrace.plugin.views.segment import QtSegmentView
@@ -30,9 +31,10 @@ class SegmentWidget(Panel):
         self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
         self.background = LatestInBackground()
         self.steps = StepsController(napari_viewer, self.steps_view)
+        self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
-        self.save = SaveController(napari_viewer, self.save_view, self.saver)
         self.state = viewer_state_of(napari_viewer)
+        self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
         self.controller = SegmentController(
             napari_viewer,
             self.state.bundle_registry,
@@ -64,7 +66,7 @@ class SegmentWidget(Panel):
         self.save_view.path_picked.connect(self.save.save)
         self.state.current.result_changed.connect(self._offer_next)
         self._offer_next()
-        parts = (controller, self.steps, self.passport, self.save, self.background)
+        parts = (controller, self.steps, self.legend, self.passport, self.save, self.background)
         for leave in (self.saver.abandon, *(part.close for part in parts)):
             self.destroyed.connect(leave)
         self.destroyed.connect(lambda: self.state.current.result_changed.disconnect(self._offer_next))

@@ -11,8 +11,10 @@ from psygnal import Signal
 
 from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.models.settings import ViewerSettings
 from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.work import jobs
 
@@ -49,11 +51,17 @@ class ViewerState:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
-        self.canvas = CanvasController(viewer)
+        self.canvas = CanvasController(viewer, viewer_settings())
         self.current = CurrentResult(viewer)
+        self.edits = EditController(viewer, self.current)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
+
+    @property
+    def settings(self) -> ViewerSettings:
+        """What the window remembers; the same for every viewer."""
+        return viewer_settings()
 
     @property
     def bundle_registry(self) -> BundleRegistry:
@@ -87,7 +95,7 @@ class ViewerState:
         """
         dock, viewer = DOCKS[name], self._viewer()
         assert viewer is not None, "the viewer was closed"
-        title = f"{dock.title} (VoxTrace)"
+        title = f"{dock.title} (voxtrace)"  # as napari calls it when its menu opens it
         if title in viewer.window.dock_widgets:
             widget = viewer.window.dock_widgets[title]
             widget.parent().show()  # the dock around it

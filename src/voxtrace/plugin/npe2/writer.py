@@ -11,7 +11,7 @@ from voxtrace.plugin.work.saving import save
 
 
 def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write a labels layer and return the paths written; of a prediction with steps, the last step.
+    """Write the labels of a layer that are on screen, and return the paths written.
 
     Labels that were drawn by hand are written on the grid of the open scan they were drawn on. The suffix of the path
     selects the format.
@@ -25,10 +25,16 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     """
     from napari import current_viewer
 
+    from voxtrace.plugin.controllers.edits import shown_in
     from voxtrace.plugin.controllers.layers import open_scans
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
     viewer = current_viewer()
-    written = save(Path(path), data, attributes, open_scans(viewer.layers) if viewer is not None else ())
+    if viewer is None:
+        written = save(Path(path), data, attributes, ())
+    else:
+        shown = shown_in(viewer, data, viewer_state_of(viewer).edits)
+        written = save(Path(path), data, attributes, open_scans(viewer.layers), shown=shown)
     for note in written.notes:
         notify("info", note)
     return [str(path) for path in written.paths]

@@ -16,7 +16,7 @@ from voxtrace.plugin.views.widgets import heading, note
 _EMPTY = "Nothing to save yet. Segment a scan, or select a labels layer."
 _FORMATS = (
     "Label maps on the scan's own grid, DICOM-SEG, RTSTRUCT, surfaces and tables. "
-    "Of a prediction with steps, the last step is saved."
+    "Of a prediction with steps, the step on screen is saved."
 )
 
 
@@ -39,15 +39,16 @@ class QtSaveView(QWidget):
         for widget in (self.target, self.button, self.message):
             layout.addWidget(widget)
 
-    def set_target(self, layer: str, suggestion: str) -> None:
-        """Show which layer would be saved (``""`` for none) and its suggested file name."""
-        self.target.setText(f"Saves the layer “{layer}”." if layer else _EMPTY)
-        self._suggestion = suggestion
-        self.button.setEnabled(bool(layer))
+    def set_target(self, target: str, suggestion: str, folder: Path | None) -> None:
+        """Show which labels would be saved (``""`` for none), their suggested file name, and the scan's folder."""
+        self.target.setText(f"Saves {target}." if target else _EMPTY)
+        self._suggestion, self._folder = suggestion, folder or self._folder
+        self.button.setEnabled(bool(target))
 
     def ask_images(self) -> Path | None:
         """Ask for the folder with the DICOM images that were segmented; None when the user cancels."""
-        folder = QFileDialog.getExistingDirectory(self, "Which folder holds the DICOM images that were segmented?")
+        title = "Which folder holds the DICOM images that were segmented?"
+        folder = QFileDialog.getExistingDirectory(self, title, str(self._folder))
         return Path(folder) if folder else None
 
     def show_state(self, state: PanelState) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from voxtrace.plugin.views.docks import join_tabs
 from voxtrace.plugin.views.theme import follow_theme, set_tone
 
 PANEL_CHARACTERS = 52  # width of a panel: beside it a scan still has two thirds of 1280 pixels
@@ -58,6 +60,18 @@ class Panel(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(content.fontMetrics().averageCharWidth() * PANEL_CHARACTERS)
         follow_theme(self)
+        self._joined = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Become a tab of a panel that is open already, the first time that it is shown."""
+        super().showEvent(event)
+        if not self._joined:
+            self._joined = True
+            # napari places the dock only after it has added it
+            QTimer.singleShot(0, self._join_tabs)
+
+    def _join_tabs(self) -> None:
+        join_tabs(self, Panel)
 
 
 class Collapsible(QWidget):

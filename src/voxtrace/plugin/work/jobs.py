@@ -62,9 +62,7 @@ def methods() -> Mapping[str, type[Method]]:
     return METHODS
 
 
-def segment(
-    request: SegmentRequest, cancel: Cancel
-) -> Generator[JobStage | ProvisionalAnswer, None, SegmentResult]:
+def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | ProvisionalAnswer, None, SegmentResult]:
     """Load the bundle, run the engine and make layers of the result."""
     model = yield from _load_bundle(request.bundle, cancel)
     result, store = yield from _predict(model, request, cancel, _growing(model, request))

@@ -17,6 +17,7 @@ from voxtrace.plugin.layers.manual_labels import check_unmoved, geometry_drawn_o
 from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
 from voxtrace.plugin.models.formats import DICOM_ENDINGS, ending, numbered
 from voxtrace.plugin.models.messages import JobStage
+from voxtrace.plugin.models.provenance import ShownLabels, description, record, shown_labels, sidecar, write_record
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.volume import Geometry, LabelMap, Volume
 
@@ -44,9 +45,16 @@ class LabelsToSave:
 
 
 def save(
-    path: Path, data: Any, attributes: Mapping[str, Any], scans: Sequence[OpenScan], images: Path | None = None
+    path: Path,
+    data: Any,
+    attributes: Mapping[str, Any],
+    scans: Sequence[OpenScan],
+    images: Path | None = None,
+    shown: ShownLabels | None = None,
 ) -> Written:
-    """Save a labels layer in the format of the path's suffix; of a prediction with steps, the last step.
+    """Save the labels of a layer that are shown, in the format of the path's suffix.
+
+    Beside a result, and beside what was edited, a file ``NAME.provenance.json`` tells where the labels come from.
 
     Parameters
     ----------
@@ -59,6 +67,8 @@ def save(
         images.
     images
         A folder with the DICOM images that were segmented, for labels without known source images.
+    shown
+        Which labels of a layer with steps; by default those of the last station.
 
     Raises
     ------
@@ -67,14 +77,19 @@ def save(
     GeometryError
         The labels do not lie on the grid of the images.
     """
-    saved = _labels_to_save(data, attributes, scans)
+    source = _source(attributes)
+    shown = shown or shown_labels(data, source)
+    saved = labels_to_save(data, attributes, scans, shown)
     paths, notes = list[Path](), list[str]()
     for timepoint, labels in saved.labels.items():
         target = path if timepoint is None else numbered(path, timepoint)
         image = _image(labels.geometry, saved.scan, timepoint, scans)
-        written = export_all(labels, target, ExportOptions(source=images, image=image, manual=saved.manual))
+        written = export_all(labels, target, _options(shown, source, saved.manual, images, image))
         paths.extend(written.paths)
         notes.extend(note for note in written.notes if note not in notes)
+    if shown.edits or (source is not None and source.trace is not None):
+        name = str(attributes.get("name", "labels"))
+        write_record(sidecar(path), record(shown, source, name, tuple(one.name for one in paths)))
     return Written(tuple(paths), tuple(notes))
 
 
@@ -84,11 +99,12 @@ def saving(
     attributes: Mapping[str, Any],
     scans: Sequence[OpenScan],
     images: Path | None,
+    shown: ShownLabels,
     cancel: Cancel,
 ) -> Generator[JobStage, None, Written]:
     """Run :func:`save` as a job for a thread; it cannot be cancelled, because files are written whole."""
     yield JobStage(f"Saving {path.name} …")
-    return save(path, data, attributes, scans, images)
+    return save(path, data, attributes, scans, images, shown)
 
 
 def needs_source_images(path: Path, attributes: Mapping[str, Any], scans: Sequence[OpenScan]) -> bool:
@@ -100,15 +116,31 @@ def needs_source_images(path: Path, attributes: Mapping[str, Any], scans: Sequen
     return not any(_has_images(geometry) and (not source or geometry.is_close(source.geometry)) for geometry in known)
 
 
-def saved_message(written: Written, layer: str, step: str = "") -> str:
-    """Return a sentence about what was saved where; ``step`` names the step of a prediction."""
+def saved_message(written: Written, layer: str, words: str = "") -> str:
+    """Return a sentence about what was saved where; ``words`` name the labels that were shown."""
     names = ", ".join(path.name for path in written.paths[:3]) + (", …" if len(written.paths) > 3 else "")
     files = f"{len(written.paths)} files ({names})" if len(written.paths) > 1 else names
-    what = f"Saved {step or layer} as {files} in {written.paths[0].parent}."
+    what = f"Saved {f'{words} of ' if words else ''}{layer} as {files} in {written.paths[0].parent}."
     return " ".join((what, *(f"{note[:1].upper()}{note[1:]}" for note in written.notes)))
 
 
-def _labels_to_save(data: Any, attributes: Mapping[str, Any], scans: Sequence[OpenScan]) -> LabelsToSave:
+def _options(
+    shown: ShownLabels, source: LabelSource | None, manual: bool, images: Path | None, image: Volume | None
+) -> ExportOptions:
+    line = description(shown, source)
+    return ExportOptions(source=images, image=image, manual=manual, edited=shown.is_edited, description=line)
+
+
+def labels_to_save(
+    data: Any, attributes: Mapping[str, Any], scans: Sequence[OpenScan], shown: ShownLabels
+) -> LabelsToSave:
+    """Return the label maps of a layer that are shown, on the grid of their scan.
+
+    Raises
+    ------
+    OutputError
+        Their position in the patient is unknown, the layer was moved, or it has no labels.
+    """
     about, name = attributes.get("metadata", {}).get(KEY), str(attributes.get("name", "labels"))
     source = _source(attributes)
     if source is None:
@@ -121,7 +153,7 @@ def _labels_to_save(data: Any, attributes: Mapping[str, Any], scans: Sequence[Op
         raise OutputError(str(error)) from error
     source = replace(source, geometry=_with_images(source.geometry, scans))
     if not isinstance(about, TimepointsLabels):
-        return LabelsToSave({None: label_map_of(data, source, name)}, source.scan)
+        return LabelsToSave({None: label_map_of(data, source, name, shown.station)}, source.scan)
     filled = [timepoint for timepoint in range(len(data)) if timepoint in about.timepoints or np.any(data[timepoint])]
     if not filled:
         raise OutputError(

@@ -1,0 +1,50 @@
+"""Whether a model fits a scan, what it will cost there, and how far its answer can be trusted; needs no torch.
+
+Everything here reads the *record* of a bundle (``voxtrace.bundle.card(path)``, plain JSON values) beside a scan:
+
+=====================  ==============================================================================================
+``fit``                fits, check or does not fit, with a sentence and a remedy for each reason
+``suggest``            the model to offer for a scan, or None
+``estimate``           seconds and gigabytes of a prediction on this scan and machine
+``interval_ml``        the range in which a label's true volume lies, given the predicted one
+``familiarity``        whether the way in which a prediction came about is like that of the validation cases
+``expected_dice``      the Dice that validation cases with a similar trace had
+=====================  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+from voxtrace.fit.card_text import measured_lines
+from voxtrace.fit.cost import PredictionCost
+from voxtrace.fit.estimate import Estimate, estimate, remember_run
+from voxtrace.fit.familiarity import ExpectedDice, Familiarity, expected_dice, familiarity, measured_features
+from voxtrace.fit.features import case_features
+from voxtrace.fit.intervals import interval_ml, measured_intervals
+from voxtrace.fit.scan_facts import ScanFacts, facts_of
+from voxtrace.fit.suggestion import suggest
+from voxtrace.fit.training_scans import TrainingScans
+from voxtrace.fit.verdict import Fit, FitReason, Severity, fit
+
+__all__ = [
+    "Estimate",
+    "ExpectedDice",
+    "Familiarity",
+    "Fit",
+    "FitReason",
+    "PredictionCost",
+    "ScanFacts",
+    "Severity",
+    "TrainingScans",
+    "case_features",
+    "estimate",
+    "expected_dice",
+    "facts_of",
+    "familiarity",
+    "fit",
+    "interval_ml",
+    "measured_features",
+    "measured_intervals",
+    "measured_lines",
+    "remember_run",
+    "suggest",
+]

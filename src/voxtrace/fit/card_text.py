@@ -1,0 +1,61 @@
+"""What card.md says of training scans, volume intervals and expected Dice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voxtrace.fit.origin_checks import is_demonstration
+from voxtrace.fit.training_scans import TrainingScans
+
+WARNING = "**Demonstration.** Trained on made-up scans: its answer on a patient means nothing."
+
+
+def measured_lines(record: Mapping[str, Any]) -> list[str]:
+    """Return lines of Markdown; none where the card records none of it."""
+    warning = [WARNING, ""] if is_demonstration(record) else []
+    return [*warning, *_scans(record), *_intervals(record), *_expected(record)]
+
+
+def _scans(record: Mapping[str, Any]) -> Iterator[str]:
+    scans = TrainingScans.from_record(record)
+    if scans is None:
+        return
+    yield from ("## Training scans", "")
+    yield f"{scans.cases} scans{', made up' if scans.made_up == scans.cases else ''}, along (Z, Y, X):"
+    yield ""
+    yield f"- voxels of {_ends(scans.spacing_mm)} mm"
+    yield f"- field of view of {_ends(scans.size_mm)} mm"
+    yield ""
+
+
+def _intervals(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("intervals")
+    if not stored:
+        return
+    yield from ("## Volumes", "")
+    yield "The true volume of a label lies in this range around the predicted one, for cases like those of validation"
+    yield "(split conformal prediction on the held-back cases; the median error is taken out as bias):"
+    yield from ("", "| label | true volume, times the predicted | level | cases |", "|---|---|---|---|")
+    for label, one in stored["labels"].items():
+        low, high = one["factors"]
+        yield f"| {stored['names'][label]} | {low:.2f} to {high:.2f} | {one['level']:.0%} | {one['cases']} |"
+    yield ""
+
+
+def _expected(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("expected")
+    if not stored:
+        return
+    yield from ("## What is usual", "", f"Middle 90 % of {stored['cases']} validation cases:", "")
+    yield from (f"- {name}: {low:.3g} to {high:.3g}" for name, (low, high) in stored["features"].items())
+    yield ""
+    if dice := stored.get("dice"):
+        yield f"The Dice of a case is foretold by {dice['feature']} with a mean error of {dice['error']:.3f}"
+        yield f"(without it {dice['error_without']:.3f}; rank correlation {dice['rank_correlation']:.2f})."
+        yield ""
+
+
+def _ends(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
+    low, high = ("×".join(f"{v:.3g}" for v in end) for end in pair)
+    return low if low == high else f"{low} to {high}"

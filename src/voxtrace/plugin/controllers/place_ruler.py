@@ -1,0 +1,114 @@
+"""The place ruler: what was decided where along the slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.models import place_cells
+from voxtrace.plugin.models.place_cells import AreaLine, PlaceCells, PlaceChoice, slice_number
+from voxtrace.plugin.work.latest import Latest
+from voxtrace.trace import Trace
+from voxtrace.trace.places import PlaceRow, along_slices
+
+
+class PlaceRulerView(Protocol):
+    """The setters of the place ruler."""
+
+    def set_places(self, choices: Sequence[PlaceChoice], chosen: int) -> None:
+        """Offer what can be shown along the slices."""
+
+    def set_cells(self, cells: PlaceCells | None, areas: Sequence[AreaLine], depth: int) -> None:
+        """Show cells and lines for ``depth`` slices, the superior one first."""
+
+    def set_slice(self, number: int, text: str) -> None:
+        """Mark a slice, counted from 0 at the superior end, and say what is known of it."""
+
+    def set_hover(self, text: str) -> None:
+        """Say what is known of the slice under the mouse; "" for none."""
+
+
+class PlaceRulerController:
+    """Connects the current result, a view and a thread that works out rows."""
+
+    def __init__(self, current: CurrentResult, view: PlaceRulerView, queue: Latest) -> None:
+        self._current, self._view, self._queue = current, view, queue
+        self._rows: tuple[PlaceRow, ...] = ()
+        self._choices: tuple[PlaceChoice, ...] = ()
+        self._chosen = ""
+        current.result_changed.connect(self.refresh)
+        current.step_changed.connect(self._work_out)
+        current.slice_changed.connect(self._on_slice)
+        self.refresh()
+
+    def close(self) -> None:
+        """Disconnect from the current result."""
+        self._current.result_changed.disconnect(self.refresh)
+        self._current.step_changed.disconnect(self._work_out)
+        self._current.slice_changed.disconnect(self._on_slice)
+        self._queue.clear()
+
+    def refresh(self) -> None:
+        """Show the current result from scratch."""
+        self._queue.clear()
+        self._rows, self._choices = (), ()
+        self._view.set_cells(None, (), 0)
+        self._work_out()
+
+    def choose(self, index: int) -> None:
+        """Show another entry of what can be shown."""
+        self._chosen = self._choices[index].key if 0 <= index < len(self._choices) else ""
+        self._show()
+
+    def go(self, number: int) -> None:
+        """Show a slice, counted from 0 at the superior end."""
+        self._current.go_slice(slice_number(number, self._depth))
+
+    def hover(self, number: int) -> None:
+        """Say what is known of a slice, counted from 0 at the superior end; below 0 of none."""
+        z = slice_number(number, self._depth)
+        self._view.set_hover(place_cells.slice_text(self._rows, z, self._chosen) if number >= 0 and self._rows else "")
+
+    @property
+    def chosen(self) -> str:
+        """The key of what is shown."""
+        return self._chosen
+
+    @property
+    def _depth(self) -> int:
+        trace = self._current.trace
+        return trace.geometry.shape[0] if trace is not None else 0
+
+    def _work_out(self, step: Any = None) -> None:
+        """Work out the rows of the station on screen; areas of old traces are counted from their voxels."""
+        trace = self._current.trace
+        if trace is not None:
+            work = partial(_rows_at, trace, self._current.step)
+            self._queue.submit("rows", work, partial(self._take, trace))
+
+    def _take(self, trace: Trace, rows: tuple[PlaceRow, ...]) -> None:
+        self._rows, self._choices = rows, place_cells.choices(trace, rows)
+        if self._chosen not in {choice.key for choice in self._choices}:
+            self._chosen = self._choices[0].key if self._choices else ""
+        self._show()
+
+    def _show(self) -> None:
+        trace, source = self._current.trace, self._current.source
+        if trace is None or source is None:
+            return
+        keys = [choice.key for choice in self._choices]
+        self._view.set_places(self._choices, keys.index(self._chosen) if self._chosen in keys else -1)
+        areas = place_cells.areas(self._rows, source.colours)
+        self._view.set_cells(place_cells.cells(trace, self._rows, self._chosen), areas, self._depth)
+        self._on_slice(self._current.z)
+
+    def _on_slice(self, z: int) -> None:
+        if self._depth:
+            text = place_cells.slice_text(self._rows, z, self._chosen) if self._rows else ""
+            self._view.set_slice(slice_number(z, self._depth), text)
+
+
+def _rows_at(trace: Trace, step: int, cancel: Any) -> tuple[PlaceRow, ...]:
+    return along_slices(trace, step)

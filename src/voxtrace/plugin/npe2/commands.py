@@ -1,0 +1,47 @@
+"""Commands of napari's palette and menus that are no dock of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxtrace.io.suffixes import is_dicom, suffix_of
+from voxtrace.plugin.npe2.notifications import notify
+from voxtrace.plugin.npe2.reader import read_layers
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.plugin.views.open_scan import ask_for_scan
+
+
+def open_scan() -> None:
+    """Ask for a scan and open it in the current viewer, with the Segment panel beside it."""
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    if viewer is not None:
+        ask_and_open(viewer)
+
+
+def ask_and_open(viewer: Any) -> None:
+    """Ask for a scan and open it; files without a suffix too, and any file of a DICOM folder opens the folder."""
+    path = ask_for_scan(_last_folder(viewer))
+    if path is None:
+        return
+    open_path(viewer, path)
+    viewer_state_of(viewer).open_dock("segment")
+
+
+def _last_folder(viewer: Any) -> Path:
+    """Return the folder of the scan that was opened last, where its layer says so."""
+    paths = [layer.source.path for layer in viewer.layers if layer.source.path]
+    return Path(paths[-1]).parent if paths else Path.home()
+
+
+def open_path(viewer: Any, path: Path) -> None:
+    """Open a file or folder with our reader, whatever its name; napari is not asked which reader to use."""
+    if path.is_file() and not suffix_of(path) and not is_dicom(path):
+        notify("error", f"{path.name} is no scan that VoxTrace reads: DICOM, NIfTI, NRRD or MetaImage.")
+        return
+    for data, *about in read_layers(path.parent if path.is_file() and is_dicom(path) else path):
+        if data is not None:
+            attributes, kind = about
+            getattr(viewer, f"add_{kind}")(data, **attributes)
