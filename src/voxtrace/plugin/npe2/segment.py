@@ -75,8 +75,10 @@ class SegmentWidget(Panel):
         self.view.show_next(self.state.current.layer is not None)
 
     def _open_scan(self) -> None:
-        """Ask for a file; napari's dialog."""
-        self._viewer.window._qt_viewer._open_files_dialog()
+        """Ask for a scan and open it."""
+        from voxtrace.plugin.npe2.commands import ask_and_open  # which imports the docks, and so this module
+
+        ask_and_open(self._viewer)
 
     def _step_through(self, layer: Any, result: SegmentResult) -> None:
         self.steps.show(layer, result.summary, result.settled)
