@@ -13,7 +13,6 @@ from voxtrace.plugin.layers.timepoints import TimepointsSource
 from voxtrace.plugin.models.region import Box
 from voxtrace.volume import Array
 
-
 REQUEST = "voxtrace request"  # key in a result layer's metadata: the request that it answers
 
 
