@@ -16,6 +16,7 @@ from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.settings import ViewerSettings
 from voxtrace.plugin.npe2.settings import viewer_settings
+from voxtrace.plugin.views.docks import stand_left_of, tab_with
 from voxtrace.plugin.work import jobs
 
 
@@ -95,15 +96,36 @@ class ViewerState:
         """
         dock, viewer = DOCKS[name], self._viewer()
         assert viewer is not None, "the viewer was closed"
-        title = f"{dock.title} (voxtrace)"  # as napari calls it when its menu opens it
+        title = _title(dock)
         if title in viewer.window.dock_widgets:
             widget = viewer.window.dock_widgets[title]
             widget.parent().show()  # the dock around it
             widget.parent().raise_()
             return widget
         widget = getattr(importlib.import_module(f"voxtrace.plugin.npe2.{dock.module}"), dock.widget)(viewer)
-        viewer.window.add_dock_widget(widget, name=title, area=dock.area, tabify=dock.area == "right")
+        viewer.window.add_dock_widget(widget, name=title, area=dock.area)
+        if dock.area == "right":
+            self._place(name, widget)
         return widget
+
+    def _place(self, name: str, widget: Any) -> None:
+        """Put a new dock on the right into its place: tabs at the edge of the window, the planes left of them."""
+        opened = {key: found for key in DOCKS if (found := self.opened(key)) is not None and found is not widget}
+        planes = opened.pop("planes", None)
+        tabs = [found for key, found in opened.items() if DOCKS[key].area == "right"]
+        if name == "planes":
+            stand_left_of(widget, tabs)
+        elif not tab_with(widget, tabs) and planes is not None:
+            stand_left_of(planes, [widget])
+
+    def opened(self, name: str) -> Any:
+        """Return the widget of a dock that is open, else None."""
+        viewer = self._viewer()
+        return viewer.window.dock_widgets.get(_title(DOCKS[name])) if viewer is not None else None
+
+
+def _title(dock: Dock) -> str:
+    return f"{dock.title} (voxtrace)"  # as napari calls it when its menu opens it
 
 
 _STATES: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()
