@@ -32,11 +32,13 @@ def viewer(make_napari_viewer_proxy: Any, bundle: Path) -> Any:
 
 
 @pytest.fixture
-def widget(viewer: Any) -> Any:
+def widget(viewer: Any, qtbot: Any) -> Any:
     for data, about, _ in display.image_layers(made_volume()):
         viewer.add_image(data, **about)
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name="segment")
+    widget.controller.pick_bundle(0)  # a made-up scan of few voxels: no model fits it, so none is offered unasked
+    qtbot.waitUntil(lambda: not widget.controller.models.pending, timeout=10_000)
     return widget
 
 
@@ -91,7 +93,7 @@ def test_cancel_acts_within_the_run(widget: Any, qtbot: Any, monkeypatch: pytest
 
     use(monkeypatch, endless)
     widget.view.state.start.click()
-    qtbot.waitUntil(lambda: widget.view.state.message.text() == "going", timeout=5_000)
+    qtbot.waitUntil(lambda: widget.view.state.message.text() == "going · about 1 s left", timeout=5_000)
     assert widget.view.state.bar.maximum() == 9
     assert not widget.view.bundle.isEnabled()
     widget.view.state.stop.click()

@@ -72,5 +72,5 @@ class SegmentWidget(Panel):
         self.view.show_next(self.state.current.layer is not None)
 
     def _open_scan(self) -> None:
-        """Ask for a file and open it."""
+        """Ask for a scan and open it."""
         ask_and_open(self._viewer)
