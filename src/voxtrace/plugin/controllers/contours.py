@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxtrace import palette
 from voxtrace.plugin.controllers.slice_lines import SliceLines
 from voxtrace.plugin.layers.outlines import Lines, SlicePosition, contour, inner_labels, outer_labels
 from voxtrace.trace.disagreement import Answers
