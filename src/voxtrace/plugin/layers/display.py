@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from voxtrace import palette
 from voxtrace.errors import GeometryError
-from voxtrace.plugin.layers import contrast, palette
+from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display_space import (
     AXES,
     STEP_UNITS,
