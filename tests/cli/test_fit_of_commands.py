@@ -1,4 +1,4 @@
-"""Commands say where a model does not fit: `predict`, `train --from`; `models measure` writes measures into a bundle."""
+"""Commands say where a model does not fit: `predict`, `train --from`; `models measure` measures a bundle."""
 
 from __future__ import annotations
 
