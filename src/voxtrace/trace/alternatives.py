@@ -118,7 +118,7 @@ def _window_steps(trace: Trace, kept: int) -> Array:
 
 def _stops(changed: Array, threshold: float) -> Array:
     """Return the step, from 0, whose labels each window keeps, (W,)."""
-    settled = changed <= threshold
+    settled: Array = changed <= threshold
     settled[0] = False  # the first step is compared with background
     settled[-1] = True
     stop: Array = settled.argmax(0)
@@ -181,8 +181,8 @@ def _nearest_in_plane(boxes: Array, z: float, rows: Array, columns: Array) -> Ar
         box = boxes[number]
         (y0, y1), (x0, x1) = (np.searchsorted(at, [box[a], box[a + 3]]) for at, a in ((rows, 1), (columns, 2)))
         centre, half = (box[:3] + box[3:]) / 2, (box[3:] - box[:3]) / 2
-        away = [((at - c) / h) ** 2 for at, c, h in zip((z, rows[y0:y1], columns[x0:x1]), centre, half, strict=True)]
-        distance = np.float32(away[0] + away[1][:, None] + away[2])
+        at_y, at_x = (rows[y0:y1] - centre[1]) / half[1], (columns[x0:x1] - centre[2]) / half[2]
+        distance: Array = ((z - centre[0]) / half[0]) ** 2 + (at_y**2)[:, None] + at_x**2
         here = np.s_[y0:y1, x0:x1]
         closer = distance < best[here]
         best[here][closer] = distance[closer]
