@@ -13,6 +13,8 @@ from voxtrace.plugin.layers.timepoints import TimepointsSource
 from voxtrace.plugin.models.region import Box
 from voxtrace.volume import Array
 
+REQUEST = "voxtrace request"  # key in a result layer's metadata: the request that it answers
+
 
 @dataclass(frozen=True)
 class JobStage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import shutil
 import tempfile
 import weakref
@@ -11,11 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.errors import Cancelled
+from voxtrace.bundle import card as bundle_card
+from voxtrace.errors import Cancelled, OutputError
+from voxtrace.fit import facts_of, remember_run
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
 from voxtrace.plugin.models.messages import (
+    REQUEST,
     JobStage,
     ProvisionalAnswer,
     SegmentRequest,
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     from voxtrace.trace import Trace
     from voxtrace.training import TrainProgress, TrainSetup
 
+_log = logging.getLogger(__name__)
+
 _Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
     "plan": "Reading cases",
@@ -65,16 +71,28 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | Pro
     yield JobStage("Making layers …")
     trace = _on_scan(result.trace, request, store)
     warm.compile_label_colours()  # here in the thread, and not when the window draws the layer
+    name = f"{request.name} · demonstration" if trace.provenance.demonstration else request.name
+    data, about, kind = display.trace_layer(trace, name, request.scan)
+    about["metadata"][REQUEST] = request
     made = SegmentResult(
-        display.trace_layer(trace, request.name, request.scan),
-        display.settled_layer(trace, f"{request.name} · settled"),
+        (data, about, kind),
+        display.settled_layer(trace, f"{name} · settled"),
         tuple(trace.summary()),
         result.seconds,
-        layers_beside(trace, request.name, request.scan),
+        layers_beside(trace, name, request.scan),
         trace.slice_facts,
     )
     check(cancel)
     return made
+
+
+def _remember_speed(model: Bundle, volume: Volume, options: PredictOptions, result: Result) -> None:
+    """Let later estimates know how fast this machine is; a folder that cannot be written to changes nothing else."""
+    record = bundle_card(model.path) if model.path is not None else {}
+    try:
+        remember_run(record, facts_of(volume), options.to_json(), result.facts, result.seconds)
+    except OutputError as error:
+        _log.warning("%s", error)
 
 
 def _on_scan(trace: Trace, request: SegmentRequest, store: Path | None) -> Trace:
@@ -150,7 +168,9 @@ def _predict(
     try:
         if growing is not None:
             yield growing.layer
-        return (yield from _forward_stages(run, growing)), store
+        result = yield from _forward_stages(run, growing)
+        _remember_speed(model, volume, request.options, result)
+        return result, store
     except BaseException:
         _remove(store)
         raise
