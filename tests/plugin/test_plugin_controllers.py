@@ -273,6 +273,7 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
     monkeypatch.setattr(jobs, "train", train)
     bundle_registry = BundleRegistry([bundle])
     controller = TrainController(bundle_registry, view, runner, some_methods())
+    controller.pick_start(0)
     controller.edit(TrainForm(str(dataset), out=str(dataset.parent / "better")))
     assert controller.request.initial == bundle
     controller.start()

@@ -32,11 +32,13 @@ def viewer(make_napari_viewer_proxy: Any, bundle: Path) -> Any:
 
 
 @pytest.fixture
-def widget(viewer: Any) -> Any:
+def widget(viewer: Any, qtbot: Any) -> Any:
     for data, about, _ in display.image_layers(made_volume()):
         viewer.add_image(data, **about)
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name="segment")
+    widget.controller.pick_bundle(0)  # a made-up scan of few voxels: no model fits it, so none is offered unasked
+    qtbot.waitUntil(lambda: not widget.controller.models.pending, timeout=10_000)
     return widget
 
 
@@ -91,7 +93,7 @@ def test_cancel_acts_within_the_run(widget: Any, qtbot: Any, monkeypatch: pytest
 
     use(monkeypatch, endless)
     widget.view.state.start.click()
-    qtbot.waitUntil(lambda: widget.view.state.message.text() == "going", timeout=5_000)
+    qtbot.waitUntil(lambda: widget.view.state.message.text() == "going · about 1 s left", timeout=5_000)
     assert widget.view.state.bar.maximum() == 9
     assert not widget.view.bundle.isEnabled()
     widget.view.state.stop.click()
@@ -151,7 +153,11 @@ def test_an_opened_file_gets_letters_and_a_scale_bar(viewer: Any, qtbot: Any, tm
     viewer.dims.order = (1, 0, 2)
     assert overlays["voxtrace_top"].text == "S"
     viewer.dims.ndisplay = 3
-    assert not overlays["voxtrace_top"].visible
+    assert (overlays["voxtrace_left"].text, overlays["voxtrace_top"].text) == (
+        "R",
+        "S",
+    )  # the first 3-D view is frontal
+    assert overlays["voxtrace_viewpoint"].text == "seen from the front"
     assert overlays.scale_bar.visible
 
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
+from voxtrace.palette import ramp
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.layers import display, routing, window_boxes
-from voxtrace.plugin.layers.palette import ramp
 from voxtrace.plugin.work.latest import Latest
 from voxtrace.trace import INDEX, Trace
 from voxtrace.trace.places import along_slices, window_groups

@@ -8,6 +8,7 @@ from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
+from voxtrace.plugin.npe2.commands import ask_and_open
 from voxtrace.plugin.npe2.legend import join_legend
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import preload_pyqtgraph
@@ -71,5 +72,5 @@ class SegmentWidget(Panel):
         self.view.show_next(self.state.current.layer is not None)
 
     def _open_scan(self) -> None:
-        """Ask for a file; napari's dialog."""
-        self._viewer.window._qt_viewer._open_files_dialog()
+        """Ask for a scan and open it."""
+        ask_and_open(self._viewer)

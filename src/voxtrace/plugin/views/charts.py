@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.messages import TrainReport
-from voxtrace.plugin.models.panel_state import words
+from voxtrace.plugin.models.panel_state import loss_name, words
 
 _LINE, _MARK, _DICE, _TEXT = "#5aa9e6", "#ffd54a", "#4ecb8d", "#c8ccd4"
 _TERMS = ("#e69f00", "#cc79a7", "#56b4a9", "#d55e00", "#b39ddb", "#9ccc65", "#f48fb1", "#80cbc4")
@@ -98,7 +98,7 @@ class TrainingChart(QWidget):
 
     def _add_term(self, name: str) -> None:
         colour = _TERMS[(len(self._curves) - len(self._plots)) % len(_TERMS)]
-        title = words(name.removesuffix(" (term)")).lower()
+        title = loss_name(name.removesuffix(" (term)"))
         self._curves[name] = self._plots["loss"].plot(pen=_pen(colour, 1), name=title)
         self.points[name] = ([], [])
 
