@@ -289,7 +289,7 @@ def test_keys_act_on_the_canvas_while_the_list_is_open(opened: Opened) -> None:
     controller, model, _, _ = opened
     layer = model.layers["result"]
     bound = {str(key) for key in layer.keymap}
-    assert bound == {"N", "Enter", "R", "Z", "Backspace"}
+    assert bound == {"N", "Enter", "R", "O", "Z", "Backspace"}
     next(action for key, action in layer.keymap.items() if str(key) == "N")(layer)
     assert controller.review.current == 0  # type: ignore[union-attr]
     controller.close()

@@ -23,7 +23,14 @@ from voxtrace.trace.disagreement import Answers, Limits, offered
 from voxtrace.volume import Triple
 
 REVIEW_KEY = "voxtrace_review"  # in a layer's metadata: what was decided, for its provenance
-KEYS: Mapping[str, str] = {"N": "next", "Enter": "accept", "R": "repaint", "Z": "undo", "Backspace": "back"}
+KEYS: Mapping[str, str] = {
+    "N": "next",
+    "Enter": "accept",
+    "R": "repaint",
+    "O": "replace",
+    "Z": "undo",
+    "Backspace": "back",
+}
 
 
 class PlacesView(Protocol):
