@@ -15,7 +15,7 @@ from voxtrace.plugin.controllers.places import REVIEW_KEY, PlacesController
 from voxtrace.plugin.layers import display, outlines
 from voxtrace.plugin.models import places
 from voxtrace.trace import Trace
-from voxtrace.trace.disagreement import Limits, of_members, regions
+from voxtrace.trace.disagreement import PlaceLimits, of_members, regions
 from voxtrace.volume import Geometry, Volume
 
 SHAPE = (8, 30, 32)
@@ -43,7 +43,7 @@ def members() -> Trace:
 def fresh(done_ml: float = 0.0) -> places.Review:
     answers = of_members(members())
     assert answers is not None
-    return places.start(regions(answers, Limits()), done_ml)
+    return places.start(regions(answers, PlaceLimits()), done_ml)
 
 
 def test_the_review_goes_on_to_the_next_open_place_and_round_again() -> None:

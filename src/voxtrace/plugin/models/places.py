@@ -27,7 +27,7 @@ _MARKS: Mapping[Decision, str] = {
 
 
 @dataclass(frozen=True)
-class PlaceRow:
+class ListedPlace:
     """A place in the list.
 
     Attributes
@@ -109,8 +109,8 @@ class Review:
 
 def start(found: Disagreement, done_ml: float) -> Review:
     """Return the review of fresh places."""
-    decisions: tuple[Decision, ...] = ("open",) * len(found.places)
-    return Review(found, decisions, done_ml=done_ml)
+    undecided: Decision = "open"
+    return Review(found, (undecided,) * len(found.places), done_ml=done_ml)
 
 
 def following(review: Review) -> int | None:
@@ -150,11 +150,11 @@ def undone(review: Review) -> Review:
     return replace(review, decisions=tuple(decisions), history=review.history[:-1], current=last)
 
 
-def rows(review: Review, colours: Mapping[int, Triple]) -> tuple[PlaceRow, ...]:
+def rows(review: Review, colours: Mapping[int, Triple]) -> tuple[ListedPlace, ...]:
     """Return a row for each place."""
     name_of = review.found.answers.name_of
     return tuple(
-        PlaceRow(
+        ListedPlace(
             rank=i + 1,
             ml_text=ml_text(place.ml),
             colour=colours.get(place.concerned, (1.0, 1.0, 1.0)),
