@@ -14,6 +14,11 @@ _BOX = (0.0, 0.0, 0.0, 0.6)  # behind text, which is then readable on a white ca
 _LETTER, _WORDS = "#ffd54a", "#f2f4f7"
 
 
+def unwrapped(viewer: Any) -> Any:
+    """Return the viewer behind the proxy that panels get; layers taken from a proxy are new proxies each time."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
 def scale_bar(viewer: Any) -> Any:
     """Return the scale bar's model."""
     return viewer.canvas.overlays.scale_bar if _is_new(viewer) else viewer.scale_bar
@@ -123,7 +128,7 @@ def _class_binding(layer: Any, key: str) -> Callable[[Any], Any] | None:
 
 
 def _overlays(viewer: Any) -> Any:
-    return viewer.canvas.overlays if _is_new(viewer) else getattr(viewer, "__wrapped__", viewer)._overlays
+    return viewer.canvas.overlays if _is_new(viewer) else unwrapped(viewer)._overlays
 
 
 def _text(position: str, size: int, colour: str) -> Any:

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
+from voxtrace import palette
 from voxtrace.plugin.controllers.contours import Contours
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.place_edits import PlaceEdits
 from voxtrace.plugin.controllers.place_frame import PlaceFrame
-from voxtrace.plugin.layers import palette
 from voxtrace.plugin.models import places
 from voxtrace.plugin.models.panel_state import Level
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner

@@ -145,7 +145,7 @@ def working(stage: JobStage | TrainReport) -> PanelState:
 def _report_sentence(report: TrainReport) -> str:
     several = len(report.phases) > 1
     where = f"Phase {words(report.phase).lower()} ({report.phases.index(report.phase) + 1} of {len(report.phases)}) · "
-    terms = ", ".join(f"{words(name).lower()} {value:.3f}" for name, value in report.losses.items())
+    terms = ", ".join(f"{loss_name(name)} {value:.3f}" for name, value in report.losses.items())
     return (
         f"{where if several else ''}Iteration {report.iteration:,} of {report.total:,} · loss {report.loss:.3f}"
         f"{f' ({terms})' if len(report.losses) > 1 else ''}"
@@ -234,6 +234,16 @@ def finished_timepoints(timepoints: Sequence[int], count: int, seconds: float) -
     else:
         how = f"{len(timepoints)} frames, a result at each. Move the slider to see them."
     return PanelState(f"Done in {seconds:.1f} s: {how}", "done", can_start=True)
+
+
+def loss_name(term: str) -> str:
+    """Return the name of a term of the loss, never that of a score.
+
+    >>> loss_name("dice"), loss_name("cross_entropy"), loss_name("auxiliary_loss")
+    ('dice loss', 'cross entropy loss', 'auxiliary loss')
+    """
+    name = words(term).lower()
+    return name if name.endswith("loss") else f"{name} loss"
 
 
 def words(name: str) -> str:

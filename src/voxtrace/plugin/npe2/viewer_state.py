@@ -16,6 +16,7 @@ from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.settings import ViewerSettings
 from voxtrace.plugin.npe2.settings import viewer_settings
+from voxtrace.plugin.views.docks import stand_left_of, tab_with
 from voxtrace.plugin.work import jobs
 
 
@@ -38,6 +39,8 @@ DOCKS = {
     "correct": Dock("Correct", "right", "correct", "CorrectWidget"),
     "compare": Dock("Compare", "right", "compare", "CompareWidget"),
     "measure": Dock("Measure", "right", "measure", "MeasureWidget"),
+    "think": Dock("Think longer here", "right", "think", "ThinkWidget"),
+    "what_if": Dock("What if", "right", "what_if", "WhatIfWidget"),
     "batch": Dock("Batch", "right", "batch", "BatchWidget"),
 }
 
@@ -55,6 +58,8 @@ class ViewerState:
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
+        # by name, because opening a path needs this module in turn
+        importlib.import_module("voxtrace.plugin.npe2.open_scan").accept_drops(viewer)
 
     @property
     def settings(self) -> ViewerSettings:
@@ -63,9 +68,13 @@ class ViewerState:
 
     @property
     def bundle_registry(self) -> BundleRegistry:
-        """The bundles known to this viewer; the shipped ones are read on first use."""
+        """The bundles known to this viewer: the shipped ones, and those of earlier sessions; read on first use."""
         if self._bundle_registry is None:
-            self._bundle_registry = BundleRegistry()
+            settings = viewer_settings()
+            found = BundleRegistry(None, settings.values.bundle_folders, settings.remember_bundle)
+            for folder in found.missing:
+                settings.forget_bundle(folder)
+            self._bundle_registry = found
         return self._bundle_registry
 
     @property
@@ -89,15 +98,36 @@ class ViewerState:
         """
         dock, viewer = DOCKS[name], self._viewer()
         assert viewer is not None, "the viewer was closed"
-        title = f"{dock.title} (voxtrace)"  # as napari calls it when its menu opens it
+        title = _title(dock)
         if title in viewer.window.dock_widgets:
             widget = viewer.window.dock_widgets[title]
             widget.parent().show()  # the dock around it
             widget.parent().raise_()
             return widget
         widget = getattr(importlib.import_module(f"voxtrace.plugin.npe2.{dock.module}"), dock.widget)(viewer)
-        viewer.window.add_dock_widget(widget, name=title, area=dock.area, tabify=dock.area == "right")
+        viewer.window.add_dock_widget(widget, name=title, area=dock.area)
+        if dock.area == "right":
+            self._place(name, widget)
         return widget
+
+    def _place(self, name: str, widget: Any) -> None:
+        """Put a new dock on the right into its place: tabs at the edge of the window, the planes left of them."""
+        opened = {key: found for key in DOCKS if (found := self.opened(key)) is not None and found is not widget}
+        planes = opened.pop("planes", None)
+        tabs = [found for key, found in opened.items() if DOCKS[key].area == "right"]
+        if name == "planes":
+            stand_left_of(widget, tabs)
+        elif not tab_with(widget, tabs) and planes is not None:
+            stand_left_of(planes, [widget])
+
+    def opened(self, name: str) -> Any:
+        """Return the widget of a dock that is open, else None."""
+        viewer = self._viewer()
+        return viewer.window.dock_widgets.get(_title(DOCKS[name])) if viewer is not None else None
+
+
+def _title(dock: Dock) -> str:
+    return f"{dock.title} (voxtrace)"  # as napari calls it when its menu opens it
 
 
 _STATES: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()

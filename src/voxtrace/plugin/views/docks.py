@@ -1,7 +1,10 @@
-"""Docks of the window: a panel that opens beside another becomes a tab of it, so that neither is squeezed."""
+"""Docks of the window: panels on the right are tabs of one another; the planes stand between them and the canvas."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 
@@ -31,3 +34,38 @@ def join_tabs(panel: QWidget, kind: type[QWidget]) -> bool:
         dock.raise_()
         return True
     return False
+
+
+def tab_with(panel: QWidget, others: Sequence[QWidget]) -> bool:
+    """Make a panel's dock a tab of the first of other panels that is docked and open; tell whether there was one."""
+    dock, window = _docked(panel)
+    for other in others:
+        beside, _ = _docked(other)
+        if dock is not None and window is not None and beside is not None and not beside.isHidden():
+            window.tabifyDockWidget(beside, dock)
+            dock.show()
+            dock.raise_()
+            return True
+    return False
+
+
+def stand_left_of(panel: QWidget, others: Sequence[QWidget]) -> None:
+    """Place a panel's dock to the left of other panels, which stay tabs of one another."""
+    dock, window = _docked(panel)
+    found = [beside for beside, _ in map(_docked, others) if beside is not None]
+    if dock is None or window is None or not found:
+        return
+    front = next((one for one in found if not one.visibleRegion().isEmpty()), found[0])
+    window.splitDockWidget(dock, found[0], Qt.Orientation.Horizontal)
+    for one in found[1:]:
+        window.tabifyDockWidget(found[0], one)
+    front.raise_()
+
+
+def _docked(panel: QWidget) -> tuple[QDockWidget | None, QMainWindow | None]:
+    """Return the dock of a panel and its window, where it is docked on the right."""
+    dock = dock_of(panel)
+    window = dock.parentWidget() if dock is not None else None
+    if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
+        return None, None
+    return (dock, window) if window.dockWidgetArea(dock) == Qt.DockWidgetArea.RightDockWidgetArea else (None, None)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from voxtrace.plugin.layers.palette import ramp
+from voxtrace.palette import ramp
 from voxtrace.plugin.models.panel_state import LegendRow
 
 SWATCH = 14
