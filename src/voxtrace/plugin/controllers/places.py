@@ -22,7 +22,6 @@ from voxtrace.plugin.work.places import find_places
 from voxtrace.trace.disagreement import Answers, PlaceLimits, offered
 from voxtrace.volume import Triple
 
-REVIEW_KEY = "voxtrace_review"  # in a layer's metadata: what was decided, for its provenance
 KEYS: Mapping[str, str] = {
     "N": "next",
     "Enter": "accept",
@@ -243,7 +242,7 @@ class PlacesController:
     def _keep(self, review: places.Review) -> None:
         self._reviews[self._key] = review
         if self._layer is not None:
-            self._layer.metadata[REVIEW_KEY] = places.record(review)
+            self._layer.metadata[places.REVIEW_KEY] = places.record(review)
         self._show()
 
     def _show(self) -> None:

@@ -10,6 +10,7 @@ from voxtrace.trace.disagreement import Disagreement, Place
 from voxtrace.trace.disagreement.words import ml_text
 from voxtrace.volume import Triple
 
+REVIEW_KEY = "voxtrace_review"  # in a layer's metadata: what was decided, for its provenance
 Decision = Literal["open", "accepted", "repainted", "replaced"]
 
 NOTHING_OPEN = "Nothing to look at yet. Segment a scan, or select a result in the layer list."
@@ -210,6 +211,11 @@ def record(review: Review) -> dict[str, Any]:
         "left_ml": round(review.left_ml, 3),
         "sentence": receipt(review),
     }
+
+
+def review_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``{"review": …}`` where the places of a layer with this metadata were reviewed, else nothing."""
+    return {"review": metadata[REVIEW_KEY]} if REVIEW_KEY in metadata else {}
 
 
 def receipt(review: Review) -> str:
