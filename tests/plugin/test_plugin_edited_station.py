@@ -125,11 +125,11 @@ def test_edits_come_back_from_the_traces_folder(tmp_path: Path, array: StepArray
     array.note(described)
     edited = array.edited
     assert edited is not None
-    save_edits(tmp_path / "a.trace", edited[::-1], array.edits)
+    save_edits(tmp_path / "a.trace", edited[::-1], array.edits, 1)
     back = load_edits(tmp_path / "a.trace")
     assert back is not None
     fresh = StepArray(steps())
-    fresh.restore(np.asarray(back.labels[:]), back.edits, 1)
+    fresh.restore(np.asarray(back.labels[:]), back.edits, back.began)
     np.testing.assert_array_equal(fresh[3], edited)
     assert fresh.edits == array.edits
     assert load_edits(tmp_path) is None

@@ -160,7 +160,7 @@ def test_a_volume_operation_is_one_undo_step_and_one_entry_of_the_log(
 ) -> None:
     current.go(2)
     found = correct(layer.data.station(2), Operation("grow", 1, 2.0), GEOMETRY.spacing_mm)
-    assert edits.apply(layer, found, "grow 2 mm", 1) == found.where.size > 0
+    assert edits.apply(layer, found, "grow 2 mm", 1, 2) == found.where.size > 0
     assert current.is_edited
     grown = layer.data[3]
     layer.undo()

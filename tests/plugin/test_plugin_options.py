@@ -123,9 +123,11 @@ def viewer(make_napari_viewer_proxy: Any, bundle: Path, tmp_path: Path, monkeypa
 
 
 @pytest.fixture
-def segment(viewer: Any) -> SegmentWidget:
+def segment(viewer: Any, qtbot: Any) -> SegmentWidget:
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name="segment")
+    qtbot.waitUntil(lambda: not widget.controller.models.pending, timeout=10_000)
+    widget.controller.pick_bundle(widget.view.bundle.findText("fake"))
     return widget
 
 
@@ -139,7 +141,7 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
     view.form.extras.setChecked(True)
     view.form.seed.setValue(5)
     view.form.method.fields["strength"].widget.setValue(1.0)
-    assert view.form.section.title.text() == "Options · 1 changed"
+    assert view.form.section.title.text() == "⚙ Options · 1 changed"
     view.state.start.click()
     qtbot.waitUntil(lambda: not segment.runner.busy, timeout=60_000)
     assert view.state.message.text().startswith("Done in")
@@ -167,12 +169,13 @@ def test_windows_may_settle(segment: SegmentWidget, viewer: Any, qtbot: Any) -> 
 
 def test_the_form_follows_the_bundle(segment: SegmentWidget) -> None:
     view = segment.view
-    segment.controller.pick_bundle(1)  # RecycleNet: cycles is the steps box, nothing else is live
+    pick = segment.controller.pick_bundle
+    pick(view.bundle.findText("tiny"))  # RecycleNet: cycles is the steps box, nothing else is live
     assert view.form.method.isHidden()
     assert view.form.extras.isHidden()
     assert (view.form.steps.value(), view.form.steps.maximum(), view.form.steps_word.text()) == (3, 64, "Cycles")
-    assert view.sentence.text().endswith("Method: RecycleNet, 3 cycles.")
-    segment.controller.pick_bundle(0)
+    assert view.bundle.card(view.bundle.currentIndex()).method == "RecycleNet, 3 cycles"
+    pick(view.bundle.findText("fake"))
     assert not view.form.method.isHidden()
 
 

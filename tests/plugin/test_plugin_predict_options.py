@@ -42,7 +42,7 @@ def test_every_option_for_the_window_has_one_widget(form: PredictOptionsForm) ->
 
 def test_untouched_it_is_what_the_command_line_begins_with(form: PredictOptionsForm) -> None:
     assert form.options == KEEP_EVERY_STEP
-    assert form.section.title.text() == "Options"
+    assert form.section.title.text() == "⚙ Options"
     assert form.section.content.isHidden()
 
 
@@ -57,10 +57,10 @@ def test_each_choice_is_a_value(form: PredictOptionsForm) -> None:
         form.others.fields[name].write(value)
     daily = {"steps": 5, "keep": "last", "settle": 0.001, "mirror": True, "seed": 4}
     assert form.options == PredictOptions(**daily, **chosen)
-    assert form.section.title.text() == "Options · 6 changed"
+    assert form.section.title.text() == "⚙ Options · 6 changed"
     form.section.reset.click()
     assert form.options == PredictOptions(**daily)
-    assert form.section.title.text() == "Options"
+    assert form.section.title.text() == "⚙ Options"
 
 
 def test_a_bundle_that_mirrors_can_be_told_not_to(form: PredictOptionsForm) -> None:
@@ -152,6 +152,7 @@ data, about, _ = timepoints_layer(TimepointsSource(volume, np.repeat(volume.data
 model.add_image(data, **about)
 registry = BundleRegistry([Path({{bundle!r}})])
 controller = SegmentController(model, registry, view, ImmediateRunner(), lambda *result: None)
+controller.pick_bundle(0)
 view.start_asked.connect(controller.start)
 field = view.form.others.fields[{NAME!r}]
 for chosen in (False, True):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from made_layers import made_volume
-from voxtrace.plugin.layers import contrast, palette
+from voxtrace import palette
+from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display_space import LayerTransform, camera_letters, direction_letters, viewpoint
 from voxtrace.plugin.models import label_places, measures, planes, presets, readout
 from voxtrace.volume import Geometry, Volume

@@ -52,7 +52,9 @@ def controller(
     for data, about, _ in display.image_layers(scan):
         model.add_image(data, **about)
     registry = BundleRegistry([folder])
-    return SegmentController(model, registry, view, runner, lambda layer, result: results.append(result))
+    made = SegmentController(model, registry, view, runner, lambda layer, result: results.append(result))
+    made.pick_bundle(0)
+    return made
 
 
 @pytest.fixture

@@ -121,9 +121,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def controller(model: Any, bundle: Path, view: Recorded, runner: ImmediateRunner) -> SegmentController:
-    return SegmentController(
+    made = SegmentController(
         model, BundleRegistry([bundle]), view, runner, lambda *result: pytest.fail("no steps to show")
     )
+    made.pick_bundle(0)
+    return made
 
 
 def test_the_frame_under_the_slider_is_segmented(
@@ -176,6 +178,7 @@ def test_films_of_different_length_are_not_segmented_together(
     controller = SegmentController(
         model, BundleRegistry([bundle_folder(tmp_path / "two", channels=2)]), view, runner, lambda *result: None
     )
+    controller.pick_bundle(0)
     volume = made_volume()
     for count in (3, 4):
         add(
@@ -188,6 +191,7 @@ def test_films_of_different_length_are_not_segmented_together(
         )
     model.dims.set_current_step(0, 3)  # a frame that the shorter one lacks
     controller.start(KEEP_EVERY_STEP)
+    controller.help("anyway")  # one image as both channels does not fit
     assert asked == []
     assert view.state.level == "error"
     assert "3 and 4 frames" in view.state.message
@@ -196,7 +200,7 @@ def test_films_of_different_length_are_not_segmented_together(
 def test_a_single_volume_asks_for_no_frame(controller: SegmentController, model: Any, view: Recorded) -> None:
     add(model, display.image_layers(made_volume()))
     assert view.last("set_timepoints") == (1,)
-    assert view.state.message == "Ready. Press Segment."
+    assert view.state.message.startswith("Ready. Press Segment. Check: ")  # no word of frames
 
 
 def test_the_end_of_a_run_on_frames_says_where_to_look() -> None:
@@ -210,6 +214,7 @@ def test_the_engine_itself_segments_a_frame(
     film(tmp_path / "film.nii.gz", np.float32)
     add(model, load([tmp_path / "film.nii.gz"]))
     controller = SegmentController(model, BundleRegistry([bundle]), view, runner, lambda *result: None)
+    controller.pick_bundle(0)
     controller.start(KEEP_EVERY_STEP, every_timepoint=True)
     assert view.state.level == "done", view.state.message
     assert model.layers[-1].data.shape == (COUNT, 7, 8, 9)

@@ -60,14 +60,27 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class EditedLabels:
-    """Corrected labels (Z, Y, X) on the trace's grid, a zarr array where they lie on disk, and how they came about."""
+    """Corrected labels, and how they came about.
+
+    Attributes
+    ----------
+    labels
+        (Z, Y, X) on the trace's grid; a zarr array where they lie on disk.
+    edits
+        The log.
+    began
+        The step that was copied, counted from 0 among those whose labels were kept.
+    """
 
     labels: Array | zarr.Array[Any]
     edits: tuple[Edit, ...]
+    began: int = 0
 
 
-def save_edits(folder: str | Path, labels: Array, edits: Sequence[Edit]) -> Path:
+def save_edits(folder: str | Path, labels: Array, edits: Sequence[Edit], began: int) -> Path:
     """Write corrected labels (Z, Y, X) and their log into a trace's folder, whole or not at all.
+
+    ``began`` is the step that was copied, counted from 0.
 
     Raises
     ------
@@ -80,7 +93,7 @@ def save_edits(folder: str | Path, labels: Array, edits: Sequence[Edit]) -> Path
         writer = PlaneWriter(temporary / LABELS, labels.shape, labels.dtype, chunk_depth((depth, height, width)))
         writer.add(labels)
         writer.flush()
-        record = {"format": _FORMAT, "edits": as_json(edits)}
+        record = {"format": _FORMAT, "began": began, "edits": as_json(edits)}
         (temporary / LOG).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
 
@@ -102,7 +115,8 @@ def load_edits(folder: str | Path) -> EditedLabels | None:
         record = json.loads((source / LOG).read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']!r}, expected {_FORMAT!r}")
-        return EditedLabels(zarr.open_array(source / LABELS, mode="r"), from_json(record["edits"]))
+        labels = zarr.open_array(source / LABELS, mode="r")
+        return EditedLabels(labels, from_json(record["edits"]), int(record["began"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(f"{source} is damaged ({error}). Remove it to open the trace without edits.") from error
 

@@ -80,6 +80,11 @@ def remeasure(layer: Any) -> None:
     layer.translate = layer.translate
 
 
+def strokes(layer: Any) -> int:
+    """Return how many times a labels layer can undo."""
+    return len(layer._undo_history)
+
+
 def undoable(layer: Any) -> list[Any]:
     """Return the changes that a labels layer can undo, in order."""
     return [atom for item in layer._undo_history for atom in item]
@@ -140,3 +145,8 @@ def canvas_size(viewer: Any) -> tuple[float, float]:
     """Return height and width of the canvas in pixels."""
     height, width = viewer.canvas.size if _is_new(viewer) else viewer._canvas_size
     return float(height), float(width)
+
+
+def grid(viewer: Any) -> Any:
+    """Return the model of the grid of views."""
+    return viewer.canvas.grid if _is_new(viewer) else viewer.grid

@@ -56,12 +56,10 @@ class EditController:
         # napari forgets the oldest of many changes: what came before the first that it knows is in effect, too
         return tuple(edit for i, (_, edit) in enumerate(noted) if done[i] or any(done[i:]))
 
-    def start(self, layer: Labels) -> None:
-        """Make the edited station of a layer with steps, from what is on screen, and go there."""
-        if isinstance(layer.data, StepArray):
-            self._make_current(layer)
-            layer.data.start_edit(self._current.step)
-            self._go_to_edited(layer)
+    def start(self, layer: Labels, station: int) -> None:
+        """Make the edited station of a layer with steps, as a copy of a station, and go there."""
+        layer.data.start_edit(station)
+        self._go_to_edited(layer)
 
     def fit_lengths(self) -> None:
         """Give every result as many stations as the longest: a shorter one keeps its last answer."""
@@ -115,15 +113,19 @@ class EditController:
         if self._current.layer is not layer:
             self._current.show(layer)
 
-    def apply(self, layer: Labels, correction: Correction, what: str, label: int, frame: int = 0) -> int:
-        """Change voxels of what is on screen as one undoable edit, and return how many changed."""
+    def apply(self, layer: Labels, correction: Correction, what: str, label: int, index: int = 0) -> int:
+        """Change voxels as one undoable edit, and return how many changed.
+
+        ``index`` is the station that a layer with steps is corrected from, or the frame of a layer over time.
+        """
         if correction.where.size:
+            if isinstance(layer.data, StepArray):
+                self.start(layer, index)
             edit = edit_of(layer, what, label, int(correction.where.size))
             if isinstance(layer.data, StepArray):
-                self.start(layer)
                 self._apply_to_steps(layer, correction, edit)
             else:
-                self._apply_to_array(layer, correction, edit, frame)
+                self._apply_to_array(layer, correction, edit, index)
             layer.refresh(extent=False)
         return int(correction.where.size)
 

@@ -49,10 +49,9 @@ class ModelChoice:
         """The models as the picker shows them."""
         return in_order(self._bundles.bundles, self._verdicts)
 
-    @property
-    def cards(self) -> tuple[ModelCard, ...]:
-        """A card for each model, in the picker's order."""
-        return tuple(model_card(known, self._verdicts.get(known.path)) for known in self.order)
+    def cards(self, method: Callable[[KnownBundle], str]) -> tuple[ModelCard, ...]:
+        """Return a card for each model, in the picker's order; ``method`` names its method."""
+        return tuple(model_card(known, self._verdicts.get(known.path), method(known)) for known in self.order)
 
     @property
     def chosen(self) -> KnownBundle | None:
@@ -80,7 +79,7 @@ class ModelChoice:
 
     def ask(self, questions: Sequence[FitQuestion]) -> None:
         """Find out whether each model fits, and emit ``changed`` when it is known; the same questions ask nothing."""
-        asked = [(q.path, id(q.record), [(s.volume, s.channel) for s in q.sources]) for q in questions]
+        asked = [(q.path, id(q.record), q.images, [s.channel for s in q.sources]) for q in questions]
         if asked == self._asked:
             return
         before = self.chosen

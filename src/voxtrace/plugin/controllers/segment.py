@@ -129,7 +129,7 @@ class SegmentController:
         choices = self._choices
         order = self.models.order
         self._view.set_scans(rows, chosen)
-        self._view.set_bundles(self.models.cards, order.index(bundle) if bundle in order else -1)
+        self._view.set_bundles(self.models.cards(self._method_words), order.index(bundle) if bundle in order else -1)
         self._view.set_channels(choices, [row.name for row in rows], channels_sentence(choices, rows))
         self._view.set_timepoints(self._timepoint_count)
         if chosen is not None:
@@ -151,6 +151,10 @@ class SegmentController:
             self._show(self._idle())
         self._shown = now
 
+    def _method_words(self, known: KnownBundle) -> str:
+        able = self._methods.capabilities(known.method, known.options)
+        return able.sentence if able else ""
+
     @property
     def _choices(self) -> tuple[ChannelChoice, ...]:
         return self.scan_choice.channels(self._bundle.channels) if self._bundle is not None else ()
@@ -161,7 +165,8 @@ class SegmentController:
         for known in self._bundles.bundles:
             images = self._images(self.scan_choice.channels(known.channels))
             if images and (sources := self._sources(images, len(known.channels))):
-                asked.append(FitQuestion(known.path, known.record, sources))
+                ids = tuple(image.unique_id for image in images)
+                asked.append(FitQuestion(known.path, known.record, sources, ids))
         return asked
 
     def _sources(self, images: Sequence[Image], wanted: int) -> tuple[ImageSource, ...]:
@@ -191,7 +196,9 @@ class SegmentController:
     @property
     def _timepoint_count(self) -> int:
         """The number of time points of the chosen scans; 1 for single volumes."""
-        return max((timepoint_count(scan) for scan in self._images(self._choices)), default=1)
+        chosen = self.scan_choice.chosen
+        images = self._images(self._choices) or ([self.scans[chosen]] if chosen is not None else [])
+        return max((timepoint_count(image) for image in images), default=1)
 
     @property
     def _timepoint(self) -> int:

@@ -91,9 +91,10 @@ class SegmentRun:
         self._drop_growing()
         if isinstance(event, Done):
             self._finish(event.result)
+        elif isinstance(event, Failed):
+            self._show(panel_state.failed(event.sentence, event.kind))
         else:
-            failed = isinstance(event, Failed)
-            self._show(panel_state.failed(event.sentence, event.kind) if failed else panel_state.stopped())
+            self._show(panel_state.stopped())
 
     def _advance(self, progress: JobStage | ProvisionalAnswer) -> None:
         if isinstance(progress, ProvisionalAnswer):

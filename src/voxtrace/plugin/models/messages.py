@@ -13,6 +13,8 @@ from voxtrace.plugin.layers.timepoints import TimepointsSource
 from voxtrace.plugin.models.region import Box
 from voxtrace.volume import Array
 
+REQUEST = "voxtrace request"  # key in a result layer's metadata: the request that it answers
+
 
 @dataclass(frozen=True)
 class JobStage:
@@ -136,6 +138,14 @@ class TimepointsResult:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class TrainPreview:
+    """A held-back case as it was learned so far: its scan, in the first preview alone, and its labels as steps."""
+
+    scan: tuple[display.LayerData, ...]
+    labels: display.LayerData
+
+
 @dataclass(frozen=True)
 class TrainReport:
     """A report from training; reports with a validation score always reach the window.
@@ -150,6 +160,8 @@ class TrainReport:
         Validation Dice where it was just measured.
     phase, phases
         Name of the phase, and of all of them in order.
+    preview
+        A held-back case as it is segmented now.
     """
 
     iteration: int
@@ -158,6 +170,7 @@ class TrainReport:
     dice: float | None = None
     phase: str = "train"
     phases: tuple[str, ...] = ("train",)
+    preview: TrainPreview | None = field(default=None, compare=False)
 
     @property
     def loss(self) -> float:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxtrace import palette
 from voxtrace.fit import Fit
-from voxtrace.plugin.layers import palette
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.volume import Triple
 
@@ -56,6 +56,8 @@ class ModelCard:
         Whether it was trained on made-up scans.
     colours
         Of its first labels, for its picture.
+    method
+        Its method and number of steps.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ModelCard:
     reasons: tuple[str, ...] = ()
     demonstration: bool = False
     colours: tuple[Triple, ...] = field(default=())
+    method: str = ""
 
     @property
     def mark(self) -> str:
@@ -75,8 +78,9 @@ class ModelCard:
 
     @property
     def takes(self) -> str:
-        """What it takes on this scan, its licence, and whether it is a demonstration, in one line."""
-        return " · ".join(filter(None, (self.cost, self.licence, "demonstration" if self.demonstration else "")))
+        """What it takes on this scan, whether it is a demonstration, its method and its licence, in one line."""
+        demonstration = "demonstration" if self.demonstration else ""
+        return " · ".join(filter(None, (self.cost, demonstration, self.method, self.licence)))
 
     @property
     def tooltip(self) -> str:
@@ -91,8 +95,8 @@ def is_demonstration(record: Mapping[str, Any]) -> bool:
     return bool(record.get("demonstration", False))
 
 
-def model_card(known: KnownBundle, verdict: ModelVerdict | None) -> ModelCard:
-    """Return the card of a model; ``verdict`` is None while it is not known or no scan is open."""
+def model_card(known: KnownBundle, verdict: ModelVerdict | None, method: str = "") -> ModelCard:
+    """Return the card of a model; ``verdict`` is None while it is not known, ``method`` names method and steps."""
     reasons = verdict.fit.reasons if verdict else ()
     return ModelCard(
         name=known.name,
@@ -104,6 +108,7 @@ def model_card(known: KnownBundle, verdict: ModelVerdict | None) -> ModelCard:
         reasons=tuple(_reason(reason.sentence, reason.remedy) for reason in reasons),
         demonstration=is_demonstration(known.record),
         colours=tuple(palette.colours(list(known.labels)[:4]).values()),
+        method=method or known.method,
     )
 
 

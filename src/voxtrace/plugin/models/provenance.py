@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.atomic import atomic_file
+from voxtrace.io.dicom import DicomGrid
 from voxtrace.plugin.layers.display import LabelSource
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models.formats import ending
@@ -64,9 +65,14 @@ def shown_labels(
 
 
 def record(shown: ShownLabels, source: LabelSource | None, layer: str, files: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return where labels come from, as JSON values: step, run and edits."""
+    """Return where labels come from, as JSON values: step, run and edits.
+
+    A DICOM scan is not named: it goes by its folder, whose name may be the patient's.
+    """
     trace = source.trace if source is not None else None
     run = json.loads(json.dumps(asdict(trace.provenance), default=str)) if trace is not None else None
+    if source is not None and isinstance(source.geometry.stored, DicomGrid):
+        layer, run = "", run and {**run, "scan": ""}
     return {
         "format": "voxtrace provenance 1",
         "version": __version__,

@@ -74,10 +74,9 @@ def choose_channels(
     on_grid = [i for i, row in enumerate(rows) if row.grid == rows[scan].grid and i not in fixed.values()]
     open_channels = [c for c in range(len(wanted)) if c not in fixed]
     found = match_channels_how([(c, wanted[c]) for c in open_channels], [rows[i].name for i in on_grid])
-    guesses = {
-        c: (on_grid[i] if i is not None else None, how) for c, (i, how) in zip(open_channels, found, strict=True)
-    }
-    guesses |= {c: (index, "picked") for c, index in fixed.items()}
+    guesses: dict[int, tuple[int | None, Guess]] = {c: (index, "picked") for c, index in fixed.items()}
+    for c, (index, how) in zip(open_channels, found, strict=True):
+        guesses[c] = (on_grid[index] if index is not None else None, how)
     return tuple(ChannelChoice(name, *guesses[c]) for c, name in enumerate(wanted))
 
 

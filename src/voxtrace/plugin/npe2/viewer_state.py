@@ -39,6 +39,8 @@ DOCKS = {
     "correct": Dock("Correct", "right", "correct", "CorrectWidget"),
     "compare": Dock("Compare", "right", "compare", "CompareWidget"),
     "measure": Dock("Measure", "right", "measure", "MeasureWidget"),
+    "think": Dock("Think longer here", "right", "think", "ThinkWidget"),
+    "what_if": Dock("What if", "right", "what_if", "WhatIfWidget"),
     "batch": Dock("Batch", "right", "batch", "BatchWidget"),
 }
 
@@ -66,9 +68,13 @@ class ViewerState:
 
     @property
     def bundle_registry(self) -> BundleRegistry:
-        """The bundles known to this viewer; the shipped ones are read on first use."""
+        """The bundles known to this viewer: the shipped ones, and those of earlier sessions; read on first use."""
         if self._bundle_registry is None:
-            self._bundle_registry = BundleRegistry()
+            settings = viewer_settings()
+            found = BundleRegistry(None, settings.values.bundle_folders, settings.remember_bundle)
+            for folder in found.missing:
+                settings.forget_bundle(folder)
+            self._bundle_registry = found
         return self._bundle_registry
 
     @property

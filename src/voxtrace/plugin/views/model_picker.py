@@ -1,4 +1,4 @@
-"""The model picker: each model as a card with a picture, what it finds, how good it is, and whether it fits the scan."""
+"""The model picker: each model as a card with a picture, what it finds, how good it is, and whether it fits."""
 
 from __future__ import annotations
 

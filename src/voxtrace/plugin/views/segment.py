@@ -71,10 +71,10 @@ class QtSegmentView(QWidget):
 
     def _lay_out(self) -> None:
         scan, model = QHBoxLayout(), QHBoxLayout()
-        for widget, stretch in ((self.open, 0), (self.scan, 1)):
-            scan.addWidget(widget, stretch)
-        for widget, stretch in ((self.bundle, 1), (self.browse, 0)):
-            model.addWidget(widget, stretch)
+        scan.addWidget(self.open)
+        scan.addWidget(self.scan, 1)
+        model.addWidget(self.bundle, 1)
+        model.addWidget(self.browse)
         buttons = QGridLayout(self._next)
         buttons.setContentsMargins(0, 0, 0, 0)
         for number, button in enumerate(self.docks.values()):
@@ -85,8 +85,8 @@ class QtSegmentView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(scan)
-        for widget in (self.about, self.passport):
-            layout.addWidget(widget)
+        layout.addWidget(self.about)
+        layout.addWidget(self.passport)
         layout.addLayout(model)
         layout.addLayout(self._channel_form)
         for widget in (self.taken, self.every_timepoint, self.state, self.form, self._next):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import shutil
 import tempfile
 import weakref
@@ -11,11 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.errors import Cancelled
+from voxtrace.bundle import card as bundle_card
+from voxtrace.errors import Cancelled, OutputError
+from voxtrace.fit import facts_of, remember_run
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
 from voxtrace.plugin.models.messages import (
+    REQUEST,
     JobStage,
     ProvisionalAnswer,
     SegmentRequest,
@@ -29,6 +33,7 @@ from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.growing import GrowingAnswer
 from voxtrace.plugin.work.torch_import import importing_torch
+from voxtrace.plugin.work.train_preview import PreviewRecorder
 from voxtrace.training.request import TrainRequest
 from voxtrace.volume import Volume
 
@@ -40,10 +45,13 @@ if TYPE_CHECKING:
     from voxtrace.trace import Trace
     from voxtrace.training import TrainProgress, TrainSetup
 
+_log = logging.getLogger(__name__)
+
 _Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
     "plan": "Reading cases",
     "prepare": "Preparing cases",
+    "before": "Validating the weights to start from",
     "validate": "Validating whole cases",
     "done": "Done",
 }
@@ -63,16 +71,28 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | Pro
     yield JobStage("Making layers …")
     trace = _on_scan(result.trace, request, store)
     warm.compile_label_colours()  # here in the thread, and not when the window draws the layer
+    name = f"{request.name} · demonstration" if trace.provenance.demonstration else request.name
+    data, about, kind = display.trace_layer(trace, name, request.scan)
+    about["metadata"][REQUEST] = request
     made = SegmentResult(
-        display.trace_layer(trace, request.name, request.scan),
-        display.settled_layer(trace, f"{request.name} · settled"),
+        (data, about, kind),
+        display.settled_layer(trace, f"{name} · settled"),
         tuple(trace.summary()),
         result.seconds,
-        layers_beside(trace, request.name, request.scan),
+        layers_beside(trace, name, request.scan),
         trace.slice_facts,
     )
     check(cancel)
     return made
+
+
+def _remember_speed(model: Bundle, volume: Volume, options: PredictOptions, result: Result) -> None:
+    """Let later estimates know how fast this machine is; a folder that cannot be written to changes nothing else."""
+    record = bundle_card(model.path) if model.path is not None else {}
+    try:
+        remember_run(record, facts_of(volume), options.to_json(), result.facts, result.seconds)
+    except OutputError as error:
+        _log.warning("%s", error)
 
 
 def _on_scan(trace: Trace, request: SegmentRequest, store: Path | None) -> Trace:
@@ -148,7 +168,9 @@ def _predict(
     try:
         if growing is not None:
             yield growing.layer
-        return (yield from _forward_stages(run, growing)), store
+        result = yield from _forward_stages(run, growing)
+        _remember_speed(model, volume, request.options, result)
+        return result, store
     except BaseException:
         _remove(store)
         raise
@@ -198,7 +220,7 @@ def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainRe
 
         importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
     setup = yield from _set_up_stages(set_up(request, cancel))
-    yield from _train_reports(setup.train(cancel), setup.phases)
+    yield from _train_reports(setup.train(cancel), setup.phases, PreviewRecorder(setup.validate))
     return setup.out
 
 
@@ -231,7 +253,7 @@ def _train_stage(progress: TrainProgress) -> JobStage:
 
 
 def _train_reports(
-    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase]
+    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase], previews: PreviewRecorder
 ) -> Generator[JobStage | TrainReport, None, None]:
     """Yield the trainer's reports, with iterations counted over all phases."""
     names = tuple(phase.name for phase in phases)
@@ -240,6 +262,8 @@ def _train_reports(
         if progress.loss:
             before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
             done, dice = before + progress.iteration, progress.validation_dice
-            yield TrainReport(done, total, progress.loss, dice, progress.phase, names)
+            shown = progress.preview if dice is not None else None
+            preview = previews.add(shown, done, dice or 0.0) if shown is not None else None
+            yield TrainReport(done, total, progress.loss, dice, progress.phase, names, preview)
         else:
             yield _train_stage(progress)

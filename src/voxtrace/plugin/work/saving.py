@@ -77,13 +77,13 @@ def save(
     GeometryError
         The labels do not lie on the grid of the images.
     """
-    source = _source(attributes)
+    source = layer_source(attributes)
     shown = shown or shown_labels(data, source)
     saved = labels_to_save(data, attributes, scans, shown)
     paths, notes = list[Path](), list[str]()
     for timepoint, labels in saved.labels.items():
         target = path if timepoint is None else numbered(path, timepoint)
-        image = _image(labels.geometry, saved.scan, timepoint, scans)
+        image = image_of(labels.geometry, saved.scan, timepoint, scans)
         written = export_all(labels, target, _options(shown, source, saved.manual, images, image))
         paths.extend(written.paths)
         notes.extend(note for note in written.notes if note not in notes)
@@ -111,7 +111,7 @@ def needs_source_images(path: Path, attributes: Mapping[str, Any], scans: Sequen
     """Tell whether the format is DICOM and neither the labels nor an open scan know the source images."""
     if ending(path) not in DICOM_ENDINGS:
         return False
-    source = _source(attributes)
+    source = layer_source(attributes)
     known = [scan.geometry for scan in scans] + ([source.geometry] if source else [])
     return not any(_has_images(geometry) and (not source or geometry.is_close(source.geometry)) for geometry in known)
 
@@ -142,7 +142,7 @@ def labels_to_save(
         Their position in the patient is unknown, the layer was moved, or it has no labels.
     """
     about, name = attributes.get("metadata", {}).get(KEY), str(attributes.get("name", "labels"))
-    source = _source(attributes)
+    source = layer_source(attributes)
     if source is None:
         return LabelsToSave(
             {None: label_map_of(data, LabelSource(_drawn_on(np.shape(data), attributes, scans)), name)}, "", True
@@ -162,7 +162,8 @@ def labels_to_save(
     return LabelsToSave({timepoint: label_map_of(data[timepoint], source, name) for timepoint in filled}, source.scan)
 
 
-def _source(attributes: Mapping[str, Any]) -> LabelSource | None:
+def layer_source(attributes: Mapping[str, Any]) -> LabelSource | None:
+    """Return the source of a labels layer that VoxTrace made, else None."""
     about = attributes.get("metadata", {}).get(KEY)
     if isinstance(about, TimepointsLabels):
         return about.source
@@ -187,7 +188,7 @@ def _has_images(geometry: Geometry) -> bool:
     return isinstance(geometry.stored, DicomGrid) and bool(geometry.stored.sources)
 
 
-def _image(geometry: Geometry, scan: str, timepoint: int | None, scans: Sequence[OpenScan]) -> Volume | None:
+def image_of(geometry: Geometry, scan: str, timepoint: int | None, scans: Sequence[OpenScan]) -> Volume | None:
     """Return the image of the scan that labels belong to, else of the first open scan at the same position."""
     fitting = [one for one in scans if one.geometry.is_close(geometry)]
     chosen = next((one for one in fitting if one.id == scan), next(iter(fitting), None))

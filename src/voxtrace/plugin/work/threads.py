@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -20,6 +21,7 @@ from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.work.events import Cancel, Done, Event, Failed, Job, Progressed, Stopped, drain, error_message
 
 WAIT_S = 0.05  # between two looks whether an earlier job has ended
+SAY_AFTER = 10  # looks
 
 
 _log = logging.getLogger(__name__)
@@ -80,10 +82,13 @@ class ThreadRunner:
         """Wait until no earlier job runs; return False where this one is cancelled meanwhile."""
         if self._turn.acquire(blocking=False):
             return True
-        emit(Progressed(JobStage("Waiting for the stopped run to end …")))
-        while not cancelled():
+        for look in count(1):
             if self._turn.acquire(timeout=WAIT_S):
                 return True
+            if look == SAY_AFTER:
+                emit(Progressed(JobStage("Waiting for the stopped run to end …")))
+            if cancelled():
+                break
         return False
 
     def cancel(self) -> None:

@@ -1,8 +1,8 @@
 """Prepare, in a thread, what napari would otherwise compile while it draws the first label map.
 
-napari maps label values to colours with a function that numba compiles at its first call, on the thread of the window:
-0.5 to 3 s in which nothing moves. Compiling the same function earlier, in a thread, leaves only the call. It is compiled
-and not called, because numba's parallel loops must not run in two threads at once with every threading layer.
+napari maps label values to colours with a function that numba compiles at its first call, on the thread of the
+window: 0.5 to 3 s in which nothing moves. Compiling the same function earlier, in a thread, leaves only the call. It
+is compiled and not called: with some threading layers numba's parallel loops must not run in two threads at once.
 """
 
 from __future__ import annotations
