@@ -27,13 +27,12 @@ class SegmentWidget(Panel):
         self.view, self.steps_view, self.save_view = QtSegmentView(), QtStepsView(), QtSaveView()
         super().__init__(self.view, self.steps_view, self.save_view)
         preload_pyqtgraph()
-        self._viewer = napari_viewer
-        self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
+        self._viewer, self.state = napari_viewer, viewer_state_of(napari_viewer)
+        self.runner, self.saver = runner or ThreadRunner(self.state.engine_turn), ThreadRunner()
         self.background = LatestInBackground()
         self.steps = StepsController(napari_viewer, self.steps_view)
         self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
-        self.state = viewer_state_of(napari_viewer)
         self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
         self.controller = SegmentController(
             napari_viewer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,7 @@ class ViewerState:
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
+        self.engine_turn = threading.Lock()  # of the panels that run the engine, one at a time
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
 

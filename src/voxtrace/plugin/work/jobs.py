@@ -28,7 +28,7 @@ from voxtrace.plugin.models.messages import (
     TimepointsResult,
     TrainReport,
 )
-from voxtrace.plugin.models.region import crop, laid_back, laid_back_labels
+from voxtrace.plugin.models.region import crop, cut, laid_back, laid_back_labels, within
 from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.growing import GrowingAnswer
@@ -94,11 +94,13 @@ def _remember_speed(model: Bundle, volume: Volume, options: PredictOptions, resu
 
 
 def _on_scan(trace: Trace, request: SegmentRequest, store: Path | None) -> Trace:
-    """Return the trace on the scan's grid, or on the box's where the request says so."""
-    if request.box is None or request.in_box:
+    """Return the trace on the scan's grid, or on that of the part that is shown."""
+    if request.box is None:
         weakref.finalize(trace, _remove, store)
         return trace
     try:
+        if request.shown is not None:
+            return cut(trace, within(request.shown, request.box))
         return laid_back(trace, request.channels[0].volume.geometry, request.box)
     finally:
         _remove(store)
