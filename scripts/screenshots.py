@@ -23,6 +23,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (1500, 980)
@@ -65,7 +66,7 @@ def take(shot: Shot, cycles: list[int], out: Path) -> None:
     wait_until(lambda: not widget.runner.busy)
     _go_to_fullest_slice(viewer)
     for cycle in cycles:
-        widget.steps.go(cycle - 1)
+        viewer_state_of(viewer).current.go(cycle - 1)
         save(viewer, out / f"{shot.stem}-cycle-{cycle}.png")
     viewer.close()
 

@@ -45,6 +45,16 @@ def _kernels_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _speed_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests away from the speeds that the user's runs had."""
+    from voxtrace.fit import machine_speed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine_speed, "speed_file", lambda: tmp_path_factory.getbasetemp() / "speed.json")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """Compute on one thread: the networks of the tests are too small to share out, and answers repeat exactly."""
     import torch

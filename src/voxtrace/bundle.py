@@ -74,6 +74,16 @@ class Bundle:
         """What the bundle is called."""
         return str(self.card.get("name") or (self.path.name if self.path else self.method.key))
 
+    @property
+    def demonstration(self) -> bool:
+        """Whether it was trained on made-up scans alone, so that its answer on a patient means nothing."""
+        return bool(self.card.get("demonstration", False))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What :mod:`voxtrace.fit` reads of it: the card with plan and digest, as ``card(path)`` returns them."""
+        return {**self.card, "plan": json.loads(self.plan.model_dump_json()), "digest": self.digest}
+
 
 def load(path: str | Path) -> Bundle:
     """Return the bundle in a folder, or the shipped one of that name, after checking every hash.

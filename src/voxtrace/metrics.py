@@ -137,6 +137,19 @@ def evaluate_case(prediction: LabelMap, reference: LabelMap, tolerance_mm: float
     return {k: _scores(prediction, reference, k, names.get(k, f"label {k}"), tolerance_mm) for k in sorted(labels)}
 
 
+def evaluate_label(prediction: LabelMap, reference: LabelMap, label: int, tolerance_mm: float = 1.0) -> Scores:
+    """Return the scores of one label.
+
+    Raises
+    ------
+    GeometryError
+        The maps do not lie on one grid.
+    """
+    _check_one_grid(prediction, reference)
+    name = reference.names.get(label) or prediction.names.get(label, f"label {label}")
+    return _scores(prediction, reference, label, name, tolerance_mm)
+
+
 def mean_interval(values: Iterable[float], seed: int = 0, resamples: int = 2000) -> Interval:
     """Return the mean of the finite values with its 95 % percentile-bootstrap interval; NaN when there are none.
 

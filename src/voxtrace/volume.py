@@ -90,6 +90,9 @@ def _mm(geometry: Geometry) -> str:
     return "×".join(f"{s:g}" for s in geometry.spacing_mm) + " mm"
 
 
+DEMONSTRATION = "Demonstration model: its answer on a patient means nothing"  # the note of its label maps
+
+
 @dataclass(frozen=True, eq=False)
 class LabelMap:
     """Integer labels on a grid.
@@ -106,6 +109,8 @@ class LabelMap:
         Label value -> (red, green, blue), each 0..1.
     name
         What to call the label map in messages.
+    note
+        A warning that goes into files, at most 64 ASCII characters; ``""`` for none.
     """
 
     data: Array
@@ -113,6 +118,7 @@ class LabelMap:
     names: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, Triple] = field(default_factory=dict)
     name: str = "labels"
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.data.shape != self.geometry.shape:

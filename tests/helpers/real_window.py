@@ -49,6 +49,7 @@ class RealWindow:
         view.dataset.setText(str(dataset))
         view.out.setText(str(out))
         view.iterations.setValue(iterations)
+        self.qtbot.waitUntil(view.state.start.isEnabled, timeout=PATIENCE_MS)  # the dataset was looked at
         view.state.start.click()
         self.qtbot.waitUntil(lambda: not self.train.runner.busy, timeout=PATIENCE_MS)
         assert view.state.message.text() == f"Done. {out.name} is now in the picker of the Segment panel."

@@ -11,6 +11,7 @@ import pytest
 
 from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
+from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.controllers.train import TrainController
@@ -183,35 +184,37 @@ def test_a_bundle_of_several_channels_asks_for_each(
 
 
 @pytest.fixture
-def stepping(model: Any, view: Recorded) -> StepsController:
+def current(model: Any, view: Recorded) -> CurrentResult:
     add_scan(model)
-    controller = StepsController(model, view)
+    current = CurrentResult(model)
+    StepsController(current, view)
     data, about, _ = display.trace_layer(made_trace(), "prediction")
     model.add_labels(data, **about)  # napari makes it the active layer
-    return controller
+    return current
 
 
-def test_the_panel_follows_naparis_slider(stepping: StepsController, model: Any, view: Recorded) -> None:
+def test_the_panel_follows_naparis_slider(current: CurrentResult, model: Any, view: Recorded) -> None:
     model.dims.set_current_step(0, 1)
-    step, title, sentence, legend, facts = view.last("show_step")
+    title, sentence, legend, facts = view.last("show_step")
     assert facts == ()  # the made-up trace has none
-    assert (step, title) == (1, "Cycle 2 of 3")
+    assert title == "Cycle 2 of 3"
     assert sentence.startswith("1 voxels changed against the cycle before")
     assert [(row.name, row.volume_ml) for row in legend] == [("liver", pytest.approx(0.012)), ("spleen", 0.0)]
 
 
-def test_naparis_slider_follows_the_panel(stepping: StepsController, model: Any) -> None:
-    stepping.go(2)
-    assert model.dims.current_step[0] == 2
-    stepping.go(99)
-    assert model.dims.current_step[0] == 2
-
-
-def test_play_goes_round(stepping: StepsController, model: Any) -> None:
-    stepping.go(1)
-    stepping.advance()
-    stepping.advance()
-    assert model.dims.current_step[0] == 0
+def test_the_panel_counts_what_was_painted(current: CurrentResult, model: Any, view: Recorded) -> None:
+    stations = current.stations
+    assert stations is not None
+    stations[2, 0, 0, :3] = 2
+    model.layers["prediction"].data = stations  # napari learns that there is one more
+    current.go(3)
+    current.announce_edit()
+    title, sentence, legend, _ = view.last("show_step")
+    assert (title, sentence) == ("Edited", "Begun from cycle 3.")
+    assert [(row.name, row.volume_ml) for row in legend] == [
+        ("liver", pytest.approx(0.006)),
+        ("spleen", pytest.approx(0.024)),
+    ]
 
 
 def test_facts_of_a_step_are_told_in_words_with_units() -> None:
@@ -225,24 +228,9 @@ def test_facts_of_a_step_are_told_in_words_with_units() -> None:
     )
 
 
-def test_the_plot_leaves_out_the_first_step_which_changes_nothing(stepping: StepsController, view: Recorded) -> None:
-    _, word, changes = view.last("set_trace")
-    assert word == "cycle"
-    assert changes[0] != changes[0]
-    assert changes[1:] == (1.0, 1.0)
-
-
-def test_the_settled_map_is_made_when_it_is_asked_for(stepping: StepsController, model: Any) -> None:
-    stepping.show_settled(True)
-    assert model.layers[-1].name == "prediction · settled"
-    stepping.show_settled(False)
-    assert not model.layers[-1].visible
-
-
-def test_removing_the_prediction_empties_the_panel(stepping: StepsController, model: Any, view: Recorded) -> None:
+def test_removing_the_prediction_empties_the_panel(current: CurrentResult, model: Any, view: Recorded) -> None:
     model.layers.remove("prediction")
     assert view.calls[-1] == ("clear", ())
-    stepping.advance()
 
 
 def some_methods() -> MethodRegistry:
@@ -284,6 +272,7 @@ def test_a_finished_training_puts_the_bundle_on_the_shelf(
     monkeypatch.setattr(jobs, "train", train)
     bundle_registry = BundleRegistry([bundle])
     controller = TrainController(bundle_registry, view, runner, some_methods())
+    controller.pick_start(0)
     controller.edit(TrainForm(str(dataset), out=str(dataset.parent / "better")))
     assert controller.request.initial == bundle
     controller.start()

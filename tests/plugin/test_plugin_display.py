@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from made_layers import made_trace, made_volume
+from voxtrace import palette
 from voxtrace.errors import GeometryError
-from voxtrace.plugin.layers import contrast, display, palette
+from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.display_space import edge_letters, flip_z, geometry_of, layer_transform, obliquity_note
 from voxtrace.plugin.layers.manual_labels import stated_geometry
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume

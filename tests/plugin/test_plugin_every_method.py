@@ -40,6 +40,7 @@ def test_it_trains_and_predicts_in_the_window(
     train.view.start.activated.emit(index)
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
     train.view.out.setText(str(tmp_path / "new"))
+    qtbot.waitUntil(train.view.state.start.isEnabled, timeout=60_000)
     train.view.state.start.click()
     qtbot.waitUntil(lambda: not train.runner.busy, timeout=240_000)
     assert train.view.state.message.text() == "Done. new is now in the picker of the Segment panel."

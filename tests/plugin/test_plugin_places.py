@@ -10,6 +10,7 @@ import pytest
 
 from made_layers import ImmediateRunner, Recorded
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.places import REVIEW_KEY, PlacesController
 from voxtrace.plugin.layers import display, outlines
 from voxtrace.plugin.models import places
@@ -179,8 +180,15 @@ def opened(model: Any, view: Recorded) -> tuple[PlacesController, Any, Recorded,
     made, about, _ = display.trace_layer(members(), "result", scan.unique_id)
     model.add_labels(made, **about)
     docks: list[str] = []
-    controller = PlacesController(model, view, CurrentResult(model), ImmediateRunner(), lambda: 0.0, docks.append)
-    return controller, model, view, docks
+    return listing(model, view, docks), model, view, docks
+
+
+def listing(model: Any, view: Recorded, docks: list[str] | None = None) -> PlacesController:
+    current = CurrentResult(model)
+    opened = (docks if docks is not None else []).append
+    return PlacesController(
+        model, view, current, EditController(model, current), ImmediateRunner(), lambda: 0.0, opened
+    )
 
 
 Opened = tuple[PlacesController, Any, Recorded, list[str]]
@@ -225,11 +233,13 @@ def test_the_other_side_is_one_edit_and_can_be_undone(opened: Opened) -> None:
     layer = model.layers["result"]
     controller.next()
     controller.replace()
+    assert [edit.what for edit in layer.data.edits] == ["take the other side"]
     edited = np.asarray(layer.data.station(1))[::-1]
     assert (edited[LARGE] == 2).all()
     assert np.count_nonzero(edited != np.asarray(members().labels)[0]) == 2 * 7 * 8
     assert controller.review.decisions == ("replaced", "open")  # type: ignore[union-attr]
     controller.undo()
+    assert layer.data.edits == ()
     assert controller.review.decisions == ("open", "open")  # type: ignore[union-attr]
     np.testing.assert_array_equal(np.asarray(layer.data.station(1))[::-1], np.asarray(members().labels)[0])
 
@@ -240,13 +250,16 @@ def test_a_stroke_marks_the_place_as_repainted_and_undo_takes_it_back(opened: Op
     controller.next()
     controller.repaint()
     assert (docks, layer.selected_label, str(layer.mode)) == (["correct"], 1, "paint")
-    where = tuple(np.array([value]) for value in (0, 4, 20, 20))
     for label in (2, 0):
-        layer.data_setitem(where, label)
+        with layer.block_history():  # a stroke of two moves of the mouse is one entry of the history
+            for x in (20, 21):
+                where = (layer.data.stations - 1, 3, 20, x)
+                layer.data_setitem(tuple(np.array([value]) for value in where), label)
     assert controller.review.decisions == ("repainted", "open")  # type: ignore[union-attr]
+    assert layer.data.station(1)[3, 20, 20] == 0
     controller.undo()
     assert controller.review.decisions == ("open", "open")  # type: ignore[union-attr]
-    assert layer.data.station(1)[4, 20, 20] == 1
+    assert layer.data.station(1)[3, 20, 20] == 1
 
 
 def test_contours_are_drawn_for_the_slice_on_screen(opened: Opened) -> None:
@@ -286,12 +299,12 @@ def test_keys_act_on_the_canvas_while_the_list_is_open(opened: Opened) -> None:
 
 
 def test_a_result_without_anything_to_compare_says_so(model: Any, view: Recorded) -> None:
-    PlacesController(model, view, CurrentResult(model), ImmediateRunner(), lambda: 0.5, lambda name: None)
+    listing(model, view)
     assert view.last("show_message") == (places.NOTHING_OPEN, "hint")
     lonely = replace(members(), members={})
     made, about, _ = display.trace_layer(lonely, "result")
     model.add_labels(made, **about)
-    controller = PlacesController(model, view, CurrentResult(model), ImmediateRunner(), lambda: 0.5, lambda name: None)
+    controller = listing(model, view)
     assert view.last("show_message") == (places.NOT_COMPARABLE, "hint")
     for act in (controller.next, controller.accept, controller.repaint, controller.replace, controller.undo):
         act()

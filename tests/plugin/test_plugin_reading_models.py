@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from made_layers import made_volume
-from voxtrace.plugin.layers import contrast, palette
+from voxtrace import palette
+from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display_space import LayerTransform, camera_letters, direction_letters, viewpoint
 from voxtrace.plugin.models import label_places, measures, planes, presets, readout
 from voxtrace.volume import Geometry, Volume
@@ -271,8 +272,8 @@ def test_labels_are_counted_with_the_intensities_of_the_scan() -> None:
 def test_the_table_has_a_row_for_each_measurement_and_units_in_its_heading() -> None:
     line = measures.Measurement("1 line", "axial, S 2.5 mm", length_mm=21.0)
     assert measures.as_csv([line], "HU") == (
-        "what,where,length mm,area mm²,volume mL,mean HU,SD HU,min HU,max HU,voxels\n"
-        '1 line,"axial, S 2.5 mm",21,,,,,,,\n'
+        "what,length mm,area mm²,volume mL,mean HU,SD HU,min HU,max HU,voxels,where\n"
+        '1 line,21,,,,,,,,"axial, S 2.5 mm"\n'
     )
 
 

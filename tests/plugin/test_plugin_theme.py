@@ -48,6 +48,12 @@ def test_lines_and_curves_are_seen(made: ThemeColours) -> None:
     assert len(set(made.curves)) == len(made.curves) == 8
 
 
+def test_the_hint_in_an_empty_field_is_readable_on_the_field() -> None:
+    for background, text, field in ((*DARK, "#424a54"), (*LIGHT, "#c5c3c1")):
+        made = theme_colours(background, text, field)
+        assert contrast(made.hint, made.field) >= TEXT_CONTRAST
+
+
 def test_dimmed_text_is_less_striking_than_text(made: ThemeColours) -> None:
     assert contrast(made.dimmed, made.background) < contrast(made.text, made.background)
 

@@ -9,16 +9,21 @@ from typing import Any
 import pytest
 
 from made import bundle_folder, labels, scan
+from made_layers import ImmediateRunner, Recorded
 from made_methods import Schooled
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
+from voxtrace.plugin.controllers.train import TrainController
 from voxtrace.plugin.models.bundles import BundleRegistry
-from voxtrace.plugin.npe2.segment import SegmentWidget
+from voxtrace.plugin.models.methods import MethodRegistry
+from voxtrace.plugin.models.train_form import TrainForm
+from voxtrace.plugin.models.train_receipt import receipt
 from voxtrace.plugin.npe2.train import TrainWidget
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.work import jobs
+from voxtrace.plugin.work.dataset_fit import dataset_fit
 from voxtrace.training import TrainRequest, device, setup
 
 
@@ -34,22 +39,39 @@ def made_dataset(folder: Path, n_cases: int = 3) -> Path:
     return folder
 
 
+def pick(train: TrainWidget, start: str) -> None:
+    """Choose a start as a user does."""
+    index = train.view.start.findText(start)
+    assert index >= 0, f"{start} is not offered"
+    train.view.start.setCurrentIndex(index)
+    train.view.start.activated.emit(index)
+
+
 def test_a_bundle_fine_tuned_in_the_window_is_in_the_segment_picker(
     make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, tmp_path: Path
 ) -> None:
     viewer = make_napari_viewer_proxy()
     viewer_state_of(viewer)._bundle_registry = BundleRegistry([bundle])
-    segment, train = SegmentWidget(viewer), TrainWidget(viewer)
-    for widget in (segment, train):
-        viewer.window.add_dock_widget(widget, name=type(widget).__name__)
+    segment, train = (viewer_state_of(viewer).open_dock(name) for name in ("segment", "train"))
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
     train.view.out.setText(str(tmp_path / "better"))
     train.view.iterations.setValue(4)
+    pick(train, "tiny")
+    qtbot.waitUntil(train.view.state.start.isEnabled, timeout=60_000)
     train.view.state.start.click()
     qtbot.waitUntil(lambda: not train.runner.busy, timeout=240_000)
     assert train.view.state.message.text() == "Done. better is now in the picker of the Segment panel."
-    assert [segment.view.bundle.itemText(i) for i in range(2)] == ["tiny", "better"]
-    assert len(train.view.chart.points["dice"][0]) >= 1
+    assert [known.name for known in viewer_state_of(viewer).bundle_registry.bundles] == ["tiny", "better"]
+    measured = len(train.view.chart.points["dice"][0])
+    assert measured >= 1
+    assert train.view.receipt.title.text() == "better is ready"
+    assert "Fine-tuned from tiny on 2 cases" in train.view.receipt.lines.text()
+    assert "on 1 held-back case." in train.view.receipt.lines.text()
+    learned = next(layer for layer in viewer.layers if layer.name == "case_2 · learned")
+    assert learned.data.shape[0] == measured
+    assert [layer.name for layer in viewer.layers] == ["case_2", "case_2 · learned"]
+    train.view.receipt.use.click()
+    assert segment.controller._bundle.name == "better"
 
 
 def test_stop_leaves_a_checkpoint_to_resume_from(
@@ -62,6 +84,8 @@ def test_stop_leaves_a_checkpoint_to_resume_from(
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
     train.view.out.setText(str(tmp_path / "better"))
     train.view.iterations.setValue(10_000)
+    pick(train, "tiny")
+    qtbot.waitUntil(train.view.state.start.isEnabled, timeout=60_000)
     train.view.state.start.click()
     qtbot.waitUntil(lambda: "Iteration" in train.view.state.message.text(), timeout=240_000)
     train.view.state.stop.click()
@@ -89,6 +113,7 @@ def test_a_method_is_trained_from_scratch_through_its_phases(
     view.options.fields["cycles"].widget.setValue(2)
     view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
     view.out.setText(str(tmp_path / "schooled"))
+    qtbot.waitUntil(view.state.start.isEnabled, timeout=60_000)
     view.state.start.click()
     qtbot.waitUntil(lambda: not train.runner.busy, timeout=240_000)
     assert view.state.message.text() == "Done. schooled is now in the picker of the Segment panel."
@@ -106,6 +131,8 @@ def test_a_plan_that_the_method_refuses_is_said_in_a_sentence(
     viewer.window.add_dock_widget(train, name="train")
     train.view.dataset.setText(str(made_dataset(tmp_path / "dataset")))
     train.view.out.setText(str(tmp_path / "better"))
+    pick(train, "two")
+    qtbot.waitUntil(train.view.state.start.isEnabled, timeout=60_000)
     train.view.state.start.click()
     qtbot.waitUntil(lambda: not train.runner.busy, timeout=60_000)
     assert "has 1 channel(s), two expects 2" in train.view.state.message.text()
@@ -127,3 +154,55 @@ def test_a_training_is_planned_for_the_device_it_will_run_on(tmp_path: Path, mon
     with pytest.raises(Cancelled):
         list(jobs.train(request, lambda: False))
     assert asked == {"device": "cuda", "memory_gb": 12.0, "iterations": 4}
+
+
+def test_a_dataset_starts_from_a_model_that_fits_it_and_never_from_one_for_made_up_scans(tmp_path: Path) -> None:
+    registry = BundleRegistry()
+    records = {known.path: known.record for known in registry.bundles}
+    found = dataset_fit(str(made_dataset(tmp_path / "dataset")), records)
+    demonstrations = [path for path in records if "phantom" in path.name]
+    assert demonstrations
+    assert {found.fits[path].verdict for path in demonstrations} == {"does not fit"}
+    assert found.suggested not in demonstrations
+
+
+def test_the_default_start_follows_the_dataset_until_a_user_picks_one(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, tmp_path: Path
+) -> None:
+    methods = MethodRegistry({key: METHODS[key] for key in ("unet", "recyclenet")})
+    controller = TrainController(BundleRegistry(), view, runner, methods)
+    names, chosen = view.last("set_starts")
+    assert "phantom" in names[chosen]
+    controller.edit(TrainForm(dataset=str(made_dataset(tmp_path / "dataset"))))
+    names, chosen = view.last("set_starts")
+    assert "phantom" not in names[chosen]
+    controller.pick_start(0)
+    assert view.last("set_start_note")[0] == "does not fit"
+    controller.edit(TrainForm(dataset=str(made_dataset(tmp_path / "another"))))
+    names, chosen = view.last("set_starts")
+    assert chosen == 0
+
+
+def test_a_receipt_says_what_was_gained(tmp_path: Path) -> None:
+    record = {
+        "name": "better",
+        "provenance": {
+            "cases": 12,
+            "dataset": "Livers",
+            "iterations": 90,
+            "planned_iterations": 1000,
+            "minutes": 2.0,
+            "device": "cpu",
+            "initial": {"name": "liver"},
+        },
+        "metrics": {"fine_tuning": {"cases": 3, "dice_before": 0.8125, "dice_after": 0.875}},
+    }
+    made = receipt(record, tmp_path, 130.0)
+    assert made.lines == (
+        "Fine-tuned from liver on 12 cases of Livers.",
+        "Dice 0.812 before, 0.875 after, on 3 held-back cases.",
+        "90 of 1,000 iterations, ended by the time limit of 2 min, in 2.2 min, on cpu.",
+        f"Lies in {tmp_path}.",
+    )
+    alone = receipt({"provenance": {"cases": 1, "iterations": 5}}, tmp_path, 4.0)
+    assert alone.lines[:2] == ("Trained from scratch on 1 case.", "No case was held back, so its Dice is not known.")

@@ -55,26 +55,19 @@ def predict(request: Any, cancel: Any) -> Any:
     return (yield from made_segmented(made_trace(), request))
 
 
-def test_sliders_follow_each_other(widget: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_panel_and_the_rulers_follow_naparis_slider(
+    widget: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use(monkeypatch, predict)
     press_segment(widget, qtbot)
-    assert widget.steps_view.slider.value() == 2
+    rulers = viewer_state_of(viewer).open_dock("rulers")  # it is open already
+    assert rulers.isVisible()
     assert widget.steps_view.title.text() == "Cycle 3 of 3"
     viewer.dims.set_current_step(0, 1)
-    assert widget.steps_view.slider.value() == 1
-    widget.steps_view.slider.setValue(0)
+    assert widget.steps_view.title.text() == "Cycle 2 of 3"
+    rulers.command("first")
     assert viewer.dims.current_step[0] == 0
     assert widget.steps_view.legend.texts == [("liver", "0.01 mL"), ("spleen", "0.00 mL")]
-
-
-def test_play_moves_naparis_slider(widget: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, predict)
-    press_segment(widget, qtbot)
-    widget.steps_view.timer.setInterval(10)
-    widget.steps_view.play.click()
-    qtbot.waitUntil(lambda: viewer.dims.current_step[0] == 1, timeout=5_000)
-    widget.steps_view.play.click()
-    assert not widget.steps_view.timer.isActive()
 
 
 def test_a_runtime_error_in_the_thread_turns_the_panel_red(
@@ -151,9 +144,6 @@ def test_the_engine_itself_segments_in_the_window(widget: Any, viewer: Any, qtbo
     assert widget.view.state.message.text().startswith("Done in")
     assert viewer.layers[-1].data.shape[0] == 3
     assert widget.steps_view.title.text() == "Cycle 3 of 3"
-    widget.steps_view.settled.click()
-    assert viewer.layers[-1].name.endswith("settled")
-    assert viewer.layers[-1].ndim == 3
 
 
 def test_an_opened_file_gets_letters_and_a_scale_bar(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
@@ -163,7 +153,11 @@ def test_an_opened_file_gets_letters_and_a_scale_bar(viewer: Any, qtbot: Any, tm
     viewer.dims.order = (1, 0, 2)
     assert overlays["voxtrace_top"].text == "S"
     viewer.dims.ndisplay = 3
-    assert not overlays["voxtrace_top"].visible
+    assert (overlays["voxtrace_left"].text, overlays["voxtrace_top"].text) == (
+        "R",
+        "S",
+    )  # the first 3-D view is frontal
+    assert overlays["voxtrace_viewpoint"].text == "seen from the front"
     assert overlays.scale_bar.visible
 
 

@@ -135,6 +135,15 @@ def test_two_results_are_named() -> None:
     assert place.sentence == "A says tumour; B says liver"
 
 
+def test_one_of_three_results_is_named() -> None:
+    maps = [
+        LabelMap(one, GEOMETRY, NAMES, name=name) for name, one in zip("ABC", (liver(), liver(), liver()), strict=True)
+    ]
+    maps[1].data[BLOCK] = 2
+    [place] = regions(of_label_maps(maps), ALL).places
+    assert place.sentence == "2 of 3 say liver, B says tumour"
+
+
 def test_results_on_different_grids_are_refused() -> None:
     other = Geometry.from_spacing(SHAPE, SPACING_MM, (50.0, 0.0, 0.0))
     with pytest.raises(GeometryError, match="does not lie on the grid of A"):

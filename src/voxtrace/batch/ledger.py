@@ -53,6 +53,16 @@ class Entry:
     features
         Name -> number that tells how sure the answer is: ``entropy`` (nat, mean over windows) and
         ``changed_fraction`` (of the scan's voxels) of the last step, where they are known.
+    fit
+        Whether the model fits the scan, with reasons, as ``Fit.to_json``; of several bundles the most severe.
+    demonstration
+        Whether a bundle was trained on made-up scans alone, so that its answer on a patient means nothing.
+    intervals_ml
+        Name of a label -> the interval in mL of its true volume, where the bundle has one.
+    usual
+        Whether the prediction came about like those of the validation cases, in words; ``""`` where that is not known.
+    expected_dice
+        What validation cases like it had, where the bundle foretells it.
     time_utc
         When the entry was written, ISO 8601.
     """
@@ -70,6 +80,11 @@ class Entry:
     inputs: Sequence[str] = field(default_factory=list)
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
+    fit: Mapping[str, Any] = field(default_factory=dict)
+    demonstration: bool = False
+    intervals_ml: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    usual: str = ""
+    expected_dice: float | None = None
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def same_settings(self, other: Entry) -> bool:

@@ -13,17 +13,20 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxtrace.atomic import remove_folder
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.job import PredictJob, already_done
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.batch.prefetch import CasePrefetcher, prefetching
+from voxtrace.batch.trust import trust_of, verdict_of
 from voxtrace.errors import Cancelled, OutputError, VoxTraceError
 
 if TYPE_CHECKING:
+    from voxtrace.fit import Fit
     from voxtrace.inference import Progress, Result
+    from voxtrace.volume import Volume
 
 FEATURES = ("entropy", "changed_fraction")  # of a row of a trace's summary, for the ledger
 
@@ -34,7 +37,8 @@ log = logging.getLogger(__name__)
 class CaseEvent:
     """Something that happened to case ``number`` (from 1) of ``total``.
 
-    ``progress`` is set while the case runs, ``entry`` once it is done or failed.
+    ``progress`` is set while the case runs, ``entry`` once it is done or failed. One event of kind ``running``, before
+    the first with progress, has ``fit``: whether the model fits the scan.
     """
 
     kind: Literal["started", "running", "skipped", "done", "failed"]
@@ -43,6 +47,7 @@ class CaseEvent:
     total: int
     progress: Progress | None = None
     entry: Entry | None = None
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,12 @@ class _Batch:
         yield replace(here, kind="started")
         began = time.monotonic()
         try:
-            result = yield from self._segment(here, later)
-            entry = _done(_timed(template, began), result)
+            volume = self.prefetcher.take(here.case)
+            found = verdict_of(self.job.bundles, volume)
+            template = replace(template, fit=found.to_json())
+            yield replace(here, kind="running", fit=found)
+            result = yield from self._segment(here, volume, later)
+            entry = _done(_timed(template, began), result, self.job.bundles[0].record)
         except Cancelled:
             raise
         except OutputError as error:
@@ -129,11 +138,12 @@ class _Batch:
         self.ledger.append(entry)
         return replace(here, kind="done" if entry.status == "done" else "failed", entry=entry)
 
-    def _segment(self, here: CaseEvent, later: Sequence[CaseInput]) -> Generator[CaseEvent, None, Result]:
-        """Read one case, segment it and write its outputs."""
+    def _segment(
+        self, here: CaseEvent, volume: Volume, later: Sequence[CaseInput]
+    ) -> Generator[CaseEvent, None, Result]:
+        """Segment one case and write its outputs."""
         from voxtrace.inference import segment
 
-        volume = self.prefetcher.take(here.case)
         self.prefetcher.begin(later)
         labels_path, trace_path = self.job.labels_path(here.case), self.job.trace_path(here.case)
         engine = segment(self.job.bundles, volume, self.job.options, store=trace_path, cancel=self.cancel)
@@ -165,7 +175,7 @@ def _write_labels(result: Result, labels_path: Path, trace_path: Path) -> None:
         raise
 
 
-def _done(timed: Entry, result: Result) -> Entry:
+def _done(timed: Entry, result: Result, record: Mapping[str, Any]) -> Entry:
     trace = result.trace
     last = trace.summary()[-1]
     volumes = {trace.names[value]: round(ml, 4) for value, ml in last.get("volume_ml", {}).items()}
@@ -178,6 +188,8 @@ def _done(timed: Entry, result: Result) -> Entry:
         passport=trace.passport.as_json(),
         volumes_ml=volumes,
         features=features,
+        demonstration=trace.provenance.demonstration,
+        **trust_of(record, trace),
     )
 
 

@@ -14,7 +14,21 @@ from typing import Annotated
 
 import typer
 
-from voxtrace.cli import bench, demo, doctor, evaluate, export, inspect, methods, models, plan, predict, score, train
+from voxtrace.cli import (
+    bench,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    film,
+    inspect,
+    methods,
+    models,
+    plan,
+    predict,
+    score,
+    train,
+)
 from voxtrace.cli.exit_codes import INTERRUPTED, error_message, exit_code
 from voxtrace.cli.output import echo
 
@@ -33,6 +47,7 @@ app.command()(evaluate.evaluate)
 app.command(cls=score.ManyLabels)(score.score)
 app.command()(export.export)
 app.command()(inspect.inspect)
+app.command()(film.film)
 app.command()(methods.methods)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxtrace import palette
 from voxtrace.atomic import atomic_file
 from voxtrace.trace import Trace
-from voxtrace.volume import Array, Volume
+from voxtrace.volume import Array, Triple, Volume
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BACKGROUND, INK, FAINT = "#101418", "#e8edf2", "#8a96a3"
-COLOURS = ("#f28e2b", "#59a14f", "#edc948", "#e15759", "#76b7b2", "#b07aa1", "#ff9da7", "#9c755f")
+LINE, MARK = "#76b7b2", "#f28e2b"
 CT_WINDOW_HU = (-160.0, 240.0)  # level 40, width 400: abdomen
 
 
@@ -33,7 +34,7 @@ def draw_steps(volume: Volume, trace: Trace, path: Path, shown: Sequence[int] = 
     figure = Figure(figsize=(4.0 * len(steps) + 4.6, 4.1), dpi=110, facecolor=BACKGROUND, layout="constrained")
     axes = figure.subplots(1, len(steps) + 1, width_ratios=[1.0] * len(steps) + [1.1])
     for axis, step in zip(axes, steps, strict=False):
-        _draw_slice(axis, volume, np.asarray(trace.labels[step - 1, z]), z)
+        _draw_slice(axis, volume, np.asarray(trace.labels[step - 1, z]), z, _colours(trace))
         axis.set_title(f"{trace.step_word} {step} of {trace.n_steps}", color=INK, fontsize=13)
     _draw_changes(axes[-1], trace, steps)
     _draw_legend(figure, trace)
@@ -51,12 +52,14 @@ def busiest_slice(labels: Array) -> int:
     return int(np.argmax(scores))
 
 
-def _draw_slice(axis: Axes, volume: Volume, labels: Array, z: int) -> None:
+def _draw_slice(axis: Axes, volume: Volume, labels: Array, z: int, colours: Mapping[int, Triple]) -> None:
     image = volume.data[0, z].astype(np.float32)
     low, high = CT_WINDOW_HU if volume.modality == "CT" else np.percentile(image, [1, 99])
     _, height_mm, width_mm = volume.geometry.spacing_mm
     axis.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=height_mm / width_mm, interpolation="bilinear")
-    for value, colour in _colours(np.unique(labels)):
+    for value, colour in colours.items():
+        if not np.any(labels == value):
+            continue
         mask = (labels == value).astype(np.float32)
         axis.contourf(mask, levels=[0.5, 1.5], colors=[colour], alpha=0.30)
         axis.contour(mask, levels=[0.5], colors=[colour], linewidths=1.4)
@@ -83,8 +86,8 @@ def _draw_changes(axis: Axes, trace: Trace, marked: Sequence[int]) -> None:
     numbers = np.arange(1, len(changed) + 1)
     floor = min([value for value in changed if value > 0], default=1e-3) / 3
     heights = np.maximum(changed, floor)
-    axis.plot(numbers, heights, color=COLOURS[4], linewidth=2, marker="o", markersize=5)
-    axis.plot(marked, heights[np.asarray(marked) - 1], "o", color=COLOURS[0], markersize=9, zorder=3)
+    axis.plot(numbers, heights, color=LINE, linewidth=2, marker="o", markersize=5)
+    axis.plot(marked, heights[np.asarray(marked) - 1], "o", color=MARK, markersize=9, zorder=3)
     for number, value, height in zip(numbers, changed, heights, strict=True):
         axis.annotate(f"{value:.2g} %", (number, height), (7, 7), textcoords="offset points", color=INK, fontsize=9)
     axis.set(yscale="log", facecolor=BACKGROUND, xticks=numbers, xlim=(0.5, len(changed) + 0.9))
@@ -102,14 +105,14 @@ def _draw_changes(axis: Axes, trace: Trace, marked: Sequence[int]) -> None:
 def _draw_legend(figure: Figure, trace: Trace) -> None:
     from matplotlib.patches import Patch
 
-    values = [value for value in sorted(trace.names) if value]
-    handles = [Patch(color=colour, label=trace.names[value]) for value, colour in _colours(values)]
+    handles = [Patch(color=colour, label=trace.names[value]) for value, colour in _colours(trace).items()]
     if handles:
         figure.legend(
             handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, labelcolor=INK, fontsize=11
         )
 
 
-def _colours(values: Sequence[int] | Array) -> Iterator[tuple[int, str]]:
-    """Yield (label value, colour) for every label but the background."""
-    return ((int(value), COLOURS[(int(value) - 1) % len(COLOURS)]) for value in values if value)
+def _colours(trace: Trace) -> Mapping[int, Triple]:
+    """Return label value -> colour of every label but the background, as in every other picture."""
+    names = {value: name for value, name in sorted(trace.names.items()) if value}
+    return palette.colours(names, names=names)

@@ -15,6 +15,7 @@ from voxtrace.cli.gc_pause import gc_paused
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.option_flags import with_option_flags
 from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.show_fit import warn_of_fit
 from voxtrace.errors import UsageError
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
@@ -90,7 +91,8 @@ def predict(
 
     Writes OUT/CASE.nii.gz on the input's own grid, OUT/CASE.trace and a line in OUT/ledger.jsonl for each case. Files
     named CASE_0000, CASE_0001, … are the channels of one case. A case that cannot be predicted is named, and the next
-    one begins. Exit codes: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing could be done.
+    one begins. Where the model does not fit a scan, or is to be checked on it, the reasons are printed and stand in the
+    ledger. Exit codes: 0 all done, 1 some cases failed, 2 wrong usage, 3 nothing could be done.
     """
     from voxtrace.batch import prefetching
 
@@ -168,7 +170,9 @@ def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: Task
             summary: BatchSummary = stop.value
             return summary
         where = f"[{event.number}/{event.total}] {event.case.name}"
-        if event.progress is not None:
+        if event.fit is not None:
+            warn_of_fit(event.fit, where)
+        elif event.progress is not None:
             description = f"{where} {event.progress.stage}"
             bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
         elif event.entry is not None and event.kind == "failed":
@@ -194,6 +198,11 @@ def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:
                 "time_s": entry.time_s,
                 "run": entry.run,
                 "passport": list(entry.passport),
+                "fit": entry.fit,
+                "demonstration": entry.demonstration,
+                "intervals_ml": entry.intervals_ml,
+                "usual": entry.usual,
+                "expected_dice": entry.expected_dice,
             }
             for case, entry in done
         ],

@@ -10,6 +10,7 @@ import typer
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
+from voxtrace.cli.show_fit import warn_of_fit
 from voxtrace.cli.show_training import show_training
 from voxtrace.training.request import TrainRequest
 
@@ -136,4 +137,6 @@ def _train(request: TrainRequest) -> Bundle:
         setup = show_training(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
         echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
+        if found := setup.fit_of_start():
+            warn_of_fit(found, str(request.initial))
         return show_training(setup.train(cancel))

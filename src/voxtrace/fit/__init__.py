@@ -23,7 +23,7 @@ from voxtrace.fit.intervals import interval_ml, measured_intervals
 from voxtrace.fit.scan_facts import ScanFacts, facts_of
 from voxtrace.fit.suggestion import suggest
 from voxtrace.fit.training_scans import TrainingScans
-from voxtrace.fit.verdict import Fit, FitReason, Severity, fit
+from voxtrace.fit.verdict import Fit, FitReason, Severity, fit, fit_to_start
 
 __all__ = [
     "Estimate",
@@ -41,6 +41,7 @@ __all__ = [
     "facts_of",
     "familiarity",
     "fit",
+    "fit_to_start",
     "interval_ml",
     "measured_features",
     "measured_intervals",

@@ -18,6 +18,7 @@ Source = Literal["this model", "other models", "not measured"]
 _SECONDS_PER_GFLOP_AND_THREAD = 0.004
 _SECONDS_PER_VOXEL = 2e-8
 _SECONDS_FIXED = 1.0
+_FEWEST_VOXELS = 200_000  # with fewer, the time for a voxel cannot be told from the time for a run
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def remember_run(
     network = sum(stages.get(stage, 0.0) for stage in ("network", "assess", "blend"))
     # The last planes are finished while nothing else runs; what no stage counts is preparation.
     rest = max(0.0, seconds - network)
-    voxels = min(rest, stages.get("planes", 0.0) + stages.get("finish", 0.0))
+    planes = stages.get("planes", 0.0) + stages.get("finish", 0.0)
+    voxels = min(rest, planes if cost.voxels >= _FEWEST_VOXELS else cost.voxels * _SECONDS_PER_VOXEL)
     remember(
         MeasuredRun(
             digest=str(record["digest"]),

@@ -142,8 +142,8 @@ def _nearest_mean(values: Array, dice: Array, value: float) -> float:
 
 def rank_correlation(one: Array, other: Array) -> float:
     """Return Spearman's rank correlation of two rows of numbers without ties."""
-    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(values)).astype(float) for values in (one, other))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _distance(value: float, ends: Sequence[float]) -> float:

@@ -145,7 +145,7 @@ def _channel(sampled: Array) -> ChannelFacts:
         std=std,
         zero_fraction=1.0 - inside.size / values.size,
         inside=_spread(inside if inside.size else values),
-        digest=zlib.crc32(np.ascontiguousarray(values)),
+        digest=zlib.crc32(values.tobytes()),
     )
 
 

@@ -13,7 +13,7 @@ from voxtrace.fit.training_scans import TrainingScans
 from voxtrace.plan import Plan
 from voxtrace.volume import Volume
 
-__all__ = ["Fit", "FitReason", "Severity", "fit"]
+__all__ = ["Fit", "FitReason", "Severity", "fit", "fit_to_start"]
 
 _NOT_COMPARED = FitReason(
     "fits",
@@ -72,6 +72,21 @@ def fit(record: Mapping[str, Any], scan: Volume | ScanFacts | Sequence[Volume]) 
     plan = Plan.model_validate(record["plan"])
     reasons = sorted(_reasons(record, plan, facts), key=lambda reason: -SEVERITY[reason.severity])
     return Fit(tuple(reasons))
+
+
+def fit_to_start(record: Mapping[str, Any], scan: Volume | ScanFacts | Sequence[Volume]) -> Fit:
+    """Return whether a model is a start for fine-tuning on scans like this one: by modality and channels.
+
+    Size and intensities may differ, since training adapts to them. A model for made-up scans is to be checked: what it
+    learned of them may not help.
+    """
+    facts = scan if isinstance(scan, ScanFacts) else facts_of(scan)
+    plan = Plan.model_validate(record["plan"])
+    found = [*channel_checks.modality(plan, facts), *channel_checks.channels(plan, facts)]
+    if origin_checks.is_demonstration(record) and not facts.made_up:
+        learned = "the model learned from made-up scans, the dataset is of patients"
+        found.append(FitReason("check", learned, "start from a model that was trained on patients, or from none"))
+    return Fit(tuple(sorted(found, key=lambda reason: -SEVERITY[reason.severity])))
 
 
 def _reasons(record: Mapping[str, Any], plan: Plan, scan: ScanFacts) -> Iterator[FitReason]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
 from voxtrace.errors import EngineError
+from voxtrace.fit import facts_of, remember_run
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import chosen_method, open_members
@@ -21,7 +22,7 @@ from voxtrace.method import Method
 from voxtrace.plan import Plan
 from voxtrace.preprocess import PlaneStream, grid_of
 from voxtrace.trace import Recorder, RunDescription, Trace
-from voxtrace.volume import LabelMap, Shape, Volume
+from voxtrace.volume import DEMONSTRATION, LabelMap, Shape, Volume
 from voxtrace.windows import count_windows
 
 
@@ -52,8 +53,17 @@ def segment_once(
         trace = _finished(run, recorder, describe_run(run, bundles, volume.name, time.perf_counter() - started))
     if store is not None:
         trace = Trace.load(store)
-    labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name)
-    return Result(labels, trace, time.perf_counter() - started, run.record())
+    note = DEMONSTRATION if trace.provenance.demonstration else ""
+    labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name, note=note)
+    result = Result(labels, trace, time.perf_counter() - started, run.record())
+    _remember(bundles, volume, options, result)
+    return result
+
+
+def _remember(bundles: Sequence[Bundle], volume: Volume, options: PredictOptions, result: Result) -> None:
+    """Remember how fast it was, for the estimate of the next run; a run of several bundles tells nothing of one."""
+    if len(bundles) == 1 and bundles[0].digest:
+        remember_run(bundles[0].record, facts_of(volume), options.to_json(), result.facts, result.seconds)
 
 
 def _fresh(recorder: Recorder, shown: int) -> tuple[FinishedPlanes | None, int]:

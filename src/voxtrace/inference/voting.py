@@ -76,7 +76,8 @@ def segment_by_vote(
         yield Progress("combining", 0, 1, f"the answers of {len(runs)} members")
         trace = _voted([result.trace for result in results], runs, options, started, store, cancel)
     answer = np.asarray(trace.labels[-1])
-    labels = LabelMap(answer, volume.geometry, results[0].labels.names, name=volume.name)
+    note = next((result.labels.note for result in results if result.labels.note), "")
+    labels = LabelMap(answer, volume.geometry, results[0].labels.names, name=volume.name, note=note)
     return Result(labels, trace, time.perf_counter() - started, _facts(results, runs))
 
 

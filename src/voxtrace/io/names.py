@@ -17,6 +17,7 @@ from voxtrace.volume import LabelMap, Triple
 Names = dict[int, str]
 Colours = dict[int, Triple]
 
+DESCRIPTION = "Description"  # key of free text in NRRD and MetaImage
 _SEGMENT = re.compile(r"Segment(\d+)_LabelValue")
 
 

@@ -22,7 +22,7 @@ from voxtrace.io.stored_image import read_stored_image
 from voxtrace.io.suffixes import NIFTI, is_dicom, listed, stem_of, suffix_of
 from voxtrace.io.timepoints import count_timepoints as count_volumes
 from voxtrace.passport import Passport
-from voxtrace.volume import Array, Geometry, Grid, LabelMap, Volume
+from voxtrace.volume import DEMONSTRATION, Array, Geometry, Grid, LabelMap, Volume
 
 _NNUNET_CHANNEL = re.compile(r"_\d{4}$")
 
@@ -106,7 +106,9 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
         stored = read_stored_image(path, frame, labels=True)
     canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(stored.array))
     try:
-        return LabelMap(canonical, Geometry.from_grid(stored.grid), stored.names, stored.colours, stem_of(path))
+        note = DEMONSTRATION if stored.description == DEMONSTRATION else ""
+        geometry = Geometry.from_grid(stored.grid)
+        return LabelMap(canonical, geometry, stored.names, stored.colours, stem_of(path), note)
     except GeometryError as error:
         raise ReadError(f"{path} is not a label map: {error}") from error
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from voxtrace.errors import ReadError
 from voxtrace.io.integrity import check_finite, check_meta_voxels, check_not_empty, count_bad
 from voxtrace.io.itk import read_with_itk
-from voxtrace.io.names import Colours, Names, from_keys, from_xml
+from voxtrace.io.names import DESCRIPTION, Colours, Names, from_keys, from_xml
 from voxtrace.io.nifti import NiftiGrid, affine_of, read_nifti
 from voxtrace.io.nifti.voxels import rescaled
 from voxtrace.io.orthogonalise import orthogonalise, resample
@@ -41,6 +41,8 @@ class StoredImage:
         How many volumes the file holds.
     names, colours
         Of labels, as the file carries them.
+    description
+        Free text of the header.
     """
 
     array: Array
@@ -49,6 +51,7 @@ class StoredImage:
     timepoints: int
     names: Names
     colours: Colours
+    description: str = ""
 
 
 def read_stored_image(path: Path, frame: int | None = None, *, labels: bool = False) -> StoredImage:
@@ -92,7 +95,7 @@ def _read_nifti(path: Path, frame: int | None, labels: bool) -> StoredImage:
     findings += check_origin(header.description)
     # the passport states the number type of the file, so it was made from values before resampling
     array = resample(values, affine, fit.affine, labels=labels) if fit.resample else values
-    return StoredImage(array, grid, Passport(findings), count, *from_xml(file.extensions))
+    return StoredImage(array, grid, Passport(findings), count, *from_xml(file.extensions), header.description)
 
 
 def _read_text(path: Path, frame: int | None, labels: bool) -> StoredImage:
@@ -108,9 +111,11 @@ def _read_text(path: Path, frame: int | None, labels: bool) -> StoredImage:
     array = resample(image.array, affine, fit.affine, labels=labels) if fit.resample else image.array
     grid = image.grid if fit.affine is affine else fit.affine.grid()
     intensities = check_intensities(image.array, None)
-    findings = (*check_position(grid), spacing, *stated, fit.finding, *image.findings, intensities)
+    description = image.keys.get(DESCRIPTION, "")
+    origin = check_origin(description)
+    findings = (*check_position(grid), spacing, *stated, fit.finding, *image.findings, intensities, *origin)
     names, colours = from_keys(image.keys, ascii_only=not is_nrrd)
-    return StoredImage(array, grid, Passport(findings), image.timepoints, names, colours)
+    return StoredImage(array, grid, Passport(findings), image.timepoints, names, colours, description)
 
 
 def _check_text(path: Path, *, is_nrrd: bool) -> tuple[Finding, ...]:

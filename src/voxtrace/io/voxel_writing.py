@@ -16,7 +16,7 @@ from voxtrace.errors import OutputError, ReadError
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.integrity import check_meta_voxels, check_not_empty
 from voxtrace.io.itk import image_of, last_line, quiet, simpleitk, widened
-from voxtrace.io.names import to_keys, to_xml
+from voxtrace.io.names import DESCRIPTION, to_keys, to_xml
 from voxtrace.io.nifti import write_nifti
 from voxtrace.io.stored_orientation import stored_array
 from voxtrace.io.suffixes import NIFTI, suffix_of
@@ -42,12 +42,19 @@ def write(item: LabelMap | Volume, path: Path, options: ExportOptions) -> Writte
     array, expected = stored_array(item), ExpectedFile.of(item.geometry)
     if suffix in NIFTI:
         extension = to_xml(item) if isinstance(item, LabelMap) else ""
-        description = MADE_UP_DESCRIPTION if isinstance(item, Volume) and item.made_up else ""
-        _save_nifti(array, item.geometry.grid, path, expected, (extension, description))
+        _save_nifti(array, item.geometry.grid, path, expected, (extension, _description(item)))
     else:
         keys = to_keys(item, ascii_only=suffix != ".nrrd") if isinstance(item, LabelMap) else {}
+        keys |= {DESCRIPTION: said} if (said := _description(item)) else {}
         _save_with_itk(array, item.geometry.grid, path, expected, keys)
     return Written((path,))
+
+
+def _description(item: LabelMap | Volume) -> str:
+    """Return what the header says in words: that a scan is made up, or the note of a label map."""
+    if isinstance(item, LabelMap):
+        return item.note
+    return MADE_UP_DESCRIPTION if item.made_up else ""
 
 
 def _save_nifti(array: Array, grid: Grid, path: Path, expected: ExpectedFile, texts: tuple[str, str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled
+from voxtrace.fit import Fit, fit_to_start
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.planning import Fingerprint, plan_dataset, scan_cases
 from voxtrace.training.progress import TrainProgress
@@ -60,6 +61,12 @@ class TrainSetup:
     def phases(self) -> tuple[Phase, ...]:
         """The phases that will be trained, in order."""
         return self.method.phases(self.plan)
+
+    def fit_of_start(self) -> Fit | None:
+        """Return whether the initial bundle is a start for this dataset, by its first case; None without one."""
+        if self.initial is None or not self.cases:
+            return None
+        return fit_to_start(self.initial.record, self.cases[0].volume)
 
     def train(self, cancel: Callable[[], bool]) -> Generator[TrainProgress, None, Bundle]:
         """Train; see :func:`voxtrace.training.train`."""

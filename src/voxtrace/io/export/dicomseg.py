@@ -71,7 +71,7 @@ def _segmentation(
         software_versions=version(),
         device_serial_number=version(),  # required by DICOM; a program has no serial number
         content_label="SEGMENTATION",
-        content_description=text(options.description or "Labels of a segmentation"),
+        content_description=text(options.description or labels.note or "Labels of a segmentation"),
         series_description="Segmentation",
         specific_character_set="ISO_IR 192",
         **_space(sources),

@@ -42,7 +42,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
         warnings.simplefilter("ignore")
         dataset = header_of(sources)
-        dataset.StructureSetDescription = text(options.description or "Contours of a segmentation")
+        dataset.StructureSetDescription = text(options.description or labels.note or "Contours of a segmentation")
         boxes = ndimage.find_objects(array)
         for number, value in enumerate(values, 1):
             contours = contours_of(array, value, boxes[value - 1], sources)

@@ -16,6 +16,7 @@ from voxtrace.io.export.codes import Code, concept_of
 from voxtrace.io.export.label_style import colour_of, name_of
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.verification import check_corners, check_equal, corners_mm
+from voxtrace.io.names import DESCRIPTION
 from voxtrace.io.stored_orientation import to_stored_orientation
 from voxtrace.volume import Array, Grid, LabelMap
 
@@ -58,6 +59,7 @@ def segment_keys(labels: LabelMap, array: Array) -> dict[str, str]:
         "Segmentation_ConversionParameters": "",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
+    keys |= {DESCRIPTION: labels.note} if labels.note else {}
     boxes = ndimage.find_objects(array)
     values = sorted({value for value, box in enumerate(boxes, 1) if box} | {v for v in labels.names if v > 0})
     for index, value in enumerate(values):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.plugin.models import batch, panel_state
 from voxtrace.plugin.models.batch import BatchForm, BatchProgress, BatchRequest, CaseRow, TimeLeft
 from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle
@@ -55,8 +56,9 @@ class BatchController:
     def refresh(self) -> None:
         """Update from the known bundles; the chosen one is kept."""
         known = self._bundles.bundles
-        if self._chosen is None and known:
-            self._form = replace(self._form, bundle=known[0].path)
+        if self._chosen is None:
+            real = next((one for one in known if not is_demonstration(one.record)), None)
+            self._form = replace(self._form, bundle=real.path if real else None)
         chosen = self._chosen
         self._view.set_bundles([one.name for one in known], known.index(chosen) if chosen else -1)
         self._update()

@@ -14,6 +14,11 @@ _BOX = (0.0, 0.0, 0.0, 0.6)  # behind text, which is then readable on a white ca
 _LETTER, _WORDS = "#ffd54a", "#f2f4f7"
 
 
+def unwrapped(viewer: Any) -> Any:
+    """Return the viewer behind the proxy that panels get; layers taken from a proxy are new proxies each time."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
 def scale_bar(viewer: Any) -> Any:
     """Return the scale bar's model."""
     return viewer.canvas.overlays.scale_bar if _is_new(viewer) else viewer.scale_bar
@@ -75,6 +80,11 @@ def remeasure(layer: Any) -> None:
     layer.translate = layer.translate
 
 
+def strokes(layer: Any) -> int:
+    """Return how many times a labels layer can undo."""
+    return len(layer._undo_history)
+
+
 def undoable(layer: Any) -> list[Any]:
     """Return the changes that a labels layer can undo, in order."""
     return [atom for item in layer._undo_history for atom in item]
@@ -118,7 +128,7 @@ def _class_binding(layer: Any, key: str) -> Callable[[Any], Any] | None:
 
 
 def _overlays(viewer: Any) -> Any:
-    return viewer.canvas.overlays if _is_new(viewer) else getattr(viewer, "__wrapped__", viewer)._overlays
+    return viewer.canvas.overlays if _is_new(viewer) else unwrapped(viewer)._overlays
 
 
 def _text(position: str, size: int, colour: str) -> Any:
@@ -135,3 +145,8 @@ def canvas_size(viewer: Any) -> tuple[float, float]:
     """Return height and width of the canvas in pixels."""
     height, width = viewer.canvas.size if _is_new(viewer) else viewer._canvas_size
     return float(height), float(width)
+
+
+def grid(viewer: Any) -> Any:
+    """Return the model of the grid of views."""
+    return viewer.canvas.grid if _is_new(viewer) else viewer.grid

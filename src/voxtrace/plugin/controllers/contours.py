@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from voxtrace.plugin.controllers.slice_lines import SliceLines
-from voxtrace.plugin.layers import palette
 from voxtrace.plugin.layers.outlines import Lines, SlicePosition, contour, inner_labels, outer_labels
 from voxtrace.trace.disagreement import Answers
 from voxtrace.volume import Triple
@@ -34,7 +33,7 @@ class Contours:
         """Draw the contours of other answers, hidden at first."""
         self.remove()
         self._answers, self._shown, self.chosen, self._label = answers, False, 0, None
-        self._colours = palette.colours(self._values, colours)
+        self._colours = colours
 
     def set_shown(self, shown: bool) -> None:
         """Show or hide both contours."""

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from napari.layers import Labels
 
+from voxtrace import palette
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController, shown_in
 from voxtrace.plugin.controllers.layers import label_source
-from voxtrace.plugin.layers import palette
 from voxtrace.plugin.models import correct_form
 from voxtrace.plugin.models.correct_form import DrawState, LabelChoice, OperationChoice
 from voxtrace.plugin.models.correction import Box, Correction, Operation

@@ -134,7 +134,7 @@ class CurrentResult:
         assert source is not None, "there is no result"
         assert stations is not None, "there is no result"
         data = np.ascontiguousarray(flip_z(stations.station(self.step)))
-        return LabelMap(data, source.geometry, source.names, source.colours, str(self.layer))
+        return LabelMap(data, source.geometry, source.names, source.colours, str(self.layer), source.note)
 
     def volumes_ml(self) -> Mapping[int, float | None]:
         """Return label value -> mL of what is on screen; None where it is not counted."""

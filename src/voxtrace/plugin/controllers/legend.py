@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from napari.layers import Labels
 
+from voxtrace import palette
 from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.scans import shown_labels, transform_of
-from voxtrace.plugin.layers import palette
 from voxtrace.plugin.models import planes
 from voxtrace.plugin.models.label_places import fullest_voxel
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
+from voxtrace.palette import ramp
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.layers import display, routing, window_boxes
-from voxtrace.plugin.layers.palette import ramp
 from voxtrace.plugin.work.latest import Latest
 from voxtrace.trace import INDEX, Trace
 from voxtrace.trace.places import along_slices, window_groups
@@ -87,15 +87,6 @@ class OverlaysController:
             self._queue.submit(stored, lambda cancel: kind.make(name), partial(self._add, layer, stored))
         else:
             self._asked.discard(key)
-
-    def add_settled(self, layer: Labels, made: display.LayerData) -> None:
-        """Keep a map of settled voxels that was made with the result; it is shown when it is asked for."""
-        trace = self._current.trace
-        if trace is not None and self._current.layer is layer:
-            self._kinds = tuple(
-                OverlayKind(kind.key, kind.title, lambda name: made) if kind.key == SETTLED else kind
-                for kind in self._kinds
-            )
 
     def _add(self, layer: Labels, key: str, made: display.LayerData) -> None:
         if layer not in self._viewer.layers:

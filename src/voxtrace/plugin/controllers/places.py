@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
+from voxtrace import palette
 from voxtrace.plugin.controllers.contours import Contours
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.place_edits import PlaceEdits
 from voxtrace.plugin.controllers.place_frame import PlaceFrame
 from voxtrace.plugin.models import places
@@ -61,6 +64,7 @@ class PlacesController:
         viewer: Any,
         view: PlacesView,
         current: CurrentResult,
+        edits: EditController,
         runner: Runner,
         done_ml: Callable[[], float],
         open_dock: Callable[[str], Any],
@@ -72,7 +76,7 @@ class PlacesController:
         self._chosen = 0
         self._layer: Labels | None = None
         self._frame, self._contours = PlaceFrame(viewer), Contours(viewer)
-        self._edits = PlaceEdits(self._on_painted)
+        self._edits = PlaceEdits(edits, self._on_painted)
         self._bound: list[Any] = []
         current.result_changed.connect(self.refresh)
         self.refresh()
@@ -98,8 +102,9 @@ class PlacesController:
 
     @property
     def _colours(self) -> dict[int, Triple]:
-        source = self._current.source
-        return dict(source.colours) if source is not None else {}
+        known = label_source(self._layer) if self._layer is not None else None
+        names = self._sources[self._chosen].names if self._sources else {}
+        return palette.colours(names, known.colours if known is not None else {})
 
     def refresh(self) -> None:
         """Show the places of the current result."""
@@ -191,9 +196,8 @@ class PlacesController:
         review, layer = self.review, self._layer
         if review is None or review.place is None or layer is None:
             return
-        self._edits.replace(layer, review.place, self._current.step, review.found.answers.geometry.shape)
-        self._current.announce_edit()
-        self._current.go(self._current.steps - 1)
+        assert review.current is not None
+        self._edits.replace(layer, review.current, review.place, review.found.answers.geometry.shape)
         self._decide("replaced")
         self.next()
 
@@ -205,7 +209,6 @@ class PlacesController:
         last = review.history[-1]
         if self._layer is not None and review.decisions[last] in ("repainted", "replaced"):
             self._edits.undo(self._layer, last)
-            self._current.announce_edit()
         self._keep(places.undone(review))
         self.jump(last)
 

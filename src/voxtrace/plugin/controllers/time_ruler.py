@@ -192,10 +192,11 @@ class TimeRulerController:
 
     def _show_lanes(self) -> None:
         edited = self._current.steps > self._n_steps
-        known = {**self._lanes}
+        first = (lanes.VOLUME, lanes.RELATIVE, lanes.CHANGES)
+        known = {key: self._lanes[key] for key in dict.fromkeys((*first, *self._lanes)) if key in self._lanes}
         if edited and lanes.CHANGES in known:
             known[lanes.CHANGES] = lanes.with_last(known[lanes.CHANGES], self._edit)
-        titles = {key: lane.title for key, lane in known.items()}
+        titles = {key: ", ".join(filter(None, (lane.title, lane.about))) for key, lane in known.items()}
         if self._n_steps > 1 or self._rows > 1:
             titles.setdefault(lanes.SURFACE, f"Near the surface, unlike {self._against}")
         choices = [(key, title, key in self._shown) for key, title in titles.items() if key != lanes.REFERENCE]

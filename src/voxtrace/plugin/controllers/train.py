@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voxtrace.bundle import card
 from voxtrace.errors import MethodError
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry
-from voxtrace.plugin.models.messages import JobStage, TrainReport
+from voxtrace.plugin.models.messages import JobStage, TrainPreview, TrainReport
 from voxtrace.plugin.models.methods import MethodRegistry
-from voxtrace.plugin.models.train_form import TrainForm, TrainStart, ready, resumable
+from voxtrace.plugin.models.train_form import DatasetFit, TrainForm, TrainStart, has_listing, ready, resumable
+from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt
 from voxtrace.plugin.work import jobs
+from voxtrace.plugin.work.dataset_fit import dataset_fit
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 from voxtrace.training.request import TrainRequest
 
@@ -34,25 +38,55 @@ class TrainView(Protocol):
     def set_start_word(self, word: str) -> None:
         """Set the text of the Start button: Start or Resume."""
 
+    def set_dataset(self, folder: str) -> None:
+        """Fill in the dataset's folder."""
+
     def clear_curves(self) -> None:
         """Remove the curves of the previous run."""
 
     def add_report(self, report: TrainReport) -> None:
         """Add a point to each loss curve, and to the validation Dice where it was measured."""
 
+    def set_start_note(self, verdict: str, sentence: str) -> None:
+        """Show below the picker whether the start fits the dataset; both are "" where that is not known."""
+
+    def show_receipt(self, made: TrainReceipt | None) -> None:
+        """Show what a training made; None hides it."""
+
     def show_state(self, state: panel_state.PanelState) -> None:
         """Show the state."""
 
 
+Background = Callable[[Callable[[], Any], Callable[[Any], None]], None]
+
+
+def at_once(function: Callable[[], Any], on_result: Callable[[Any], None]) -> None:
+    """Run a function now, in this thread, in place of a background."""
+    on_result(function())
+
+
 class TrainController:
-    """Connects the bundles, the methods, a runner and the training panel."""
+    """Connects the bundles, the methods, a runner and the training panel.
+
+    ``background`` looks at datasets, ``show_preview`` shows a held-back case as it is learned.
+    """
 
     def __init__(
-        self, bundles: BundleRegistry, view: TrainView, runner: Runner, methods: MethodRegistry | None = None
+        self,
+        bundles: BundleRegistry,
+        view: TrainView,
+        runner: Runner,
+        methods: MethodRegistry | None = None,
+        background: Background = at_once,
+        show_preview: Callable[[TrainPreview], None] = lambda preview: None,
     ) -> None:
         self._bundles, self._view, self._runner, self._methods = bundles, view, runner, methods or MethodRegistry()
+        self._background, self._show_preview = background, show_preview
         self._form, self._state, self._dice = TrainForm(), panel_state.PanelState(), 0.0
         self._chosen: TrainStart | None = None
+        self._picked = False  # by the user: then a dataset does not change it
+        self._looked_at, self._fit = "", DatasetFit("")
+        self._began_s = 0.0
         bundles.changed.connect(self.refresh)
         self._methods.changed.connect(self.refresh)
         self.refresh()
@@ -72,15 +106,25 @@ class TrainController:
     def refresh(self) -> None:
         """Update from the known bundles and methods; the chosen start is kept."""
         starts = self.starts
-        if self._chosen not in starts:
-            self._chosen = next(iter(starts), None)
+        if self._chosen not in starts or not self._picked:
+            self._chosen = self._default()
         self._view.set_starts([s.title for s in starts], starts.index(self._chosen) if self._chosen else -1)
         self._offer()
+        self._look()
         self.edit(self._form)
+
+    def _default(self) -> TrainStart | None:
+        """Return the start that fits the dataset: the suggested bundle, else a method from scratch."""
+        starts = self.starts
+        if not self._form.dataset:
+            return next(iter(starts), None)
+        fitting = next((s for s in starts if s.bundle and s.bundle == self._fit.suggested), None)
+        scratch = next((s for s in starts if not s.bundle and s.method == self._methods.default), None)
+        return fitting or scratch or next((s for s in starts if not s.bundle), None)
 
     def pick_start(self, index: int) -> None:
         """Start from another bundle or method."""
-        self._chosen = self.starts[index]
+        self._chosen, self._picked = self.starts[index], True
         self._form = replace(self._form, options={})
         self._offer()
         self.edit(self._form)
@@ -90,6 +134,21 @@ class TrainController:
         method = self._method({})
         values = {info.name: getattr(method, info.name) for info in method.options()} if method else {}
         self._view.set_options(method.title if method else "", method.options() if method else (), values)
+        verdict = self._fit.fits.get(self._chosen.bundle) if self._chosen and self._chosen.bundle else None
+        self._view.set_start_note(verdict.verdict if verdict else "", verdict.sentence if verdict else "")
+
+    def _look(self) -> None:
+        """Ask in the background which bundles fit the dataset, when it is another one or there are other bundles."""
+        dataset, paths = self._form.dataset, {known.path: known.record for known in self._bundles.bundles}
+        key = "\n".join(map(str, (dataset, *paths)))
+        if key == self._looked_at or not has_listing(dataset):
+            return
+        self._looked_at = key
+        self._background(partial(dataset_fit, dataset, paths), self._take_fit)
+
+    def _take_fit(self, found: DatasetFit) -> None:
+        self._fit = found
+        self.refresh()
 
     def _method(self, options: Mapping[str, Any]) -> Method | None:
         chosen = self._chosen
@@ -98,6 +157,7 @@ class TrainController:
     def edit(self, form: TrainForm) -> None:
         """Store the values of the form and show what is missing."""
         self._form = form
+        self._look()
         self._view.set_start_word("Resume" if resumable(form.out) else "Start")
         if not self._runner.busy:
             self._show(self._ready())
@@ -109,7 +169,14 @@ class TrainController:
             self._method(self._form.options)
         except MethodError as error:
             return panel_state.PanelState(str(error), "error")
+        if has_listing(self._form.dataset) and self._fit.dataset != self._form.dataset:
+            return panel_state.PanelState("Looking which models fit this dataset …")
         return ready(self._form)
+
+    def set_dataset(self, folder: str | Path) -> None:
+        """Fill in a dataset, e.g. one to which a corrected case was added, unless a training runs."""
+        if not self._runner.busy:
+            self._view.set_dataset(str(folder))  # its field then reports the change
 
     def start(self) -> None:
         """Start training, from the checkpoint where there is one."""
@@ -118,7 +185,8 @@ class TrainController:
             self._show(state)
             return
         self._view.clear_curves()
-        self._dice = 0.0
+        self._view.show_receipt(None)
+        self._dice, self._began_s = 0.0, time.monotonic()
         self._show(panel_state.PanelState("Starting …", "busy", busy=True))
         self._runner.start(partial(jobs.train, self.request), self._on_event)
 
@@ -135,6 +203,7 @@ class TrainController:
             initial=chosen.bundle,
             method=None if chosen.bundle else chosen.method,
             options=form.options,
+            minutes=form.minutes,
             resume=resumable(form.out),
         )
 
@@ -158,6 +227,8 @@ class TrainController:
         state = panel_state.working(report)
         if isinstance(report, TrainReport):
             self._view.add_report(report)
+            if report.preview is not None:
+                self._show_preview(report.preview)
             self._dice = report.dice or self._dice
             if self._dice:
                 state = replace(state, message=f"{state.message} · validation Dice {self._dice:.3f}")
@@ -165,6 +236,7 @@ class TrainController:
 
     def _finish(self, folder: Path) -> None:
         known = self._bundles.add(folder)  # updates the pickers of both panels
+        self._view.show_receipt(receipt(card(folder), folder, time.monotonic() - self._began_s))
         self._show(
             panel_state.PanelState(
                 f"Done. {known.name} is now in the picker of the Segment panel.", "done", can_start=False

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from voxtrace import palette
 from voxtrace.errors import GeometryError
-from voxtrace.plugin.layers import contrast, palette
+from voxtrace.plugin.layers import contrast
 from voxtrace.plugin.layers.display_space import (
     AXES,
     STEP_UNITS,
@@ -25,7 +26,7 @@ from voxtrace.plugin.layers.display_space import (
 )
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.trace import Trace
-from voxtrace.volume import Geometry, LabelMap, Triple, Volume
+from voxtrace.volume import DEMONSTRATION, Geometry, LabelMap, Triple, Volume
 
 LayerData = tuple[Any, dict[str, Any], Literal["image", "labels"]]
 KEY = "voxtrace"
@@ -55,6 +56,11 @@ class LabelSource:
     trace: Trace | None = None
     scan: str = ""  # unique id of the image layer that was segmented
     kind: Literal["labels", "settled", "extra", "place"] = "labels"
+
+    @property
+    def note(self) -> str:
+        """What files of these labels say as a warning; ``""`` for none."""
+        return DEMONSTRATION if self.trace is not None and self.trace.provenance.demonstration else ""
 
 
 def image_layers(volume: Volume) -> list[LayerData]:
@@ -138,7 +144,9 @@ def settled_layer(trace: Trace, name: str) -> LayerData:
 def label_map_of(data: Any, source: LabelSource, name: str = "labels", step: int = -1) -> LabelMap:
     """Return the label map that a labels layer shows, on its scan's own grid; of a layer with steps, one step."""
     plane = np.asarray(data[step] if data.ndim == 4 else data)
-    return LabelMap(np.ascontiguousarray(flip_z(plane)), source.geometry, source.names, source.colours, name)
+    return LabelMap(
+        np.ascontiguousarray(flip_z(plane)), source.geometry, source.names, source.colours, name, source.note
+    )
 
 
 def volume_of(data: Any, attributes: Mapping[str, Any]) -> ImageSource:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxtrace.plugin.layers import display, palette
+from voxtrace import palette
+from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.display_space import AXES, UNITS, flip_z, layer_transform
 from voxtrace.trace import Trace
 from voxtrace.volume import Array, Triple

@@ -42,6 +42,8 @@ class Lane:
         What it shows; an empty unit where there is none.
     curves
         Lines, or bars from the middle up (the first) and down (the second), then a third that is only read out.
+    about
+        What the menu says beside the title.
     bars
         Whether the curves are bars.
     first_apart
@@ -52,6 +54,7 @@ class Lane:
     title: str
     unit: str
     curves: tuple[LaneCurve, ...]
+    about: str = ""
     bars: bool = False
     first_apart: bool = False
 
@@ -70,7 +73,7 @@ class Lane:
         """Return the values at a station, with the unit; the name of each where there are several.
 
         >>> Lane("x", "X", "mL", (LaneCurve("a", PLAIN, (1.0,)), LaneCurve("b", PLAIN, (2.0,)))).readout(0)
-        'a 1.00 · b 2.00 mL'
+        'a 1 · b 2 mL'
         """
         several = len(self.curves) > 1
         parts = [
@@ -101,15 +104,15 @@ class ChangeCounts:
 
 
 def number(value: float) -> str:
-    """Return a value with three significant digits.
+    """Return a value with three significant digits; a whole number as such.
 
-    >>> number(33685.0), number(1.618), number(0.0935), number(12.3), number(0.0)
-    ('33,685', '1.62', '0.0935', '12.3', '0')
+    >>> number(33685.0), number(1.618), number(0.0935), number(12.34), number(39.0)
+    ('33,685', '1.62', '0.0935', '12.3', '39')
     """
     size = abs(value)
     if not math.isfinite(value):
         return "–"
-    if size >= 100 or value == 0:
+    if size >= 100 or value.is_integer():
         return f"{value:,.0f}"
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 0.995 else f"{value:.3g}"
 
@@ -184,7 +187,7 @@ def score_lane(
 def surface_lane(shares: Sequence[float], against: str) -> Lane:
     """Return the lane of disagreement near the surface, in percent of the voxels within two voxels of it."""
     curve = LaneCurve("differs", MOVED, tuple(100 * float(value) for value in shares))
-    return Lane(SURFACE, f"Near the surface, unlike {against}", "%", (curve,))
+    return Lane(SURFACE, "Near the surface", "%", (curve,), about=f"unlike {against}")
 
 
 def with_last(lane: Lane, values: Mapping[str, float]) -> Lane:

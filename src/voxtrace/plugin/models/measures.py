@@ -67,14 +67,14 @@ class MeasureSource:
     scan: str
 
 
-COLUMNS = ("what", "where", "length mm", "area mm²", "volume mL", "mean", "SD", "min", "max", "voxels")
+COLUMNS = ("what", "length mm", "area mm²", "volume mL", "mean", "SD", "min", "max", "voxels", "where")
 
 
 def cells(one: Measurement) -> tuple[str, ...]:
     """Return a measurement as the texts of a row, in the order of ``COLUMNS``."""
     numbers = (one.length_mm, one.area_mm2, one.volume_ml, one.mean, one.sd, one.low, one.high)
     shown = ("" if value is None else f"{value:.5g}" for value in numbers)
-    return (one.name, one.where, *shown, str(one.voxels) if one.voxels else "")
+    return (one.name, *shown, str(one.voxels) if one.voxels else "", one.where)
 
 
 def as_csv(measurements: Sequence[Measurement], unit: str) -> str:

@@ -139,6 +139,14 @@ class TimepointsResult:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class TrainPreview:
+    """A held-back case as it was learned so far: its scan, in the first preview alone, and its labels as steps."""
+
+    scan: tuple[display.LayerData, ...]
+    labels: display.LayerData
+
+
 @dataclass(frozen=True)
 class TrainReport:
     """A report from training; reports with a validation score always reach the window.
@@ -153,6 +161,8 @@ class TrainReport:
         Validation Dice where it was just measured.
     phase, phases
         Name of the phase, and of all of them in order.
+    preview
+        A held-back case as it is segmented now.
     """
 
     iteration: int
@@ -161,6 +171,7 @@ class TrainReport:
     dice: float | None = None
     phase: str = "train"
     phases: tuple[str, ...] = ("train",)
+    preview: TrainPreview | None = field(default=None, compare=False)
 
     @property
     def loss(self) -> float:

@@ -105,6 +105,15 @@ class MethodRegistry:
         """Key -> class of every method."""
         return self._classes
 
+    @property
+    def default(self) -> str:
+        """Key of the method of a training that names none; ``""`` until the methods are loaded."""
+        if not self._classes:
+            return ""
+        from voxtrace.methods import DEFAULT_METHOD
+
+        return DEFAULT_METHOD
+
     def set_classes(self, classes: Mapping[str, type[Method]]) -> None:
         """Store the methods that a thread has loaded."""
         self._classes = dict(classes)

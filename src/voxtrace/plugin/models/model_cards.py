@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxtrace import palette
 from voxtrace.fit import Fit
-from voxtrace.plugin.layers import palette
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.volume import Triple
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -75,12 +75,13 @@ class PanelState:
 
 @dataclass(frozen=True)
 class LegendRow:
-    """A label in the legend: colour, name, and volume at the current step."""
+    """A label in the legend: colour, name, volume at the current step, and the interval that holds the true volume."""
 
     value: int
     colour: Triple
     name: str
     volume_ml: float | None
+    interval_ml: tuple[float, float] | None = None
 
     @property
     def volume_text(self) -> str:
@@ -89,6 +90,18 @@ class LegendRow:
         if ml is None:
             return "–"
         return f"{ml:,.0f} mL" if ml >= 100 else f"{ml:.1f} mL" if ml >= 10 else f"{ml:.2f} mL"
+
+    @property
+    def interval_text(self) -> str:
+        """The interval, ``"(1.4–1.9)"``; ``""`` where the model has none.
+
+        >>> LegendRow(1, (1.0, 0.0, 0.0), "liver", 1500.0, (1400.0, 1612.3)).interval_text
+        '(1,400–1,612)'
+        """
+        if self.interval_ml is None:
+            return ""
+        digits = 0 if self.interval_ml[1] >= 100 else 1 if self.interval_ml[1] >= 1 else 2
+        return "({:,.{n}f}–{:,.{n}f})".format(*self.interval_ml, n=digits)
 
 
 def idle(
@@ -132,7 +145,7 @@ def working(stage: JobStage | TrainReport) -> PanelState:
 def _report_sentence(report: TrainReport) -> str:
     several = len(report.phases) > 1
     where = f"Phase {words(report.phase).lower()} ({report.phases.index(report.phase) + 1} of {len(report.phases)}) · "
-    terms = ", ".join(f"{words(name).lower()} {value:.3f}" for name, value in report.losses.items())
+    terms = ", ".join(f"{loss_name(name)} {value:.3f}" for name, value in report.losses.items())
     return (
         f"{where if several else ''}Iteration {report.iteration:,} of {report.total:,} · loss {report.loss:.3f}"
         f"{f' ({terms})' if len(report.losses) > 1 else ''}"
@@ -223,6 +236,16 @@ def finished_timepoints(timepoints: Sequence[int], count: int, seconds: float) -
     return PanelState(f"Done in {seconds:.1f} s: {how}", "done", can_start=True)
 
 
+def loss_name(term: str) -> str:
+    """Return the name of a term of the loss, never that of a score.
+
+    >>> loss_name("dice"), loss_name("cross_entropy"), loss_name("auxiliary_loss")
+    ('dice loss', 'cross entropy loss', 'auxiliary loss')
+    """
+    name = words(term).lower()
+    return name if name.endswith("loss") else f"{name} loss"
+
+
 def words(name: str) -> str:
     """Return an identifier as words.
 
@@ -305,11 +328,22 @@ def step_sentence(row: Mapping[str, Any], word: str) -> str:
     return f"{changed:,} voxels changed against the {word} before ({row['changed_fraction']:.3%} of the scan)."
 
 
-def legend(names: Mapping[int, str], colours: Mapping[int, Triple], row: Mapping[str, Any]) -> tuple[LegendRow, ...]:
-    """Return the legend at one step of a trace's summary."""
+def legend(
+    names: Mapping[int, str],
+    colours: Mapping[int, Triple],
+    row: Mapping[str, Any],
+    interval_of: Callable[[int, float], tuple[float, float] | None] = lambda label, ml: None,
+) -> tuple[LegendRow, ...]:
+    """Return the legend at one step of a trace's summary; ``interval_of`` gives a label's interval for its mL."""
     volumes: Mapping[int, float] = row.get("volume_ml", {})
     return tuple(
-        LegendRow(value, colours.get(value, (1.0, 1.0, 1.0)), name, volumes.get(value, 0.0 if volumes else None))
+        LegendRow(
+            value,
+            colours.get(value, (1.0, 1.0, 1.0)),
+            name,
+            volumes.get(value, 0.0 if volumes else None),
+            interval_of(value, volumes.get(value) or 0.0),
+        )
         for value, name in sorted(names.items())
         if value
     )

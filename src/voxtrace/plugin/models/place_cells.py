@@ -15,7 +15,7 @@ import numpy.typing as npt
 from voxtrace.plugin.layers.routing import UNKNOWN, action_colours, amounts
 from voxtrace.plugin.models.lanes import PLAIN, fact_title, number
 from voxtrace.trace import INDEX, Trace
-from voxtrace.trace.places import PlaceRow, cost_sentence, shares
+from voxtrace.trace.places import GFLOP, PlaceRow, cost_sentence, shares
 from voxtrace.volume import Array, Triple
 
 MM2_PER_CM2 = 100.0
@@ -163,10 +163,12 @@ def areas(rows: Sequence[PlaceRow], colours: Mapping[int, Triple]) -> tuple[Area
 def slice_text(rows: Sequence[PlaceRow], z: int, first: str = "") -> str:
     """Return what is known of a canonical slice, e.g. "slice 74 · M2 · 3.1 GFLOP · liver 41.0 cm²".
 
-    The row named ``first`` comes first, then decisions, then quantities, then areas.
+    The row named ``first`` comes first, then decisions and their cost, then areas, the largest first.
     """
     depth = len(rows[0].values) if rows else 0
-    ordered = sorted(rows, key=lambda row: (row.name != first, row.unit != INDEX, row.kind == "area"))
+    name = first.removeprefix("steps:")
+    named = [row for row in rows if row.name == name or row.unit in (INDEX, GFLOP) or row.kind == "area"]
+    ordered = sorted(named, key=lambda row: (row.name != name, row.unit != INDEX, row.kind == "area", -_area(row, z)))
     parts = [_at(row, z) for row in ordered if 0 <= z < len(row.values)]
     return " · ".join([f"slice {slice_number(z, depth)}", *filter(None, parts)])
 
@@ -186,6 +188,10 @@ def _at(row: PlaceRow, z: int) -> str:
     return f"{place_title(row).lower()} {number(value)}{f' {row.unit}' if row.unit not in ('', 'voxel') else ''}"
 
 
+def _area(row: PlaceRow, z: int) -> float:
+    return float(row.values[z]) if row.kind == "area" and 0 <= z < len(row.values) else 0.0
+
+
 def _limits(values: Array) -> tuple[float, float]:
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
@@ -194,4 +200,4 @@ def _limits(values: Array) -> tuple[float, float]:
 
 def _seconds(trace: Trace) -> str:
     seconds = trace.provenance.seconds
-    return f"{number(seconds)} s measured" if seconds else ""
+    return f"{seconds:.3g} s measured" if seconds else ""

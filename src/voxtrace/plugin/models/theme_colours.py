@@ -22,7 +22,8 @@ class ThemeColours:
     """Colours as ``#rrggbb``.
 
     ``text``, ``dimmed``, ``accent``, ``good``, ``warning`` and ``error`` have a contrast of at least 4.5 on
-    ``background``; so has ``on_fill`` on the four fills. ``line``, ``mark`` and ``curves`` have at least 3.
+    ``background``; so have ``hint`` on ``field``, and ``on_fill`` on the four fills. ``line``, ``mark`` and ``curves``
+    have at least 3.
     """
 
     background: str
@@ -39,6 +40,8 @@ class ThemeColours:
     line: str
     mark: str
     curves: tuple[str, ...]
+    field: str
+    hint: str
     on_fill: str = ON_FILL
 
     @property
@@ -47,8 +50,9 @@ class ThemeColours:
         return luminance(self.background) < luminance(self.text)
 
 
-def theme_colours(background: str, text: str) -> ThemeColours:
-    """Return the colours for a background and the colour of its text."""
+def theme_colours(background: str, text: str, field: str = "") -> ThemeColours:
+    """Return the colours for a background and the colour of its text; ``field`` is the background of input fields."""
+    field = field or background
     text = readable(text, background)
 
     def tone(colour: str) -> str:
@@ -71,6 +75,8 @@ def theme_colours(background: str, text: str) -> ThemeColours:
         error_fill=fill(_ERROR),
         line=readable(blended(text, background, 0.7), background, GRAPHIC_CONTRAST),
         mark=readable(_WARNING, background, GRAPHIC_CONTRAST),
+        field=field,
+        hint=readable(blended(text, field, 0.35), field),
         curves=tuple(readable(colour, background, GRAPHIC_CONTRAST) for colour in _CURVES),
     )
 

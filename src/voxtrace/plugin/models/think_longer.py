@@ -72,9 +72,7 @@ def offer(able: Capabilities | None, steps: int) -> ThinkOffer:
     return ThinkOffer(able.step_word, steps, able.max_steps, able.random, largest)
 
 
-def largest_network(
-    options: Sequence[OptionInfo], value_names: Mapping[str, tuple[str, ...]]
-) -> LargestNetwork | None:
+def largest_network(options: Sequence[OptionInfo], value_names: Mapping[str, tuple[str, ...]]) -> LargestNetwork | None:
     """Return how the largest network is asked for, or None.
 
     It is a text option whose choices after the first (the method decides) stand for the last values of a fact that

@@ -7,18 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxtrace.fit import Fit
 from voxtrace.plugin.models import panel_state
 
 
 @dataclass(frozen=True)
 class TrainForm:
-    """The values of the form; ``iterations`` 0 means as planned, ``options`` are the method's."""
+    """The values of the form.
+
+    ``iterations`` 0 means as planned, ``options`` are the method's, ``minutes`` None is no limit.
+    """
 
     dataset: str = ""
     fold: int = 0
     iterations: int = 0
     out: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class DatasetFit:
+    """Verdicts of bundles on a dataset, by folder, and the folder of the one to start from; None if none fits."""
+
+    dataset: str
+    suggested: Path | None = None
+    fits: Mapping[Path, Fit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,11 @@ class TrainStart:
     options: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
+def has_listing(dataset: str) -> bool:
+    """Tell whether a folder holds a dataset in nnU-Net's raw layout."""
+    return bool(dataset) and (Path(dataset) / "dataset.json").is_file()
+
+
 def resumable(out: str) -> bool:
     """Tell whether there is an unfinished run for an output folder."""
     return bool(out) and Path(out).with_name(f"{Path(out).name}.work").is_dir()
@@ -40,7 +59,7 @@ def ready(form: TrainForm) -> panel_state.PanelState:
     """Return what is missing in a form, or that training can start."""
     if not form.dataset:
         return panel_state.PanelState("Choose a dataset folder: nnU-Net's raw layout, with dataset.json and imagesTr.")
-    if not (Path(form.dataset) / "dataset.json").is_file():
+    if not has_listing(form.dataset):
         return panel_state.PanelState(f"{form.dataset} has no dataset.json; choose a folder that has one.", "error")
     if not form.out:
         return panel_state.PanelState("Choose where the new bundle should go: a folder that does not exist yet.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from voxtrace.io.suffixes import is_dicom, suffix_of
-from voxtrace.plugin.npe2.notifications import notify
-from voxtrace.plugin.npe2.reader import read_layers
+from voxtrace.io.suffixes import is_dicom
+from voxtrace.plugin.npe2.open_scan import open_scan as open_paths
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.open_scan import ask_for_scan
 
@@ -38,10 +37,4 @@ def _last_folder(viewer: Any) -> Path:
 
 def open_path(viewer: Any, path: Path) -> None:
     """Open a file or folder with our reader, whatever its name; napari is not asked which reader to use."""
-    if path.is_file() and not suffix_of(path) and not is_dicom(path):
-        notify("error", f"{path.name} is no scan that VoxTrace reads: DICOM, NIfTI, NRRD or MetaImage.")
-        return
-    for data, *about in read_layers(path.parent if path.is_file() and is_dicom(path) else path):
-        if data is not None:
-            attributes, kind = about
-            getattr(viewer, f"add_{kind}")(data, **attributes)
+    open_paths(viewer, path.parent if path.is_file() and is_dicom(path) else path)

@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.measure import MeasureController
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.measure import QtMeasureView
@@ -25,8 +26,9 @@ class MeasureWidget(QWidget):
         layout.addWidget(self.view, 1)
         self.view.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # takes the dock's height
         follow_theme(self)
-        navigation = viewer_state_of(napari_viewer).canvas.navigation
-        self.controller = MeasureController(napari_viewer, self.view, navigation, self.runner)
+        viewer = unwrapped(napari_viewer)
+        navigation = viewer_state_of(viewer).canvas.navigation
+        self.controller = MeasureController(viewer, self.view, navigation, self.runner)
         self.view.tool_asked.connect(self.controller.use)
         self.view.labels_asked.connect(self.controller.measure_labels)
         self.view.clear_asked.connect(self.controller.clear)

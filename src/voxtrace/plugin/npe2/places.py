@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from voxtrace.plugin.controllers.places import PlacesController
+from voxtrace.plugin.controllers.trust import TrustController
 from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.places import QtPlacesView
 from voxtrace.plugin.views.widgets import Panel
 from voxtrace.plugin.work.events import Runner
-from voxtrace.plugin.work.threads import ThreadRunner
+from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner
 
 
 class PlacesWidget(Panel):
@@ -25,9 +26,13 @@ class PlacesWidget(Panel):
             napari_viewer,
             self.view,
             state.current,
+            state.edits,
             self.runner,
             lambda: settings.values.undecided_limit_ml,
             state.open_dock,
+        )
+        self.trust = TrustController(
+            self.view, state.current, lambda: state.bundle_registry.bundles, LatestInBackground()
         )
         self._connect()
 
@@ -46,5 +51,5 @@ class PlacesWidget(Panel):
             (view.next_asked, controller.next),
         ):
             asked.connect(act)
-        for leave in (self.runner.abandon, controller.close):
+        for leave in (self.runner.abandon, controller.close, self.trust.close):
             self.destroyed.connect(leave)

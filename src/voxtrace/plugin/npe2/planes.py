@@ -7,6 +7,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.planes import PlanesController
 from voxtrace.plugin.controllers.scans import shown_labels
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
@@ -21,8 +22,8 @@ class PlanesWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        canvas = viewer_state_of(napari_viewer).canvas
-        self._viewer = napari_viewer
+        self._viewer = unwrapped(napari_viewer)
+        canvas = viewer_state_of(self._viewer).canvas
         self.view = QtPlanesView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -30,10 +31,11 @@ class PlanesWidget(QWidget):
         self.view.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # takes the dock's height
         follow_theme(self)
         self.planes = PlanesController(
-            napari_viewer, self.view, canvas.navigation, partial(PlaneVolumes, read=in_background)
+            self._viewer, self.view, canvas.navigation, partial(PlaneVolumes, read=in_background)
         )
         self.contrast, self.navigation = canvas.contrast, canvas.navigation
         self._connect()
+        self._refresh()
 
     def _connect(self) -> None:
         for one in self.view.canvases:

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from voxtrace.plugin.controllers.film import FilmController
@@ -31,6 +32,7 @@ class RulersWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
+        _keep_corner(napari_viewer)
         self.view = RulersView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -67,6 +69,7 @@ class RulersWidget(QWidget):
         leave = (self.film.close, time.close, place.close, self.overlays.close)
         for close in (*leave, *(queue.clear for queue in self.queues.values())):
             self.destroyed.connect(close)
+        self.destroyed.connect(lambda: self._current.result_changed.disconnect(self._show_charts))
 
     def command(self, name: str) -> None:
         """Do what a key or button asks: previous, next, first, last, play or most changed."""
@@ -83,6 +86,12 @@ class RulersWidget(QWidget):
     def _show_charts(self) -> None:
         trace = self._current.trace
         self.view.set_charts(trace.charts if trace is not None else ())
+
+
+def _keep_corner(viewer: Any) -> None:
+    """Let the layer list keep the lower left corner: above the dock it would not fit on a screen of 800 pixels."""
+    window = getattr(viewer, "__wrapped__", viewer).window._qt_window
+    window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
 
 
 def _bind_keys(viewer: Any, widget: RulersWidget) -> None:

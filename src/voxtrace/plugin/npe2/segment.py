@@ -8,7 +8,7 @@ from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
-from voxtrace.plugin.models.messages import SegmentResult
+from voxtrace.plugin.npe2.commands import ask_and_open
 from voxtrace.plugin.npe2.legend import join_legend
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import preload_pyqtgraph
@@ -30,16 +30,16 @@ class SegmentWidget(Panel):
         self._viewer, self.state = napari_viewer, viewer_state_of(napari_viewer)
         self.runner, self.saver = runner or ThreadRunner(self.state.engine_turn), ThreadRunner()
         self.background = LatestInBackground()
-        self.steps = StepsController(napari_viewer, self.steps_view)
         self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
+        self.steps = StepsController(self.state.current, self.steps_view)
         self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
         self.controller = SegmentController(
             napari_viewer,
             self.state.bundle_registry,
             self.view,
             self.runner,
-            self._step_through,
+            lambda layer, result: self.state.open_dock("rulers"),
             self.state.method_registry,
             self.background,
             self._open_scan,
@@ -59,9 +59,6 @@ class SegmentWidget(Panel):
         view.region.picked.connect(controller.pick_region)
         view.region.draw_asked.connect(controller.draw_region)
         view.dock_asked.connect(self.state.open_dock)
-        self.steps_view.step_asked.connect(self.steps.go)
-        self.steps_view.next_asked.connect(self.steps.advance)
-        self.steps_view.settled_asked.connect(self.steps.show_settled)
         self.save_view.path_picked.connect(self.save.save)
         self.state.current.result_changed.connect(self._offer_next)
         self._offer_next()
@@ -75,9 +72,4 @@ class SegmentWidget(Panel):
 
     def _open_scan(self) -> None:
         """Ask for a scan and open it."""
-        from voxtrace.plugin.npe2.commands import ask_and_open  # which imports the docks, and so this module
-
         ask_and_open(self._viewer)
-
-    def _step_through(self, layer: Any, result: SegmentResult) -> None:
-        self.steps.show(layer, result.summary, result.settled)

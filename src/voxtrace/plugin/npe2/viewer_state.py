@@ -60,6 +60,8 @@ class ViewerState:
         self.engine_turn = threading.Lock()  # of the panels that run the engine, one at a time
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
+        # by name, because opening a path needs this module in turn
+        importlib.import_module("voxtrace.plugin.npe2.open_scan").accept_drops(viewer)
 
     @property
     def settings(self) -> ViewerSettings:

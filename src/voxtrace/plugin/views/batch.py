@@ -50,6 +50,7 @@ class QtBatchView(QWidget):
         self._lay_out()
         self._prepare_table()
         self._connect()
+        self.set_rows((), (), "")
 
     def _lay_out(self) -> None:
         self.inputs.setAccessibleName("Scans")

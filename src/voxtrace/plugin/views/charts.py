@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.messages import TrainReport
-from voxtrace.plugin.models.panel_state import words
+from voxtrace.plugin.models.panel_state import loss_name, words
 
 _LINE, _MARK, _DICE, _TEXT = "#5aa9e6", "#ffd54a", "#4ecb8d", "#c8ccd4"
 _TERMS = ("#e69f00", "#cc79a7", "#56b4a9", "#d55e00", "#b39ddb", "#9ccc65", "#f48fb1", "#80cbc4")
@@ -42,48 +41,6 @@ def _plot(height: int, left: str, bottom: str) -> Any:
         axis.enableAutoSIPrefix(False)
     plot.getAxis("left").setWidth(_LEFT_PX)
     return plot
-
-
-class StepsChart(QWidget):
-    """Voxels that each step changed against the previous one, with the current step marked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._plot: Any = None
-        self._changes: Sequence[float] = ()
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-
-    def set_changes(self, changes: Sequence[float], word: str) -> None:
-        """Draw the changes of steps 1 … S; NaN leaves a gap."""
-        import pyqtgraph
-
-        if self._plot is None:
-            self._plot = _plot(150, "changed voxels", word)
-            self._layout.addWidget(self._plot)
-            pen = pyqtgraph.mkPen(_LINE, width=2)
-            self._line = self._plot.plot(pen=pen, symbol="o", symbolSize=6, symbolBrush=_LINE, symbolPen=None)
-            self._cursor = pyqtgraph.InfiniteLine(angle=90, pen=pyqtgraph.mkPen(_MARK, width=1))
-            self._dot = self._plot.plot(pen=None, symbol="o", symbolSize=11, symbolBrush=_MARK, symbolPen=None)
-            self._plot.addItem(self._cursor)
-        self._changes = changes
-        steps = list(range(1, len(changes) + 1))
-        known = [count for count in changes if count == count]
-        self._line.setData(
-            *((steps, list(changes)) if known else ([], []))
-        )  # pyqtgraph cannot compute the range of NaN alone
-        axis = self._plot.getAxis("bottom")
-        axis.setLabel(word, color=_TEXT)
-        axis.setTicks([[(k, str(k)) for k in steps[:: max(1, len(steps) // 10)]]])
-        self._plot.setXRange(0.7, len(changes) + 0.3, padding=0)
-        self._plot.setYRange(0, max([*known, 1.0]) * 1.1, padding=0)
-
-    def mark(self, step: int) -> None:
-        """Mark a step, counted from 0."""
-        if self._plot is not None and step < len(self._changes):
-            self._cursor.setValue(step + 1)
-            known = self._changes[step] == self._changes[step]  # the first step has no change to mark
-            self._dot.setData([step + 1] if known else [], [self._changes[step]] if known else [])
 
 
 class TrainingChart(QWidget):
@@ -141,7 +98,7 @@ class TrainingChart(QWidget):
 
     def _add_term(self, name: str) -> None:
         colour = _TERMS[(len(self._curves) - len(self._plots)) % len(_TERMS)]
-        title = words(name.removesuffix(" (term)")).lower()
+        title = loss_name(name.removesuffix(" (term)"))
         self._curves[name] = self._plots["loss"].plot(pen=_pen(colour, 1), name=title)
         self.points[name] = ([], [])
 

@@ -13,7 +13,7 @@ from voxtrace.plugin.models.stations import FilmSlot, StationAxis, film_slots
 from voxtrace.plugin.views.strip import LINE, MARK, PAD_PX, Strip, pen, position, qcolour
 from voxtrace.volume import Triple
 
-NAMES_PX, ROW_PX, MORE_PX = 18, 68, 48  # station names; the first row; each further row
+NAMES_PX, ROW_PX, MORE_PX = 17, 64, 46  # station names; the first row; each further row
 
 
 class FilmStrip(Strip):

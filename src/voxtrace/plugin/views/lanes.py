@@ -12,7 +12,7 @@ from voxtrace.plugin.models.lanes import Lane, LaneCurve, number
 from voxtrace.plugin.models.stations import StationAxis
 from voxtrace.plugin.views.strip import DIM, LINE, MARK, RAISED, Strip, pen, position, qcolour
 
-LANE_PX, GAP_PX, INSET_PX = 42, 2, 5
+LANE_PX, GAP_PX, INSET_PX = 38, 2, 4
 _BAR_PX = 16.0
 
 
@@ -67,11 +67,10 @@ class LanesView(Strip):
         plot = QRectF(self.left, top, self.right - self.left, LANE_PX - 2)
         painter.fillRect(plot, QColor(RAISED))
         name = self.gutter(top, LANE_PX)
-        unit = f" ({lane.unit})" if lane.unit else ""
         low, high = lane.limits
-        self.write(painter, QRectF(name.x(), top, name.width(), LANE_PX - 12), f"{lane.title}{unit}", wrap=True)
-        limits = QRectF(name.x(), top + LANE_PX - 15, name.width(), 13)
-        self.write(painter, limits, f"{number(low)} to {number(high)}", dim=True)
+        self.write(painter, QRectF(name.x(), top + 2, name.width(), 16), f"{lane.title}")
+        limits = QRectF(name.x(), top + 18, name.width(), 16)
+        self.write(painter, limits, f"{number(low)} to {number(high)} {lane.unit}", dim=True)
         inner = plot.adjusted(0, INSET_PX, 0, -INSET_PX)
         painter.save()
         painter.setClipRect(plot)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from voxtrace.plugin.layers.palette import ramp
+from voxtrace.palette import ramp
 from voxtrace.plugin.models.panel_state import LegendRow
 
 SWATCH = 14
@@ -122,6 +122,9 @@ class LegendView(QWidget):
                 widget.setVisible(shown)
 
 
+_INTERVAL = "In brackets the range of the true volume, from the errors on the model's validation cases."
+
+
 class _LegendRow:
     """The widgets of one label."""
 
@@ -145,7 +148,8 @@ class _LegendRow:
         self.swatch.setPixmap(_square(row.colour))
         self.name.setText(row.name)
         self.name.setToolTip(row.name)
-        self.volume.setText(row.volume_text)
+        self.volume.setText(f"{row.volume_text} {row.interval_text}".rstrip())
+        self.volume.setToolTip(_INTERVAL if row.interval_text else "")
         for button, does in (
             (self.eye, f"Show or hide {row.name}."),
             (self.solo, f"Show {row.name} alone, or all labels again."),

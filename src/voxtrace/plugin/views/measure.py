@@ -90,8 +90,8 @@ class QtMeasureView(QWidget):
         for row, one in enumerate(rows):
             for column, text in enumerate(cells(one)):
                 item = QTableWidgetItem(text)
-                right = Qt.AlignmentFlag.AlignRight if column > 1 else Qt.AlignmentFlag.AlignLeft
-                item.setTextAlignment(right | Qt.AlignmentFlag.AlignVCenter)
+                side = Qt.AlignmentFlag.AlignRight if 0 < column < len(COLUMNS) - 1 else Qt.AlignmentFlag.AlignLeft
+                item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(row, column, item)
         filled = [any(cells(one)[column] for one in rows) for column in range(len(COLUMNS))]
         for column, has_values in enumerate(filled):

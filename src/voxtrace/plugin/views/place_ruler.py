@@ -11,9 +11,9 @@ from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPolygonF
 from voxtrace.plugin.layers.routing import amounts
 from voxtrace.plugin.models.place_cells import AreaLine, PlaceCells
 from voxtrace.plugin.models.stations import StationAxis
-from voxtrace.plugin.views.strip import LINE, MARK, RAISED, Strip, pen, position, qcolour
+from voxtrace.plugin.views.strip import MARK, RAISED, Strip, pen, position, qcolour
 
-CELLS_PX, STEP_PX, AREA_PX, LEGEND_PX, TOP_PX = 22, 6, 30, 20, 4
+CELLS_PX, STEP_PX, AREA_PX, LEGEND_PX, TOP_PX = 22, 6, 32, 20, 3
 
 
 class PlaceStrip(Strip):
@@ -63,6 +63,8 @@ class PlaceStrip(Strip):
         if not self._depth:
             return
         top = float(TOP_PX)
+        ends = self._cells_height(self._cells) if self._cells is not None else AREA_PX
+        self._draw_ends(painter, top, ends)
         if self._cells is not None:
             top = self._draw_cells(painter, self._cells, top)
         if self._areas:
@@ -71,10 +73,9 @@ class PlaceStrip(Strip):
         x = self._axis().centre(self._slice)
         painter.setPen(pen(MARK, 2.0))
         painter.drawLine(QPointF(x, 0), QPointF(x, top))
-        self._draw_ends(painter, top)
         if self._cells is not None:
             self._draw_legend(painter, self._cells, top)
-        self.write(painter, self.readout(TOP_PX, top + LEGEND_PX - TOP_PX), self.readout_text, wrap=True)
+        self.write(painter, self.readout(TOP_PX, top - TOP_PX), self.readout_text, wrap=True)
 
     def _draw_cells(self, painter: QPainter, cells: PlaceCells, top: float) -> float:
         height = self._cells_height(cells)
@@ -87,9 +88,7 @@ class PlaceStrip(Strip):
             for k in range(1, self._depth):
                 x = self.left + k * axis.pitch
                 painter.drawLine(QPointF(x, top), QPointF(x, top + height))
-        unit = f" ({cells.unit})" if cells.unit else ""
-        name = self.gutter(top, max(height, 32.0))
-        self.write(painter, name, f"{cells.title}{unit}", wrap=True)
+        self.write(painter, self.gutter(top, max(height, 22.0)).adjusted(0, 0, -12, 0), cells.title, wrap=True)
         return top + height + 2
 
     def _draw_areas(self, painter: QPainter, top: float) -> None:
@@ -106,11 +105,9 @@ class PlaceStrip(Strip):
         self.write(painter, QRectF(name.x(), top, name.width(), 15), "Area per label")
         self.write(painter, QRectF(name.x(), top + 14, name.width(), 14), f"0 to {most:.3g} cm²", dim=True)
 
-    def _draw_ends(self, painter: QPainter, top: float) -> None:
-        painter.setPen(pen(LINE))
-        painter.drawLine(QPointF(self.left, top), QPointF(self.right, top))
-        self.write(painter, QRectF(self.left - 14, TOP_PX, 12, 16), "S", right=True)
-        self.write(painter, QRectF(self.right + 3, TOP_PX, 12, 16), "I")
+    def _draw_ends(self, painter: QPainter, top: float, height: float) -> None:
+        self.write(painter, QRectF(self.left - 14, top, 12, height), "S", right=True)
+        self.write(painter, QRectF(self.right + 4, top, 12, height), "I")
 
     def _draw_legend(self, painter: QPainter, cells: PlaceCells, top: float) -> None:
         x, y = self.left + 2, top + 3
@@ -122,7 +119,7 @@ class PlaceStrip(Strip):
             x += 15 + width + 10
         if cells.limits[0]:
             x = self._draw_scale(painter, cells, x, y)
-        self.write(painter, QRectF(x + 4, y, max(0.0, self.right - x - 4), 15), cells.sentence, dim=True)
+        self.write(painter, QRectF(x + 4, y, max(0.0, self.width() - x - 10), 15), cells.sentence, dim=True)
 
     def _draw_scale(self, painter: QPainter, cells: PlaceCells, x: float, y: float) -> float:
         low, high = cells.limits

@@ -223,8 +223,8 @@ class QtPlanesView(QWidget):
 
     @property
     def is_shown(self) -> bool:
-        """Whether the planes can be seen."""
-        return self.isVisible()
+        """Whether the planes can be seen once the window is: not closed, and not behind another tab."""
+        return self.isVisibleTo(self.window())
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Tell that the planes can be seen again."""

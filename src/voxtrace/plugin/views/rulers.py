@@ -18,7 +18,8 @@ from voxtrace.plugin.views.transport import Choice, TransportBar
 from voxtrace.trace import NodeChart
 from voxtrace.volume import Triple
 
-MOST_PX = 272  # of the whole dock; more rows and lanes are scrolled
+BAR_PX, EDGE_PX = 30, 4  # of the bar; of the frame around the strips
+MOST_PX = 288  # of the whole dock; more rows and lanes are scrolled
 
 
 class RulersView(QWidget):
@@ -51,6 +52,7 @@ class RulersView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        self.bar.setFixedHeight(BAR_PX)
         for widget in (self.bar, self._scroll, self.empty):
             layout.addWidget(widget)
 
@@ -165,5 +167,4 @@ class RulersView(QWidget):
         if self.is_empty:
             self.setFixedHeight(self.empty.sizeHint().height() + 4)
             return
-        bar = self.bar.sizeHint().height()
-        self.setFixedHeight(min(MOST_PX, bar + inner) if self._shown else bar)
+        self.setFixedHeight(min(MOST_PX, BAR_PX + inner + EDGE_PX) if self._shown else BAR_PX)

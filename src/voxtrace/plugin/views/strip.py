@@ -92,7 +92,7 @@ class Strip(QWidget):
 
     def readout(self, top: float, height: float) -> QRectF:
         """Return the box of a read-out at the right."""
-        return QRectF(self.right + 2 * PAD_PX, top, READOUT_PX - 3 * PAD_PX, height)
+        return QRectF(self.right + 3 * PAD_PX, top, READOUT_PX - 4 * PAD_PX, height)
 
 
 def qcolour(colour: Triple) -> QColor:

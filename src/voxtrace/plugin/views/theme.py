@@ -42,6 +42,7 @@ QToolButton[tone] {{ border: none; background: transparent; }}
 *[tone="good box"] {{ background: {c.good_fill}; color: {c.on_fill}; }}
 *[tone="warning box"] {{ background: {c.warning_fill}; color: {c.on_fill}; }}
 *[tone="error box"] {{ background: {c.error_fill}; color: {c.on_fill}; }}
+QLineEdit, QComboBox, QAbstractSpinBox {{ placeholder-text-color: {c.hint}; }}
 QLabel:disabled[tone] {{ color: {c.line}; }}
 QPushButton[tone="primary"]:enabled {{ background: {c.accent_fill}; color: {c.on_fill}; font-weight: bold; }}
 QAbstractButton:focus, QComboBox:focus, QAbstractSpinBox:focus, QLineEdit:focus, QAbstractItemView:focus {{
@@ -57,7 +58,7 @@ def colours(widget: QWidget | None = None) -> ThemeColours:
     from napari.utils.theme import get_theme
 
     theme = get_theme(_theme_id(widget))
-    return theme_colours(_hex(theme.background), _hex(theme.text))
+    return theme_colours(_hex(theme.background), _hex(theme.text), _hex(theme.primary))
 
 
 def set_tone(widget: QWidget, tone: Tone) -> None:

@@ -10,12 +10,12 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QPushButton, Q
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # steps a second
 _MOVES = (
-    ("first", "⏮", "First step", "Home"),
+    ("first", "|◀", "First step", "Home"),
     ("previous", "◀", "Previous step", "←"),
     ("play", "▶ Play", "Play the steps", "Space"),
     ("next", "▶", "Next step", "→"),
-    ("last", "⏭", "Last step", "End"),
-    ("most changed", "⚡ Most", "The step that changed most against the one before", "M"),
+    ("last", "▶|", "Last step", "End"),
+    ("most changed", "Most changed", "The step that changed most against the one before", "M"),
 )
 
 Choice = tuple[str, str, bool]  # key, title, whether it is on
@@ -183,7 +183,7 @@ def _button(text: str, tip: str, key: str, on_click: Callable[[], None]) -> QPus
     button.setToolTip(f"{tip} ({key} in this dock)")
     button.setAccessibleName(tip)
     button.setFixedHeight(24)
-    if len(text) < 2:
+    if len(text) < 3:
         button.setFixedWidth(30)
     button.clicked.connect(lambda checked=False: on_click())
     return button

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import shutil
 import tempfile
 import weakref
@@ -12,9 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.bundle import card as bundle_card
-from voxtrace.errors import Cancelled, OutputError
-from voxtrace.fit import facts_of, remember_run
+from voxtrace.errors import Cancelled
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
@@ -33,6 +30,7 @@ from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.growing import GrowingAnswer
 from voxtrace.plugin.work.torch_import import importing_torch
+from voxtrace.plugin.work.train_preview import PreviewRecorder
 from voxtrace.training.request import TrainRequest
 from voxtrace.volume import Volume
 
@@ -44,12 +42,11 @@ if TYPE_CHECKING:
     from voxtrace.trace import Trace
     from voxtrace.training import TrainProgress, TrainSetup
 
-_log = logging.getLogger(__name__)
-
 _Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
     "plan": "Reading cases",
     "prepare": "Preparing cases",
+    "before": "Validating the weights to start from",
     "validate": "Validating whole cases",
     "done": "Done",
 }
@@ -82,15 +79,6 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | Pro
     )
     check(cancel)
     return made
-
-
-def _remember_speed(model: Bundle, volume: Volume, options: PredictOptions, result: Result) -> None:
-    """Let later estimates know how fast this machine is; a folder that cannot be written to changes nothing else."""
-    record = bundle_card(model.path) if model.path is not None else {}
-    try:
-        remember_run(record, facts_of(volume), options.to_json(), result.facts, result.seconds)
-    except OutputError as error:
-        _log.warning("%s", error)
 
 
 def _on_scan(trace: Trace, request: SegmentRequest, store: Path | None) -> Trace:
@@ -168,9 +156,7 @@ def _predict(
     try:
         if growing is not None:
             yield growing.layer
-        result = yield from _forward_stages(run, growing)
-        _remember_speed(model, volume, request.options, result)
-        return result, store
+        return (yield from _forward_stages(run, growing)), store
     except BaseException:
         _remove(store)
         raise
@@ -220,7 +206,7 @@ def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainRe
 
         importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
     setup = yield from _set_up_stages(set_up(request, cancel))
-    yield from _train_reports(setup.train(cancel), setup.phases)
+    yield from _train_reports(setup.train(cancel), setup.phases, PreviewRecorder(setup.validate))
     return setup.out
 
 
@@ -253,7 +239,7 @@ def _train_stage(progress: TrainProgress) -> JobStage:
 
 
 def _train_reports(
-    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase]
+    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase], previews: PreviewRecorder
 ) -> Generator[JobStage | TrainReport, None, None]:
     """Yield the trainer's reports, with iterations counted over all phases."""
     names = tuple(phase.name for phase in phases)
@@ -262,6 +248,8 @@ def _train_reports(
         if progress.loss:
             before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
             done, dice = before + progress.iteration, progress.validation_dice
-            yield TrainReport(done, total, progress.loss, dice, progress.phase, names)
+            shown = progress.preview if dice is not None else None
+            preview = previews.add(shown, done, dice or 0.0) if shown is not None else None
+            yield TrainReport(done, total, progress.loss, dice, progress.phase, names, preview)
         else:
             yield _train_stage(progress)

@@ -7,6 +7,7 @@ leaves the calm rest alone. Only the voxels that differ are kept in memory; labe
 from __future__ import annotations
 
 from voxtrace.trace.disagreement.answers import Answers, LabelPlanes, of_label_maps, of_members, of_steps, offered
+from voxtrace.trace.disagreement.naming import with_common_values
 from voxtrace.trace.disagreement.regions import Disagreement, Limits, Place, Undecided, regions
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "of_steps",
     "offered",
     "regions",
+    "with_common_values",
 ]

@@ -64,9 +64,22 @@ def _who_says(answers: Answers, values: Array, label: int, other: int) -> str:
     votes = [int(np.count_nonzero((values == value).mean(1) >= 0.5)) for value in said]
     if sum(votes) == 0 or max(votes) == rows:
         return f"the {rows} {noun} draw {answers.name_of(said[0])} differently"
+    if answers.kind == "results" and min(votes) == 1:
+        return _by_name(answers, values, said)
     (most, first), *rest = [(n, answers.name_of(value)) for n, value in zip(votes, said, strict=True) if n]
     told = [f"{most} of {rows} {noun} say{'s' * (most == 1)} {first}"]
     return ", ".join(told + [f"{n} say{'s' * (n == 1)} {name}" for n, name in rest])
+
+
+def _by_name(answers: Answers, values: Array, said: Sequence[int]) -> str:
+    """Return who says what, by name: one result against the others."""
+    told = []
+    for value in said:
+        rows = [name for name, row in zip(answers.row_names, values, strict=True) if (row == value).mean() >= 0.5]
+        who = rows[0] if len(rows) == 1 else f"{len(rows)} of {len(values)}"
+        if rows:
+            told.append(f"{who} say{'s' * (len(rows) == 1)} {answers.name_of(value)}")
+    return ", ".join(told)
 
 
 def _when_changed(answers: Answers, values: Array) -> str:

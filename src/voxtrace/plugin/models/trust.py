@@ -1,0 +1,45 @@
+"""How far a result can be trusted, from what its model's validation measured: words, and an interval of each volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxtrace.fit import expected_dice, familiarity, interval_ml
+from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.panel_state import Level
+from voxtrace.trace import Trace
+
+Record = Mapping[str, Any]
+IntervalOf = Callable[[int, float], tuple[float, float] | None]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """One line on whether a result came about as those of validation did; ``"done"`` if so, else ``"error"``."""
+
+    sentence: str
+    level: Level
+
+
+def record_of(bundles: Iterable[KnownBundle], trace: Trace | None) -> Record:
+    """Return the record of the model that made a trace; nothing where it is not known, or several voted."""
+    name = trace.provenance.bundle if trace is not None else ""
+    return next((known.record for known in bundles if known.name == name), {})
+
+
+def interval_of(record: Record) -> IntervalOf:
+    """Return a function from label and predicted mL to the interval that holds the true volume, or None."""
+    return lambda label, ml: interval_ml(record, label, ml)
+
+
+def trust(record: Record, features: Mapping[str, float]) -> Trust | None:
+    """Return what the features of a trace tell; None where the model was not validated on enough cases."""
+    usual = familiarity(record, features)
+    if usual is None:
+        return None
+    words = usual.sentence[:1].upper() + usual.sentence[1:]
+    dice = expected_dice(record, features)
+    told = f" · Dice {dice.dice:.2f} ± {dice.error:.2f} expected, from {dice.cases} cases" if dice is not None else ""
+    return Trust(f"{words}{told}", "done" if usual.is_like else "error")

@@ -1,0 +1,74 @@
+"""A new user's first minute: samples, and a hint that is dismissed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voxtrace import bundle
+from voxtrace.plugin.models.settings import JsonSettingsStore, ViewerSettings
+from voxtrace.plugin.npe2 import samples
+from voxtrace.volume import Case
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRIBUTED = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))["contributions"]
+
+
+def test_every_bundle_that_was_trained_on_a_phantom_has_a_sample() -> None:
+    named = {c["python_name"].split(":")[1] for c in CONTRIBUTED["commands"] if ".samples:" in c["python_name"]}
+    taught = {name.replace("-", "_") for name, folder in bundle.shipped().items() if samples.phantom_of(folder)}
+    assert taught
+    assert named == taught | {"abdomen_ct", "brain_tumour_mr"}
+    offered = {entry["command"] for entry in CONTRIBUTED["sample_data"]}
+    assert offered == {c["id"] for c in CONTRIBUTED["commands"] if ".samples:" in c["python_name"]}
+
+
+def test_a_sample_is_a_scan_that_its_bundle_was_not_trained_on() -> None:
+    for folder in bundle.shipped().values():
+        if samples.phantom_of(folder):
+            first, last = bundle.card(folder)["provenance"]["dataset"].split("seeds ")[1].split(" to ")
+            assert not int(first) <= samples.UNSEEN <= int(last)
+
+
+def test_what_is_no_bundle_is_no_sample() -> None:
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = samples.no_such
+
+
+def test_a_sample_opens_its_scan_and_chooses_its_bundle(
+    make_napari_viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, volume: Any
+) -> None:
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+    from voxtrace.volume import LabelMap
+
+    name, folder = next((n, f) for n, f in bundle.shipped().items() if samples.phantom_of(f))
+    small = Case("small", volume, LabelMap(volume.data[0] > 0, volume.geometry))
+    monkeypatch.setattr(samples, "_make", lambda phantom: small)
+    viewer = make_napari_viewer()
+    for data, about, kind in getattr(samples, name.replace("-", "_"))():
+        getattr(viewer, f"add_{kind}")(data, **about)
+    state = viewer_state_of(viewer)
+    docks = viewer.window.dock_widgets
+    qtbot.waitUntil(lambda: any("Segment" in title for title in docks))
+    assert state.open_dock("segment").controller._bundle.path == folder
+
+
+def test_the_hint_goes_for_good_and_comes_back_from_the_preferences(tmp_path: Path, qtbot: Any) -> None:
+    from voxtrace.plugin.npe2.first_steps import FirstSteps
+
+    settings = ViewerSettings(JsonSettingsStore(tmp_path / "window.json"))
+    hint = FirstSteps(settings)
+    qtbot.addWidget(hint)
+    assert len(hint.lines) == 3
+    assert not hint.isHidden()
+    hint.close_button.click()
+    assert hint.isHidden()
+    again = ViewerSettings(JsonSettingsStore(tmp_path / "window.json"))
+    other = FirstSteps(again)
+    qtbot.addWidget(other)
+    assert other.isHidden()
+    again.update(show_first_steps=True)
+    assert not other.isHidden()

@@ -1,0 +1,91 @@
+"""What a model's validation tells of a result: intervals in the legend, and one line above the list of places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from made_layers import Recorded, made_trace
+from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.trust import TrustController
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.trust import interval_of, record_of, trust
+from voxtrace.trace import Provenance, Trace
+
+INTERVALS = {"labels": {"1": {"cases": 20, "level": 0.95, "factors": [0.9, 1.2], "predicted_ml": [1.0, 4.0]}}}
+LIKE = {"expected": {"cases": 20, "features": {"volume_ml": [0.001, 0.1]}}}
+UNLIKE = {"expected": {"cases": 20, "features": {"volume_ml": [1.0, 2.0]}}}
+
+
+def known(record: dict[str, Any]) -> KnownBundle:
+    return KnownBundle("model", Path("model"), "m", ("CT",), {1: "liver"}, record=record)
+
+
+def made_by(bundle: str) -> Trace:
+    return replace(made_trace(), provenance=Provenance(bundle=bundle))
+
+
+def test_the_legend_has_the_interval_of_each_volume() -> None:
+    names, colours = {1: "liver", 2: "spleen"}, {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0)}
+    row = {"volume_ml": {1: 2.0, 2: 2.0}}
+    liver, spleen = panel_state.legend(names, colours, row, interval_of({"intervals": INTERVALS}))
+    assert (liver.volume_text, liver.interval_text) == ("2.00 mL", "(1.8–2.4)")
+    assert (spleen.interval_ml, spleen.interval_text) == (None, "")
+    assert panel_state.legend(names, colours, row)[0].interval_ml is None
+
+
+@pytest.mark.parametrize(
+    ("interval_ml", "text"), [((0.018, 0.024), "(0.02–0.02)"), ((1.8, 99.0), "(1.8–99.0)"), ((90.0, 120.4), "(90–120)")]
+)
+def test_intervals_have_the_digits_of_their_size(interval_ml: tuple[float, float], text: str) -> None:
+    assert panel_state.LegendRow(1, (1.0, 1.0, 1.0), "liver", 1.0, interval_ml).interval_text == text
+
+
+def test_the_record_is_that_of_the_model_that_made_the_trace() -> None:
+    assert record_of([known(LIKE)], made_by("model")) == LIKE
+    assert record_of([known(LIKE)], made_by("model + other")) == {}
+    assert record_of([known(LIKE)], made_trace()) == {}
+    assert record_of([known(LIKE)], None) == {}
+
+
+def test_familiar_and_unfamiliar_cases_are_told_apart() -> None:
+    like, unlike = trust(LIKE, {"volume_ml": 0.05}), trust(UNLIKE, {"volume_ml": 0.05})
+    assert like is not None
+    assert unlike is not None
+    assert (like.sentence, like.level) == ("Like the validation cases", "done")
+    assert unlike.sentence.startswith("Unlike them: look closely (the volume of all labels is 0.05 mL")
+    assert unlike.level == "error"
+    assert trust({}, {"volume_ml": 0.05}) is None
+
+
+def test_the_expected_dice_is_told_where_a_feature_foretells_it() -> None:
+    dice = {"feature": "volume_ml", "error": 0.02, "values": [0.01 * i for i in range(20)], "dice": [0.9] * 20}
+    found = trust({"expected": {**LIKE["expected"], "dice": dice}}, {"volume_ml": 0.05})
+    assert found is not None
+    assert found.sentence == "Like the validation cases · Dice 0.90 ± 0.02 expected, from 20 cases"
+
+
+def test_the_line_follows_the_current_result(model: Any, view: Recorded) -> None:
+    waiting: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+    current = CurrentResult(model)
+    controller = TrustController(view, current, lambda: [known(UNLIKE)], lambda *call: waiting.append(call))  # type: ignore[arg-type]
+    assert view.last("set_fit") == ("", "hint")
+    for name in ("other", "model"):
+        data, about, _ = display.trace_layer(made_by(name), name)
+        model.add_labels(data, **about)
+    [(function, on_result)] = waiting  # nothing is worked out for a model without measures
+    on_result(function())
+    assert view.last("set_fit")[0].startswith("Unlike them: look closely")
+    model.layers.selection.active = model.layers["other"]
+    assert view.last("set_fit") == ("", "hint")
+    on_result(function())  # too late: another result is shown
+    assert view.last("set_fit") == ("", "hint")
+    controller.close()
+    model.layers.selection.active = model.layers["model"]
+    assert len(waiting) == 1
