@@ -111,7 +111,7 @@ def test_a_second_answer_is_a_layer_of_the_part_alone(session: Session) -> None:
     second = session.current.layer
     assert second.name.endswith("think longer")
     assert second.data.n_steps == 5
-    assert second.data.shape[1:] == (16, 16, 16)  # one window
+    assert second.data.shape[1:] == (8, 16, 16)  # one window of 16³ mm
     assert session.base.visible
     sentence, can_keep = session.view.last("set_outcome")
     assert can_keep

@@ -84,7 +84,7 @@ class ThinkController:
             self._second = None
             self._view.set_outcome("", False)
         layer = self._current.layer
-        if layer is not None and layer is not self._second:
+        if layer is not None and not _is_second(layer):
             self._base = layer
         if self._base is not None and self._base not in self._viewer.layers:
             self._base = None
@@ -201,6 +201,12 @@ class ThinkController:
 def _request_of(layer: Labels | None) -> SegmentRequest | None:
     found = layer.metadata.get(REQUEST) if layer is not None else None
     return found if isinstance(found, SegmentRequest) else None
+
+
+def _is_second(layer: Labels) -> bool:
+    """Tell whether a layer is a second answer about a part of another result."""
+    request = _request_of(layer)
+    return request is not None and request.shown is not None
 
 
 def _trace_of(layer: Labels) -> Any:
