@@ -15,6 +15,7 @@ from voxtrace import bundle as bundles
 from voxtrace import io
 from voxtrace.batch.ledger import Ledger
 from voxtrace.phantoms import abdomen_ct
+from voxtrace.trace import Trace
 from voxtrace.volume import DEMONSTRATION, LabelMap
 
 SMALL = ("--iterations", 2, "--device", "cpu", "--precision", "float32")
@@ -40,6 +41,7 @@ def test_a_demonstration_on_a_patient_is_said_and_recorded(run: Run, tmp_path: P
     entry = Ledger(out).latest()["patient"]
     assert (entry.demonstration, entry.fit["verdict"]) == (True, "does not fit")
     assert io.read_labels(out / "patient.nii.gz").note == DEMONSTRATION
+    assert Trace.load(out / "patient.trace").provenance.fit.startswith("does not fit: ")
 
 
 def test_where_the_model_fits_nothing_is_said(run: Run, phantom: Path, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.job import PredictJob, already_done
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.batch.prefetch import CasePrefetcher, prefetching
-from voxtrace.batch.trust import trust_of, verdict_of
+from voxtrace.batch.trust import trust_of
+from voxtrace.bundle import verdict
 from voxtrace.errors import Cancelled, OutputError, VoxTraceError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class _Batch:
         began = time.monotonic()
         try:
             volume = self.prefetcher.take(here.case)
-            found = verdict_of(self.job.bundles, volume)
+            found = verdict(self.job.bundles, volume)
             template = replace(template, fit=found.to_json())
             yield replace(here, kind="running", fit=found)
             result = yield from self._segment(here, volume, later)

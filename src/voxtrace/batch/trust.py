@@ -1,23 +1,14 @@
-"""What a ledger says of how far a case's answer can be trusted: verdict, intervals, what is usual, expected Dice."""
+"""What a ledger says of how far a case's answer can be trusted: intervals, what is usual, expected Dice."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.fit import Fit, case_features, expected_dice, facts_of, familiarity, fit, interval_ml
-from voxtrace.fit.reasons import SEVERITY
+from voxtrace.fit import case_features, expected_dice, familiarity, interval_ml
 
 if TYPE_CHECKING:
-    from voxtrace.bundle import Bundle
     from voxtrace.trace import Trace
-    from voxtrace.volume import Volume
-
-
-def verdict_of(bundles: Sequence[Bundle], volume: Volume) -> Fit:
-    """Return the most severe of the verdicts of several bundles on a scan."""
-    facts = facts_of(volume)
-    return max((fit(bundle.record, facts) for bundle in bundles), key=lambda found: SEVERITY[found.verdict])
 
 
 def trust_of(record: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
