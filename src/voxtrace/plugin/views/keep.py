@@ -45,6 +45,7 @@ class QtKeepView(QWidget):
             widget.hide()
         self.everything.clicked.connect(self._ask_everything)
         self.case.clicked.connect(self._ask_case)
+        self.stop.setToolTip("Stop writing; what was begun is removed.")
         self.stop.clicked.connect(self.stop_asked)
 
     def set_target(self, name: str, folder: Path | None) -> None:
