@@ -235,6 +235,17 @@ class TestFilm:
         current.announce_edit()
         assert (view.last("set_thumbnails")[0][0, 3] != bright).any()
 
+    def test_going_along_the_steps_draws_nothing_anew(
+        self, film: FilmController, current: CurrentResult, queue: ImmediateQueue
+    ) -> None:
+        film.want(((0, 0), (0, 1), (0, 2)), (64, 96))
+        before = queue.runs["film"]
+        for station in (0, 1, 2):
+            current.go(station)
+        assert queue.runs["film"] == before
+        current.go_slice(1)
+        assert queue.runs["film"] == before + 1
+
     def test_it_shows_the_part_around_the_labels(self, film: FilmController, view: Recorded) -> None:
         film.want(((0, 0),), (60, 200))
         film.set_extent((3, 2, 2, 9, 12, 8))

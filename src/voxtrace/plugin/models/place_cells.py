@@ -131,7 +131,8 @@ def quantity_cells(row: PlaceRow, sentence: str = "") -> PlaceCells:
     """Return the cells of a quantity, dark violet to yellow."""
     low, high = _limits(row.values)
     painted = amounts(row.values[::-1], low, high)[None]
-    return PlaceCells(place_title(row), row.unit, painted, (), (number(low), number(high)), sentence)
+    times, unit = (100.0, "%") if row.unit == "fraction" else (1.0, row.unit)
+    return PlaceCells(place_title(row), unit, painted, (), (number(times * low), number(times * high)), sentence)
 
 
 def step_cells(trace: Trace, name: str) -> PlaceCells:
