@@ -10,6 +10,7 @@ import pytest
 from made_layers import Recorded, made_volume
 from made_rulers import ImmediateQueue
 from made_traces import made_trace
+from voxtrace import palette
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.film import FilmController
 from voxtrace.plugin.controllers.first_look import FirstLook
@@ -251,6 +252,18 @@ class TestFilm:
         film.set_extent((3, 2, 2, 9, 12, 8))
         # 10 × 6 voxels and a margin of 2 on each side.
         assert view.last("set_thumbnails")[0][0, 0].shape == (60, 43, 3)
+
+    def test_a_label_that_is_hidden_on_the_canvas_is_hidden_in_the_film(
+        self, film: FilmController, view: Recorded, model: Any, current: CurrentResult
+    ) -> None:
+        film.want(((0, 2),), (64, 96))
+        current.go_slice(4)
+        before = view.last("set_thumbnails")[0][0, 2]
+        colours = current.source.colours  # type: ignore[union-attr]
+        model.layers["result"].colormap = palette.napari_colours(colours, {1, 2})
+        after = view.last("set_thumbnails")[0][0, 2]
+        assert (before != after).any()
+        assert (after[..., 0] == after[..., 2]).all()  # grey everywhere
 
     def test_without_its_scan_labels_are_drawn_on_grey(self, film: FilmController, view: Recorded, model: Any) -> None:
         film.want(((0, 0),), (64, 96))

@@ -114,8 +114,14 @@ class FilmController:
             self._crop(shown, stations.shape[1:]),
             (spacing[shown[0]], spacing[shown[1]]),
             self._most,
-            colour_table(source.colours),
+            colour_table(source.colours, self._hidden),
         )
+
+    @property
+    def _hidden(self) -> frozenset[int]:
+        """The labels that the legend hides: their colour on the canvas is transparent."""
+        colours = getattr(self._current.layer.colormap, "color_dict", {}) if self._current.layer is not None else {}
+        return frozenset(value for value, rgba in colours.items() if value and rgba[3] == 0)
 
     def _plane(self, stations: StepArray) -> tuple[int, int]:
         """Return the axis 0, 1 or 2 of (I, P, L) that the viewer looks along, and the index there; axial in 3-D."""
