@@ -29,12 +29,11 @@ class SegmentWidget(Panel):
         self.view, self.steps_view, self.save_view = QtSegmentView(), QtStepsView(), QtSaveView()
         super().__init__(FirstSteps(viewer_settings()), self.view, self.steps_view, self.save_view)
         preload_pyqtgraph()
-        self._viewer = napari_viewer
-        self.runner, self.saver = runner or ThreadRunner(), ThreadRunner()
+        self._viewer, self.state = napari_viewer, viewer_state_of(napari_viewer)
+        self.runner, self.saver = runner or ThreadRunner(self.state.engine_turn), ThreadRunner()
         self.background = LatestInBackground()
         self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
-        self.state = viewer_state_of(napari_viewer)
         self.steps = StepsController(self.state.current, self.steps_view)
         self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
         self.controller = SegmentController(

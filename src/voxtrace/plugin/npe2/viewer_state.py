@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ class ViewerState:
         if self.autosave is not None:
             self.autosave.controller.offered.connect(self._show_offer)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
+        self.engine_turn = threading.Lock()  # of the panels that run the engine, one at a time
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
         # by name, because opening a path needs this module in turn
