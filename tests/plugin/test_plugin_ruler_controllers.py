@@ -193,6 +193,24 @@ class TestPlaceRuler:
         current.go_slice(0)
         assert view.last("set_slice")[0] == 11
 
+    def test_it_counts_where_members_disagree_and_what_was_changed_by_hand(
+        self, ruler: PlaceRulerController, view: Recorded, current: CurrentResult
+    ) -> None:
+        keys = [choice.key for choice in view.last("set_places")[0]]
+        assert "members disagree" in keys
+        assert "changed by hand" not in keys
+        stations = current.stations
+        assert stations is not None
+        stations[2, 0, 0, :3] = 2  # in the superior slice
+        current.announce_edit()
+        keys = [choice.key for choice in view.last("set_places")[0]]
+        ruler.choose(keys.index("changed by hand"))
+        cells = view.last("set_cells")[0]
+        assert (cells.title, cells.limits) == ("Changed by hand", ("0", "3"))
+        assert (cells.colours[0, 0] != cells.colours[0, 1]).any()
+        current.go(1)
+        assert "members disagree" in [choice.key for choice in view.last("set_places")[0]]
+
     def test_hovering_tells_of_a_slice(self, ruler: PlaceRulerController, view: Recorded) -> None:
         ruler.hover(11)
         assert view.last("set_hover")[0].startswith("slice 11 · leave")

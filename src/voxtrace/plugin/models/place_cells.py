@@ -94,7 +94,8 @@ def choices(trace: Trace, rows: Sequence[PlaceRow]) -> tuple[PlaceChoice, ...]:
         for name in trace.slice_facts
         if several and trace.units.get(name) != INDEX
     ]
-    return (*indices, *heat, *(PlaceChoice(row.name, place_title(row)) for row in found if row.unit != INDEX))
+    quantities = [PlaceChoice(row.name, place_title(row)) for row in found if row.unit != INDEX]
+    return (*indices, *heat, *quantities)
 
 
 def place_title(row: PlaceRow) -> str:
