@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from psygnal import Signal
 from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.first_look import FirstLook
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.settings import ViewerSettings
@@ -56,10 +58,12 @@ class ViewerState:
         self.canvas = CanvasController(viewer, viewer_settings())
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
+        self.first_look = FirstLook(self.current, self._open_rulers)
         self.autosave = autosave_of(viewer, self.edits)
         if self.autosave is not None:
             self.autosave.controller.offered.connect(self._show_offer)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
+        self.engine_turn = threading.Lock()  # of the panels that run the engine, one at a time
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
         # by name, because opening a path needs this module in turn
@@ -91,6 +95,12 @@ class ViewerState:
             registry = self._method_registry
             self._signals = in_background(jobs.methods, registry.set_classes, registry.set_error)
         return self._method_registry
+
+    def _open_rulers(self) -> None:
+        """Open the rulers where the viewer has a window."""
+        viewer = self._viewer()
+        if viewer is not None and hasattr(viewer, "window"):
+            self.open_dock("rulers")
 
     def open_dock(self, name: str) -> Any:
         """Open a dock, or bring it to the front where it is open, and return its widget.

@@ -10,7 +10,7 @@ from pathlib import Path
 from voxtrace import io
 from voxtrace.errors import VoxTraceError
 from voxtrace.io.suffixes import SUFFIXES
-from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.work.saving import OpenScan
 from voxtrace.trace import Trace
@@ -87,7 +87,7 @@ def _scan_beside(path: Path, names: Sequence[str], trace: Trace) -> Volume | Non
             volume = io.read(files[0] if len(files) == 1 else list(files))
         except VoxTraceError:  # another file of this name; the trace opens without it
             continue
-        if volume.geometry.is_close(trace.geometry) and not display.contrast.looks_like_labels(volume.data[0]):
+        if volume.geometry.is_close(trace.geometry) and not contrast.looks_like_labels(volume.data[0]):
             return volume
     return None
 
@@ -108,7 +108,7 @@ def _candidates(folders: Iterable[Path], names: Sequence[str]) -> Iterator[tuple
             for suffix in SUFFIXES:
                 if (alone := folder / f"{name}{suffix}").is_file():
                     yield (alone,)
-                channels = []
+                channels = list[Path]()
                 while (one := folder / f"{name}_{len(channels):04d}{suffix}").is_file():
                     channels.append(one)
                 if channels:
