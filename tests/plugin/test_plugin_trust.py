@@ -84,7 +84,7 @@ def test_the_panel_shows_intervals_of_the_answer_alone(model: Any, view: Recorde
         current.go(station)
         shown.append([row.interval_text for row in view.last("show_step")[2]])
     assert shown == [["", ""], ["", ""], ["(0.01–0.01)", ""]]
-    EditController(model, current).start(model.layers["result"])
+    EditController(model, current).start(model.layers["result"], 2)
     assert current.is_edited
     assert [row.interval_text for row in view.last("show_step")[2]] == ["", ""]
     controller.close()
