@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError, UsageError
+from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.sliding_window import Member
 from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Normalisation
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime
+from voxtrace.runtime.interrupt import interrupts
 from voxtrace.volume import Volume
 
 VOTING_FIELDS = ("channels", "labels")
@@ -84,17 +86,22 @@ def chosen_method(bundle: Bundle, options: PredictOptions) -> Method:
 
 
 def open_members(
-    bundles: Sequence[Bundle], volume: Volume, grid: NetworkGrid, options: PredictOptions, calls: int
+    bundles: Sequence[Bundle],
+    volume: Volume,
+    grid: NetworkGrid,
+    options: PredictOptions,
+    calls: int,
+    check: CancelCheck,
 ) -> tuple[list[Member], list[PlaneStream]]:
     """Return the networks, ready for ``calls`` windows, and a stream of planes for each different normalisation."""
     streams: dict[tuple[Normalisation, ...], PlaneStream] = {}
     members = []
-    for bundle in bundles:
+    for bundle in check.each(bundles):
         rules = bundle.plan.normalisation
         if rules not in streams:
-            streams[rules] = PlaneStream(grid, volume, bundle.plan)
-        opened = open_runtime(
-            bundle.network, runtime=options.runtime, device=options.device, precision=options.precision, calls=calls
-        )
+            streams[rules] = PlaneStream(grid, volume, bundle.plan, check)
+        how = {"runtime": options.runtime, "device": options.device, "precision": options.precision}
+        with interrupts.between_layers(check):
+            opened = open_runtime(bundle.network, **how, calls=calls)
         members.append(Member(opened, list(streams).index(rules)))
     return members, list(streams.values())

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 
 import torch
 from torch import Tensor
 
 from voxtrace.inference.accumulator import PlaneAccumulator
+from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.malloc_trim import trim_heap
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
@@ -32,12 +33,16 @@ from voxtrace.windows import Window
 
 @dataclass(frozen=True)
 class PlaneOutput:
-    """What turns network planes into recorded planes of the input; ``maps`` is None where the method has none."""
+    """What turns network planes into recorded planes of the input; ``maps`` is None where the method has none.
+
+    ``check`` looks before each plane of the input whether to stop.
+    """
 
     labels: LabelResampler
     placer: LabelPaster
     recorder: Recorder
     maps: MapResampler | None = None
+    check: CancelCheck = field(default_factory=CancelCheck)
 
     def write(self, plane: ScorePlane) -> None:
         """Record the input planes that a network plane completes."""
@@ -47,7 +52,7 @@ class PlaneOutput:
         else:
             # Both complete the same planes; strict also runs the maps to the end of their generator.
             pairs = zip(labels, self.maps.push(plane.maps), strict=True)
-        for label_plane, maps in pairs:
+        for label_plane, maps in self.check.each(pairs):
             self.recorder.add(label_plane[:, None], None if maps is None else maps[:, :, None])
 
 
@@ -98,7 +103,7 @@ class LabelWriter:
         """Return when the planes that were begun are finished, or raise the error that stopped them."""
         begun, self._begun = self._begun, None
         if begun is not None:
-            begun.result()
+            self._output.check.result(begun)
 
     def _finish(self, until: int) -> None:
         with torch.inference_mode(), self._timer("finish"):

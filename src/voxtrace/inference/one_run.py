@@ -9,8 +9,9 @@ from pathlib import Path
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
-from voxtrace.errors import Cancelled, EngineError
+from voxtrace.errors import EngineError
 from voxtrace.fit import facts_of, remember_run
+from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import chosen_method, open_members
 from voxtrace.inference.options import PredictOptions
@@ -36,19 +37,19 @@ def segment_once(
 
     See :func:`voxtrace.inference.segment`, which checks the bundles.
     """
-    started = time.perf_counter()
+    started, check = time.perf_counter(), CancelCheck(cancel)
     method, plan = chosen_method(bundles[0], options), bundles[0].plan
     with _engine_errors(plan.window), ExitStack() as stack:
         yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
-        run, streams = _prepared(bundles, method, volume, options)
+        run, streams = _prepared(bundles, method, volume, options, check)
         # the folder takes its name when the block ends without an error, and vanishes otherwise
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
         recorder, shown = _recorder(run, volume, folder), 0
-        for done in run.windows(streams, recorder):
+        for done in check.each(run.windows(streams, recorder)):
             planes, shown = _fresh(recorder, shown)
+            check.where = f"after {done} of {run.n_windows} windows"
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows", planes)
-            if cancel is not None and cancel():
-                raise Cancelled(f"stopped after {done} of {run.n_windows} windows; nothing was written.")
+            check()
         trace = _finished(run, recorder, describe_run(run, bundles, volume.name, time.perf_counter() - started))
     if store is not None:
         trace = Trace.load(store)
@@ -72,7 +73,7 @@ def _fresh(recorder: Recorder, shown: int) -> tuple[FinishedPlanes | None, int]:
 
 
 def _prepared(
-    bundles: Sequence[Bundle], method: Method, volume: Volume, options: PredictOptions
+    bundles: Sequence[Bundle], method: Method, volume: Volume, options: PredictOptions, check: CancelCheck
 ) -> tuple[SlidingWindow, list[PlaneStream]]:
     """Return what will visit the windows, with every unset option filled in, and the planes for it."""
     plan, card = bundles[0].plan, bundles[0].card
@@ -80,7 +81,7 @@ def _prepared(
     overlap = plan.overlap if options.overlap is None else options.overlap
     # an adaptive schedule may run fewer; the choice of runtime must not depend on the scan's content
     calls = method.steps * count_windows(grid.padded_shape, plan.window, overlap)
-    members, streams = open_members(bundles, volume, grid, options, calls)
+    members, streams = open_members(bundles, volume, grid, options, calls, check)
     run = SlidingWindow(
         method=method,
         plan=plan,
@@ -89,6 +90,7 @@ def _prepared(
         options=options,
         mirror=bool(card.get("mirror", False)) if options.mirror is None else options.mirror,
         overlap=overlap,
+        check=check,
         batch=options.batch or _batch_size(plan.window, members[0].opened.device),
     )
     return run, streams

@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future
 
 import numpy as np
 
+from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.preprocess import PlaneStream
 from voxtrace.volume import Array
 
@@ -16,8 +17,8 @@ class PlanePrefetch:
     As many planes are prepared ahead as the row before needed in addition.
     """
 
-    def __init__(self, planes: PlaneStream, executor: Executor) -> None:
-        self._planes, self._executor = planes, executor
+    def __init__(self, planes: PlaneStream, executor: Executor, check: CancelCheck | None = None) -> None:
+        self._planes, self._executor, self._check = planes, executor, check or CancelCheck()
         self._depth = planes.grid.padded_shape[0]
         self._first, self._images = 0, planes.padded(0, 0)
         self._end = 0
@@ -47,7 +48,7 @@ class PlanePrefetch:
     def _join(self) -> None:
         """Wait for the planes that are being prepared."""
         if self._ahead is not None:
-            planes = self._ahead.result()
+            planes = self._check.result(self._ahead)
             self._images = np.concatenate([self._images, planes], axis=1) if self._images.shape[1] else planes
             self._ahead = None
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from voxtrace.inference.accumulator import PlaneAccumulator
 from voxtrace.inference.blas_threads import single_threaded_blas
+from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.label_writer import LabelWriter, PlaneOutput
 from voxtrace.inference.ops import ops_for
 from voxtrace.inference.options import PredictOptions
@@ -57,6 +58,8 @@ class SlidingWindow:
         How to predict.
     mirror, overlap, batch
         Those of ``options``, or what stands for them where they are None.
+    check
+        Looks between small pieces of work whether to stop.
     skipped, discarded
         Windows that the schedule left out, and those that ran without a use for their results.
     """
@@ -70,6 +73,7 @@ class SlidingWindow:
     overlap: float
     batch: int
     timer: StageTimer = field(default_factory=StageTimer)
+    check: CancelCheck = field(default_factory=CancelCheck)
     skipped: list[Window] = field(default_factory=list)
     discarded: list[Window] = field(default_factory=list)
 
@@ -135,7 +139,7 @@ class SlidingWindow:
             ThreadPoolExecutor(1, thread_name_prefix="voxtrace-planes") as executor,
             LabelWriter.opened(accumulator, output, self.timer) as writer,
         ):
-            prefetch = [PlanePrefetch(planes, executor) for planes in streams]
+            prefetch = [PlanePrefetch(planes, executor, self.check) for planes in streams]
             rows = self.windowing.schedule(self.grid.padded_shape, self.plan.window, self.overlap)
             row: Row | None = next(rows, None)
             while row is not None:
@@ -174,7 +178,7 @@ class SlidingWindow:
         average = self.plan.view.average if self.plan.view else "probabilities"
         labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
         maps = MapResampler(self.grid) if self.map_units else None
-        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps)
+        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, self.check)
 
     def _decide(
         self, windows: Sequence[Window], images: Sequence[Array], first_z: int, writer: LabelWriter
@@ -225,11 +229,13 @@ class SlidingWindow:
     @cached_property
     def _runner(self) -> StepRunner:
         ops = ops_for(self.opened.device)
-        return StepRunner(self.method, ops, self.timer, self.shown, self.options.settle, self.label_maps)
+        settle, label_maps = self.options.settle, self.label_maps
+        return StepRunner(self.method, ops, self.timer, self.shown, settle, label_maps, self.check)
 
     def _add(self, result: StepResult, windows: Sequence[Window | None], writer: LabelWriter) -> None:
         """Accumulate a step's logits, extras, maps and slice facts for the windows that are not None."""
         step = result.step if self.every_step else 0
+        self.check()
         for layer, logits in enumerate([result.logits, *(result.extras[name] for name in self.shown)]):
             for b, window in enumerate(windows):
                 if window is not None:

@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from voxtrace.errors import EngineError
+from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.ops import VoxelOps
 from voxtrace.inference.step_check import check_step
 from voxtrace.inference.timing import StageTimer
 from voxtrace.method import Method, Noise, Parts, Step
+from voxtrace.runtime.interrupt import interrupts
 
 UNITS = {"changed_fraction": "fraction", "entropy": "nat"}
 EARLY_STOP_UNITS = {"computed": "fraction"}
@@ -105,6 +107,8 @@ class StepRunner:
         Names of the extras and of the maps with a number per label to keep.
     early_stop
         Fraction of changed labels up to which a window has converged; None computes every step.
+    check
+        Looks whether to stop, between the layers of the network.
     """
 
     method: Method
@@ -113,6 +117,7 @@ class StepRunner:
     extras: Sequence[str] = ()
     early_stop: float | None = None
     label_maps: Sequence[str] = ()
+    check: CancelCheck = field(default_factory=CancelCheck)
 
     def results(self, parts: Parts, images: Tensor, noise: Noise, flip: Flip) -> Iterator[StepResult]:
         """Yield the result of every step for images (B, C, Z, Y, X), mirrored for the method and mirrored back.
@@ -130,7 +135,7 @@ class StepRunner:
         dims = [axis + 2 for axis in flip]
         steps, result, running = self.method.steps, None, None
         decisions = self.method.infer(parts, images.flip(dims) if dims else images, noise)
-        for step, decided in enumerate(self.timer.each("network", decisions)):
+        for step, decided in enumerate(self.timer.each("network", self._interruptible(decisions))):
             if step >= steps:
                 raise EngineError(f"{self.method.key} decided more often than the {steps} steps it announced.")
             with self.timer("assess"):
@@ -144,6 +149,15 @@ class StepRunner:
         # The method stopped early, or every window has converged.
         for step in range(result.step + 1, steps):
             yield result.carried(step)
+
+    def _interruptible(self, decisions: Iterator[Step]) -> Iterator[Step]:
+        """Yield the decisions; while one is computed, look between layers whether to stop."""
+        while True:
+            with interrupts.between_layers(self.check):
+                decided = next(decisions, None)
+            if decided is None:
+                return
+            yield decided
 
     def _result(
         self, step: int, decided: Step, dims: list[int], before: StepResult | None, running: Tensor | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +51,14 @@ class Intensity:
         return values
 
 
-def intensities(volume: Volume, plan: Plan) -> tuple[Intensity, ...]:
+def never() -> None:
+    """Do not stop."""
+
+
+def intensities(volume: Volume, plan: Plan, check: Callable[[], None] = never) -> tuple[Intensity, ...]:
     """Return how each channel of the volume is normalised under the plan; reads every plane once.
+
+    ``check`` is called before each plane; an error that it raises stops the work.
 
     A channel that is constant gets deviation 0 and becomes 0 everywhere.
 
@@ -64,7 +70,7 @@ def intensities(volume: Volume, plan: Plan) -> tuple[Intensity, ...]:
     _check_channels(volume, plan)
     masked = any(rule.scheme == "zscore_inside" for rule in plan.normalisation)
     inside = inside_mask(volume.data) if masked else None
-    return tuple(_intensity(volume, c, rule, inside) for c, rule in enumerate(plan.normalisation))
+    return tuple(_intensity(volume, c, rule, inside, check) for c, rule in enumerate(plan.normalisation))
 
 
 def inside_mask(data: Array) -> Mask:
@@ -80,28 +86,31 @@ def inside_mask(data: Array) -> Mask:
     return inside
 
 
-def _intensity(volume: Volume, channel: int, rule: Normalisation, inside: Mask | None) -> Intensity:
+def _intensity(
+    volume: Volume, channel: int, rule: Normalisation, inside: Mask | None, check: Callable[[], None]
+) -> Intensity:
     planes = volume.data[channel]
+    finite = _finite(planes, volume.name, check)
     if rule.scheme == "zscore_inside" and inside is not None:
-        chosen = (v[mask] for v, mask in zip(_finite(planes, volume.name), inside, strict=True))
+        chosen = (v[mask] for v, mask in zip(finite, inside, strict=True))
         return Intensity(*_mean_std(chosen), inside=inside)
     if rule.scheme.startswith("zscore"):
         keep_zeros = rule.scheme == "zscore_nonzero"
-        values = _finite(planes, volume.name)
-        mean, std = _mean_std((v[v != 0] for v in values) if keep_zeros else values)
+        mean, std = _mean_std((v[v != 0] for v in finite) if keep_zeros else finite)
         return Intensity(mean, std, keep_zeros=keep_zeros)
     if rule.scheme == "range":
-        low, high = _range(_finite(planes, volume.name))
+        low, high = _range(finite)
         return Intensity(low, high - low)
     if np.issubdtype(planes.dtype, np.floating):
-        for _ in _finite(planes, volume.name):
+        for _ in finite:
             pass
     return Intensity(rule.mean, rule.std, rule.lower, rule.upper) if rule.scheme == "ct" else Intensity()
 
 
-def _finite(planes: Array, name: str) -> Iterator[Array]:
+def _finite(planes: Array, name: str, check: Callable[[], None]) -> Iterator[Array]:
     """Yield the planes as float64, refusing values that are not numbers."""
     for z, plane in enumerate(planes):
+        check()
         values = plane.astype(np.float64)
         if not np.isfinite(values).all():
             raise InputError(

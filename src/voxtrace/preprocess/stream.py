@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from voxtrace.plan import Plan
 from voxtrace.preprocess.axis import Float32, axis_weights
 from voxtrace.preprocess.grid import NetworkGrid, grid_of
-from voxtrace.preprocess.intensity import intensities
+from voxtrace.preprocess.intensity import intensities, never
 from voxtrace.preprocess.limits import Limits, limits
 from voxtrace.volume import Geometry, Volume
 
@@ -18,14 +19,15 @@ class PlaneStream:
     """Planes of one volume on the network grid.
 
     Native planes that were normalised and resampled in-plane are kept only from the start of the last request on, so
-    going up in z computes each plane once and holds a few.
+    going up in z computes each plane once and holds a few. ``check`` is called before each native plane; an error
+    that it raises stops the work.
     """
 
-    def __init__(self, grid: NetworkGrid, volume: Volume, plan: Plan) -> None:
-        self.grid = grid
+    def __init__(self, grid: NetworkGrid, volume: Volume, plan: Plan, check: Callable[[], None] = never) -> None:
+        self.grid, self._check = grid, check
         self._data = grid.crop_order.view(volume.data)
         seen = Geometry.from_spacing(grid.input_shape, grid.crop_order.spacing_mm)
-        self._intensities = intensities(replace(volume, data=self._data, geometry=seen), plan)
+        self._intensities = intensities(replace(volume, data=self._data, geometry=seen), plan, check)
         sizes = zip(grid.input_shape, grid.shape, grid.to_network, strict=True)
         self._z, self._y, self._x = (axis_weights(a, b, kind) for a, b, kind in sizes)
         self._limits = self._find_limits()
@@ -72,6 +74,7 @@ class PlaneStream:
 
     def _make(self, z: int) -> Float32:
         """Return one native plane, normalised and resampled in-plane, (C, Y', X')."""
+        self._check()
         plane = self._native(z)
         resampled = self._x.apply(self._y.apply(plane, 1), 2)
         if self._clips_each_plane:
@@ -80,6 +83,12 @@ class PlaneStream:
 
     def _native(self, z: int) -> Float32:
         return np.stack([rule.plane(self._data[c], z) for c, rule in enumerate(self._intensities)])
+
+    def _all(self) -> Iterator[int]:
+        """Yield the number of each native plane, with a look whether to stop before it."""
+        for z in range(self.grid.input_shape[0]):
+            self._check()
+            yield z
 
     @property
     def _clips_each_plane(self) -> bool:
@@ -91,7 +100,7 @@ class PlaneStream:
         if self.grid.identity or self.grid.to_network[0] != "spline":
             return None
         repeated = next((axis for axis in (1, 2) if self.grid.to_network[axis] == "nearest"), None)
-        found = limits((self._native(z) for z in range(self.grid.input_shape[0])), repeated)
+        found = limits((self._native(z) for z in self._all()), repeated)
         return found.resampled(self._y if repeated == 1 else self._x, repeated) if repeated else found
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from voxtrace.errors import UsageError
 from voxtrace.kernels import winograd_parts
 from voxtrace.kernels.winograd.coverage import fast_convolutions
+from voxtrace.runtime.interrupt import interrupts
 from voxtrace.runtime.loaded import LoadedNetwork
 
 __all__ = ["open_winograd"]
@@ -31,4 +32,4 @@ def open_winograd(network: nn.Module, device: str, precision: str) -> LoadedNetw
         network = copy.deepcopy(network).to("cpu")
     fast, convs = fast_convolutions(network)
     reason = f"{fast} of {convs} convolutions as Winograd convolutions, in float32"
-    return LoadedNetwork(winograd_parts(network), "cpu", "float32", "winograd", reason)
+    return LoadedNetwork(winograd_parts(network, interrupts.look), "cpu", "float32", "winograd", reason)

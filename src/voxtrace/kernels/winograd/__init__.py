@@ -38,17 +38,18 @@ from torch import Tensor, nn
 __all__ = ["winograd_parts"]
 
 
-def winograd_parts(network: nn.Module) -> dict[str, Callable[..., Any]]:
+def winograd_parts(network: nn.Module, look: Callable[[], object] | None = None) -> dict[str, Callable[..., Any]]:
     """Return a network's children by name as callables that compute in float32 on the CPU.
 
     ``network`` is on the CPU and in evaluation mode; it stays as it is, and the callables share its weights where they
-    do not transform them. Modules that no kernel computes run in torch.
+    do not transform them. Modules that no kernel computes run in torch. ``look`` is called before the filters of each
+    layer are transformed, which takes a second for all of them, and may raise to stop.
     """
     from voxtrace.kernels.winograd.buffer_pool import BufferPool
     from voxtrace.kernels.winograd.replacements import PartReplacement, replaced
 
     buffers = BufferPool()
-    return {name: _part(PartReplacement(replaced(child, buffers))) for name, child in network.named_children()}
+    return {name: _part(PartReplacement(replaced(child, buffers, look))) for name, child in network.named_children()}
 
 
 def _part(inside: nn.Module) -> Callable[..., Any]:

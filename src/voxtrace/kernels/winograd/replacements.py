@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,10 @@ def _outgoing(given: Any) -> Any:
     return given.planes() if given.shape[1] % LANES else PartOutput(given.maps)
 
 
-def replaced(module: nn.Module, buffers: BufferPool) -> nn.Module:
-    """Return a copy with replaced modules; the rest is shared."""
+def replaced(module: nn.Module, buffers: BufferPool, look: Callable[[], object] | None = None) -> nn.Module:
+    """Return a copy with replaced modules; the rest is shared. ``look`` is called for each and may raise to stop."""
+    if look is not None:
+        look()
     layer = layer_for(module, buffers)
     if layer is not None:
         return ConvolutionReplacement(layer)
@@ -101,7 +104,7 @@ def replaced(module: nn.Module, buffers: BufferPool) -> nn.Module:
         return DeferredActivation(module)
     same = copy.copy(module)
     children = module._modules.items()
-    same._modules = {name: None if child is None else replaced(child, buffers) for name, child in children}
+    same._modules = {name: None if child is None else replaced(child, buffers, look) for name, child in children}
     return same
 
 

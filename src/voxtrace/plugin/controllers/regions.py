@@ -66,7 +66,7 @@ def start_drawing(viewer: Any, scan: Image) -> None:
     layer.mode = "add_rectangle"
 
 
-def window_under_cursor(viewer: Any, scan: Image) -> Shape:
+def voxel_under_cursor(viewer: Any, scan: Image) -> Shape:
     """Return the canonical voxel (z, y, x) of a scan under the cursor, or at the sliders where that lies outside."""
     shape = _canonical_shape(scan)
     world = np.asarray(viewer.cursor.position, float)

@@ -29,6 +29,8 @@ class SegmentRun:
         Called with the layer of a result and the result.
     clock
         Seconds, ascending.
+    hides
+        Whether a result hides earlier ones of its scan.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class SegmentRun:
         show: Callable[[panel_state.PanelState], None],
         on_result: Callable[[Labels, SegmentResult], None],
         clock: Callable[[], float] = time.monotonic,
+        hides: bool = True,
     ) -> None:
+        self._hides = hides
         self._viewer, self._runner, self._show, self._on_result, self._clock = viewer, runner, show, on_result, clock
         self._scan = ""
         self._expected_s: float | None = None
@@ -111,9 +115,10 @@ class SegmentRun:
         """Show the layer that the job fills in; the selected layer stays selected."""
         selected = self._viewer.layers.selection.active
         self._drop_growing()
-        self._hidden = [layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.visible]
-        self._hidden = [layer for layer in self._hidden if belongs_to(layer, self._scan)]
-        hide_previous_results(self._viewer.layers, self._scan)
+        if self._hides:
+            shown = [layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.visible]
+            self._hidden = [layer for layer in shown if belongs_to(layer, self._scan)]
+            hide_previous_results(self._viewer.layers, self._scan)
         [self._growing] = add_layers(self._viewer, [provisional.layer])
         self._grown = 0
         self._viewer.layers.selection.active = selected
@@ -136,7 +141,8 @@ class SegmentRun:
         self._hidden = []
 
     def _finish(self, result: SegmentResult | TimepointsResult) -> None:
-        hide_previous_results(self._viewer.layers, self._scan)
+        if self._hides:
+            hide_previous_results(self._viewer.layers, self._scan)
         if isinstance(result, TimepointsResult):
             self._finish_timepoints(result)
             return

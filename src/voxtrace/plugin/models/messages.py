@@ -62,8 +62,9 @@ class SegmentRequest:
         How to predict.
     box
         The part of the scan to segment; None for all of it.
-    in_box
-        Whether the result is a layer of the box alone; otherwise it is laid back onto the scan's grid.
+    shown
+        The part of the box that is shown, as a layer of its own; the rest is margin. None lays the result back onto
+        the scan's grid.
     """
 
     bundle: Path
@@ -72,7 +73,7 @@ class SegmentRequest:
     name: str
     options: PredictOptions = KEEP_EVERY_STEP
     box: Box | None = None
-    in_box: bool = False
+    shown: Box | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,6 +36,10 @@ class Capabilities:
         Name -> value of every option.
     extras
         Names of the extra outputs of each step.
+    random
+        Whether another seed gives another answer.
+    value_names
+        Name of a fact that names something -> what its values stand for.
     """
 
     title: str
@@ -45,6 +49,8 @@ class Capabilities:
     options: tuple[OptionInfo, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
+    random: bool = False
+    value_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -63,6 +69,8 @@ def capabilities(method: Method) -> Capabilities:
         options=tuple(info for info in method.options() if info.live and info.name not in taken),
         values={f.name: getattr(method, f.name) for f in fields(method)},
         extras=tuple(method.extras),
+        random=method.random,
+        value_names=dict(method.value_names),
     )
 
 

@@ -64,6 +64,17 @@ def with_margin(box: Box, margin_mm: float, spacing_mm: Triple, shape: Shape) ->
     return found
 
 
+def within(box: Box, outer: Box) -> Box:
+    """Return a box in voxels of a larger one that holds it.
+
+    >>> within(Box((4, 4, 4), (6, 6, 6)), Box((3, 2, 1), (9, 9, 9)))
+    Box(start=(1, 2, 3), stop=(3, 4, 5))
+    """
+    start = tuple(a - o for a, o in zip(box.start, outer.start, strict=True))
+    stop = tuple(b - o for b, o in zip(box.stop, outer.start, strict=True))
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+
 def crop(volume: Volume, box: Box) -> Volume:
     """Return the part of a volume inside a box; a view, with the geometry of the part."""
     return replace(

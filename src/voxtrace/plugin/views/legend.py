@@ -23,7 +23,7 @@ from voxtrace.palette import ramp
 from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.models.theme_colours import ThemeColours
 from voxtrace.plugin.views import icons
-from voxtrace.plugin.views.theme import on_theme
+from voxtrace.plugin.views.theme import on_theme, set_tone
 
 SWATCH = 14
 MANY = 8  # labels from which they can be filtered by name
@@ -212,7 +212,7 @@ class FactsView(QWidget):
         widgets = (QLabel(), QLabel())
         widgets[1].setAlignment(Qt.AlignmentFlag.AlignRight)
         for column, widget in enumerate(widgets):
-            widget.setStyleSheet("color: #a6adb8;")
+            set_tone(widget, "dimmed")
             self._grid.addWidget(widget, len(self._rows) + 1, column)
         self._rows.append(widgets)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import shutil
 import tempfile
 import weakref
@@ -12,9 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.bundle import card as bundle_card
-from voxtrace.errors import Cancelled, OutputError
-from voxtrace.fit import facts_of, remember_run
+from voxtrace.errors import Cancelled
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
@@ -28,7 +25,7 @@ from voxtrace.plugin.models.messages import (
     TimepointsResult,
     TrainReport,
 )
-from voxtrace.plugin.models.region import crop, laid_back, laid_back_labels
+from voxtrace.plugin.models.region import crop, cut, laid_back, laid_back_labels, within
 from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.growing import GrowingAnswer
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
     from voxtrace.method import Method, Phase
     from voxtrace.trace import Trace
     from voxtrace.training import TrainProgress, TrainSetup
-
-_log = logging.getLogger(__name__)
 
 _Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
@@ -86,21 +81,14 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | Pro
     return made
 
 
-def _remember_speed(model: Bundle, volume: Volume, options: PredictOptions, result: Result) -> None:
-    """Let later estimates know how fast this machine is; a folder that cannot be written to changes nothing else."""
-    record = bundle_card(model.path) if model.path is not None else {}
-    try:
-        remember_run(record, facts_of(volume), options.to_json(), result.facts, result.seconds)
-    except OutputError as error:
-        _log.warning("%s", error)
-
-
 def _on_scan(trace: Trace, request: SegmentRequest, store: Path | None) -> Trace:
-    """Return the trace on the scan's grid, or on the box's where the request says so."""
-    if request.box is None or request.in_box:
+    """Return the trace on the scan's grid, or on that of the part that is shown."""
+    if request.box is None:
         weakref.finalize(trace, _remove, store)
         return trace
     try:
+        if request.shown is not None:
+            return cut(trace, within(request.shown, request.box))
         return laid_back(trace, request.channels[0].volume.geometry, request.box)
     finally:
         _remove(store)
@@ -168,9 +156,7 @@ def _predict(
     try:
         if growing is not None:
             yield growing.layer
-        result = yield from _forward_stages(run, growing)
-        _remember_speed(model, volume, request.options, result)
-        return result, store
+        return (yield from _forward_stages(run, growing)), store
     except BaseException:
         _remove(store)
         raise
@@ -263,7 +249,7 @@ def _train_reports(
             before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
             done, dice = before + progress.iteration, progress.validation_dice
             shown = progress.preview if dice is not None else None
-            preview = previews.add(shown, done, dice or 0.0) if shown is not None else None
+            preview = previews.add(shown) if shown is not None else None
             yield TrainReport(done, total, progress.loss, dice, progress.phase, names, preview)
         else:
             yield _train_stage(progress)

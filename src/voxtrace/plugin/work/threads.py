@@ -37,13 +37,14 @@ class _Signals(QObject):
 class ThreadRunner:
     """Runs jobs in napari's thread pool, so that closing the window asks first and stops them.
 
-    Two jobs never overlap: a job waits in its thread until the one that was cancelled before it has ended.
+    Two jobs never overlap: a job waits in its thread until the one that was cancelled before it has ended. Runners with
+    the same ``turn`` wait for one another likewise.
 
     Implements :class:`voxtrace.plugin.work.events.Runner`.
     """
 
-    def __init__(self) -> None:
-        self._generation, self._flag, self._turn = 0, threading.Event(), threading.Lock()
+    def __init__(self, turn: threading.Lock | None = None) -> None:
+        self._generation, self._flag, self._turn = 0, threading.Event(), turn or threading.Lock()
         self._receiver: Callable[[Event], None] | None = None
         self._signals = _Signals()
         self._signals.event_sent.connect(self._on_event, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
@@ -86,7 +87,7 @@ class ThreadRunner:
             if self._turn.acquire(timeout=WAIT_S):
                 return True
             if look == SAY_AFTER:
-                emit(Progressed(JobStage("Waiting for the stopped run to end …")))
+                emit(Progressed(JobStage("Waiting for another run to end …")))
             if cancelled():
                 break
         return False

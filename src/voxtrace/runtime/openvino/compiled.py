@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voxtrace.runtime.interrupt import interrupts
+
+LOOK_EVERY_MS = 50
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -53,9 +57,23 @@ class Compiled:
             running = list(zip(range(first, windows), self._requests, strict=False))
             for b, request in running:
                 _start(request, [a[b : b + 1] for a in arrays], [o[b : b + 1] for o in filled])
-            for _, request in running:
-                request.wait()
+            _wait([request for _, request in running])
         return outputs
+
+
+def _wait(requests: Sequence[Any]) -> None:
+    """Return when all are done; whoever stops meanwhile stops them, too, since they write into the caller's memory."""
+    try:
+        for request in requests:
+            while not request.wait_for(LOOK_EVERY_MS):
+                interrupts.look()
+    except BaseException:
+        for request in requests:
+            request.cancel()
+        for request in requests:
+            with suppress(RuntimeError):  # says that it was cancelled
+                request.wait()
+        raise
 
 
 @functools.cache

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from voxtrace.errors import EngineError
+from voxtrace.errors import Cancelled, EngineError
+from voxtrace.runtime.interrupt import interrupts
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.openvino.compiled import Compiled, CompileSettings
 from voxtrace.runtime.openvino.convert import Converted, Inputs, convert
@@ -72,7 +73,9 @@ class Part:
         if converted is not None:
             return converted
         try:
-            converted = convert(self._child, inputs)
+            converted = interrupts.waiting(lambda: convert(self._child, inputs))
+        except Cancelled:
+            raise
         # Torch and OpenVINO raise whatever their layers raise.
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -97,5 +100,6 @@ class _Shape:
         """Return the model for so many windows."""
         streams = settings.streams_for(windows)
         if streams not in self._by_streams:
-            self._by_streams[streams] = Compiled(self.converted.model, settings, streams)
+            compiled = interrupts.waiting(lambda: Compiled(self.converted.model, settings, streams))
+            self._by_streams[streams] = compiled
         return self._by_streams[streams]
