@@ -19,7 +19,7 @@ from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.progress import Progress, Result
 from voxtrace.trace import Trace, combine
 from voxtrace.trace.combine import joined
-from voxtrace.volume import Volume
+from voxtrace.volume import LabelMap, Volume
 
 
 @dataclass(frozen=True)
