@@ -19,15 +19,23 @@ Run it where there is a display, or under a made-up one, from the project's root
 
 from __future__ import annotations
 
+import argparse
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import napari
-from qtpy.QtWidgets import QApplication
+import numpy as np
+from qtpy.QtWidgets import QApplication, QWidget
 
+import voxtrace
+from voxtrace.film import write_film
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+from voxtrace.trace import Trace, places
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 900
@@ -108,3 +116,242 @@ class Window:
         shown = self.current.shown().data > 0
         self.current.go_slice(int(shown.sum(axis=(1, 2)).argmax()))
         self.wait(0.5)
+
+
+def ct(window: Window, data: Path, work: Path) -> None:
+    """DICOM CT → presets → segment → rulers → look here next → measure → DICOM-SEG."""
+    window.open(ROOT / "sample_data" / "abdomen_phantom_dicom")
+    planes = window.dock("planes")
+    for preset in ("Bone", "Abdomen"):
+        planes.contrast.apply(preset)
+        window.wait(0.3)
+    window.picture("1-opened")
+    window.use("abdomen-phantom-recyclenet")
+    seconds = window.segment()
+    assert window.current.steps == 7, window.current.steps
+    window.fullest_slice()
+    for step in range(7):
+        window.current.go(step)
+        window.wait(0.1)
+    window.picture("2-rulers")
+    look = window.dock("places")
+    window.until(lambda: look.view.table.rowCount() > 0, 60)
+    look.view.buttons["next"].click()
+    window.picture("3-look-here-next")
+    before = look.view.progress.text()
+    look.view.buttons["accept"].click()
+    window.until(lambda: look.view.progress.text() != before, 10)
+    measure = window.dock("measure")
+    measure.view.tools["line"].click()
+    draw_line(window)
+    measure.view.labels.click()
+    window.until(lambda: measure.view.table.rowCount() >= 5, 60)
+    window.picture("4-measure")
+    path = work / "phantom.seg.dcm"
+    window.state.open_dock("segment")
+    window.panel.save.save(path)
+    window.until(path.exists, 60)
+    window.until(lambda: not window.panel.saver.busy, 60)
+    window.picture("5-saved")
+    saved = voxtrace.io.read_labels(path)
+    assert np.array_equal(saved.data, window.current.shown().data), "the file differs from what is shown"
+    print(f"ct: {seconds:.1f} s, {look.view.progress.text()}; DICOM-SEG as shown")
+
+
+def draw_line(window: Window) -> None:
+    """Draw a line of 60 mm on the slice that is shown, as the mouse would leave it."""
+    layer = window.viewer.layers.selection.active
+    point = list(window.viewer.dims.point)[-layer.ndim :]
+    ends = np.asarray([point, point], float)
+    ends[:, -1] += (-30.0, 30.0)
+    layer.add_lines(np.asarray([layer.world_to_data(end) for end in ends]))
+    window.wait(0.5)
+
+
+def mr(window: Window, data: Path, work: Path) -> None:
+    """Hippocampus MR → every cycle → film strip → settled → think longer → volumes with intervals."""
+    window.open(data / "Dataset004_Hippocampus" / "imagesTr" / "hippocampus_033_0000.nii.gz")
+    window.use("hippocampus-recyclenet")
+    seconds = window.segment()
+    window.fullest_slice()
+    steps = window.current.steps
+    assert steps > 1, "every cycle is a station"
+    window.picture("1-film-strip")
+    rulers = window.dock("rulers")
+    rulers.command("first")
+    window.wait(0.5)
+    window.picture("2-first-cycle")
+    rulers.command("last")
+    toggle(rulers.view.bar.overlays, "settled")
+    window.picture("3-settled")
+    toggle(rulers.view.bar.overlays, "settled")
+    think = window.dock("think")
+    window.picture("4-think-longer")
+    del think
+    legend = [
+        row.text() for row in window.panel.findChildren(QWidget) if hasattr(row, "text") and "mL" in str(row.text())
+    ]
+    print(f"mr: {seconds:.1f} s, {steps} cycles; {legend}")
+
+
+def toggle(button: Any, word: str) -> None:
+    """Choose the entry of a button's menu whose text has a word."""
+    action = next(one for one in button.menu().actions() if word in one.text().lower())
+    action.trigger()
+
+
+def slices(window: Window, data: Path, work: Path) -> None:
+    """Four channels → routing strip and layer → jump to a skipped slice."""
+    for channel in range(4):
+        window.open(ROOT / "sample_data" / f"brain_tumour_phantom_000{channel}.nii.gz")
+    window.use("tumour-phantom-meddanet")
+    seconds = window.segment()
+    window.picture("1-strip")
+    rulers = window.dock("rulers")
+    rows = places.along_slices(window.current.trace, 0)
+    row = next(row for row in rows if row.value_names)
+    skipped = np.flatnonzero(row.values == 0)
+    toggle(rulers.view.bar.overlays, row.title.lower())
+    window.picture("2-layer")
+    rulers.place.go(len(row.values) - 1 - int(skipped[0]))  # the ruler begins at the head
+    window.wait(0.5)
+    assert window.current.z == int(skipped[0])
+    window.picture("3-skipped")
+    print(f"slices: {seconds:.1f} s, {len(skipped)} of {len(row.values)} slices skipped")
+
+
+def seeds(window: Window, data: Path, work: Path) -> None:
+    """Diffusion with five seeds → agreement → film."""
+    window.open(ROOT / "sample_data" / "abdomen_phantom_ct.nii.gz")
+    window.use("abdomen-phantom-diffusion")
+    window.panel.view.form.fields.set_value("seeds", 5)
+    seconds = window.segment()
+    assert len(window.current.trace.members) == 5, list(window.current.trace.members)
+    window.fullest_slice()
+    rulers = window.dock("rulers")
+    rulers.view.bar.rows.setChecked(True)
+    window.picture("1-rows")
+    look = window.dock("places")
+    window.until(lambda: look.view.table.rowCount() > 0, 60)
+    look.view.contours.click()
+    look.view.buttons["next"].click()
+    window.picture("2-agreement")
+    trace = window.current.trace.save(work / "seeds.trace")
+    film = write_film(
+        Trace.load(trace),
+        window.out / "seeds-film.gif",
+        voxtrace.read(ROOT / "sample_data" / "abdomen_phantom_ct.nii.gz"),
+    )
+    print(f"seeds: {seconds:.1f} s, {look.view.progress.text()}; {film.stat().st_size / 1e3:.0f} kB of film")
+
+
+def edit(window: Window, data: Path, work: Path) -> None:
+    """Correct a label → add it to a training set → fine-tune for two minutes → receipt."""
+    dataset = work / "Dataset900_Mine"
+    shutil.copytree(data / "Dataset004_Hippocampus", dataset, ignore=few_cases(data / "Dataset004_Hippocampus", 12))
+    window.open(data / "Dataset004_Hippocampus" / "imagesTr" / "hippocampus_033_0000.nii.gz")
+    window.use("hippocampus-recyclenet")
+    window.segment()
+    window.fullest_slice()
+    correct = window.dock("correct")
+    layer, steps = window.current.layer, window.current.steps
+    correct.view.buttons["paint"].click()
+    z, y, x = (n // 2 for n in layer.data.shape[1:])
+    layer.paint((window.current.step, z, y, x), 1)
+    window.until(lambda: window.current.steps == steps + 1, 10)
+    assert window.current.is_edited
+    window.picture("1-corrected")
+    correct.keep_view.name.setText("mine_001")
+    correct.keep_view._folder = dataset
+    correct.keep.add_case(add_request(dataset, "mine_001"))
+    window.until((dataset / "labelsTr" / "mine_001.nii.gz").exists, 60)
+    window.until(lambda: not correct.keeper.busy, 60)
+    window.picture("2-added")
+    train = window.dock("train")
+    window.until(lambda: train.view.dataset.text() == str(dataset), 30)
+    train.view.out.setText(str(work / "mine"))
+    train.view.minutes.setValue(2)
+    window.wait(1)
+    train.view.state.start.click()
+    window.wait(45)
+    window.picture("3-training")
+    window.until(lambda: not train.runner.busy)
+    window.picture("4-receipt")
+    assert (work / "mine" / "bundle.json").is_file()
+    print(f"edit: {train.view.state.message.text()}")
+
+
+def few_cases(source: Path, count: int) -> Callable[[str, list[str]], list[str]]:
+    """Return what to leave out of a copy of a dataset, so that it has only its first cases."""
+    kept = {path.name.removesuffix(".nii.gz") for path in sorted((source / "labelsTr").glob("*.nii.gz"))[:count]}
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        if Path(folder).name not in ("imagesTr", "labelsTr"):
+            return [name for name in names if name == "splits_final.json"]
+        return [name for name in names if name.removesuffix(".nii.gz").removesuffix("_0000") not in kept]
+
+    return ignored
+
+
+def add_request(dataset: Path, name: str) -> Any:
+    """Return the request that the Correct dock makes when a folder was chosen."""
+    from voxtrace.plugin.models.correct_form import AddRequest
+
+    return AddRequest(dataset, name, False)
+
+
+def batch(window: Window, data: Path, work: Path) -> None:
+    """Twelve scans in a folder → batch → worst first → open a case."""
+    folder = work / "twelve"
+    folder.mkdir()
+    for path in sorted((data / "Dataset004_Hippocampus" / "imagesTr").glob("*.nii.gz"))[:12]:
+        shutil.copy(path, folder)
+    panel = window.dock("batch")
+    panel.controller.add_inputs([folder])
+    panel.controller.set_out(str(work / "answers"))
+    names = [panel.view.bundle.itemText(k) for k in range(panel.view.bundle.count())]
+    panel.controller.pick_bundle(next(k for k, name in enumerate(names) if "hippocampus-recyclenet" in name))
+    window.wait(0.5)
+    window.picture("1-chosen")
+    panel.view.state.start.click()
+    window.wait(1)
+    window.until(lambda: not panel.runner.busy)
+    assert panel.view.table.rowCount() == 12
+    window.picture("2-worst-first")
+    panel.controller.open_row(0)
+    window.until(lambda: window.current.layer is not None, 60)
+    window.fullest_slice()
+    window.picture("3-opened")
+    print(f"batch: {panel.view.state.message.text()}")
+
+
+JOURNEYS: dict[str, Callable[[Window, Path, Path], None]] = {
+    "ct": ct,
+    "mr": mr,
+    "slices": slices,
+    "seeds": seeds,
+    "edit": edit,
+    "batch": batch,
+}
+
+
+def main() -> None:
+    """Go through every journey, each in a window of its own."""
+    arguments = _arguments()
+    for name in arguments.only:
+        with tempfile.TemporaryDirectory() as work, Window(name, arguments.out, arguments.size) as window:
+            JOURNEYS[name](window, arguments.data, Path(work))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    real = Path(os.environ.get("VOXTRACE_REAL_DATA", ROOT.parent / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=real, help="folder of real data")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images" / "journeys", help="where pictures go")
+    parser.add_argument("--only", nargs="+", choices=list(JOURNEYS), default=list(JOURNEYS), help="which journeys")
+    parser.add_argument("--size", type=int, nargs=2, default=(1280, 800), help="width and height of the window")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,19 @@ import pytest
 
 from made import Run
 
-COMMANDS = ("predict", "train", "plan", "evaluate", "score", "inspect", "models", "methods", "demo", "doctor")
+COMMANDS = (
+    "predict",
+    "train",
+    "plan",
+    "evaluate",
+    "compare",
+    "score",
+    "inspect",
+    "models",
+    "methods",
+    "demo",
+    "doctor",
+)
 HEAVY = ("torch", "SimpleITK", "numpy", "zarr", "pydicom", "monai", "matplotlib", "napari")
 PROMISED_S = 0.5
 GENEROUS = 8  # other work may run beside the tests

@@ -10,6 +10,7 @@ import pytest
 
 from made import bundle_folder
 from made_layers import ImmediateRunner, Recorded, made_trace, made_volume
+from voxtrace.plugin.work import recovery
 from voxtrace.trace import Trace
 from voxtrace.volume import Volume
 
@@ -22,6 +23,14 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if hasattr(napari_settings, "_PLUGIN_SETTINGS"):  # since 0.9
         monkeypatch.setattr(napari_settings, "_CFG_PATH", str(tmp_path / "settings" / "napari.yaml"))
         monkeypatch.setattr(napari_settings, "_PLUGIN_SETTINGS", {})
+
+
+@pytest.fixture(autouse=True)
+def unsaved_edits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Edits that were not saved go into a folder of the test, not into the user's cache."""
+    folder = tmp_path_factory.mktemp("unsaved")
+    monkeypatch.setattr(recovery, "root", lambda: folder)
+    return folder
 
 
 @pytest.fixture

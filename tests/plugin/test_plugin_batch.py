@@ -61,6 +61,14 @@ def test_what_is_odd_is_said_in_a_line() -> None:
     assert odd_of(Entry("a", "done", volumes_ml={"liver": 0.0})) == "nothing was found"
     assert odd_of(Entry("a", "done", volumes_ml={"liver": 0.0, "spleen": 1.0})) == ""
     assert "Start continues" in odd_of(Entry("a", "started"))
+    assert odd_of(Entry("a", "done", usual="like the validation cases")) == ""
+    unlike = "unlike them: look closely (the entropy of the answer is 2 nat, in 90 % of the validation cases 0 to 1)"
+    assert odd_of(Entry("a", "done", usual=unlike)) == unlike
+    reasons = [
+        {"severity": "check", "sentence": "slices are 10 mm apart", "remedy": ""},
+        {"severity": "fits", "sentence": "a note", "remedy": ""},
+    ]
+    assert odd_of(Entry("a", "done", fit={"verdict": "check", "reasons": reasons})) == "check: slices are 10 mm apart"
 
 
 def test_a_ledger_of_an_older_version_is_shown() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -184,13 +184,14 @@ def test_a_bundle_of_several_channels_asks_for_each(
 
 
 @pytest.fixture
-def current(model: Any, view: Recorded) -> CurrentResult:
+def current(model: Any, view: Recorded) -> Iterator[CurrentResult]:
     add_scan(model)
     current = CurrentResult(model)
-    StepsController(current, view)
+    steps = StepsController(current, view)
     data, about, _ = display.trace_layer(made_trace(), "prediction")
     model.add_labels(data, **about)  # napari makes it the active layer
-    return current
+    yield current
+    steps.close()
 
 
 def test_the_panel_follows_naparis_slider(current: CurrentResult, model: Any, view: Recorded) -> None:

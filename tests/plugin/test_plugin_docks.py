@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import made
-from voxtrace.plugin.npe2 import commands, open_scan
+from voxtrace.plugin.npe2 import commands
 from voxtrace.plugin.npe2.viewer_state import DOCKS, viewer_state_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,15 +85,3 @@ def test_a_scan_opens_whatever_its_name(
     monkeypatch.setattr(commands, "ask_for_scan", lambda *_: None)
     commands.ask_and_open(viewer)
     assert opened == ["segment"]
-
-
-def test_what_is_no_scan_is_refused_in_a_sentence(
-    make_napari_viewer_proxy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(open_scan, "notify", lambda _level, sentence: said.append(sentence))
-    (tmp_path / "notes.txt").write_text("no scan")
-    viewer = make_napari_viewer_proxy()
-    commands.open_path(viewer, tmp_path / "notes.txt")
-    assert len(viewer.layers) == 0
-    assert said[0].startswith("notes.txt holds no CT or MR scan")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ import pytest
 from made_layers import ImmediateRunner, Recorded
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
-from voxtrace.plugin.controllers.places import REVIEW_KEY, PlacesController
+from voxtrace.plugin.controllers.places import PlacesController
 from voxtrace.plugin.layers import display, outlines
 from voxtrace.plugin.models import places
+from voxtrace.plugin.work import saving
 from voxtrace.trace import Trace
-from voxtrace.trace.disagreement import Limits, of_members, regions
+from voxtrace.trace.disagreement import PlaceLimits, of_members, regions
 from voxtrace.volume import Geometry, Volume
 
 SHAPE = (8, 30, 32)
@@ -43,7 +46,7 @@ def members() -> Trace:
 def fresh(done_ml: float = 0.0) -> places.Review:
     answers = of_members(members())
     assert answers is not None
-    return places.start(regions(answers, Limits()), done_ml)
+    return places.start(regions(answers, PlaceLimits()), done_ml)
 
 
 def test_the_review_goes_on_to_the_next_open_place_and_round_again() -> None:
@@ -225,7 +228,17 @@ def test_accepting_goes_on_and_is_recorded_with_the_layer(opened: Opened) -> Non
     controller.accept()
     assert view.last("set_rows")[1] == 1
     assert view.last("set_progress") == ("1 of 2 places · 0.30 of 1.64 mL left", False)
-    assert model.layers["result"].metadata[REVIEW_KEY]["accepted"] == 1
+    assert model.layers["result"].metadata[places.REVIEW_KEY]["accepted"] == 1
+
+
+def test_decisions_go_into_the_provenance_of_a_saved_file(opened: Opened, tmp_path: Path) -> None:
+    controller, model, _, _ = opened
+    controller.next()
+    controller.accept()
+    data, attributes, _ = model.layers["result"].as_layer_data_tuple()
+    saving.save(tmp_path / "liver.nii.gz", data, attributes, ())
+    written = json.loads((tmp_path / "liver.provenance.json").read_text("utf-8"))
+    assert written["review"]["sentence"] == "looked at 5 seeds, 2 places: 1 accepted; 0.30 of 1.64 mL left"
 
 
 def test_the_other_side_is_one_edit_and_can_be_undone(opened: Opened) -> None:
@@ -289,7 +302,7 @@ def test_keys_act_on_the_canvas_while_the_list_is_open(opened: Opened) -> None:
     controller, model, _, _ = opened
     layer = model.layers["result"]
     bound = {str(key) for key in layer.keymap}
-    assert bound == {"N", "Enter", "R", "Z", "Backspace"}
+    assert bound == {"N", "Enter", "R", "O", "Z", "Backspace"}
     next(action for key, action in layer.keymap.items() if str(key) == "N")(layer)
     assert controller.review.current == 0  # type: ignore[union-attr]
     controller.close()

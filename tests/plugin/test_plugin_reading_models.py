@@ -190,7 +190,7 @@ def test_the_preset_on_screen_is_recognised() -> None:
 
 def test_the_readout_names_sides_of_the_patient() -> None:
     assert readout.readout(432.4, True, (-102.3, 12.0, 34.5), "liver", "settled at cycle 1") == (
-        "432 HU · liver · settled at cycle 1\nL 34.5 P 12.0 S 102.3 mm"
+        "432 HU · liver\nsettled at cycle 1\nL 34.5 P 12.0 S 102.3 mm"
     )
     assert readout.position((5.0, -1.0, -2.0)) == "R 2.0 A 1.0 I 5.0 mm"
     assert readout.intensity(0.123456, False) == "0.1235"

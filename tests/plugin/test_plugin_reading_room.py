@@ -150,7 +150,7 @@ def test_the_line_under_the_cursor_names_value_label_settling_and_place(shown: A
     readout = viewer_state_of(shown).canvas.readout
     shown.dims.current_step = (2, 3, 2, 2)  # display slice 3 is canonical slice 0, where the liver's voxel lies
     shown.cursor.position = tuple(shown.layers[1].data_to_world((2, 3, 1, 2)))
-    assert readout.text == "7 HU · liver · settled at cycle 1\nL 9.0 P 7.0 I 20.0 mm"
+    assert readout.text == "7 HU · liver\nsettled at cycle 1\nL 9.0 P 7.0 I 20.0 mm"
     assert shown.canvas.overlays["voxtrace_readout"].text == readout.text
     shown.cursor.position = (2.0, 0.0, 900.0, 900.0)
     assert readout.text == ""

@@ -12,12 +12,15 @@ from made_rulers import ImmediateQueue
 from made_traces import made_trace
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.film import FilmController
+from voxtrace.plugin.controllers.first_look import FirstLook
 from voxtrace.plugin.controllers.overlays import OverlaysController
 from voxtrace.plugin.controllers.place_ruler import PlaceRulerController
 from voxtrace.plugin.controllers.time_ruler import EMPTY, TimeRulerController
 from voxtrace.plugin.layers import display
 from voxtrace.trace import Trace
 from voxtrace.volume import Volume
+
+MODEL = "made-bundle (demonstration, for made-up scans)"
 
 
 @pytest.fixture
@@ -76,9 +79,9 @@ class TestTimeRuler:
         self, ruler: TimeRulerController, view: Recorded, model: Any, current: CurrentResult
     ) -> None:
         ruler.go(0)
-        assert (model.dims.point[0], view.last("set_current")) == (0, (0, "Round 1 of 3"))
+        assert (model.dims.point[0], view.last("set_current")) == (0, (0, "Round 1 of 3", MODEL))
         model.dims.set_current_step(0, 2)
-        assert view.last("set_current") == (2, "Round 3 of 3")
+        assert view.last("set_current") == (2, "Round 3 of 3", MODEL)
         ruler.move(-1)
         assert current.step == 1
         ruler.move(-7)
@@ -137,7 +140,7 @@ class TestTimeRuler:
         current.announce_edit()
         assert view.last("set_stations")[0] == ("1", "2", "3", "✎ edited")
         current.go(3)
-        assert view.last("set_current") == (3, "Edited")
+        assert view.last("set_current") == (3, "Edited", MODEL)
         lane = next(lane for lane in view.last("set_lanes")[0] if lane.key == "changes")
         assert lane.readout(3).startswith("gained 4 · lost 0")
         volume = next(lane for lane in view.last("set_lanes")[0] if lane.key == "volume")
@@ -344,3 +347,17 @@ def test_controllers_leave_the_viewer_when_they_are_closed(
         model.add_image(data, **about)
     model.layers.remove("result")
     assert len(view.calls) == before
+
+
+def test_a_new_result_is_shown_with_its_answer(model: Any, current: CurrentResult) -> None:
+    opened: list[str] = []
+    first_look = FirstLook(current, lambda: opened.append("rulers"))
+    for name, steps in (("five", 5), ("two", 2)):
+        labels, about, _ = display.trace_layer(made_trace(steps), name, "")
+        model.add_labels(labels, **about)
+        assert (current.layer.name, current.step) == (name, steps - 1)  # type: ignore[union-attr]
+    current.go(0)
+    model.layers.selection.active = model.layers["five"]
+    assert current.step == 0  # it was seen before
+    assert opened == ["rulers"]
+    first_look.close()

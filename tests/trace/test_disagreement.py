@@ -9,7 +9,7 @@ import pytest
 
 from voxtrace.errors import Cancelled, GeometryError
 from voxtrace.trace import Trace
-from voxtrace.trace.disagreement import Answers, LabelPlanes, Limits, of_label_maps, of_steps, offered, regions
+from voxtrace.trace.disagreement import Answers, LabelPlanes, PlaceLimits, of_label_maps, of_steps, offered, regions
 from voxtrace.trace.disagreement.differing import differing_voxels
 from voxtrace.trace.disagreement.joining import join
 from voxtrace.volume import Geometry, LabelMap
@@ -17,7 +17,7 @@ from voxtrace.volume import Geometry, LabelMap
 SHAPE, SPACING_MM = (10, 40, 40), (2.0, 1.0, 1.0)
 GEOMETRY = Geometry.from_spacing(SHAPE, SPACING_MM)
 NAMES = {0: "background", 1: "liver", 2: "tumour"}
-ALL = Limits(least_ml=0.0, most_ml=0.0)  # lists every region
+ALL = PlaceLimits(least_ml=0.0, most_ml=0.0)  # lists every region
 
 
 def liver() -> np.ndarray:
@@ -72,13 +72,13 @@ def test_places_come_by_ml_at_stake() -> None:
 
 
 def test_regions_under_the_limit_are_summed_up_as_calm() -> None:
-    found = regions(seeds(with_tumour(SMALL), with_tumour(BLOCK), liver()), Limits(least_ml=0.05))
+    found = regions(seeds(with_tumour(SMALL), with_tumour(BLOCK), liver()), PlaceLimits(least_ml=0.05))
     assert [round(place.ml / 0.002) for place in found.places] == [60]
     assert (found.calm_count, found.calm_ml) == (1, pytest.approx(9 * 0.002))
 
 
 def test_large_labels_have_a_larger_limit() -> None:
-    limits = Limits(least_ml=0.05, fraction=0.01, most_ml=0.5)
+    limits = PlaceLimits(least_ml=0.05, fraction=0.01, most_ml=0.5)
     assert [limits.of(ml) for ml in (1.0, 20.0, 1500.0)] == [0.05, 0.2, 0.5]
 
 

@@ -16,6 +16,7 @@ import typer
 
 from voxtrace.cli import (
     bench,
+    compare,
     demo,
     doctor,
     evaluate,
@@ -44,6 +45,7 @@ app.command()(predict.predict)
 app.command(context_settings=train.CONTEXT)(train.train)
 app.command()(plan.plan)
 app.command()(evaluate.evaluate)
+app.command()(compare.compare)
 app.command(cls=score.ManyLabels)(score.score)
 app.command()(export.export)
 app.command()(inspect.inspect)

@@ -40,7 +40,7 @@ def evaluate(
         matched = match(predictions, reference)
         pairs = score_pairs(matched.pairs, tolerance_mm)
         scored = list(bar.track(pairs, total=len(matched.pairs), description="scoring"))
-        summary = summarise(scored, _names(names, reference))
+        summary = summarise(scored, names_for(names, reference))
     document = {**summary, "missing": list(matched.missing), "extra": list(matched.extra), "tolerance_mm": tolerance_mm}
     if as_json:
         print_json(document)
@@ -49,7 +49,7 @@ def evaluate(
     _exit(matched, scored)
 
 
-def _names(file: Path | None, reference: Path) -> dict[int, str]:
+def names_for(file: Path | None, reference: Path) -> dict[int, str]:
     """Return label names from a dataset.json: the given one, or that in the folder of the references or above it."""
     nearby = (folder / "dataset.json" for folder in (reference, reference.resolve().parent))
     found = file or next((path for path in nearby if path.is_file()), None)

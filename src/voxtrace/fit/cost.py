@@ -13,7 +13,7 @@ from voxtrace.volume import Shape
 from voxtrace.windows import count_windows
 
 GIGABYTE = 1e9
-_PROGRAM_GB = 0.55  # Python with torch and a compiled runtime, and a small network
+_PROGRAM_GB = 0.42  # Python with torch and a compiled runtime, and a small network
 _FEATURE_BYTES = 4
 _MAPS_PER_WINDOW = 6.0  # maps of the finest stage's width that are in memory at once, with copies in other layouts
 _CPU_BATCH_VOXELS, _CPU_BATCH_SLICE_VOXELS, _CPU_LARGEST_BATCH = 2**16, 2**18, 16

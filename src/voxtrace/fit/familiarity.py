@@ -18,7 +18,8 @@ LIKE, UNLIKE = "like the validation cases", "unlike them: look closely"
 _QUANTILES = (0.05, 0.95)
 _BEYOND = 0.5  # of the width of the middle 90 %, before a case counts as unlike
 _NEIGHBOURS = 0.2  # fraction of the validation cases that an expected Dice is the mean of
-_LEAST_GAIN = 0.9  # of the error without features; with less gained no Dice is told
+_MOST_ERROR = 0.85  # of the error without features; above it no Dice is told
+_LEAST_CORRELATION = 0.5  # of ranks; chance reaches 0.4 among 40 cases
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,15 @@ def _best_feature(columns: Mapping[str, Array], dice: Array) -> dict[str, Any] |
     errors = {name: _left_out_error(values, dice) for name, values in columns.items()}
     name = min(errors, key=errors.__getitem__)
     without = float(np.mean(np.abs(dice - (dice.sum() - dice) / (len(dice) - 1))))
-    if errors[name] > _LEAST_GAIN * without:
+    correlation = rank_correlation(columns[name], dice)
+    if errors[name] > _MOST_ERROR * without or abs(correlation) < _LEAST_CORRELATION:
         return None
     order = np.argsort(columns[name])
     return {
         "feature": name,
         "error": round(errors[name], 4),
         "error_without": round(without, 4),
-        "rank_correlation": round(rank_correlation(columns[name], dice), 3),
+        "rank_correlation": round(correlation, 3),
         "values": [_rounded(v) for v in columns[name][order]],
         "dice": [round(float(v), 4) for v in dice[order]],
     }

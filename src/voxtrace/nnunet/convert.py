@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.atomic import atomic_folder
-from voxtrace.bundle import Bundle, save
+from voxtrace.bundle import Bundle, save, window_cost
 from voxtrace.errors import InputError
 from voxtrace.methods import method
 from voxtrace.nnunet.checkpoint import NnUNetCheckpoint, read_checkpoint
@@ -57,7 +57,8 @@ def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
     unet = method("unet")
     network = unet.build(unet.adapt(plan))
     fill(network, checkpoint.tensors, len(plan.topology.widths))
-    return Bundle(unet, plan, network.eval(), _card(model, fold, which, checkpoint, bool(plan.mirror_axes)))
+    card = _card(model, fold, which, checkpoint, bool(plan.mirror_axes))
+    return Bundle(unet, plan, network.eval(), {**card, "cost": window_cost(unet, plan, network)})
 
 
 def _card(model: ModelFolder, fold: str, which: Which, checkpoint: NnUNetCheckpoint, mirror: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.utils.hooks import RemovableHandle
 
 T = TypeVar("T")
 LOOK_EVERY_S = 0.05
@@ -22,7 +23,8 @@ class _Interrupts:
     """What each thread looks at; while one does, torch calls :meth:`_before` ahead of every module."""
 
     def __init__(self) -> None:
-        self._lock, self._users, self._hook = threading.Lock(), 0, None
+        self._lock, self._users = threading.Lock(), 0
+        self._hook: RemovableHandle | None = None
         self._here = threading.local()
 
     @contextmanager
@@ -65,12 +67,12 @@ class _Interrupts:
         with self._lock:
             self._users += 1
             if self._hook is None:
-                self._hook: Any = register_module_forward_pre_hook(self._before)
+                self._hook = register_module_forward_pre_hook(self._before)
 
     def _leave(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0:
+            if self._users == 0 and self._hook is not None:
                 self._hook.remove()
                 self._hook = None
 

@@ -7,6 +7,7 @@ finds counts as changed.
 
 from __future__ import annotations
 
+from voxtrace.trace.alternatives import WhatIf, what_if
 from voxtrace.trace.combine import agreement, combine
 from voxtrace.trace.description import NodeChart, Provenance, RunDescription, TraceRow
 from voxtrace.trace.recorder import Recorder
@@ -22,6 +23,8 @@ __all__ = [
     "StepCounts",
     "Trace",
     "TraceRow",
+    "WhatIf",
     "agreement",
     "combine",
+    "what_if",
 ]

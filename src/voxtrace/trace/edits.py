@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import ReadError
@@ -119,6 +121,12 @@ def load_edits(folder: str | Path) -> EditedLabels | None:
         return EditedLabels(labels, from_json(record["edits"]), int(record["began"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(f"{source} is damaged ({error}). Remove it to open the trace without edits.") from error
+
+
+def read_edits(folder: str | Path) -> EditedLabels | None:
+    """Return what :func:`load_edits` does, with the labels read into memory."""
+    found = load_edits(folder)
+    return None if found is None else replace(found, labels=np.asarray(found.labels[:]))
 
 
 def as_json(edits: Sequence[Edit]) -> list[dict[str, Any]]:

@@ -131,7 +131,7 @@ def cost_sentence(trace: Trace, row: PlaceRow) -> str:
     E.g. "17.4 times cheaper than M4 everywhere". Windows are counted where the method chooses for windows, else slices.
     Where the trace has one fact in GFLOP its sum is what was spent, the cost of choosing included.
     """
-    chosen, spent = _chosen(trace, row), _spent(trace) if row.kind == "window fact" else None
+    chosen, spent = _chosen(trace, row), spent_gflop(trace) if row.kind == "window fact" else None
     if not row.costs or not chosen.size or int(chosen.max()) >= len(row.costs):
         return ""
     costs = np.asarray(row.costs)
@@ -241,7 +241,7 @@ def _chosen(trace: Trace, row: PlaceRow) -> Array:
     return known.astype(int) if row.unit == INDEX and (known >= 0).all() else np.zeros(0, int)
 
 
-def _spent(trace: Trace) -> float | None:
+def spent_gflop(trace: Trace) -> float | None:
     """Return the sum of the one fact in GFLOP at the last step, or None where there is none or several."""
     costs = [values for name, values in trace.facts.items() if trace.units.get(name) == GFLOP]
     return float(np.nansum(costs[0][-1])) if len(costs) == 1 and len(costs[0]) else None

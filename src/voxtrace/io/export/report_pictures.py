@@ -30,7 +30,7 @@ _BAR_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
 @dataclass(frozen=True)
-class PlanePicture:
+class ReportPicture:
     """A picture as PNG, its size, and where its slice lies: ``S 12.0 mm``."""
 
     plane: Plane
@@ -40,7 +40,7 @@ class PlanePicture:
     position: str
 
 
-def plane_pictures(scan: Volume, labels: LabelMap) -> tuple[PlanePicture, ...]:
+def plane_pictures(scan: Volume, labels: LabelMap) -> tuple[ReportPicture, ...]:
     """Return an axial, a coronal and a sagittal picture of a scan's first channel with its labels outlined."""
     limits = _limits(scan)
     return tuple(_picture(plane, scan, labels, limits) for plane in _PLANES)
@@ -59,7 +59,7 @@ def fullest_slice(labels: Array, axis: int) -> int:
     return int(scores.argmax()) if scores.any() else labels.shape[axis] // 2
 
 
-def _picture(plane: Plane, scan: Volume, labels: LabelMap, limits: tuple[float, float]) -> PlanePicture:
+def _picture(plane: Plane, scan: Volume, labels: LabelMap, limits: tuple[float, float]) -> ReportPicture:
     from matplotlib.figure import Figure
 
     axis, flipped, letters = _PLANES[plane]
@@ -87,7 +87,7 @@ def _picture(plane: Plane, scan: Volume, labels: LabelMap, limits: tuple[float, 
     with io.BytesIO() as file:
         figure.savefig(file, format="png", facecolor=_DARK)
         width, height = figure.canvas.get_width_height()
-        return PlanePicture(plane, file.getvalue(), width, height, _position(plane, scan, index))
+        return ReportPicture(plane, file.getvalue(), width, height, _position(plane, scan, index))
 
 
 def _cut(array: Array, axis: int, index: int, flipped: bool) -> Array:

@@ -33,7 +33,7 @@ class CompareView(Protocol):
     def set_references(self, names: Sequence[str], chosen: int) -> None:
         """Offer reference layers; the first entry is none."""
 
-    def set_models(self, models: Sequence[compare.ModelChoice]) -> None:
+    def set_models(self, models: Sequence[compare.RunnableModel]) -> None:
         """List the models that can be run on the scan."""
 
     def set_table(self, rows: Sequence[compare.ScoreRow]) -> None:
@@ -224,11 +224,11 @@ class CompareController:
         indices = match_channels(known.channels, [x.name for x in images])
         return [images[i] if i is not None else None for i in indices]
 
-    def _model_choice(self, known: KnownBundle) -> compare.ModelChoice:
+    def _model_choice(self, known: KnownBundle) -> compare.RunnableModel:
         channels = self._channels(known)
         missing = sum(channel is None for channel in channels)
         refusal = f"needs {len(channels)} images, {len(channels) - missing} are open" if missing else ""
-        return compare.ModelChoice(known.name, ", ".join(known.labels.values()), refusal)
+        return compare.RunnableModel(known.name, ", ".join(known.labels.values()), refusal)
 
     def _request(self, known: KnownBundle) -> SegmentRequest:
         channels = [channel for channel in self._channels(known) if channel is not None]

@@ -29,6 +29,11 @@ def camera(viewer: Any) -> Any:
     return viewer.scene.camera if _is_new(viewer) else viewer.camera
 
 
+def is_grid(viewer: Any) -> bool:
+    """Tell whether layers are drawn side by side."""
+    return bool((viewer.canvas.grid if _is_new(viewer) else viewer.grid).enabled)
+
+
 def axis_names(viewer: Any) -> tuple[str, ...]:
     """Return the names of the viewer's axes; before 0.9 they are taken from the layer with the most axes."""
     names = tuple(viewer.dims.axis_labels)
@@ -55,14 +60,9 @@ def set_corner_text(viewer: Any, name: str, position: str, text: str) -> None:
     if key not in overlays:
         if not text:
             return
-        overlays[key] = _text(position, 10, _WORDS)
+        overlays[key] = _text(position, 9, _WORDS)
     overlays[key].text = text
     overlays[key].visible = bool(text)
-
-
-def readout_corner(viewer: Any) -> str:
-    """Return the corner for the line about the voxel under the cursor; before 0.9 a letter is at the bottom left."""
-    return "bottom_left" if _is_new(viewer) else "top_left"
 
 
 def show_colour_bar(layer: Any) -> None:

@@ -66,8 +66,9 @@ class EditController:
         layers = [layer for layer in self._viewer.layers if isinstance(layer.data, StepArray)]
         longest = max((layer.data.stations for layer in layers), default=0)
         for layer in layers:
-            if layer.data.length != longest:
-                layer.data.length = longest
+            before = layer.data.shape[0]
+            layer.data.length = longest
+            if layer.data.shape[0] != before:
                 compat.remeasure(layer)
 
     def _on_layers(self, event: Any = None) -> None:

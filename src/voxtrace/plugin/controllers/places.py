@@ -19,11 +19,17 @@ from voxtrace.plugin.models import places
 from voxtrace.plugin.models.panel_state import Level
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 from voxtrace.plugin.work.places import find_places
-from voxtrace.trace.disagreement import Answers, Limits, offered
+from voxtrace.trace.disagreement import Answers, PlaceLimits, offered
 from voxtrace.volume import Triple
 
-REVIEW_KEY = "voxtrace_review"  # in a layer's metadata: what was decided, for its provenance
-KEYS: Mapping[str, str] = {"N": "next", "Enter": "accept", "R": "repaint", "Z": "undo", "Backspace": "back"}
+KEYS: Mapping[str, str] = {
+    "N": "next",
+    "Enter": "accept",
+    "R": "repaint",
+    "O": "replace",
+    "Z": "undo",
+    "Backspace": "back",
+}
 
 
 class PlacesView(Protocol):
@@ -35,7 +41,7 @@ class PlacesView(Protocol):
     def show_message(self, text: str, level: Level) -> None:
         """Show a sentence in place of the list; ``""`` shows the list."""
 
-    def set_rows(self, rows: Sequence[places.PlaceRow], current: int | None) -> None:
+    def set_rows(self, rows: Sequence[places.ListedPlace], current: int | None) -> None:
         """Show the places, with the one on screen selected."""
 
     def set_progress(self, text: str, is_done: bool) -> None:
@@ -141,7 +147,7 @@ class PlacesController:
             self._show()
             return
         self._view.show_message(f"Comparing {answers.title} …", "busy")
-        self._runner.start(partial(find_places, answers, Limits()), partial(self._on_event, self._key))
+        self._runner.start(partial(find_places, answers, PlaceLimits()), partial(self._on_event, self._key))
 
     def _on_event(self, key: tuple[str, str], event: Event) -> None:
         if isinstance(event, Done):
@@ -236,7 +242,7 @@ class PlacesController:
     def _keep(self, review: places.Review) -> None:
         self._reviews[self._key] = review
         if self._layer is not None:
-            self._layer.metadata[REVIEW_KEY] = places.record(review)
+            self._layer.metadata[places.REVIEW_KEY] = places.record(review)
         self._show()
 
     def _show(self) -> None:

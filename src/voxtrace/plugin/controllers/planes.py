@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.scans import shown_labels, shown_scan, transform_of
 from voxtrace.plugin.layers.display_space import LayerTransform
@@ -29,6 +30,9 @@ class PlanesView(Protocol):
 
     def show_planes(self, pictures: Sequence[PlanePicture], plane: int, message: str) -> None:
         """Show the planes that napari's canvas does not show; ``plane`` is the one it shows, 3 for the 3-D view."""
+
+    def show_cross(self, cross: tuple[float, float] | None) -> None:
+        """Draw the crosshair on napari's canvas, pixels right and down of its middle; None for none."""
 
     @property
     def is_shown(self) -> bool:
@@ -55,6 +59,10 @@ class PlanesController:
         self._events += [viewer.layers.events.removed, viewer.layers.events.reordered]
         for event in self._events:
             event.connect(self.refresh)
+        camera = compat.camera(viewer).events
+        self._camera_events = (camera.center, camera.zoom)
+        for event in self._camera_events:
+            event.connect(self.refresh_cross)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.mouse_drag_callbacks.append(self._on_press)
         for layer in viewer.layers:
@@ -68,6 +76,8 @@ class PlanesController:
             return
         for event in self._events:
             event.disconnect(self.refresh)
+        for event in self._camera_events:
+            event.disconnect(self.refresh_cross)
         viewer.layers.events.inserted.disconnect(self._on_inserted)
         viewer.mouse_drag_callbacks.remove(self._on_press)
         for layer in viewer.layers:
@@ -99,6 +109,7 @@ class PlanesController:
     def refresh(self, event: Any = None) -> None:
         """Cut the planes anew where something changed, and show them."""
         viewer = self._viewer()
+        self.refresh_cross()
         if viewer is None or not self._view.is_shown:
             return
         scan, shown = self._scan, 3 if viewer.dims.ndisplay == 3 else self._navigation.plane
@@ -111,6 +122,21 @@ class PlanesController:
         pictures = [self._picture(scan, transform, axis, voxel) for axis in others]
         found = [one for one in pictures if one is not None]
         self._view.show_planes(found, shown, "" if len(found) == 2 else "Reading the scan …")
+
+    def refresh_cross(self, event: Any = None) -> None:
+        """Draw the crosshair on napari's canvas where the camera now shows it."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        seen = self._view.is_shown and viewer.dims.ndisplay == 2 and self._scan is not None
+        if not seen or compat.is_grid(viewer):
+            self._view.show_cross(None)
+            return
+        camera, axes = compat.camera(viewer), viewer.dims.displayed
+        down, right = ((float(viewer.dims.point[a]) - float(c)) for a, c in zip(axes, camera.center[-2:], strict=True))
+        ways = [str(way) for way in camera.orientation2d]
+        zoom = float(camera.zoom)
+        self._view.show_cross((right * zoom * (-1) ** (ways[1] == "left"), down * zoom * (-1) ** (ways[0] == "up")))
 
     @property
     def _scan(self) -> Image | None:

@@ -41,7 +41,7 @@ class ReadoutController:
         text = self._words(viewer, tuple(viewer.cursor.position)) if viewer.dims.ndisplay == 2 else ""
         if text != self._text:
             self._text = text
-            compat.set_corner_text(viewer, "readout", compat.readout_corner(viewer), text)
+            compat.set_corner_text(viewer, "readout", "top_left", text)
 
     def _words(self, viewer: Any, world: tuple[float, ...]) -> str:
         scan = shown_scan(viewer)

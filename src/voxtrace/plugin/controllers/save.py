@@ -108,7 +108,8 @@ class SaveController:
         elif isinstance(event, Done):
             message = saving.saved_message(event.result, layer.name, shown.words)
             self._view.show_state(panel_state.PanelState(message, "done"))
-            self._edits.saved.emit(layer)
+            if shown.is_edited:
+                self._edits.saved.emit(layer)
         else:
             message = event.sentence if isinstance(event, Failed) else "Stopped; nothing was saved."
             self._view.show_state(panel_state.PanelState(message, "error"))

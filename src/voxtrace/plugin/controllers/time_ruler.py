@@ -32,8 +32,8 @@ class TimeRulerView(Protocol):
     def set_rows(self, names: Sequence[str]) -> None:
         """Show a row of thumbnails for each name, the answer first."""
 
-    def set_current(self, station: int, title: str) -> None:
-        """Mark a station, and say what it is."""
+    def set_current(self, station: int, title: str, made_by: str) -> None:
+        """Mark a station, and say what it is and which model made it."""
 
     def set_lanes(self, shown: Sequence[Lane], choices: Sequence[LaneChoice]) -> None:
         """Show lanes, and which could be shown."""
@@ -172,7 +172,7 @@ class TimeRulerController:
             return
         word = trace.step_word.capitalize()
         title = f"{word} {station + 1} of {stations.n_steps}" if not self._current.is_edited else "Edited"
-        self._view.set_current(station, title)
+        self._view.set_current(station, title, made_by(trace))
 
     def _make_lanes(self, trace: Trace) -> None:
         source, stations = self._current.source, self._current.stations
@@ -274,6 +274,14 @@ class _Station:
 
     def __getitem__(self, planes: slice) -> Any:
         return np.asarray(self._stations[self._index, planes])
+
+
+def made_by(trace: Trace) -> str:
+    """Return the model of a trace in words; "" where it is not known."""
+    known = trace.provenance
+    return (
+        f"{known.bundle}{' (demonstration, for made-up scans)' if known.demonstration else ''}" if known.bundle else ""
+    )
 
 
 def _is_reference(layer: Labels, result: Labels) -> bool:

@@ -111,7 +111,8 @@ class TrainController:
         self._view.set_starts([s.title for s in starts], starts.index(self._chosen) if self._chosen else -1)
         self._offer()
         self._look()
-        self.edit(self._form)
+        if self._state.level != "done":  # what was made stays said until the form changes
+            self.edit(self._form)
 
     def _default(self) -> TrainStart | None:
         """Return the start that fits the dataset: the suggested bundle, else a method from scratch."""

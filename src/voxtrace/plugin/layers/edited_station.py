@@ -83,6 +83,11 @@ class EditedStation:
             self._journal.append(entry)
         return entry[1], entry[2]
 
+    def fill(self, labels: Array) -> None:
+        """Set all labels (I, P, L), without a note in the journal."""
+        with self._lock:
+            self._array[:], self._copied[:] = labels, True
+
     def apply(self, where: Array, values: Array) -> Array:
         """Set labels at flat indices without a note in the journal, and return those that were there."""
         with self._lock:

@@ -120,8 +120,9 @@ class StepArray:
         """Take over edited labels (Z, Y, X), canonical, and their log from an earlier session."""
         fresh = self._begin(station)
         assert self._edited is not None
-        flat = np.arange(labels.size)
-        self._recount(self._edited.apply(flat, np.asarray(labels)[::-1].ravel()), np.asarray(labels).ravel())
+        self._edited.fill(np.asarray(labels)[::-1])
+        if self.edited_counts is not None:
+            self.edited_counts = np.bincount(np.ravel(labels), minlength=len(self.edited_counts))
         self._earlier, self.changes = tuple(edits), []
         if fresh:
             self.edit_started.emit(station)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.batch.ledger import NAME, Entry
+from voxtrace.fit.familiarity import LIKE
 from voxtrace.plugin.models import panel_state
 
 STATES = {"started": "interrupted", "failed": "failed", "done": "done", "waiting": "waiting", "running": "running"}
@@ -98,9 +99,15 @@ def odd_of(entry: Entry) -> str:
         found.append("interrupted; Start continues with it")
     if entry.status == "done" and entry.volumes_ml and not any(entry.volumes_ml.values()):
         found.append("nothing was found")
+    found += [_verdict(entry.fit), entry.usual if entry.usual != LIKE else ""]
     found += [_finding(f) for f in entry.passport if f.get("verdict") == "corrected"]
-    familiarity = getattr(entry, "familiarity", "")
-    return "; ".join(filter(None, [*found, familiarity]))
+    return "; ".join(filter(None, found))
+
+
+def _verdict(fit: Mapping[str, Any]) -> str:
+    """Return why the model may not fit the scan; ``""`` where it fits or was not compared."""
+    reasons = [reason["sentence"] for reason in fit.get("reasons", ()) if reason.get("severity") != "fits"]
+    return f"{fit['verdict']}: {', '.join(reasons)}" if reasons else ""
 
 
 def _finding(finding: Mapping[str, Any]) -> str:
@@ -110,7 +117,7 @@ def _finding(finding: Mapping[str, Any]) -> str:
 
 def signs_of(entry: Entry) -> dict[str, float]:
     """Return the numbers of an entry that cases are ordered by."""
-    expected = getattr(entry, "expected_dice", None)
+    expected = entry.expected_dice
     signs = {name: float(entry.features[name]) for name in ("entropy", "changed_fraction") if name in entry.features}
     return signs | ({} if expected is None else {"expected_dice": float(expected)})
 

@@ -27,7 +27,7 @@ class ResultChoice:
 
 
 @dataclass(frozen=True)
-class ModelChoice:
+class RunnableModel:
     """A model that can be run on the scan: its name, what it finds, and why not where it cannot (else ``""``)."""
 
     name: str

@@ -10,6 +10,7 @@ from voxtrace.trace.disagreement import Disagreement, Place
 from voxtrace.trace.disagreement.words import ml_text
 from voxtrace.volume import Triple
 
+REVIEW_KEY = "voxtrace_review"  # in a layer's metadata: what was decided, for its provenance
 Decision = Literal["open", "accepted", "repainted", "replaced"]
 
 NOTHING_OPEN = "Nothing to look at yet. Segment a scan, or select a result in the layer list."
@@ -27,7 +28,7 @@ _MARKS: Mapping[Decision, str] = {
 
 
 @dataclass(frozen=True)
-class PlaceRow:
+class ListedPlace:
     """A place in the list.
 
     Attributes
@@ -109,8 +110,8 @@ class Review:
 
 def start(found: Disagreement, done_ml: float) -> Review:
     """Return the review of fresh places."""
-    decisions: tuple[Decision, ...] = ("open",) * len(found.places)
-    return Review(found, decisions, done_ml=done_ml)
+    undecided: Decision = "open"
+    return Review(found, (undecided,) * len(found.places), done_ml=done_ml)
 
 
 def following(review: Review) -> int | None:
@@ -150,11 +151,11 @@ def undone(review: Review) -> Review:
     return replace(review, decisions=tuple(decisions), history=review.history[:-1], current=last)
 
 
-def rows(review: Review, colours: Mapping[int, Triple]) -> tuple[PlaceRow, ...]:
+def rows(review: Review, colours: Mapping[int, Triple]) -> tuple[ListedPlace, ...]:
     """Return a row for each place."""
     name_of = review.found.answers.name_of
     return tuple(
-        PlaceRow(
+        ListedPlace(
             rank=i + 1,
             ml_text=ml_text(place.ml),
             colour=colours.get(place.concerned, (1.0, 1.0, 1.0)),
@@ -210,6 +211,11 @@ def record(review: Review) -> dict[str, Any]:
         "left_ml": round(review.left_ml, 3),
         "sentence": receipt(review),
     }
+
+
+def review_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``{"review": …}`` where the places of a layer with this metadata were reviewed, else nothing."""
+    return {"review": metadata[REVIEW_KEY]} if REVIEW_KEY in metadata else {}
 
 
 def receipt(review: Review) -> str:

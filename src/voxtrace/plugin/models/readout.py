@@ -12,7 +12,7 @@ _LETTERS = (("S", "I"), ("A", "P"), ("R", "L"))  # along (I, P, L): below zero, 
 
 
 def readout(value: float | None, is_ct: bool, position_mm: Sequence[float], label: str = "", settled: str = "") -> str:
-    r"""Return two lines, e.g. ``432 HU · liver · settled at cycle 1`` and ``L 34.5 P 12.0 S 102.3 mm``.
+    r"""Return up to three lines: intensity and label, when it settled, and the position.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def readout(value: float | None, is_ct: bool, position_mm: Sequence[float], labe
     >>> readout(432.0, True, (-102.3, 12.0, 34.5), "liver")
     '432 HU · liver\\nL 34.5 P 12.0 S 102.3 mm'
     """
-    first = " · ".join(part for part in (intensity(value, is_ct), label, settled) if part)
-    return "\n".join(line for line in (first, position(position_mm)) if line)
+    first = " · ".join(part for part in (intensity(value, is_ct), label) if part)
+    return "\n".join(line for line in (first, settled, position(position_mm)) if line)
 
 
 def intensity(value: float | None, is_ct: bool) -> str:

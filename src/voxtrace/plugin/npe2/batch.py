@@ -66,7 +66,9 @@ class BatchWidget(Panel):
             scan = scan or (made.unique_id if kind == "image" else "")
         if isinstance(layers[-1][1]["metadata"].get(display.KEY), display.LabelSource):
             self._viewer.layers.selection.active = self._viewer.layers[-1]
-            viewer_state_of(self._viewer).open_dock("rulers")
+            state = viewer_state_of(self._viewer)
+            state.current.go(state.current.steps - 1)  # the answer
+            state.open_dock("rulers")
 
     def _refuse(self, sentence: str) -> None:
         self._opened = Path()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from voxtrace.io.suffixes import is_dicom
-from voxtrace.plugin.npe2.open_scan import open_scan as open_paths
+from voxtrace.plugin.npe2.open_scan import open_scan as open_scan_at
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.open_scan import ask_for_scan
 
@@ -21,11 +20,11 @@ def open_scan() -> None:
 
 
 def ask_and_open(viewer: Any) -> None:
-    """Ask for a scan and open it; files without a suffix too, and any file of a DICOM folder opens the folder."""
+    """Ask for a scan and open it, whatever its name, with the Segment panel beside it."""
     path = ask_for_scan(_last_folder(viewer))
     if path is None:
         return
-    open_path(viewer, path)
+    open_scan_at(viewer, path)
     viewer_state_of(viewer).open_dock("segment")
 
 
@@ -33,8 +32,3 @@ def _last_folder(viewer: Any) -> Path:
     """Return the folder of the scan that was opened last, where its layer says so."""
     paths = [layer.source.path for layer in viewer.layers if layer.source.path]
     return Path(paths[-1]).parent if paths else Path.home()
-
-
-def open_path(viewer: Any, path: Path) -> None:
-    """Open a file or folder with our reader, whatever its name; napari is not asked which reader to use."""
-    open_paths(viewer, path.parent if path.is_file() and is_dicom(path) else path)

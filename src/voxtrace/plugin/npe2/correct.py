@@ -24,6 +24,7 @@ class CorrectWidget(Panel):
         self.runner, self.keeper = runner or ThreadRunner(), ThreadRunner()
         state = viewer_state_of(napari_viewer)
         self.controller = CorrectController(napari_viewer, self.view, self.runner, state.current, state.edits)
+        self.autosave = state.autosave.controller if state.autosave is not None else None
         self.keep = KeepController(
             napari_viewer,
             self.keep_view,
@@ -48,5 +49,12 @@ class CorrectWidget(Panel):
         self.keep_view.everything_asked.connect(self.keep.save_everything)
         self.keep_view.case_asked.connect(self.keep.add_case)
         self.keep_view.stop_asked.connect(self.keep.stop)
+        if self.autosave is not None:
+            view.restore_asked.connect(self.autosave.restore)
+            view.discard_asked.connect(self.autosave.discard)
+            self.autosave.offered.connect(view.offer_recovery)
+            view.offer_recovery(self.autosave.sentence)
         for leave in (self.runner.abandon, self.keeper.abandon, controller.close, self.keep.close):
             self.destroyed.connect(leave)
+        if self.autosave is not None:
+            self.destroyed.connect(lambda: self.autosave.offered.disconnect(view.offer_recovery))

@@ -30,6 +30,7 @@ class PlanesWidget(QWidget):
         layout.addWidget(self.view, 1)
         self.view.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # takes the dock's height
         follow_theme(self)
+        self.view.cover(_canvas(self._viewer))
         self.planes = PlanesController(
             self._viewer, self.view, canvas.navigation, partial(PlaneVolumes, read=in_background)
         )
@@ -44,7 +45,7 @@ class PlanesWidget(QWidget):
         self.view.plane_asked.connect(self._show_view)
         self.view.preset_asked.connect(self.contrast.apply)
         self.view.remember_asked.connect(self.contrast.remember)
-        self.view.became_visible.connect(self._refresh)
+        self.view.visibility_changed.connect(self._refresh)
         self.view.outline_asked.connect(self._outline)
         self.contrast.changed.connect(self._refresh_presets)
         for leave in (self.planes.close, self._leave):
@@ -75,3 +76,10 @@ class PlanesWidget(QWidget):
 
     def _leave(self) -> None:
         self.contrast.changed.disconnect(self._refresh_presets)
+
+
+def _canvas(viewer: Any) -> QWidget | None:
+    """Return the widget that napari draws the layers in; None where this napari has it elsewhere."""
+    qt_viewer = getattr(getattr(viewer.window, "_qt_window", None), "_qt_viewer", None)
+    native = getattr(getattr(qt_viewer, "canvas", None), "native", None)
+    return native if isinstance(native, QWidget) else None

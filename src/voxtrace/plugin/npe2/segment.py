@@ -9,7 +9,9 @@ from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.npe2.commands import ask_and_open
+from voxtrace.plugin.npe2.first_steps import FirstSteps
 from voxtrace.plugin.npe2.legend import join_legend
+from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import preload_pyqtgraph
 from voxtrace.plugin.views.save import QtSaveView
@@ -25,7 +27,7 @@ class SegmentWidget(Panel):
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         self.view, self.steps_view, self.save_view = QtSegmentView(), QtStepsView(), QtSaveView()
-        super().__init__(self.view, self.steps_view, self.save_view)
+        super().__init__(FirstSteps(viewer_settings()), self.view, self.steps_view, self.save_view)
         preload_pyqtgraph()
         self._viewer, self.state = napari_viewer, viewer_state_of(napari_viewer)
         self.runner, self.saver = runner or ThreadRunner(self.state.engine_turn), ThreadRunner()

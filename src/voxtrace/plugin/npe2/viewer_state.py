@@ -13,9 +13,11 @@ from psygnal import Signal
 from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.first_look import FirstLook
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.settings import ViewerSettings
+from voxtrace.plugin.npe2.autosave import autosave_of
 from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.views.docks import stand_left_of, tab_with
 from voxtrace.plugin.work import jobs
@@ -56,6 +58,10 @@ class ViewerState:
         self.canvas = CanvasController(viewer, viewer_settings())
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
+        self.first_look = FirstLook(self.current, self._open_rulers)
+        self.autosave = autosave_of(viewer, self.edits)
+        if self.autosave is not None:
+            self.autosave.controller.offered.connect(self._show_offer)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
         self.engine_turn = threading.Lock()  # of the panels that run the engine, one at a time
         self._bundle_registry: BundleRegistry | None = None
@@ -90,6 +96,12 @@ class ViewerState:
             self._signals = in_background(jobs.methods, registry.set_classes, registry.set_error)
         return self._method_registry
 
+    def _open_rulers(self) -> None:
+        """Open the rulers where the viewer has a window."""
+        viewer = self._viewer()
+        if viewer is not None and hasattr(viewer, "window"):
+            self.open_dock("rulers")
+
     def open_dock(self, name: str) -> Any:
         """Open a dock, or bring it to the front where it is open, and return its widget.
 
@@ -121,6 +133,12 @@ class ViewerState:
             stand_left_of(widget, tabs)
         elif not tab_with(widget, tabs) and planes is not None:
             stand_left_of(planes, [widget])
+
+    def _show_offer(self, sentence: str) -> None:
+        """Open the Correct section, which offers edits that were not saved."""
+        viewer = self._viewer()
+        if sentence and getattr(viewer, "window", None) is not None and self.opened("correct") is None:
+            self.open_dock("correct")
 
     def opened(self, name: str) -> Any:
         """Return the widget of a dock that is open, else None."""

@@ -25,7 +25,7 @@ from voxtrace.plugin.models.panel_state import LegendRow, PanelState
 from voxtrace.plugin.views.state import StateView
 from voxtrace.plugin.views.widgets import fill, note, picker
 
-LIST_LINES, TABLE_LINES = 3, 12
+LIST_LINES, TABLE_LINES, ODD_CHARACTERS = 3, 12, 28
 
 
 class QtBatchView(QWidget):
@@ -46,6 +46,7 @@ class QtBatchView(QWidget):
         self.bundle.setAccessibleName("Model")
         self.inputs, self.out, self.filter = QListWidget(), QLineEdit(), QLineEdit()
         self.state, self.order, self.table = StateView("Start", "Cancel"), note(), QTableWidget()
+        self.detail = note()
         self._form = QWidget()
         self._lay_out()
         self._prepare_table()
@@ -70,7 +71,7 @@ class QtBatchView(QWidget):
         form.addRow("Results", _row(self.out, _button("Browse…", self._browse_out)))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._form, self.state, self.filter, self.order, self.table):
+        for widget in (self._form, self.state, self.filter, self.order, self.table, self.detail):
             layout.addWidget(widget)
 
     def _prepare_table(self) -> None:
@@ -91,6 +92,7 @@ class QtBatchView(QWidget):
         self.filter.textChanged.connect(self.filter_changed)
         self.state.start.clicked.connect(self.start_asked)
         self.state.stop.clicked.connect(self.stop_asked)
+        self.table.itemSelectionChanged.connect(self._show_detail)
         self.table.cellClicked.connect(lambda row, _column: self.case_asked.emit(row))
         self.table.itemActivated.connect(lambda item: self.case_asked.emit(item.row()))
         self.inputs.itemActivated.connect(lambda item: self.input_removed.emit(self.inputs.row(item)))
@@ -112,7 +114,7 @@ class QtBatchView(QWidget):
     def set_rows(self, rows: Sequence[CaseRow], labels: Sequence[str], order: str) -> None:
         """Show the table; the row that was marked stays marked."""
         marked = self._marked()
-        columns = ["Case", "State", *(f"{label} (mL)" for label in labels), "What is odd", "Seconds"]
+        columns = ["Case", "State", "What is odd", *(f"{label} (mL)" for label in labels), "Seconds"]
         with QSignalBlocker(self.table):
             self.table.setColumnCount(len(columns))
             self.table.setHorizontalHeaderLabels(columns)
@@ -123,8 +125,11 @@ class QtBatchView(QWidget):
             if marked in names:
                 self.table.selectRow(names.index(marked))
         if (header := self.table.horizontalHeader()) is not None and rows:
-            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            header.setSectionResizeMode(len(columns) - 2, QHeaderView.ResizeMode.Stretch)
+            header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+            self.table.resizeColumnsToContents()
+            most = self.fontMetrics().averageCharWidth() * ODD_CHARACTERS
+            self.table.setColumnWidth(2, min(most, self.table.columnWidth(2)))
+        self._show_detail()
         self.order.setText(f"Worst first: {order}." if order else "")
         for widget in (self.filter, self.order, self.table):
             widget.setVisible(bool(rows or order))
@@ -138,14 +143,21 @@ class QtBatchView(QWidget):
         item = self.table.item(self.table.currentRow(), 0)
         return item.text() if item is not None else ""
 
+    def _show_detail(self) -> None:
+        """Show below the table all that is odd about the marked case."""
+        odd = self.table.item(self.table.currentRow(), 2)
+        text = odd.text() if odd is not None else ""
+        self.detail.setText(f"{self._marked()}: {text}" if text else "")
+        self.detail.setVisible(bool(text))
+
     def _set_row(self, at: int, row: CaseRow, labels: Sequence[str]) -> None:
         volumes = [LegendRow(0, (0.0, 0.0, 0.0), "", row.volumes_ml.get(label)).volume_text for label in labels]
         seconds = f"{row.seconds:.1f}" if row.seconds else ""
-        texts = [row.case, row.state_text, *(text.removesuffix(" mL") for text in volumes), row.odd, seconds]
+        texts = [row.case, row.state_text, row.odd, *(text.removesuffix(" mL") for text in volumes), seconds]
         for column, text in enumerate(texts):
             item = QTableWidgetItem(text)
             item.setToolTip(text)
-            if 1 < column != len(texts) - 2:
+            if column > 2:
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.table.setItem(at, column, item)
 

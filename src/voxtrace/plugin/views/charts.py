@@ -1,4 +1,4 @@
-"""Two small plots; pyqtgraph is imported in a thread when a panel opens, before the first plot is drawn."""
+"""The plots of a training; pyqtgraph is imported in a thread when a panel opens, before the first plot is drawn."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import importlib
 import threading
 from typing import Any
 
-from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.messages import TrainReport
 from voxtrace.plugin.models.panel_state import loss_name, words
+from voxtrace.plugin.models.theme_colours import ThemeColours
+from voxtrace.plugin.views.theme import colours, on_theme
 
-_LINE, _MARK, _DICE, _TEXT = "#5aa9e6", "#ffd54a", "#4ecb8d", "#c8ccd4"
-_TERMS = ("#e69f00", "#cc79a7", "#56b4a9", "#d55e00", "#b39ddb", "#9ccc65", "#f48fb1", "#80cbc4")
 _LEFT_PX = 66  # room for the label and seven digits; an automatic width overlaps them at first
 MAX_POINTS = 2000  # of a curve; longer curves drop every second point
 
@@ -36,8 +35,7 @@ def _plot(height: int, left: str, bottom: str) -> Any:
     plot.showGrid(y=True, alpha=0.25)
     for side, text in (("left", left), ("bottom", bottom)):
         axis = plot.getAxis(side)
-        axis.setLabel(text, color=_TEXT)
-        axis.setTextPen(_TEXT)
+        axis.setLabel(text)
         axis.enableAutoSIPrefix(False)
     plot.getAxis("left").setWidth(_LEFT_PX)
     return plot
@@ -55,6 +53,27 @@ class TrainingChart(QWidget):
         self._phase = ""
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
+        self._colours = colours(self)
+        on_theme(self, self._recolour)
+
+    def _recolour(self, now: ThemeColours) -> None:
+        """Draw axes, curves and marks in the colours of the theme."""
+        self._colours = now
+        for plot in self._plots.values():
+            for side in ("left", "bottom"):
+                axis = plot.getAxis(side)
+                axis.setLabel(axis.labelText, color=now.text)
+                axis.setTextPen(now.text)
+        if self._plots:
+            self._plots["loss"].plotItem.legend.setLabelTextColor(now.text)
+        for at, (name, curve) in enumerate(self._curves.items()):
+            colour = now.curves[at % len(now.curves)]
+            curve.setPen(_pen(colour, 2 if name in self._plots else 1))
+            if name == "dice":
+                curve.setSymbolBrush(colour)
+        for line in self._marks:
+            line.setPen(_pen(now.mark, 1))
+            line.label.setColor(now.mark)
 
     def clear(self) -> None:
         """Remove every point."""
@@ -84,32 +103,34 @@ class TrainingChart(QWidget):
         self._draw()
 
     def _make_plots(self) -> None:
-        for name, colour, label in (("loss", _LINE, "loss"), ("dice", _DICE, "validation Dice")):
+        for name, label in (("loss", "loss"), ("dice", "validation Dice")):
             plot = self._plots[name] = _plot(
                 170 if name == "loss" else 130, label, "iteration" if name == "dice" else ""
             )
             if name == "loss":
-                plot.addLegend(offset=(-5, 5), labelTextColor=_TEXT, labelTextSize="8pt", verSpacing=-6)
-            symbol = {"symbol": "o", "symbolSize": 7, "symbolBrush": QColor(colour), "symbolPen": None}
+                plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
+            symbol = {"symbol": "o", "symbolSize": 7, "symbolPen": None}
             title = {"name": "loss"} if name == "loss" else {}
-            self._curves[name] = plot.plot(pen=_pen(colour, 2), **title, **(symbol if name == "dice" else {}))
+            self._curves[name] = plot.plot(**title, **(symbol if name == "dice" else {}))
             self._layout.addWidget(plot)
             plot.setXLink(self._plots["loss"] if name == "dice" else None)
+        self._recolour(self._colours)
 
     def _add_term(self, name: str) -> None:
-        colour = _TERMS[(len(self._curves) - len(self._plots)) % len(_TERMS)]
         title = loss_name(name.removesuffix(" (term)"))
-        self._curves[name] = self._plots["loss"].plot(pen=_pen(colour, 1), name=title)
+        self._curves[name] = self._plots["loss"].plot(name=title)
         self.points[name] = ([], [])
+        self._recolour(self._colours)
 
     def _begin_phase(self, report: TrainReport) -> None:
         import pyqtgraph
 
         self._phase = report.phase
         if len(report.phases) > 1:
-            options = {"color": _MARK, "position": 0.08, "anchors": [(0, 0.5), (0, 0.5)]}
+            colour = self._colours.mark
+            options = {"color": colour, "position": 0.08, "anchors": [(0, 0.5), (0, 0.5)]}
             title = words(report.phase).lower()
-            line = pyqtgraph.InfiniteLine(report.iteration, 90, _pen(_MARK, 1), label=title, labelOpts=options)
+            line = pyqtgraph.InfiniteLine(report.iteration, 90, _pen(colour, 1), label=title, labelOpts=options)
             self._plots["loss"].addItem(line)
             self._marks.append(line)
 

@@ -144,7 +144,7 @@ class QtCompareView(QWidget):
         """Offer reference layers; the first entry is none."""
         fill(self.reference, names, chosen)
 
-    def set_models(self, models: Sequence[compare.ModelChoice]) -> None:
+    def set_models(self, models: Sequence[compare.RunnableModel]) -> None:
         """List the models that can be run on the scan; ticks are kept."""
         before = {item.data(_ID) for i in _checked(self.models) if (item := self.models.item(i)) is not None}
         self.models.clear()

@@ -10,13 +10,13 @@ from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QResizeEvent
 
 from voxtrace.plugin.models.stations import FilmSlot, StationAxis, film_slots
-from voxtrace.plugin.views.strip import LINE, MARK, PAD_PX, Strip, pen, position, qcolour
+from voxtrace.plugin.views.strip import LINE, MARK, PAD_PX, RulerStrip, pen, position, qcolour
 from voxtrace.volume import Triple
 
 NAMES_PX, ROW_PX, MORE_PX = 17, 64, 46  # station names; the first row; each further row
 
 
-class FilmStrip(Strip):
+class FilmStrip(RulerStrip):
     """Setters and signals."""
 
     station_picked = Signal(int)

@@ -10,13 +10,13 @@ from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPolygonF
 
 from voxtrace.plugin.models.lanes import Lane, LaneCurve, number
 from voxtrace.plugin.models.stations import StationAxis
-from voxtrace.plugin.views.strip import DIM, LINE, MARK, RAISED, Strip, pen, position, qcolour
+from voxtrace.plugin.views.strip import DIM, LINE, MARK, RAISED, RulerStrip, pen, position, qcolour
 
 LANE_PX, GAP_PX, INSET_PX = 38, 2, 4
 _BAR_PX = 16.0
 
 
-class LanesView(Strip):
+class LanesView(RulerStrip):
     """Setters and a signal."""
 
     station_picked = Signal(int)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
@@ -21,6 +21,9 @@ from qtpy.QtWidgets import (
 
 from voxtrace.palette import ramp
 from voxtrace.plugin.models.panel_state import LegendRow
+from voxtrace.plugin.models.theme_colours import ThemeColours
+from voxtrace.plugin.views import icons
+from voxtrace.plugin.views.theme import on_theme, set_tone
 
 SWATCH = 14
 MANY = 8  # labels from which they can be filtered by name
@@ -42,12 +45,19 @@ class LegendView(QWidget):
         super().__init__()
         self._rows: list[_LegendRow] = []
         self._count = 0
+        self._colours: ThemeColours | None = None
         self.filter, self.opacity, self.outline = QLineEdit(), QSlider(Qt.Orientation.Horizontal), QCheckBox("outline")
         self._grid, self._bar = QGridLayout(), QWidget()
         self._lay_out()
         self.filter.textChanged.connect(self._apply_filter)
         self.opacity.valueChanged.connect(lambda percent: self.opacity_asked.emit(percent / 100))
         self.outline.toggled.connect(self.outline_asked)
+        on_theme(self, self._recolour)
+
+    def _recolour(self, colours: ThemeColours) -> None:
+        self._colours = colours
+        for row in self._rows:
+            row.recolour(colours)
 
     def _lay_out(self) -> None:
         self.filter.setPlaceholderText("Find a label …")
@@ -109,6 +119,8 @@ class LegendView(QWidget):
         row = _LegendRow()
         for column, widget in enumerate(row.widgets):
             self._grid.addWidget(widget, len(self._rows), column)
+        if self._colours is not None:
+            row.recolour(self._colours)
         row.eye.clicked.connect(lambda shown: self.shown_asked.emit(row.value, shown))
         row.solo.clicked.connect(lambda: self.solo_asked.emit(row.value))
         row.jump.clicked.connect(lambda: self.jump_asked.emit(row.value))
@@ -131,8 +143,8 @@ class _LegendRow:
     def __init__(self) -> None:
         self.value = 0
         self.swatch, self.name, self.volume = QLabel(), QLabel(), QLabel()
-        self.eye = _small_button("👁", checkable=True)
-        self.solo, self.jump = _small_button("◉"), _small_button("⌖")
+        self.eye = _small_button(checkable=True)
+        self.solo, self.jump = _small_button(), _small_button()
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.volume.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.eye.setChecked(True)
@@ -161,7 +173,14 @@ class _LegendRow:
     def show_hidden(self, hidden: bool) -> None:
         """Set whether the label is hidden on the canvas."""
         self.eye.setChecked(not hidden)
-        self.eye.setText("–" if hidden else "👁")
+
+    def recolour(self, colours: ThemeColours) -> None:
+        """Draw the buttons' pictures in a theme's colours."""
+        eye = icons.eye(colours.text, True)
+        eye.addPixmap(icons.eye_pixmap(colours.dimmed, False), QIcon.Mode.Normal, QIcon.State.Off)
+        self.eye.setIcon(eye)
+        self.solo.setIcon(icons.solo(colours.text))
+        self.jump.setIcon(icons.target(colours.text))
 
 
 class FactsView(QWidget):
@@ -195,7 +214,7 @@ class FactsView(QWidget):
         widgets = (QLabel(), QLabel())
         widgets[1].setAlignment(Qt.AlignmentFlag.AlignRight)
         for column, widget in enumerate(widgets):
-            widget.setStyleSheet("color: #a6adb8;")
+            set_tone(widget, "dimmed")
             self._grid.addWidget(widget, len(self._rows) + 1, column)
         self._rows.append(widgets)
 
@@ -234,9 +253,8 @@ def _square(colour: tuple[float, float, float]) -> QPixmap:
     return square
 
 
-def _small_button(text: str, *, checkable: bool = False) -> QToolButton:
+def _small_button(*, checkable: bool = False) -> QToolButton:
     button = QToolButton()
-    button.setText(text)
     button.setCheckable(checkable)
     button.setAutoRaise(True)
     button.setFixedSize(24, 22)

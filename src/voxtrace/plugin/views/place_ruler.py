@@ -11,12 +11,12 @@ from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPolygonF
 from voxtrace.plugin.layers.routing import amounts
 from voxtrace.plugin.models.place_cells import AreaLine, PlaceCells
 from voxtrace.plugin.models.stations import StationAxis
-from voxtrace.plugin.views.strip import MARK, RAISED, Strip, pen, position, qcolour
+from voxtrace.plugin.views.strip import MARK, RAISED, RulerStrip, pen, position, qcolour
 
 CELLS_PX, STEP_PX, AREA_PX, LEGEND_PX, TOP_PX = 22, 6, 32, 20, 3
 
 
-class PlaceStrip(Strip):
+class PlaceStrip(RulerStrip):
     """Setters and signals; slices are counted from 0 at the superior end."""
 
     slice_picked = Signal(int)

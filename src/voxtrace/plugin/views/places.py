@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from voxtrace.plugin.models.panel_state import Level
-from voxtrace.plugin.models.places import PlaceRow
+from voxtrace.plugin.models.places import ListedPlace
 from voxtrace.plugin.views.theme import follow_theme, set_tone
 from voxtrace.plugin.views.widgets import fill, note, picker
 
@@ -153,7 +153,7 @@ class QtPlacesView(QWidget):
         if level != "done":
             self.undecided.setVisible(False)
 
-    def set_rows(self, rows: Sequence[PlaceRow], current: int | None) -> None:
+    def set_rows(self, rows: Sequence[ListedPlace], current: int | None) -> None:
         """Show the places, with the one on screen selected."""
         with QSignalBlocker(self.table):
             self.table.setRowCount(len(rows))
@@ -171,7 +171,7 @@ class QtPlacesView(QWidget):
         self.buttons["next"].setEnabled(any(row.decision == "open" for row in rows))
         self.buttons["undo"].setEnabled(any(row.decision != "open" for row in rows))
 
-    def _set_row(self, index: int, row: PlaceRow) -> None:
+    def _set_row(self, index: int, row: ListedPlace) -> None:
         texts = (str(row.rank), row.ml_text.removesuffix(" mL"), row.label, row.sentence, row.state)
         for column, text in enumerate(texts):
             item = self.table.item(index, column)

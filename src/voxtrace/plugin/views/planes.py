@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QShowEvent, QWheelEvent
+from qtpy.QtGui import (
+    QColor,
+    QHideEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QShowEvent,
+    QWheelEvent,
+)
 from qtpy.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -20,6 +31,7 @@ from qtpy.QtWidgets import (
 
 from voxtrace.plugin.models import planes, presets
 from voxtrace.plugin.models.planes import PlanePicture
+from voxtrace.plugin.views.crosshair import CrosshairOverlay
 from voxtrace.plugin.views.widgets import note, picker
 
 _LETTER, _CROSS, _WORDS = QColor("#ffd54a"), QColor(255, 213, 74, 170), QColor("#e8ebf0")
@@ -176,7 +188,7 @@ class QtPlanesView(QWidget):
     preset_asked = Signal(int)  # its key
     remember_asked = Signal()
     outline_asked = Signal(bool)
-    became_visible = Signal()
+    visibility_changed = Signal()
 
     def __init__(self, *below: QWidget) -> None:
         super().__init__()
@@ -185,6 +197,7 @@ class QtPlanesView(QWidget):
         self.contrast, self.remember = picker("Brightness of the scan on screen: keys 1 to 6."), QToolButton()
         self.outline, self.message, self.help = QPushButton("Outline"), note(), note()
         self._group = QButtonGroup(self)
+        self._overlay: CrosshairOverlay | None = None
         self._lay_out(below)
         self._connect()
 
@@ -229,7 +242,12 @@ class QtPlanesView(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Tell that the planes can be seen again."""
         super().showEvent(event)
-        self.became_visible.emit()
+        self.visibility_changed.emit()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Tell that the planes cannot be seen any more."""
+        super().hideEvent(event)
+        self.visibility_changed.emit()
 
     def show_planes(self, pictures: Sequence[PlanePicture], plane: int, message: str) -> None:
         """Show the planes that napari's canvas does not show; ``plane`` is the one it shows, 3 for the 3-D view."""
@@ -238,6 +256,15 @@ class QtPlanesView(QWidget):
         self.views[plane].setChecked(True)
         self.message.setText(message)
         self.message.setVisible(bool(message))
+
+    def cover(self, canvas: QWidget | None) -> None:
+        """Draw the crosshair over this canvas."""
+        self._overlay = CrosshairOverlay(canvas) if canvas is not None else None
+
+    def show_cross(self, cross: tuple[float, float] | None) -> None:
+        """Draw the crosshair on napari's canvas, pixels right and down of its middle; None for none."""
+        if self._overlay is not None:
+            self._overlay.show_cross(cross)
 
     def show_presets(self, found: Sequence[presets.Preset], chosen: int, words: str) -> None:
         """Offer contrast presets; ``chosen`` is −1 where none is shown, and ``words`` name what is."""

@@ -76,9 +76,10 @@ class RulersView(QWidget):
         self.film.set_rows(names)
         self._arrange()
 
-    def set_current(self, station: int, title: str) -> None:
-        """Mark a station, and say what it is."""
-        self.film.set_current(station, title)
+    def set_current(self, station: int, title: str, made_by: str) -> None:
+        """Mark a station, and say what it is and which model made it."""
+        self.film.set_current(station, f"{title}\n{made_by}".strip())
+        self.bar.set_model(made_by)
         self.lanes.set_current(station)
 
     def set_lanes(self, shown: Sequence[Lane], choices: Sequence[Choice]) -> None:

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.views.legend import FactsView, LegendView
+from voxtrace.plugin.views.theme import set_tone
 from voxtrace.plugin.views.widgets import heading, note
 
 _EMPTY = "No result yet. Segment a scan, or select a result in the layer list."
@@ -22,7 +23,7 @@ class QtStepsView(QWidget):
         self.legend, self.facts = LegendView(), FactsView()
         self._body = QWidget()
         self.empty.setText(_EMPTY)
-        self.title.setStyleSheet("font-weight: bold; font-size: 11pt;")
+        set_tone(self.title, "heading")
         body = QVBoxLayout(self._body)
         body.setContentsMargins(0, 0, 0, 0)
         for widget in (self.title, self.legend, self.sentence, self.facts):

@@ -23,7 +23,7 @@ COMMANDS = {
 GUTTER_PX, READOUT_PX, PAD_PX = 128, 232, 6
 
 
-class Strip(QWidget):
+class RulerStrip(QWidget):
     """A painted widget with names at the left, data in the middle and a read-out at the right."""
 
     commanded = Signal(str)  # a value of COMMANDS

@@ -44,8 +44,10 @@ class TransportBar(QWidget):
             _toggle("▾", ""),
         )
         self.speed, self.places = QComboBox(), QComboBox()
+        self._model = QLabel()
         self.lanes, self.overlays, self.charts = (_menu_button(*texts) for texts in _MENUS)
         self._lane_choices: tuple[Choice, ...] = ()
+        self._several = False
         self._references: tuple[tuple[str, ...], int] = ((), -1)
         self.timer = QTimer(self)
         self._time: tuple[QWidget, ...] = (*self.moves.values(), self.loop, self.speed)
@@ -72,7 +74,8 @@ class TransportBar(QWidget):
         layout.setSpacing(4)
         for widget in (self.fold, *self._time):
             layout.addWidget(widget)
-        layout.addStretch(1)
+        self._model.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout.addWidget(self._model, 1)
         self._slices = QLabel("Slices:")
         for widget in (self.rows, self.lanes, self._slices, self.places, self.overlays, self.charts):
             layout.addWidget(widget)
@@ -94,6 +97,11 @@ class TransportBar(QWidget):
             widget.setVisible(count > 1)
         if count < 2:
             self.set_playing(False)
+        self._several = count > 1
+
+    def set_model(self, made_by: str) -> None:
+        """Say which model made the result, where the film strip, which says it too, is not shown."""
+        self._model.setText("" if self._several else made_by)
 
     def set_rows(self, names: Sequence[str]) -> None:
         """Offer to show further rows where there are some."""

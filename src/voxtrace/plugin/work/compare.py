@@ -121,14 +121,16 @@ def segment_each(
     return tuple(found)
 
 
-def _numbered(before: str, run: Generator[JobStage, None, SegmentResult]) -> Generator[JobStage, None, SegmentResult]:
+def _numbered(before: str, run: Generator[Any, None, SegmentResult]) -> Generator[JobStage, None, SegmentResult]:
+    """Run a model; answers that grow while it runs are left out, because several are to come."""
     while True:
         try:
             stage = next(run)
         except StopIteration as end:
             result: SegmentResult = end.value
             return result
-        yield replace(stage, text=before + stage.text) if isinstance(stage, JobStage) else stage
+        if isinstance(stage, JobStage):
+            yield replace(stage, text=before + stage.text)
 
 
 def _read(

@@ -249,7 +249,7 @@ def _train_reports(
             before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
             done, dice = before + progress.iteration, progress.validation_dice
             shown = progress.preview if dice is not None else None
-            preview = previews.add(shown, done, dice or 0.0) if shown is not None else None
+            preview = previews.add(shown) if shown is not None else None
             yield TrainReport(done, total, progress.loss, dice, progress.phase, names, preview)
         else:
             yield _train_stage(progress)

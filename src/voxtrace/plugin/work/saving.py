@@ -17,6 +17,7 @@ from voxtrace.plugin.layers.manual_labels import check_unmoved, geometry_drawn_o
 from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
 from voxtrace.plugin.models.formats import DICOM_ENDINGS, ending, numbered
 from voxtrace.plugin.models.messages import JobStage
+from voxtrace.plugin.models.places import review_of
 from voxtrace.plugin.models.provenance import ShownLabels, description, record, shown_labels, sidecar, write_record
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.volume import Geometry, LabelMap, Volume
@@ -89,7 +90,8 @@ def save(
         notes.extend(note for note in written.notes if note not in notes)
     if shown.edits or (source is not None and source.trace is not None):
         name = str(attributes.get("name", "labels"))
-        write_record(sidecar(path), record(shown, source, name, tuple(one.name for one in paths)))
+        made = record(shown, source, name, tuple(one.name for one in paths))
+        write_record(sidecar(path), made | review_of(attributes.get("metadata", {})))
     return Written(tuple(paths), tuple(notes))
 
 

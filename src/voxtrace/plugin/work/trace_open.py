@@ -10,10 +10,11 @@ from pathlib import Path
 from voxtrace import io
 from voxtrace.errors import VoxTraceError
 from voxtrace.io.suffixes import SUFFIXES
-from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.work.saving import OpenScan
 from voxtrace.trace import Trace
+from voxtrace.trace.edits import EditedLabels, read_edits
 from voxtrace.volume import Volume
 
 _MAX_FOLDERS = 32  # looked into for the scan
@@ -27,6 +28,7 @@ class OpenedTrace:
     name: str
     scan_id: str = ""
     scan: Volume | None = None
+    edited: EditedLabels | None = None  # a person's edits, read into memory
 
     @property
     def scan_layers(self) -> list[display.LayerData]:
@@ -36,7 +38,10 @@ class OpenedTrace:
     def layers(self, scan_id: str = "") -> list[display.LayerData]:
         """Return the layers of the trace, the steps last."""
         known = scan_id or self.scan_id
-        return [*layers_beside(self.trace, self.name, known), display.trace_layer(self.trace, self.name, known)]
+        steps = display.trace_layer(self.trace, self.name, known)
+        if self.edited is not None:
+            steps[0].restore(self.edited.labels, self.edited.edits, self.edited.began)
+        return [*layers_beside(self.trace, self.name, known), steps]
 
 
 def open_trace(path: Path, scans: Sequence[OpenScan] = ()) -> OpenedTrace:
@@ -51,10 +56,11 @@ def open_trace(path: Path, scans: Sequence[OpenScan] = ()) -> OpenedTrace:
     case = path.name.removesuffix(".trace")
     name = trace_title(trace, case)
     fitting = next((one for one in scans if one.geometry.is_close(trace.geometry)), None)
+    edited = read_edits(path)
     if fitting is not None:
-        return OpenedTrace(trace, name, fitting.id)
+        return OpenedTrace(trace, name, fitting.id, edited=edited)
     names = list(dict.fromkeys(filter(None, (case, trace.provenance.scan))))
-    return OpenedTrace(trace, name, scan=_scan_beside(path, names, trace))
+    return OpenedTrace(trace, name, scan=_scan_beside(path, names, trace), edited=edited)
 
 
 def trace_title(trace: Trace, case: str) -> str:
@@ -81,7 +87,7 @@ def _scan_beside(path: Path, names: Sequence[str], trace: Trace) -> Volume | Non
             volume = io.read(files[0] if len(files) == 1 else list(files))
         except VoxTraceError:  # another file of this name; the trace opens without it
             continue
-        if volume.geometry.is_close(trace.geometry) and not display.contrast.looks_like_labels(volume.data[0]):
+        if volume.geometry.is_close(trace.geometry) and not contrast.looks_like_labels(volume.data[0]):
             return volume
     return None
 
@@ -102,7 +108,7 @@ def _candidates(folders: Iterable[Path], names: Sequence[str]) -> Iterator[tuple
             for suffix in SUFFIXES:
                 if (alone := folder / f"{name}{suffix}").is_file():
                     yield (alone,)
-                channels = []
+                channels = list[Path]()
                 while (one := folder / f"{name}_{len(channels):04d}{suffix}").is_file():
                     channels.append(one)
                 if channels:

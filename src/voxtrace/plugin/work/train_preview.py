@@ -20,16 +20,12 @@ class PreviewRecorder:
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self._cases, self._maps = cases, list[LabelMap]()
-        self._iterations: list[int] = []
-        self._dice: list[float] = []
 
-    def add(self, labels: LabelMap, iteration: int, dice: float) -> TrainPreview | None:
+    def add(self, labels: LabelMap) -> TrainPreview | None:
         """Return the layers with one more step; None where they would take too much memory."""
         if labels.data.size * (len(self._maps) + 1) > MOST_BYTES:
             return None
         self._maps.append(replace(labels, data=labels.data.astype(np.uint8)))
-        self._iterations.append(iteration)
-        self._dice.append(dice)
         scan = tuple(display.image_layers(self._scan())) if len(self._maps) == 1 else ()
         return TrainPreview(scan, display.trace_layer(self.trace(), f"{labels.name} · learned"))
 
@@ -38,14 +34,13 @@ class PreviewRecorder:
         return replace(volume, name=self._maps[0].name)
 
     def trace(self) -> Trace:
-        """Return the steps so far as a trace, with iteration and Dice of each."""
+        """Return the steps so far as a trace."""
         last = self._maps[-1]
-        columns = {"iteration": self._iterations, "validation_dice": self._dice}
         return Trace(
             labels=np.stack([one.data for one in self._maps]),
-            facts={name: np.asarray(values, np.float32)[:, np.newaxis] for name, values in columns.items()},
-            windows=np.asarray([(0, 0, 0, *last.geometry.shape)]),
-            units={"iteration": "", "validation_dice": ""},
+            facts={},
+            windows=np.zeros((0, 6), np.int64),
+            units={},
             geometry=last.geometry,
             names={0: "background", **last.names},
             step_word="validation",

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from voxtrace.trace.disagreement.answers import Answers, LabelPlanes, of_label_maps, of_members, of_steps, offered
 from voxtrace.trace.disagreement.naming import with_common_values
-from voxtrace.trace.disagreement.regions import Disagreement, Limits, Place, Undecided, regions
+from voxtrace.trace.disagreement.regions import Disagreement, Place, PlaceLimits, Undecided, regions
 
 __all__ = [
     "Answers",
     "Disagreement",
     "LabelPlanes",
-    "Limits",
     "Place",
+    "PlaceLimits",
     "Undecided",
     "of_label_maps",
     "of_members",

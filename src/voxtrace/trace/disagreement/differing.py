@@ -82,7 +82,7 @@ def _differing(planes: list[Array]) -> Indices:
 
 def _before_last_change(values: Array) -> Array:
     """Return for each voxel the last value that differs from that of the last row."""
-    other = values[0].copy()
+    other: Array = values[0].copy()
     for row in values[1:-1]:
         other = np.where(row != values[-1], row, other)
     return other

@@ -15,7 +15,7 @@ from voxtrace.volume import Array, Shape
 
 
 @dataclass(frozen=True)
-class Limits:
+class PlaceLimits:
     """Which regions are worth a look; smaller ones are calm.
 
     A region is listed from ``fraction`` of the volume of its label on, but always from ``most_ml`` and never below
@@ -113,7 +113,9 @@ class Disagreement:
         return sum(place.ml for place in self.places)
 
 
-def regions(answers: Answers, limits: Limits = Limits(), cancel: Callable[[], bool] = lambda: False) -> Disagreement:
+def regions(
+    answers: Answers, limits: PlaceLimits = PlaceLimits(), cancel: Callable[[], bool] = lambda: False
+) -> Disagreement:
     """Return the regions on which answers differ, ordered by mL at stake, thin borders after thick regions.
 
     Raises
@@ -131,7 +133,7 @@ def regions(answers: Answers, limits: Limits = Limits(), cancel: Callable[[], bo
 
 
 def _places(
-    answers: Answers, voxels: DifferingVoxels, limits: Limits, region: Indices, sizes: Indices, spots: int
+    answers: Answers, voxels: DifferingVoxels, limits: PlaceLimits, region: Indices, sizes: Indices, spots: int
 ) -> Iterator[Place]:
     voxel_ml, ids = answers.geometry.voxel_ml, np.arange(sizes.size)
     largest_first = np.lexsort((ids, -sizes, ids >= spots))

@@ -1,0 +1,99 @@
+"""Edits that were not saved: kept in the user's cache, so that they survive a crash or a closed window."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from voxtrace.atomic import remove_folder
+from voxtrace.errors import OutputError, ReadError
+from voxtrace.plugin.layers.display import LabelSource
+from voxtrace.plugin.layers.step_array import StepArray
+from voxtrace.trace.edits import Edit, EditedLabels, counted, load_edits, read_edits, save_edits
+from voxtrace.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Unsaved:
+    """Edits to keep: where, of which labels, and how many there were when they were taken."""
+
+    folder: Path
+    data: StepArray
+    edits: tuple[Edit, ...]
+
+
+def root() -> Path:
+    """Return the folder in the user's cache that holds edits that were not saved."""
+    return platformdirs.user_cache_path("voxtrace", appauthor=False) / "edits"
+
+
+def recovery_folder(source: LabelSource, scan: Volume | None) -> Path | None:
+    """Return where edits of a result are kept: the same place for the same scan and model; None without a trace.
+
+    The scan is known by its grid and its middle slice. Nothing in the path tells of the patient.
+    """
+    if source.trace is None:
+        return None
+    made, geometry = source.trace.provenance, source.geometry
+    key = [geometry.shape, geometry.affine, made.bundle, made.weights_sha256, source.trace.n_steps]
+    digest = hashlib.sha256(json.dumps(key).encode())
+    if scan is not None:
+        digest.update(np.ascontiguousarray(scan.data[:, geometry.shape[0] // 2]))
+    return root() / digest.hexdigest()[:32]
+
+
+def keep(unsaved: Unsaved) -> int:
+    """Write edits into their folder, and return how many there were; called in a thread."""
+    data = unsaved.data
+    labels = data.edited
+    if labels is None or data.edited_from is None:
+        return 0
+    save_edits(unsaved.folder, np.ascontiguousarray(labels[::-1]), unsaved.edits, data.edited_from)
+    return len(unsaved.edits)
+
+
+def kept(folder: Path) -> EditedLabels | None:
+    """Return edits that were not saved, labels still on disk; None where there are none or they are damaged."""
+    try:
+        return load_edits(folder)
+    except ReadError:
+        return None  # a recovery file is a copy; without it the work goes on
+
+
+def recovered(folder: Path) -> EditedLabels:
+    """Return edits that were not saved, read into memory.
+
+    Raises
+    ------
+    ReadError
+        They are not there any more, or damaged.
+    """
+    found = read_edits(folder)
+    if found is None:
+        raise ReadError("The edits that were not saved are gone; another window may have saved or discarded them.")
+    return found
+
+
+def forget(folder: Path) -> None:
+    """Remove edits that were saved or are not wanted."""
+    remove_folder(folder)
+
+
+def offer(found: EditedLabels) -> str:
+    """Return the sentence that offers edits that were not saved."""
+    last = found.edits[-1].time if found.edits else ""
+    when = f" of {last[:10]} {last[11:16]}" if last else ""
+    return f"Edits{when} were not saved ({counted(found.edits) or 'no edits'}). Restore them?"
+
+
+def try_keep(unsaved: Unsaved) -> int:
+    """Write edits as :func:`keep`, and return -1 where the system refuses: a recovery file never disturbs the work."""
+    try:
+        return keep(unsaved)
+    except OutputError:
+        return -1

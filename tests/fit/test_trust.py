@@ -1,0 +1,157 @@
+"""Intervals of volumes, what is usual for a trace, and the Dice to expect: from cases that were made by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxtrace import bundle
+from voxtrace.fit import (
+    case_features,
+    expected_dice,
+    familiarity,
+    interval_ml,
+    measured_features,
+    measured_intervals,
+    measured_lines,
+)
+from voxtrace.fit.familiarity import LIKE, UNLIKE, rank_correlation
+from voxtrace.trace import Trace
+from voxtrace.volume import Geometry
+
+
+def intervals(errors: list[float], predicted: float = 10.0) -> dict[str, Any]:
+    """Return the record of a label whose cases have such log ratios of reference to predicted volume."""
+    found = measured_intervals(
+        {1: [predicted] * len(errors)}, {1: [predicted * math.exp(e) for e in errors]}, {1: "liver"}
+    )
+    return {"intervals": found} if found else {}
+
+
+def test_the_interval_takes_the_bias_out_and_the_error_that_95_of_100_cases_keep_to() -> None:
+    """39 errors 0.1 + {−0.19, −0.18 … 0.19}: bias e^0.1, rank ⌈40·0.95⌉ = 38 of the distances, which is 0.19."""
+    record = intervals([0.1 + k / 100 for k in range(-19, 20)])
+    stored = record["intervals"]["labels"]["1"]
+    assert (stored["cases"], stored["level"]) == (39, 0.95)
+    assert interval_ml(record, 1, 12.0) == pytest.approx(
+        (12 * math.exp(0.1 - 0.19), 12 * math.exp(0.1 + 0.19)), rel=1e-3
+    )
+
+
+def test_with_few_cases_the_level_is_what_their_number_allows() -> None:
+    assert intervals([k / 100 for k in range(10)])["intervals"]["labels"]["1"]["level"] == pytest.approx(
+        10 / 11, abs=1e-4
+    )
+
+
+def test_below_ten_cases_there_is_no_interval() -> None:
+    assert intervals([0.0] * 9) == {}
+    assert interval_ml({}, 1, 10.0) is None
+
+
+def test_cases_without_the_label_do_not_count() -> None:
+    found = measured_intervals({1: [1.0] * 10 + [0.0]}, {1: [1.0] * 11}, {1: "liver"})
+    assert found is not None
+    assert found["labels"]["1"]["cases"] == 10
+
+
+@pytest.mark.parametrize("ml", [0.0, 6.0, 16.0])
+def test_far_from_validated_volumes_there_is_no_interval(ml: float) -> None:
+    assert interval_ml(intervals([0.0, 0.1] * 10), 1, ml) is None
+
+
+def test_the_interval_covers_95_of_100_new_cases() -> None:
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(300):
+        record = intervals(list(rng.normal(0.05, 0.2, 40)))
+        low, high = interval_ml(record, 1, 10.0) or (0.0, 0.0)
+        covered += [low <= 10 * math.exp(error) <= high for error in rng.normal(0.05, 0.2, 20)]
+    assert 0.93 < np.mean(covered) < 0.98
+
+
+def test_a_case_inside_the_range_is_like_those_of_validation() -> None:
+    record = {"expected": measured_features([{"volume_ml": v} for v in range(1, 22)], [0.9] * 21)}
+    assert record["expected"]["features"] == {"volume_ml": [2.0, 20.0]}
+    like, unlike = familiarity(record, {"volume_ml": 25}), familiarity(record, {"volume_ml": 40})
+    assert like is not None
+    assert (like.words, like.is_like) == (LIKE, True)
+    assert unlike is not None
+    assert (unlike.words, unlike.feature, unlike.is_like) == (UNLIKE, "volume_ml", False)
+    assert unlike.sentence == (
+        "unlike them: look closely (the volume of all labels is 40 mL, in 90 % of the validation cases 2 to 20)"
+    )
+    assert familiarity(record, {"entropy": 1.0}) is None
+    assert familiarity({}, {"volume_ml": 1.0}) is None
+
+
+def test_below_ten_cases_nothing_is_usual() -> None:
+    assert measured_features([{"volume_ml": 1.0}] * 9, [0.9] * 9) is None
+
+
+def test_the_dice_is_foretold_by_the_feature_that_foretells_it() -> None:
+    rng = np.random.default_rng(0)
+    features = [{"volume_ml": float(rng.uniform(1, 9)), "entropy": k / 40} for k in range(40)]
+    record = {"expected": measured_features(features, [0.95 - 0.4 * one["entropy"] for one in features])}
+    found = expected_dice(record, {"volume_ml": 5.0, "entropy": 0.5})
+    assert found is not None
+    assert (found.feature, found.cases) == ("entropy", 40)
+    assert found.dice == pytest.approx(0.75, abs=0.02)
+    assert found.error < 0.03
+
+
+def test_where_nothing_foretells_the_dice_none_is_told() -> None:
+    rng = np.random.default_rng(0)
+    features = [{"entropy": float(v)} for v in rng.uniform(0, 1, 40)]
+    record = {"expected": measured_features(features, list(rng.uniform(0.8, 0.9, 40)))}
+    assert expected_dice(record, {"entropy": 0.5}) is None
+
+
+def test_below_twenty_cases_no_dice_is_told() -> None:
+    features = [{"entropy": k / 19} for k in range(19)]
+    record = {"expected": measured_features(features, [0.9 - one["entropy"] / 2 for one in features])}
+    assert expected_dice(record, {"entropy": 0.5}) is None
+
+
+def test_the_rank_correlation_is_that_of_spearman() -> None:
+    assert rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 90.0])) == pytest.approx(1.0)
+    assert rank_correlation(np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 1.0, 4.0, 3.0])) == pytest.approx(0.6)
+
+
+def trace(*steps: list[int], entropy: float = 0.1) -> Trace:
+    """Return a trace over four voxels of 1 mL in a row."""
+    labels = np.asarray(steps, np.uint8).reshape(len(steps), 1, 1, 4)
+    return Trace(
+        labels=labels,
+        facts={"entropy": np.full((len(steps), 1), entropy, np.float32)},
+        windows=np.array([[0, 0, 0, 1, 1, 4]]),
+        units={"entropy": "nat"},
+        geometry=Geometry.from_spacing((1, 1, 4), (10.0, 10.0, 10.0)),
+        names={0: "background", 1: "liver"},
+    )
+
+
+def test_features_are_counted_as_they_are_drawn() -> None:
+    """1 1 0 0 → 1 0 0 0 → 1 1 0 0: 2 mL; the last step changed one voxel of two, and one changed after the first."""
+    found = case_features(trace([1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]))
+    assert found == pytest.approx({"volume_ml": 2.0, "entropy": 0.2, "last_change": 0.5, "undecided": 0.5})
+
+
+def test_a_single_step_has_no_features_of_steps_and_an_empty_answer_none() -> None:
+    assert set(case_features(trace([1, 0, 0, 0]))) == {"volume_ml", "entropy"}
+    assert case_features(trace([0, 0, 0, 0])) == {}
+
+
+@pytest.mark.parametrize("name", ["hippocampus-recyclenet", "hippocampus-unet"])
+def test_the_hippocampus_bundles_state_how_sure_their_volumes_are(name: str) -> None:
+    record = bundle.card(name)
+    for label in (1, 2):
+        low, high = interval_ml(record, label, 1.7) or (0.0, 0.0)
+        assert 1.2 < low < 1.7 < high < 2.2
+        assert record["intervals"]["labels"][str(label)]["cases"] == 47
+    card = "\n".join(measured_lines(record))
+    assert "| anterior |" in card
+    assert "47 validation cases" in card
