@@ -60,6 +60,7 @@ class TransportBar(QWidget):
         self.loop.setChecked(True)
         self.speed.addItems([f"{speed:g} / s" for speed in SPEEDS])
         self.speed.setCurrentIndex(2)
+        self.rows.setToolTip("Show further rows.")
         self.fold.setChecked(True)
         for box, name, tip in (
             (self.speed, "Speed", "Steps a second"),
