@@ -77,6 +77,7 @@ class QtCompareView(QWidget):
         self.reference.setAccessibleName("Reference")
         self.table.setHorizontalHeaderLabels(list(compare.COLUMNS))
         self.table.setAccessibleName("Scores")
+        self.table.setToolTip("Each result against the reference.")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setMinimumHeight(150)
         header, numbers = self.table.horizontalHeader(), self.table.verticalHeader()
