@@ -74,7 +74,8 @@ class SliceLines:
         if layer is None or self._draw is None:
             return
         where = self._where
-        layer.visible = where is not None
+        if layer.visible != (where is not None):  # napari lays the whole canvas out anew, even for the same value
+            layer.visible = where is not None
         if where is None:
             return
         lines = self._draw(where)
