@@ -30,9 +30,11 @@ from qtpy.QtWidgets import (
 )
 
 from voxtrace.plugin.models import planes, presets
+from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.models.planes import PlanePicture
 from voxtrace.plugin.views.crosshair import CrosshairOverlay
-from voxtrace.plugin.views.widgets import note, picker
+from voxtrace.plugin.views.legend import LegendView
+from voxtrace.plugin.views.widgets import Collapsible, note, picker
 
 _LETTER, _CROSS, _WORDS = QColor("#ffd54a"), QColor(255, 213, 74, 170), QColor("#e8ebf0")
 _SHADE = QColor(0, 0, 0, 150)
@@ -198,6 +200,8 @@ class QtPlanesView(QWidget):
         self.outline, self.message, self.help = QPushButton("Outline"), note(), note()
         self._group = QButtonGroup(self)
         self._overlay: CrosshairOverlay | None = None
+        self.legend = LegendView()
+        self.labels = Collapsible(self.legend, resettable=False)
         self._lay_out(below)
         self._connect()
 
@@ -225,7 +229,9 @@ class QtPlanesView(QWidget):
         layout.addLayout(top)
         layout.addLayout(second)
         layout.addWidget(split, 1)
-        for widget in (self.message, self.help, *below):
+        self.labels.title.setText("Labels")
+        self.labels.hide()
+        for widget in (self.labels, self.message, self.help, *below):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
@@ -278,6 +284,12 @@ class QtPlanesView(QWidget):
             self.contrast.setCurrentIndex(chosen)
         for widget in (self.contrast, self.remember):
             widget.setEnabled(bool(found))
+
+    def show_labels(self, rows: Sequence[LegendRow]) -> None:
+        """List the labels of a label map; none hides the legend."""
+        self.legend.show_rows(rows)
+        self.labels.setVisible(bool(rows))
+        self.labels.title.setText(f"Labels ({len(rows)})")
 
     def show_outline(self, outlined: bool, possible: bool) -> None:
         """Set whether labels are drawn as outlines; ``possible`` where there are labels."""
