@@ -20,8 +20,10 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import (
     QButtonGroup,
+    QFrame,
     QHBoxLayout,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QSplitter,
     QToolButton,
@@ -39,6 +41,7 @@ from voxtrace.plugin.views.widgets import Collapsible, note, picker
 _LETTER, _CROSS, _WORDS = QColor("#ffd54a"), QColor(255, 213, 74, 170), QColor("#e8ebf0")
 _SHADE = QColor(0, 0, 0, 150)
 _MARGIN, _NOTCH = 4, 120
+_LEGEND_PX = 190  # more labels are scrolled, so that the planes stay large
 _VIEWS = (
     ("Axial", "Show the axial plane in the large canvas."),
     ("Coronal", "Show the coronal plane in the large canvas."),
@@ -201,7 +204,8 @@ class QtPlanesView(QWidget):
         self._group = QButtonGroup(self)
         self._overlay: CrosshairOverlay | None = None
         self.legend = LegendView()
-        self.labels = Collapsible(self.legend, resettable=False)
+        self._legend_area = QScrollArea()
+        self.labels = Collapsible(self._legend_area, resettable=False)
         self._lay_out(below)
         self._connect()
 
@@ -229,6 +233,11 @@ class QtPlanesView(QWidget):
         layout.addLayout(top)
         layout.addLayout(second)
         layout.addWidget(split, 1)
+        self._legend_area.setWidget(self.legend)
+        self._legend_area.setWidgetResizable(True)
+        self._legend_area.setFrameShape(QFrame.Shape.NoFrame)
+        self._legend_area.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
+        self._legend_area.setMaximumHeight(_LEGEND_PX)
         self.labels.title.setText("Labels")
         self.labels.hide()
         for widget in (self.labels, self.message, self.help, *below):
