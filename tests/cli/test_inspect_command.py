@@ -10,6 +10,7 @@ import awkward_dicom as awkward
 import made
 import voxtrace
 from made import Run
+from made_traces import made_trace
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, Grid
 
@@ -146,3 +147,21 @@ def test_what_is_nothing_known_is_refused(run: Run, tmp_path: Path) -> None:
 )
 def test_orientation_names_where_the_axes_run(direction: tuple[float, ...], letters: str) -> None:
     assert Grid((2, 2, 2), (1.0, 1.0, 1.0), direction=direction).axis_codes == letters
+
+
+def test_a_trace_says_how_it_was_made(run: Run, tmp_path: Path) -> None:
+    document = run("inspect", made_trace().save(tmp_path / "a.trace"), "--json").json
+    assert (document["bundle"], document["method"], document["seconds"], document["seed"]) == (
+        "made-bundle",
+        "Made-up routing",
+        12.5,
+        0,
+    )
+    assert document["demonstration"] is True
+    assert document["members"] == ["seed 0", "seed 1"]
+    assert document["window_groups"] == {"none": 1, "small": 2, "large": 1, "skipped": 1, "discarded": 1}
+    assert document["costs"] == ["2.29 times cheaper than large everywhere"]
+    assert document["charts"] == ["sources"]
+    text = run("inspect", tmp_path / "a.trace").out
+    assert "made scan" not in text
+    assert "skipped: 1" in text

@@ -83,6 +83,24 @@ def test_what_the_weights_tell_is_json(name: str) -> None:
     assert json.loads(json.dumps(told)) == told
 
 
+def test_a_method_says_whether_it_draws_random_numbers(name: str) -> None:
+    m, plan, network = _built(name)
+    first, other = (_steps(m, plan, network, seed) for seed in (0, 1))
+    same = all(torch.equal(a.logits, b.logits) for a, b in zip(first, other, strict=True))
+    assert same is not m.random
+
+
+def test_values_that_have_names_have_a_cost_each_or_none(name: str) -> None:
+    m, plan, network = _built(name)
+    costs = m.value_costs(plan)
+    assert costs.keys() <= m.value_names.keys()
+    assert all(len(of_values) == len(m.value_names[fact]) for fact, of_values in costs.items())
+    for step in _steps(m, plan, network):
+        for fact, names in m.value_names.items():
+            values = (step.facts if fact in m.facts else step.slice_facts)[fact]
+            assert ((values >= 0) & (values < len(names))).all()
+
+
 def test_windows_cover_every_voxel_of_a_small_volume(name: str) -> None:
     m, plan = method(name), _plan(name)
     how = m.windowing(plan)

@@ -18,7 +18,7 @@ DECLARED, ACTING = Path("inference", "options.py"), Path("inference", "one_run.p
 ADDED = {
     DECLARED: ("    method_options: Mapping", f'    {NAME}: bool = option(False, "{SENTENCE}")\n'),
     ACTING: (
-        "    return Result(labels, trace,",
+        "    result = Result(labels, trace,",
         f"    if options.{NAME}:\n"
         "        labels = LabelMap(labels.data.max() - labels.data, volume.geometry, _names(plan), name=volume.name)\n",
     ),

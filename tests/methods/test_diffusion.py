@@ -525,3 +525,16 @@ def test_a_number_of_steps_out_of_range_is_refused(steps: int) -> None:
 def test_one_step_in_training_is_refused() -> None:
     with pytest.raises(MethodError, match="denoising_steps is 1; expected 2 to 1000"):
         Diffusion(denoising_steps=1)
+
+
+def test_the_continuous_noisy_mask_is_shown_for_each_label() -> None:
+    m = Diffusion()
+    with torch.no_grad():
+        network = cast(DiffusionNetwork, m.build(m.adapt(PLAN)).eval())
+        images = torch.zeros(1, 1, *SIZE)
+        noise = GridNoise(0, [Window(0, 0, 0)], SIZE, (), "cpu")
+        steps = list(m.infer(cast(Any, dict(network.named_children())), images, noise))
+    for step in steps:
+        assert step.label_maps["noisy"] is step.extras["noisy"]
+        assert step.label_maps["noisy"].shape == (1, K, *SIZE)
+    assert float(steps[0].label_maps["noisy"].std()) == pytest.approx(1, abs=0.1)  # pure noise

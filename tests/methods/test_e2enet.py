@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -480,3 +481,17 @@ def test_the_network_describes_its_updates_and_whence_features_flow() -> None:
         assert sum(node[s]["active_kernels"] for s in ("forward", "upward", "downward")) == node["active_kernels"]
         assert sum(node[s]["share"] for s in ("forward", "upward", "downward")) == pytest.approx(1, abs=1e-5)
     assert told["nodes"][0]["downward"] == {"active_kernels": 0, "share": 0.0, "density": 0.0}
+
+
+def test_the_chart_has_the_sources_of_each_node_of_the_triangle() -> None:
+    network = _built()
+    (chart,) = E2ENet().charts(network)
+    assert chart.series == ("forward", "upward", "downward")
+    levels = len(chart.rows)
+    assert (chart.rows[0], chart.columns[0], levels) == ("level 0", "stage 1", len(chart.columns))
+    for node in E2ENet().describe(network)["nodes"]:
+        shares = chart.values[node["level"], node["stage"] - 1]
+        assert shares.tolist() == pytest.approx([node[source]["share"] for source in chart.series], abs=1e-5)
+    there = {(i, j - 1) for i, j in network.nodes}
+    known = {(i, j) for i in range(levels) for j in range(levels) if not np.isnan(chart.values[i, j]).any()}
+    assert known == there

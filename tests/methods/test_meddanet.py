@@ -428,3 +428,10 @@ def test_the_dice_loss_sums_over_labels_and_over_the_whole_batch() -> None:
     answer = torch.tensor([[[[1, 1, 0, 0]]], [[[1, 0, 0, 0]]]])
     logits = 100.0 * Says(answer)(numbered(2))
     assert float(dice_loss_over_batch(logits, truth)) == pytest.approx(1 - 4 / 6 + 1 + 1, abs=1e-4)
+
+
+def test_the_values_of_the_choice_have_names_and_costs(network: MedDANetNetwork) -> None:
+    names, costs = M.value_names["candidate"], M.value_costs(PLAN)["candidate"]
+    assert names == ("skip", "M1", "M2", "M3", "M4")
+    assert list(costs) == pytest.approx(network.cost(torch.arange(5)).tolist())
+    assert list(costs) == sorted(costs)

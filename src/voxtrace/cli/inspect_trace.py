@@ -47,13 +47,13 @@ def _about(trace: Trace) -> dict[str, Any]:
         "version": told.version,
         "seconds": told.seconds,
         "seed": told.seed,
-        "demonstration": told.demonstration,
+        "demonstration": told.demonstration or None,
         "members": list(trace.members),
         "window_groups": {group.name: len(group.boxes) for group in window_groups(trace)},
         "costs": [sentence for sentence in costs if sentence],
         "charts": [chart.title for chart in trace.charts],
     }
-    return {name: value for name, value in found.items() if value not in ("", None, False, [], {})}
+    return {name: value for name, value in found.items() if value is not None and value not in ("", [], {})}
 
 
 def _slice_fact(trace: Trace, name: str, values: Array) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class SegmentRun:
         """Stop, silently: the panel or the viewer is closed."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._runner.abandon()
-        self._growing = None
+        self._drop_growing()
 
     def start(self, job: Job, scan: str, expected_s: float | None = None) -> None:
         """Run a job for a scan; the time that it is expected to take begins the estimate of what is left."""
