@@ -224,7 +224,7 @@ def seeds(window: Window, data: Path, work: Path) -> None:
     """Diffusion with five seeds → agreement → film."""
     window.open(ROOT / "sample_data" / "abdomen_phantom_ct.nii.gz")
     window.use("abdomen-phantom-diffusion")
-    window.panel.view.form.fields.set_value("seeds", 5)
+    window.panel.view.form.others.fields["seeds"].write(5)
     seconds = window.segment()
     assert len(window.current.trace.members) == 5, list(window.current.trace.members)
     window.fullest_slice()

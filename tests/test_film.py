@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from made_layers import made_trace
+from voxtrace import palette
 from voxtrace.cli import app
 from voxtrace.errors import GeometryError, UsageError
 from voxtrace.film import FilmOptions, frames, write_film
@@ -54,6 +55,19 @@ def test_labels_lie_where_they_are_at_true_proportions(trace: Trace, scan: Volum
     left = (drawn[0].shape[1] - 150) // 2  # the plane of 200 × 150 pixels is centred
     assert (rows.min(), rows.max() + 1) == (20, 60)  # voxels 2 to 5 of 20 along Y, 10 pixels each
     assert (columns.min() - left, columns.max() + 1 - left) == (15, 65)
+
+
+def test_every_label_keeps_its_colour(trace: Trace, scan: Volume, tmp_path: Path) -> None:
+    names = {0: "background"} | {value: f"organ {value}" for value in range(1, 41)}
+    labels = np.zeros((2, *SHAPE), np.uint8)
+    labels[:, 1, 2:10, 2:22:4] = np.arange(1, 41).reshape(8, 5)
+    many = replace(trace, labels=labels, names=names)
+    colours = palette.colours([v for v in names if v], names={v: n for v, n in names.items() if v})
+    with Image.open(write_film(many, tmp_path / "film.gif", scan, FilmOptions(index=1))) as film:
+        film.seek(1)
+        shown = {tuple(rgb) for rgb in np.asarray(film.convert("RGB")).reshape(-1, 3).tolist()}
+    wanted = {tuple(round(255 * part) for part in rgb) for rgb in colours.values()}
+    assert wanted <= shown
 
 
 def _without_labels(trace: Trace) -> Trace:

@@ -90,7 +90,7 @@ def write_film(
         else:
             hold_ms = round(1000 / options.per_second)
             times = [hold_ms] * (len(pictures) - 1) + [3 * hold_ms]
-            first, *others = [picture.quantize(128) for picture in pictures]
+            first, *others = _quantized(pictures, list(_colours(trace).values()))
             first.save(temporary, format="GIF", save_all=True, append_images=others, duration=times, loop=0)
     return path
 
@@ -107,13 +107,38 @@ def frames(trace: Trace, volume: Volume | None, options: FilmOptions) -> list[Im
     spacing = [mm for a, mm in enumerate(trace.geometry.spacing_mm) if a != axis]
     size = _size(trace, axis, spacing, options.height)
     base = _grey(volume, axis, index, size)
-    names = {value: name for value, name in trace.names.items() if value}
-    colours = palette.colours(names, names=names)
+    colours = _colours(trace)
     rows = trace.summary()[-int(trace.labels.shape[0]) :]
     return [
         _frame(_overlaid(base, _resized(_plane(trace.labels, axis, index, step), size), colours), trace, row, colours)
         for step, row in enumerate(rows)
     ]
+
+
+def _colours(trace: Trace) -> dict[int, Triple]:
+    names = {value: name for value, name in trace.names.items() if value}
+    return palette.colours(names, names=names)
+
+
+def _quantized(pictures: Sequence[Image], colours: Sequence[Triple]) -> list[Image]:
+    """Return pictures in one table of 256 colours that has every label's own colour, and its mixtures with grey."""
+    from PIL import Image
+
+    shades = np.linspace(0, 255, 48)
+    fills = max(1, min(24, (256 - len(shades) - 3) // max(1, len(colours)) - 1))
+    table = [np.repeat(shade, 3) for shade in shades] + [np.asarray(_rgb(ink)) for ink in (_INK, _FAINT, _PAPER)]
+    for colour in colours:
+        pure = 255 * np.asarray(colour)
+        table += [pure, *((1 - FILL) * shade + FILL * pure for shade in np.linspace(0, 255, fills))]
+    flat = np.round(np.concatenate(table[:256])).astype(int).tolist()
+    with_table = Image.new("P", (1, 1))
+    with_table.putpalette(flat + flat[:3] * (256 - len(flat) // 3))
+    return [picture.quantize(palette=with_table, dither=Image.Dither.NONE) for picture in pictures]
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return red, green, blue
 
 
 def _plane(labels: Any, axis: int, index: int, step: int | None = None) -> Array:

@@ -56,6 +56,7 @@ def opened(model: Any, view: Recorded, places: list[Any]) -> tuple[CompareContro
         view,
         CurrentResult(model),
         ImmediateRunner(),
+        ImmediateRunner(),
         BundleRegistry([]),
         lambda layer, answers: places.append((layer.name, answers)),
     )

@@ -120,6 +120,25 @@ def test_only_planes_that_are_drawn_on_are_read_from_disk() -> None:
     np.testing.assert_array_equal(array[3][2:], steps()[2, ::-1][2:])
 
 
+def test_asking_for_the_type_of_a_station_reads_nothing() -> None:
+    class Unread:
+        shape, dtype = SHAPE, np.dtype(np.uint8)
+
+        def __getitem__(self, key: Any) -> Any:
+            raise AssertionError("nothing should be read")
+
+    array = StepArray(Unread())
+    assert (array[0].dtype, array[0].shape, len(array[0])) == (np.uint8, SHAPE[1:], SHAPE[1])
+
+
+def test_a_station_behaves_as_an_array(array: StepArray) -> None:
+    expected = steps()[0, ::-1]
+    np.testing.assert_array_equal(array[0] == 1, expected == 1)
+    np.testing.assert_array_equal(array[-2], steps()[1, ::-1])
+    assert int(array[0].sum()) == int(expected.sum())
+    assert np.count_nonzero(array[0]) == np.count_nonzero(expected)
+
+
 def test_edits_come_back_from_the_traces_folder(tmp_path: Path, array: StepArray) -> None:
     array[1, 2, 0:2, 0:3] = 2
     array.note(described)

@@ -279,7 +279,7 @@ def test_contours_are_drawn_for_the_slice_on_screen(opened: Opened) -> None:
     controller, model, view, _ = opened
     controller.jump(0)
     labels = view.last("set_contours")[0]
-    assert list(labels) == ["the label of the place", "all labels", "liver", "tumour"]
+    assert list(labels) == ["this label", "all labels", "liver", "tumour"]
     controller.pick_contours(3)
     controller.show_contours(True)
     assert len(model.layers["All agree"].data) == 0  # no voxel is tumour in all five

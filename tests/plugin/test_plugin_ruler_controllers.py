@@ -10,6 +10,7 @@ import pytest
 from made_layers import Recorded, made_volume
 from made_rulers import ImmediateQueue
 from made_traces import made_trace
+from voxtrace import palette
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.film import FilmController
 from voxtrace.plugin.controllers.first_look import FirstLook
@@ -192,6 +193,24 @@ class TestPlaceRuler:
         current.go_slice(0)
         assert view.last("set_slice")[0] == 11
 
+    def test_it_counts_where_members_disagree_and_what_was_changed_by_hand(
+        self, ruler: PlaceRulerController, view: Recorded, current: CurrentResult
+    ) -> None:
+        keys = [choice.key for choice in view.last("set_places")[0]]
+        assert "members disagree" in keys
+        assert "changed by hand" not in keys
+        stations = current.stations
+        assert stations is not None
+        stations[2, 0, 0, :3] = 2  # in the superior slice
+        current.announce_edit()
+        keys = [choice.key for choice in view.last("set_places")[0]]
+        ruler.choose(keys.index("changed by hand"))
+        cells = view.last("set_cells")[0]
+        assert (cells.title, cells.limits) == ("Changed by hand", ("0", "3"))
+        assert (cells.colours[0, 0] != cells.colours[0, 1]).any()
+        current.go(1)
+        assert "members disagree" in [choice.key for choice in view.last("set_places")[0]]
+
     def test_hovering_tells_of_a_slice(self, ruler: PlaceRulerController, view: Recorded) -> None:
         ruler.hover(11)
         assert view.last("set_hover")[0].startswith("slice 11 · leave")
@@ -235,11 +254,34 @@ class TestFilm:
         current.announce_edit()
         assert (view.last("set_thumbnails")[0][0, 3] != bright).any()
 
+    def test_going_along_the_steps_draws_nothing_anew(
+        self, film: FilmController, current: CurrentResult, queue: ImmediateQueue
+    ) -> None:
+        film.want(((0, 0), (0, 1), (0, 2)), (64, 96))
+        before = queue.runs["film"]
+        for station in (0, 1, 2):
+            current.go(station)
+        assert queue.runs["film"] == before
+        current.go_slice(1)
+        assert queue.runs["film"] == before + 1
+
     def test_it_shows_the_part_around_the_labels(self, film: FilmController, view: Recorded) -> None:
         film.want(((0, 0),), (60, 200))
         film.set_extent((3, 2, 2, 9, 12, 8))
         # 10 × 6 voxels and a margin of 2 on each side.
         assert view.last("set_thumbnails")[0][0, 0].shape == (60, 43, 3)
+
+    def test_a_label_that_is_hidden_on_the_canvas_is_hidden_in_the_film(
+        self, film: FilmController, view: Recorded, model: Any, current: CurrentResult
+    ) -> None:
+        film.want(((0, 2),), (64, 96))
+        current.go_slice(4)
+        before = view.last("set_thumbnails")[0][0, 2]
+        colours = current.source.colours  # type: ignore[union-attr]
+        model.layers["result"].colormap = palette.napari_colours(colours, {1, 2})
+        after = view.last("set_thumbnails")[0][0, 2]
+        assert (before != after).any()
+        assert (after[..., 0] == after[..., 2]).all()  # grey everywhere
 
     def test_without_its_scan_labels_are_drawn_on_grey(self, film: FilmController, view: Recorded, model: Any) -> None:
         film.want(((0, 0),), (64, 96))

@@ -21,6 +21,7 @@ from voxtrace.plugin.work.lane_counts import (
     dice_of_stations,
     near_surface,
     surface_shares,
+    unlike_per_slice,
 )
 
 
@@ -79,6 +80,13 @@ def test_rows_are_compared_with_the_first_at_the_same_step(labels: Any) -> None:
     share = surface_shares([labels, same, other], never)
     assert share[0] == 0
     assert share[1] == pytest.approx(1 / np.count_nonzero(near_surface(labels[1])))
+
+
+def test_slices_are_counted_where_any_other_differs(labels: Any) -> None:
+    same, other = labels[0].copy(), labels[0].copy()
+    other[7, 2:4, 2] = 0
+    found = unlike_per_slice(labels[0], [same, other, labels[1]], never)
+    assert {z: int(n) for z, n in enumerate(found) if n} == {5: 16, 7: 2, 10: 16, 15: 1}
 
 
 def test_dice_is_that_of_each_station(labels: Any) -> None:

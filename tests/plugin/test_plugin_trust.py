@@ -11,6 +11,8 @@ import pytest
 
 from made_layers import Recorded, made_trace
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.controllers.trust import TrustController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import panel_state
@@ -69,6 +71,23 @@ def test_the_expected_dice_is_told_where_a_feature_foretells_it() -> None:
     found = trust({"expected": {**LIKE["expected"], "dice": dice}}, {"volume_ml": 0.05})
     assert found is not None
     assert found.sentence == "Like the validation cases · Dice 0.90 ± 0.02 expected, from 20 cases"
+
+
+def test_the_panel_shows_intervals_of_the_answer_alone(model: Any, view: Recorded) -> None:
+    stored = {"1": {**INTERVALS["labels"]["1"], "predicted_ml": [0.001, 1.0]}}
+    current = CurrentResult(model)
+    data, about, _ = display.trace_layer(made_by("model"), "result")
+    model.add_labels(data, **about)
+    controller = StepsController(current, view, lambda: [known({"intervals": {"labels": stored}})])
+    shown = []
+    for station in range(3):
+        current.go(station)
+        shown.append([row.interval_text for row in view.last("show_step")[2]])
+    assert shown == [["", ""], ["", ""], ["(0.01–0.01)", ""]]
+    EditController(model, current).start(model.layers["result"], 2)
+    assert current.is_edited
+    assert [row.interval_text for row in view.last("show_step")[2]] == ["", ""]
+    controller.close()
 
 
 def test_the_line_follows_the_current_result(model: Any, view: Recorded) -> None:

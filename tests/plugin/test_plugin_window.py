@@ -12,6 +12,7 @@ import pytest
 from made import scan
 from made_layers import made_segmented, made_trace, made_volume
 from voxtrace.errors import Cancelled
+from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.work import jobs
@@ -148,7 +149,7 @@ def test_the_engine_itself_segments_in_the_window(widget: Any, viewer: Any, qtbo
 
 def test_an_opened_file_gets_letters_and_a_scale_bar(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
     viewer.open(str(scan(tmp_path / "scan.nii.gz")), plugin="voxtrace")
-    overlays = viewer.canvas.overlays
+    overlays = compat._overlays(viewer)
     assert (overlays["voxtrace_left"].text, overlays["voxtrace_top"].text) == ("R", "A")
     viewer.dims.order = (1, 0, 2)
     assert overlays["voxtrace_top"].text == "S"
@@ -158,7 +159,7 @@ def test_an_opened_file_gets_letters_and_a_scale_bar(viewer: Any, qtbot: Any, tm
         "S",
     )  # the first 3-D view is frontal
     assert overlays["voxtrace_viewpoint"].text == "seen from the front"
-    assert overlays.scale_bar.visible
+    assert compat.scale_bar(viewer).visible
 
 
 def test_a_damaged_file_shows_a_sentence_in_the_window(viewer: Any, tmp_path: Path) -> None:

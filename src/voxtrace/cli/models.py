@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,8 +23,11 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"models": [{"name": name, **record} for name, record in records.items()]})
         return
-    rows = [(name, r["method"]["name"], _listed(r["plan"]["channels"]), _labels(r)) for name, r in records.items()]
-    print_table(("name", "method", "channels", "labels"), rows)
+    rows = [
+        (name, r["method"]["name"], _made_for(r), _listed(r["plan"]["channels"]), _labels(r))
+        for name, r in records.items()
+    ]
+    print_table(("name", "method", "made for", "channels", "labels"), rows)
 
 
 @app.command()
@@ -94,6 +97,10 @@ def import_nnunet(
         return
     for path in written:
         echo(f"{path} holds {card(path)['name']}; segment with: voxtrace predict SCAN -m {path} -o OUT")
+
+
+def _made_for(record: dict[str, Any]) -> str:
+    return "made-up scans" if record.get("demonstration") else "patients"
 
 
 def _labels(record: dict[str, dict[str, dict[str, str]]]) -> str:

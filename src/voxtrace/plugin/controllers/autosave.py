@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class AutosaveController:
     def keep(self) -> None:
         """Keep unsaved edits, in a thread."""
         for unsaved in self._take():
-            self._tasks = [self._background(lambda one=unsaved: recovery.try_keep(one), _ignore, _ignore)]
+            self._tasks = [self._background(partial(recovery.try_keep, unsaved), _ignore, _ignore)]
 
     def keep_now(self) -> None:
         """Keep unsaved edits before the window closes."""

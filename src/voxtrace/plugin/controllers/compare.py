@@ -51,6 +51,8 @@ class CompareController:
 
     Parameters
     ----------
+    runner, engine
+        Run comparisons, and models; one model runs at a time, whichever panel started it.
     show_places
         Lists the places where answers differ, with the layer that is shown.
     """
@@ -61,10 +63,12 @@ class CompareController:
         view: CompareView,
         current: CurrentResult,
         runner: Runner,
+        engine: Runner,
         bundles: BundleRegistry,
         show_places: Callable[[Labels, Answers], None],
     ) -> None:
-        self._viewer, self._view, self._current, self._runner = viewer, view, current, runner
+        self._viewer, self._view, self._current = viewer, view, current
+        self._runner, self._engine = runner, engine
         self._bundles, self._show_places = bundles, show_places
         self._ticked: dict[str, bool] = {}  # by unique id; ticked at first
         self._reference: str = ""
@@ -82,7 +86,8 @@ class CompareController:
             event.disconnect(self.refresh)
         self._bundles.changed.disconnect(self.refresh)
         self._current.result_changed.disconnect(self.refresh)
-        self._runner.abandon()
+        for runner in (self._runner, self._engine):
+            runner.abandon()
         self._grid.leave()
 
     @property
@@ -103,7 +108,7 @@ class CompareController:
         chosen = ids.index(self._reference) + 1 if self._reference in ids else 0
         self._view.set_references(["no reference", *(x.name for x in results)], chosen)
         self._view.set_models([self._model_choice(known) for known in self._bundles.bundles])
-        if self._state.level == "hint" and not self._runner.busy:  # what was done or refused stays visible
+        if self._state.level == "hint" and not self._busy:  # what was done or refused stays visible
             text = compare.TWO_NEEDED if results else compare.NOTHING_TO_COMPARE
             self._show(PanelState(text))
 
@@ -150,26 +155,31 @@ class CompareController:
             self._refuse(str(error))
             return
         if requests:
-            self._run(partial(work.segment_each, requests), self._on_segmented)
+            self._run(partial(work.segment_each, requests), self._on_segmented, self._engine)
         else:
             self._refuse("Tick a model first.")
 
     def cancel(self) -> None:
         """Ask the job to stop."""
-        self._runner.cancel()
+        for runner in (self._runner, self._engine):
+            runner.cancel()
 
     def _start(self, layers: Sequence[Labels], least: int, job: Callable[..., Any], on_done: OnDone) -> None:
         if len(layers) < least:
             self._refuse(compare.TWO_NEEDED)
             return
         scans = [scan.geometry for scan in open_scans(self._viewer.layers)]
-        self._run(partial(job, [_opened(x) for x in layers], scans), on_done)
+        self._run(partial(job, [_opened(x) for x in layers], scans), on_done, self._runner)
 
-    def _run(self, job: Job, on_done: OnDone) -> None:
-        if self._runner.busy:
+    @property
+    def _busy(self) -> bool:
+        return self._runner.busy or self._engine.busy
+
+    def _run(self, job: Job, on_done: OnDone, runner: Runner) -> None:
+        if self._busy:
             return
         self._show(PanelState("Starting …", "busy", busy=True))
-        self._runner.start(job, partial(self._on_event, on_done))
+        runner.start(job, partial(self._on_event, on_done))
 
     def _on_event(self, on_done: OnDone, event: Event) -> None:
         if isinstance(event, Progressed):

@@ -9,7 +9,7 @@ from voxtrace.plugin.layers.outlines import Lines, SlicePosition, contour, inner
 from voxtrace.trace.disagreement import Answers
 from voxtrace.volume import Triple
 
-_FOLLOWS, _ALL = "the label of the place", "all labels"
+_FOLLOWS, _ALL = "this label", "all labels"
 
 
 class Contours:

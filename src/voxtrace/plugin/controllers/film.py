@@ -35,21 +35,24 @@ class FilmController:
         self._rows: Sequence[StepArray] = ()
         self._extent: Extent = (0, 0, 0, 0, 0, 0)
         self._watched: list[Any] = []
+        self._drawn = (-1, -1)  # axis and index of the plane that was asked for last
         dims = viewer.dims.events
         for event in (dims.point, dims.order, dims.ndisplay):
-            event.connect(self.refresh)
+            event.connect(self._on_plane)
         current.result_changed.connect(self._on_result)
-        current.labels_changed.connect(self.refresh)
+        current.edited.connect(self.refresh)
         self._on_result()
 
     def close(self) -> None:
         """Disconnect from the viewer."""
         dims = self._viewer.dims.events
-        for event in (dims.point, dims.order, dims.ndisplay, *self._watched):
+        for event in (dims.point, dims.order, dims.ndisplay):
+            event.disconnect(self._on_plane)
+        for event in self._watched:
             event.disconnect(self.refresh)
         self._watched = []
         self._current.result_changed.disconnect(self._on_result)
-        self._current.labels_changed.disconnect(self.refresh)
+        self._current.edited.disconnect(self.refresh)
 
     def want(self, wanted: Wanted, most: tuple[int, int]) -> None:
         """Draw these rows and stations, at most so many pixels high and wide."""
@@ -61,10 +64,17 @@ class FilmController:
         self._extent = extent
         self.refresh()
 
+    def _on_plane(self, event: Any = None) -> None:
+        """Draw the thumbnails anew where another plane is shown; going along the steps shows the same one."""
+        stations = self._current.stations
+        if stations is not None and self._plane(stations) != self._drawn:
+            self.refresh()
+
     def refresh(self, event: Any = None) -> None:
         """Draw the thumbnails anew."""
         request = self._request()
         if request is not None:
+            self._drawn = request.axis, request.index
             self._queue.submit("film", partial(film, request), partial(self._show, self._sentence(request)))
 
     def _show(self, sentence: str, pictures: Thumbnails) -> None:
@@ -104,8 +114,14 @@ class FilmController:
             self._crop(shown, stations.shape[1:]),
             (spacing[shown[0]], spacing[shown[1]]),
             self._most,
-            colour_table(source.colours),
+            colour_table(source.colours, self._hidden),
         )
+
+    @property
+    def _hidden(self) -> frozenset[int]:
+        """The labels that the legend hides: their colour on the canvas is transparent."""
+        colours = getattr(self._current.layer.colormap, "color_dict", {}) if self._current.layer is not None else {}
+        return frozenset(value for value, rgba in colours.items() if value and rgba[3] == 0)
 
     def _plane(self, stations: StepArray) -> tuple[int, int]:
         """Return the axis 0, 1 or 2 of (I, P, L) that the viewer looks along, and the index there; axial in 3-D."""

@@ -7,11 +7,16 @@ from functools import partial
 from typing import Any, Protocol
 
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.layers.display_space import flip_z
 from voxtrace.plugin.models import place_cells
 from voxtrace.plugin.models.place_cells import AreaLine, PlaceCells, PlaceChoice, slice_number
+from voxtrace.plugin.work.lane_counts import unlike_per_slice
 from voxtrace.plugin.work.latest import Latest
 from voxtrace.trace import Trace
 from voxtrace.trace.places import PlaceRow, along_slices
+from voxtrace.volume import Array
+
+MEMBERS, BY_HAND = "members disagree", "changed by hand"
 
 
 class PlaceRulerView(Protocol):
@@ -36,11 +41,13 @@ class PlaceRulerController:
     def __init__(self, current: CurrentResult, view: PlaceRulerView, queue: Latest) -> None:
         self._current, self._view, self._queue = current, view, queue
         self._rows: tuple[PlaceRow, ...] = ()
+        self._counted: dict[str, PlaceRow] = {}  # rows that every voxel is read for, once
         self._choices: tuple[PlaceChoice, ...] = ()
         self._chosen = ""
         current.result_changed.connect(self.refresh)
         current.step_changed.connect(self._work_out)
         current.slice_changed.connect(self._on_slice)
+        current.edited.connect(self._count_edits)
         self.refresh()
 
     def close(self) -> None:
@@ -48,14 +55,17 @@ class PlaceRulerController:
         self._current.result_changed.disconnect(self.refresh)
         self._current.step_changed.disconnect(self._work_out)
         self._current.slice_changed.disconnect(self._on_slice)
+        self._current.edited.disconnect(self._count_edits)
         self._queue.clear()
 
     def refresh(self) -> None:
         """Show the current result from scratch."""
         self._queue.clear()
-        self._rows, self._choices = (), ()
+        self._rows, self._choices, self._counted = (), (), {}
         self._view.set_cells(None, (), 0)
         self._work_out()
+        self._count_members()
+        self._count_edits()
 
     def choose(self, index: int) -> None:
         """Show another entry of what can be shown."""
@@ -88,7 +98,28 @@ class PlaceRulerController:
             work = partial(_rows_at, trace, self._current.step)
             self._queue.submit("rows", work, partial(self._take, trace))
 
+    def _count_members(self) -> None:
+        """Count where members disagree with the answer, at the last step."""
+        trace = self._current.trace
+        if trace is not None and trace.members:
+            last = [_Step(labels, int(labels.shape[0]) - 1) for labels in (trace.labels, *trace.members.values())]
+            work = partial(unlike_per_slice, last[0], last[1:])
+            self._queue.submit(MEMBERS, work, partial(self._add, trace, MEMBERS))
+
+    def _count_edits(self) -> None:
+        """Count what was changed by hand."""
+        trace, stations = self._current.trace, self._current.stations
+        if trace is not None and stations is not None and stations.edited is not None:
+            origin = _Step(stations.steps, stations.edited_from or 0)
+            work = partial(unlike_per_slice, origin, [flip_z(stations.edited)])
+            self._queue.submit(BY_HAND, work, partial(self._add, trace, BY_HAND))
+
+    def _add(self, trace: Trace, name: str, values: Array) -> None:
+        self._counted[name] = PlaceRow(name, name, "voxel", values)
+        self._take(trace, tuple(row for row in self._rows if row.name not in self._counted))
+
     def _take(self, trace: Trace, rows: tuple[PlaceRow, ...]) -> None:
+        rows = (*rows, *self._counted.values())
         self._rows, self._choices = rows, place_cells.choices(trace, rows)
         if self._chosen not in {choice.key for choice in self._choices}:
             self._chosen = self._choices[0].key if self._choices else ""
@@ -108,6 +139,17 @@ class PlaceRulerController:
         if self._depth:
             text = place_cells.slice_text(self._rows, z, self._chosen) if self._rows else ""
             self._view.set_slice(slice_number(z, self._depth), text)
+
+
+class _Step:
+    """One step of labels (S, Z, Y, X) as an array (Z, Y, X) that is read a few planes at a time."""
+
+    def __init__(self, labels: Any, step: int) -> None:
+        self._labels, self._step = labels, step
+        self.shape = labels.shape[1:]
+
+    def __getitem__(self, planes: slice) -> Any:
+        return self._labels[self._step, planes]
 
 
 def _rows_at(trace: Trace, step: int, cancel: Any) -> tuple[PlaceRow, ...]:

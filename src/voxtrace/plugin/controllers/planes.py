@@ -268,8 +268,8 @@ _NO_COLOURS = np.zeros((1, 4), np.float32)
 
 def colour_table(labels: Labels, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return red, green, blue and alpha for each label value of a slice, (V, 4); the background is transparent."""
-    present = np.unique(values)
-    table = np.zeros((int(present.max(initial=0)) + 1, 4), np.float32)
+    present = planes.values_in(values)
+    table = np.zeros((int(present[-1]) + 1, 4), np.float32)
     colours = labels.colormap
     for value in present[present > 0]:
         if isinstance(colours, DirectLabelColormap):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.models import panel_state
+from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.trust import IntervalOf, interval_of, record_of
+from voxtrace.trace import Trace
 
 
 class StepsView(Protocol):
@@ -26,10 +29,18 @@ class StepsView(Protocol):
 
 
 class StepsController:
-    """Follows the current result. Going along its steps is the matter of the rulers below the canvas."""
+    """Follows the current result. Going along its steps is the matter of the rulers below the canvas.
 
-    def __init__(self, current: CurrentResult, view: StepsView) -> None:
-        self._current, self._view = current, view
+    Parameters
+    ----------
+    bundles
+        Gives the known bundles: some know in which interval the true volume lies.
+    """
+
+    def __init__(
+        self, current: CurrentResult, view: StepsView, bundles: Callable[[], Iterable[KnownBundle]] = tuple
+    ) -> None:
+        self._current, self._view, self._bundles = current, view, bundles
         self._summary: Sequence[dict[str, Any]] = ()
         current.result_changed.connect(self._on_result)
         current.labels_changed.connect(self._show)
@@ -54,7 +65,7 @@ class StepsController:
             return
         row, word = self._summary[len(self._summary) - stations.n_steps + self._step], trace.step_word
         volumes = {value: ml for value, ml in self._current.volumes_ml().items() if ml is not None}
-        rows = panel_state.legend(source.names, source.colours, {"volume_ml": volumes})
+        rows = panel_state.legend(source.names, source.colours, {"volume_ml": volumes}, self._interval_of(trace))
         if self._current.is_edited:
             origin = f"{word} {(stations.edited_from or 0) + 1}"
             self._view.show_step("Edited", f"Begun from {origin}.", rows, ())
@@ -62,6 +73,11 @@ class StepsController:
             title = panel_state.step_title(int(row["step"]), len(self._summary), word)
             facts = panel_state.facts(row, trace.units)
             self._view.show_step(title, panel_state.step_sentence(row, word), rows, facts)
+
+    def _interval_of(self, trace: Trace) -> IntervalOf:
+        """Return the intervals of the answer's volumes; earlier steps and edited labels have none."""
+        is_answer = not self._current.is_edited and self._step == int(trace.labels.shape[0]) - 1
+        return interval_of(record_of(self._bundles(), trace) if is_answer else {})
 
     @property
     def _step(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from voxtrace.plugin.layers.edited_station import Change, EditedStation
+from voxtrace.plugin.layers.lazy_station import LazyStation
 from voxtrace.trace.edits import Edit
 from voxtrace.volume import Array
+
+_REMEMBERED_PLANES = 16  # of a trace on disk
 
 
 class StepArray:
@@ -25,6 +29,7 @@ class StepArray:
 
     Indices beyond the last station give the last station, so that a result with fewer steps than another keeps its last
     answer. Indexing always returns a copy: napari draws into what it was given, and the steps must stay as they are.
+    ``array[0]`` is read when its voxels are asked for.
 
     Parameters
     ----------
@@ -47,6 +52,7 @@ class StepArray:
         self._earlier: tuple[Edit, ...] = ()  # of an earlier session
         self._edited: EditedStation | None = None
         self._held = False
+        self._planes: dict[tuple[int, int], npt.NDArray[Any]] = {}
         self._when_drawn: Callable[[], None] | None = None
 
     @property
@@ -171,6 +177,8 @@ class StepArray:
         return change
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        if isinstance(key, (int, np.integer)) and key == 0:  # a step, which never changes
+            return LazyStation(partial(self._step, 0, (slice(None),)), self.shape[1:], self.dtype)  # type: ignore[return-value]
         first, *rest = _full(key)
         if isinstance(first, slice):
             planes = [self._read(k, tuple(rest)) for k in range(*first.indices(self.shape[0]))]
@@ -252,7 +260,19 @@ class StepArray:
     def _step(self, step: int, key: tuple[Any, ...]) -> npt.NDArray[Any]:
         if isinstance(self.steps, np.ndarray):
             return np.array(self.steps[step, ::-1][key])
-        return _read_stored(self.steps, step, (*key, *[slice(None)] * (3 - len(key))))
+        key = (*key, *[slice(None)] * (3 - len(key)))
+        if (one := _single_plane(key[0], self.shape[1])) is not None:
+            plane = self._plane(step, one)[key[1:]]
+            return np.array(plane[np.newaxis] if isinstance(key[0], slice) else plane)
+        return _read_stored(self.steps, step, key)
+
+    def _plane(self, step: int, index: int) -> npt.NDArray[Any]:
+        """Return a plane (P, L) of a step on disk; the last ones are remembered, because a stroke asks often."""
+        if (step, index) not in self._planes:
+            while len(self._planes) >= _REMEMBERED_PLANES:
+                self._planes.pop(next(iter(self._planes)), None)
+            self._planes[step, index] = np.asarray(self.steps[step, self.shape[1] - 1 - index])
+        return self._planes[step, index]
 
     def _pick(self, indices: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return single voxels: index arrays of one shape, one for each axis."""
@@ -273,6 +293,14 @@ def _full(key: Any) -> tuple[Any, ...]:
     return (*keys, *[slice(None)] * (4 - len(keys)))
 
 
+def _single_plane(part: Any, depth: int) -> int | None:
+    """Return the plane that a part of a key selects, if it is exactly one."""
+    if isinstance(part, slice):
+        low, high, _ = part.indices(depth)
+        return low if high - low == 1 else None
+    return int(part) % depth if np.ndim(part) == 0 else None
+
+
 def _read_stored(steps: Any, step: int, key: tuple[Any, ...]) -> npt.NDArray[Any]:
     """Read from a zarr array (S, Z, Y, X) with a key in display space: as few planes as the key needs."""
     depth, (along_i, *in_plane) = int(steps.shape[1]), key
@@ -283,9 +311,6 @@ def _read_stored(steps: Any, step: int, key: tuple[Any, ...]) -> npt.NDArray[Any
         low, high = int(chosen.min()), int(chosen.max())
         block = np.asarray(steps[step, depth - 1 - high : depth - low])[::-1]
         return block[chosen - low][(slice(None), *in_plane)]
-    if np.ndim(along_i) == 0:
-        plane = np.asarray(steps[step, depth - 1 - (int(along_i) % depth)])
-        return np.array(plane[tuple(in_plane)])
     return _read_voxels(steps, step, np.broadcast_arrays(*key), depth)
 
 

@@ -161,8 +161,9 @@ def fact_lanes(trace: Trace) -> tuple[Lane, ...]:
         series = tuple(_mean(row) for row in np.asarray(values)[-kept:])
         if len(series) > 1 and any(math.isfinite(value) for value in series):
             unit = trace.units.get(name, "")
+            series, shown = (tuple(100 * v for v in series), "%") if unit == "fraction" else (series, unit)
             curve = LaneCurve(words(name), PLAIN, series)
-            found[name] = Lane(f"fact:{name}", fact_title(name, unit), unit, (curve,))
+            found[name] = Lane(f"fact:{name}", fact_title(name, unit), shown, (curve,))
     return tuple(found.values())
 
 

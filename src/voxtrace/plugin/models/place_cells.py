@@ -94,7 +94,8 @@ def choices(trace: Trace, rows: Sequence[PlaceRow]) -> tuple[PlaceChoice, ...]:
         for name in trace.slice_facts
         if several and trace.units.get(name) != INDEX
     ]
-    return (*indices, *heat, *(PlaceChoice(row.name, place_title(row)) for row in found if row.unit != INDEX))
+    quantities = [PlaceChoice(row.name, place_title(row)) for row in found if row.unit != INDEX]
+    return (*indices, *heat, *quantities)
 
 
 def place_title(row: PlaceRow) -> str:
@@ -131,7 +132,8 @@ def quantity_cells(row: PlaceRow, sentence: str = "") -> PlaceCells:
     """Return the cells of a quantity, dark violet to yellow."""
     low, high = _limits(row.values)
     painted = amounts(row.values[::-1], low, high)[None]
-    return PlaceCells(place_title(row), row.unit, painted, (), (number(low), number(high)), sentence)
+    times, unit = (100.0, "%") if row.unit == "fraction" else (1.0, row.unit)
+    return PlaceCells(place_title(row), unit, painted, (), (number(times * low), number(times * high)), sentence)
 
 
 def step_cells(trace: Trace, name: str) -> PlaceCells:

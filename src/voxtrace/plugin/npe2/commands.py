@@ -19,6 +19,17 @@ def open_scan() -> None:
         ask_and_open(viewer)
 
 
+def save_everything() -> None:
+    """Save all of the current result at once: label map, trace, table and report; asks for a folder."""
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    if viewer is not None:
+        panel = viewer_state_of(viewer).open_dock("correct")
+        panel.ensureWidgetVisible(panel.keep_view.everything)
+        panel.keep_view.everything.click()  # nothing happens while there is no result: the button is disabled
+
+
 def ask_and_open(viewer: Any) -> None:
     """Ask for a scan and open it, whatever its name, with the Segment panel beside it."""
     path = ask_for_scan(_last_folder(viewer))

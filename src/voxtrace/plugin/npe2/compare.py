@@ -19,13 +19,14 @@ class CompareWidget(Panel):
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         self.view = QtCompareView()
         super().__init__(self.view)
-        self.runner = runner or ThreadRunner()
         self._state = viewer_state_of(napari_viewer)
+        self.runner, self.engine = runner or ThreadRunner(), runner or ThreadRunner(self._state.engine_turn)
         self.controller = CompareController(
             napari_viewer,
             self.view,
             self._state.current,
             self.runner,
+            self.engine,
             self._state.bundle_registry,
             self._show_places,
         )
@@ -44,7 +45,7 @@ class CompareWidget(Panel):
             (view.models_asked, controller.run_models),
         ):
             asked.connect(act)
-        for leave in (self.runner.abandon, controller.close):
+        for leave in (self.runner.abandon, self.engine.abandon, controller.close):
             self.destroyed.connect(leave)
 
     def _show_places(self, layer: Any, answers: Answers) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxtrace.plugin.controllers.autosave import AutosaveController
 from voxtrace.plugin.controllers.correct import CorrectController
 from voxtrace.plugin.controllers.keep import KeepController
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
@@ -49,12 +50,16 @@ class CorrectWidget(Panel):
         self.keep_view.everything_asked.connect(self.keep.save_everything)
         self.keep_view.case_asked.connect(self.keep.add_case)
         self.keep_view.stop_asked.connect(self.keep.stop)
-        if self.autosave is not None:
-            view.restore_asked.connect(self.autosave.restore)
-            view.discard_asked.connect(self.autosave.discard)
-            self.autosave.offered.connect(view.offer_recovery)
-            view.offer_recovery(self.autosave.sentence)
         for leave in (self.runner.abandon, self.keeper.abandon, controller.close, self.keep.close):
             self.destroyed.connect(leave)
         if self.autosave is not None:
-            self.destroyed.connect(lambda: self.autosave.offered.disconnect(view.offer_recovery))
+            self._offer(self.autosave)
+
+    def _offer(self, autosave: AutosaveController) -> None:
+        """Offer edits that were not saved."""
+        offer = self.view.offer_recovery
+        self.view.restore_asked.connect(autosave.restore)
+        self.view.discard_asked.connect(autosave.discard)
+        autosave.offered.connect(offer)
+        offer(autosave.sentence)
+        self.destroyed.connect(lambda: autosave.offered.disconnect(offer))

@@ -38,7 +38,7 @@ class SegmentWidget(Panel):
         self.background = LatestInBackground()
         self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
-        self.steps = StepsController(self.state.current, self.steps_view)
+        self.steps = StepsController(self.state.current, self.steps_view, lambda: self.state.bundle_registry.bundles)
         self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
         self.controller = SegmentController(
             napari_viewer,

@@ -63,12 +63,19 @@ class QtBatchView(QWidget):
         self.filter.setPlaceholderText("Filter: words of case, state or remark")
         self.filter.setAccessibleName("Filter")
         self.filter.setClearButtonEnabled(True)
+        self.filter.setToolTip("Show only cases with all of these words in name, state or remark.")
         form = QFormLayout(self._form)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Model", self.bundle)
         form.addRow("Scans", self.inputs)
-        form.addRow("", _row(_button("Add folder…", self._add_folder), _button("Add files…", self._add_files)))
-        form.addRow("Results", _row(self.out, _button("Browse…", self._browse_out)))
+        form.addRow(
+            "",
+            _row(
+                _button("Add folder…", "A folder of scans, or a DICOM folder.", self._add_folder),
+                _button("Add files…", "Scans; files named CASE_0000, CASE_0001, … are one case.", self._add_files),
+            ),
+        )
+        form.addRow("Results", _row(self.out, _button("Browse…", "Choose a folder for the results.", self._browse_out)))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self._form, self.state, self.filter, self.order, self.table, self.detail):
@@ -175,8 +182,9 @@ class QtBatchView(QWidget):
             self.out_picked.emit(folder)
 
 
-def _button(text: str, pressed: Callable[[], None]) -> QPushButton:
+def _button(text: str, tooltip: str, pressed: Callable[[], None]) -> QPushButton:
     button = QPushButton(text)
+    button.setToolTip(tooltip)
     button.clicked.connect(pressed)
     return button
 

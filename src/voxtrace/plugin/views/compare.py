@@ -29,6 +29,7 @@ from voxtrace.plugin.views.widgets import Collapsible, fill, heading, note, pick
 
 _ID = int(Qt.ItemDataRole.UserRole)
 _LIST_ROWS = 4
+_NAME_CHARACTERS = 16
 
 
 class QtCompareView(QWidget):
@@ -76,6 +77,7 @@ class QtCompareView(QWidget):
         self.reference.setAccessibleName("Reference")
         self.table.setHorizontalHeaderLabels(list(compare.COLUMNS))
         self.table.setAccessibleName("Scores")
+        self.table.setToolTip("Each result against the reference.")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setMinimumHeight(150)
         header, numbers = self.table.horizontalHeader(), self.table.verticalHeader()
@@ -87,8 +89,8 @@ class QtCompareView(QWidget):
             if (item := self.table.horizontalHeaderItem(column)) is not None:
                 item.setToolTip(text)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # long names are cut; their tooltip has them
-        header.setMinimumSectionSize(30)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)  # long names are cut: their tooltip has them
+        self.table.setColumnWidth(0, self.table.fontMetrics().averageCharWidth() * _NAME_CHARACTERS)
         buttons = QGridLayout()
         for i, button in enumerate((self.side, self.differences, self.vote)):
             buttons.addWidget(button, 0, i)

@@ -13,7 +13,7 @@ from voxtrace.plugin.models.stations import FilmSlot, StationAxis, film_slots
 from voxtrace.plugin.views.strip import LINE, MARK, PAD_PX, RulerStrip, pen, position, qcolour
 from voxtrace.volume import Triple
 
-NAMES_PX, ROW_PX, MORE_PX = 17, 64, 46  # station names; the first row; each further row
+NAMES_PX, ROW_PX, MORE_PX = 17, 64, 46  # station names; a row alone; each of several rows
 
 
 class FilmStrip(RulerStrip):
@@ -36,6 +36,10 @@ class FilmStrip(RulerStrip):
     def shown_rows(self) -> int:
         """The number of rows that are drawn."""
         return len(self._rows) if self._all_rows else 1
+
+    @property
+    def _row_px(self) -> int:
+        return MORE_PX if self.shown_rows > 1 else ROW_PX
 
     @property
     def pictures(self) -> Mapping[tuple[int, int], QImage]:
@@ -84,13 +88,14 @@ class FilmStrip(RulerStrip):
     def draw(self, painter: QPainter) -> None:
         """Paint names, thumbnails and the mark of the current station."""
         axis, top = self._axis(), 3.0
+        height = self._row_px
         for row in range(self.shown_rows):
-            height = ROW_PX if row == 0 else MORE_PX
-            name = self._rows[row] if row else f"{self._rows[0].capitalize()}"
+            name = self._rows[row]
             box = self.gutter(top, height)
             if row == 0:
-                self.write(painter, QRectF(box.x(), top + 14, box.width(), 18), name)
-                self.write(painter, QRectF(box.x(), top + 32, box.width(), 18), self._plane, dim=True)
+                middle = top + height / 2
+                self.write(painter, QRectF(box.x(), middle - 18, box.width(), 18), name)
+                self.write(painter, QRectF(box.x(), middle, box.width(), 18), self._plane, dim=True)
             else:
                 self.write(painter, box, name)
             for slot in self._slots():
@@ -153,7 +158,7 @@ class FilmStrip(RulerStrip):
         return StationAxis(max(1, len(self._names)), self.left, self.right)
 
     def _slots(self) -> tuple[FilmSlot, ...]:
-        return film_slots(self._axis(), ROW_PX - 6, self._current) if self._names else ()
+        return film_slots(self._axis(), self._row_px - 6, self._current) if self._names else ()
 
     def _wanted(self) -> tuple[tuple[int, int], ...]:
         return tuple((row, slot.station) for row in range(self.shown_rows) for slot in self._slots())
@@ -164,12 +169,12 @@ class FilmStrip(RulerStrip):
         slots = self._slots()
         room = (self.right - self.left) / max(1, len(slots)) - PAD_PX
         ratio = self.devicePixelRatioF()
-        height = (MORE_PX if self.shown_rows > 1 else ROW_PX) - 6
+        height = self._row_px - 6
         self.wanted.emit(self._wanted(), (round(height * ratio), max(8, round(min(room, 2 * height) * ratio))))
         self.update()
 
     def _fix_height(self) -> None:
-        self.setFixedHeight(3 + ROW_PX + MORE_PX * (self.shown_rows - 1) + NAMES_PX)
+        self.setFixedHeight(3 + self._row_px * self.shown_rows + NAMES_PX)
         self.updateGeometry()
 
 

@@ -10,14 +10,15 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
 _EDGE, _SCALE = 18, 2  # drawn at twice the size, for dense screens
 
 
-def eye(colour: str, opened: bool) -> QIcon:
-    """Return an eye; a closed one is struck through."""
-    return QIcon(eye_pixmap(colour, opened))
+def eye(colour: str, dimmed: str) -> QIcon:
+    """Return an open eye for a button that is pressed, and one that is struck through for one that is not."""
+    icon = QIcon()
+    icon.addPixmap(_eye(colour, opened=True), QIcon.Mode.Normal, QIcon.State.On)
+    icon.addPixmap(_eye(dimmed, opened=False), QIcon.Mode.Normal, QIcon.State.Off)
+    return icon
 
 
-def eye_pixmap(colour: str, opened: bool) -> QPixmap:
-    """Return the picture of :func:`eye`."""
-
+def _eye(colour: str, *, opened: bool) -> QPixmap:
     def draw(painter: QPainter) -> None:
         path = QPainterPath(QPointF(2, 9))
         path.quadTo(QPointF(9, 1.5), QPointF(16, 9))

@@ -45,6 +45,7 @@ class QtKeepView(QWidget):
             widget.hide()
         self.everything.clicked.connect(self._ask_everything)
         self.case.clicked.connect(self._ask_case)
+        self.stop.setToolTip("Stop writing; what was begun is removed.")
         self.stop.clicked.connect(self.stop_asked)
 
     def set_target(self, name: str, folder: Path | None) -> None:
@@ -73,6 +74,7 @@ class QtKeepView(QWidget):
         self.name.setToolTip("What the case is called in the training set.")
         self.name.setPlaceholderText("Name of the case")
         self.name.setAccessibleName("Name of the case in the training set")
+        self.stop.setToolTip("Stop; nothing is left behind.")
         self.replace.setText("Replace a case of this name")
         self.replace.setToolTip("A case that is in the training set already is replaced by this one.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
@@ -176,9 +176,7 @@ class _LegendRow:
 
     def recolour(self, colours: ThemeColours) -> None:
         """Draw the buttons' pictures in a theme's colours."""
-        eye = icons.eye(colours.text, True)
-        eye.addPixmap(icons.eye_pixmap(colours.dimmed, False), QIcon.Mode.Normal, QIcon.State.Off)
-        self.eye.setIcon(eye)
+        self.eye.setIcon(icons.eye(colours.text, colours.dimmed))
         self.solo.setIcon(icons.solo(colours.text))
         self.jump.setIcon(icons.target(colours.text))
 

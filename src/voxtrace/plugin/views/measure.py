@@ -61,6 +61,7 @@ class QtMeasureView(QWidget):
         self.table.setHorizontalHeaderLabels(list(COLUMNS))
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setAccessibleName("Measurements")
+        self.table.setToolTip("What was measured on the slices.")
         self.table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         rows = self.table.verticalHeader()
         assert rows is not None

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPolygonF
+from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPixmap, QPolygonF, QResizeEvent
 
 from voxtrace.plugin.layers.routing import amounts
 from voxtrace.plugin.models.place_cells import AreaLine, PlaceCells
 from voxtrace.plugin.models.stations import StationAxis
-from voxtrace.plugin.views.strip import MARK, RAISED, RulerStrip, pen, position, qcolour
+from voxtrace.plugin.views.strip import GROUND, MARK, RAISED, RulerStrip, pen, position, qcolour
 
 CELLS_PX, STEP_PX, AREA_PX, LEGEND_PX, TOP_PX = 22, 6, 32, 20, 3
 
@@ -29,12 +29,13 @@ class PlaceStrip(RulerStrip):
         self._depth, self._slice = 0, 0
         self._text, self._hover = "", ""
         self._image = QImage()
+        self._ground: QPixmap | None = None
         self.setMouseTracking(True)
         self._fix_height()
 
     def set_cells(self, cells: PlaceCells | None, areas: Sequence[AreaLine], depth: int) -> None:
         """Show cells and lines for ``depth`` slices, the superior one first."""
-        self._cells, self._areas, self._depth = cells, tuple(areas), depth
+        self._cells, self._areas, self._depth, self._ground = cells, tuple(areas), depth, None
         if cells is not None:
             pixels = np.ascontiguousarray(cells.colours)
             rows, columns = pixels.shape[:2]
@@ -62,20 +63,39 @@ class PlaceStrip(RulerStrip):
         """Paint cells, areas, the mark of the slice and the legend."""
         if not self._depth:
             return
-        top = float(TOP_PX)
-        ends = self._cells_height(self._cells) if self._cells is not None else AREA_PX
-        self._draw_ends(painter, top, ends)
-        if self._cells is not None:
-            top = self._draw_cells(painter, self._cells, top)
+        if self._ground is None:
+            self._ground = self._draw_ground()
+        painter.drawPixmap(0, 0, self._ground)
+        end, x = float(self.height() - LEGEND_PX), self._axis().centre(self._slice)
+        painter.setPen(pen(MARK, 2.0))
+        painter.drawLine(QPointF(x, 0), QPointF(x, end))
+        self.write(painter, self.readout(TOP_PX, end - TOP_PX), self.readout_text, wrap=True)
+
+    def _draw_ground(self) -> QPixmap:
+        """Return all that stays while slices are gone through: cells, lines and legend."""
+        ratio = self.devicePixelRatioF()
+        ground = QPixmap(self.size() * ratio)
+        ground.setDevicePixelRatio(ratio)
+        ground.fill(QColor(GROUND))
+        painter = QPainter(ground)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(self.small())
+        top, cells = float(TOP_PX), self._cells
+        self._draw_ends(painter, top, self._cells_height(cells) if cells is not None else AREA_PX)
+        if cells is not None:
+            top = self._draw_cells(painter, cells, top)
         if self._areas:
             self._draw_areas(painter, top)
             top += AREA_PX
-        x = self._axis().centre(self._slice)
-        painter.setPen(pen(MARK, 2.0))
-        painter.drawLine(QPointF(x, 0), QPointF(x, top))
-        if self._cells is not None:
-            self._draw_legend(painter, self._cells, top)
-        self.write(painter, self.readout(TOP_PX, top - TOP_PX), self.readout_text, wrap=True)
+        if cells is not None:
+            self._draw_legend(painter, cells, top)
+        painter.end()
+        return ground
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Draw everything anew in another size."""
+        self._ground = None
+        super().resizeEvent(event)
 
     def _draw_cells(self, painter: QPainter, cells: PlaceCells, top: float) -> float:
         height = self._cells_height(cells)
@@ -96,11 +116,13 @@ class PlaceStrip(RulerStrip):
         painter.fillRect(box, QColor(RAISED))
         axis = self._axis()
         most = max(float(np.nanmax(line.values)) for line in self._areas)
+        # Smooth lines of hundreds of points take longer than all else, and look the same at two pixels a slice.
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, self._depth <= 150)
+        across = [axis.centre(k) for k in range(self._depth)]
         for line in self._areas:
             painter.setPen(pen(qcolour(line.colour), 1.8))
-            scaled = np.nan_to_num(line.values) / most * (box.height() - 4)
-            points = [QPointF(axis.centre(k), box.bottom() - 1 - float(v)) for k, v in enumerate(scaled)]
-            painter.drawPolyline(QPolygonF(points))
+            down = box.bottom() - 1 - np.nan_to_num(line.values) / most * (box.height() - 4)
+            painter.drawPolyline(QPolygonF(list(map(QPointF, across, down.tolist()))))
         name = self.gutter(top, AREA_PX)
         self.write(painter, QRectF(name.x(), top, name.width(), 15), "Area per label")
         self.write(painter, QRectF(name.x(), top + 14, name.width(), 14), f"0 to {most:.3g} cm²", dim=True)

@@ -13,6 +13,7 @@ from voxtrace.plugin.models.methods import Capabilities
 from voxtrace.plugin.models.panel_state import words
 from voxtrace.plugin.views.fields import MAX_INT
 from voxtrace.plugin.views.options import OptionsForm
+from voxtrace.plugin.views.theme import set_tone
 from voxtrace.plugin.views.widgets import Collapsible, note
 
 SETTLED = 0.001  # fraction of a window's labels: a step that changes no more is the last one there
@@ -55,7 +56,8 @@ class PredictOptionsForm(QWidget):
         layout.addLayout(self._top)
         layout.addLayout(self._form)
         for title in (self.method_title, self._others_title):
-            title.setStyleSheet("font-weight: bold; margin-left: 12px;")
+            set_tone(title, "heading")
+            title.setIndent(12)
         for widget in (self.method_title, self.method, self._others_title, self.others):
             layout.addWidget(widget)
         return content
@@ -64,6 +66,8 @@ class PredictOptionsForm(QWidget):
         self.keep_all.setChecked(True)
         self.extras.setToolTip("Extra outputs of each step: one more layer each, hidden at first.")
         self.seed.setRange(0, MAX_INT)
+        self.steps.setAccessibleName("Steps")
+        self.seed.setAccessibleName("Seed")
         self.mirror.setText("Mirror (slower, a little better)")
         self._seed_note = note()
         self._form.addRow(self.steps_word, self.steps)

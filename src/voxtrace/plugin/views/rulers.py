@@ -19,7 +19,7 @@ from voxtrace.trace import NodeChart
 from voxtrace.volume import Triple
 
 BAR_PX, EDGE_PX = 30, 4  # of the bar; of the frame around the strips
-MOST_PX = 288  # of the whole dock; more rows and lanes are scrolled
+MOST_PX = 288  # of the whole dock; more rows and lanes are scrolled above the place ruler
 
 
 class RulersView(QWidget):
@@ -39,7 +39,7 @@ class RulersView(QWidget):
         inner = QVBoxLayout(self._strips)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.setSpacing(0)
-        for strip in (self.film, self.lanes, self.place):
+        for strip in (self.film, self.lanes):
             inner.addWidget(strip)
         inner.addStretch(1)
         self._scroll.setWidget(self._strips)
@@ -53,7 +53,7 @@ class RulersView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         self.bar.setFixedHeight(BAR_PX)
-        for widget in (self.bar, self._scroll, self.empty):
+        for widget in (self.bar, self._scroll, self.place, self.empty):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
@@ -162,10 +162,14 @@ class RulersView(QWidget):
         self.lanes.setVisible(self._stations > 1 and bool(self.lanes.lanes))
         self.bar.setVisible(not self.is_empty)
         self.empty.setVisible(self.is_empty)
-        self._scroll.setVisible(self._shown and not self.is_empty)
-        parts = (self.film, self.lanes, self.place)
-        inner = sum(part.height() for part in parts if not part.isHidden())
+        shown = self._shown and not self.is_empty
+        time = sum(part.height() for part in (self.film, self.lanes) if not part.isHidden())
+        self._scroll.setVisible(shown and time > 0)
+        self.place.setVisible(shown)
         if self.is_empty:
             self.setFixedHeight(self.empty.sizeHint().height() + 4)
             return
-        self.setFixedHeight(min(MOST_PX, BAR_PX + inner + EDGE_PX) if self._shown else BAR_PX)
+        room = MOST_PX - BAR_PX - self.place.height()  # film and lanes are scrolled in what is left
+        self._scroll.setFixedHeight(min(room, time + EDGE_PX))
+        body = self.place.height() + (self._scroll.height() if time else 0)
+        self.setFixedHeight(BAR_PX + (body if self._shown else 0))

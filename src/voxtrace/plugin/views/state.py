@@ -29,6 +29,8 @@ class StateView(QWidget):
         super().__init__()
         self.start, self.stop = QPushButton(start), QPushButton(stop)
         set_tone(self.start, "primary")
+        self.start.setToolTip(f"{start}; the line below says what is missing.")
+        self.stop.setToolTip(f"{stop} what runs; nothing that is complete is lost.")
         self.bar, self.message = QProgressBar(), QLabel()
         self.bar.setTextVisible(True)
         self.message.setWordWrap(True)

@@ -73,6 +73,8 @@ class QtThinkView(QWidget):
         self.steps.setToolTip("How many steps are taken.")
         self.seeds.setAccessibleName("Seeds")
         self.seeds.setToolTip("How many times it is drawn anew; the answer is what most say.")
+        self.largest.setAccessibleName("Use the largest network")
+        self.largest.setToolTip("Without it, the method chooses a network for each window.")
         self.keep.setToolTip("Take this answer over into the edited labels of the result; it can be undone.")
         self.drop.setToolTip("Remove this answer; the result stays as it is.")
 

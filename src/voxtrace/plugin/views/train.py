@@ -82,6 +82,8 @@ class QtTrainView(QWidget):
         }
         for widget, name in names.items():
             widget.setAccessibleName(name)
+        self.dataset.setToolTip("A folder in nnU-Net's raw layout; Correct adds cases to one.")
+        self.out.setToolTip("A folder that does not exist yet.")
         form = QFormLayout(self._inputs)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Dataset", _with_button(self.dataset, "Browse…", self._browse_dataset))
@@ -215,6 +217,7 @@ def _path(hint: str) -> QLineEdit:
 
 def _with_button(field: QLineEdit, text: str, pressed: Callable[[], None]) -> QHBoxLayout:
     button = QPushButton(text)
+    button.setToolTip("Choose a folder.")
     button.clicked.connect(pressed)
     row = QHBoxLayout()
     row.addWidget(field, 1)

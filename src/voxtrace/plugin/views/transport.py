@@ -60,15 +60,16 @@ class TransportBar(QWidget):
         self.loop.setChecked(True)
         self.speed.addItems([f"{speed:g} / s" for speed in SPEEDS])
         self.speed.setCurrentIndex(2)
+        self.rows.setToolTip("Show further rows.")
         self.fold.setChecked(True)
         for box, name, tip in (
             (self.speed, "Speed", "Steps a second"),
-            (self.places, "What the place ruler shows", "What the cells of the place ruler show"),
+            (self.places, "What the place ruler shows", "What the cells along the slices show"),
         ):
             box.setAccessibleName(name)
             box.setToolTip(tip)
         self.places.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.places.setMinimumContentsLength(18)
+        self.places.setMinimumContentsLength(14)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.setSpacing(4)
@@ -76,8 +77,7 @@ class TransportBar(QWidget):
             layout.addWidget(widget)
         self._model.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         layout.addWidget(self._model, 1)
-        self._slices = QLabel("Slices:")
-        for widget in (self.rows, self.lanes, self._slices, self.places, self.overlays, self.charts):
+        for widget in (self.rows, self.lanes, self.places, self.overlays, self.charts):
             layout.addWidget(widget)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
@@ -102,6 +102,7 @@ class TransportBar(QWidget):
     def set_model(self, made_by: str) -> None:
         """Say which model made the result, where the film strip, which says it too, is not shown."""
         self._model.setText("" if self._several else made_by)
+        self._model.setToolTip(made_by)
 
     def set_rows(self, names: Sequence[str]) -> None:
         """Offer to show further rows where there are some."""
@@ -128,11 +129,11 @@ class TransportBar(QWidget):
     def set_places(self, titles: Sequence[str], chosen: int) -> None:
         """Offer what the place ruler can show."""
         with QSignalBlocker(self.places):
-            self.places.clear()
-            self.places.addItems(list(titles))
+            if [self.places.itemText(k) for k in range(self.places.count())] != list(titles):
+                self.places.clear()
+                self.places.addItems(list(titles))
             self.places.setCurrentIndex(chosen)
         self.places.setVisible(bool(titles))
-        self._slices.setVisible(bool(titles))
 
     def set_overlays(self, choices: Sequence[Choice]) -> None:
         """Offer these layers."""

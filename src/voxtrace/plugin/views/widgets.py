@@ -82,6 +82,7 @@ class Collapsible(QWidget):
         self._resettable = resettable
         self.title, self.reset, self.content = QToolButton(), QPushButton("Reset"), content
         self.title.setCheckable(True)
+        self.title.setToolTip("Show or hide what is below.")
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         set_tone(self.title, "text button")
         self.reset.setToolTip("Restore the initial values.")

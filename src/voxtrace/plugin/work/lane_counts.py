@@ -91,6 +91,20 @@ def near_surface(labels: Array) -> Array:
     return near
 
 
+def unlike_per_slice(answer: Any, others: Sequence[Any], cancel: Cancel) -> Array:
+    """Return (Z,) float32: voxels of each slice in which any of the others (Z, Y, X) differs from an answer."""
+    found = np.zeros(int(answer.shape[0]), np.float32)
+    for low in range(0, len(found), _PLANES):
+        _check(cancel)
+        planes = slice(low, low + _PLANES)
+        own = np.asarray(answer[planes])
+        differs = np.zeros(own.shape, bool)
+        for other in others:
+            differs |= np.asarray(other[planes]) != own
+        found[planes] = np.count_nonzero(differs, axis=(1, 2))
+    return found
+
+
 def dice_of_stations(stations: Sequence[Any], reference: Array, cancel: Cancel) -> dict[int, list[float]]:
     """Return label value -> Dice at each station against a reference (Z, Y, X); NaN where both are empty."""
     found: list[tuple[Array, Array, Array]] = []

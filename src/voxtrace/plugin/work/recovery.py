@@ -43,7 +43,7 @@ def recovery_folder(source: LabelSource, scan: Volume | None) -> Path | None:
     key = [geometry.shape, geometry.affine, made.bundle, made.weights_sha256, source.trace.n_steps]
     digest = hashlib.sha256(json.dumps(key).encode())
     if scan is not None:
-        digest.update(np.ascontiguousarray(scan.data[:, geometry.shape[0] // 2]))
+        digest.update(scan.data[:, geometry.shape[0] // 2].tobytes())
     return root() / digest.hexdigest()[:32]
 
 
