@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from voxtrace.plugin.controllers.compat import unwrapped
@@ -18,8 +19,11 @@ from voxtrace.plugin.views.save import QtSaveView
 from voxtrace.plugin.views.segment import QtSegmentView
 from voxtrace.plugin.views.steps import QtStepsView
 from voxtrace.plugin.views.widgets import Panel
+from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Runner
-from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner
+from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner, in_background
+
+_log = logging.getLogger(__name__)
 
 
 class SegmentWidget(Panel):
@@ -48,6 +52,8 @@ class SegmentWidget(Panel):
             self.background,
             self._open_scan,
         )
+        # napari compiles how labels are coloured when the first ones are drawn; here a thread does it before
+        self._warming = in_background(warm.compile_label_colours, lambda _: None, _log.warning)
         self._connect()
 
     def _connect(self) -> None:
