@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtrace.errors import ReadError
+from voxtrace.io.dicom import open_dicom
 from voxtrace.volume import Array
 
 if TYPE_CHECKING:
@@ -60,18 +60,13 @@ def read_header(path: Path) -> Dataset:
     ReadError
         When the file is gone or is not DICOM.
     """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    with warnings.catch_warnings():  # values that violate the standard and matter here are checked below
-        warnings.simplefilter("ignore")
-        try:
-            return pydicom.dcmread(path, stop_before_pixels=True)
-        except (OSError, InvalidDicomError, ValueError, EOFError) as error:
-            raise ReadError(
-                f"{path} cannot be read as DICOM; the images that were segmented must still be where they were. "
-                "Say where they are with --source."
-            ) from error
+    try:
+        return open_dicom(path)
+    except (ReadError, OSError) as error:
+        raise ReadError(
+            f"{path} cannot be read as DICOM; the images that were segmented must still be where they were. "
+            "Say where they are with --source."
+        ) from error
 
 
 def frame_count(header: Dataset) -> int:
