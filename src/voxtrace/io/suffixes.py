@@ -8,6 +8,7 @@ from voxtrace.io.formats import FORMATS, WRITTEN, endings
 
 SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
+_DICOM_ENDINGS = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
 # the elements of group 8 that a file without a preamble may begin with, little endian
 _FIRST_ELEMENTS = tuple(b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0"))
@@ -44,6 +45,11 @@ def is_dicom(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return dicom_start(file.read(132)) is not None
+
+
+def is_named_dicom(path: Path) -> bool:
+    """Return whether the name of a file says that it is DICOM, whatever it holds."""
+    return path.suffix.lower() in _DICOM_ENDINGS and path.is_file()
 
 
 def is_dicomdir(path: Path) -> bool:
