@@ -25,7 +25,7 @@ _FRAME_TYPES = (
 _MACROS: dict[str, tuple[str, ...]] = {
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
-    "PixelMeasuresSequence": ("PixelSpacing",),
+    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
     "RealWorldValueMappingSequence": ("RealWorldValueSlope", "RealWorldValueIntercept", "RealWorldValueLUTData"),
     "FrameContentSequence": (
