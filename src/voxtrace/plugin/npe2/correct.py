@@ -24,6 +24,7 @@ class CorrectWidget(Panel):
         super().__init__(self.view, self.keep_view)
         self.runner, self.keeper = runner or ThreadRunner(), ThreadRunner()
         state = viewer_state_of(napari_viewer)
+        self.keep_view.patient.setChecked(state.settings.values.include_patient_name)
         self.controller = CorrectController(napari_viewer, self.view, self.runner, state.current, state.edits)
         self.autosave = state.autosave.controller if state.autosave is not None else None
         self.keep = KeepController(

@@ -14,6 +14,7 @@ from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.first_look import FirstLook
+from voxtrace.plugin.controllers.result_style import ResultStyle
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.settings import ViewerSettings
@@ -60,7 +61,9 @@ class ViewerState:
         self.edits = EditController(viewer, self.current)
         self.first_look = FirstLook(self.current, self._open_rulers)
         self.autosave = autosave_of(viewer, self.edits)
+        self.style = ResultStyle(viewer, viewer_settings())
         if self.autosave is not None:
+            self.autosave.follow(viewer_settings())
             self.autosave.controller.offered.connect(self._show_offer)
         self.dataset: Any = None  # the folder that dataset_changed told of last
         self.dataset_changed.connect(self._keep_dataset)
