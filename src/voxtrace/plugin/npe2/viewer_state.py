@@ -60,6 +60,9 @@ class ViewerState:
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
         self.first_look = FirstLook(self.current, self._open_rulers)
+        rulers = f"voxtrace.plugin.npe2.{DOCKS['rulers'].module}"
+        # Imported while the scan is read, so that the window does not wait for it when a result comes.
+        threading.Thread(target=importlib.import_module, args=(rulers,), daemon=True).start()
         self.autosave = autosave_of(viewer, self.edits)
         self.style = ResultStyle(viewer, viewer_settings())
         if self.autosave is not None:
