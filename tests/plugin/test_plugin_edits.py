@@ -160,7 +160,7 @@ def test_a_volume_operation_is_one_undo_step_and_one_entry_of_the_log(
 ) -> None:
     current.go(2)
     found = correct(layer.data.station(2), Operation("grow", 1, 2.0), GEOMETRY.spacing_mm)
-    assert edits.apply(layer, found, "grow 2 mm", 1, 2) == found.where.size > 0
+    assert edits.apply(layer, found, "grow 2 mm", 1) == found.where.size > 0
     assert current.is_edited
     grown = layer.data[3]
     layer.undo()
@@ -169,6 +169,7 @@ def test_a_volume_operation_is_one_undo_step_and_one_entry_of_the_log(
     np.testing.assert_array_equal(layer.data[3], grown)
     [edit] = edits.edits(layer)
     assert edit.sentence.endswith(f"grow 2 mm liver, {found.where.size} voxels")
+    assert edit.station == "cycle 3"
 
 
 def test_labels_without_steps_are_edited_in_place_and_logged(model: Any, edits: EditController) -> None:

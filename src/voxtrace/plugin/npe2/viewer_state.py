@@ -59,7 +59,7 @@ class ViewerState:
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
         self.first_look = FirstLook(self.current, self._open_rulers)
-        self.autosave = autosave_of(viewer, self.edits)
+        self.autosave = autosave_of(viewer, self.edits, viewer_settings())
         if self.autosave is not None:
             self.autosave.controller.offered.connect(self._show_offer)
         self.dataset: Any = None  # the folder that dataset_changed told of last
