@@ -209,3 +209,18 @@ def test_who_follows_the_slider_knows_of_the_edited_station_before_it_is_shown(
     current.step_changed.connect(lambda step: told.append(f"station {step}"))
     layer.paint((0, 2, 15, 15), 2)
     assert told[:2] == ["4 stations", "station 3"]
+
+
+def test_a_duplicated_layer_has_edits_of_its_own(layer: Any, model: Any, edits: EditController) -> None:
+    from napari.layers._layer_actions import _duplicate_layer
+
+    layer.paint((1, 2, 15, 15), 2)
+    before = layer.data[3]
+    model.layers.selection = {layer}
+    _duplicate_layer(model.layers)
+    twin = next(x for x in model.layers if x.name != layer.name and x.ndim == 4)
+    np.testing.assert_array_equal(twin.data[3], before)
+    assert [edit.station for edit in edits.edits(twin)] == ["cycle 2"]
+    twin.paint((3, 3, 2, 2), 2)
+    np.testing.assert_array_equal(layer.data[3], before)
+    assert not np.array_equal(twin.data[3], before)
