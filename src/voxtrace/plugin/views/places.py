@@ -183,7 +183,7 @@ class QtPlacesView(QWidget):
             if column == 2:
                 item.setIcon(_swatch(row.colour))
             if column < 2:
-                item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def set_progress(self, text: str, is_done: bool) -> None:
         """Show how far the review is."""
