@@ -211,4 +211,6 @@ class QtPlacesView(QWidget):
 def _swatch(colour: tuple[float, float, float]) -> QIcon:
     square = QPixmap(12, 12)
     square.fill(QColor.fromRgbF(*colour))
-    return QIcon(square)
+    icon = QIcon(square)
+    icon.addPixmap(square, QIcon.Mode.Selected)  # or Qt tints it in the selected row
+    return icon
