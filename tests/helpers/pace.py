@@ -21,11 +21,16 @@ DEEPEST, DEEPEST_OF_OTHERS = 14, 5  # calls of a stack that are kept
 
 @dataclass
 class Gap:
-    """A time in which the event loop did not come round: its start, length, stage, and stacks taken within it."""
+    """A time in which the event loop did not come round.
+
+    ``busy_s`` is what the watched thread computed in it: where it is much less than the length, the thread waited for a
+    lock, or for a processor that others used. ``stacks`` were taken within the gap.
+    """
 
     start_s: float
     length_s: float
     stage: str
+    busy_s: float = 0.0
     stacks: list[str] = field(default_factory=list)
 
 
@@ -53,14 +58,14 @@ class LoopProbe:
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(EVERY_MS)
         self._timer.timeout.connect(self._beat)
-        self._last = 0.0
+        self._last, self._last_busy = 0.0, 0.0
         self._stacks: list[str] = []
         self._stop = threading.Event()
         self._watched = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, name="loop-probe", daemon=True)
 
     def __enter__(self) -> LoopProbe:
-        self._last = time.perf_counter()
+        self._last, self._last_busy = time.perf_counter(), time.thread_time()
         self._timer.start()
         self._thread.start()
         return self
@@ -76,6 +81,11 @@ class LoopProbe:
         """The longest gap."""
         return max((gap.length_s for gap in self.gaps), default=0.0)
 
+    @property
+    def worst_busy_s(self) -> float:
+        """The longest time that the watched thread computed within one gap."""
+        return max((gap.busy_s for gap in self.gaps), default=0.0)
+
     def worst_of(self, stage: str) -> float:
         """Return the longest gap of a stage."""
         return max((gap.length_s for gap in self.gaps if gap.stage == stage), default=0.0)
@@ -83,18 +93,18 @@ class LoopProbe:
     def report(self, from_s: float = STACK_FROM_S, stacks: bool = True) -> str:
         """Return a line for each gap of at least ``from_s``, longest first, with the stacks taken within it."""
         long = sorted((gap for gap in self.gaps if gap.length_s >= from_s), key=lambda gap: -gap.length_s)
-        lines = [f"{1000 * gap.length_s:6.0f} ms  {gap.stage}" for gap in long]
+        lines = [f"{1000 * gap.length_s:6.0f} ms, {1000 * gap.busy_s:.0f} busy  {gap.stage}" for gap in long]
         if stacks:
             lines = [line + "\n" + "\n---\n".join(gap.stacks) for line, gap in zip(lines, long, strict=True)]
         return "\n".join(lines) or f"no gap of {1000 * from_s:.0f} ms or more"
 
     def _beat(self) -> None:
-        now = time.perf_counter()
+        now, busy = time.perf_counter(), time.thread_time()
         length_s = now - self._last - EVERY_MS / 1000
         stacks, self._stacks = self._stacks, []
         if length_s > EVERY_MS / 1000:
-            self.gaps.append(Gap(self._last, length_s, self.stage, stacks))
-        self._last = now
+            self.gaps.append(Gap(self._last, length_s, self.stage, busy - self._last_busy, stacks))
+        self._last, self._last_busy = now, busy
 
     def _watch(self) -> None:
         seen, due = 0.0, STACK_FROM_S

@@ -377,7 +377,7 @@ def test_the_phase_is_named_where_there_are_several() -> None:
         jobs.TrainReport(1500, 2000, {"dice": -0.25, "cross_entropy": 0.75}, None, "router", phases)
     )
     assert state.message == (
-        "Phase router (2 of 2) · Iteration 1,500 of 2,000 · loss 0.500 (dice -0.250, cross entropy 0.750)"
+        "Phase router (2 of 2) · Iteration 1,500 of 2,000 · loss 0.500 (dice loss -0.250, cross entropy loss 0.750)"
     )
     assert panel_state.working(jobs.TrainReport(1, 2, {"mse": 1.5})).message == "Iteration 1 of 2 · loss 1.500"
 

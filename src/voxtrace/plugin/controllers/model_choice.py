@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +77,33 @@ class ModelChoice:
         self._picked = known.path
         self.changed.emit()
 
-    def ask(self, questions: Sequence[FitQuestion]) -> None:
-        """Find out whether each model fits, and emit ``changed`` when it is known; the same questions ask nothing."""
-        asked = [(q.path, id(q.record), q.images, [s.channel for s in q.sources]) for q in questions]
+    def ask(
+        self, images: Mapping[Path, tuple[str, ...]], question: Callable[[KnownBundle], FitQuestion | None]
+    ) -> None:
+        """Find out whether each model fits, and emit ``changed`` when it is known.
+
+        Parameters
+        ----------
+        images
+            Folder of a model -> unique ids of the images that it would get; the same ids ask nothing anew.
+        question
+            Makes the question about a model.
+        """
+        asked = {path: (id(known.record), images[path]) for path, known in self._by_path.items() if path in images}
         if asked == self._asked:
             return
         before = self.chosen
         self._asked, self._before, self.pending = asked, before.path if before else None, True
         self._verdicts = {}
+        questions = [made for path in asked if (made := question(self._by_path[path])) is not None]
         if questions:
             self._background(lambda: self._judge.verdicts(questions), self._take)
         else:
             self._take({})
+
+    @property
+    def _by_path(self) -> dict[Path, KnownBundle]:
+        return {known.path: known for known in self._bundles.bundles}
 
     def _take(self, verdicts: dict[Path, ModelVerdict]) -> None:
         self._verdicts, self.pending = verdicts, False

@@ -26,6 +26,7 @@ class ScanChoice:
         self._picked = ""
         self._picked_channels: dict[int, str] = {}
         self._watched: list[Image] = []
+        self._rows: list[ScanRow] | None = None  # until something changes
         for event in self._events:
             event.connect(self._on_layers)
         self._watch()
@@ -53,12 +54,13 @@ class ScanChoice:
     @property
     def rows(self) -> list[ScanRow]:
         """The scans as the panel offers them."""
-        scans, active = self.scans, self._active
-        grids = _grids(scans)
-        return [
-            ScanRow(scan.unique_id, scan.name, grid, scan.unique_id == active, bool(scan.visible), _about(scan))
-            for scan, grid in zip(scans, grids, strict=True)
-        ]
+        if self._rows is None:
+            scans, active = self.scans, self._active
+            self._rows = [
+                ScanRow(scan.unique_id, scan.name, grid, scan.unique_id == active, bool(scan.visible), _about(scan))
+                for scan, grid in zip(scans, _grids(scans), strict=True)
+            ]
+        return self._rows
 
     @property
     def _active(self) -> str:
@@ -106,6 +108,7 @@ class ScanChoice:
 
     def _on_layers(self, event: Any = None) -> None:
         self._watch()
+        self._rows = None
         self.changed.emit()
 
     def _watch(self) -> None:

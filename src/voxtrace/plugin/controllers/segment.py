@@ -13,7 +13,7 @@ from napari.layers import Image, Labels
 from voxtrace.errors import VoxTraceError
 from voxtrace.inference.options import PredictOptions
 from voxtrace.plugin.controllers import regions
-from voxtrace.plugin.controllers.layers import source_of, timepoint_count
+from voxtrace.plugin.controllers.layers import known_source, source_of, timepoint_count
 from voxtrace.plugin.controllers.model_choice import Background, ModelChoice, at_once
 from voxtrace.plugin.controllers.scan_choice import ScanChoice
 from voxtrace.plugin.controllers.segment_run import SegmentRun
@@ -104,7 +104,7 @@ class SegmentController:
 
     @property
     def _signals(self) -> tuple[Any, ...]:
-        return self.scan_choice.changed, self.models.changed, self._viewer.layers.events.removed
+        return self.scan_choice.changed, self.models.changed
 
     def close(self) -> None:
         """Disconnect from the viewer and the registries, and stop a run."""
@@ -121,7 +121,7 @@ class SegmentController:
 
     def refresh(self, event: Any = None) -> None:
         """Update from the current layers, bundles and verdicts."""
-        self.models.ask(self._questions())
+        self.models.ask(self._images_by_model(), self._question)
         bundle = self.models.chosen
         if bundle != self._bundle:
             self._take(bundle)
@@ -159,26 +159,30 @@ class SegmentController:
     def _choices(self) -> tuple[ChannelChoice, ...]:
         return self.scan_choice.channels(self._bundle.channels) if self._bundle is not None else ()
 
-    def _questions(self) -> list[FitQuestion]:
-        """Return what to ask about each model: the images that would stand for its channels."""
-        asked = []
-        for known in self._bundles.bundles:
-            images = self._images(self.scan_choice.channels(known.channels))
-            if images and (sources := self._sources(images, len(known.channels))):
-                ids = tuple(image.unique_id for image in images)
-                asked.append(FitQuestion(known.path, known.record, sources, ids))
-        return asked
+    def _images_by_model(self) -> dict[Path, tuple[str, ...]]:
+        """Return folder of a model -> unique ids of the images that it would get; models without any are left out.
 
-    def _sources(self, images: Sequence[Image], wanted: int) -> tuple[ImageSource, ...]:
-        """Return the sources of images; those of every channel of a scan that has more than the model takes."""
+        The last entry tells whether they were picked by hand.
+        """
+        by_hand = "picked" if self.scan_choice.picked_a_channel else ""
+        found = {}
+        for known in self._bundles.bundles:
+            if images := self._images(self.scan_choice.channels(known.channels)):
+                found[known.path] = (*(image.unique_id for image in images), by_hand)
+        return found
+
+    def _question(self, known: KnownBundle) -> FitQuestion | None:
+        """Return what to ask about a model; None where an image is a layer of another plugin that is no scan."""
+        images = self._images(self.scan_choice.channels(known.channels))
         try:
-            sources = tuple(source_of(image, self.scan_choice.timepoint) for image in images)
-        except VoxTraceError:  # a layer of another plugin that is no scan
-            return ()
+            sources = tuple(known_source(image) or source_of(image) for image in images)
+        except VoxTraceError:
+            return None
         several = len(sources[0].volume.data)
-        if wanted == 1 and several > 1 and not self.scan_choice.picked_a_channel:
-            return tuple(ImageSource(sources[0].volume, channel) for channel in range(several))
-        return sources
+        if len(known.channels) == 1 and several > 1 and not self.scan_choice.picked_a_channel:
+            # a scan of more channels than the model takes: all of them are compared
+            sources = tuple(ImageSource(sources[0].volume, channel) for channel in range(several))
+        return FitQuestion(known.path, known.record, sources)
 
     def _images(self, choices: Sequence[ChannelChoice]) -> list[Image]:
         scans = self.scans

@@ -98,6 +98,7 @@ class MethodRegistry:
 
     def __init__(self, classes: Mapping[str, type[Method]] | None = None) -> None:
         self._classes: dict[str, type[Method]] = dict(classes or {})
+        self._capabilities: dict[tuple[str, str], Capabilities | None] = {}  # of a method with options, once asked
         self.error_message = ""
 
     @property
@@ -116,7 +117,7 @@ class MethodRegistry:
 
     def set_classes(self, classes: Mapping[str, type[Method]]) -> None:
         """Store the methods that a thread has loaded."""
-        self._classes = dict(classes)
+        self._classes, self._capabilities = dict(classes), {}
         self.changed.emit()
 
     def set_error(self, sentence: str) -> None:
@@ -139,8 +140,11 @@ class MethodRegistry:
 
     def capabilities(self, key: str, options: Mapping[str, Any]) -> Capabilities | None:
         """Return what a user can choose with a bundle's method and options; None for an unknown method or option."""
-        try:
-            method = self.create(key, options)
-        except MethodError:  # a bundle of another version: the run reports the error
-            return None
-        return capabilities(method) if method is not None else None
+        asked = (key, repr(sorted(options.items())))
+        if asked not in self._capabilities:
+            try:
+                method = self.create(key, options)
+            except MethodError:  # a bundle of another version: the run reports the error
+                method = None
+            self._capabilities[asked] = capabilities(method) if method is not None else None
+        return self._capabilities[asked]

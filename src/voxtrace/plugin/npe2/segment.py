@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
@@ -11,15 +13,17 @@ from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.npe2.commands import ask_and_open
 from voxtrace.plugin.npe2.first_steps import FirstSteps
 from voxtrace.plugin.npe2.legend import join_legend
-from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import preload_pyqtgraph
 from voxtrace.plugin.views.save import QtSaveView
 from voxtrace.plugin.views.segment import QtSegmentView
 from voxtrace.plugin.views.steps import QtStepsView
 from voxtrace.plugin.views.widgets import Panel
+from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Runner
-from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner
+from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner, in_background
+
+_log = logging.getLogger(__name__)
 
 
 class SegmentWidget(Panel):
@@ -27,9 +31,11 @@ class SegmentWidget(Panel):
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         self.view, self.steps_view, self.save_view = QtSegmentView(), QtStepsView(), QtSaveView()
-        super().__init__(FirstSteps(viewer_settings()), self.view, self.steps_view, self.save_view)
+        self.state = viewer_state_of(napari_viewer)
+        self.first_steps = FirstSteps(self.state.settings, unwrapped(napari_viewer), self.state.current)
+        super().__init__(self.first_steps, self.view, self.steps_view, self.save_view)
         preload_pyqtgraph()
-        self._viewer, self.state = napari_viewer, viewer_state_of(napari_viewer)
+        self._viewer = napari_viewer
         self.runner, self.saver = runner or ThreadRunner(self.state.engine_turn), ThreadRunner()
         self.background = LatestInBackground()
         self.legend = join_legend(napari_viewer, self.steps_view.legend)
@@ -46,6 +52,8 @@ class SegmentWidget(Panel):
             self.background,
             self._open_scan,
         )
+        # napari compiles how labels are coloured when the first ones are drawn; here a thread does it before
+        self._warming = in_background(warm.compile_label_colours, lambda _: None, _log.warning)
         self._connect()
 
     def _connect(self) -> None:

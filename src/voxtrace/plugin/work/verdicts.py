@@ -24,14 +24,11 @@ class FitQuestion:
         The bundle's folder, and what its ``bundle.json`` says.
     sources
         The chosen image for each channel; fewer where some are missing.
-    images
-        Unique ids of the layers that they come from: the same ids with the same model ask the same.
     """
 
     path: Path
     record: Mapping[str, Any]
     sources: tuple[ImageSource, ...]
-    images: tuple[str, ...] = ()
 
 
 class FitJudge:
