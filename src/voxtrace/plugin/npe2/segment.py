@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
+
+from qtpy.QtCore import QTimer
 
 from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.controllers.save import SaveController
@@ -11,6 +12,7 @@ from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.npe2.commands import ask_and_open
 from voxtrace.plugin.npe2.first_steps import FirstSteps
+from voxtrace.plugin.npe2.idle_warmup import IdleWarmup
 from voxtrace.plugin.npe2.legend import join_legend
 from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
@@ -21,9 +23,7 @@ from voxtrace.plugin.views.steps import QtStepsView
 from voxtrace.plugin.views.widgets import Panel
 from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Runner
-from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner, in_background
-
-_log = logging.getLogger(__name__)
+from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner
 
 
 class SegmentWidget(Panel):
@@ -45,13 +45,17 @@ class SegmentWidget(Panel):
             self.state.bundle_registry,
             self.view,
             self.runner,
-            lambda layer, result: self.state.open_dock("rulers"),
+            lambda layer, result: self._soon.start(),
             self.state.method_registry,
             self.background,
             self._open_scan,
         )
+        self._soon = QTimer(self)  # the rulers open once the result is drawn, not in the same moment
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(lambda: self.state.open_dock("rulers"))
         # napari compiles how labels are coloured when the first ones are drawn; here a thread does it before
-        self._warming = in_background(warm.compile_label_colours, lambda _: None, _log.warning)
+        self.warming = LatestInBackground()
+        self.warming(warm.prepare_layers, self._warm_up)
         self._connect()
 
     def _connect(self) -> None:
@@ -70,10 +74,15 @@ class SegmentWidget(Panel):
         self.save_view.path_picked.connect(self.save.save)
         self.state.current.result_changed.connect(self._offer_next)
         self._offer_next()
-        parts = (controller, self.steps, self.legend, self.passport, self.save, self.background)
+        parts = (controller, self.steps, self.legend, self.passport, self.save, self.background, self.warming)
         for leave in (self.saver.abandon, *(part.close for part in parts)):
             self.destroyed.connect(leave)
         self.destroyed.connect(lambda: self.state.current.result_changed.disconnect(self._offer_next))
+
+    def _warm_up(self, _: None) -> None:
+        """Go on with what only the thread of the window can prepare."""
+        if self.isVisible():  # the window may have been closed meanwhile
+            self._warmup = IdleWarmup(self, self._viewer)
 
     def _offer_next(self) -> None:
         self.view.show_next(self.state.current.layer is not None)
