@@ -307,7 +307,7 @@ def batch(window: Window, data: Path, work: Path) -> None:
     for path in sorted((data / "Dataset004_Hippocampus" / "imagesTr").glob("*.nii.gz"))[:12]:
         shutil.copy(path, folder)
     panel = window.dock("batch")
-    panel.controller.add_inputs([folder])
+    panel.controller.add_inputs([str(folder)])
     panel.controller.set_out(str(work / "answers"))
     names = [panel.view.bundle.itemText(k) for k in range(panel.view.bundle.count())]
     panel.controller.pick_bundle(next(k for k, name in enumerate(names) if "hippocampus-recyclenet" in name))

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import BundleError, MethodError, VoxTraceError
-from voxtrace.fit import measured_lines
+from voxtrace.fit import SEVERITY, Fit, facts_of, fit, measured_lines
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from voxtrace.method import Method
     from voxtrace.nn.masked import Masked
     from voxtrace.plan import Plan
+    from voxtrace.volume import Volume
 
 FORMAT, PACKED_FORMAT = "voxtrace-bundle/1", "voxtrace-bundle/2"
 JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
@@ -143,6 +144,12 @@ def _write_record(bundle: Bundle, folder: Path) -> None:
     }
     record["digest"] = _digest(record)
     (folder / JSON).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def verdict(bundles: Sequence[Bundle], scan: Volume) -> Fit:
+    """Return the most severe of the verdicts whether bundles fit a scan; see :func:`voxtrace.fit.fit`."""
+    facts = facts_of(scan)
+    return max((fit(bundle.record, facts) for bundle in bundles), key=lambda found: SEVERITY[found.verdict])
 
 
 def annotate(path: str | Path, changes: Mapping[str, Any]) -> Path:

@@ -15,6 +15,7 @@ from voxtrace import bundle as bundles
 from voxtrace import io
 from voxtrace.batch.ledger import Ledger
 from voxtrace.phantoms import abdomen_ct
+from voxtrace.trace import Trace
 from voxtrace.volume import DEMONSTRATION, LabelMap
 
 SMALL = ("--iterations", 2, "--device", "cpu", "--precision", "float32")
@@ -40,6 +41,21 @@ def test_a_demonstration_on_a_patient_is_said_and_recorded(run: Run, tmp_path: P
     entry = Ledger(out).latest()["patient"]
     assert (entry.demonstration, entry.fit["verdict"]) == (True, "does not fit")
     assert io.read_labels(out / "patient.nii.gz").note == DEMONSTRATION
+    assert Trace.load(out / "patient.trace").provenance.fit.startswith("does not fit: ")
+
+
+def test_a_case_like_those_of_validation_gets_an_interval_for_each_label(
+    run: Run, real_data: Path, tmp_path: Path
+) -> None:
+    scan = real_data / "Dataset004_Hippocampus" / "imagesTr" / "hippocampus_004_0000.nii.gz"
+    outcome = run("predict", scan, "-m", "hippocampus-unet", "-o", tmp_path / "out", "--json")
+    [case] = outcome.json["done"]
+    assert (case["fit"]["verdict"], case["demonstration"]) == ("fits", False)
+    volumes = Ledger(tmp_path / "out").latest()[case["case"]].volumes_ml
+    for name, (low, high) in case["intervals_ml"].items():
+        assert 0.7 * volumes[name] < low < volumes[name] < high < 1.3 * volumes[name]
+    assert set(case["intervals_ml"]) == {"anterior", "posterior"}
+    assert case["usual"] == "like the validation cases"
 
 
 def test_where_the_model_fits_nothing_is_said(run: Run, phantom: Path, tmp_path: Path) -> None:

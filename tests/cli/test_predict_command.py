@@ -207,3 +207,23 @@ def test_the_passport_goes_with_every_result(run: Run, bundle: Path, tmp_path: P
     assert done["passport"] == entry["passport"] == passport.as_json()
     assert Trace.load(out / "a.trace").passport == passport
     assert np.array_equal(nibabel.load(out / "a.nii.gz").affine, nibabel.load(tmp_path / "a.nii.gz").affine)
+
+
+def test_each_of_several_bundles_votes_with_members(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scan, out = made.scan(tmp_path / "a.nii.gz"), tmp_path / "out"
+    assert run("predict", scan, "-m", bundle, "-m", bundle, "-o", out, "--members").code == 0
+    trace = Trace.load(out / "a.trace")
+    assert len(trace.members) == 2
+    for labels in trace.members.values():
+        assert np.array_equal(labels[:], trace.labels[:])
+    assert trace.provenance.options["members"] is True
+    assert sorted(path.name for path in out.iterdir()) == ["a.nii.gz", "a.trace", "ledger.jsonl"]
+
+
+def test_votes_that_make_no_sense_are_refused_before_the_first_case(run: Run, bundle: Path, tmp_path: Path) -> None:
+    scan, out = made.scan(tmp_path / "a.nii.gz"), tmp_path / "out"
+    seeds = run("predict", scan, "-m", bundle, "-o", out, "--seeds", 3)
+    assert (seeds.code, "draws no random numbers" in seeds.sentence) == (2, True)
+    members = run("predict", scan, "-m", bundle, "-o", out, "--members")
+    assert (members.code, "give at least two" in members.sentence) == (2, True)
+    assert not out.exists()

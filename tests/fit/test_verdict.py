@@ -103,6 +103,15 @@ def test_a_ct_without_air_is_to_be_checked(records: dict[str, dict[str, Any]]) -
     assert "without air near −1000" in found.sentence
 
 
+def test_padding_outside_the_scanners_circle_hides_no_ct(records: dict[str, dict[str, Any]]) -> None:
+    values = abdomen().data.copy()
+    y, x = np.indices(values.shape[2:]) - 47.5
+    values[:, :, y**2 + x**2 > 47.5**2] = -3024
+    padded = replace(abdomen(), data=values)
+    assert facts_of(padded).recognised == "CT"
+    assert fit(records[ABDOMEN[0]], padded).verdict == "fits"
+
+
 def test_the_channels_that_are_missing_or_too_many_are_named(records: dict[str, dict[str, Any]]) -> None:
     one_of_four = said(records["tumour-phantom-meddanet"], made(0, 900))
     assert "the model takes 4 (flair, t1ce, t1 and t2), the scan has 1 channel" in one_of_four

@@ -71,6 +71,16 @@ class Nearest(Method):
 
 
 @dataclass(frozen=True)
+class Noisy(Nearest):
+    """The nearest label to the intensity plus noise, so that seeds give different answers."""
+
+    key: ClassVar[str] = "noisy_nearest"
+    random: ClassVar[bool] = True
+
+    noise: float = option(0.4, "Deviation of noise added to the intensity.")
+
+
+@dataclass(frozen=True)
 class Showing(Nearest):
     """Shows the image that it sees as a scalar map."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +17,7 @@ from voxtrace.trace.combine import majority
 EXACT: dict[str, Any] = {"device": "cpu", "precision": "float32", "runtime": "torch"}
 
 
-@dataclass(frozen=True)
-class _Noisy(fakes.Nearest):
-    """The nearest label to the intensity plus noise."""
-
-    key: ClassVar[str] = "noisy_nearest"
-    random: ClassVar[bool] = True
-
-
-NOISY = fakes.bundle(_Noisy(n_steps=2, noise=0.4))
+NOISY = fakes.bundle(fakes.Noisy(n_steps=2))
 BALL = fakes.ball((12, 20, 20))
 
 

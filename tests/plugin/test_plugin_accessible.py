@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,25 @@ def test_every_field_has_a_name_and_a_tooltip(name: str, make_napari_viewer_prox
         if not w.focusPolicy() & Qt.FocusPolicy.TabFocus
     ]
     assert skipped == []
+
+
+@pytest.mark.parametrize("name", ["train", "batch"])
+def test_tab_goes_from_top_to_bottom(name: str, make_napari_viewer: Any, qtbot: Any, bundle: Path) -> None:
+    from qtpy.QtCore import QPoint
+
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    state = viewer_state_of(viewer)
+    state._bundle_registry = BundleRegistry([bundle])
+    panel = state.open_dock(name)
+    qtbot.waitUntil(panel.isVisible)
+    fields = [w for w in fields_of(panel) if w.isVisibleTo(panel)]
+    order, here = [], panel.nextInFocusChain()
+    while here is not panel:
+        order += [here] if here in fields else []
+        here = here.nextInFocusChain()
+    assert len(order) == len(fields)
+    content = panel.widget()
+    row_height = panel.fontMetrics().lineSpacing()
+    tops = [w.mapTo(content, QPoint(0, 0)).y() for w in order]
+    assert all(later >= earlier - row_height for earlier, later in pairwise(tops)), tops

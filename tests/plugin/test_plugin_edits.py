@@ -197,3 +197,14 @@ def test_it_shows_in_3d_and_can_be_picked(layer: Any, model: Any, current: Curre
     model.dims.set_point(1, layer.data_to_world((3, 3, 5, 5))[1])
     assert layer.get_value(layer.data_to_world((3, 3, 5, 5)), world=True) == 2
     assert "2" in layer.get_status(layer.data_to_world((3, 3, 5, 5)), world=True)["value"]
+
+
+def test_who_follows_the_slider_knows_of_the_edited_station_before_it_is_shown(
+    layer: Any, current: CurrentResult
+) -> None:
+    current.go(0)
+    told: list[str] = []
+    current.edited.connect(lambda: told.append(f"{current.steps} stations"))
+    current.step_changed.connect(lambda step: told.append(f"station {step}"))
+    layer.paint((0, 2, 15, 15), 2)
+    assert told[:2] == ["4 stations", "station 3"]

@@ -57,18 +57,48 @@ def test_a_sample_opens_its_scan_and_chooses_its_bundle(
 
 
 def test_the_hint_goes_for_good_and_comes_back_from_the_preferences(tmp_path: Path, qtbot: Any) -> None:
+    from napari.components import ViewerModel
+
+    from voxtrace.plugin.controllers.current import CurrentResult
     from voxtrace.plugin.npe2.first_steps import FirstSteps
 
+    viewer = ViewerModel()
+    current = CurrentResult(viewer)
     settings = ViewerSettings(JsonSettingsStore(tmp_path / "window.json"))
-    hint = FirstSteps(settings)
+    hint = FirstSteps(settings, viewer, current)
     qtbot.addWidget(hint)
     assert len(hint.lines) == 3
     assert not hint.isHidden()
     hint.close_button.click()
     assert hint.isHidden()
     again = ViewerSettings(JsonSettingsStore(tmp_path / "window.json"))
-    other = FirstSteps(again)
+    other = FirstSteps(again, viewer, current)
     qtbot.addWidget(other)
     assert other.isHidden()
     again.update(show_first_steps=True)
     assert not other.isHidden()
+
+
+def test_the_hint_ticks_what_is_done(tmp_path: Path, qtbot: Any, volume: Any, trace: Any) -> None:
+    from napari.components import ViewerModel
+
+    from voxtrace.plugin.controllers.current import CurrentResult
+    from voxtrace.plugin.layers import display
+    from voxtrace.plugin.npe2.first_steps import FirstSteps
+
+    viewer = ViewerModel()
+    hint = FirstSteps(ViewerSettings(JsonSettingsStore(tmp_path / "window.json")), viewer, CurrentResult(viewer))
+    qtbot.addWidget(hint)
+
+    def ticked() -> list[bool]:
+        return [line.text().startswith("✓") for line in hint.lines]
+
+    assert ticked() == [False, False, False]
+    data, about, _ = display.image_layers(volume)[0]
+    viewer.add_image(data, **about)
+    assert ticked() == [True, False, False]
+    data, about, _ = display.trace_layer(trace, "result")
+    viewer.add_labels(data, **about)
+    assert ticked() == [True, True, False]
+    viewer.layers.clear()
+    assert ticked() == [False, False, False]

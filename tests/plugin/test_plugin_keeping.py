@@ -18,9 +18,13 @@ from voxtrace.plugin.controllers.correct import CorrectController
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.keep import KeepController
+from voxtrace.plugin.controllers.layers import open_scans
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.display import label_map_of
 from voxtrace.plugin.models.correct_form import AddRequest
+from voxtrace.plugin.models.provenance import shown_labels
 from voxtrace.plugin.npe2.reader import load
+from voxtrace.plugin.work.keeping import LabelsOnScreen, report_of
 from voxtrace.trace import Trace
 from voxtrace.trace.edits import load_edits
 from voxtrace.training.dataset import open_dataset
@@ -160,3 +164,18 @@ def test_a_corrected_case_goes_to_a_training_set_and_the_panel_is_told(
     keep.add_case(AddRequest(tmp_path / "Dataset500_Mine", "scan", False))
     assert view.state.level == "error"
     assert "has a case scan already" in view.state.message
+
+
+def test_an_interval_stands_beside_the_models_own_answer_only(model: Any) -> None:
+    layer = shown(model, made_volume())
+    interval = {"cases": 20, "factors": [0.5, 2.0], "predicted_ml": [0.001, 1.0], "level": 0.95, "bias": 1.0}
+    record = {"intervals": {"labels": {"1": interval}}}
+    data, attributes, _ = layer.as_layer_data_tuple()
+    layer.data[0, 0, 0, 0] = 1
+    told = {}
+    for station in (0, 2, 3):
+        what = shown_labels(data, attributes["metadata"][display.KEY], station)
+        on_screen = LabelsOnScreen(data, attributes, open_scans(model.layers), what, record)
+        labels = label_map_of(data, attributes["metadata"][display.KEY], "labels", station)
+        told[station] = report_of(labels, made_volume(), on_screen, False).intervals_ml
+    assert told == {0: {}, 2: {1: (pytest.approx(0.003), pytest.approx(0.012))}, 3: {}}

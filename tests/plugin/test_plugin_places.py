@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from made_layers import ImmediateRunner, Recorded
+from voxtrace import palette
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.places import PlacesController
@@ -284,7 +285,13 @@ def test_contours_are_drawn_for_the_slice_on_screen(opened: Opened) -> None:
     controller.show_contours(True)
     assert len(model.layers["All agree"].data) == 0  # no voxel is tumour in all five
     controller._current.go_slice(5)
-    assert len(model.layers["Any says so"].data) > 0
+    outer = model.layers["Any says so"]
+    assert len(outer.data) > 0
+    light = [0.5 + 0.5 * part for part in palette.colour(2)]
+    for z in (2, 0, 3):  # through a slice without lines
+        controller._current.go_slice(z)
+        assert len(outer.data) == (0 if z == 0 else len(outer.edge_color))
+        np.testing.assert_allclose(outer.edge_color[:, :3], np.tile(light, (len(outer.data), 1)), atol=1e-6)
     controller.show_contours(False)
     assert "Any says so" not in model.layers
 

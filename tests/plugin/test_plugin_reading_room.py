@@ -15,7 +15,7 @@ from made_layers import ImmediateRunner, made_trace, made_volume
 from voxtrace import io
 from voxtrace.plugin.layers import display
 from voxtrace.trace import Provenance, Trace
-from voxtrace.volume import Geometry, Volume
+from voxtrace.volume import Geometry, LabelMap, Volume
 
 pytest.importorskip("qtpy", reason="the extra 'gui' is not installed")
 
@@ -428,3 +428,46 @@ def test_in_3d_the_patients_right_is_on_the_left_of_the_screen(make_napari_viewe
     assert rows.size > 50
     assert columns.mean() < width / 2
     assert rows.mean() < height / 2
+
+
+def test_a_label_map_from_a_file_has_a_legend_that_counts_what_is_painted(viewer: Any, qtbot: Any) -> None:
+    geometry = Geometry.from_spacing((3, 10, 10), (10.0, 10.0, 1.0), (0.0, 0.0, 0.0))
+    data = np.zeros((3, 10, 10), np.uint8)
+    data[1, 2:4, 2:7] = 1
+    array, about, _ = display.label_layer(LabelMap(data, geometry, {1: "liver", 2: "spleen"}, {}, "truth"))
+    layer = viewer.add_labels(array.copy(), **about)
+    widget = PlanesWidget(viewer)
+    qtbot.addWidget(widget)
+    legend = widget.view.legend
+    qtbot.waitUntil(lambda: legend.texts == [("liver", "1.00 mL"), ("spleen", "0.00 mL")], timeout=5_000)
+    layer.selected_label = 2
+    layer.paint((0, 5, 5), 2)
+    painted = int(np.count_nonzero(np.asarray(layer.data) == 2))
+    assert painted > 3
+    qtbot.waitUntil(lambda: legend.texts[1] == ("spleen", f"{painted * 0.1:.2f} mL"), timeout=5_000)
+
+
+def test_the_crosshair_lies_on_the_canvas_where_the_camera_shows_it(planes: PlanesWidget, shown: Any) -> None:
+    overlay = planes.view._overlay
+    assert overlay is not None
+    shown.dims.current_step = (2, 1, 4, 3)
+    camera = shown.scene.camera
+    camera.center, camera.zoom = (0.0, 5.0 + 2 * 2.0, 7.0), 10.0  # the middle is at row 2, column 0
+    assert overlay.cross == pytest.approx((3 * 1.0 * 10, 2 * 2.0 * 10))  # 3 mm to the left side, 4 mm to the back
+    shown.dims.ndisplay = 3
+    assert overlay.cross is None
+
+
+def test_frames_over_time_are_stepped_with_the_arrow_keys(viewer: Any) -> None:
+    from voxtrace.plugin.layers.timepoints import TimepointsSource, timepoints_layer
+
+    volume = made_volume()
+    data, about, _ = timepoints_layer(TimepointsSource(volume, np.stack([volume.data[0] + k for k in range(3)])))
+    viewer.add_image(data, **about)
+    viewer.dims.current_step = (0, 1, 2, 2)
+    press(viewer, "Right")
+    assert viewer.dims.current_step == (1, 1, 2, 2)
+    viewer.cursor.position = tuple(viewer.layers[0].data_to_world((1, 1, 0, 0)))
+    assert viewer_state_of(viewer).canvas.readout.text.startswith("61 HU")
+    viewer.dims.roll()
+    assert [viewer.dims.axis_labels[axis] for axis in viewer.dims.displayed] == ["I", "L"]

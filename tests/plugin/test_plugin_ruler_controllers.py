@@ -250,8 +250,9 @@ class TestFilm:
         assert bright.mean() < before.mean()
         assert current.stations is not None
         current.stations[2, 7, :, :] = 1
-        film.want(((0, 3),), (64, 96))
+        film.want(((0, 3), (1, 3)), (64, 96))
         current.announce_edit()
+        assert set(view.last("set_thumbnails")[0]) == {(0, 3)}  # the extra row has not been edited
         assert (view.last("set_thumbnails")[0][0, 3] != bright).any()
 
     def test_going_along_the_steps_draws_nothing_anew(

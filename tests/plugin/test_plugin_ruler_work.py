@@ -17,12 +17,14 @@ from voxtrace.plugin.models.thumbnails import colour_table, whole
 from voxtrace.plugin.work.film import FilmRequest, film
 from voxtrace.plugin.work.lane_counts import (
     changes,
+    changes_between,
     count_changes,
     dice_of_stations,
     near_surface,
     surface_shares,
     unlike_per_slice,
 )
+from voxtrace.plugin.work.station_planes import edited_pair
 
 
 def never() -> bool:
@@ -48,6 +50,19 @@ def test_changes_are_told_apart(labels: Any) -> None:
     assert counted.changes.moved.tolist() == [0, 16]
     assert counted.extent == (5, 2, 0, 16, 8, 6)
     assert changes(labels[0], labels[1]) == (1, 16, 16)
+
+
+def test_stations_are_read_superior_first_whatever_is_painted(labels: Any) -> None:
+    stations = StepArray(labels)
+    assert edited_pair(stations) is None
+    stations[1, 0, 0, 0] = 2
+    pair = edited_pair(stations)
+    assert pair is not None
+    before, now = pair
+    assert (before[2:9] == labels[1, ::-1][2:9]).all()
+    assert changes_between(before, now, never) == (1, 0, 0)
+    with stations.held():  # while a stroke is drawn every station shows the edited labels
+        assert changes_between(before, now, never) == (1, 0, 0)
 
 
 def test_an_empty_trace_has_no_extent() -> None:

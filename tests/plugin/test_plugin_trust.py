@@ -56,6 +56,11 @@ def test_the_record_is_that_of_the_model_that_made_the_trace() -> None:
     assert record_of([known(LIKE)], None) == {}
 
 
+def test_validation_tells_nothing_of_a_scan_that_the_model_does_not_fit() -> None:
+    trace = replace(made_trace(), provenance=Provenance(bundle="model", fit="does not fit: the model is for MR"))
+    assert record_of([known(LIKE)], trace) == {}
+
+
 def test_familiar_and_unfamiliar_cases_are_told_apart() -> None:
     like, unlike = trust(LIKE, {"volume_ml": 0.05}), trust(UNLIKE, {"volume_ml": 0.05})
     assert like is not None

@@ -20,7 +20,8 @@ from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.job import PredictJob, already_done
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.batch.prefetch import CasePrefetcher, prefetching
-from voxtrace.batch.trust import trust_of, verdict_of
+from voxtrace.batch.trust import trust_of
+from voxtrace.bundle import verdict
 from voxtrace.errors import Cancelled, OutputError, VoxTraceError
 
 if TYPE_CHECKING:
@@ -120,11 +121,11 @@ class _Batch:
         began = time.monotonic()
         try:
             volume = self.prefetcher.take(here.case)
-            found = verdict_of(self.job.bundles, volume)
+            found = verdict(self.job.bundles, volume)
             template = replace(template, fit=found.to_json())
             yield replace(here, kind="running", fit=found)
             result = yield from self._segment(here, volume, later)
-            entry = _done(_timed(template, began), result, self.job.bundles[0].record)
+            entry = _done(_timed(template, began), result, self.job.bundles[0].record, found)
         except Cancelled:
             raise
         except OutputError as error:
@@ -175,7 +176,7 @@ def _write_labels(result: Result, labels_path: Path, trace_path: Path) -> None:
         raise
 
 
-def _done(timed: Entry, result: Result, record: Mapping[str, Any]) -> Entry:
+def _done(timed: Entry, result: Result, record: Mapping[str, Any], found: Fit) -> Entry:
     trace = result.trace
     last = trace.summary()[-1]
     volumes = {trace.names[value]: round(ml, 4) for value, ml in last.get("volume_ml", {}).items()}
@@ -189,7 +190,7 @@ def _done(timed: Entry, result: Result, record: Mapping[str, Any]) -> Entry:
         volumes_ml=volumes,
         features=features,
         demonstration=trace.provenance.demonstration,
-        **trust_of(record, trace),
+        **trust_of(record, trace, found),
     )
 
 

@@ -1,39 +1,33 @@
-"""What a ledger says of how far a case's answer can be trusted: verdict, intervals, what is usual, expected Dice."""
+"""What a ledger says of how far a case's answer can be trusted: intervals, what is usual, expected Dice."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.fit import Fit, case_features, expected_dice, facts_of, familiarity, fit, interval_ml
-from voxtrace.fit.reasons import SEVERITY
+from voxtrace.fit import Fit, case_features, expected_dice, familiarity, interval_ml
 
 if TYPE_CHECKING:
-    from voxtrace.bundle import Bundle
     from voxtrace.trace import Trace
-    from voxtrace.volume import Volume
 
 
-def verdict_of(bundles: Sequence[Bundle], volume: Volume) -> Fit:
-    """Return the most severe of the verdicts of several bundles on a scan."""
-    facts = facts_of(volume)
-    return max((fit(bundle.record, facts) for bundle in bundles), key=lambda found: SEVERITY[found.verdict])
-
-
-def trust_of(record: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
+def trust_of(record: Mapping[str, Any], trace: Trace, found: Fit) -> dict[str, Any]:
     """Return, as fields of a ledger's entry, what a bundle's record says of a prediction with it.
 
     ``intervals_ml`` (label name -> low and high), ``usual`` (a sentence) and ``expected_dice``; those that the bundle
-    has no measures for are left out.
+    has no measures for are left out, all of them where the bundle does not fit the scan: they hold for cases like
+    those of validation.
     """
-    found: dict[str, Any] = {}
+    told: dict[str, Any] = {}
+    if found.verdict == "does not fit":
+        return told
     volumes = trace.summary()[-1].get("volume_ml", {})
     intervals = {trace.names[value]: interval_ml(record, value, ml) for value, ml in volumes.items()}
     if known := {name: [round(v, 4) for v in ends] for name, ends in intervals.items() if ends is not None}:
-        found["intervals_ml"] = known
+        told["intervals_ml"] = known
     if record.get("expected"):
         features = case_features(trace)
         usual, dice = familiarity(record, features), expected_dice(record, features)
-        found |= {"usual": usual.sentence} if usual else {}
-        found |= {"expected_dice": dice.dice} if dice else {}
-    return found
+        told |= {"usual": usual.sentence} if usual else {}
+        told |= {"expected_dice": dice.dice} if dice else {}
+    return told

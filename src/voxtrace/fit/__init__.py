@@ -20,12 +20,14 @@ from voxtrace.fit.estimate import Estimate, estimate, remember_run
 from voxtrace.fit.familiarity import ExpectedDice, Familiarity, expected_dice, familiarity, measured_features
 from voxtrace.fit.features import case_features
 from voxtrace.fit.intervals import interval_ml, measured_intervals
+from voxtrace.fit.reasons import SEVERITY
 from voxtrace.fit.scan_facts import ScanFacts, facts_of
 from voxtrace.fit.suggestion import suggest
 from voxtrace.fit.training_scans import TrainingScans
 from voxtrace.fit.verdict import Fit, FitReason, Severity, fit, fit_to_start
 
 __all__ = [
+    "SEVERITY",
     "Estimate",
     "ExpectedDice",
     "Familiarity",

@@ -41,8 +41,9 @@ class ChannelFacts:
 
     @property
     def looks_like_ct(self) -> bool:
-        """Whether there is air as CT shows it, near −1000 HU."""
-        return _AIR_OF_CT_HU[0] <= self.percentiles[0] <= _AIR_OF_CT_HU[1]
+        """Whether there is air as CT shows it, near −1000 HU; scanners pad the corners of the image with less."""
+        low, high = _AIR_OF_CT_HU
+        return self.percentiles[0] <= high and any(low <= value <= high for value in self.percentiles)
 
     @property
     def may_be_ct(self) -> bool:

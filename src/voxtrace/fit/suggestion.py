@@ -18,8 +18,8 @@ def suggest(
 ) -> Name | None:
     """Return the key of the first model that fits a scan, or None: without a scan, or where none fits.
 
-    Models that were trained on patients come first; a demonstration is offered only on a made-up scan. A scan that
-    several models would have to be checked for gets none.
+    Models that were trained on patients come first; a demonstration is offered only on a made-up scan. A model that is
+    to be checked is not suggested.
 
     Parameters
     ----------

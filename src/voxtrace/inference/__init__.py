@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voxtrace.inference.ensemble import check_bundles, check_compatible, chosen_method
     from voxtrace.inference.options import PredictOptions
     from voxtrace.inference.progress import FinishedPlanes, Progress, Result
+    from voxtrace.inference.trace_size import trace_bytes
 
 _HOMES = {
     "FinishedPlanes": "voxtrace.inference.progress",
@@ -32,6 +33,7 @@ _HOMES = {
     "chosen_method": "voxtrace.inference.ensemble",
     "predict": "voxtrace.inference.engine",
     "segment": "voxtrace.inference.engine",
+    "trace_bytes": "voxtrace.inference.trace_size",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "chosen_method",
     "predict",
     "segment",
+    "trace_bytes",
 ]
 
 

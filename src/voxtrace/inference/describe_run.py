@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from voxtrace.bundle import JSON, WEIGHTS, Bundle
+from voxtrace.bundle import JSON, WEIGHTS, Bundle, verdict
 from voxtrace.inference.sliding_window import SlidingWindow
 from voxtrace.inference.window_boxes import canonical_boxes
 from voxtrace.trace import Provenance, RunDescription
 from voxtrace.version import __version__
+from voxtrace.volume import Volume
 
 
-def describe_run(run: SlidingWindow, bundles: Sequence[Bundle], scan: str, seconds: float) -> RunDescription:
+def describe_run(run: SlidingWindow, bundles: Sequence[Bundle], scan: Volume, seconds: float) -> RunDescription:
     """Return the description of a run that has visited every window, after so many seconds."""
     boxes = {name: canonical_boxes(found, run.grid)[0] for name, found in run.window_sets().items()}
     return RunDescription(
@@ -24,7 +25,7 @@ def describe_run(run: SlidingWindow, bundles: Sequence[Bundle], scan: str, secon
     )
 
 
-def _provenance(run: SlidingWindow, bundles: Sequence[Bundle], scan: str, seconds: float) -> Provenance:
+def _provenance(run: SlidingWindow, bundles: Sequence[Bundle], scan: Volume, seconds: float) -> Provenance:
     used = {**run.options.to_json(), "options": run.method.to_json()["options"]}
     record = run.record()
     used |= {name: record[name] for name in ("steps", "runtime", "device", "precision", "batch", "overlap", "mirror")}
@@ -39,7 +40,8 @@ def _provenance(run: SlidingWindow, bundles: Sequence[Bundle], scan: str, second
         stage_seconds=record["seconds"],
         demonstration=any(bool(getattr(bundle, "demonstration", False)) for bundle in bundles),
         seed=run.options.seed,
-        scan=scan,
+        scan=scan.name,
+        fit=verdict(bundles, scan).sentence,
     )
 
 

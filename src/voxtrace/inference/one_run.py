@@ -50,7 +50,7 @@ def segment_once(
             check.where = f"after {done} of {run.n_windows} windows"
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows", planes)
             check()
-        trace = _finished(run, recorder, describe_run(run, bundles, volume.name, time.perf_counter() - started))
+        trace = _finished(run, recorder, describe_run(run, bundles, volume, time.perf_counter() - started))
     if store is not None:
         trace = Trace.load(store)
     note = DEMONSTRATION if trace.provenance.demonstration else ""

@@ -36,6 +36,8 @@ class Provenance:
         Where the random numbers started.
     scan
         What the scan is called.
+    fit
+        Whether the bundle fits the scan, with the reasons: ``check: …``; of several the most severe.
     """
 
     method: str = ""
@@ -49,6 +51,7 @@ class Provenance:
     demonstration: bool = False
     seed: int | None = None
     scan: str = ""
+    fit: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,8 +42,9 @@ class Contours:
 
     def set_label(self, label: int) -> None:
         """Tell which label the place on screen is about."""
-        self._label = label
-        self._update()
+        if label != self._label:
+            self._label = label
+            self._update()
 
     def pick(self, index: int) -> None:
         """Draw another entry of the titles."""

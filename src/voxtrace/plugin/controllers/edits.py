@@ -103,6 +103,8 @@ class EditController:
             return
         self.fit_lengths()
         compat.remeasure(layer)  # it has one station more, which the slider must reach
+        self._make_current(layer)
+        self._current.announce_edit()  # first: who follows the slider must know the station that it goes to
         self._go_to_edited(layer)
         self._viewer.status = f"Edits begin as a copy of {origin_of(layer)}; the steps stay as they were computed."
 

@@ -97,7 +97,8 @@ class FilmController:
 
     def _request(self) -> FilmRequest | None:
         source, stations = self._current.source, self._current.stations
-        wanted = tuple((row, station) for row, station in self._wanted if row < len(self._rows))
+        # Edits are of the answer alone: the other rows have no station for them.
+        wanted = tuple((row, k) for row, k in self._wanted if row < len(self._rows) and k < self._rows[row].stations)
         if source is None or stations is None or not wanted:
             return None
         axis, index = self._plane(stations)

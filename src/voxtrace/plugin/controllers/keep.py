@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +12,10 @@ from napari.layers import Labels
 from voxtrace.plugin.controllers.correct import CorrectController
 from voxtrace.plugin.controllers.edits import EditController, shown_in
 from voxtrace.plugin.controllers.layers import folder_of, label_source, open_scans
+from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.correct_form import AddRequest
 from voxtrace.plugin.models.panel_state import PanelState, working
+from voxtrace.plugin.models.trust import record_of
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner, Stopped
 from voxtrace.plugin.work.keeping import LabelsOnScreen, PrintPdf, adding_case, saving_everything
 from voxtrace.training.add_case import AddedCase, case_name
@@ -41,9 +43,10 @@ class KeepController:
         edits: EditController,
         print_pdf: PrintPdf,
         on_dataset: Callable[[Path], None],
+        bundles: Callable[[], Sequence[KnownBundle]] = tuple,
     ) -> None:
         self._viewer, self._view, self._runner, self._target, self._edits = viewer, view, runner, target, edits
-        self._print_pdf, self._on_dataset = print_pdf, on_dataset
+        self._print_pdf, self._on_dataset, self._bundles = print_pdf, on_dataset, bundles
         self._shown_layer: Labels | None = None
         viewer.layers.selection.events.active.connect(self.refresh)
         viewer.layers.events.removed.connect(self.refresh)
@@ -108,7 +111,10 @@ class KeepController:
 
     def _on_screen(self, layer: Labels) -> LabelsOnScreen:
         shown = shown_in(self._viewer, layer.data, self._edits)
-        return LabelsOnScreen(layer.data, layer.as_layer_data_tuple()[1], open_scans(self._viewer.layers), shown)
+        source = label_source(layer)
+        model = record_of(self._bundles(), source.trace if source is not None else None)
+        scans = open_scans(self._viewer.layers)
+        return LabelsOnScreen(layer.data, layer.as_layer_data_tuple()[1], scans, shown, model)
 
     def _suggestion(self, layer: Labels) -> str:
         source = label_source(layer)

@@ -38,9 +38,9 @@ class PlaceFrame:
         """Move every slider to the middle of a place, and let it fill a third of the canvas."""
         dims, transform = self._viewer.dims, layer_transform(geometry)
         z, y, x = place.voxel
-        for axis, index in enumerate((geometry.shape[0] - 1 - z, y, x)):
-            world = transform.translate_mm[axis] + transform.scale_mm[axis] * index
-            dims.set_point(dims.ndim - 3 + axis, world)
+        index = (geometry.shape[0] - 1 - z, y, x)
+        world = [transform.translate_mm[axis] + transform.scale_mm[axis] * index[axis] for axis in range(3)]
+        dims.set_point(range(dims.ndim - 3, dims.ndim), world)  # at once: each event reads a slice
         shown = [axis - (dims.ndim - 3) for axis in dims.displayed[-2:]]  # 0 to 2 of (Z, Y, X)
         camera = compat.camera(self._viewer)
         if min(shown) < 0:

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from voxtrace.plugin.controllers.current import CurrentResult
-from voxtrace.plugin.layers.display_space import flip_z
 from voxtrace.plugin.models import place_cells
 from voxtrace.plugin.models.place_cells import AreaLine, PlaceCells, PlaceChoice, slice_number
 from voxtrace.plugin.work.lane_counts import unlike_per_slice
 from voxtrace.plugin.work.latest import Latest
+from voxtrace.plugin.work.station_planes import edited_pair
 from voxtrace.trace import Trace
 from voxtrace.trace.places import PlaceRow, along_slices
 from voxtrace.volume import Array
@@ -109,10 +109,10 @@ class PlaceRulerController:
     def _count_edits(self) -> None:
         """Count what was changed by hand."""
         trace, stations = self._current.trace, self._current.stations
-        if trace is not None and stations is not None and stations.edited is not None:
-            origin = _Step(stations.steps, stations.edited_from or 0)
-            work = partial(unlike_per_slice, origin, [flip_z(stations.edited)])
-            self._queue.submit(BY_HAND, work, partial(self._add, trace, BY_HAND))
+        pair = edited_pair(stations) if stations is not None else None
+        if trace is not None and pair is not None:
+            work = partial(unlike_per_slice, pair[0], pair[1:])
+            self._queue.submit(BY_HAND, work, lambda values: self._add(trace, BY_HAND, values[::-1]))
 
     def _add(self, trace: Trace, name: str, values: Array) -> None:
         self._counted[name] = PlaceRow(name, name, "voxel", values)

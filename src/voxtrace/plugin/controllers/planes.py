@@ -21,7 +21,7 @@ from voxtrace.plugin.work.plane_volumes import PlaneVolumes
 
 _IMAGE_EVENTS = ("contrast_limits", "visible", "data", "scale", "translate")
 _LABEL_EVENTS = ("visible", "opacity", "colormap", "contour", "data", "scale", "translate")
-_EDIT_EVENTS = ("paint", "labels_update")
+_EDIT_EVENTS = ("labels_update",)  # napari's event of painting comes before the voxels are written
 _CLICK_PX = 3  # a press that moves less is a click
 
 

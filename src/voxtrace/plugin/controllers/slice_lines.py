@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from napari.layers import Vectors
 
 from voxtrace.plugin.controllers import compat
@@ -31,6 +32,7 @@ class SliceLines:
         self._draw: Draw | None = None
         self._geometry: Geometry | None = None
         self._colours: Mapping[int, Triple] | None = None
+        self._drawn: int | None = None  # the label whose colour all lines have
         dims = viewer.dims.events
         self._moves = (dims.point, dims.order, dims.ndisplay)
         for event in self._moves:
@@ -47,6 +49,7 @@ class SliceLines:
         self._draw, self._geometry, self._colours = draw, geometry, colours
         if self.layer is None:
             active = self._viewer.layers.selection.active
+            self._drawn = None
             self._layer = self._viewer.add_vectors(**lines_layer(self._name, self._colour))
             self._viewer.layers.selection.active = active
         self.redraw()
@@ -71,13 +74,19 @@ class SliceLines:
         if layer is None or self._draw is None:
             return
         where = self._where
-        layer.visible = where is not None
+        if layer.visible != (where is not None):  # napari lays the whole canvas out anew, even for the same value
+            layer.visible = where is not None
         if where is None:
             return
         lines = self._draw(where)
+        before = len(layer.data)
         layer.data = lines.vectors
         if self._colours is not None and len(lines.labels):
-            layer.edge_color = colours_of(lines, self._colours)
+            one = int(lines.labels[0]) if (lines.labels == lines.labels[0]).all() else None
+            # fewer lines of the same colour keep it; napari gives further ones its own
+            if one is None or one != self._drawn or len(lines.labels) > before:
+                layer.edge_color = colours_of(lines, self._colours)
+            self._drawn = one
 
     @property
     def _where(self) -> SlicePosition | None:
@@ -91,4 +100,5 @@ class SliceLines:
         layer = self.layer
         if layer is not None:
             width = self._width_px / max(compat.camera(self._viewer).zoom, 1e-6) / layer.scale[-1]
-            layer.edge_width = float(width)
+            if not np.isclose(width, layer.edge_width):
+                layer.edge_width = float(width)

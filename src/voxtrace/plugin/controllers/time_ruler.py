@@ -15,8 +15,9 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import lanes
 from voxtrace.plugin.models.lanes import Lane
 from voxtrace.plugin.models.stations import station_names
-from voxtrace.plugin.work.lane_counts import Counted, changes, count_changes, dice_of_stations, surface_shares
+from voxtrace.plugin.work.lane_counts import Counted, changes_between, count_changes, dice_of_stations, surface_shares
 from voxtrace.plugin.work.latest import Latest
+from voxtrace.plugin.work.station_planes import StationPlanes, edited_pair
 from voxtrace.trace import Trace
 
 EMPTY = "No result yet. Segment a scan, or select a result in the layer list: its steps and slices appear here."
@@ -99,8 +100,7 @@ class TimeRulerController:
             self._take_counts(trace, known)
         else:
             self._queue.submit("changes", partial(count_changes, trace.labels), partial(self._take_counts, trace))
-        if self._current.stations.edited is not None:
-            self._on_edited()
+        self._on_edited()
 
     def go(self, station: int) -> None:
         """Show a station, counted from 0; beyond the ends the first or last one."""
@@ -213,7 +213,7 @@ class TimeRulerController:
         if lanes.REFERENCE in self._shown and lanes.REFERENCE not in self._lanes and self._reference:
             layer = next((x for x in self._references if x.unique_id == self._reference), None)
             if layer is not None:
-                count = [_Station(stations, k) for k in range(self._current.steps)]
+                count = [StationPlanes(stations, k) for k in range(self._current.steps)]
                 work = partial(dice_of_stations, count, layer.data)
                 self._queue.submit("reference", work, partial(self._take_dice, layer.name))
 
@@ -253,27 +253,17 @@ class TimeRulerController:
 
     def _on_edited(self) -> None:
         trace, stations = self._current.trace, self._current.stations
-        if trace is None or stations is None or stations.edited is None:
+        pair = edited_pair(stations) if stations is not None else None
+        if trace is None or pair is None:
             return
         self._lanes.pop(lanes.REFERENCE, None)
         self._show_stations()
         self._make_lanes(trace)
-        origin, edited = stations.edited_from or 0, stations.edited
-        self._queue.submit("edit", lambda cancel: changes(stations.station(origin), edited), self._take_edit)
+        self._queue.submit("edit", partial(changes_between, *pair), self._take_edit)
 
     def _take_edit(self, counts: tuple[int, int, int]) -> None:
         self._edit = dict(zip(("gained", "lost", "other label"), map(float, counts), strict=True))
         self._show_lanes()
-
-
-class _Station:
-    """A station as an array (I, P, L) that is read a few planes at a time."""
-
-    def __init__(self, stations: Any, index: int) -> None:
-        self._stations, self._index = stations, index
-
-    def __getitem__(self, planes: slice) -> Any:
-        return np.asarray(self._stations[self._index, planes])
 
 
 def made_by(trace: Trace) -> str:

@@ -1,4 +1,4 @@
-"""The first station, read only when its voxels are asked for.
+"""A station that is read only when its voxels are asked for.
 
 napari asks for ``data[0].dtype`` at every stroke; reading a whole station for it would take a quarter of a second.
 """

@@ -95,8 +95,11 @@ class StepArray:
 
     @property
     def edited(self) -> npt.NDArray[Any] | None:
-        """A copy of the edited labels (I, P, L); None where nothing was edited."""
-        return None if self._edited is None else self.station(self.n_steps)
+        """The edited labels (I, P, L), read when their voxels are asked for; None where nothing was edited."""
+        if self._edited is None:
+            return None
+        read = partial(self.station, self.n_steps)
+        return LazyStation(read, self.shape[1:], self.dtype)  # type: ignore[return-value]
 
     @property
     def edits(self) -> tuple[Edit, ...]:

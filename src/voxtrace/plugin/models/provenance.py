@@ -17,6 +17,7 @@ from voxtrace.trace.edits import Edit, as_json, counted
 from voxtrace.version import __version__
 
 SUFFIX = ".provenance.json"
+_EDITED = "the edited labels"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ShownLabels:
     @property
     def is_edited(self) -> bool:
         """Whether a person changed them."""
-        return bool(self.edits)
+        return bool(self.edits) or self.words.startswith(_EDITED)
 
 
 def shown_labels(
@@ -56,7 +57,7 @@ def shown_labels(
     index = last if station is None else max(0, min(station, last))
     if data.is_edited(index):
         words = counted(data.edits) or "no edits yet"
-        return ShownLabels(index, f"the edited labels ({words})", data.edits)
+        return ShownLabels(index, f"{_EDITED} ({words})", data.edits)
     trace = source.trace if source is not None else None
     if trace is None or trace.n_steps == 1:
         return ShownLabels(index)

@@ -24,7 +24,9 @@ class Trust:
 
 
 def record_of(bundles: Iterable[KnownBundle], trace: Trace | None) -> Record:
-    """Return the record of the model that made a trace; nothing where it is not known, or several voted."""
+    """Return the record of the model that made a trace; nothing where it is unknown, several voted, or it is unfit."""
+    if trace is not None and trace.provenance.fit.startswith("does not fit"):
+        return {}  # what validation measured holds for cases like its own
     name = trace.provenance.bundle if trace is not None else ""
     return next((known.record for known in bundles if known.name == name), {})
 

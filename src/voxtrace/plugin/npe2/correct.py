@@ -34,6 +34,7 @@ class CorrectWidget(Panel):
             state.edits,
             write_pdf,
             state.dataset_changed.emit,
+            lambda: state.bundle_registry.bundles,
         )
         self._connect()
 

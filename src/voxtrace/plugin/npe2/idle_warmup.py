@@ -15,6 +15,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.work import warm
 
 PAUSE_MS = 150
@@ -27,7 +28,7 @@ class IdleWarmup:
 
     def __init__(self, parent: QWidget, viewer: Any) -> None:
         bare = getattr(viewer, "__wrapped__", viewer)  # panels get a proxy that keeps private parts from them
-        canvas = bare.window._qt_viewer.canvas
+        canvas = unwrapped(viewer).window._qt_viewer.canvas
         self._steps: Iterator[Callable[[], Any]] = iter(()) if _begun else iter(steps(canvas))
         _begun.append(True)
         self._timer = QTimer(parent)

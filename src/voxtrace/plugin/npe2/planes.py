@@ -8,13 +8,15 @@ from typing import Any
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from voxtrace.plugin.controllers.compat import unwrapped
+from voxtrace.plugin.controllers.label_list import LabelListController
 from voxtrace.plugin.controllers.planes import PlanesController
 from voxtrace.plugin.controllers.scans import shown_labels
+from voxtrace.plugin.npe2.legend import join_legend
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.planes import QtPlanesView
 from voxtrace.plugin.views.theme import follow_theme
 from voxtrace.plugin.work.plane_volumes import PlaneVolumes
-from voxtrace.plugin.work.threads import in_background
+from voxtrace.plugin.work.threads import LatestInBackground, in_background
 
 
 class PlanesWidget(QWidget):
@@ -35,6 +37,9 @@ class PlanesWidget(QWidget):
             self._viewer, self.view, canvas.navigation, partial(PlaneVolumes, read=in_background)
         )
         self.contrast, self.navigation = canvas.contrast, canvas.navigation
+        self.background = LatestInBackground()
+        self.labels = LabelListController(self._viewer, self.view, self.background)
+        self.legend = join_legend(self._viewer, self.view.legend)
         self._connect()
         self._refresh()
 
@@ -48,7 +53,7 @@ class PlanesWidget(QWidget):
         self.view.visibility_changed.connect(self._refresh)
         self.view.outline_asked.connect(self._outline)
         self.contrast.changed.connect(self._refresh_presets)
-        for leave in (self.planes.close, self._leave):
+        for leave in (self.planes.close, self.labels.close, self.legend.close, self.background.close, self._leave):
             self.destroyed.connect(leave)
 
     def _show_view(self, plane: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from voxtrace.plugin.controllers.film import FilmController
@@ -27,12 +28,16 @@ CANVAS_KEYS = {  # on the canvas; in the dock the keys need no Alt
 }
 
 
+HIGH_PX = 900  # from this height of the window the layer list fits above the dock
+
+
 class RulersWidget(QWidget):
     """Shows how the current result came about along its steps and along its slices."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        _keep_corner(napari_viewer)
+        self._window = getattr(napari_viewer, "__wrapped__", napari_viewer).window._qt_window
+        _share_corners(self._window)
         self.view = RulersView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -71,6 +76,11 @@ class RulersWidget(QWidget):
             self.destroyed.connect(close)
         self.destroyed.connect(lambda: self._current.result_changed.disconnect(self._show_charts))
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Share the window's corners anew, as its height may be another."""
+        super().resizeEvent(event)
+        _share_corners(self._window)
+
     def command(self, name: str) -> None:
         """Do what a key or button asks: previous, next, first, last, play or most changed."""
         actions: dict[str, Callable[[], None]] = {
@@ -88,10 +98,16 @@ class RulersWidget(QWidget):
         self.view.set_charts(trace.charts if trace is not None else ())
 
 
-def _keep_corner(viewer: Any) -> None:
-    """Let the layer list keep the lower left corner: above the dock it would not fit on a screen of 800 pixels."""
-    window = getattr(viewer, "__wrapped__", viewer).window._qt_window
-    window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+def _share_corners(window: Any) -> None:
+    """Give the panels on the right the whole height, and the dock the corner below the layer list, where it fits.
+
+    In a low window the layer list would not fit above the dock; there the layer list keeps its corner, and the dock
+    takes the one below the panels.
+    """
+    area, corner = Qt.DockWidgetArea, Qt.Corner
+    high = window.height() >= HIGH_PX
+    window.setCorner(corner.BottomLeftCorner, area.BottomDockWidgetArea if high else area.LeftDockWidgetArea)
+    window.setCorner(corner.BottomRightCorner, area.RightDockWidgetArea if high else area.BottomDockWidgetArea)
 
 
 def _bind_keys(viewer: Any, widget: RulersWidget) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.passport import PassportController
 from voxtrace.plugin.controllers.save import SaveController
 from voxtrace.plugin.controllers.segment import SegmentController
@@ -14,7 +15,6 @@ from voxtrace.plugin.npe2.commands import ask_and_open
 from voxtrace.plugin.npe2.first_steps import FirstSteps
 from voxtrace.plugin.npe2.idle_warmup import IdleWarmup
 from voxtrace.plugin.npe2.legend import join_legend
-from voxtrace.plugin.npe2.settings import viewer_settings
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.charts import preload_pyqtgraph
 from voxtrace.plugin.views.save import QtSaveView
@@ -31,9 +31,11 @@ class SegmentWidget(Panel):
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         self.view, self.steps_view, self.save_view = QtSegmentView(), QtStepsView(), QtSaveView()
-        super().__init__(FirstSteps(viewer_settings()), self.view, self.steps_view, self.save_view)
+        self.state = viewer_state_of(napari_viewer)
+        self.first_steps = FirstSteps(self.state.settings, unwrapped(napari_viewer), self.state.current)
+        super().__init__(self.first_steps, self.view, self.steps_view, self.save_view)
         preload_pyqtgraph()
-        self._viewer, self.state = napari_viewer, viewer_state_of(napari_viewer)
+        self._viewer = unwrapped(napari_viewer)
         self.runner, self.saver = runner or ThreadRunner(self.state.engine_turn), ThreadRunner()
         self.background = LatestInBackground()
         self.legend = join_legend(napari_viewer, self.steps_view.legend)
@@ -41,7 +43,7 @@ class SegmentWidget(Panel):
         self.steps = StepsController(self.state.current, self.steps_view, lambda: self.state.bundle_registry.bundles)
         self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
         self.controller = SegmentController(
-            napari_viewer,
+            self._viewer,
             self.state.bundle_registry,
             self.view,
             self.runner,

@@ -37,6 +37,8 @@ class TrainWidget(Panel):
         self.view.stop_asked.connect(self.controller.stop)
         self.view.use_asked.connect(self._use)
         state.dataset_changed.connect(self.controller.set_dataset)
+        if state.dataset is not None:  # a case was added before this panel opened
+            self.controller.set_dataset(state.dataset)
         for leave in (self.runner.abandon, self.controller.close, background.close):
             self.destroyed.connect(leave)
         self.destroyed.connect(lambda: state.dataset_changed.disconnect(self.controller.set_dataset, missing_ok=True))

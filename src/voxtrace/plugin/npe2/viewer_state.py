@@ -62,12 +62,17 @@ class ViewerState:
         self.autosave = autosave_of(viewer, self.edits)
         if self.autosave is not None:
             self.autosave.controller.offered.connect(self._show_offer)
+        self.dataset: Any = None  # the folder that dataset_changed told of last
+        self.dataset_changed.connect(self._keep_dataset)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
         self.engine_turn = threading.Lock()  # of the panels that run the engine, one at a time
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
         # by name, because opening a path needs this module in turn
         importlib.import_module("voxtrace.plugin.npe2.open_scan").accept_drops(viewer)
+
+    def _keep_dataset(self, folder: Any) -> None:
+        self.dataset = folder
 
     @property
     def settings(self) -> ViewerSettings:

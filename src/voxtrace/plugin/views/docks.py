@@ -56,9 +56,14 @@ def stand_left_of(panel: QWidget, others: Sequence[QWidget]) -> None:
     if dock is None or window is None or not found:
         return
     front = next((one for one in found if not one.visibleRegion().isEmpty()), found[0])
-    window.splitDockWidget(dock, found[0], Qt.Orientation.Horizontal)
-    for one in found[1:]:
-        window.tabifyDockWidget(found[0], one)
+    area = Qt.DockWidgetArea.RightDockWidgetArea
+    for one in found:  # Qt leaves the tab bar behind where docks are split while they are tabs
+        window.removeDockWidget(one)
+    for one in found:
+        window.addDockWidget(area, one, Qt.Orientation.Horizontal)
+        if one is not found[0]:
+            window.tabifyDockWidget(found[0], one)
+        one.show()
     front.raise_()
 
 

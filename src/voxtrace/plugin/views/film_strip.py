@@ -107,6 +107,8 @@ class FilmStrip(RulerStrip):
 
     def _draw_thumbnail(self, painter: QPainter, row: int, slot: FilmSlot, top: float, height: float) -> None:
         image = self._pictures.get((row, slot.station))
+        if image is None and row > 0:
+            return
         size = image.deviceIndependentSize() if image is not None else None
         width, tall = (size.width(), size.height()) if size is not None else (height - 6, height - 6)
         box = QRectF(slot.centre - width / 2, top + (height - tall) / 2, width, tall)

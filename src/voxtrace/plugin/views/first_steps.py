@@ -9,32 +9,38 @@ from voxtrace.plugin.views.theme import set_tone
 from voxtrace.plugin.views.widgets import heading
 
 STEPS = (
-    "Open a scan: the button below, or a sample from File ▸ Open Sample ▸ VoxTrace.",
-    "Press Segment. The model that fits the scan is chosen already.",
-    "Step through the decision below the canvas, then press Look here next for the places to check.",
+    "Open a scan, or File ▸ Open Sample ▸ VoxTrace",
+    "Press Segment",
+    "Step through below, then Look here next",
 )
 
 
 class QtFirstSteps(QFrame):
-    """Three numbered steps and a button that hides them for good; emits ``dismissed``."""
+    """Three numbered lines, a tick at those that are done, and a button that hides them; emits ``dismissed``."""
 
     dismissed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("First steps")
-        self.lines = [QLabel(f"{number}  {text}") for number, text in enumerate(STEPS, start=1)]
+        self.lines = [QLabel() for _ in STEPS]
         self.close_button = QPushButton("Got it")
         self.close_button.setToolTip("Hide this hint. The preferences of the plugin show it again.")
         self.close_button.clicked.connect(self.dismissed)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.close_button)
+        top = QHBoxLayout()
+        top.addWidget(heading("First steps"), 1)
+        top.addWidget(self.close_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(heading("First steps"))
+        layout.setSpacing(2)
+        layout.addLayout(top)
         for line in self.lines:
             line.setWordWrap(True)
-            set_tone(line, "text")
             layout.addWidget(line)
-        layout.addLayout(row)
+        self.show_done(0)
+
+    def show_done(self, done: int) -> None:
+        """Tick the first steps, and dim all but the one to do next."""
+        for number, (line, text) in enumerate(zip(self.lines, STEPS, strict=True), start=1):
+            line.setText(f"{'✓' if number <= done else number}  {text}")
+            set_tone(line, "accent" if number == done + 1 else "dimmed")

@@ -20,8 +20,10 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import (
     QButtonGroup,
+    QFrame,
     QHBoxLayout,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QSplitter,
     QToolButton,
@@ -30,13 +32,16 @@ from qtpy.QtWidgets import (
 )
 
 from voxtrace.plugin.models import planes, presets
+from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.models.planes import PlanePicture
 from voxtrace.plugin.views.crosshair import CrosshairOverlay
-from voxtrace.plugin.views.widgets import note, picker
+from voxtrace.plugin.views.legend import LegendView
+from voxtrace.plugin.views.widgets import Collapsible, note, picker
 
 _LETTER, _CROSS, _WORDS = QColor("#ffd54a"), QColor(255, 213, 74, 170), QColor("#e8ebf0")
 _SHADE = QColor(0, 0, 0, 150)
 _MARGIN, _NOTCH = 4, 120
+_LEGEND_PX = 190  # more labels are scrolled, so that the planes stay large
 _VIEWS = (
     ("Axial", "Show the axial plane in the large canvas."),
     ("Coronal", "Show the coronal plane in the large canvas."),
@@ -198,6 +203,9 @@ class QtPlanesView(QWidget):
         self.outline, self.message, self.help = QPushButton("Outline"), note(), note()
         self._group = QButtonGroup(self)
         self._overlay: CrosshairOverlay | None = None
+        self.legend = LegendView()
+        self._legend_area = QScrollArea()
+        self.labels = Collapsible(self._legend_area, resettable=False)
         self._lay_out(below)
         self._connect()
 
@@ -225,7 +233,14 @@ class QtPlanesView(QWidget):
         layout.addLayout(top)
         layout.addLayout(second)
         layout.addWidget(split, 1)
-        for widget in (self.message, self.help, *below):
+        self._legend_area.setWidget(self.legend)
+        self._legend_area.setWidgetResizable(True)
+        self._legend_area.setFrameShape(QFrame.Shape.NoFrame)
+        self._legend_area.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
+        self._legend_area.setMaximumHeight(_LEGEND_PX)
+        self.labels.title.setText("Labels")
+        self.labels.hide()
+        for widget in (self.labels, self.message, self.help, *below):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
@@ -278,6 +293,12 @@ class QtPlanesView(QWidget):
             self.contrast.setCurrentIndex(chosen)
         for widget in (self.contrast, self.remember):
             widget.setEnabled(bool(found))
+
+    def show_labels(self, rows: Sequence[LegendRow]) -> None:
+        """List the labels of a label map; none hides the legend."""
+        self.legend.show_rows(rows)
+        self.labels.setVisible(bool(rows))
+        self.labels.title.setText(f"Labels ({len(rows)})")
 
     def show_outline(self, outlined: bool, possible: bool) -> None:
         """Set whether labels are drawn as outlines; ``possible`` where there are labels."""

@@ -37,7 +37,6 @@ from voxtrace.volume import Volume
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
     from voxtrace.inference import Result
-    from voxtrace.inference.options import PredictOptions
     from voxtrace.method import Method, Phase
     from voxtrace.trace import Trace
     from voxtrace.training import TrainProgress, TrainSetup
@@ -151,7 +150,7 @@ def _predict(
     from voxtrace import inference
 
     volume = _stacked(request, model)
-    store = _store(model.method, request.options, volume)
+    store = _store(inference.trace_bytes(model.method, model.plan, request.options, volume.data[0].size))
     run = inference.segment(model, volume, request.options, store=store, cancel=cancel)
     try:
         if growing is not None:
@@ -176,12 +175,9 @@ def _growing(model: Bundle, request: SegmentRequest) -> GrowingAnswer:
     return GrowingAnswer(geometry, names, request.name, request.scan)
 
 
-def _store(method: Method, options: PredictOptions, volume: Volume) -> Path | None:
+def _store(trace_bytes: int) -> Path | None:
     """Return a temporary folder for a trace that is too large for memory, else None."""
-    steps = 1 if options.keep == "last" else options.steps or method.steps
-    label_maps = 1 + (len(method.extras) if options.keep == "all" else 0)
-    bytes_per_voxel = label_maps + 4 * len(method.maps)  # labels in 8 bits, scalar maps in float32
-    if steps * bytes_per_voxel * volume.data[0].size <= display.IN_MEMORY_BYTES:
+    if trace_bytes <= display.IN_MEMORY_BYTES:
         return None
     return Path(tempfile.mkdtemp(prefix="voxtrace-")) / "trace"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models.bundles import match_channels
 from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.provenance import ShownLabels, description, record, write_record
+from voxtrace.plugin.models.trust import interval_of
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.saving import OpenScan, image_of, labels_to_save, layer_source
 from voxtrace.trace import Trace
@@ -39,6 +40,7 @@ class LabelsOnScreen:
     attributes: Mapping[str, Any]
     scans: Sequence[OpenScan]
     shown: ShownLabels
+    record: Mapping[str, Any] = field(default_factory=dict)  # of the model, for intervals; empty where not known
 
     @property
     def name(self) -> str:
@@ -109,12 +111,14 @@ def report_of(labels: LabelMap, image: Volume | None, on_screen: LabelsOnScreen,
     source, shown = on_screen.source, on_screen.shown
     trace = source.trace if source is not None else None
     demonstration = trace is not None and trace.provenance.demonstration
+    rows, interval = measure(labels, image), interval_of(on_screen.record if _is_answer(on_screen) else {})
     return Report(
         title=_title(labels, image, with_patient),
         labels=labels,
-        rows=measure(labels, image),
+        rows=rows,
         scan=image,
         shown=shown.words,
+        intervals_ml={row.label: found for row in rows if (found := interval(row.label, row.volume_ml)) is not None},
         facts=_facts(trace),
         notes=[finding.sentence for finding in image.passport.findings] if image is not None else (),
         edits=[edit.sentence for edit in shown.edits],
@@ -200,6 +204,12 @@ def _cost(trace: Trace) -> str:
     """Return what the network computed, where the trace has it in GFLOP for each window and step."""
     costs = [values for name, values in trace.facts.items() if trace.units.get(name) == "GFLOP"]
     return f"{float(sum(np.nansum(values) for values in costs)):,.1f} GFLOP over all windows and steps" if costs else ""
+
+
+def _is_answer(on_screen: LabelsOnScreen) -> bool:
+    """Tell whether the labels are a model's last answer, which its validation is about; not an earlier step."""
+    data, shown = on_screen.data, on_screen.shown
+    return isinstance(data, StepArray) and shown.station == data.n_steps - 1 and not shown.is_edited
 
 
 def _patient(labels: LabelMap) -> dict[str, str]:

@@ -53,6 +53,17 @@ def changes(before: Array, now: Array) -> tuple[int, int, int]:
     return gained, lost, int(np.count_nonzero(differs)) - gained - lost
 
 
+def changes_between(before: Any, now: Any, cancel: Cancel) -> tuple[int, int, int]:
+    """Return the :func:`changes` of whole volumes (Z, Y, X), a few planes at a time."""
+    sums = np.zeros(3, np.int64)
+    for low in range(0, int(before.shape[0]), _PLANES):
+        _check(cancel)
+        planes = slice(low, low + _PLANES)
+        sums += changes(np.asarray(before[planes]), np.asarray(now[planes]))
+    gained, lost, moved = (int(n) for n in sums)
+    return gained, lost, moved
+
+
 def surface_shares(rows: Sequence[Any], cancel: Cancel) -> Array:
     """Return (S,): of the voxels within two voxels of the last answer's surface, the share that differs at each step.
 

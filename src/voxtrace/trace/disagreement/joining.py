@@ -8,9 +8,12 @@ of labels. Gaps of up to ``GAP_MM`` are closed, by joining cells of that size in
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from voxtrace.trace.disagreement.differing import DifferingVoxels, Indices
 from voxtrace.volume import Array, Shape, Triple
@@ -18,7 +21,6 @@ from voxtrace.volume import Array, Shape, Triple
 THICK_MM = 3.0
 GAP_MM = 2.0
 
-_TOUCHING = np.ones((3, 3, 3), np.bool_)  # by faces, edges and corners
 _PLANES = 16  # opened at once
 
 Mask = npt.NDArray[np.bool_]
@@ -68,35 +70,74 @@ def _run(planes: Mask, length: int, axis: int, combine: np.ufunc) -> Mask:
     done = 1
     while done < length:
         step = min(done, length - done)
-        stop = planes.shape[axis] - step
-        planes = combine(planes.take(range(stop), axis), planes.take(range(step, step + stop), axis))
+        before = (slice(None),) * axis
+        planes = combine(planes[(*before, slice(None, -step))], planes[(*before, slice(step, None))])
         done += step
     return planes
 
 
 def _spots(cells: Indices, thick: Mask) -> tuple[Indices, int]:
     """Return the spot that each voxel lies in or beside, −1 for the others, and the number of spots."""
-    low = cells.min(1, keepdims=True)
-    grid = np.zeros(tuple(int(n) + 1 for n in (cells - low).max(1)), np.bool_)
-    grid[tuple((cells - low)[:, thick])] = True
-    labelled, count = ndimage.label(grid, _TOUCHING)
-    reached = ndimage.maximum_filter(labelled, 3) if count else labelled
-    found = np.where(thick, labelled[tuple(cells - low)], reached[tuple(cells - low)])
-    return found.astype(np.int64) - 1, int(count)
+    keys, offsets = _keys(cells)
+    spot_keys, of_thick = np.unique(keys[thick], return_inverse=True)
+    labels, count = _components(spot_keys, offsets)
+    found = np.full(keys.size, -1, np.int64)
+    found[thick] = labels[of_thick]
+    thin_keys, of_thin = np.unique(keys[~thick], return_inverse=True)
+    beside = np.full(thin_keys.size, -1, np.int64)
+    for offset in (0, *offsets, *(-one for one in offsets)):
+        at, there = _look_up(spot_keys, thin_keys + offset)
+        beside[there] = np.maximum(beside[there], labels[at[there]])
+    found[~thick] = beside[of_thin]
+    return found, count
 
 
 def _thin_regions(cells: Indices, pairs: Indices) -> Indices:
     """Return the region of each voxel, joined among voxels of the same pair of labels."""
+    keys, offsets = _keys(cells)
     region, made = np.zeros(pairs.size, np.int64), 0
     for pair in np.unique(pairs):
         own = np.flatnonzero(pairs == pair)
-        inside = cells[:, own] - cells[:, own].min(1, keepdims=True)
-        grid = np.zeros(tuple(int(n) + 1 for n in inside.max(1)), np.bool_)
-        grid[tuple(inside)] = True
-        labelled, count = ndimage.label(grid, _TOUCHING)
-        region[own] = made + labelled[tuple(inside)] - 1
-        made += int(count)
+        own_keys, of_own = np.unique(keys[own], return_inverse=True)
+        labels, count = _components(own_keys, offsets)
+        region[own] = made + labels[of_own]
+        made += count
     return region
+
+
+def _keys(cells: Indices) -> tuple[Indices, tuple[int, ...]]:
+    """Return a number for each cell (3, n), and the differences of the numbers of cells that touch, half of them.
+
+    A margin around the cells keeps the numbers of touching cells apart from those across a border.
+    """
+    if not cells.size:
+        return np.zeros(0, np.int64), ()
+    inside = cells - cells.min(1, keepdims=True) + 1
+    _, ny, nx = (int(n) + 2 for n in inside.max(1))
+    strides = (ny * nx, nx, 1)
+    around = [np.dot(one, strides) for one in product((-1, 0, 1), repeat=3)]
+    keys: Indices = np.tensordot(np.asarray(strides), inside, 1)
+    return keys, tuple(int(one) for one in around if one > 0)
+
+
+def _components(keys: Indices, offsets: tuple[int, ...]) -> tuple[Indices, int]:
+    """Return the component of each cell, whose keys ascend, and their number; touching cells are of one component."""
+    pairs = [np.zeros((2, 0), np.int64)]
+    for offset in offsets:
+        at, there = _look_up(keys, keys + offset)
+        pairs.append(np.stack([np.flatnonzero(there), at[there]]))
+    first, second = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(first.size, np.int8), (first, second)), (keys.size, keys.size))
+    count, labels = connected_components(graph, directed=False)
+    return labels.astype(np.int64), int(count)
+
+
+def _look_up(keys: Indices, wanted: Indices) -> tuple[Indices, Mask]:
+    """Return where each wanted key stands among ascending keys, and whether it is there."""
+    if not keys.size:
+        return np.zeros(wanted.size, np.int64), np.zeros(wanted.size, np.bool_)
+    at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+    return at, np.asarray(keys[at] == wanted)
 
 
 def _pairs(voxels: DifferingVoxels) -> Indices:
