@@ -8,7 +8,7 @@ ever shows, in short steps with pauses between them, after the panel has opened.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -27,9 +27,9 @@ class IdleWarmup:
     """Runs the steps one by one while the event loop comes round; it belongs to a widget and ends with it."""
 
     def __init__(self, parent: QWidget, viewer: Any) -> None:
-        bare = getattr(viewer, "__wrapped__", viewer)  # panels get a proxy that keeps private parts from them
         canvas = unwrapped(viewer).window._qt_viewer.canvas
-        self._steps: Iterator[Callable[[], Any]] = iter(()) if _begun else iter(steps(canvas))
+        fonts = {"font_info": canvas.font_info} if hasattr(canvas, "font_info") else {}  # since napari 0.9
+        self._steps: Iterator[Callable[[], Any]] = iter(()) if _begun else iter(steps(fonts))
         _begun.append(True)
         self._timer = QTimer(parent)
         self._timer.setSingleShot(True)
@@ -47,13 +47,13 @@ class IdleWarmup:
         self._timer.start(PAUSE_MS)
 
 
-def steps(canvas: Any) -> tuple[Callable[[], Any], ...]:
+def steps(fonts: Mapping[str, Any]) -> tuple[Callable[[], Any], ...]:
     """Return what is made, in order, each a function that takes a fraction of a second the first time."""
     return (
         lambda: _controls("qt_image_controls", "QtImageControls", warm.image()),
         lambda: _controls("qt_labels_controls", "QtLabelsControls", warm.labels()),
-        lambda: _visual("image", "VispyImageLayer", warm.image(), canvas),
-        lambda: _visual("labels", "VispyLabelsLayer", warm.labels(), canvas),
+        lambda: _visual("image", "VispyImageLayer", warm.image(), fonts),
+        lambda: _visual("labels", "VispyLabelsLayer", warm.labels(), fonts),
     )
 
 
@@ -62,6 +62,5 @@ def _controls(module: str, name: str, layer: Any) -> None:
     made.deleteLater()
 
 
-def _visual(module: str, name: str, layer: Any, canvas: Any) -> None:
-    fonts = {"font_info": canvas.font_info} if hasattr(canvas, "font_info") else {}  # since napari 0.9
+def _visual(module: str, name: str, layer: Any, fonts: Mapping[str, Any]) -> None:
     getattr(import_module(f"napari._vispy.layers.{module}"), name)(layer, **fonts).close()
