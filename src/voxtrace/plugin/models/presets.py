@@ -1,4 +1,4 @@
-"""Contrast presets of a scan, in the order of the keys 1 to 6: in HU for CT, percentiles for everything else."""
+"""Contrast presets of a scan, in the order of their keys from 1: in HU for CT, percentiles for everything else."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from voxtrace.plugin.layers import contrast
 from voxtrace.volume import Volume
 
 CUSTOM = "Yours"
-CUSTOM_KEY = 6
 # The first is shown when a scan other than a CT opens.
 PERCENTILES = ((0.5, 99.5), (0.0, 100.0), (2.0, 98.0), (5.0, 95.0), (1.0, 90.0))
-HELP = "1–6 presets · drag with the right button: level ↕, width ↔"
+CUSTOM_KEY = 1 + max(len(contrast.CT_PRESETS), len(PERCENTILES))  # the key after those of every preset
+HELP = f"1–{CUSTOM_KEY} presets · drag with the right button: level ↕, width ↔"
 
 
 @dataclass(frozen=True)

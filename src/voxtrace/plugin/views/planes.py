@@ -201,7 +201,7 @@ class QtPlanesView(QWidget):
         super().__init__()
         self.canvases = (PlaneCanvas(), PlaneCanvas())
         self.views = [_view_button(name, tooltip) for name, tooltip in _VIEWS]
-        self.contrast = picker("Brightness of the scan on screen, level/width, for CT in HU: keys 1 to 6.")
+        self.contrast = picker("Brightness of the scan on screen, level/width, for CT in HU: number keys.")
         self.remember, self.cross = QToolButton(), QToolButton()
         self.outline, self.message, self.help = QPushButton("Outline"), note(), note()
         self._group = QButtonGroup(self)
@@ -219,7 +219,7 @@ class QtPlanesView(QWidget):
             self._group.addButton(button, index)
             top.addWidget(button, 1)
         self.remember.setText("★")
-        self.remember.setToolTip("Keep this contrast as your own preset, key 6, for scans of this kind.")
+        self.remember.setToolTip("Keep this contrast as your own preset, the last number key, for scans of this kind.")
         self.remember.setAccessibleName("Remember this contrast")
         self.help.setText(presets.HELP)
         self.cross.setCheckable(True)
