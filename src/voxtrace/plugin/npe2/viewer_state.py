@@ -60,10 +60,12 @@ class ViewerState:
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
         self.first_look = FirstLook(self.current, self._open_rulers)
-        self.autosave = autosave_of(viewer, self.edits)
+        rulers = f"voxtrace.plugin.npe2.{DOCKS['rulers'].module}"
+        # Imported while the scan is read, so that the window does not wait for it when a result comes.
+        threading.Thread(target=importlib.import_module, args=(rulers,), daemon=True).start()
         self.style = ResultStyle(viewer, viewer_settings())
+        self.autosave = autosave_of(viewer, self.edits, viewer_settings())
         if self.autosave is not None:
-            self.autosave.follow(viewer_settings())
             self.autosave.controller.offered.connect(self._show_offer)
         self.dataset: Any = None  # the folder that dataset_changed told of last
         self.dataset_changed.connect(self._keep_dataset)
