@@ -82,7 +82,7 @@ class RulersWidget(QWidget):
         _share_corners(self._window)
 
     def command(self, name: str) -> None:
-        """Do what a key or button asks: previous, next, first, last, play or most changed."""
+        """Do what a key or button asks: one of the names below."""
         actions: dict[str, Callable[[], None]] = {
             "previous": lambda: self.time.move(-1),
             "next": lambda: self.time.move(1),
@@ -90,6 +90,8 @@ class RulersWidget(QWidget):
             "last": self.time.go_last,
             "play": self.view.bar.play.toggle,
             "most changed": self.time.go_most_changed,
+            "slice above": lambda: self.place.move(-1),
+            "slice below": lambda: self.place.move(1),
         }
         actions[name]()
 
