@@ -344,7 +344,7 @@ class TestOverlays:
         assert (settled.visible, result.visible, settled.contour) == (True, False, 0)
         assert len(view.last("set_ramp")[0]) == 3
         overlays.show("settled contours", True)
-        assert (settled.visible, result.visible, settled.contour) == (True, False, 2)
+        assert (settled.visible, result.visible, settled.contour) == (True, False, 1)
         assert self.shown(view) == ["settled contours"]
         overlays.show("settled contours", False)
         assert (settled.visible, result.visible) == (False, True)
