@@ -102,7 +102,8 @@ def adding_case(
     yield JobStage(f"Adding {name} to {folder.name} …")
     labels, scan = _labels(on_screen)
     values = record(on_screen.shown, on_screen.source, on_screen.name)
-    case = NewCase(name, _volumes(folder, labels, scan, on_screen.scans), labels, values)
+    channels = tuple(str(one) for one in on_screen.record.get("plan", {}).get("channels", ()))
+    case = NewCase(name, _volumes(folder, labels, scan, on_screen.scans), labels, values, channels)
     return add_case(folder, case, replace_case=replace_case)
 
 
@@ -185,19 +186,27 @@ def _facts(trace: Trace | None) -> dict[str, str]:
     if trace is None:
         return {}
     made = trace.provenance
-    options = ", ".join(f"{name} {value}" for name, value in made.options.items() if value not in (None, "", {}))
     facts = {
         "Method": made.method_title or made.method,
         "Model": made.bundle,
         "Weights, SHA-256": made.weights_sha256,
         "VoxTrace": made.version,
-        "Options": options,
+        "Options": _options(made.options),
         "Seed": "" if made.seed is None else str(made.seed),
         "Time": "" if made.seconds is None else f"{made.seconds:.1f} s",
         "Cost": _cost(trace),
         "Steps": str(trace.n_steps),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """Return options and their values as words, those of the method after the others; what is not set is left out."""
+    own = {name: value for name, value in options.items() if not isinstance(value, Mapping)}
+    nested = [_options(value) for value in options.values() if isinstance(value, Mapping)]
+    words = [f"{name.replace('_', ' ')} {value}" for name, value in own.items() if value not in (None, "", False)]
+    words = [one.removesuffix(" True") for one in words]
+    return ", ".join(filter(None, (*words, *nested)))
 
 
 def _cost(trace: Trace) -> str:
