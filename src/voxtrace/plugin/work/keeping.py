@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def saving_everything(
         _write_labels(temporary, labels, image, on_screen)
         yield _stage("Saving the trace …", 2, cancel)
         if source is not None and source.trace is not None:
-            _write_trace(temporary / "result.trace", source.trace, on_screen.data)
+            _write_trace(temporary / "result.trace", _named(source.trace, with_patient), on_screen.data)
         yield _stage("Writing the report …", 3, cancel)
         report = report_of(labels, image, on_screen, with_patient)
         write_html(report, temporary / "report.html")
@@ -148,6 +148,13 @@ def _write_labels(folder: Path, labels: LabelMap, image: Volume | None, on_scree
         endings.append(".seg.dcm")
     for ending in endings:
         export_all(labels, folder / f"labels{ending}", options)
+
+
+def _named(trace: Trace, with_patient: bool) -> Trace:
+    """Return a trace that does not name a DICOM scan, which goes by its folder, unless the patient may be named."""
+    if with_patient or not isinstance(trace.geometry.stored, DicomGrid):
+        return trace
+    return replace(trace, provenance=replace(trace.provenance, scan=""))
 
 
 def _write_trace(folder: Path, trace: Trace, data: Any) -> None:
