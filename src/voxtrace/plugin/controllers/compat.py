@@ -77,7 +77,8 @@ def push_undo(layer: Any, atom: tuple[Any, Any, Any]) -> None:
 
 def remeasure(layer: Any) -> None:
     """Let a viewer ask anew how large a layer is, whose data grew or shrank in place; its history stays."""
-    layer.translate = layer.translate
+    layer._clear_extent()
+    layer.events.translate()  # what a viewer listens to; setting the translation would also draw the slice anew
 
 
 def strokes(layer: Any) -> int:
