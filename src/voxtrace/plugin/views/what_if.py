@@ -44,6 +44,7 @@ class QtWhatIfView(QWidget):
         table = self.table
         table.setHorizontalHeaderLabels(COLUMNS)
         table.setAccessibleName("Other settings")
+        table.setToolTip("Seconds and changed voxels with other settings; measured, or worked out from the steps.")
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         if (rows := table.verticalHeader()) is not None:
