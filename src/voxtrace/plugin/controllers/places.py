@@ -135,6 +135,7 @@ class PlacesController:
         self._contours.remove()
         if not self._sources:
             self._runner.cancel()
+            self._contours.set_answers(None, {})
             self._view.set_contours((), 0, False)
             text = places.NOTHING_OPEN if self._layer is None else places.NOT_COMPARABLE
             self._view.show_message(text, "hint")
