@@ -321,6 +321,10 @@ def test_keys_act_on_the_canvas_while_the_list_is_open(opened: Opened) -> None:
     assert bound == {"N", "Enter", "R", "O", "Z", "Backspace"}
     next(action for key, action in layer.keymap.items() if str(key) == "N")(layer)
     assert controller.review.current == 0  # type: ignore[union-attr]
+    layer.mode = "polygon"
+    assert "Enter" not in {str(key) for key in layer.keymap}  # it closes the polygon
+    layer.mode = "paint"
+    assert "Enter" in {str(key) for key in layer.keymap}
     controller.close()
     assert not layer.keymap
     assert not model.keymap
