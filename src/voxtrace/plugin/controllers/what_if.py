@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from napari.layers import Labels
 
+from voxtrace.inference.options import PredictOptions
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.model_choice import Background, at_once
 from voxtrace.plugin.controllers.segment_run import SegmentRun
@@ -91,7 +92,7 @@ class WhatIfController:
 
     def _show(self) -> None:
         request = _request_of(self._base)
-        options = request.options if request is not None else what_if.PredictOptions()
+        options = request.options if request is not None else PredictOptions()
         rows = what_if.rows(self._found, options, self._able(request), self._measured)
         self._view.set_rows(self._base.name if self._base is not None else "", rows)
 
