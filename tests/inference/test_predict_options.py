@@ -73,7 +73,7 @@ def test_the_ledger_keeps_the_names_of_earlier_versions() -> None:
     ]
     earlier = {"steps": None, "keep": "labels", "runtime": "auto", "device": "auto", "precision": "auto"}
     earlier |= {"mirror": None, "overlap": None, "batch": None, "settle": None, "region": "body", "seed": 0}
-    assert recorded == {**earlier, "options": {}}
+    assert recorded == {**earlier, "seeds": 1, "members": False, "options": {}}
 
 
 def test_an_option_that_a_ledger_lacks_counts_as_its_default() -> None:

@@ -39,3 +39,14 @@ def test_the_header_of_a_nifti_file_says_it_in_words(tmp_path: Path) -> None:
 
     header = nibabel.load(write(labels(), tmp_path / "case.nii")).header
     assert bytes(header["descrip"]).rstrip(b"\0").decode() == DEMONSTRATION
+
+
+def test_a_dicom_segmentation_says_it_as_its_description(tmp_path: Path) -> None:
+    import pydicom
+
+    scan = read(Path(__file__).resolve().parents[2] / "sample_data" / "abdomen_phantom_dicom")
+    data = np.zeros(scan.geometry.shape, np.uint8)
+    data[4:8, 40:60, 40:60] = 1
+    path = write(LabelMap(data, scan.geometry, {1: "liver"}, note=DEMONSTRATION), tmp_path / "case.dcm")
+    assert pydicom.dcmread(path).ContentDescription == DEMONSTRATION
+    assert len(DEMONSTRATION) <= 64  # the longest description that DICOM allows

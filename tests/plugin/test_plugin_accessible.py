@@ -34,7 +34,7 @@ def fields_of(panel: Any) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(set(DOCKS) - {"what_if"}))
+@pytest.mark.parametrize("name", DOCKS)
 def test_every_field_has_a_name_and_a_tooltip(name: str, make_napari_viewer_proxy: Any, bundle: Path) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QAbstractButton

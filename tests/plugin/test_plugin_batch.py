@@ -12,12 +12,14 @@ from made_layers import ImmediateRunner, Recorded
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.plugin.controllers.batch import BatchController
 from voxtrace.plugin.models.batch import (
+    MOST_ROWS,
     RANKED_BY,
     BatchForm,
     CaseRow,
     TimeLeft,
     label_columns,
     odd_of,
+    order_sentence,
     ranking,
     ready,
     row_of,
@@ -74,6 +76,13 @@ def test_what_is_odd_is_said_in_a_line() -> None:
 def test_a_ledger_of_an_older_version_is_shown() -> None:
     row = row_of(Entry("a", "done", time_s=3.0))
     assert (row.volumes_ml, row.signs, row.inputs, row.seconds) == ({}, {}, (), 3.0)
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    rows = [done(f"case {n}") for n in range(MOST_ROWS + 1)]
+    assert order_sentence(rows, MOST_ROWS + 1).endswith(f"The first {MOST_ROWS} of {MOST_ROWS + 1} are listed.")
+    assert "listed" not in order_sentence(rows, 3)
+    assert order_sentence([], 0) == ""
 
 
 def test_a_filter_needs_every_word() -> None:

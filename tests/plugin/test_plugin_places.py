@@ -113,7 +113,7 @@ def test_rows_say_what_differs() -> None:
 
 def test_undecided_labels_are_listed_and_the_rest_counted() -> None:
     found = fresh().found
-    assert places.undecided(found, most=1).splitlines()[-1] == "and 1 more labels"
+    assert places.undecided(found, most=1).splitlines()[-1] == "and 1 more label"
     assert places.calm(found) == "everything else is the same in all of them."
 
 

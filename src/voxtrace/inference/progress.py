@@ -16,8 +16,8 @@ class FinishedPlanes:
     Attributes
     ----------
     z0
-        Number of the first plane on the grid of the input; they come in ascending order, each once. Where members are
-        predicted one after another it starts again at 0 for each.
+        Number of the first plane on the grid of the input; they come in ascending order, each once, the last ones with
+        the result. Where members are predicted one after another it starts again at 0 for each.
     labels
         (S, n, Y, X), read-only views of the trace while it is made, no copies; S is 1 where the trace lies on disk.
         The last along S is the answer.

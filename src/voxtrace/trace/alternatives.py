@@ -1,6 +1,8 @@
 """What another setting would have cost and changed, from one trace, without running again.
 
-*Fewer steps*: the labels of every step are kept, so the voxels that later steps changed are counted.
+*Fewer steps*: the labels of every step are kept, so the voxels that later steps changed are counted. This is the run
+as it was, stopped earlier; a method that spreads its steps anew over a schedule gives other labels when it is asked
+for fewer from the start.
 
 *Stopping early*: a window stops at the first step, from the second on, that changed no more than a given fraction of
 its labels; that follows from the facts of the windows. Its last labels then stand at all later steps. Where windows
@@ -78,7 +80,8 @@ def what_if(trace: Trace, cancel: Callable[[], bool] | None = None) -> tuple[Wha
     for kept, changed in zip(fewer, counts, strict=False):
         name = f"stop after {kept} {word}{'s' if kept > 1 else ''}"
         rows.append(_row(trace, name, _window_steps(trace, kept), changed, measured=True))
-    exact = not _overlapping(trace.windows) and trace.network_shape == trace.geometry.shape
+    # Facts of a vote are means over its members.
+    exact = not (_overlapping(trace.windows) or trace.members) and trace.network_shape == trace.geometry.shape
     for threshold, stop, changed in zip(THRESHOLDS, stops, counts[len(fewer) :], strict=False):
         # the step that changes too little has still run
         rows.append(_row(trace, f"stop early below {100 * threshold:g} %", stop + 1, changed, measured=exact))

@@ -3,7 +3,8 @@
 ::
 
     case.trace/
-    ├── trace.json       geometry, passport, names, facts, windows, counts: readable as text; no patient's data
+    ├── trace.json       geometry, passport, names, facts, windows, counts, provenance: readable as text; no
+    │                    patient's data but what the scan is called
     ├── labels.zarr      (S, Z, Y, X), compressed, a few planes to a chunk
     ├── settled.zarr     (Z, Y, X), the last step at which each voxel changed
     ├── areas.zarr       (S, Z, K) int32, voxels of each label in each slice; not in traces of earlier versions

@@ -91,14 +91,19 @@ def undoable(layer: Any) -> list[Any]:
 
 
 def replace_wheel(viewer: Any, callback: Callable[[Any, Any], None]) -> None:
-    """Let a callback take the mouse wheel before napari, and the place of napari's own scrolling through slices.
+    """Let a callback take the mouse wheel before napari; what it does not handle scrolls as napari does.
 
     napari scrolls the slider used last, which may be that of the steps.
     """
     from napari.components._viewer_mouse_bindings import dims_scroll
 
+    def wheel(scrolled: Any, event: Any) -> None:
+        callback(scrolled, event)
+        if not event.handled:
+            dims_scroll(scrolled, event)
+
     kept = [one for one in viewer.mouse_wheel_callbacks if one is not dims_scroll]
-    viewer.mouse_wheel_callbacks[:] = [callback, *kept]
+    viewer.mouse_wheel_callbacks[:] = [wheel, *kept]
 
 
 def bind_in_pan_zoom(layer: Any, key: str, action: Callable[[], None]) -> None:

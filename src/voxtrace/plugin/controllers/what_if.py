@@ -19,7 +19,7 @@ from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.messages import REQUEST, SegmentRequest, SegmentResult
 from voxtrace.plugin.models.methods import Capabilities, MethodRegistry
 from voxtrace.plugin.models.panel_state import changes_of
-from voxtrace.plugin.models.what_if import Measured, WhatIfRow
+from voxtrace.plugin.models.what_if import MeasuredSetting, WhatIfRow
 from voxtrace.plugin.work import jobs
 from voxtrace.plugin.work.events import Runner
 from voxtrace.trace import Trace, WhatIf
@@ -59,7 +59,7 @@ class WhatIfController:
         self.run = SegmentRun(viewer, runner, view.show_state, self._on_result, hides=False)
         self._base: Labels | None = None
         self._found: tuple[WhatIf, ...] = ()
-        self._measured: dict[str, Measured] = {}
+        self._measured: dict[str, MeasuredSetting] = {}
         self._running = ""  # the name of the row that is run
         current.result_changed.connect(self.refresh)
         self._methods.changed.connect(self._show)
@@ -130,7 +130,7 @@ class WhatIfController:
 
     def _note(self, base: Labels, name: str, seconds: float, changed: int) -> None:
         if base is self._base:
-            self._measured[name] = Measured(seconds, changed)
+            self._measured[name] = MeasuredSetting(seconds, changed)
             self._show()
 
 

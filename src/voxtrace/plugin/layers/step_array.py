@@ -90,6 +90,13 @@ class StepArray:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __deepcopy__(self, memo: Any) -> StepArray:
+        """Return an array with edits of its own, for a layer that is duplicated; the steps are shared."""
+        copied = StepArray(self.steps, self.length, self._step_counts)
+        if self.edited_from is not None:
+            copied.restore(self.station(self.n_steps)[::-1], self.edits, self.edited_from)
+        return copied
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self[:], dtype)
 

@@ -198,7 +198,7 @@ def undecided(found: Disagreement, most: int = 4) -> str:
     """Return how much of each label is undecided, a line each."""
     lines = [one.sentence for one in found.labels[:most]]
     more = len(found.labels) - most
-    return "\n".join(lines + ([f"and {more} more labels"] if more > 0 else []))
+    return "\n".join(lines + ([f"and {more} more label{'s' * (more > 1)}"] if more > 0 else []))
 
 
 def record(review: Review) -> dict[str, Any]:

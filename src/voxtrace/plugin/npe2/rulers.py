@@ -51,6 +51,9 @@ class RulersWidget(QWidget):
         )
         self.place = PlaceRulerController(current, view, queues["place"])
         self.overlays = OverlaysController(napari_viewer, current, view, queues["overlays"])
+        settings = viewer_state_of(napari_viewer).settings
+        self.view.bar.set_speed(settings.values.steps_per_second)
+        self.view.bar.speed_picked.connect(lambda speed: settings.update(steps_per_second=speed))
         self._connect()
         _bind_keys(napari_viewer, self)
         self._show_charts()

@@ -137,7 +137,7 @@ class QtBatchView(QWidget):
             most = self.fontMetrics().averageCharWidth() * ODD_CHARACTERS
             self.table.setColumnWidth(2, min(most, self.table.columnWidth(2)))
         self._show_detail()
-        self.order.setText(f"Worst first: {order}." if order else "")
+        self.order.setText(order)
         for widget in (self.filter, self.order, self.table):
             widget.setVisible(bool(rows or order))
 
