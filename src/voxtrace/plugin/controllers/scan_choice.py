@@ -71,7 +71,8 @@ class ScanChoice:
         if layer is None:
             return ""
         source = label_source(layer)
-        return source.scan if source is not None else str(layer.unique_id)
+        found: str = source.scan if source is not None else layer.unique_id
+        return found
 
     @property
     def chosen(self) -> int | None:
