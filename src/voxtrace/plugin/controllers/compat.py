@@ -60,7 +60,7 @@ def set_corner_text(viewer: Any, name: str, position: str, text: str) -> None:
     if key not in overlays:
         if not text:
             return
-        overlays[key] = _text(position, 9, _WORDS)
+        overlays[key] = _text(position, 8, _WORDS)
     overlays[key].text = text
     overlays[key].visible = bool(text)
 

@@ -13,7 +13,7 @@ from voxtrace.plugin.models.methods import Capabilities
 from voxtrace.plugin.models.model_cards import time_words
 from voxtrace.trace import WhatIf
 
-COLUMNS = ("Setting", "Time", "Work", "Changed", "")
+COLUMNS = ("Setting", "Time, changed", "")
 _FEWER = re.compile(r"stop after (\d+) ")
 _EARLY = re.compile(r"stop early below ([\d.e+-]+) %")
 _EVERYWHERE = re.compile(r"every window by (.+)")

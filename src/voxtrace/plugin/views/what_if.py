@@ -65,8 +65,11 @@ class QtWhatIfView(QWidget):
         self.table.setRowCount(len(rows))
         for number, row in enumerate(rows):
             name = f"{row.name}\n{row.how}" if row.how else row.name
-            for column, text in enumerate((name, row.time, row.work, row.changed)):
+            for column, text in enumerate((name, f"{row.time}\n{row.changed} voxels")):
                 item = QTableWidgetItem(text)
+                item.setToolTip(
+                    f"{row.name}: {row.time}, {row.work} of the network's work, {row.changed} voxels changed."
+                )
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(number, column, item)

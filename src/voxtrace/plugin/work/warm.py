@@ -71,4 +71,5 @@ def _compile(loop: Any, colours: Any, dtype: np.dtype[Any]) -> None:
 
     mapping = colours._get_typed_dict_mapping(dtype)  # compiles what a dictionary of this type needs, too
     texture = np.zeros(4, np.uint8)
-    loop.compile((numba.typeof(np.zeros(4, dtype)), numba.typeof(mapping), numba.typeof(texture)))
+    typeof: Any = numba.typeof
+    loop.compile((typeof(np.zeros(4, dtype)), typeof(mapping), typeof(texture)))
