@@ -60,6 +60,8 @@ def test_what_is_odd_is_said_in_a_line() -> None:
     fine = {"what": "orientation", "verdict": "fine", "found": "RAS", "remedy": ""}
     assert odd_of(Entry("a", "done", passport=[fine, tilt])) == "tilt: 12.0° (slices were shifted back)"
     assert odd_of(Entry("a", "failed", error="it is no volume.")) == "it is no volume."
+    failed = Entry("a", "failed", error="/scans/a.nii: no volume.", inputs=["/scans/a.nii"])
+    assert odd_of(failed) == "a.nii: no volume."
     assert odd_of(Entry("a", "done", volumes_ml={"liver": 0.0})) == "nothing was found"
     assert odd_of(Entry("a", "done", volumes_ml={"liver": 0.0, "spleen": 1.0})) == ""
     assert "Start continues" in odd_of(Entry("a", "started"))

@@ -88,6 +88,15 @@ def test_it_is_done_when_what_is_left_is_under_the_limit() -> None:
     assert places.progress(review) == "1 of 2 places · 0.30 of 12.3 mL left · that is under 0.50 mL: done"
 
 
+def test_without_places_there_is_nothing_to_look_at() -> None:
+    found = replace(fresh().found, places=(), calm_ml=0.07, calm_count=20)
+    review = places.start(found, done_ml=0.5)
+    assert places.progress(review) == "Nothing to look at: 5 seeds agree, but for spots too small to matter."
+    assert places.calm(found) == "20 smaller spots are left alone (0.07 mL)."
+    assert review.is_done
+    assert places.following(review) is None
+
+
 def test_decisions_are_recorded() -> None:
     review = places.decide(places.at(fresh(), 0), "accepted")
     assert places.record(review) == {
@@ -312,6 +321,10 @@ def test_keys_act_on_the_canvas_while_the_list_is_open(opened: Opened) -> None:
     assert bound == {"N", "Enter", "R", "O", "Z", "Backspace"}
     next(action for key, action in layer.keymap.items() if str(key) == "N")(layer)
     assert controller.review.current == 0  # type: ignore[union-attr]
+    layer.mode = "polygon"
+    assert "Enter" not in {str(key) for key in layer.keymap}  # it closes the polygon
+    layer.mode = "paint"
+    assert "Enter" in {str(key) for key in layer.keymap}
     controller.close()
     assert not layer.keymap
     assert not model.keymap

@@ -463,6 +463,10 @@ def test_the_crosshair_lies_on_the_canvas_where_the_camera_shows_it(planes: Plan
     camera = camera_of(shown)
     camera.center, camera.zoom = (0.0, 5.0 + 2 * 2.0, 7.0), 10.0  # the middle is at row 2, column 0
     assert overlay.cross == pytest.approx((3 * 1.0 * 10, 2 * 2.0 * 10))  # 3 mm to the left side, 4 mm to the back
+    planes.view.cross.click()
+    assert overlay.cross is None
+    planes.view.cross.click()
+    assert overlay.cross == pytest.approx((30.0, 40.0))
     shown.dims.ndisplay = 3
     assert overlay.cross is None
 

@@ -60,7 +60,7 @@ def set_corner_text(viewer: Any, name: str, position: str, text: str) -> None:
     if key not in overlays:
         if not text:
             return
-        overlays[key] = _text(position, 9, _WORDS)
+        overlays[key] = _text(position, 8, _WORDS)
     overlays[key].text = text
     overlays[key].visible = bool(text)
 
@@ -77,7 +77,8 @@ def push_undo(layer: Any, atom: tuple[Any, Any, Any]) -> None:
 
 def remeasure(layer: Any) -> None:
     """Let a viewer ask anew how large a layer is, whose data grew or shrank in place; its history stays."""
-    layer.translate = layer.translate
+    layer._clear_extent()
+    layer.events.translate()  # what a viewer listens to; setting the translation would also draw the slice anew
 
 
 def strokes(layer: Any) -> int:

@@ -26,7 +26,7 @@ _DRAG_PX = 400  # pixels that double the width of the window
 class ContrastController:
     """Acts on the scan that is visible, whichever layer is active.
 
-    The keys 1 to 6 are napari's drawing tools while a tool of a labels layer is in use; in pan-and-zoom mode they are
+    The number keys are napari's drawing tools while a tool of a labels layer is in use; in pan-and-zoom mode they are
     presets. The letters that napari gives to the same tools are left alone.
     """
 

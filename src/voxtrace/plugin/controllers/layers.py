@@ -19,6 +19,7 @@ from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
 from voxtrace.plugin.work.saving import OpenScan
 
 _SHOWS_CT: weakref.WeakKeyDictionary[Image, bool] = weakref.WeakKeyDictionary()
+COPY = "voxtrace_copy"  # in the metadata of a second layer of a scan, which is shown below one of several results
 _TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 

@@ -22,6 +22,7 @@ from voxtrace.trace.edits import Edit
 from voxtrace.volume import Array
 
 _REMEMBERED_PLANES = 16  # of a trace on disk
+_UNDOABLE = 200  # changes; napari remembers a hundred
 
 
 class StepArray:
@@ -252,6 +253,8 @@ class StepArray:
     def _add(self, change: Change) -> None:
         # what was undone before a new change cannot come back
         self.changes = [*(one for one in self.changes if not one.undone), change]
+        while len(self.changes) > _UNDOABLE:  # of older ones the log is enough
+            self._earlier = (*self._earlier, self.changes.pop(0).edit)
         self.edit_changed.emit()
 
     def _recount(self, before: Array, after: Array) -> None:

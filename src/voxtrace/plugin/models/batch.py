@@ -95,7 +95,10 @@ def row_of(entry: Entry) -> CaseRow:
 
 def odd_of(entry: Entry) -> str:
     """Return what a person should know of a case, as one line."""
-    found = [entry.error] if entry.error else []
+    error = entry.error
+    for path in entry.inputs:
+        error = error.replace(path, Path(path).name)  # the folder is the same for all
+    found = [error] if error else []
     if entry.status == "started":
         found.append("interrupted; Start continues with it")
     if entry.status == "done" and entry.volumes_ml and not any(entry.volumes_ml.values()):

@@ -173,7 +173,7 @@ def progress(review: Review) -> str:
     """Return how far the review is: ``"3 of 14 places · 0.80 of 12.0 mL left"``."""
     count = len(review.decisions)
     if not count:
-        return f"No place is larger than the limit: {calm(review.found)}"
+        return f"Nothing to look at: {review.found.answers.title} agree, but for spots too small to matter."
     line = f"{review.decided} of {count} places · {_of(review)} left"
     if not review.is_done:
         return line

@@ -19,6 +19,8 @@ COMMANDS = {
     Qt.Key.Key_End: "last",
     Qt.Key.Key_Space: "play",
     Qt.Key.Key_M: "most changed",
+    Qt.Key.Key_Up: "slice above",
+    Qt.Key.Key_Down: "slice below",
 }
 GUTTER_PX, READOUT_PX, PAD_PX = 128, 232, 6
 
