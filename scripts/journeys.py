@@ -30,7 +30,7 @@ from typing import Any
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QLabel
 
 import voxtrace
 from voxtrace.film import write_film
@@ -177,6 +177,7 @@ def mr(window: Window, data: Path, work: Path) -> None:
     steps = window.current.steps
     assert steps > 1, "every cycle is a station"
     window.picture("1-film-strip")
+    intervals = [text for one in window.panel.findChildren(QLabel) if "–" in (text := one.text()) and "mL" in text]
     rulers = window.dock("rulers")
     rulers.command("first")
     window.wait(0.5)
@@ -186,12 +187,20 @@ def mr(window: Window, data: Path, work: Path) -> None:
     window.picture("3-settled")
     toggle(rulers.view.bar.overlays, "settled")
     think = window.dock("think")
+    think.view.place.setCurrentIndex(think.view.place.findData("visible"))
+    think.view.state.start.click()
+    window.until(think.view.keep.isVisible)
     window.picture("4-think-longer")
-    del think
-    legend = [
-        row.text() for row in window.panel.findChildren(QWidget) if hasattr(row, "text") and "mL" in str(row.text())
-    ]
-    print(f"mr: {seconds:.1f} s, {steps} cycles; {legend}")
+    think.view.keep.click()
+    window.until(lambda: window.current.is_edited, 30)
+    window.dock("segment")
+    volumes = {window.current.trace.names[value]: ml for value, ml in window.current.volumes_ml().items()}
+
+    window.picture("5-volumes")
+    window.dock("what_if")
+    window.wait(2)
+    window.picture("6-what-if")
+    print(f"mr: {seconds:.1f} s, {steps} cycles; {volumes}; {intervals}")
 
 
 def toggle(button: Any, word: str) -> None:
@@ -261,6 +270,10 @@ def edit(window: Window, data: Path, work: Path) -> None:
     window.until(lambda: window.current.steps == steps + 1, 10)
     assert window.current.is_edited
     window.picture("1-corrected")
+    window.panel.save.save(work / "corrected.nii.gz")
+    window.until(lambda: not window.panel.saver.busy, 60)
+    saved = voxtrace.io.read_labels(work / "corrected.nii.gz")
+    assert np.array_equal(saved.data, window.current.shown().data), "the file differs from what is shown"
     correct.keep_view.name.setText("mine_001")
     correct.keep_view._folder = dataset
     correct.keep.add_case(add_request(dataset, "mine_001"))
@@ -349,7 +362,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=real, help="folder of real data")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images" / "journeys", help="where pictures go")
     parser.add_argument("--only", nargs="+", choices=list(JOURNEYS), default=list(JOURNEYS), help="which journeys")
-    parser.add_argument("--size", type=int, nargs=2, default=(1280, 800), help="width and height of the window")
+    parser.add_argument("--size", type=int, nargs=2, default=(1600, 1000), help="width and height of the window")
     return parser.parse_args()
 
 

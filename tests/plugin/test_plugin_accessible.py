@@ -34,7 +34,7 @@ def fields_of(panel: Any) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(set(DOCKS) - {"what_if"}))
+@pytest.mark.parametrize("name", DOCKS)
 def test_every_field_has_a_name_and_a_tooltip(name: str, make_napari_viewer_proxy: Any, bundle: Path) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QAbstractButton
@@ -71,7 +71,7 @@ def test_tab_goes_from_top_to_bottom(name: str, make_napari_viewer: Any, qtbot: 
     qtbot.waitUntil(panel.isVisible)
     fields = [w for w in fields_of(panel) if w.isVisibleTo(panel)]
     order, here = [], panel.nextInFocusChain()
-    while here is not panel:
+    while here is not panel and len(order) < len(fields):
         order += [here] if here in fields else []
         here = here.nextInFocusChain()
     assert len(order) == len(fields)

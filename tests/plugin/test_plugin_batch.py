@@ -12,12 +12,14 @@ from made_layers import ImmediateRunner, Recorded
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.plugin.controllers.batch import BatchController
 from voxtrace.plugin.models.batch import (
+    MOST_ROWS,
     RANKED_BY,
     BatchForm,
     CaseRow,
     TimeLeft,
     label_columns,
     odd_of,
+    order_sentence,
     ranking,
     ready,
     row_of,
@@ -58,6 +60,8 @@ def test_what_is_odd_is_said_in_a_line() -> None:
     fine = {"what": "orientation", "verdict": "fine", "found": "RAS", "remedy": ""}
     assert odd_of(Entry("a", "done", passport=[fine, tilt])) == "tilt: 12.0° (slices were shifted back)"
     assert odd_of(Entry("a", "failed", error="it is no volume.")) == "it is no volume."
+    failed = Entry("a", "failed", error="/scans/a.nii: no volume.", inputs=["/scans/a.nii"])
+    assert odd_of(failed) == "a.nii: no volume."
     assert odd_of(Entry("a", "done", volumes_ml={"liver": 0.0})) == "nothing was found"
     assert odd_of(Entry("a", "done", volumes_ml={"liver": 0.0, "spleen": 1.0})) == ""
     assert "Start continues" in odd_of(Entry("a", "started"))
@@ -74,6 +78,13 @@ def test_what_is_odd_is_said_in_a_line() -> None:
 def test_a_ledger_of_an_older_version_is_shown() -> None:
     row = row_of(Entry("a", "done", time_s=3.0))
     assert (row.volumes_ml, row.signs, row.inputs, row.seconds) == ({}, {}, (), 3.0)
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    rows = [done(f"case {n}") for n in range(MOST_ROWS + 1)]
+    assert order_sentence(rows, MOST_ROWS + 1).endswith(f"The first {MOST_ROWS} of {MOST_ROWS + 1} are listed.")
+    assert "listed" not in order_sentence(rows, 3)
+    assert order_sentence([], 0) == ""
 
 
 def test_a_filter_needs_every_word() -> None:

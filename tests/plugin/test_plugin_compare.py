@@ -15,6 +15,7 @@ from made_layers import ImmediateRunner, Recorded
 from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.controllers.compare import CompareController
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.scan_choice import ScanChoice
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import compare
 from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle
@@ -172,6 +173,7 @@ def test_side_by_side_pairs_each_result_with_the_scan(opened: Opened) -> None:
     model.layers["scan · below good"].contrast_limits = (-10, 20)
     assert list(model.layers["scan · below poor"].contrast_limits) == [-10, 20]
     assert view.last("set_side_by_side") == (True,)
+    assert [scan.name for scan in ScanChoice(model).scans] == ["scan"]  # copies are not offered to be segmented
     assert model.layers["good"].name_overlay.visible
     controller.toggle_side_by_side(False)
     assert not grid.enabled

@@ -92,8 +92,12 @@ def test_it_says_what_drawing_will_do_and_what_was_done(
     assert view.last("set_target")[0] == "Shows cycle 1 of 2 of “result”. Drawing goes on in the edited labels."
     controller.undo()
     assert view.last("set_log") == ("",)
+    assert view.state.message.startswith("Taken back: paint spleen, ")
+    controller.undo()
+    assert view.state.message == "Nothing to take back."
     controller.redo()
     assert "paint spleen" in view.last("set_log")[0]
+    assert view.state.message.startswith("Made again: paint spleen, ")
 
 
 def test_a_correction_of_the_whole_label_is_one_edit_from_the_step_on_screen(

@@ -18,7 +18,7 @@ CONTRIBUTED = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))
 
 def test_a_dock_has_one_name_whoever_opens_it() -> None:
     titles = {dock.title for dock in DOCKS.values()}
-    assert {widget["display_name"] for widget in CONTRIBUTED["widgets"]} <= titles
+    assert {widget["display_name"] for widget in CONTRIBUTED["widgets"]} == titles
 
 
 def test_every_menu_entry_is_a_command_and_titles_say_what_it_does() -> None:

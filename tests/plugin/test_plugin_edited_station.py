@@ -63,6 +63,14 @@ def test_a_stroke_is_one_change_that_can_be_undone_and_redone(array: StepArray) 
     assert counted(array.edits) == "1 edit on cycle 2"
 
 
+def test_many_changes_stay_in_the_log_but_not_in_memory(array: StepArray) -> None:
+    for number in range(230):
+        array[1, 2, 0, 0] = 1 + number % 2
+        array.note(described)
+    assert len(array.edits) == 230
+    assert len(array.changes) == 200
+
+
 def test_a_stroke_that_changes_nothing_is_no_edit(array: StepArray) -> None:
     array[1, 2, 0, 0] = 2
     array[3, 2, 0, 0] = 0

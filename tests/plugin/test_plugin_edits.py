@@ -160,7 +160,7 @@ def test_a_volume_operation_is_one_undo_step_and_one_entry_of_the_log(
 ) -> None:
     current.go(2)
     found = correct(layer.data.station(2), Operation("grow", 1, 2.0), GEOMETRY.spacing_mm)
-    assert edits.apply(layer, found, "grow 2 mm", 1, 2) == found.where.size > 0
+    assert edits.apply(layer, found, "grow 2 mm", 1) == found.where.size > 0
     assert current.is_edited
     grown = layer.data[3]
     layer.undo()
@@ -169,6 +169,7 @@ def test_a_volume_operation_is_one_undo_step_and_one_entry_of_the_log(
     np.testing.assert_array_equal(layer.data[3], grown)
     [edit] = edits.edits(layer)
     assert edit.sentence.endswith(f"grow 2 mm liver, {found.where.size} voxels")
+    assert edit.station == "cycle 3"
 
 
 def test_labels_without_steps_are_edited_in_place_and_logged(model: Any, edits: EditController) -> None:
@@ -208,3 +209,18 @@ def test_who_follows_the_slider_knows_of_the_edited_station_before_it_is_shown(
     current.step_changed.connect(lambda step: told.append(f"station {step}"))
     layer.paint((0, 2, 15, 15), 2)
     assert told[:2] == ["4 stations", "station 3"]
+
+
+def test_a_duplicated_layer_has_edits_of_its_own(layer: Any, model: Any, edits: EditController) -> None:
+    from napari.layers._layer_actions import _duplicate_layer
+
+    layer.paint((1, 2, 15, 15), 2)
+    before = layer.data[3]
+    model.layers.selection = {layer}
+    _duplicate_layer(model.layers)
+    twin = next(x for x in model.layers if x.name != layer.name and x.ndim == 4)
+    np.testing.assert_array_equal(twin.data[3], before)
+    assert [edit.station for edit in edits.edits(twin)] == ["cycle 2"]
+    twin.paint((3, 3, 2, 2), 2)
+    np.testing.assert_array_equal(layer.data[3], before)
+    assert not np.array_equal(twin.data[3], before)

@@ -25,7 +25,7 @@ from voxtrace.plugin.models.correct_form import AddRequest
 from voxtrace.plugin.models.provenance import shown_labels
 from voxtrace.plugin.npe2.reader import load
 from voxtrace.plugin.work.keeping import LabelsOnScreen, report_of
-from voxtrace.trace import Trace
+from voxtrace.trace import Provenance, Trace
 from voxtrace.trace.edits import load_edits
 from voxtrace.training.dataset import open_dataset
 
@@ -113,12 +113,14 @@ def test_the_patient_is_named_only_where_it_was_asked(
     geometry = scan.metadata[display.KEY].volume.geometry
     labels = np.zeros((1, *geometry.shape), np.uint8)
     labels[0, 2:4, 3:9, 3:9] = 1
-    trace = Trace(labels, {}, np.zeros((0, 6), np.int64), {}, geometry, {0: "background", 1: "liver"}, "cycle")
+    names, made = {0: "background", 1: "liver"}, Provenance(scan="Doe^Jane")
+    trace = Trace(labels, {}, np.zeros((0, 6), np.int64), {}, geometry, names, "cycle", provenance=made)
     shown(model, trace=trace)
     keep.save_everything(tmp_path / "kept", with_patient)
     page = (tmp_path / "kept/report.html").read_text(encoding="utf-8")
     assert ("PID-4711" in page) == ("Doe^Jane" in page) == with_patient
     assert "Doe" not in (tmp_path / "kept/provenance.json").read_text()
+    assert ("Doe" in (tmp_path / "kept/result.trace/trace.json").read_text()) == with_patient
     assert read_seg(tmp_path / "kept/labels.seg.dcm").names == {1: "liver"}
 
 

@@ -88,6 +88,15 @@ def test_it_is_done_when_what_is_left_is_under_the_limit() -> None:
     assert places.progress(review) == "1 of 2 places · 0.30 of 12.3 mL left · that is under 0.50 mL: done"
 
 
+def test_without_places_there_is_nothing_to_look_at() -> None:
+    found = replace(fresh().found, places=(), calm_ml=0.07, calm_count=20)
+    review = places.start(found, done_ml=0.5)
+    assert places.progress(review) == "Nothing to look at: 5 seeds agree, but for spots too small to matter."
+    assert places.calm(found) == "20 smaller spots are left alone (0.07 mL)."
+    assert review.is_done
+    assert places.following(review) is None
+
+
 def test_decisions_are_recorded() -> None:
     review = places.decide(places.at(fresh(), 0), "accepted")
     assert places.record(review) == {
@@ -113,7 +122,7 @@ def test_rows_say_what_differs() -> None:
 
 def test_undecided_labels_are_listed_and_the_rest_counted() -> None:
     found = fresh().found
-    assert places.undecided(found, most=1).splitlines()[-1] == "and 1 more labels"
+    assert places.undecided(found, most=1).splitlines()[-1] == "and 1 more label"
     assert places.calm(found) == "everything else is the same in all of them."
 
 
@@ -312,6 +321,10 @@ def test_keys_act_on_the_canvas_while_the_list_is_open(opened: Opened) -> None:
     assert bound == {"N", "Enter", "R", "O", "Z", "Backspace"}
     next(action for key, action in layer.keymap.items() if str(key) == "N")(layer)
     assert controller.review.current == 0  # type: ignore[union-attr]
+    layer.mode = "polygon"
+    assert "Enter" not in {str(key) for key in layer.keymap}  # it closes the polygon
+    layer.mode = "paint"
+    assert "Enter" in {str(key) for key in layer.keymap}
     controller.close()
     assert not layer.keymap
     assert not model.keymap
@@ -342,3 +355,13 @@ def test_the_review_is_kept_while_another_result_is_looked_at(opened: Opened) ->
     assert view.last("set_progress") == ("1 of 2 places · 0.30 of 1.64 mL left", False)
     model.layers.remove(model.layers["result"])
     assert controller._reviews == {}
+
+
+def test_napari_can_name_every_key_that_is_bound(opened: Opened) -> None:
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+
+    _, model, _, _ = opened
+    viewer_state_of(model)
+    bound = [*model.keymap.values(), *(action for layer in model.layers for action in layer.keymap.values())]
+    assert len(bound) > 6
+    assert all(hasattr(action, "__name__") for action in bound)  # else every key press on the canvas fails

@@ -146,7 +146,7 @@ def test_ct_has_a_preset_for_each_of_five_keys_in_hu() -> None:
         (5, "Liver"),
     ]
     assert found[1].limits == (-1350.0, 150.0)
-    assert found[0].title == "1  Abdomen  (40 / 400 HU)"
+    assert found[0].title == "1  Abdomen  40/400"
 
 
 def test_mr_has_percentiles_and_the_first_is_the_one_it_opens_with() -> None:

@@ -13,6 +13,7 @@ import pytest
 from made import bundle_folder, scan
 from made_layers import ImmediateRunner, made_trace, made_volume
 from voxtrace import io
+from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.layers import display
 from voxtrace.trace import Provenance, Trace
 from voxtrace.volume import Geometry, LabelMap, Volume
@@ -48,6 +49,14 @@ def shown(viewer: Any) -> Any:
     return viewer
 
 
+def camera_of(viewer: Any) -> Any:
+    return compat.camera(compat.unwrapped(viewer))
+
+
+def names(viewer: Any) -> tuple[str, ...]:
+    return compat.axis_names(compat.unwrapped(viewer))
+
+
 def press(viewer: Any, key: str) -> None:
     bare = viewer.__wrapped__
     bare.window._qt_viewer._key_map_handler.press_key(key)
@@ -57,25 +66,25 @@ def test_naparis_roll_shows_coronal_and_sagittal_and_never_the_step_axis(shown: 
     planes = []
     for _ in range(3):
         shown.dims.roll()
-        planes.append([shown.dims.axis_labels[axis] for axis in shown.dims.displayed])
+        planes.append([names(shown)[axis] for axis in shown.dims.displayed])
     assert planes == [["I", "L"], ["I", "P"], ["P", "L"]]
     shown.dims.transpose()
-    assert [shown.dims.axis_labels[axis] for axis in shown.dims.displayed] == ["L", "P"]
+    assert [names(shown)[axis] for axis in shown.dims.displayed] == ["L", "P"]
 
 
 def test_the_first_3d_view_is_frontal_and_the_plane_comes_back(shown: Any) -> None:
     navigation = viewer_state_of(shown).canvas.navigation
     navigation.show_plane(1)
     shown.dims.ndisplay = 3
-    assert np.allclose(shown.scene.camera.view_direction, (0, 1, 0), atol=1e-6)
-    assert np.allclose(shown.scene.camera.up_direction, (-1, 0, 0), atol=1e-6)
+    assert np.allclose(camera_of(shown).view_direction, (0, 1, 0), atol=1e-6)
+    assert np.allclose(camera_of(shown).up_direction, (-1, 0, 0), atol=1e-6)
     assert shown.dims.order == (0, 1, 2, 3)
-    shown.scene.camera.angles = (0, 30, 60)
-    turned = shown.scene.camera.view_direction
+    camera_of(shown).angles = (0, 30, 60)
+    turned = camera_of(shown).view_direction
     shown.dims.ndisplay = 2
     assert navigation.plane == 1
     shown.dims.ndisplay = 3
-    assert np.allclose(shown.scene.camera.view_direction, turned, atol=1e-6)  # only the first time
+    assert np.allclose(camera_of(shown).view_direction, turned, atol=1e-6)  # only the first time
 
 
 def test_keys_go_through_slices_and_steps(shown: Any) -> None:
@@ -105,9 +114,9 @@ def test_the_wheel_scrolls_slices_and_zooms_with_ctrl(shown: Any) -> None:
     wheel(shown, 0.5)
     wheel(shown, 0.5)
     assert shown.dims.current_step == (2, 2, 2, 2)
-    before = shown.scene.camera.zoom
+    before = camera_of(shown).zoom
     wheel(shown, 1.0, "Control")
-    assert shown.scene.camera.zoom == pytest.approx(1.15 * before)
+    assert camera_of(shown).zoom == pytest.approx(1.15 * before)
     assert shown.dims.current_step == (2, 2, 2, 2)
     shown.dims.ndisplay = 3
     assert not wheel(shown, 1.0).handled  # zooms, as napari does
@@ -151,7 +160,7 @@ def test_the_line_under_the_cursor_names_value_label_settling_and_place(shown: A
     shown.dims.current_step = (2, 3, 2, 2)  # display slice 3 is canonical slice 0, where the liver's voxel lies
     shown.cursor.position = tuple(shown.layers[1].data_to_world((2, 3, 1, 2)))
     assert readout.text == "7 HU · liver\nsettled at cycle 1\nL 9.0 P 7.0 I 20.0 mm"
-    assert shown.canvas.overlays["voxtrace_readout"].text == readout.text
+    assert compat._overlays(compat.unwrapped(shown))["voxtrace_readout"].text == readout.text
     shown.cursor.position = (2.0, 0.0, 900.0, 900.0)
     assert readout.text == ""
 
@@ -451,9 +460,13 @@ def test_the_crosshair_lies_on_the_canvas_where_the_camera_shows_it(planes: Plan
     overlay = planes.view._overlay
     assert overlay is not None
     shown.dims.current_step = (2, 1, 4, 3)
-    camera = shown.scene.camera
+    camera = camera_of(shown)
     camera.center, camera.zoom = (0.0, 5.0 + 2 * 2.0, 7.0), 10.0  # the middle is at row 2, column 0
     assert overlay.cross == pytest.approx((3 * 1.0 * 10, 2 * 2.0 * 10))  # 3 mm to the left side, 4 mm to the back
+    planes.view.cross.click()
+    assert overlay.cross is None
+    planes.view.cross.click()
+    assert overlay.cross == pytest.approx((30.0, 40.0))
     shown.dims.ndisplay = 3
     assert overlay.cross is None
 
@@ -470,4 +483,4 @@ def test_frames_over_time_are_stepped_with_the_arrow_keys(viewer: Any) -> None:
     viewer.cursor.position = tuple(viewer.layers[0].data_to_world((1, 1, 0, 0)))
     assert viewer_state_of(viewer).canvas.readout.text.startswith("61 HU")
     viewer.dims.roll()
-    assert [viewer.dims.axis_labels[axis] for axis in viewer.dims.displayed] == ["I", "L"]
+    assert [names(viewer)[axis] for axis in viewer.dims.displayed] == ["I", "L"]

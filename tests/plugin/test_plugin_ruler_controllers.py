@@ -16,6 +16,7 @@ from voxtrace.plugin.controllers.film import FilmController
 from voxtrace.plugin.controllers.first_look import FirstLook
 from voxtrace.plugin.controllers.overlays import OverlaysController
 from voxtrace.plugin.controllers.place_ruler import PlaceRulerController
+from voxtrace.plugin.controllers.scans import shown_labels
 from voxtrace.plugin.controllers.time_ruler import EMPTY, TimeRulerController
 from voxtrace.plugin.layers import display
 from voxtrace.trace import Trace
@@ -327,6 +328,14 @@ class TestOverlays:
         overlays.show("slices:choice", True)
         assert len(model.layers) == 3
 
+    def test_the_labels_are_named_under_the_boxes_of_windows(self, overlays: OverlaysController, model: Any) -> None:
+        overlays.show("windows", True)
+        assert model.layers[-1].name == "result · boxes of windows"
+        model.layers.selection.active = model.layers["scan"]
+        assert shown_labels(model) is model.layers["result"]
+        model.layers.selection.active = model.layers["result · boxes of windows"]
+        assert shown_labels(model) is model.layers["result · boxes of windows"]
+
     def test_labels_are_hidden_while_the_settled_map_is_shown(
         self, overlays: OverlaysController, view: Recorded, model: Any
     ) -> None:
@@ -335,7 +344,7 @@ class TestOverlays:
         assert (settled.visible, result.visible, settled.contour) == (True, False, 0)
         assert len(view.last("set_ramp")[0]) == 3
         overlays.show("settled contours", True)
-        assert (settled.visible, result.visible, settled.contour) == (True, False, 2)
+        assert (settled.visible, result.visible, settled.contour) == (True, False, 1)
         assert self.shown(view) == ["settled contours"]
         overlays.show("settled contours", False)
         assert (settled.visible, result.visible) == (False, True)

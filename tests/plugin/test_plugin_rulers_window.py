@@ -121,6 +121,11 @@ def test_keys_go_along_the_steps(rulers: RulersWidget, viewer: Any, qtbot: Any) 
     ):
         qtbot.keyClick(film, key)
         assert viewer.dims.current_step[0] == expected
+    viewer.dims.set_current_step(1, 5)
+    qtbot.keyClick(rulers.view.place, Qt.Key.Key_Up)
+    assert viewer.dims.current_step[1] == 4  # towards the head
+    qtbot.keyClick(film, Qt.Key.Key_Down)
+    assert viewer.dims.current_step[1] == 5
     qtbot.keyClick(rulers.view.place, Qt.Key.Key_M)
     assert viewer.dims.current_step[0] in (1, 2)
     qtbot.keyClick(film, Qt.Key.Key_Space)

@@ -27,6 +27,7 @@ from voxtrace.plugin.models.formats import FORMATS, named
 from voxtrace.plugin.models.provenance import shown_labels
 from voxtrace.plugin.npe2.reader import load
 from voxtrace.plugin.work import saving
+from voxtrace.plugin.work.compare import OpenResult
 from voxtrace.trace import Trace
 from voxtrace.trace.edits import Edit
 from voxtrace.volume import Geometry, LabelMap, Triple, Volume
@@ -411,3 +412,16 @@ def test_the_folder_of_the_images_may_be_named_by_hand(model: Any, tmp_path: Pat
     data, about, _ = display.label_layer(stranger)
     saving.save(tmp_path / "organs.dcm", data, about, (), dicom)
     assert read_seg(tmp_path / "organs.dcm").names == NAMES
+
+
+def test_labels_that_were_moved_in_the_window_are_not_compared(model: Any) -> None:
+    layer = add(model, [display.trace_layer(made_trace(), "scan · tiny")])
+
+    def compared() -> LabelMap:
+        data, attributes, _ = layer.as_layer_data_tuple()
+        return OpenResult(layer.name, data, attributes).label_map(())
+
+    assert np.array_equal(compared().data, made_trace().labels[-1])
+    layer.translate = np.add(layer.translate, (0, 0, 0, 4))
+    with pytest.raises(GeometryError, match="scan · tiny was moved, scaled or turned"):
+        compared()

@@ -129,3 +129,49 @@ def test_settings_are_shared_and_lie_beside_those_of_napari(tmp_path: Path, monk
     assert settings is joined.viewer_settings()
     settings.update(label_outline=True)
     assert (tmp_path / "voxtrace-window.json").is_file()
+
+
+def test_new_results_look_as_the_preferences_say(tmp_path: Path, trace: Any, volume: Any) -> None:
+    from napari.components import ViewerModel
+
+    from voxtrace.plugin.controllers.result_style import OUTLINE_PX, ResultStyle
+    from voxtrace.plugin.layers import display
+
+    settings = at(tmp_path / "window.json")
+    viewer = ViewerModel()
+    style = ResultStyle(viewer, settings)
+
+    def added(layer: Any) -> Any:
+        data, about, kind = layer
+        return getattr(viewer, f"add_{kind}")(data, **about)
+
+    first = added(display.trace_layer(trace, "first"))
+    assert (first.opacity, first.contour) == (DEFAULTS.label_opacity, 0)
+    settings.update(label_opacity=0.25, label_outline=True)
+    second = added(display.trace_layer(trace, "second"))
+    assert (second.opacity, second.contour) == (0.25, OUTLINE_PX)
+    assert (first.opacity, first.contour) == (DEFAULTS.label_opacity, 0)
+    assert added(display.image_layers(volume)[0]).opacity == 1.0
+    assert style is not None
+
+
+def test_the_clock_of_the_autosave_and_the_speed_follow_the_preferences(
+    make_napari_viewer_proxy: Any, tmp_path: Path
+) -> None:
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+
+    viewer = make_napari_viewer_proxy()
+    state = viewer_state_of(viewer)
+    clock = state.autosave.timer
+    for minutes, interval_ms in ((1.0, 60_000), (5.0, 300_000)):
+        state.settings.update(autosave_minutes=minutes)
+        state.autosave._on_changed(None)
+        assert (clock.isActive(), clock.interval()) == (True, interval_ms)
+        clock.stop()
+    state.settings.update(autosave_minutes=0.0, steps_per_second=4.0)
+    state.autosave._on_changed(None)
+    assert not clock.isActive()
+    bar = state.open_dock("rulers").view.bar
+    assert bar.timer.interval() == 250
+    bar.speed.activated.emit(0)
+    assert state.settings.values.steps_per_second == 0.5

@@ -14,7 +14,7 @@ from voxtrace.inference.options import PredictOptions
 from voxtrace.methods import METHODS
 from voxtrace.plugin.controllers.what_if import NOTHING, WhatIfController
 from voxtrace.plugin.models.methods import Capabilities, MethodRegistry
-from voxtrace.plugin.models.what_if import Measured, options_for, rows
+from voxtrace.plugin.models.what_if import MeasuredSetting, options_for, rows
 from voxtrace.trace import WhatIf
 
 ABLE = Capabilities("m", "cycle", 3, 9, (FORCE,), value_names={"network": ("skip", "S", "L")})
@@ -34,7 +34,7 @@ def test_each_row_says_how_its_numbers_are_known() -> None:
         ("–", "50%", "–", "estimated"),
         ("about 20 s", "200%", "–", "estimated"),
     ]
-    run = rows(FOUND, PredictOptions(), ABLE, {"stop early below 0.1 %": Measured(4.25, 7)})[2]
+    run = rows(FOUND, PredictOptions(), ABLE, {"stop early below 0.1 %": MeasuredSetting(4.25, 7)})[2]
     assert (run.time, run.changed, run.how) == ("4.2 s", "7", "measured")
 
 

@@ -115,3 +115,10 @@ def test_channels_of_several_files_are_written_in_order(tmp_path: Path) -> None:
     add_case(tmp_path / "d", one)
     files = [tmp_path / f"d/imagesTr/m_000{c}.nii.gz" for c in range(2)]
     assert np.array_equal(read(files).data, one.volumes[0].data)
+
+
+def test_a_new_dataset_calls_channels_as_the_model_does(tmp_path: Path) -> None:
+    add_case(tmp_path / "d", replace(case(modality=""), channel_names=("MRI",)))
+    assert open_dataset(tmp_path / "d").channels == ("MRI",)
+    add_case(tmp_path / "e", replace(case(modality=""), channel_names=("t1", "t2")))  # of another number of channels
+    assert open_dataset(tmp_path / "e").channels == ("channel 0",)

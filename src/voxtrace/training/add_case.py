@@ -37,12 +37,16 @@ class NewCase:
         On the volumes' grid; its names decide which label of the dataset each value is.
     provenance
         Where the labels come from, as JSON values; it is written beside the case.
+    channel_names
+        What a new dataset calls the channels, e.g. as the model that segmented them does; unset, the volumes' own names
+        or modality.
     """
 
     name: str
     volumes: tuple[Volume, ...]
     labels: LabelMap
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    channel_names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> tuple[Volume, ...]:
@@ -137,8 +141,10 @@ def _begun(folder: Path, case: NewCase) -> DatasetListing:
 
 
 def _channel_names(case: NewCase) -> tuple[str, ...]:
-    """Return the channels' names, or a modality; ``""`` where neither is known."""
-    names = []
+    """Return the channels' names, as the case states them or its volumes do, or a modality; else ``""``."""
+    names: list[str] = []
+    if len(case.channel_names) == len(case.channels):
+        return case.channel_names
     for volume in case.volumes:
         count = volume.data.shape[0]
         names += list(volume.channels) if len(volume.channels) == count else [volume.modality] * count

@@ -14,7 +14,8 @@ from voxtrace.plugin.models.batch import BatchForm, BatchProgress, BatchRequest,
 from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle
 from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.work import batch_jobs
-from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner, error_message
+from voxtrace.plugin.work.background import Background, at_once
+from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 
 
 class BatchView(Protocol):
@@ -40,9 +41,15 @@ class BatchController:
     """Connects the bundles, a runner and the dock; ``open_case`` opens a scan and its trace in the viewer."""
 
     def __init__(
-        self, bundles: BundleRegistry, view: BatchView, runner: Runner, open_case: Callable[[CaseRow, Path], None]
+        self,
+        bundles: BundleRegistry,
+        view: BatchView,
+        runner: Runner,
+        open_case: Callable[[CaseRow, Path], None],
+        background: Background = at_once,
     ) -> None:
         self._bundles, self._view, self._runner, self._open_case = bundles, view, runner, open_case
+        self._background = background
         self._form, self._rows, self._filter = BatchForm(), dict[str, CaseRow](), ""
         self._shown: list[CaseRow] = []
         self._time_left = TimeLeft.start()
@@ -93,12 +100,14 @@ class BatchController:
         self._view.set_out(out)
         self._rows = {}
         if batch.has_ledger(out):
-            try:
-                self._rows = {row.case: row for row in batch_jobs.read_folder(Path(out))}
-            except OSError as error:
-                self._view.show_state(panel_state.failed(error_message(error)))
+            self._background(partial(batch_jobs.read_folder, Path(out)), partial(self._take_rows, out))
         self._show_rows()
         self._update()
+
+    def _take_rows(self, out: str, rows: Sequence[CaseRow]) -> None:
+        if out == self._form.out and not self._runner.busy:
+            self._rows = {row.case: row for row in rows}
+            self._show_rows()
 
     def set_filter(self, text: str) -> None:
         """Show only rows that have every word of the filter."""
@@ -161,8 +170,9 @@ class BatchController:
 
     def _show_rows(self) -> None:
         every = list(self._rows.values())
-        self._shown = [row for row in batch.worst_first(every) if row.matches(self._filter)]
-        order = batch.RANKED_BY[batch.ranking(every)] if every else ""
+        matching = [row for row in batch.worst_first(every) if row.matches(self._filter)]
+        self._shown = matching[: batch.MOST_ROWS]
+        order = batch.order_sentence(every, len(matching))
         self._view.set_rows(self._shown, batch.label_columns(every), order)
 
     def _update(self) -> None:

@@ -10,8 +10,8 @@ from napari.layers import Image, Labels
 
 from voxtrace.errors import InputError
 from voxtrace.plugin.controllers.current import CurrentResult
-from voxtrace.plugin.controllers.layers import add_layers, label_source, open_scans, source_of
-from voxtrace.plugin.controllers.side_by_side import COPY, SideBySide
+from voxtrace.plugin.controllers.layers import COPY, add_layers, label_source, open_scans, source_of
+from voxtrace.plugin.controllers.side_by_side import SideBySide
 from voxtrace.plugin.layers.display import LayerData
 from voxtrace.plugin.models import compare
 from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle, match_channels

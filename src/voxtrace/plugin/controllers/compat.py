@@ -60,7 +60,7 @@ def set_corner_text(viewer: Any, name: str, position: str, text: str) -> None:
     if key not in overlays:
         if not text:
             return
-        overlays[key] = _text(position, 9, _WORDS)
+        overlays[key] = _text(position, 8, _WORDS)
     overlays[key].text = text
     overlays[key].visible = bool(text)
 
@@ -77,7 +77,8 @@ def push_undo(layer: Any, atom: tuple[Any, Any, Any]) -> None:
 
 def remeasure(layer: Any) -> None:
     """Let a viewer ask anew how large a layer is, whose data grew or shrank in place; its history stays."""
-    layer.translate = layer.translate
+    layer._clear_extent()
+    layer.events.translate()  # what a viewer listens to; setting the translation would also draw the slice anew
 
 
 def strokes(layer: Any) -> int:
@@ -91,14 +92,19 @@ def undoable(layer: Any) -> list[Any]:
 
 
 def replace_wheel(viewer: Any, callback: Callable[[Any, Any], None]) -> None:
-    """Let a callback take the mouse wheel before napari, and the place of napari's own scrolling through slices.
+    """Let a callback take the mouse wheel before napari; what it does not handle scrolls as napari does.
 
     napari scrolls the slider used last, which may be that of the steps.
     """
     from napari.components._viewer_mouse_bindings import dims_scroll
 
+    def wheel(scrolled: Any, event: Any) -> None:
+        callback(scrolled, event)
+        if not event.handled:
+            dims_scroll(scrolled, event)
+
     kept = [one for one in viewer.mouse_wheel_callbacks if one is not dims_scroll]
-    viewer.mouse_wheel_callbacks[:] = [callback, *kept]
+    viewer.mouse_wheel_callbacks[:] = [wheel, *kept]
 
 
 def bind_in_pan_zoom(layer: Any, key: str, action: Callable[[], None]) -> None:

@@ -29,7 +29,7 @@ class Contours:
         """What can be drawn: the label of the place, all labels, or one of them."""
         return (_FOLLOWS, _ALL, *(self._answers.name_of(value) for value in self._values)) if self._answers else ()
 
-    def set_answers(self, answers: Answers, colours: dict[int, Triple]) -> None:
+    def set_answers(self, answers: Answers | None, colours: dict[int, Triple]) -> None:
         """Draw the contours of other answers, hidden at first."""
         self.remove()
         self._answers, self._shown, self.chosen, self._label = answers, False, 0, None

@@ -118,14 +118,27 @@ class CorrectController:
     def undo(self) -> None:
         """Take the last change back."""
         if self._layer is not None:
+            before = self._edits.edits(self._layer)
             self._layer.undo()
-            self.refresh()
+            after = self._edits.edits(self._layer)
+            self._tell(
+                f"Taken back: {before[-1].sentence[6:]}." if len(after) < len(before) else "Nothing to take back."
+            )
 
     def redo(self) -> None:
         """Make the last change that was taken back again."""
         if self._layer is not None:
+            before = self._edits.edits(self._layer)
             self._layer.redo()
-            self.refresh()
+            after = self._edits.edits(self._layer)
+            self._tell(
+                f"Made again: {after[-1].sentence[6:]}." if len(after) > len(before) else "Nothing to make again."
+            )
+
+    def _tell(self, sentence: str) -> None:
+        self.refresh()
+        if not self._runner.busy:
+            self._view.show_state(PanelState(sentence))
 
     def apply(self, choice: OperationChoice) -> None:
         """Correct the selected label in a thread."""

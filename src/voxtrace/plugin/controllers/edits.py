@@ -116,11 +116,13 @@ class EditController:
         if self._current.layer is not layer:
             self._current.show(layer)
 
-    def apply(self, layer: Labels, correction: Correction, what: str, label: int, index: int = 0) -> int:
+    def apply(self, layer: Labels, correction: Correction, what: str, label: int, index: int | None = None) -> int:
         """Change voxels as one undoable edit, and return how many changed.
 
-        ``index`` is the station that a layer with steps is corrected from, or the frame of a layer over time.
+        ``index`` is the station that a layer with steps is corrected from, or the frame of a layer over time; by
+        default the one on screen.
         """
+        index = self._index(layer) if index is None else index
         if correction.where.size:
             if isinstance(layer.data, StepArray):
                 self.start(layer, index)
@@ -131,6 +133,13 @@ class EditController:
                 self._apply_to_array(layer, correction, edit, index)
             layer.refresh(extent=False)
         return int(correction.where.size)
+
+    def _index(self, layer: Labels) -> int:
+        """Return the station or frame of a layer that is on screen; 0 for a single volume."""
+        if layer.ndim < 4:
+            return 0
+        here = round(float(self._viewer.dims.point[self._viewer.dims.ndim - 4]))
+        return max(0, min(here, int(layer.data.shape[0]) - 1))
 
     def _apply_to_steps(self, layer: Labels, correction: Correction, edit: Edit) -> None:
         change = layer.data.change(correction.where, correction.values, edit)

@@ -83,13 +83,20 @@ class NavigationController:
             _move(viewer, spatial[self.plane], slices)
 
     def go_steps(self, steps: int) -> None:
-        """Move a number of steps, or frames, along the axis before the spatial ones."""
+        """Move a number of steps, or frames, along the axis before the spatial ones; without one, slices.
+
+        Where no scan is shown, the slider used last is moved, as napari does.
+        """
         viewer, spatial = self._viewer(), self.spatial
         if viewer is None:
             return
         others = [axis for axis in range(viewer.dims.ndim) if axis not in spatial]
-        if others:
+        if not spatial:
+            _move(viewer, int(viewer.dims.last_used), steps)
+        elif others:
             _move(viewer, others[-1], steps)
+        else:
+            self.go_slices(steps)
 
     def _on_axes(self, event: Any = None) -> None:
         viewer, spatial = self._viewer(), self.spatial

@@ -107,7 +107,7 @@ class OverlaysController:
 
     def _set_shown(self, key: str, layer: Labels, shown: bool) -> None:
         if shown and key in (SETTLED, CONTOURS):
-            layer.contour = 2 if key == CONTOURS else 0
+            layer.contour = 1 if key == CONTOURS else 0
         layer.visible = shown
         self._offer()
 

@@ -76,6 +76,10 @@ class PlaceRulerController:
         """Show a slice, counted from 0 at the superior end."""
         self._current.go_slice(slice_number(number, self._depth))
 
+    def move(self, by: int) -> None:
+        """Show the slice so many below the current one; above it for numbers below 0."""
+        self._current.go_slice(self._current.z - by)
+
     def hover(self, number: int) -> None:
         """Say what is known of a slice, counted from 0 at the superior end; below 0 of none."""
         z = slice_number(number, self._depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,21 +15,13 @@ from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.place_edits import PlaceEdits
 from voxtrace.plugin.controllers.place_frame import PlaceFrame
+from voxtrace.plugin.controllers.place_keys import PlaceKeys
 from voxtrace.plugin.models import places
 from voxtrace.plugin.models.panel_state import Level
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 from voxtrace.plugin.work.places import find_places
 from voxtrace.trace.disagreement import Answers, PlaceLimits, offered
 from voxtrace.volume import Triple
-
-KEYS: Mapping[str, str] = {
-    "N": "next",
-    "Enter": "accept",
-    "R": "repaint",
-    "O": "replace",
-    "Z": "undo",
-    "Backspace": "back",
-}
 
 
 class PlacesView(Protocol):
@@ -83,7 +75,15 @@ class PlacesController:
         self._layer: Labels | None = None
         self._frame, self._contours = PlaceFrame(viewer), Contours(viewer)
         self._edits = PlaceEdits(edits, self._on_painted)
-        self._bound: list[Any] = []
+        keys = {
+            "N": self.next,
+            "Enter": self.accept,
+            "R": self.repaint,
+            "O": self.replace,
+            "Z": self.undo,
+            "Backspace": self.back,
+        }
+        self._keys = PlaceKeys(viewer, keys)
         current.result_changed.connect(self.refresh)
         self.refresh()
 
@@ -91,7 +91,7 @@ class PlacesController:
         """Disconnect from the viewer and take frame and contours away."""
         self._current.result_changed.disconnect(self.refresh)
         self._edits.follow(None)
-        self._bind(None)
+        self._keys.follow(None)
         self._runner.abandon()
         self._frame.close()
         self._contours.close()
@@ -125,7 +125,7 @@ class PlacesController:
         self._reviews = {key: review for key, review in self._reviews.items() if key[0] in open_layers}
         self._layer, self._sources, self._chosen = layer, tuple(sources), 0
         self._edits.follow(layer)
-        self._bind(layer)
+        self._keys.follow(layer)
         self._view.set_sources([answers.title for answers in self._sources], 0)
         self.choose(0)
 
@@ -135,6 +135,7 @@ class PlacesController:
         self._contours.remove()
         if not self._sources:
             self._runner.cancel()
+            self._contours.set_answers(None, {})
             self._view.set_contours((), 0, False)
             text = places.NOTHING_OPEN if self._layer is None else places.NOT_COMPARABLE
             self._view.show_message(text, "hint")
@@ -253,19 +254,3 @@ class PlacesController:
         self._view.set_progress(places.progress(review), review.is_done)
         undecided, calm = places.undecided(review.found), places.calm(review.found)
         self._view.set_undecided("\n".join(filter(None, (undecided, calm[:1].upper() + calm[1:]))))
-
-    def _bind(self, layer: Labels | None) -> None:
-        """Let the keys act on the canvas: on the viewer, and on the layer, whose own keys would come first."""
-        for old in self._bound:
-            for key in KEYS:
-                old.bind_key(key, None)
-        self._bound = [one for one in (layer, self._viewer if layer is not None else None) if one is not None]
-        for one in self._bound:
-            for key, name in KEYS.items():
-                one.bind_key(key, self._key_action(name), overwrite=True)
-
-    def _key_action(self, name: str) -> Callable[[Any], None]:
-        def act(_: Any) -> None:
-            getattr(self, name)()
-
-        return act

@@ -79,7 +79,8 @@ class PlanesController:
         for event in self._camera_events:
             event.disconnect(self.refresh_cross)
         viewer.layers.events.inserted.disconnect(self._on_inserted)
-        viewer.mouse_drag_callbacks.remove(self._on_press)
+        if self._on_press in viewer.mouse_drag_callbacks:
+            viewer.mouse_drag_callbacks.remove(self._on_press)
         for layer in viewer.layers:
             for name in (*_IMAGE_EVENTS, *_LABEL_EVENTS):
                 if name in layer.events.emitters:

@@ -8,7 +8,7 @@ from typing import Any
 from napari.layers import Image
 from psygnal import Signal
 
-from voxtrace.plugin.controllers.layers import known_source, label_source, timepoint_count
+from voxtrace.plugin.controllers.layers import COPY, known_source, label_source, timepoint_count
 from voxtrace.plugin.models.scan_rows import ChannelChoice, ScanRow, choose_channels, chosen_scan
 
 
@@ -48,7 +48,9 @@ class ScanChoice:
     @property
     def scans(self) -> list[Image]:
         """The image layers that can be segmented, from top to bottom."""
-        images = [x for x in reversed(self._viewer.layers) if isinstance(x, Image) and not x.rgb]
+        images = [
+            x for x in reversed(self._viewer.layers) if isinstance(x, Image) and not x.rgb and COPY not in x.metadata
+        ]
         return [x for x in images if _is_scan(x)]
 
     @property
@@ -69,7 +71,8 @@ class ScanChoice:
         if layer is None:
             return ""
         source = label_source(layer)
-        return source.scan if source is not None else str(layer.unique_id)
+        found: str = source.scan if source is not None else layer.unique_id
+        return found
 
     @property
     def chosen(self) -> int | None:

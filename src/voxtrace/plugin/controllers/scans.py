@@ -7,6 +7,7 @@ from typing import Any
 from napari.layers import Image, Labels, Layer
 
 from voxtrace.plugin.controllers.layers import known_source, label_source, map_source, timepoint_count
+from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.display_space import LayerTransform
 from voxtrace.plugin.layers.manual_labels import is_axis_aligned
 
@@ -48,7 +49,11 @@ def shown_labels(viewer: Any) -> Labels | None:
     """Return the visible labels to name under the cursor and to outline: the active ones, else the topmost."""
     found = [layer for layer in reversed(viewer.layers) if layer.visible and is_labels(layer)]
     active = viewer.layers.selection.active
-    return active if active in found else next(iter(found), None)
+    if active in found:
+        return active
+    # Layers of decisions and windows lie over the labels, and are named only where they are chosen.
+    labels = [layer for layer in found if getattr(layer.metadata.get(display.KEY), "kind", "") != "place"]
+    return next(iter((*labels, *found)), None)
 
 
 def is_labels(layer: Layer) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari.layers import Labels
 
-from voxtrace.plugin.controllers.layers import add_layers, belongs_to, hide_previous_results
+from voxtrace.plugin.controllers.layers import add_layers, belongs_to, hide_previous_results, remove_layer
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.messages import JobStage, ProvisionalAnswer, SegmentResult, TimepointsResult
 from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, Runner
@@ -135,7 +135,7 @@ class SegmentRun:
     def _drop_growing(self) -> None:
         growing, self._growing = self._growing, None
         if growing is not None and growing in self._viewer.layers:
-            self._viewer.layers.remove(growing)
+            remove_layer(self._viewer, growing)
         for layer in self._hidden:
             layer.visible = True
         self._hidden = []

@@ -8,9 +8,8 @@ from typing import Any
 from napari.layers import Image, Labels
 
 from voxtrace.plugin.controllers import compat
+from voxtrace.plugin.controllers.layers import COPY
 from voxtrace.plugin.models.compare import shape_of
-
-COPY = "voxtrace_copy"  # in the metadata of a copy of the scan
 
 
 class SideBySide:
@@ -77,6 +76,6 @@ def _copy(viewer: Any, scan: Image, name: str) -> Image:
         name=f"{scan.name} · below {name}",
         colormap=scan.colormap,
         interpolation2d=scan.interpolation2d,
-        metadata={COPY: True},
+        metadata={**scan.metadata, COPY: True},  # presets and the value under the cursor work on it as on the scan
         **about,
     )

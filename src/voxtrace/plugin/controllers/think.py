@@ -14,6 +14,7 @@ from voxtrace.errors import UsageError, VoxTraceError
 from voxtrace.plugin.controllers import regions
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.layers import remove_layer
 from voxtrace.plugin.controllers.model_choice import Background, at_once
 from voxtrace.plugin.controllers.segment_run import SegmentRun
 from voxtrace.plugin.models import panel_state, think_longer
@@ -189,7 +190,7 @@ class ThinkController:
     def _drop_second(self) -> None:
         second, self._second = self._second, None
         if second is not None and second in self._viewer.layers:
-            self._viewer.layers.remove(second)
+            remove_layer(self._viewer, second)
         self._view.set_outcome("", False)
 
     def _scan(self, request: SegmentRequest | None) -> Image | None:

@@ -18,6 +18,7 @@ from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import DatasetFit, TrainForm, TrainStart, has_listing, ready, resumable
 from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt
 from voxtrace.plugin.work import jobs
+from voxtrace.plugin.work.background import Background, at_once
 from voxtrace.plugin.work.dataset_fit import dataset_fit
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 from voxtrace.training.request import TrainRequest
@@ -55,14 +56,6 @@ class TrainView(Protocol):
 
     def show_state(self, state: panel_state.PanelState) -> None:
         """Show the state."""
-
-
-Background = Callable[[Callable[[], Any], Callable[[Any], None]], None]
-
-
-def at_once(function: Callable[[], Any], on_result: Callable[[Any], None]) -> None:
-    """Run a function now, in this thread, in place of a background."""
-    on_result(function())
 
 
 class TrainController:

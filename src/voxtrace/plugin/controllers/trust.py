@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
@@ -52,9 +53,11 @@ class TrustController:
         trace = self._current.trace
         self._view.set_fit("", "hint")
         if trace is not None and record_of(self._bundles(), trace).get("expected"):
-            self._background(partial(case_features, trace), partial(self._show, trace))
+            # a reference, because the background keeps the last callback, and a trace may be large
+            self._background(partial(case_features, trace), partial(self._show, weakref.ref(trace)))
 
-    def _show(self, trace: Trace, features: dict[str, float]) -> None:
+    def _show(self, reference: weakref.ref[Trace], features: dict[str, float]) -> None:
+        trace = reference()
         found = trust(record_of(self._bundles(), trace), features)
         if found is not None and trace is self._current.trace:
             self._view.set_fit(found.sentence, found.level)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from napari.layers import Labels
 
+from voxtrace.inference.options import PredictOptions
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.model_choice import Background, at_once
 from voxtrace.plugin.controllers.segment_run import SegmentRun
@@ -18,7 +19,7 @@ from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.messages import REQUEST, SegmentRequest, SegmentResult
 from voxtrace.plugin.models.methods import Capabilities, MethodRegistry
 from voxtrace.plugin.models.panel_state import changes_of
-from voxtrace.plugin.models.what_if import Measured, WhatIfRow
+from voxtrace.plugin.models.what_if import MeasuredSetting, WhatIfRow
 from voxtrace.plugin.work import jobs
 from voxtrace.plugin.work.events import Runner
 from voxtrace.trace import Trace, WhatIf
@@ -58,7 +59,7 @@ class WhatIfController:
         self.run = SegmentRun(viewer, runner, view.show_state, self._on_result, hides=False)
         self._base: Labels | None = None
         self._found: tuple[WhatIf, ...] = ()
-        self._measured: dict[str, Measured] = {}
+        self._measured: dict[str, MeasuredSetting] = {}
         self._running = ""  # the name of the row that is run
         current.result_changed.connect(self.refresh)
         self._methods.changed.connect(self._show)
@@ -91,7 +92,7 @@ class WhatIfController:
 
     def _show(self) -> None:
         request = _request_of(self._base)
-        options = request.options if request is not None else what_if.PredictOptions()
+        options = request.options if request is not None else PredictOptions()
         rows = what_if.rows(self._found, options, self._able(request), self._measured)
         self._view.set_rows(self._base.name if self._base is not None else "", rows)
 
@@ -129,7 +130,7 @@ class WhatIfController:
 
     def _note(self, base: Labels, name: str, seconds: float, changed: int) -> None:
         if base is self._base:
-            self._measured[name] = Measured(seconds, changed)
+            self._measured[name] = MeasuredSetting(seconds, changed)
             self._show()
 
 

@@ -22,6 +22,7 @@ from voxtrace.trace.edits import Edit
 from voxtrace.volume import Array
 
 _REMEMBERED_PLANES = 16  # of a trace on disk
+_UNDOABLE = 200  # changes; napari remembers a hundred
 
 
 class StepArray:
@@ -89,6 +90,13 @@ class StepArray:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __deepcopy__(self, memo: Any) -> StepArray:
+        """Return an array with edits of its own, for a layer that is duplicated; the steps are shared."""
+        copied = StepArray(self.steps, self.length, self._step_counts)
+        if self.edited_from is not None:
+            copied.restore(self.station(self.n_steps)[::-1], self.edits, self.edited_from)
+        return copied
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self[:], dtype)
@@ -245,6 +253,8 @@ class StepArray:
     def _add(self, change: Change) -> None:
         # what was undone before a new change cannot come back
         self.changes = [*(one for one in self.changes if not one.undone), change]
+        while len(self.changes) > _UNDOABLE:  # of older ones the log is enough
+            self._earlier = (*self._earlier, self.changes.pop(0).edit)
         self.edit_changed.emit()
 
     def _recount(self, before: Array, after: Array) -> None:

@@ -13,6 +13,7 @@ from voxtrace.fit.familiarity import LIKE
 from voxtrace.plugin.models import panel_state
 
 STATES = {"started": "interrupted", "failed": "failed", "done": "done", "waiting": "waiting", "running": "running"}
+MOST_ROWS = 500  # of the table; a filter finds the others
 _ORDER = {"failed": 0, "started": 1, "running": 2, "waiting": 3, "done": 4}
 RANKED_BY: Mapping[str, str] = {
     "expected_dice": "failed cases first, then the lowest expected Dice",
@@ -94,7 +95,10 @@ def row_of(entry: Entry) -> CaseRow:
 
 def odd_of(entry: Entry) -> str:
     """Return what a person should know of a case, as one line."""
-    found = [entry.error] if entry.error else []
+    error = entry.error
+    for path in entry.inputs:
+        error = error.replace(path, Path(path).name)  # the folder is the same for all
+    found = [error] if error else []
     if entry.status == "started":
         found.append("interrupted; Start continues with it")
     if entry.status == "done" and entry.volumes_ml and not any(entry.volumes_ml.values()):
@@ -144,6 +148,14 @@ def worst_first(rows: Sequence[CaseRow]) -> list[CaseRow]:
         return _ORDER.get(row.state, 9), number if row.state == "done" and sign else 0.0, row.case
 
     return sorted(rows, key=key)
+
+
+def order_sentence(rows: Sequence[CaseRow], matching: int) -> str:
+    """Return what the table is ordered by, and how many of the matching rows it shows; ``""`` without rows."""
+    if not rows:
+        return ""
+    cut = f" The first {MOST_ROWS:,} of {matching:,} are listed." if matching > MOST_ROWS else ""
+    return f"Worst first: {RANKED_BY[ranking(rows)]}.{cut}"
 
 
 def label_columns(rows: Sequence[CaseRow], limit: int = 6) -> tuple[str, ...]:

@@ -37,7 +37,6 @@ class Tool:
 
 
 TOOLS: Mapping[Kind, Tool] = {
-    "between": Tool("Fill between slices", "", 0.0, "Draws the slices between those that have the label."),
     "smooth": Tool("Smooth", "mm", 1.0, "Gaussian with this standard deviation; the volume stays about the same."),
     "median": Tool("Remove thin parts", "mm", 1.0, "A voxel takes what most voxels within this distance have."),
     "largest": Tool("Keep largest piece", "", 0.0, "Removes every piece that does not touch the largest one."),
@@ -45,6 +44,7 @@ TOOLS: Mapping[Kind, Tool] = {
     "holes": Tool("Fill holes", "", 0.0, "Fills background that the label encloses."),
     "grow": Tool("Grow", "mm", 1.0, "Adds all voxels within this distance."),
     "shrink": Tool("Shrink", "mm", 1.0, "Removes all voxels within this distance of the surface."),
+    "between": Tool("Fill between slices", "", 0.0, "Draws the slices between those that have the label."),
 }
 
 

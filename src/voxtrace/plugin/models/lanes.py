@@ -131,7 +131,7 @@ def volume_lanes(
         relative.append(LaneCurve(names[value], colours.get(value, PLAIN), percent))
     return (
         Lane(VOLUME, "Volume per label", "mL", tuple(curves)),
-        Lane(RELATIVE, "Volume against the last", "%", tuple(relative)),
+        Lane(RELATIVE, "Against the last", "%", tuple(relative), about="volume per label"),
     )
 
 

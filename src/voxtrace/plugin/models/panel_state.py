@@ -347,9 +347,3 @@ def legend(
         for value, name in sorted(names.items())
         if value
     )
-
-
-def changes(summary: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
-    """Return the number of voxels that each step changed; NaN for the first step and where unknown."""
-    counts = (float("nan") if row["step"] == 0 else row.get("changed_voxels") for row in summary)
-    return tuple(float("nan") if count is None else float(count) for count in counts)

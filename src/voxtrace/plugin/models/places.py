@@ -173,7 +173,7 @@ def progress(review: Review) -> str:
     """Return how far the review is: ``"3 of 14 places · 0.80 of 12.0 mL left"``."""
     count = len(review.decisions)
     if not count:
-        return f"No place is larger than the limit: {calm(review.found)}"
+        return f"Nothing to look at: {review.found.answers.title} agree, but for spots too small to matter."
     line = f"{review.decided} of {count} places · {_of(review)} left"
     if not review.is_done:
         return line
@@ -198,7 +198,7 @@ def undecided(found: Disagreement, most: int = 4) -> str:
     """Return how much of each label is undecided, a line each."""
     lines = [one.sentence for one in found.labels[:most]]
     more = len(found.labels) - most
-    return "\n".join(lines + ([f"and {more} more labels"] if more > 0 else []))
+    return "\n".join(lines + ([f"and {more} more label{'s' * (more > 1)}"] if more > 0 else []))
 
 
 def record(review: Review) -> dict[str, Any]:

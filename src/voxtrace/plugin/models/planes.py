@@ -152,7 +152,9 @@ def painted(greys: Pixels, labels: Any, table: npt.NDArray[np.float32], *, conto
     alpha = colours[:, None, 3:] * np.float32(1.0 if contour else opacity)
     # each grey level under each label, so that a pixel is looked up and not computed
     mixed = np.arange(256, dtype=np.float32)[None, :, None] * (1 - alpha) + colours[:, None, :3] * 255 * alpha
-    return np.rint(mixed).astype(np.uint8).reshape(-1, 3)[place[values] + greys]
+    lookup = np.rint(mixed).astype(np.uint8).reshape(-1, 3)
+    pixels: Pixels = np.take(lookup, place[values] + greys, axis=0)
+    return pixels
 
 
 def values_in(labels: npt.NDArray[Any]) -> npt.NDArray[np.intp]:

@@ -1,10 +1,9 @@
-"""Contrast presets of a scan, in the order of the keys 1 to 6: in HU for CT, percentiles for everything else."""
+"""Contrast presets of a scan, in the order of their keys from 1: in HU for CT, percentiles for everything else."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,15 +11,15 @@ from voxtrace.plugin.layers import contrast
 from voxtrace.volume import Volume
 
 CUSTOM = "Yours"
-CUSTOM_KEY = 6
 # The first is shown when a scan other than a CT opens.
 PERCENTILES = ((0.5, 99.5), (0.0, 100.0), (2.0, 98.0), (5.0, 95.0), (1.0, 90.0))
-HELP = "1–6 presets · drag with the right button: level ↕, width ↔"
+CUSTOM_KEY = 1 + max(len(contrast.CT_PRESETS), len(PERCENTILES))  # the key after those of every preset
+HELP = f"1–{CUSTOM_KEY} presets · drag with the right button: level ↕, width ↔"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A contrast preset of one scan: its key, name, a few words, and its limits in the scan's intensities."""
+    """A contrast preset of one scan: its key, name, level/width in words, and its limits in the scan's intensities."""
 
     key: int
     name: str
@@ -29,8 +28,8 @@ class Preset:
 
     @property
     def title(self) -> str:
-        """One line for a picker: ``1  Abdomen  (40 / 400 HU)``."""
-        return f"{self.key}  {self.name}" + (f"  ({self.words})" if self.words else "")
+        """One line for a picker: ``1  Abdomen  40/400``."""
+        return f"{self.key}  {self.name}  {self.words}".rstrip()
 
 
 def modality_of(volume: Volume) -> str:
@@ -45,7 +44,7 @@ def presets(
     values = contrast.tissue(volume, channel)
     if contrast.is_ct(volume):
         found = [
-            Preset(key, one.name, f"{one.centre_hu:g} / {one.width_hu:g} HU", one.limits_hu)
+            Preset(key, one.name, f"{one.centre_hu:g}/{one.width_hu:g}", one.limits_hu)
             for key, one in enumerate(contrast.CT_PRESETS, 1)
         ]
     else:
@@ -59,7 +58,7 @@ def presets(
         limits = (level - width / 2, level + width / 2)
         if not contrast.is_ct(volume):
             limits = contrast.percentile_limits(values, (max(0.0, limits[0]), min(100.0, limits[1])))
-        found.append(Preset(CUSTOM_KEY, CUSTOM, _words(volume, limits), limits))
+        found.append(Preset(CUSTOM_KEY, CUSTOM, _words(limits), limits))
     return tuple(found)
 
 
@@ -111,7 +110,6 @@ def matching(found: tuple[Preset, ...], limits: tuple[float, float]) -> int:
     return next(near, -1)
 
 
-def _words(volume: Volume, limits: Any) -> str:
-    low, high = float(limits[0]), float(limits[1])
-    unit = " HU" if contrast.is_ct(volume) else ""
-    return f"{(low + high) / 2:.4g} / {high - low:.4g}{unit}"
+def _words(limits: tuple[float, float]) -> str:
+    low, high = limits
+    return f"{(low + high) / 2:.4g}/{high - low:.4g}"

@@ -139,7 +139,8 @@ def _moved(trace: Trace, geometry: Geometry, by: tuple[int, int, int]) -> dict[s
     def moved(windows: Array) -> Array:
         corners = trace.boxes(windows) + 0.5 + np.tile(by, 2)  # boxes have borders at i − 0.5
         inside = np.clip(np.rint(corners), 0, np.tile(geometry.shape, 2))
-        return inside.astype(np.int64).reshape(-1, 6)
+        boxes: Array = inside.astype(np.int64).reshape(-1, 6)
+        return boxes
 
     return {
         "geometry": geometry,

@@ -52,10 +52,10 @@ class Preferences:
     """
 
     undecided_limit_ml: float = 1.0
-    autosave_minutes: float = 2.0
+    autosave_minutes: float = 1.0
     label_opacity: float = 0.5
     label_outline: bool = False
-    steps_per_second: float = 3.0
+    steps_per_second: float = 2.0
     include_patient_name: bool = False
     show_first_steps: bool = True
     windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)

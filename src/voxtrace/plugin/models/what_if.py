@@ -13,14 +13,14 @@ from voxtrace.plugin.models.methods import Capabilities
 from voxtrace.plugin.models.model_cards import time_words
 from voxtrace.trace import WhatIf
 
-COLUMNS = ("Setting", "Time", "Work", "Changed voxels", "")
+COLUMNS = ("Setting", "Time, changed", "")
 _FEWER = re.compile(r"stop after (\d+) ")
 _EARLY = re.compile(r"stop early below ([\d.e+-]+) %")
 _EVERYWHERE = re.compile(r"every window by (.+)")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSetting:
     """What a run with a row's setting gave."""
 
     seconds: float
@@ -53,7 +53,7 @@ def rows(
     found: Sequence[WhatIf],
     options: PredictOptions,
     able: Capabilities | None,
-    measured: Mapping[str, Measured] | None = None,
+    measured: Mapping[str, MeasuredSetting] | None = None,
 ) -> tuple[WhatIfRow, ...]:
     """Return the rows of a table, the run itself first; ``measured`` holds by name what was run meanwhile."""
     known = measured or {}
@@ -61,7 +61,7 @@ def rows(
 
 
 def _row(
-    one: WhatIf, number: int, options: PredictOptions, able: Capabilities | None, run: Measured | None
+    one: WhatIf, number: int, options: PredictOptions, able: Capabilities | None, run: MeasuredSetting | None
 ) -> WhatIfRow:
     seconds = run.seconds if run else one.seconds
     changed = run.changed_voxels if run else one.changed_voxels

@@ -17,7 +17,7 @@ from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.batch import QtBatchView
 from voxtrace.plugin.views.widgets import Panel
 from voxtrace.plugin.work.events import Runner
-from voxtrace.plugin.work.threads import ThreadRunner, in_background
+from voxtrace.plugin.work.threads import LatestInBackground, ThreadRunner, in_background
 from voxtrace.trace import Trace
 
 
@@ -29,7 +29,8 @@ class BatchWidget(Panel):
         super().__init__(self.view)
         self._viewer, self._opened, self._reading = napari_viewer, Path(), None
         state = viewer_state_of(napari_viewer)
-        self.controller = BatchController(state.bundle_registry, self.view, self.runner, self.open_case)
+        background = LatestInBackground()
+        self.controller = BatchController(state.bundle_registry, self.view, self.runner, self.open_case, background)
         view, controller = self.view, self.controller
         view.bundle_picked.connect(controller.pick_bundle)
         view.inputs_added.connect(controller.add_inputs)
@@ -39,7 +40,7 @@ class BatchWidget(Panel):
         view.case_asked.connect(controller.open_row)
         view.start_asked.connect(controller.start)
         view.stop_asked.connect(controller.cancel)
-        for leave in (self.runner.abandon, controller.close):
+        for leave in (self.runner.abandon, controller.close, background.close):
             self.destroyed.connect(leave)
 
     def open_case(self, row: CaseRow, trace: Path) -> None:

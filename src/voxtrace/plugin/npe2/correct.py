@@ -24,6 +24,7 @@ class CorrectWidget(Panel):
         super().__init__(self.view, self.keep_view)
         self.runner, self.keeper = runner or ThreadRunner(), ThreadRunner()
         state = viewer_state_of(napari_viewer)
+        self._settings = state.settings
         self.controller = CorrectController(napari_viewer, self.view, self.runner, state.current, state.edits)
         self.autosave = state.autosave.controller if state.autosave is not None else None
         self.keep = KeepController(
@@ -51,10 +52,15 @@ class CorrectWidget(Panel):
         self.keep_view.everything_asked.connect(self.keep.save_everything)
         self.keep_view.case_asked.connect(self.keep.add_case)
         self.keep_view.stop_asked.connect(self.keep.stop)
+        self.keep_view.patient.setChecked(self._settings.values.include_patient_name)
+        self.keep_view.patient.toggled.connect(self._remember_patient)
         for leave in (self.runner.abandon, self.keeper.abandon, controller.close, self.keep.close):
             self.destroyed.connect(leave)
         if self.autosave is not None:
             self._offer(self.autosave)
+
+    def _remember_patient(self, included: bool) -> None:
+        self._settings.update(include_patient_name=included)
 
     def _offer(self, autosave: AutosaveController) -> None:
         """Offer edits that were not saved."""

@@ -20,7 +20,7 @@ class PlacesWidget(Panel):
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         self.view = QtPlacesView()
         super().__init__(self.view)
-        self.runner = runner or ThreadRunner()
+        self.runner, self.background = runner or ThreadRunner(), LatestInBackground()
         state, settings = viewer_state_of(napari_viewer), viewer_settings()
         self.controller = PlacesController(
             napari_viewer,
@@ -31,9 +31,7 @@ class PlacesWidget(Panel):
             lambda: settings.values.undecided_limit_ml,
             state.open_dock,
         )
-        self.trust = TrustController(
-            self.view, state.current, lambda: state.bundle_registry.bundles, LatestInBackground()
-        )
+        self.trust = TrustController(self.view, state.current, lambda: state.bundle_registry.bundles, self.background)
         self._connect()
 
     def _connect(self) -> None:
@@ -51,5 +49,5 @@ class PlacesWidget(Panel):
             (view.next_asked, controller.next),
         ):
             asked.connect(act)
-        for leave in (self.runner.abandon, controller.close, self.trust.close):
+        for leave in (self.runner.abandon, controller.close, self.trust.close, self.background.close):
             self.destroyed.connect(leave)

@@ -36,8 +36,9 @@ class RulersWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self._window = getattr(napari_viewer, "__wrapped__", napari_viewer).window._qt_window
-        _share_corners(self._window)
+        window = getattr(napari_viewer, "__wrapped__", napari_viewer).window._qt_window
+        self._window = weakref.ref(window)  # else the dock would keep a window that was closed
+        _share_corners(window)
         self.view = RulersView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -51,6 +52,9 @@ class RulersWidget(QWidget):
         )
         self.place = PlaceRulerController(current, view, queues["place"])
         self.overlays = OverlaysController(napari_viewer, current, view, queues["overlays"])
+        settings = viewer_state_of(napari_viewer).settings
+        self.view.bar.set_speed(settings.values.steps_per_second)
+        self.view.bar.speed_picked.connect(lambda speed: settings.update(steps_per_second=speed))
         self._connect()
         _bind_keys(napari_viewer, self)
         self._show_charts()
@@ -79,10 +83,12 @@ class RulersWidget(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Share the window's corners anew, as its height may be another."""
         super().resizeEvent(event)
-        _share_corners(self._window)
+        window = self._window()
+        if window is not None:
+            _share_corners(window)
 
     def command(self, name: str) -> None:
-        """Do what a key or button asks: previous, next, first, last, play or most changed."""
+        """Do what a key or button asks: one of the names below."""
         actions: dict[str, Callable[[], None]] = {
             "previous": lambda: self.time.move(-1),
             "next": lambda: self.time.move(1),
@@ -90,6 +96,8 @@ class RulersWidget(QWidget):
             "last": self.time.go_last,
             "play": self.view.bar.play.toggle,
             "most changed": self.time.go_most_changed,
+            "slice above": lambda: self.place.move(-1),
+            "slice below": lambda: self.place.move(1),
         }
         actions[name]()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.think import ThinkController
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.think import QtThinkView
@@ -22,7 +23,7 @@ class ThinkWidget(Panel):
         self.runner = runner or ThreadRunner(state.engine_turn)
         self.background = LatestInBackground()
         self.controller = ThinkController(
-            napari_viewer,
+            unwrapped(napari_viewer),
             state.current,
             state.edits,
             state.bundle_registry,

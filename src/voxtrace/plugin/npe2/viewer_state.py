@@ -14,6 +14,7 @@ from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.first_look import FirstLook
+from voxtrace.plugin.controllers.result_style import ResultStyle
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.settings import ViewerSettings
@@ -59,7 +60,11 @@ class ViewerState:
         self.current = CurrentResult(viewer)
         self.edits = EditController(viewer, self.current)
         self.first_look = FirstLook(self.current, self._open_rulers)
-        self.autosave = autosave_of(viewer, self.edits)
+        rulers = f"voxtrace.plugin.npe2.{DOCKS['rulers'].module}"
+        # Imported while the scan is read, so that the window does not wait for it when a result comes.
+        threading.Thread(target=importlib.import_module, args=(rulers,), daemon=True).start()
+        self.style = ResultStyle(viewer, viewer_settings())
+        self.autosave = autosave_of(viewer, self.edits, viewer_settings())
         if self.autosave is not None:
             self.autosave.controller.offered.connect(self._show_offer)
         self.dataset: Any = None  # the folder that dataset_changed told of last

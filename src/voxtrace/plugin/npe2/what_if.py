@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.what_if import WhatIfController
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 from voxtrace.plugin.views.what_if import QtWhatIfView
@@ -22,7 +23,7 @@ class WhatIfWidget(Panel):
         self.runner = runner or ThreadRunner(state.engine_turn)
         self.background, self.compare = LatestInBackground(), LatestInBackground()
         self.controller = WhatIfController(
-            napari_viewer,
+            unwrapped(napari_viewer),
             state.current,
             state.bundle_registry,
             state.method_registry,

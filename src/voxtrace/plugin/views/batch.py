@@ -25,7 +25,7 @@ from voxtrace.plugin.models.panel_state import LegendRow, PanelState
 from voxtrace.plugin.views.state import StateView
 from voxtrace.plugin.views.widgets import fill, note, picker
 
-LIST_LINES, TABLE_LINES, ODD_CHARACTERS = 3, 12, 28
+LIST_LINES, TABLE_LINES, ODD_CHARACTERS = 2, 12, 28
 
 
 class QtBatchView(QWidget):
@@ -137,7 +137,7 @@ class QtBatchView(QWidget):
             most = self.fontMetrics().averageCharWidth() * ODD_CHARACTERS
             self.table.setColumnWidth(2, min(most, self.table.columnWidth(2)))
         self._show_detail()
-        self.order.setText(f"Worst first: {order}." if order else "")
+        self.order.setText(order)
         for widget in (self.filter, self.order, self.table):
             widget.setVisible(bool(rows or order))
 

@@ -167,7 +167,7 @@ class QtCompareView(QWidget):
                 item = QTableWidgetItem(text)
                 item.setToolTip(f"{row.result}: {row.label}")
                 if column > 1:
-                    item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(index, column, item)
         self.copy.setEnabled(bool(rows))
 

@@ -133,6 +133,7 @@ class QtCorrectView(QWidget):
     def _drawing(self) -> QVBoxLayout:
         self.label = picker("The label that is drawn and worked on.")
         self.label.setAccessibleName("Label to draw")
+        self.label.setMinimumContentsLength(8)
         self.label.activated.connect(lambda index: self.label_picked.emit(self._values[index]))
         self.brush = _spin("Diameter of the brush in mm.", " mm", 0.1, 200.0, decimals=1)
         self.brush.setAccessibleName("Brush diameter in mm")
@@ -149,8 +150,9 @@ class QtCorrectView(QWidget):
         self.redo.clicked.connect(self.redo_asked)
         layout = QVBoxLayout()
         layout.addWidget(self._tool_buttons())
-        layout.addLayout(_row(self.label, self.brush, stretch=True))
-        layout.addLayout(_row(self.in_3d, self.protect))
+        layout.addLayout(_row(self.label, self.brush))
+        layout.addWidget(self.in_3d)
+        layout.addWidget(self.protect)
         layout.addLayout(_row(self.undo, self.redo))
         return layout
 
@@ -165,12 +167,14 @@ class QtCorrectView(QWidget):
             button.setAccessibleName(f"{title} tool")
             button.setCheckable(True)
             button.clicked.connect(lambda checked=False, tool=tool: self.tool_picked.emit(tool))
+            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(title) + 8)  # less than the style's padding
             self.group.addButton(button)
             layout.addWidget(button)
         return self.tools
 
     def _operations(self) -> QGridLayout:
         self.kind, self.scope = picker("What is done to the label."), picker("Where voxels may change.")
+        self.scope.setMinimumContentsLength(8)
         self.kind.addItems([tool.title for tool in TOOLS.values()])
         self.scope.addItems(list(_SCOPES.values()))
         self.kind.setAccessibleName("Correction")
@@ -185,11 +189,11 @@ class QtCorrectView(QWidget):
         set_tone(self.apply, "primary")
         self.apply.clicked.connect(self._ask)
         layout = QGridLayout()
-        for row, widgets in enumerate(((self.kind, self.amount), (self.scope, self.in_plane))):
-            for column, widget in enumerate(widgets):
-                layout.addWidget(widget, row, column)
-        layout.addWidget(self.sentence, 2, 0, 1, 2)
-        layout.addWidget(self.apply, 3, 0, 1, 2)
+        layout.addWidget(self.kind, 0, 0, 1, 2)
+        layout.addWidget(self.scope, 1, 0)
+        layout.addWidget(self.amount, 1, 1)
+        for row, widget in enumerate((self.in_plane, self.sentence, self.apply), 2):
+            layout.addWidget(widget, row, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         return layout
 
@@ -223,14 +227,15 @@ def _spin(tip: str, suffix: str, low: float, high: float, decimals: int = 2) -> 
     spin.setSuffix(suffix)
     spin.setToolTip(tip)
     spin.setKeyboardTracking(False)
+    spin.setMinimumWidth(spin.fontMetrics().averageCharWidth() * 12)
     spin.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
     return spin
 
 
-def _row(*widgets: QWidget, stretch: bool = False) -> QHBoxLayout:
+def _row(*widgets: QWidget) -> QHBoxLayout:
     layout = QHBoxLayout()
-    for index, widget in enumerate(widgets):
-        layout.addWidget(widget, 2 if stretch and index == 0 else 1)
+    for widget in widgets:
+        layout.addWidget(widget, 1)
     return layout
 
 

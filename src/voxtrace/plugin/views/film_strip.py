@@ -68,6 +68,7 @@ class FilmStrip(RulerStrip):
         """Mark a station, and say what it is."""
         before = self._wanted()
         self._current, self._title = station, title
+        self.setAccessibleDescription(title)
         if self._wanted() != before:
             self._ask()
         self.update()

@@ -19,7 +19,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from voxtrace.palette import ramp
 from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.models.theme_colours import ThemeColours
 from voxtrace.plugin.views import icons
@@ -215,34 +214,6 @@ class FactsView(QWidget):
             set_tone(widget, "dimmed")
             self._grid.addWidget(widget, len(self._rows) + 1, column)
         self._rows.append(widgets)
-
-
-class RampView(QWidget):
-    """The colours of the map of settled voxels, from the first step to the last."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._first, self._strip, self._last = QLabel(), QLabel(), QLabel()
-        self._strip.setFixedHeight(10)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._first)
-        layout.addWidget(self._strip, 1)
-        layout.addWidget(self._last)
-
-    def set_steps(self, steps: int, word: str) -> None:
-        """Show a colour for each of 1 … S."""
-        self._first.setText(f"{word} 1")
-        self._last.setText(str(steps))
-        stops = ", ".join(
-            f"stop:{k / steps:.3f} {_css(colour)}, stop:{(k + 0.99) / steps:.3f} {_css(colour)}"
-            for k, colour in enumerate(ramp(steps).values())
-        )
-        self._strip.setStyleSheet(f"background: qlineargradient(x1:0, y1:0, x2:1, y2:0, {stops});")
-
-
-def _css(colour: tuple[float, float, float]) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour)
 
 
 def _square(colour: tuple[float, float, float]) -> QPixmap:

@@ -46,6 +46,7 @@ class PlaceStrip(RulerStrip):
     def set_slice(self, number: int, text: str) -> None:
         """Mark a slice, counted from 0 at the superior end, and say what is known of it."""
         self._slice, self._text = number, text
+        self.setAccessibleDescription(text)
         self.update()
 
     def set_hover(self, text: str) -> None:

@@ -183,7 +183,7 @@ class QtPlacesView(QWidget):
             if column == 2:
                 item.setIcon(_swatch(row.colour))
             if column < 2:
-                item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def set_progress(self, text: str, is_done: bool) -> None:
         """Show how far the review is."""
@@ -211,4 +211,6 @@ class QtPlacesView(QWidget):
 def _swatch(colour: tuple[float, float, float]) -> QIcon:
     square = QPixmap(12, 12)
     square.fill(QColor.fromRgbF(*colour))
-    return QIcon(square)
+    icon = QIcon(square)
+    icon.addPixmap(square, QIcon.Mode.Selected)  # or Qt tints it in the selected row
+    return icon

@@ -34,8 +34,10 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.models import planes, presets
 from voxtrace.plugin.models.panel_state import LegendRow
 from voxtrace.plugin.models.planes import PlanePicture
+from voxtrace.plugin.views import icons
 from voxtrace.plugin.views.crosshair import CrosshairOverlay
 from voxtrace.plugin.views.legend import LegendView
+from voxtrace.plugin.views.theme import on_theme
 from voxtrace.plugin.views.widgets import Collapsible, note, picker
 
 _LETTER, _CROSS, _WORDS = QColor("#ffd54a"), QColor(255, 213, 74, 170), QColor("#e8ebf0")
@@ -199,10 +201,12 @@ class QtPlanesView(QWidget):
         super().__init__()
         self.canvases = (PlaneCanvas(), PlaneCanvas())
         self.views = [_view_button(name, tooltip) for name, tooltip in _VIEWS]
-        self.contrast, self.remember = picker("Brightness of the scan on screen: keys 1 to 6."), QToolButton()
+        self.contrast = picker("Brightness of the scan on screen, level/width, for CT in HU: number keys.")
+        self.remember, self.cross = QToolButton(), QToolButton()
         self.outline, self.message, self.help = QPushButton("Outline"), note(), note()
         self._group = QButtonGroup(self)
         self._overlay: CrosshairOverlay | None = None
+        self._at: tuple[float, float] | None = None
         self.legend = LegendView()
         self._legend_area = QScrollArea()
         self.labels = Collapsible(self._legend_area, resettable=False)
@@ -215,14 +219,19 @@ class QtPlanesView(QWidget):
             self._group.addButton(button, index)
             top.addWidget(button, 1)
         self.remember.setText("★")
-        self.remember.setToolTip("Keep this contrast as your own preset, key 6, for scans of this kind.")
+        self.remember.setToolTip("Keep this contrast as your own preset, the last number key, for scans of this kind.")
         self.remember.setAccessibleName("Remember this contrast")
         self.help.setText(presets.HELP)
+        self.cross.setCheckable(True)
+        self.cross.setChecked(True)
+        self.cross.setToolTip("Draw the crosshair over the large canvas.")
+        self.cross.setAccessibleName("Crosshair")
         self.outline.setCheckable(True)
         self.outline.setToolTip("Draw labels as outlines, so that the scan under them can be seen.")
         self.contrast.setAccessibleName("Contrast preset")
         second.addWidget(self.contrast, 1)
         second.addWidget(self.remember)
+        second.addWidget(self.cross)
         second.addWidget(self.outline)
         split = QSplitter(Qt.Orientation.Vertical)
         for canvas in self.canvases:
@@ -248,6 +257,8 @@ class QtPlanesView(QWidget):
         self.contrast.activated.connect(lambda index: self.preset_asked.emit(self.contrast.itemData(index)))
         self.remember.clicked.connect(self.remember_asked)
         self.outline.toggled.connect(self.outline_asked)
+        self.cross.toggled.connect(lambda: self.show_cross(self._at))
+        on_theme(self, lambda colours: self.cross.setIcon(icons.target(colours.text)))
 
     @property
     def is_shown(self) -> bool:
@@ -278,8 +289,9 @@ class QtPlanesView(QWidget):
 
     def show_cross(self, cross: tuple[float, float] | None) -> None:
         """Draw the crosshair on napari's canvas, pixels right and down of its middle; None for none."""
+        self._at = cross
         if self._overlay is not None:
-            self._overlay.show_cross(cross)
+            self._overlay.show_cross(cross if self.cross.isChecked() else None)
 
     def show_presets(self, found: Sequence[presets.Preset], chosen: int, words: str) -> None:
         """Offer contrast presets; ``chosen`` is −1 where none is shown, and ``words`` name what is."""

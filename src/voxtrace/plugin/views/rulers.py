@@ -19,7 +19,7 @@ from voxtrace.trace import NodeChart
 from voxtrace.volume import Triple
 
 BAR_PX, EDGE_PX = 30, 4  # of the bar; of the frame around the strips
-MOST_PX = 288  # of the whole dock; more rows and lanes are scrolled above the place ruler
+MOST_PX = 294  # of the whole dock; more rows and lanes are scrolled above the place ruler
 
 
 class RulersView(QWidget):

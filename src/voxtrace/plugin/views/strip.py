@@ -19,6 +19,8 @@ COMMANDS = {
     Qt.Key.Key_End: "last",
     Qt.Key.Key_Space: "play",
     Qt.Key.Key_M: "most changed",
+    Qt.Key.Key_Up: "slice above",
+    Qt.Key.Key_Down: "slice below",
 }
 GUTTER_PX, READOUT_PX, PAD_PX = 128, 232, 6
 
@@ -79,9 +81,9 @@ class RulerStrip(QWidget):
         """Write text at the left (or right) of a box; on one line, shortened with … where it does not fit."""
         painter.setPen(QColor(DIM if dim else TEXT))
         side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
-        flags = side | Qt.AlignmentFlag.AlignVCenter
+        flags = int(side.value | Qt.AlignmentFlag.AlignVCenter.value)
         if wrap:
-            painter.drawText(box, int((flags | Qt.TextFlag.TextWordWrap).value), text)
+            painter.drawText(box, flags | int(Qt.TextFlag.TextWordWrap.value), text)
             return
         metrics = painter.fontMetrics()
         painter.drawText(box, flags, metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(box.width())))

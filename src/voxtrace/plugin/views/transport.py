@@ -26,6 +26,7 @@ class TransportBar(QWidget):
 
     commanded = Signal(str)
     next_asked = Signal(bool)  # whether to begin again after the last step
+    speed_picked = Signal(float)  # steps a second
     rows_asked = Signal(bool)
     lane_toggled = Signal(str, bool)
     reference_picked = Signal(int)
@@ -83,6 +84,7 @@ class TransportBar(QWidget):
 
     def _connect(self) -> None:
         self.speed.currentIndexChanged.connect(lambda index: self.timer.setInterval(round(1000 / SPEEDS[index])))
+        self.speed.activated.connect(lambda index: self.speed_picked.emit(SPEEDS[index]))
         self.timer.setInterval(round(1000 / SPEEDS[self.speed.currentIndex()]))
         self.timer.timeout.connect(lambda: self.next_asked.emit(self.loop.isChecked()))
         self.play.toggled.connect(self._play)
@@ -90,6 +92,13 @@ class TransportBar(QWidget):
         self.fold.toggled.connect(self._fold)
         self.places.activated.connect(self.place_picked)
         self._fold(True)
+
+    def set_speed(self, steps_per_second: float) -> None:
+        """Choose the speed nearest to a number of steps a second."""
+        nearest = min(range(len(SPEEDS)), key=lambda index: abs(SPEEDS[index] - steps_per_second))
+        with QSignalBlocker(self.speed):
+            self.speed.setCurrentIndex(nearest)
+        self.timer.setInterval(round(1000 / SPEEDS[nearest]))
 
     def set_stations(self, count: int) -> None:
         """Show what goes along the steps where there are several."""

@@ -35,7 +35,7 @@ class QtWhatIfView(QWidget):
         self.state.start.hide()
         self.explained.setText(
             "Time and changes of other settings, compared with this result. They follow from its trace, without "
-            "running again; Run it measures one."
+            "running again; Run measures one."
         )
         self._lay_out()
         self.state.stop.clicked.connect(self.stop_asked)
@@ -44,6 +44,7 @@ class QtWhatIfView(QWidget):
         table = self.table
         table.setHorizontalHeaderLabels(COLUMNS)
         table.setAccessibleName("Other settings")
+        table.setToolTip("Seconds and changed voxels with other settings; measured, or worked out from the steps.")
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         if (rows := table.verticalHeader()) is not None:
@@ -63,9 +64,12 @@ class QtWhatIfView(QWidget):
         self.of.setText(f"Of {of}." if of else "")
         self.table.setRowCount(len(rows))
         for number, row in enumerate(rows):
-            changed = f"{row.changed}\n{row.how}" if row.how else row.changed
-            for column, text in enumerate((row.name, row.time, row.work, changed)):
+            name = f"{row.name}\n{row.how}" if row.how else row.name
+            for column, text in enumerate((name, f"{row.time}\n{row.changed} voxels")):
                 item = QTableWidgetItem(text)
+                item.setToolTip(
+                    f"{row.name}: {row.time}, {row.work} of the network's work, {row.changed} voxels changed."
+                )
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(number, column, item)
@@ -76,7 +80,7 @@ class QtWhatIfView(QWidget):
         if row.options is None:
             self.table.removeCellWidget(number, len(COLUMNS) - 1)
             return
-        button = QPushButton("Run it")
+        button = QPushButton("Run")
         button.setToolTip(f"Run this setting and measure it: {row.name.lower()}.")
         button.setAccessibleName(f"Run: {row.name}")
         button.clicked.connect(lambda: self.run_asked.emit(number))

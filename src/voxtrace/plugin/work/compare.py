@@ -15,7 +15,7 @@ import numpy as np
 from voxtrace.errors import Cancelled
 from voxtrace.metrics import evaluate_label
 from voxtrace.plugin.layers import display
-from voxtrace.plugin.layers.manual_labels import geometry_drawn_on
+from voxtrace.plugin.layers.manual_labels import check_unmoved, geometry_drawn_on
 from voxtrace.plugin.models import compare
 from voxtrace.plugin.models.messages import JobStage, SegmentRequest, SegmentResult
 from voxtrace.plugin.work import jobs
@@ -39,11 +39,13 @@ class OpenResult:
         Raises
         ------
         GeometryError
-            Labels drawn by hand match none of the open scans.
+            Labels drawn by hand match none of the open scans, or the layer was moved or turned in the window.
         """
         source = self.attributes.get("metadata", {}).get(display.KEY)
         if not isinstance(source, display.LabelSource):
             source = display.LabelSource(geometry_drawn_on(np.shape(self.data), self.attributes, scans))
+        else:
+            check_unmoved(source.geometry, self.attributes, self.name)
         return display.label_map_of(self.data, source, self.name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def saving_everything(
         _write_labels(temporary, labels, image, on_screen)
         yield _stage("Saving the trace …", 2, cancel)
         if source is not None and source.trace is not None:
-            _write_trace(temporary / "result.trace", source.trace, on_screen.data)
+            _write_trace(temporary / "result.trace", _named(source.trace, with_patient), on_screen.data)
         yield _stage("Writing the report …", 3, cancel)
         report = report_of(labels, image, on_screen, with_patient)
         write_html(report, temporary / "report.html")
@@ -102,7 +102,8 @@ def adding_case(
     yield JobStage(f"Adding {name} to {folder.name} …")
     labels, scan = _labels(on_screen)
     values = record(on_screen.shown, on_screen.source, on_screen.name)
-    case = NewCase(name, _volumes(folder, labels, scan, on_screen.scans), labels, values)
+    channels = tuple(str(one) for one in on_screen.record.get("plan", {}).get("channels", ()))
+    case = NewCase(name, _volumes(folder, labels, scan, on_screen.scans), labels, values, channels)
     return add_case(folder, case, replace_case=replace_case)
 
 
@@ -149,6 +150,13 @@ def _write_labels(folder: Path, labels: LabelMap, image: Volume | None, on_scree
         export_all(labels, folder / f"labels{ending}", options)
 
 
+def _named(trace: Trace, with_patient: bool) -> Trace:
+    """Return a trace that does not name a DICOM scan, which goes by its folder, unless the patient may be named."""
+    if with_patient or not isinstance(trace.geometry.stored, DicomGrid):
+        return trace
+    return replace(trace, provenance=replace(trace.provenance, scan=""))
+
+
 def _write_trace(folder: Path, trace: Trace, data: Any) -> None:
     trace.save(folder)
     if isinstance(data, StepArray) and data.edited_from is not None:
@@ -185,19 +193,27 @@ def _facts(trace: Trace | None) -> dict[str, str]:
     if trace is None:
         return {}
     made = trace.provenance
-    options = ", ".join(f"{name} {value}" for name, value in made.options.items() if value not in (None, "", {}))
     facts = {
         "Method": made.method_title or made.method,
         "Model": made.bundle,
         "Weights, SHA-256": made.weights_sha256,
         "VoxTrace": made.version,
-        "Options": options,
+        "Options": _options(made.options),
         "Seed": "" if made.seed is None else str(made.seed),
         "Time": "" if made.seconds is None else f"{made.seconds:.1f} s",
         "Cost": _cost(trace),
         "Steps": str(trace.n_steps),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """Return options and their values as words, those of the method after the others; what is not set is left out."""
+    own = {name: value for name, value in options.items() if not isinstance(value, Mapping)}
+    nested = [_options(value) for value in options.values() if isinstance(value, Mapping)]
+    words = [f"{name.replace('_', ' ')} {value}" for name, value in own.items() if value not in (None, "", False)]
+    words = [one.removesuffix(" True") for one in words]
+    return ", ".join(filter(None, (*words, *nested)))
 
 
 def _cost(trace: Trace) -> str:

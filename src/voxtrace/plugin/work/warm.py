@@ -1,4 +1,4 @@
-"""Prepare, in a thread, what napari would otherwise compile while it draws the first label map.
+"""Prepare, in a thread, what napari would otherwise make and compile when it shows the first layers.
 
 napari maps label values to colours with a function that numba compiles at its first call, on the thread of the
 window: 0.5 to 3 s in which nothing moves. Compiling the same function earlier, in a thread, leaves only the call. It
@@ -15,6 +15,30 @@ import numpy as np
 
 _done = threading.Event()
 _LOCK = threading.Lock()
+
+
+def prepare_layers() -> None:
+    """Make the first image and the first labels of napari, of a few voxels, and compile how labels are coloured.
+
+    Layers are made without a window, so a thread may do it.
+    """
+    image()
+    compile_label_colours()
+    labels()
+
+
+def image() -> Any:
+    """Return an image layer of a few voxels."""
+    from napari.layers import Image
+
+    return Image(np.zeros((2, 4, 4), np.float32), contrast_limits=(0.0, 1.0))
+
+
+def labels() -> Any:
+    """Return a labels layer of a few voxels."""
+    from napari.layers import Labels
+
+    return Labels(np.zeros((2, 4, 4), np.uint8), colormap={None: "magenta", 0: "transparent", 1: "red"})
 
 
 def compile_label_colours() -> None:
@@ -47,4 +71,5 @@ def _compile(loop: Any, colours: Any, dtype: np.dtype[Any]) -> None:
 
     mapping = colours._get_typed_dict_mapping(dtype)  # compiles what a dictionary of this type needs, too
     texture = np.zeros(4, np.uint8)
-    loop.compile((numba.typeof(np.zeros(4, dtype)), numba.typeof(mapping), numba.typeof(texture)))
+    typeof: Any = numba.typeof
+    loop.compile((typeof(np.zeros(4, dtype)), typeof(mapping), typeof(texture)))

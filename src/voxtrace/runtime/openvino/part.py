@@ -73,8 +73,8 @@ class Part:
         if converted is not None:
             return converted
         try:
-            converted = interrupts.waiting(lambda: convert(self._child, inputs))
-        except Cancelled:
+            return interrupts.waiting(lambda: self._converted(inputs, kept_as))
+        except (Cancelled, EngineError):
             raise
         # Torch and OpenVINO raise whatever their layers raise.
         except Exception as error:
@@ -82,6 +82,10 @@ class Part:
             raise EngineError(
                 f"OpenVINO cannot take over part {self._name!r}: {reason}. Use runtime='torch'."
             ) from error
+
+    def _converted(self, inputs: Inputs, kept_as: str | None) -> Converted:
+        """Return the child as a model from torch, and keep it: also where the run that needs it stops meanwhile."""
+        converted = convert(self._child, inputs)
         if any(output.shape[0] != 1 for output in converted.model.outputs):
             raise EngineError(f"part {self._name!r} answers without a batch along the first axis. Use runtime='torch'.")
         if kept_as:
