@@ -11,7 +11,9 @@ NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswit
 _DICOM_ENDINGS = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
 # the elements of group 8 that a file without a preamble may begin with, little endian
-_FIRST_ELEMENTS = tuple(b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0"))
+_FIRST_ELEMENTS = tuple(
+    b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0")
+)
 
 
 def suffix_of(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from voxtrace.io.dicom.positions import positions_of
@@ -129,4 +129,4 @@ def _by_instance(at: Mapping[int, list[Slice]], most: int) -> list[Part]:
 def _follow_each_other(groups: Sequence[Sequence[Slice]]) -> bool:
     """Return whether the numbers of each group of images all lie before those of the next."""
     ends = sorted((min(s.order for s in group), max(s.order for s in group)) for group in groups)
-    return all(one[1] < other[0] for one, other in zip(ends, ends[1:], strict=False))
+    return all(one[1] < other[0] for one, other in pairwise(ends))

@@ -19,9 +19,9 @@ def differing(stack: SliceStack) -> tuple[Slice, Slice] | None:
     Only images at such positions are decoded. Those that cannot be decoded are passed over: opening the series tells.
     """
     decoder = PixelDecoder()
-    for images in stack.positions:
+    for images in (several for several in stack.positions if len(several) > 1):
         with suppress(ReadError):
-            first = rescaled_plane(decoder.stored(images[0].source), images[0]).values if len(images) > 1 else None
+            first = rescaled_plane(decoder.stored(images[0].source), images[0]).values
             for other in images[1:]:
                 if not np.array_equal(first, rescaled_plane(decoder.stored(other.source), other).values):
                     return images[0], other

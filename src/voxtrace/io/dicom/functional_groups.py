@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
-from voxtrace.io.dicom.header_values import ValueFault, Values, values_of
+from voxtrace.io.dicom.header_values import HeaderValueError, Values, values_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -44,7 +44,6 @@ _MACROS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_FRAME_TYPES, ("FrameType",)),
 }
 _DIRECTION = "DiffusionGradientDirectionSequence"
-GROUP_TAGS: tuple[str, ...] = tuple(dict.fromkeys(name for names in _MACROS.values() for name in names))
 
 
 def frame_values(group: Dataset) -> Values:
@@ -52,7 +51,7 @@ def frame_values(group: Dataset) -> Values:
 
     Raises
     ------
-    ValueFault
+    HeaderValueError
         When one of them cannot be understood.
     """
     found: Values = {}
@@ -63,7 +62,7 @@ def frame_values(group: Dataset) -> Values:
         if not items:
             continue
         if not hasattr(items, "__iter__"):
-            raise ValueFault(f"the functional group {macro:08X} is not a sequence")
+            raise HeaderValueError(f"the functional group {macro:08X} is not a sequence")
         found |= values_of(items[0], wanted)
     _take_direction(found)
     return found
@@ -84,8 +83,9 @@ def _tag(keyword: str) -> int:
 
 def _take_direction(found: Values) -> None:
     """Replace the sequence of a diffusion gradient's direction by the direction itself."""
+    wanted = {_tag("DiffusionGradientOrientation"): "DiffusionGradientOrientation"}
     for item in _items(found.pop(_DIRECTION, None)):
-        found |= {k: v for k, v in values_of(item, {_tag("DiffusionGradientOrientation"): "DiffusionGradientOrientation"}).items()}
+        found |= values_of(item, wanted)
 
 
 def _items(sequence: object) -> Iterator[Dataset]:

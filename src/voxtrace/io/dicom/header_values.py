@@ -35,7 +35,7 @@ _NEEDED = frozenset(
 _SHOWN = 40  # letters of a value in a sentence
 
 
-class ValueFault(ValueError):
+class HeaderValueError(ValueError):
     """An attribute whose value cannot be used; the text names both."""
 
 
@@ -46,7 +46,7 @@ def values_of(header: Dataset, names: Mapping[int, str]) -> Values:
 
     Raises
     ------
-    ValueFault
+    HeaderValueError
         When it says where the pixels lie or what they mean.
     """
     found: Values = {}
@@ -58,7 +58,7 @@ def values_of(header: Dataset, names: Mapping[int, str]) -> Values:
             found[name] = header[tag].value
         except Exception as error:
             if name in _NEEDED:
-                raise ValueFault(_told(name, _raw(header, tag))) from error
+                raise HeaderValueError(_told(name, _raw(header, tag))) from error
     return found
 
 
@@ -68,7 +68,7 @@ def known_values(header: Dataset, names: Mapping[int, str]) -> Values:
     for tag in [tag for tag in header.keys() if tag in names]:  # noqa: SIM118 (a data set iterates over elements)
         try:
             found[names[tag]] = header[tag].value
-        except Exception:  # noqa: S112, PERF203
+        except Exception:
             continue
     return found
 
@@ -78,14 +78,14 @@ def numbers_of(values: Values, name: str, count: int) -> Numbers:
 
     Raises
     ------
-    ValueFault
+    HeaderValueError
         When there is another count of them, or they are not finite numbers.
     """
     found = several(values.get(name))
     if not found:
         return ()
     if len(found) != count:
-        raise ValueFault(f"{name} has {len(found)} value{'s' if len(found) != 1 else ''}; expected {count}")
+        raise HeaderValueError(f"{name} has {len(found)} value{'s' if len(found) != 1 else ''}; expected {count}")
     return tuple(number_of(one, name) for one in found)
 
 
@@ -94,15 +94,15 @@ def number_of(value: Any, name: str) -> float:
 
     Raises
     ------
-    ValueFault
+    HeaderValueError
         When it is no finite number.
     """
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueFault(_told(name, str(value))) from error
+        raise HeaderValueError(_told(name, str(value))) from error
     if not math.isfinite(number):
-        raise ValueFault(_told(name, str(value)))
+        raise HeaderValueError(_told(name, str(value)))
     return number
 
 
@@ -111,7 +111,7 @@ def whole_of(values: Values, name: str, usual: int) -> int:
 
     Raises
     ------
-    ValueFault
+    HeaderValueError
         When it is no whole number.
     """
     found = several(values.get(name))
@@ -119,7 +119,7 @@ def whole_of(values: Values, name: str, usual: int) -> int:
         return usual
     number = number_of(found[0], name)
     if not number.is_integer():
-        raise ValueFault(_told(name, str(found[0])))
+        raise HeaderValueError(_told(name, str(found[0])))
     return int(number)
 
 

@@ -6,12 +6,20 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voxtrace.io.dicom.discriminators import DISCRIMINATOR_TAGS, discriminators_of
-from voxtrace.io.dicom.functional_groups import GROUP_TAGS, frame_values
+from voxtrace.io.dicom.functional_groups import frame_values
 from voxtrace.io.dicom.grid import SourceFrame
-from voxtrace.io.dicom.header_values import ValueFault, Values, known_values, numbers_of, several, values_of, whole_of
+from voxtrace.io.dicom.header_values import (
+    HeaderValueError,
+    Values,
+    known_values,
+    numbers_of,
+    several,
+    values_of,
+    whole_of,
+)
 from voxtrace.io.dicom.opening import DIRECTORY, parse, words_of
 from voxtrace.io.dicom.pixel_extent import extent_fault, pixel_element
 from voxtrace.io.dicom.private_values import PRIVATE_TAGS, private_values
@@ -87,7 +95,9 @@ def _from_file(path: Path, file: BinaryIO) -> tuple[Slice, ...]:
         known = known_values(header, _wanted())
         return _from_header(path, header, stream)
     except Exception as error:
-        told = str(error) if isinstance(error, ValueFault) else f"a header that cannot be read ({words_of(error)})"
+        told = (
+            str(error) if isinstance(error, HeaderValueError) else f"a header that cannot be read ({words_of(error)})"
+        )
         return (_faulty(path, known, told),)
 
 
@@ -97,13 +107,13 @@ def _from_header(path: Path, header: Dataset, stream: BinaryIO) -> tuple[Slice, 
     values["SOPClassUID"] = str(values.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID", ""))
     if not values.get("Rows") or not values.get("Columns"):
         if _should_have_pixels(values["SOPClassUID"], preamble=header.preamble is not None):
-            raise ValueFault("it ends within its header")
+            raise HeaderValueError("it ends within its header")
         return ()
     element = pixel_element(header, stream)
     if element is None:
         if not _should_have_pixels(values["SOPClassUID"], preamble=True):
             return ()
-        raise ValueFault("it ends within its header, before the pixels")
+        raise HeaderValueError("it ends within its header, before the pixels")
     values["TransferSyntaxUID"] = str(meta.get("TransferSyntaxUID", ""))
     values["is float"], values["is compressed"] = element.is_float, element.compressed
     values["fault"] = extent_fault(values, element)
@@ -123,7 +133,7 @@ def _by_frame(path: Path, header: Values) -> tuple[Slice, ...]:
     frames = whole_of(header, "NumberOfFrames", 1) or 1
     groups: Sequence[Dataset] = header.get("PerFrameFunctionalGroupsSequence") or ()
     if groups and len(groups) != frames:
-        raise ValueFault(f"{len(groups)} descriptions of {frames} frames")
+        raise HeaderValueError(f"{len(groups)} descriptions of {frames} frames")
     shared: Sequence[Dataset] = header.get("SharedFunctionalGroupsSequence") or ()
     common = header | (frame_values(shared[0]) if shared else {})
     if groups:
@@ -131,7 +141,7 @@ def _by_frame(path: Path, header: Values) -> tuple[Slice, ...]:
     if frames == 1:
         return (_slice(SourceFrame(path, 0), common),)
     if not 1 <= frames <= _MOST_UNPLACED:
-        raise ValueFault(f"{frames} frames without a position")
+        raise HeaderValueError(f"{frames} frames without a position")
     own = {**common, "ImagePositionPatient": None}  # older multi-frame objects have one position for all
     return tuple(_slice(SourceFrame(path, i), own) for i in range(frames))
 
@@ -158,7 +168,7 @@ def _slice(source: SourceFrame, values: Values) -> Slice:
     )
 
 
-def _names(values: Values) -> dict[str, object]:
+def _names(values: Values) -> dict[str, Any]:
     """Return what a header says of its series, as arguments of a slice."""
     kinds = tuple(str(v).upper() for v in several(values.get("ImageType")))
     mosaic = ("MOSAIC",) if values.get("is mosaic") and "MOSAIC" not in kinds else ()
@@ -176,9 +186,9 @@ def _instance(values: Values) -> int:
     """Return the number of an image in its series, -1 where there is none."""
     try:
         return whole_of(values, "InstanceNumber", -1)
-    except ValueFault:
+    except HeaderValueError:
         return -1
 
 
 def _faulty(path: Path, values: Values, fault: str) -> Slice:
-    return Slice(SourceFrame(path), **_names(values), fault=fault)  # type: ignore[arg-type]
+    return Slice(SourceFrame(path), **_names(values), fault=fault)

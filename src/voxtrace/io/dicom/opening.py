@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voxtrace.errors import ReadError
 from voxtrace.io.suffixes import dicom_start
@@ -40,19 +40,23 @@ def parse(
         Whatever pydicom raises for elements that cannot be parsed; callers make one sentence of it.
     """
     import pydicom
+    from pydicom.dataset import FileMetaDataset
 
     known = dicom_start(file.read(132))
     file.seek(0)
     if known is None:
         return None
-    options = {"specific_tags": None if tags is None else list(tags), "stop_before_pixels": not pixels}
+    options: dict[str, Any] = {
+        "specific_tags": None if tags is None else list(tags),
+        "stop_before_pixels": not pixels,
+    }
     meta = _meta(file) if known else None
     file.seek(0)
     if meta is None or str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
         return pydicom.dcmread(file, force=not known, **options), file
     stream = BytesIO(_inflated(file, meta))
     dataset = pydicom.dcmread(stream, force=True, **options)
-    dataset.file_meta = meta
+    dataset.file_meta = FileMetaDataset(meta)
     return dataset, stream
 
 
@@ -71,7 +75,9 @@ def open_dicom(path: Path, *, tags: Sequence[int | str] | None = None, pixels: b
     except ReadError:
         raise
     except Exception as error:
-        raise ReadError(f"{path} cannot be read as DICOM ({words_of(error)}); copy or export the file again.") from error
+        raise ReadError(
+            f"{path} cannot be read as DICOM ({words_of(error)}); copy or export the file again."
+        ) from error
     if parsed is None:
         raise ReadError(f"{path} is not a DICOM file; expected one that begins like DICOM.")
     return parsed[0]

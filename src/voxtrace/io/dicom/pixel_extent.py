@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from voxtrace.io.dicom.header_values import Values, whole_of
 from voxtrace.io.dicom.opening import LARGEST_RATIO
@@ -31,7 +31,7 @@ class PixelElement:
 def pixel_element(header: Dataset, stream: BinaryIO) -> PixelElement | None:
     """Return the pixel element that a stream stands at; None where it ends before."""
     implicit, little = header.original_encoding
-    order = "little" if little in (True, None) else "big"
+    order: Literal["little", "big"] = "little" if little in (True, None) else "big"
     start = stream.tell()
     begin = stream.read(12)
     size = stream.seek(0, os.SEEK_END)

@@ -82,9 +82,9 @@ class Slice:
 
     ``position_mm`` (3), ``orientation`` (6: along a row, then down a column) are in DICOM's (L, P, S);
     ``pixel_spacing_mm`` is (between rows, between columns), ``size`` (rows, columns). Each is empty when the header has
-    none. ``fault`` says why a file cannot be used; then often only its names are known. ``order`` is the instance number and
-    the frame. ``discriminators`` hold the attributes that may distinguish images at the same position, by name:
-    ``{"acquisition": "2"}``.
+    none. ``fault`` says why a file cannot be used; then often only its names are known. ``order`` is the instance
+    number and the frame. ``discriminators`` hold the attributes that may distinguish images at the same position, by
+    name: ``{"acquisition": "2"}``.
     """
 
     source: SourceFrame

@@ -29,7 +29,7 @@ def storage_of(values: Values) -> Storage:
 
     Raises
     ------
-    ValueFault
+    HeaderValueError
         When a value is no finite number.
     """
     mapped = _mapped(values)

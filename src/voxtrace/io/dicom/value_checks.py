@@ -19,9 +19,7 @@ def no_values(slices: Sequence[Slice]) -> Iterator[Finding]:
             "values behind a lookup table (Modality LUT)", "export the series with rescale slope and intercept"
         )
     if any(s.storage.slope == 0 for s in slices):
-        yield _refused(
-            "RescaleSlope 0, which makes all values the same", "export the series with its rescale slope"
-        )
+        yield _refused("RescaleSlope 0, which makes all values the same", "export the series with its rescale slope")
     yield from _some_without_rescale(slices)
     yield from _bits(slices)
     for syntax in {s.syntax for s in slices}:

@@ -128,7 +128,7 @@ def _numbers(
     header: Dataset, frames: Sequence[SegFrame], planes: Sequence[int], grid: Grid, names: Mapping[int, str]
 ) -> Array:
     """Return the segment number at each voxel (Z, Y, X), 0 for none."""
-    most = max(max(names), *(f.segment for f in frames), 0)
+    most = max(*names, *(f.segment for f in frames), 0)
     numbers = np.zeros(grid.size[::-1], np.uint8 if most < 256 else np.uint16)
     for frame, plane, pixels in zip(frames, planes, _decoded(header), strict=True):
         there = pixels.astype(numbers.dtype) if not frame.segment else np.where(pixels, frame.segment, 0)

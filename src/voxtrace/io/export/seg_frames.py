@@ -135,9 +135,7 @@ def _check_size(size: tuple[int, int, int], sides_mm: tuple[float, ...]) -> None
         raise ReadError(f"its planes span {size[2]} planes of {size[0]}×{size[1]} pixels, more than can be held")
 
 
-def _grid(
-    size: tuple[int, int, int], first: SegFrame, step_mm: float, lowest: tuple[float, ...], axes: Array
-) -> Grid:
+def _grid(size: tuple[int, int, int], first: SegFrame, step_mm: float, lowest: tuple[float, ...], axes: Array) -> Grid:
     rows_mm, columns_mm = first.pixel_spacing_mm
     origin = (lowest[0], lowest[1], lowest[2])
     return Grid(size, (columns_mm, rows_mm, step_mm), origin, tuple(axes.ravel().tolist()))
