@@ -32,6 +32,7 @@ _NEEDED = frozenset(
         "PerFrameFunctionalGroupsSequence",
     )
 )
+_LARGEST = 1e30
 _SHOWN = 40  # letters of a value in a sentence
 
 
@@ -101,7 +102,7 @@ def number_of(value: Any, name: str) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise HeaderValueError(_told(name, str(value))) from error
-    if not math.isfinite(number):
+    if not math.isfinite(number) or abs(number) > _LARGEST:
         raise HeaderValueError(_told(name, str(value)))
     return number
 

@@ -106,7 +106,8 @@ def _from_header(path: Path, header: Dataset, stream: BinaryIO) -> tuple[Slice, 
     meta = header.file_meta
     values["SOPClassUID"] = str(values.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID", ""))
     if not values.get("Rows") or not values.get("Columns"):
-        if _should_have_pixels(values["SOPClassUID"], preamble=header.preamble is not None):
+        kinds = (values["SOPClassUID"], str(meta.get("MediaStorageSOPClassUID", "")))  # the first may be cut, too
+        if any(_should_have_pixels(kind, preamble=header.preamble is not None) for kind in kinds):
             raise HeaderValueError("it ends within its header")
         return ()
     element = pixel_element(header, stream)
@@ -154,7 +155,7 @@ def _slice(source: SourceFrame, values: Values) -> Slice:
         orientation=numbers_of(values, "ImageOrientationPatient", 6),
         pixel_spacing_mm=numbers_of(values, "PixelSpacing", 2),
         size=(whole_of(values, "Rows", 0), whole_of(values, "Columns", 0)),
-        samples=whole_of(values, "SamplesPerPixel", 1) or 1,
+        samples=whole_of(values, "SamplesPerPixel", 1),
         photometric=str(values.get("PhotometricInterpretation") or "").strip().upper(),
         syntax=str(values.get("TransferSyntaxUID") or ""),
         frame_of_reference=str(values.get("FrameOfReferenceUID") or ""),

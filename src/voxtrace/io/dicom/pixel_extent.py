@@ -50,9 +50,12 @@ def extent_fault(values: Values, element: PixelElement) -> str:
     """Return what is wrong where the header states more pixels than the file can hold; else ``""``."""
     rows, columns, frames = (whole_of(values, name, 1) for name in ("Rows", "Columns", "NumberOfFrames"))
     frames = frames or 1
-    samples, bits = whole_of(values, "SamplesPerPixel", 1) or 1, whole_of(values, "BitsAllocated", 16) or 16
-    if min(rows, columns, frames) < 1:
-        return f"{rows} rows, {columns} columns and {frames} frames are stated; expected at least 1"
+    samples, bits = whole_of(values, "SamplesPerPixel", 1), whole_of(values, "BitsAllocated", 16) or 16
+    if min(rows, columns, frames, samples, bits) < 1:
+        return (
+            f"{rows} rows, {columns} columns, {frames} frames and {samples} values a pixel of {bits} bits are stated; "
+            "expected at least 1"
+        )
     stated = -(-frames * rows * columns * samples * bits // 8)
     held = element.held_bytes
     if element.compressed:

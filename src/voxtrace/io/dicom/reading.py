@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from voxtrace.errors import ReadError
+from voxtrace.errors import ReadError, VoxTraceError
 from voxtrace.io.dicom.files import links_in
 from voxtrace.io.dicom.grid import DicomGrid
 from voxtrace.io.dicom.headers import slices_of
-from voxtrace.io.dicom.opening import kind_of
+from voxtrace.io.dicom.opening import kind_of, words_of
 from voxtrace.io.dicom.series import Series, find_series
 from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.dicom.voxels import voxels_of
@@ -72,7 +72,12 @@ def load_series(series: Series) -> LoadedSeries:
     if refused is not None or stack is None:
         said = refused.sentence if refused is not None else "all images are at the same position"
         raise ReadError(f"{series.name} ({series.title}) cannot be opened: {said}.")
-    voxels = voxels_of(stack, series.name)
+    try:
+        voxels = voxels_of(stack, series.name)
+    except VoxTraceError:
+        raise
+    except Exception as error:
+        raise ReadError(f"{series.name} ({series.title}) cannot be opened ({words_of(error)}); export it again.") from error
     known = [f for f in series.passport.findings if (f.what, f.verdict) != ("duplicates", "corrected")]
     made_up = (MADE_UP,) if series.first.made_up else ()
     passport = Passport((*known, *voxels.findings, *made_up))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxtrace.io.dicom.header_values import Values, number_of, several, whole_of
+from voxtrace.io.dicom.header_values import HeaderValueError, Values, number_of, several, whole_of
 from voxtrace.io.dicom.slices import Storage
 
 STORAGE_TAGS = (
@@ -41,7 +41,7 @@ def storage_of(values: Values) -> Storage:
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
         bits=bits,
-        signed=bool(whole_of(values, "PixelRepresentation", 0)),
+        signed=_is_signed(values),
         padding=_padding(values, allocated),
         dark_is_high=str(values.get("PhotometricInterpretation")).strip() == "MONOCHROME1",
         allocated=allocated,
@@ -67,6 +67,13 @@ def _mapped(values: Values) -> bool:
     return _is_map(values) and values.get("RealWorldValueSlope") is not None
 
 
+def _is_signed(values: Values) -> bool:
+    stated = whole_of(values, "PixelRepresentation", 0)
+    if stated not in (0, 1):
+        raise HeaderValueError(f"PixelRepresentation is {stated}; expected 0 or 1")
+    return stated == 1
+
+
 def _first(values: Values, name: str) -> float | None:
     found = several(values.get(name))
     return number_of(found[0], name) if found else None
@@ -77,7 +84,7 @@ def _padding(values: Values, bits: int) -> tuple[int, int] | None:
     first, last = several(values.get("PixelPaddingValue")), several(values.get("PixelPaddingRangeLimit"))
     if not first:
         return None
-    signed = bool(whole_of(values, "PixelRepresentation", 0))
+    signed = _is_signed(values)
     ends = [_wrapped(whole_of(values, name, 0), bits, signed=signed) for name in _padding_names(bool(last))]
     return min(ends), max(ends)
 

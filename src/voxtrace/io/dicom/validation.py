@@ -79,7 +79,7 @@ def _no_intensities(slices: Sequence[Slice]) -> Iterator[Finding]:
     kind = next((words for uid, words in _NO_SCANS.items() if slices[0].kind.startswith(uid)), "")
     if kind:
         yield _refused("series", kind, "choose the series that it was drawn on")
-    if any(s.samples != 1 or s.photometric not in _GREY for s in slices):
+    if any(s.samples > 1 or s.photometric not in _GREY for s in slices):
         yield _refused(
             "series",
             "colour images" + (" (PALETTE COLOR)" if slices[0].photometric.startswith("PALETTE") else ""),

@@ -10,6 +10,7 @@ from voxtrace.passport import Finding
 
 _WORDS = (8, 16, 32)  # bits of a stored whole number
 _FLOATS = (32, 64)
+_LARGEST = 1e15  # beyond, whole numbers are no longer exact
 
 
 def no_values(slices: Sequence[Slice]) -> Iterator[Finding]:
@@ -20,12 +21,22 @@ def no_values(slices: Sequence[Slice]) -> Iterator[Finding]:
         )
     if any(s.storage.slope == 0 for s in slices):
         yield _refused("RescaleSlope 0, which makes all values the same", "export the series with its rescale slope")
+    if any(abs(end * s.storage.slope + s.storage.intercept) > _LARGEST for s in slices for end in _ends(s)):
+        yield _refused(
+            f"a rescale that gives values beyond {_LARGEST:g}", "export the series with its rescale slope and intercept"
+        )
     yield from _some_without_rescale(slices)
     yield from _bits(slices)
     for syntax in {s.syntax for s in slices}:
         fault, remedy = syntax_fault(syntax)
         if fault:
             yield _refused(fault, remedy)
+
+
+def _ends(slice_: Slice) -> tuple[float, float]:
+    """Return the lowest and highest stored number that counts, for whole numbers those that the bits hold."""
+    known = 1 <= slice_.storage.bits <= slice_.storage.allocated <= _WORDS[-1] and not slice_.storage.is_float
+    return slice_.storage.stored_range if known else (-1.0, 1.0)
 
 
 def _some_without_rescale(slices: Sequence[Slice]) -> Iterator[Finding]:
