@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,7 +21,7 @@ from voxtrace.io.dicom.header_values import (
     values_of,
     whole_of,
 )
-from voxtrace.io.dicom.opening import DIRECTORY, parse, words_of
+from voxtrace.io.dicom.opening import DIRECTORY, opened, parse, words_of
 from voxtrace.io.dicom.pixel_extent import extent_fault, pixel_element
 from voxtrace.io.dicom.private_values import PRIVATE_TAGS, private_values
 from voxtrace.io.dicom.slices import Slice
@@ -67,7 +68,7 @@ def slices_of(path: Path) -> tuple[Slice, ...]:
             return (_faulty(path, {}, "a folder that cannot be listed"),)
         if not path.is_file():
             return ()
-        with path.open("rb") as file, warnings.catch_warnings():
+        with opened(path) as file, warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # pydicom warns of values that violate the standard; what matters is checked here
@@ -85,16 +86,26 @@ def _wanted() -> dict[int, str]:
     return {Tag(tag_for_keyword(name) or 0): name for name in _TAGS}
 
 
-def _from_file(path: Path, file: BinaryIO) -> tuple[Slice, ...]:
+@cache
+def _all_tags() -> tuple[int, ...]:
+    """Return the tags that are read, private ones included, as pydicom has them."""
+    from pydicom.tag import Tag
+
+    return (*_wanted(), *map(Tag, PRIVATE_TAGS))
+
+
+def _from_file(path: Path, file: BufferedReader) -> tuple[Slice, ...]:
     known: Values = {}
+    parsed = None
     try:
-        parsed = parse(file, tags=[*_wanted(), *PRIVATE_TAGS])
+        parsed = parse(file, tags=_all_tags())
         if parsed is None:
             return ()
         header, stream = parsed
-        known = known_values(header, _wanted())
         return _from_header(path, header, stream)
     except Exception as error:
+        if parsed is not None:
+            known = known_values(parsed[0], _wanted())
         told = (
             str(error) if isinstance(error, HeaderValueError) else f"a header that cannot be read ({words_of(error)})"
         )

@@ -7,7 +7,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from io import BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,7 +17,6 @@ from voxtrace.io.suffixes import dicom_start
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
 DIRECTORY = "1.2.840.10008.1.3.10"
 # A file may grow by a constant and by a factor that no scan reaches; CT deflates to a half or a third of its size.
 FREE_BYTES = 1 << 26
@@ -26,7 +25,7 @@ _CHUNK = 1 << 20
 
 
 def parse(
-    file: BinaryIO, *, tags: Sequence[int | str] | None = None, pixels: bool = False
+    file: BufferedReader, *, tags: Sequence[int | str] | None = None, pixels: bool = False
 ) -> tuple[Dataset, BinaryIO] | None:
     """Return the elements of an open file, and the stream they were parsed from; None for a file that is not DICOM.
 
@@ -50,14 +49,32 @@ def parse(
         "specific_tags": None if tags is None else list(tags),
         "stop_before_pixels": not pixels,
     }
-    meta = _meta(file) if known else None
-    file.seek(0)
-    if meta is None or str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
+    try:
         return pydicom.dcmread(file, force=not known, **options), file
-    stream = BytesIO(_inflated(file, meta))
+    except _WholeFileError:
+        meta = _meta(file)
+        stream = BytesIO(_inflated(file))
     dataset = pydicom.dcmread(stream, force=True, **options)
     dataset.file_meta = FileMetaDataset(meta)
     return dataset, stream
+
+
+class _WholeFileError(Exception):
+    """Someone asked for all the rest of a file: pydicom does, to inflate it without a limit."""
+
+
+class _Guarded(BufferedReader):
+    """A file that is read piece by piece only."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            raise _WholeFileError
+        return super().read(size)
+
+
+def opened(path: Path) -> BufferedReader:
+    """Return a file that is open for :func:`parse`."""
+    return _Guarded(FileIO(path))
 
 
 def open_dicom(path: Path, *, tags: Sequence[int | str] | None = None, pixels: bool = False) -> Dataset:
@@ -69,7 +86,7 @@ def open_dicom(path: Path, *, tags: Sequence[int | str] | None = None, pixels: b
         When it is not DICOM, or cannot be parsed.
     """
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with opened(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that violate the standard; what matters is checked by callers
             parsed = parse(file, tags=tags, pixels=pixels)
     except ReadError:
@@ -105,7 +122,7 @@ def words_of(error: Exception) -> str:
     return said[:120] or type(error).__name__
 
 
-def _meta(file: BinaryIO) -> Dataset | None:
+def _meta(file: BinaryIO) -> Dataset:
     """Return the elements of group 2, and leave the file where they end."""
     from pydicom.filereader import read_dataset
 
@@ -115,11 +132,10 @@ def _meta(file: BinaryIO) -> Dataset | None:
     )
 
 
-def _inflated(file: BinaryIO, meta: Dataset) -> bytes:
-    """Return what follows the meta header, inflated."""
+def _inflated(file: BinaryIO) -> bytes:
+    """Return what follows from the place of an open file on, inflated."""
     size = os.fstat(file.fileno()).st_size
     budget = FREE_BYTES + LARGEST_RATIO * size
-    _meta(file)
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     parts: list[bytes] = []
     while packed := file.read(_CHUNK):

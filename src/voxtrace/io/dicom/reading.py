@@ -77,7 +77,9 @@ def load_series(series: Series) -> LoadedSeries:
     except VoxTraceError:
         raise
     except Exception as error:
-        raise ReadError(f"{series.name} ({series.title}) cannot be opened ({words_of(error)}); export it again.") from error
+        raise ReadError(
+            f"{series.name} ({series.title}) cannot be opened ({words_of(error)}); export it again."
+        ) from error
     known = [f for f in series.passport.findings if (f.what, f.verdict) != ("duplicates", "corrected")]
     made_up = (MADE_UP,) if series.first.made_up else ()
     passport = Passport((*known, *voxels.findings, *made_up))

@@ -12,7 +12,7 @@ import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.dicom import open_dicom
-from voxtrace.io.dicom.opening import parse, words_of
+from voxtrace.io.dicom.opening import opened, parse, words_of
 from voxtrace.io.dicom.pixel_extent import extent_fault, pixel_element
 from voxtrace.io.export.seg_frames import SegFrame, frames_of, stack_frames
 from voxtrace.io.export.segments import VALUE_WORDS
@@ -87,7 +87,7 @@ def _label_map(path: Path) -> LabelMap:
 
 def _check_extent(path: Path) -> None:
     """Refuse a file that is no binary segmentation or label map, or holds fewer pixels than its header states."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         parsed = parse(file, tags=["SOPClassUID", "SegmentationType", *_SIZES])
         if parsed is None or _class_of(parsed[0]) not in _SEG_CLASSES:
             raise ReadError(f"{path} is not a DICOM segmentation; expected SEG of the kind binary or label map.")
