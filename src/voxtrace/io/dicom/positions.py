@@ -11,7 +11,7 @@ from voxtrace.volume import Array
 
 SAME_MM = 1e-2
 _SAME_FRACTION = 0.05  # of the slice distance
-_ROUNDING_MM = 0.1
+ROUNDING_MM = 0.1
 _EPSILON_MM = 1e-6
 
 
@@ -21,7 +21,7 @@ def same_mm(gaps_mm: Array) -> float:
     A twentieth of the slice distance. Gaps of up to 0.1 mm count as slice distances only where there are no larger
     ones: time points whose positions were rounded each on its own lie that far apart.
     """
-    wide = gaps_mm[gaps_mm > _ROUNDING_MM + _EPSILON_MM]
+    wide = gaps_mm[gaps_mm > ROUNDING_MM + _EPSILON_MM]
     apart = wide if len(wide) else gaps_mm[gaps_mm > SAME_MM]
     return max(SAME_MM, _SAME_FRACTION * float(np.median(apart)) + _EPSILON_MM) if len(apart) else SAME_MM
 
@@ -40,5 +40,5 @@ def positions_of(slices: Sequence[Slice]) -> list[int]:
 
 def are_rounded(positions_mm: Array) -> bool:
     """Return whether all positions (N, 3) were rounded to 0.1 mm."""
-    tenths = positions_mm / _ROUNDING_MM
+    tenths = positions_mm / ROUNDING_MM
     return bool(np.abs(tenths - np.round(tenths)).max() < 1e-3)

@@ -135,8 +135,7 @@ class Slice:
     @property
     def is_rounded(self) -> bool:
         """Whether the orientation of oblique images was rounded to two decimals."""
-        cosines = np.asarray(self.orientation) * 100
-        return bool(np.abs(cosines - np.round(cosines)).max() < 1e-6 and np.abs(cosines[np.abs(cosines) < 100]).any())
+        return is_rounded_orientation(self.orientation)
 
     @property
     def is_mosaic(self) -> bool:
@@ -162,3 +161,10 @@ class Slice:
     def depth_mm(self) -> float:
         """How far along the normal the image lies, in mm."""
         return float(np.dot(self.normal, self.position_mm))
+
+
+def is_rounded_orientation(orientation: Numbers) -> bool:
+    """Return whether the orientation of oblique images was rounded to two decimals."""
+    cosines = np.asarray(orientation) * 100
+    oblique = bool(cosines[np.abs(cosines) < 100].any())
+    return oblique and bool(np.abs(cosines - np.round(cosines)).max() < 1e-6)

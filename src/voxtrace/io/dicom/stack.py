@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxtrace.io.dicom.positions import are_rounded, positions_of
+from voxtrace.io.dicom.positions import ROUNDING_MM, are_rounded, positions_of
 from voxtrace.io.dicom.slices import Slice
 from voxtrace.volume import Array
 
 EVEN_FRACTION = 0.05  # of the slice distance: a plane off by less counts as regular
-_ROUNDING_MM = 0.1  # two positions that were rounded to 0.1 mm may be off by this much between them
 _ROUNDED_FRACTION = 0.25  # of the slice distance: rounding beyond this leaves the order of slices in doubt
 _UPRIGHT_PIXELS = 0.1  # a stack that is tilted by less, from end to end, is upright
 _STRAIGHT_PIXELS = 0.2  # slices off a straight line by less are on it
@@ -125,13 +124,13 @@ def stack_slices(slices: Sequence[Slice]) -> SliceStack | None:
     step, plane_indices = _regular_positions(depths, rounding_mm=0.0)
     snapped = rounded and not _is_even(plane_indices)
     if snapped:
-        step, plane_indices = _regular_positions(depths, rounding_mm=_ROUNDING_MM)
+        step, plane_indices = _regular_positions(depths, rounding_mm=ROUNDING_MM)
         snapped = _is_even(plane_indices)
-    shifts = _shifts(positions, rounding_mm=_ROUNDING_MM if rounded else 0.0)
+    shifts = _shifts(positions, rounding_mm=ROUNDING_MM if rounded else 0.0)
     # a gantry tilt shifts slices in proportion to their depth
     on_line = np.outer(depths / depths[-1], shifts[-1])
     off_line = float(np.abs(shifts - on_line).max())
-    allowed = _STRAIGHT_PIXELS + (_ROUNDING_MM / min(slices[0].pixel_spacing_mm) if rounded else 0.0)
+    allowed = _STRAIGHT_PIXELS + (ROUNDING_MM / min(slices[0].pixel_spacing_mm) if rounded else 0.0)
     return SliceStack(positions, depths, step, plane_indices, shifts, off_line, off_line <= allowed, snapped)
 
 
@@ -161,7 +160,8 @@ def _regular_positions(depths_mm: Array, *, rounding_mm: float) -> tuple[float, 
         plane_indices = depths_mm / step
         nearest = np.round(plane_indices)
         if np.abs(plane_indices - nearest).max() <= allowed and np.diff(nearest).min() >= 1:
-            return step, nearest if rounding_mm else plane_indices
+            # all positions together are more precise than two rounded ends
+            return (float(np.polyfit(nearest, depths_mm, 1)[0]), nearest) if rounding_mm else (step, plane_indices)
     step = float(depths_mm[-1]) / max(1, round(float(depths_mm[-1] / np.median(gaps))))
     return step, depths_mm / step
 
