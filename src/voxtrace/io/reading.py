@@ -14,12 +14,13 @@ import numpy as np
 from voxtrace.errors import GeometryError, ReadError
 from voxtrace.io.dicom import channels_of, find_series, named, stack_series
 from voxtrace.io.dicom import load as load_dicom
-from voxtrace.io.integrity import check_finite, count_bad
-from voxtrace.io.itk import count_with_itk, grid_of, simpleitk, text_entries
+from voxtrace.io.integrity import check_finite, check_regular, count_bad
+from voxtrace.io.itk import grid_of, simpleitk
 from voxtrace.io.names import from_keys, from_xml
 from voxtrace.io.nifti import read_header
 from voxtrace.io.stored_image import read_stored_image
-from voxtrace.io.suffixes import NIFTI, is_dicom, listed, stem_of, suffix_of
+from voxtrace.io.suffixes import NIFTI, NRRD, is_dicom, listed, stem_of, suffix_of
+from voxtrace.io.text_formats import open_text_image
 from voxtrace.io.timepoints import count_timepoints as count_volumes
 from voxtrace.passport import Passport
 from voxtrace.volume import DEMONSTRATION, Array, Geometry, Grid, LabelMap, Volume
@@ -81,7 +82,7 @@ def count_timepoints(path: str | Path) -> int:
         if suffix_of(path) in NIFTI:
             header = read_header(path).header
             return count_volumes(header.sizes, header.components, "", path)
-        return count_with_itk(path)
+        return open_text_image(path).timepoints
 
 
 def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
@@ -123,7 +124,7 @@ def label_names(path: str | Path) -> dict[int, str]:
     with _readable(path):
         if suffix_of(path) in NIFTI:
             return from_xml(read_header(path).extensions)[0]
-        return from_keys(text_entries(path), ascii_only=suffix_of(path) != ".nrrd")[0]
+        return from_keys(open_text_image(path).entries, ascii_only=suffix_of(path) not in NRRD)[0]
 
 
 def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str] = ()) -> Volume:
@@ -213,8 +214,9 @@ def _is_series(path: Path) -> bool:
 def _check_volume_file(path: Path) -> None:
     if path.is_dir():
         raise ReadError(f"{path} is a folder; expected a file ending in {listed()}.")
-    if not path.is_file():
+    if not path.exists():
         raise ReadError(f"{path} does not exist; check the path.")
+    check_regular(path)
     if not suffix_of(path):
         raise ReadError(f"{path} is not a volume; expected a file ending in {listed()}, or a DICOM series.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from voxtrace.io.formats import FORMATS, WRITTEN, endings
 
 SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
+NRRD: tuple[str, ...] = (".nrrd", ".nhdr")
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
 DICOM_SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
