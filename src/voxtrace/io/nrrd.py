@@ -170,7 +170,7 @@ def _spatial(
     """Return the three axes that lie in space."""
     if not vectors:
         return [axis for axis in domain if kinds[axis] != "time"][:3]
-    known = [axis for axis in domain if (vector := vectors[axis]) is not None and any(vector[:3])]
+    known = [axis for axis in domain if (vector := vectors[axis]) is not None and (len(vector) == 3 or any(vector[:3]))]
     if len(known) != 3:
         raise ReadError(
             f"{path} gives space directions for {len(known)} of three axes; expected all three. Correct its header."
