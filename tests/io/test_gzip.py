@@ -58,7 +58,7 @@ def test_a_header_that_promises_more_than_any_stream_could_hold_costs_no_memory(
     plain = bytearray(gzip.decompress(path.read_bytes()))
     plain[42:48] = np.full(3, 32767, "<i2").tobytes()  # 64 TiB
     path.write_bytes(gzip.compress(plain))
-    with pytest.raises(ReadError, match="holds 48 bytes of voxels where its header promises"):
+    with pytest.raises(ReadError, match="bytes cannot hold the"):
         read(path)
 
 

@@ -13,11 +13,10 @@ import SimpleITK
 from scipy.spatial.transform import Rotation
 
 from voxtrace import atomic
-from voxtrace.errors import OutputError, ReadError
+from voxtrace.errors import OutputError
 from voxtrace.io import SUFFIXES, read, read_labels, voxel_writing, write
 from voxtrace.io.gzip import as_bytes
 from voxtrace.io.nifti import encoding
-from voxtrace.io.suffixes import NIFTI
 from voxtrace.volume import Geometry, LabelMap, Volume
 
 NAMES = {1: "liver", 2: "kidney, left & <right>", 300: "Milz – groß"}

@@ -42,6 +42,8 @@ class CaseInput:
         Names of the channels, where each is a series of a DICOM folder.
     series
         The series for each channel, by name, number or description, where the user chose them.
+    wanted
+        How many channels a single file is to have.
     """
 
     name: str
@@ -49,6 +51,7 @@ class CaseInput:
     timepoint: int | None = None
     channels: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    wanted: int = 1
 
     def read(self) -> Volume:
         """Return the volume, channels stacked in order.
@@ -64,7 +67,7 @@ class CaseInput:
         self._check_numbers()
         if self.channels:
             return read_study(self.paths[0], self.channels, self.series)
-        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.timepoint)
+        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.timepoint, self.wanted)
 
     def _check_numbers(self) -> None:
         found = [int(m["channel"]) for path in self.paths if (m := _NUMBERED.fullmatch(stem(path)))]
@@ -98,6 +101,7 @@ def find_cases(
     cases = _grouped({path.resolve(): path for path in files}.values(), len(channels))
     if len(channels) > 1 or series:
         cases = tuple(_with_series(case, channels, series) for case in cases)
+    cases = tuple(replace(case, wanted=len(channels)) for case in cases)
     if timepoint is not None:
         cases = tuple(one for case in cases for one in _at_timepoints(case, timepoint))
     _refuse_same_names(cases)

@@ -26,14 +26,14 @@ _ANY_STREAM = 47  # zlib or gzip
 
 def open_plain_or_gzip(path: Path) -> Any:
     """Return a file to read from, unpacked while it is read where its name ends in ``.gz``."""
-    return gzip_ng.open(path) if _is_gzip(path) else path.open("rb")
+    return gzip_ng.open(path) if is_gzip(path) else path.open("rb")
 
 
 @contextmanager
 def create_plain_or_gzip(path: Path) -> Iterator[Any]:
     """Yield a file to write into, packed where its name ends in ``.gz``; equal contents give equal bytes."""
     with path.open("wb") as plain:
-        if _is_gzip(path):
+        if is_gzip(path):
             # without name and time in its header, so that equal contents give equal bytes
             with gzip_ng.GzipNGFile("", "wb", fileobj=plain, mtime=0, compresslevel=LEVEL) as packed:
                 yield packed
@@ -69,5 +69,6 @@ def chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _is_gzip(path: Path) -> bool:
+def is_gzip(path: Path) -> bool:
+    """Tell whether the name of a file says that it is packed with gzip."""
     return path.name.lower().endswith(".gz")

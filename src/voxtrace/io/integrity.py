@@ -22,7 +22,9 @@ def check_regular(path: Path) -> None:
     """Refuse what can be opened and is no file: a pipe, a socket or a device, whose reading may never end."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise ReadError(f"{path} is a pipe, a socket or a device; expected a file. Copy its contents into a file first.")
+        raise ReadError(
+            f"{path} is a pipe, a socket or a device; expected a file. Copy its contents into a file first."
+        )
 
 
 def check_not_empty(path: Path) -> None:
@@ -51,13 +53,13 @@ def check_unpacked_size(expected: int, packed: int, path: Path) -> None:
     ReadError
         When it promises more.
     """
+    if expected > _LARGEST_RATIO * packed + 1024:
+        raise damaged(path, f"{packed} bytes cannot hold the {expected} bytes of voxels that its header promises")
     if expected > max(_BUDGET, _BUDGET_RATIO * packed):
         raise ReadError(
             f"{path} promises {expected / 1e9:.3g} GB of voxels in a file of {packed / 1e6:.3g} MB; expected at most "
             "1 GB, or a hundred times the file. If that is right, save it unpacked."
         )
-    if expected > _LARGEST_RATIO * packed + 1024:
-        raise damaged(path, f"{packed} bytes cannot hold the {expected} bytes of voxels that its header promises")
 
 
 def count_bad(array: Array) -> int:

@@ -18,7 +18,7 @@ from voxtrace.io.passport_checks import SIDES_KNOWN
 from voxtrace.io.text_headers import TextHeader, read_meta_header
 from voxtrace.io.text_images import TextImage, axis_sizes, exact_grid, numbers
 from voxtrace.io.timepoints import count_timepoints
-from voxtrace.io.voxel_files import VoxelFile, inflated, named_files
+from voxtrace.io.voxel_files import Packing, VoxelFile, inflated, named_files
 from voxtrace.passport import Finding
 from voxtrace.volume import Array, Grid
 
@@ -156,7 +156,7 @@ def _files(header: TextHeader, path: Path) -> tuple[VoxelFile, ...]:
             f"{path} has HeaderSize {skip_text[:20]!r}, which cannot be followed; expected a number of bytes, or -1 "
             "for raw voxels at the end. Correct its header."
         )
-    packing = "text" if as_text else "deflate" if packed else "raw"
+    packing: Packing = "text" if as_text else "deflate" if packed else "raw"
     if local:
         return (VoxelFile(path, packing, skip if skip > 0 else header.byte_count, skip=min(skip, 0)),)
     paths = named_files(path, header.file_names)

@@ -17,7 +17,7 @@ from voxtrace.io.text_images import TextImage, axis_sizes, exact_grid, grid_from
 from voxtrace.io.timepoints import count_timepoints
 from voxtrace.io.voxel_files import Packing, VoxelFile, named_files
 from voxtrace.passport import Finding
-from voxtrace.volume import Array, Grid
+from voxtrace.volume import Grid
 
 _TYPES: Final[dict[str, tuple[str, ...]]] = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -153,7 +153,9 @@ def _vectors(fields: Mapping[str, str], count: int, path: Path) -> list[tuple[fl
     text = fields.get("spacedirections", "")
     if not text:
         return []
-    found = [None if match[1] is None else numbers(match[1], "space directions", path) for match in _VECTOR.finditer(text)]
+    found = [
+        None if match[1] is None else numbers(match[1], "space directions", path) for match in _VECTOR.finditer(text)
+    ]
     vectors = [None if v is None or all(math.isnan(n) for n in v) else v for v in found]
     wrong = any(v is not None and (len(v) not in (3, 4) or any(math.isnan(n) for n in v)) for v in vectors)
     if len(vectors) != count or wrong or _VECTOR.sub("", text).strip():
@@ -195,7 +197,9 @@ def _grid(
     if any(math.isnan(value) for value in origin) or len(origin) not in (0, 3):
         raise ReadError(f"{path} has space origin {fields['spaceorigin'][:80]!r}; expected three numbers.")
     to_lps = np.array(_TO_LPS.get(_space(fields), (1, 1, 1)), np.float64)
-    return grid_from(size, to_lps[:, np.newaxis] * steps + 0.0, to_lps * (origin or (0.0, 0.0, 0.0)) + 0.0, path)
+    return grid_from(
+        size, to_lps[:, np.newaxis] * steps + 0.0, (to_lps * (origin or (0.0, 0.0, 0.0)) + 0.0).tolist(), path
+    )
 
 
 def _grid_of_spacings(fields: Mapping[str, str], spatial: Sequence[int], sizes: Sequence[int], path: Path) -> Grid:

@@ -18,17 +18,19 @@ from voxtrace.io.integrity import check_finite, check_regular, count_bad
 from voxtrace.io.itk import grid_of, simpleitk
 from voxtrace.io.names import from_keys, from_xml
 from voxtrace.io.nifti import read_header
+from voxtrace.io.segment_layers import read_label_image
 from voxtrace.io.stored_image import read_stored_image
 from voxtrace.io.suffixes import NIFTI, NRRD, is_dicom, listed, stem_of, suffix_of
 from voxtrace.io.text_formats import open_text_image
 from voxtrace.io.timepoints import count_timepoints as count_volumes
-from voxtrace.passport import Passport
+from voxtrace.io.whole_labels import whole_labels
+from voxtrace.passport import Finding, Passport
 from voxtrace.volume import DEMONSTRATION, Array, Geometry, Grid, LabelMap, Volume
 
 _NNUNET_CHANNEL = re.compile(r"_\d{4}$")
 
 
-def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> Volume:
+def read(path: str | Path | Sequence[str | Path], frame: int | None = None, channels: int = 1) -> Volume:
     """Return the volume in a file or DICOM folder, in canonical orientation.
 
     Parameters
@@ -38,6 +40,9 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> V
         whose volumes become the channels (C) of one.
     frame
         Which frame of a file with time as its fourth dimension, from 0; see :func:`count_timepoints`.
+    channels
+        How many channels are wanted: where one file holds as many volumes and no frame is chosen, these are the
+        channels.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> V
         When several files lie on different grids.
     """
     if isinstance(path, (str, Path)):
-        return _read_one(Path(path), frame)
+        return _read_channels(Path(path), channels) if frame is None else _read_one(Path(path), frame)
     volumes = [_read_one(Path(p), frame) for p in path]
     if not volumes:
         raise ReadError("an empty list of files was given; expected at least one, a file for each channel.")
@@ -104,8 +109,8 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
         return read_seg(path)
     _check_volume_file(path)
     with _readable(path):
-        stored = read_stored_image(path, frame, labels=True)
-    canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(stored.array))
+        stored = read_label_image(path, frame)
+    canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(whole_labels(stored.array, path)))
     try:
         note = DEMONSTRATION if stored.description == DEMONSTRATION else ""
         geometry = Geometry.from_grid(stored.grid)
@@ -176,6 +181,23 @@ def from_sitk(image: Any, name: str = "volume") -> Volume:
     array = simpleitk().GetArrayFromImage(image)
     _check_finite(array, Path(name))
     return _canonical(array, grid_of(image), name)
+
+
+def _read_channels(path: Path, channels: int) -> Volume:
+    """Return the volumes of a file as channels where there are as many; else the only volume of a file."""
+    count = 1 if channels == 1 or path.is_dir() else count_timepoints(path)
+    if count == 1:
+        return _read_one(path, None)
+    if count != channels:
+        raise ReadError(
+            f"{path} holds {count} volumes (its fourth dimension) where {channels} channels are expected. Give a file "
+            "with one volume for each channel, a file for each channel, or choose a time point by `--frame N`."
+        )
+    volumes = [_read_one(path, number) for number in range(count)]
+    found = Finding("channels", "fine", f"the {count} volumes of the file, in order")
+    findings = [one for volume in volumes for one in volume.passport.findings if one.what != "frames"]
+    passport = Passport((*dict.fromkeys(findings), found))
+    return replace(Volume.stack(volumes), name=stem_of(path), passport=passport)
 
 
 def _read_one(path: Path, frame: int | None) -> Volume:

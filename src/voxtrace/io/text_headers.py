@@ -74,7 +74,8 @@ def read_nrrd_header(path: Path) -> TextHeader:
     first = next(lines, b"")
     if not first.startswith(b"NRRD000"):
         raise ReadError(f"{path} is not an NRRD file, though its name says so; expected a first line such as NRRD0005.")
-    end, names = len(first), ()
+    end = len(first)
+    names: tuple[str, ...] = ()
     for line in lines:
         end += len(line)
         if not line.strip():

@@ -1,6 +1,7 @@
 """Verification of a saved file: it is read back and compared with what was to be written.
 
-Geometry: the eight corner voxels and the centre, in mm, by the header that was written. Voxels: a checksum over all of them, in one pass over the file that needs no memory for the volume.
+Geometry: the eight corner voxels and the centre, in mm, by the header that was written. Voxels: a checksum over all of
+them, in one pass over the file that needs no memory for the volume.
 """
 
 from __future__ import annotations
