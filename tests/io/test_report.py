@@ -106,3 +106,15 @@ def test_names_cannot_break_the_page() -> None:
 def test_without_labels_it_says_so() -> None:
     empty = LabelMap(np.zeros(SHAPE, np.uint8), GEOMETRY)
     assert "No label occurs" in html(Report("empty", empty, measure(empty)))
+
+
+def test_a_scan_of_few_slices_keeps_its_axial_picture_large() -> None:
+    flat = Geometry.from_spacing((6, 60, 60), (2.0, 2.0, 2.0))
+    volume = Volume(np.zeros((1, 6, 60, 60), np.int16), flat, "CT", (), "scan")
+    labels = LabelMap(np.ones((6, 60, 60), np.uint8), flat, {1: "all"})
+    page = html(Report("flat", labels, measure(labels), volume))
+    widths = [int(width) for width in re.findall(r'<img width="(\d+)"', page)]
+    assert len(widths) == 3
+    assert min(widths) >= 290
+    tall = html(Report("tall", labelled((slice(2, 9), slice(3, 20), slice(4, 30))), (), scan()))
+    assert sum(int(width) for width in re.findall(r'<img width="(\d+)"', tall)) <= 640

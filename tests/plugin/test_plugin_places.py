@@ -355,3 +355,13 @@ def test_the_review_is_kept_while_another_result_is_looked_at(opened: Opened) ->
     assert view.last("set_progress") == ("1 of 2 places · 0.30 of 1.64 mL left", False)
     model.layers.remove(model.layers["result"])
     assert controller._reviews == {}
+
+
+def test_napari_can_name_every_key_that_is_bound(opened: Opened) -> None:
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+
+    _, model, _, _ = opened
+    viewer_state_of(model)
+    bound = [*model.keymap.values(), *(action for layer in model.layers for action in layer.keymap.values())]
+    assert len(bound) > 6
+    assert all(hasattr(action, "__name__") for action in bound)  # else every key press on the canvas fails

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from voxtrace.atomic import atomic_file
 from voxtrace.io.export.label_style import colour_of, name_of
-from voxtrace.io.export.report_pictures import plane_pictures
+from voxtrace.io.export.report_pictures import ReportPicture, plane_pictures
 from voxtrace.io.export.table import LabelRow
 from voxtrace.volume import LabelMap, Triple, Volume
 
 _PICTURES_PX, _TALLEST_PX = 640, 300  # the three pictures together fill the width of an A4 page
+_LEAST_PX, _HALF_PX = 130, 310
 _STYLE = """
 body { font-family: Helvetica, Arial, sans-serif; font-size: 10pt; color: #202428; background: #ffffff; }
 h1 { font-size: 17pt; margin-bottom: 2px; } h2 { font-size: 12pt; margin-top: 14px; margin-bottom: 4px; }
@@ -98,15 +99,23 @@ def _pictures(report: Report) -> str:
     if report.scan is None:
         return ""
     pictures = plane_pictures(report.scan, report.labels)
-    widest = _PICTURES_PX / sum(picture.width_px / picture.height_px for picture in pictures)
-    cells, captions = [], []
-    for picture in pictures:
-        data = base64.b64encode(picture.png).decode("ascii")
-        width = round(picture.width_px / picture.height_px * min(widest, _TALLEST_PX))
-        cells.append(f'<td><img width="{width}" alt="{picture.plane}" src="data:image/png;base64,{data}"></td>')
-        captions.append(f'<td class="dim">{picture.plane}, {escape(picture.position)}</td>')
-    row, below = "".join(cells), "".join(captions)
-    return f"<table><tr>{row}</tr><tr>{below}</tr></table>"
+    height = _PICTURES_PX / sum(_aspect(picture) for picture in pictures)
+    if height >= _LEAST_PX:
+        cells = [_picture(picture, _aspect(picture) * min(height, _TALLEST_PX)) for picture in pictures]
+        return "<table><tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr></table>"
+    # a scan of few slices is flat from the front and the side: these two stand one above the other
+    axial, *others = (_picture(picture, min(_HALF_PX, _aspect(picture) * _TALLEST_PX)) for picture in pictures)
+    return f"<table><tr><td>{axial}</td><td>{''.join(others)}</td></tr></table>"
+
+
+def _picture(picture: ReportPicture, width: float) -> str:
+    data = base64.b64encode(picture.png).decode("ascii")
+    image = f'<img width="{round(width)}" alt="{picture.plane}" src="data:image/png;base64,{data}">'
+    return f'<p>{image}<br><span class="dim">{picture.plane}, {escape(picture.position)}</span></p>'
+
+
+def _aspect(picture: ReportPicture) -> float:
+    return picture.width_px / picture.height_px
 
 
 def _volumes(report: Report) -> str:

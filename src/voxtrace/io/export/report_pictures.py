@@ -25,6 +25,7 @@ _PLANES: dict[Plane, tuple[int, bool, str]] = {
 }
 _DPI, _HEIGHT_IN, _WIDEST_IN = 150, 3.4, 5.0
 _CT_HU = (-160.0, 240.0)  # level 40, width 400: soft tissue
+_FLAT_IN = 0.9  # a flatter picture has no room for letters above and below
 _DARK, _LIGHT = "#000000", "#f2f2f2"
 _BAR_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
@@ -80,7 +81,7 @@ def _picture(plane: Plane, scan: Volume, labels: LabelMap, limits: tuple[float, 
         interpolation="bilinear",
     )
     _outline(axes, drawn, labels, spacing)
-    _letter(axes, letters)
+    _letter(axes, letters if figure.get_figheight() > _FLAT_IN else letters[:2])
     _scale(axes, width_mm, height_mm)
     axes.set(xlim=(0, width_mm), ylim=(height_mm, 0))
     axes.set_axis_off()
@@ -109,9 +110,14 @@ def _outline(axes: Axes, drawn: Array, labels: LabelMap, spacing: list[float]) -
 
 
 def _letter(axes: Axes, letters: str) -> None:
+    from matplotlib.patheffects import withStroke
+
     places = ((0.03, 0.5), (0.97, 0.5), (0.5, 0.96), (0.5, 0.04))
-    for letter, (x, y) in zip(letters, places, strict=True):
-        axes.text(x, y, letter, transform=axes.transAxes, color="#ffd54a", ha="center", va="center", fontsize=13)
+    for letter, (x, y) in zip(letters, places, strict=False):
+        drawn = axes.text(
+            x, y, letter, transform=axes.transAxes, color="#ffd54a", ha="center", va="center", fontsize=13
+        )
+        drawn.set_path_effects([withStroke(linewidth=2.5, foreground=_DARK)])  # legible on bright tissue too
 
 
 def _scale(axes: Axes, width_mm: float, height_mm: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,7 @@ class ContrastController:
         self._watched: weakref.WeakSet[Any] = weakref.WeakSet()
         viewer.mouse_drag_callbacks.append(self._on_drag)
         for number in range(1, presets.CUSTOM_KEY + 1):
-            viewer.bind_key(str(number), partial(self._on_viewer_key, number), overwrite=True)
+            viewer.bind_key(str(number), self._viewer_key(number), overwrite=True)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_layers)
@@ -120,8 +120,11 @@ class ContrastController:
         if moved:
             self.remember()
 
-    def _on_viewer_key(self, number: int, viewer: Any) -> None:
-        self.apply(number)
+    def _viewer_key(self, number: int) -> Callable[[Any], None]:
+        def press(_viewer: Any) -> None:  # a function, because napari asks for its name at every key
+            self.apply(number)
+
+        return press
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
