@@ -20,6 +20,7 @@ from typing import Literal
 
 from voxtrace.errors import ReadError, UsageError
 from voxtrace.io.suffixes import SUFFIXES, is_dicom, stem_of, suffix_of
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
 _RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
@@ -110,7 +111,7 @@ def find_cases(
 
 def stem(path: Path) -> str:
     """Return the name of a file without the suffix of its format, or the name of a folder."""
-    return path.resolve().name if path.is_dir() else stem_of(path)
+    return well_formed(path.resolve().name) if path.is_dir() else stem_of(path)
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:

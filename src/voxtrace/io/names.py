@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from xml.etree import ElementTree
 
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import LabelMap, Triple
 
 Names = dict[int, str]
@@ -104,7 +105,7 @@ def _read_entries(entries: Iterable[tuple[int, str, Triple | None]]) -> tuple[Na
     for value, name, colour in entries:
         # label 0 is the background, which other programs name, too
         if 0 < value <= _LARGEST_LABEL and name:
-            names[value] = name
+            names[value] = well_formed(name)
         if 0 < value <= _LARGEST_LABEL and colour is not None:
             colours[value] = colour
     return names, colours

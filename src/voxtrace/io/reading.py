@@ -25,6 +25,7 @@ from voxtrace.io.text_formats import open_text_image
 from voxtrace.io.timepoints import count_timepoints as count_volumes
 from voxtrace.io.whole_labels import whole_labels
 from voxtrace.passport import Finding, Passport
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import DEMONSTRATION, Array, Geometry, Grid, LabelMap, Volume
 
 _NNUNET_CHANNEL = re.compile(r"_\d{4}$")
@@ -162,7 +163,7 @@ def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str
         chosen = tuple(named(found, one, folder) for one in series) or channels_of(found, channels)
         if isinstance(chosen, str):
             raise ReadError(f"{folder}: {chosen}")
-        return replace(stack_series(chosen, channels), name=folder.resolve().name)
+        return replace(stack_series(chosen, channels), name=well_formed(folder.resolve().name))
 
 
 def from_sitk(image: Any, name: str = "volume") -> Volume:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from voxtrace.errors import DatasetError
 from voxtrace.io import read, read_labels
+from voxtrace.safe_text import read_json
 from voxtrace.training.dataset_listing import read_listing
 from voxtrace.volume import Case
 
@@ -147,7 +147,7 @@ def _scores(folder: Path) -> dict[str, dict[str, float]]:
     if not file.is_file():
         return {}
     try:
-        cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+        cases = read_json(file)["cases"]
         return {
             str(name): {k: float(v) for k, v in score.items() if k != "chosen" and isinstance(v, (int, float))}
             for name, score in cases.items()
@@ -159,7 +159,7 @@ def _scores(folder: Path) -> dict[str, dict[str, float]]:
 def _folds(folder: Path, names: list[str]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
     file = folder / "splits_final.json"
     if file.is_file():
-        splits = json.loads(file.read_text(encoding="utf-8"))
+        splits = read_json(file)
         return tuple((tuple(split["train"]), tuple(split["val"])) for split in splits)
     shuffled = [names[i] for i in np.random.default_rng(12345).permutation(len(names))]
     held = [tuple(sorted(shuffled[k::FOLDS])) for k in range(min(FOLDS, len(names)))]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxtrace.errors import DatasetError
+from voxtrace.safe_text import read_json
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _record(folder: Path) -> dict[str, Any]:
             f"{folder} has no dataset.json; expected nnU-Net's raw layout: dataset.json, imagesTr, labelsTr."
         )
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_json(file)
     except ValueError as error:
         raise DatasetError(f"{file} is not JSON ({error}); correct it.") from error
     if not isinstance(record, dict):
