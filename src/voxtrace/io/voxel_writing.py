@@ -104,18 +104,18 @@ def data_file_name(stem: str) -> str:
     """Return the name of the file with the voxels of ``stem.mhd``, one that MetaImage headers can hold.
 
     In a header a ``%`` numbers files, ``LIST`` and ``LOCAL`` are words, and blanks at the ends are lost; such letters
-    are written as ~ and two hexadecimal digits.
+    are written as + and two hexadecimal digits.
 
     Examples
     --------
     >>> data_file_name("case 1"), data_file_name("50%")
-    ('case 1.zraw', '50~25.zraw')
+    ('case 1.zraw', '50+25.zraw')
     """
-    quoted = _MEANT_OTHERWISE.sub(lambda found: f"~{ord(found[0]):02X}", stem)
+    quoted = _MEANT_OTHERWISE.sub(lambda found: f"+{ord(found[0]):02X}", stem)
     return f"{quoted}.zraw"
 
 
-_MEANT_OTHERWISE = re.compile(r"[%~\x00-\x1f]|^\s|^L(?=IST|OCAL)|^l(?=ist|ocal)", re.IGNORECASE)
+_MEANT_OTHERWISE = re.compile(r"[%+\x00-\x1f]|^\s|^L(?=IST|OCAL)|^l(?=ist|ocal)", re.IGNORECASE)
 
 
 def _little_endian(array: Array) -> Array:
