@@ -20,6 +20,7 @@ from typing import Literal
 
 from voxtrace.errors import ReadError, UsageError
 from voxtrace.io.suffixes import SUFFIXES, is_dicom, is_named_dicom, stem_of, suffix_of
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
 _RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
@@ -42,6 +43,8 @@ class CaseInput:
         Names of the channels, where each is a series of a DICOM folder.
     series
         The series for each channel, by name, number or description, where the user chose them.
+    wanted
+        How many channels a single file is to have.
     """
 
     name: str
@@ -49,6 +52,7 @@ class CaseInput:
     timepoint: int | None = None
     channels: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    wanted: int = 1
 
     def read(self) -> Volume:
         """Return the volume, channels stacked in order.
@@ -64,7 +68,7 @@ class CaseInput:
         self._check_numbers()
         if self.channels:
             return read_study(self.paths[0], self.channels, self.series)
-        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.timepoint)
+        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.timepoint, self.wanted)
 
     def _check_numbers(self) -> None:
         found = [int(m["channel"]) for path in self.paths if (m := _NUMBERED.fullmatch(stem(path)))]
@@ -98,6 +102,7 @@ def find_cases(
     cases = _grouped({path.resolve(): path for path in files}.values(), len(channels))
     if len(channels) > 1 or series:
         cases = tuple(_with_series(case, channels, series) for case in cases)
+    cases = tuple(replace(case, wanted=len(channels)) for case in cases)
     if timepoint is not None:
         cases = tuple(one for case in cases for one in _at_timepoints(case, timepoint))
     _refuse_same_names(cases)
@@ -106,7 +111,7 @@ def find_cases(
 
 def stem(path: Path) -> str:
     """Return the name of a file without the suffix of its format, or the name of a folder."""
-    return path.resolve().name if path.is_dir() else stem_of(path)
+    return well_formed(path.resolve().name) if path.is_dir() else stem_of(path)
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:
