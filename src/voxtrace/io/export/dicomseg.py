@@ -15,6 +15,7 @@ import numpy as np
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.io.export.codes import text
+from voxtrace.io.export.copied_attributes import series_number
 from voxtrace.io.export.equipment import NAME, version
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.segments import segment_of
@@ -63,7 +64,7 @@ def _segmentation(
         segmentation_type="BINARY",
         segment_descriptions=[segment_of(labels, n, value, options.made_by) for n, value in enumerate(values, 1)],
         series_instance_uid=UID(),
-        series_number=_series_number(sources),
+        series_number=series_number(sources.headers[0], 1000),
         sop_instance_uid=UID(),
         instance_number=1,
         manufacturer=NAME,
@@ -86,10 +87,6 @@ def _numbers(array: Array, values: tuple[int, ...]) -> Array:
     table[list(values)] = np.arange(1, len(values) + 1)
     numbers: Array = table[array]
     return numbers
-
-
-def _series_number(sources: SourceImages) -> int:
-    return int(sources.headers[0].get("SeriesNumber") or 0) % 1_000_000 + 1000
 
 
 def _space(sources: SourceImages) -> dict[str, Any]:

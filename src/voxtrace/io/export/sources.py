@@ -11,6 +11,7 @@ import numpy as np
 
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid, SourceFrame
+from voxtrace.io.export.copied_attributes import copied
 from voxtrace.io.export.find_source_series import find_source_series
 from voxtrace.io.export.source_headers import ImagePlanePosition, complete, frame_count, plane_position_of, read_header
 from voxtrace.io.stored_orientation import to_stored_orientation
@@ -29,7 +30,8 @@ class SourceImages:
     Attributes
     ----------
     headers
-        One for each file, in the order of the stack.
+        One for each file, in the order of the stack; only what may be copied, see
+        :mod:`voxtrace.io.export.copied_attributes`.
     frames
         For image i along the stack: which header, and which frame in it, counted from 0.
     planes
@@ -39,7 +41,7 @@ class SourceImages:
     regridded
         Whether the planes are not those of the images.
     notes
-        A sentence for each thing that was missing in the headers.
+        A sentence for each thing that was missing in the headers, or violated the standard.
     """
 
     headers: tuple[Dataset, ...]
@@ -84,8 +86,8 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
 def _source_images(grid: DicomGrid, name: str) -> SourceImages:
     # a multi-frame file occurs once for each frame
     files = tuple(dict.fromkeys(source.path for source in grid.sources))
-    headers = tuple(read_header(file) for file in files)
-    notes = complete(headers)
+    headers, changes = copied(read_header(file) for file in files)
+    notes = (*changes, *complete(headers))
     frames = tuple((files.index(source.path), source.frame) for source in grid.sources)
     if grid.regridded:
         planes = tuple(_planes_of(grid))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from voxtrace.io.export.codes import Code, concept_of, text
+from voxtrace.io.export.copied_attributes import COPIED, series_number
 from voxtrace.io.export.equipment import NAME, version
 from voxtrace.io.export.label_style import bytes_of
 from voxtrace.io.export.source_headers import is_multiframe
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
-_COPIED = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "FrameOfReferenceUID",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +50,15 @@ def header_of(sources: SourceImages) -> Dataset:
     dataset.SOPClassUID, dataset.SOPInstanceUID = _CLASS, generate_uid()
     dataset.Modality, dataset.SeriesInstanceUID = "RTSTRUCT", generate_uid()
     # distinct from the source's number and from that of a SEG (+1000)
-    dataset.SeriesNumber = int(source.get("SeriesNumber") or 0) % 1_000_000 + 2000
+    dataset.SeriesNumber = series_number(source, 2000)
     dataset.SeriesDescription, dataset.OperatorsName = "Contours", ""
     dataset.InstanceNumber = 1
     dataset.Manufacturer = dataset.ManufacturerModelName = NAME
     dataset.SoftwareVersions = version()
-    dataset.PositionReferenceIndicator = source.get("PositionReferenceIndicator", "")
     dataset.StructureSetLabel = "CONTOURS"
     dataset.StructureSetDate, dataset.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     dataset.InstanceCreationDate, dataset.InstanceCreationTime = dataset.StructureSetDate, dataset.StructureSetTime
-    for keyword in _COPIED:
+    for keyword in COPIED:
         setattr(dataset, keyword, source.get(keyword, ""))
     for keyword in ("StructureSetROISequence", "ROIContourSequence", "RTROIObservationsSequence"):
         setattr(dataset, keyword, [])
