@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid, SourceFrame
 from voxtrace.io.export.copied_attributes import copied
 from voxtrace.io.export.find_source_series import find_source_series
+from voxtrace.io.export.on_grid import OnGrid
 from voxtrace.io.export.source_headers import ImagePlanePosition, complete, frame_count, plane_position_of, read_header
 from voxtrace.io.stored_orientation import to_stored_orientation
 from voxtrace.volume import Array, Geometry, Grid, LabelMap
@@ -59,7 +60,7 @@ class SourceImages:
         return self.headers[header], frame
 
 
-def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
+def match(labels: OnGrid, source: Path | None) -> tuple[Array, SourceImages]:
     """Return the labels (Z, Y, X), plane by plane as the source images lie, and those images.
 
     Raises
@@ -70,7 +71,7 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
         When no series of ``source`` has the label map's grid.
     """
     if source is not None:
-        array, grid = find_source_series(labels, source)
+        array, grid = find_source_series(cast(LabelMap, labels), source)
         return array, _source_images(grid, labels.name)
     stored = labels.geometry.stored
     if not isinstance(stored, DicomGrid) or not stored.sources:
