@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from voxtrace.io.export import Algorithm, ExportOptions, ScalarMap, Written
     from voxtrace.trace import Trace
@@ -53,6 +51,8 @@ def write_steps(trace: Trace, folder: Path, options: ExportOptions, *, maps: boo
 
 
 def _labels(trace: Trace, step: int, name: str) -> LabelMap:
+    import numpy as np
+
     from voxtrace.volume import DEMONSTRATION, LabelMap
 
     names = {value: words for value, words in trace.names.items() if value}
@@ -61,6 +61,8 @@ def _labels(trace: Trace, step: int, name: str) -> LabelMap:
 
 
 def _maps(trace: Trace, *, with_scalars: bool) -> Iterator[ScalarMap]:
+    import numpy as np
+
     from voxtrace.io.export import ScalarMap
 
     if int(trace.labels.shape[0]) > 1:
