@@ -15,7 +15,7 @@ from voxtrace.io.export import dicomseg, export, export_all, is_seg, read_seg
 from voxtrace.volume import Geometry, LabelMap
 
 
-def planes_of(written: pydicom.Dataset, place: made.ImagePlanePosition) -> dict[tuple[int, int], np.ndarray]:
+def planes_of(written: pydicom.Dataset, place: made.Place) -> dict[tuple[int, int], np.ndarray]:
     """Return the frames of a SEG by (plane of the images, segment), read by pydicom, placed by position alone."""
     frames = written.pixel_array
     found = {}
