@@ -38,9 +38,12 @@ class JobStage:
 
 @dataclass(frozen=True, eq=False)
 class ProvisionalAnswer:
-    """Labels that grow while they are computed: the layer of an array that the job fills in slice by slice."""
+    """Labels that grow while they are computed: the layer of an array that the job fills in slice by slice.
 
-    layer: display.LayerData
+    None ends it: the answer is complete, and its own layer follows when it is made.
+    """
+
+    layer: display.LayerData | None
     keep: bool = True  # exempt from thinning
 
 
@@ -82,8 +85,8 @@ class SegmentResult:
 
     Attributes
     ----------
-    steps, settled
-        The labels of every kept step, and the step at which each voxel settled.
+    steps
+        The labels of every kept step.
     summary
         A row for each step, see :meth:`voxtrace.trace.Trace.summary`.
     seconds
@@ -95,7 +98,6 @@ class SegmentResult:
     """
 
     steps: display.LayerData
-    settled: display.LayerData
     summary: tuple[dict[str, Any], ...]
     seconds: float
     beside: tuple[display.LayerData, ...] = ()
