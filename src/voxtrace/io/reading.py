@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
-from voxtrace.io.dicom import channels_of, find_series, named, stack_series
+from voxtrace.io.dicom import channels_of, find_series, in_words, kind_of, named, stack_series
 from voxtrace.io.dicom import load as load_dicom
 from voxtrace.io.integrity import check_finite, count_bad
 from voxtrace.io.itk import count_with_itk, grid_of, simpleitk, text_entries
@@ -219,6 +219,9 @@ def _check_volume_file(path: Path) -> None:
     if not path.is_file():
         raise ReadError(f"{path} does not exist; check the path.")
     if not suffix_of(path):
+        kind = kind_of(path) if is_dicom(path) else ""
+        if kind:
+            raise ReadError(f"{path} is {in_words(kind)}; expected a file ending in {listed()}, or a DICOM series.")
         raise ReadError(f"{path} is not a volume; expected a file ending in {listed()}, or a DICOM series.")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
 from voxtrace.io.export.fill import toggle
-from voxtrace.io.export.find_source_series import _grids as grids_in
+from voxtrace.io.export.find_source_series import grids_in
 from voxtrace.io.export.segments import VALUE_WORDS
 from voxtrace.io.export.source_headers import read_header
 from voxtrace.io.suffixes import is_dicom, stem_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import GeometryError, OutputError
@@ -84,7 +83,7 @@ def _written(
         path = folder / f"step_{number:0{digits}d}.seg.dcm"
         yield dicomseg.write_matched(labels, found, sources, path, replace(options, algorithm=algorithm))
     for item in maps:
-        found = onto(cast(LabelMap, item), sources.grid)
+        found = onto(item, sources.grid)
         if found is None:
             raise GeometryError(f"the map {item.name} lies on another grid than the steps; expected the same.")
         path = folder / f"{_file_name(item.name)}.map.dcm"
