@@ -86,7 +86,9 @@ def export(
         options = ExportOptions(source, scan, each, smooth_mm, manual, False, "", seg.value, item.algorithm, unit=unit)
         records = [_one(item, path, options, maps=maps) for path in out]
     if as_json:
-        print_json({"labels": str(labels), "written": records})
+        print_json({"labels": str(labels), "note": item.note, "written": records})
+    if item.note:
+        echo(f"note: {item.note}")
     _report(records, as_json=as_json)
 
 

@@ -65,6 +65,13 @@ class Exported:
         return read_seg(self.path) if is_seg(self.path) else io.read_labels(self.path)
 
     @property
+    def note(self) -> str:
+        """What the label map warns of, once it was opened; ``""`` for nothing."""
+        # a cached property that was asked for stands in the instance
+        opened: LabelMap | None = self.__dict__.get("labels")
+        return opened.note if opened is not None else ""
+
+    @property
     def algorithm(self) -> Algorithm:
         """What computed it, as far as it is known."""
         from voxtrace.io.export import Algorithm
