@@ -103,11 +103,14 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
     ReadError
         When the file cannot be read, or holds anything but whole numbers from 0 to 65535.
     """
+    from voxtrace.io.export.read_rtstruct import is_rtstruct, read_rtstruct
     from voxtrace.io.export.readseg import is_seg, read_seg
 
     path = Path(path)
     if not suffix_of(path) and path.is_file() and is_seg(path):
         return read_seg(path)
+    if not suffix_of(path) and is_rtstruct(path):
+        return read_rtstruct(path)
     _check_volume_file(path)
     with _readable(path):
         stored = read_label_image(path, frame)
