@@ -16,7 +16,7 @@ from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.option_flags import with_option_flags
 from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
-from voxtrace.errors import UsageError
+from voxtrace.errors import Cancelled, UsageError
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
 if TYPE_CHECKING:
@@ -158,31 +158,49 @@ def _run(job: PredictJob, prefetcher: CasePrefetcher) -> BatchSummary:
 
     with stop_on_interrupt() as cancel, progress_bar() as bar:
         events = predict_cases(job, cancel, prefetcher)
-        return _show(events, bar, bar.add_task("", total=None))
+        return _show(job, events, bar, bar.add_task("", total=None))
 
 
-def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: TaskID) -> BatchSummary:
-    """Run the job to its end, show every event, and return the summary."""
-    while True:
-        try:
+def _show(job: PredictJob, events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: TaskID) -> BatchSummary:
+    """Run the job to its end, show every event, and return the summary; say what is done where it is stopped."""
+    from voxtrace.batch import BatchSummary
+
+    summary = BatchSummary()
+    try:
+        while True:
             event = next(events)
-        except StopIteration as stop:
-            summary: BatchSummary = stop.value
-            return summary
-        where = f"[{event.number}/{event.total}] {event.case.name}"
-        if event.fit is not None:
-            warn_of_fit(event.fit, where)
-        elif event.progress is not None:
-            description = f"{where} {event.progress.stage}"
-            bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
-        elif event.entry is not None and event.kind == "failed":
-            echo(f"{where}: failed. {event.entry.error}")
-        elif event.entry is not None:
-            echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
-        elif event.kind == "skipped":
-            echo(f"{where}: skipped, already completed")
-        else:
-            bar.reset(task, description=f"{where} reading", total=None)
+            summary = summary.add(event)
+            _show_event(event, bar, task)
+    except StopIteration as stop:
+        whole: BatchSummary = stop.value
+        return whole
+    except (Cancelled, KeyboardInterrupt) as stop:
+        events.close()  # removes what is half written
+        raise Cancelled(_stopped(job, summary, str(stop))) from stop
+
+
+def _stopped(job: PredictJob, summary: BatchSummary, where: str) -> str:
+    finished, total = len(summary.done) + len(summary.skipped), len(job.cases)
+    failed = f", {len(summary.failed)} failed" if summary.failed else ""
+    done = f"{finished} of {total} cases are done in {job.out}{failed}; the same command with --resume does the rest."
+    return f"{where.rstrip('.') or 'stopped'}. {done}"
+
+
+def _show_event(event: CaseEvent, bar: Bar, task: TaskID) -> None:
+    where = f"[{event.number}/{event.total}] {event.case.name}"
+    if event.fit is not None:
+        warn_of_fit(event.fit, where)
+    elif event.progress is not None:
+        description = f"{where} {event.progress.stage}"
+        bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
+    elif event.entry is not None and event.kind == "failed":
+        echo(f"{where}: failed. {event.entry.error}")
+    elif event.entry is not None:
+        echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
+    elif event.kind == "skipped":
+        echo(f"{where}: skipped, already completed")
+    else:
+        bar.reset(task, description=f"{where} reading", total=None)
 
 
 def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:
