@@ -76,7 +76,14 @@ class PredictJob:
 
     def written(self, case: CaseInput) -> tuple[Path, ...]:
         """Return those outputs of a case that exist."""
-        return tuple(p for p in (self.labels_path(case), self.trace_path(case)) if p.exists())
+        return tuple(p for p in (self.labels_path(case), self.trace_path(case)) if _exists(p))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the disk, which its case will tell
+        return False
 
 
 def refuse_input_folder(job: PredictJob) -> None:
