@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy  # its parts are loaded where they are used
 
 from voxtrace.errors import GeometryError
 from voxtrace.volume import Array, LabelMap, Triple
@@ -108,7 +108,7 @@ def volume_ml(labels: LabelMap, label: int) -> float:
 
 def surface(mask: Mask) -> Mask:
     """Return the voxels of a mask that have a face neighbour outside it."""
-    return np.asarray(mask & ~ndimage.binary_erosion(mask, ndimage.generate_binary_structure(3, 1)))
+    return np.asarray(mask & ~scipy.ndimage.binary_erosion(mask, scipy.ndimage.generate_binary_structure(3, 1)))
 
 
 def surface_distances_mm(prediction: Mask, reference: Mask, spacing_mm: Triple) -> tuple[Array, Array]:
@@ -216,14 +216,14 @@ def _hd95_mm(there_mm: Array, back_mm: Array) -> float:
 def _distances_mm(from_surface: Mask, to_surface: Mask, spacing_mm: Sequence[float]) -> Array:
     if not to_surface.any():
         return np.full(int(np.count_nonzero(from_surface)), np.inf)
-    to_nearest: Array = ndimage.distance_transform_edt(~to_surface, sampling=spacing_mm)
+    to_nearest: Array = scipy.ndimage.distance_transform_edt(~to_surface, sampling=spacing_mm)
     return to_nearest[from_surface]
 
 
 def _box(mask: Mask) -> tuple[slice, ...]:
     """Return the smallest box around a mask; an empty box for an empty mask."""
     # Nearest surface voxels lie inside the box, and a distance map of a whole scan would take seconds.
-    found = ndimage.find_objects(mask.astype(np.uint8))
+    found = scipy.ndimage.find_objects(mask.astype(np.uint8))
     return tuple(found[0]) if found else (slice(0, 0),) * 3
 
 

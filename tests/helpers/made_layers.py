@@ -93,7 +93,6 @@ def made_segmented(trace: Trace, request: Any) -> Generator[Any, None, Any]:
     yield jobs.JobStage("Segmenting: 1 of 2", 1, 2)
     return jobs.SegmentResult(
         display.trace_layer(trace, request.name, request.scan),
-        display.settled_layer(trace, "settled"),
         tuple(trace.summary()),
         1.25,
     )

@@ -12,6 +12,7 @@ import pytest
 import awkward_dicom as awkward
 from made_layers import ImmediateRunner, Recorded
 from voxtrace.io.dicom import find_series
+from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.controllers.chooser import ChooserController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.series_rows import channel_names, rows_of, series_choice
@@ -213,7 +214,7 @@ def test_the_dialog_opens_what_is_ticked(viewer: Any, study: Path, qtbot: Any) -
     view.stacked.click()
     qtbot.waitUntil(lambda: not viewer_state_of(viewer).choosers, timeout=30_000)
     assert [layer.name for layer in viewer.layers] == ["study · T1 post", "study · FLAIR"]
-    assert viewer.canvas.overlays["voxtrace_left"].text == "R"
+    assert compat._overlays(viewer)["voxtrace_left"].text == "R"
 
 
 def test_cancel_opens_nothing(viewer: Any, study: Path, qtbot: Any) -> None:

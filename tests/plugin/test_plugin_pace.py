@@ -88,7 +88,7 @@ class Journey:
 
     def segment(self) -> None:
         self.widget.view.state.start.click()
-        if self.widget.view.state.remedy.isVisible():
+        if not self.widget.view.state.remedy.isHidden():
             self.widget.view.state.remedy.click()
         self.qtbot.waitUntil(lambda: not self.widget.runner.busy, timeout=600_000)
         assert self.widget.view.state.message.text().startswith("Done in"), self.widget.view.state.message.text()

@@ -22,6 +22,7 @@ from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import map_layers
 from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.models.settings import JsonSettingsStore, ViewerSettings
 from voxtrace.plugin.npe2.reader import load
 from voxtrace.trace import Trace
 from voxtrace.volume import Volume
@@ -100,14 +101,14 @@ def test_the_same_layers_are_there_when_the_trace_is_opened_again(
     shown = model.layers["scan · fake · seen image (HU)"]
     assert not isinstance(data, np.ndarray)  # read from disk, plane by plane
     assert np.array_equal(np.asarray(data), shown.data)
-    assert about["name"] == "case · seen image (HU)"
+    assert about["name"] == "case · fake · seen image (HU)"
     assert about["contrast_limits"] == tuple(shown.contrast_limits)
     assert about["axis_labels"] == shown.axis_labels
     assert not about["visible"]
 
 
-def test_a_map_has_a_colour_bar(trace: Trace, model: Any) -> None:
-    controller = CanvasController(model)
+def test_a_map_has_a_colour_bar(trace: Trace, model: Any, tmp_path: Path) -> None:
+    controller = CanvasController(model, ViewerSettings(JsonSettingsStore(tmp_path / "window.json")))
     [(data, about, _), _] = map_layers(trace, "again")
     assert controller is not None
     assert model.add_image(data, **about).colorbar.visible
@@ -127,10 +128,10 @@ def test_a_map_is_no_scan_and_is_hidden_by_the_next_run(
 def test_a_trace_with_maps_opens_in_the_window(trace: Trace, tmp_path: Path, make_napari_viewer_proxy: Any) -> None:
     viewer = make_napari_viewer_proxy()
     viewer.open(str(trace.save(tmp_path / "case.trace")), plugin="voxtrace")
-    names = ["case · seen image (HU)", "case · nothing", "case"]
+    names = ["case · fake · seen image (HU)", "case · fake · nothing", "case · fake"]
     assert [layer.name for layer in viewer.layers] == names
     viewer.layers[names[0]].visible = True
-    assert viewer.layers.selection.active.name == "case"
+    assert viewer.layers.selection.active.name == "case · fake"
 
 
 @pytest.fixture

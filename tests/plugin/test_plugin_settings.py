@@ -162,12 +162,15 @@ def test_the_clock_of_the_autosave_and_the_speed_follow_the_preferences(
 
     viewer = make_napari_viewer_proxy()
     state = viewer_state_of(viewer)
-    assert state.autosave.timer.interval() == 60_000
-    state.settings.update(autosave_minutes=5.0, steps_per_second=4.0)
-    assert state.autosave.timer.interval() == 300_000
-    state.settings.update(autosave_minutes=0.0)
+    clock = state.autosave.timer
+    for minutes, interval_ms in ((1.0, 60_000), (5.0, 300_000)):
+        state.settings.update(autosave_minutes=minutes)
+        state.autosave._on_changed(None)
+        assert (clock.isActive(), clock.interval()) == (True, interval_ms)
+        clock.stop()
+    state.settings.update(autosave_minutes=0.0, steps_per_second=4.0)
     state.autosave._on_changed(None)
-    assert not state.autosave.timer.isActive()
+    assert not clock.isActive()
     bar = state.open_dock("rulers").view.bar
     assert bar.timer.interval() == 250
     bar.speed.activated.emit(0)

@@ -38,9 +38,11 @@ def small(dataset: Any, found: Any, **about: Any) -> Plan:
 
 
 def trained_in_the_window(dataset: Path, out: Path, bundles: list[Path], options: dict[str, Any]) -> Path:
-    """Train with what the form of the Train panel asks for: its first bundle, or else U-Net from scratch."""
+    """Train with what the form of the Train panel asks for: its bundle, or else U-Net from scratch."""
     methods = MethodRegistry({"unet": UNet, "recyclenet": RecycleNet})
     controller = TrainController(BundleRegistry(bundles), Recorded(), ImmediateRunner(), methods)
+    wanted = [start for start in controller.starts if (start.bundle or start.method) in (*bundles, "unet")]
+    controller.pick_start(controller.starts.index(wanted[0]))
     controller.edit(TrainForm(str(dataset), fold=1, iterations=3, out=str(out), options=options))
     for event in jobs.train(controller.request, lambda: False):
         last = event

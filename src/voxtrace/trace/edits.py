@@ -108,11 +108,11 @@ def load_edits(folder: str | Path) -> EditedLabels | None:
     ReadError
         The files are damaged.
     """
-    import zarr
-
     source = Path(folder) / EDITS
     if not source.is_dir():
         return None
+    import zarr  # here: a tenth of a second that the window does not wait for where there are no edits
+
     try:
         record = json.loads((source / LOG).read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are used
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError, UsageError
@@ -40,7 +40,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
 
 
 def _surfaces(labels: LabelMap, smooth_mm: float) -> list[Surface]:
-    boxes = ndimage.find_objects(labels.data)
+    boxes = scipy.ndimage.find_objects(labels.data)
     return [
         surface_of(labels, value, box, colour_of(labels, value), smooth_mm)
         for value, box in enumerate(boxes, 1)

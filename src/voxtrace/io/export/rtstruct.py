@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are used
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
@@ -43,7 +43,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
         warnings.simplefilter("ignore")
         dataset = header_of(sources)
         dataset.StructureSetDescription = text(options.description or labels.note or "Contours of a segmentation")
-        boxes = ndimage.find_objects(array)
+        boxes = scipy.ndimage.find_objects(array)
         for number, value in enumerate(values, 1):
             contours = contours_of(array, value, boxes[value - 1], sources)
             region = Region(number, name_of(labels, value), colour_of(labels, value), options.made_by)

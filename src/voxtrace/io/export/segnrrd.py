@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are used
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
@@ -60,7 +60,7 @@ def segment_keys(labels: LabelMap, array: Array) -> dict[str, str]:
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
     keys |= {DESCRIPTION: labels.note} if labels.note else {}
-    boxes = ndimage.find_objects(array)
+    boxes = scipy.ndimage.find_objects(array)
     values = sorted({value for value, box in enumerate(boxes, 1) if box} | {v for v in labels.names if v > 0})
     for index, value in enumerate(values):
         box = boxes[value - 1] if value <= len(boxes) else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are used
 
 from voxtrace.errors import OutputError
 from voxtrace.io.export.label_style import name_of
@@ -64,7 +64,7 @@ def surface_of(labels: LabelMap, value: int, box: tuple[slice, ...], colour: Tri
     pad = np.ceil(_REACH * sigma).astype(int) + 1
     mask = np.pad(labels.data[box] == value, [(n, n) for n in pad.tolist()]).astype(np.float32)
     if smooth_mm > 0:
-        mask = ndimage.gaussian_filter(mask, sigma, mode="constant", truncate=_REACH)
+        mask = scipy.ndimage.gaussian_filter(mask, sigma, mode="constant", truncate=_REACH)
     if float(mask.max()) <= _MIDWAY:
         raise OutputError(
             f"label {value} ({name_of(labels, value)}) is too thin to be smoothed by {smooth_mm:g} mm: nothing of it "

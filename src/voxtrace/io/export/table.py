@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are used
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import GeometryError
@@ -78,7 +78,7 @@ def measure(labels: LabelMap, volume: Volume | None = None) -> tuple[LabelRow, .
     intensities = None if volume is None else _intensities(labels, volume)
     unit = "HU" if volume is not None and volume.modality == "CT" else ""
     array = to_stored_orientation(labels.data, labels.geometry)
-    boxes = ndimage.find_objects(array)
+    boxes = scipy.ndimage.find_objects(array)
     return tuple(
         _row(labels, value, array, box, intensities, unit) for value, box in enumerate(boxes, 1) if box is not None
     )
@@ -121,7 +121,7 @@ def _row(
     labels: LabelMap, value: int, array: Array, box: tuple[slice, ...], intensities: Array | None, unit: str
 ) -> LabelRow:
     mask = array[box] == value
-    pieces, count = ndimage.label(mask, _TOUCHING)
+    pieces, count = scipy.ndimage.label(mask, _TOUCHING)
     largest = int(np.bincount(pieces.ravel())[1:].max())
     voxel_ml, voxels = labels.geometry.voxel_ml, int(np.count_nonzero(mask))
     low, high = _box_mm(labels.geometry, box)

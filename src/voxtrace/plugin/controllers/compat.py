@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _EDGES = {"left": "middle_left", "right": "middle_right", "top": "top_center", "bottom": "bottom_center"}
+EDGES = tuple(_EDGES)
 _BEFORE_0_9 = {"left": "bottom_left", "right": "top_right", "top": "top_center", "bottom": "bottom_center"}
 _BOX = (0.0, 0.0, 0.0, 0.6)  # behind text, which is then readable on a white canvas too
 _LETTER, _WORDS = "#ffd54a", "#f2f4f7"

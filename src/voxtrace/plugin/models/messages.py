@@ -82,8 +82,8 @@ class SegmentResult:
 
     Attributes
     ----------
-    steps, settled
-        The labels of every kept step, and the step at which each voxel settled.
+    steps
+        The labels of every kept step.
     summary
         A row for each step, see :meth:`voxtrace.trace.Trace.summary`.
     seconds
@@ -95,7 +95,6 @@ class SegmentResult:
     """
 
     steps: display.LayerData
-    settled: display.LayerData
     summary: tuple[dict[str, Any], ...]
     seconds: float
     beside: tuple[display.LayerData, ...] = ()

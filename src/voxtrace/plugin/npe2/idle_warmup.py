@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
-from voxtrace.plugin.controllers.compat import unwrapped
+from voxtrace.plugin.controllers.compat import EDGES, set_edge_letters, unwrapped
 from voxtrace.plugin.work import warm
 
 PAUSE_MS = 150
@@ -29,7 +30,8 @@ class IdleWarmup:
     def __init__(self, parent: QWidget, viewer: Any) -> None:
         canvas = unwrapped(viewer).window._qt_viewer.canvas
         fonts = {"font_info": canvas.font_info} if hasattr(canvas, "font_info") else {}  # since napari 0.9
-        self._steps: Iterator[Callable[[], Any]] = iter(()) if _begun else iter(steps(fonts))
+        letters = _letters(unwrapped(viewer))
+        self._steps: Iterator[Callable[[], Any]] = iter(letters) if _begun else iter((*steps(fonts), *letters))
         _begun.append(True)
         self._timer = QTimer(parent)
         self._timer.setSingleShot(True)
@@ -55,6 +57,16 @@ def steps(fonts: Mapping[str, Any]) -> tuple[Callable[[], Any], ...]:
         lambda: _visual("image", "VispyImageLayer", warm.image(), fonts),
         lambda: _visual("labels", "VispyLabelsLayer", warm.labels(), fonts),
     )
+
+
+def _letters(viewer: Any) -> tuple[Callable[[], Any], ...]:
+    """Return what draws the first letter at each edge of an empty canvas, as a blank, one at a time."""
+
+    def blank(edge: str) -> None:
+        if not len(viewer.layers):
+            set_edge_letters(viewer, {edge: " "})
+
+    return tuple(partial(blank, edge) for edge in EDGES)
 
 
 def _controls(module: str, name: str, layer: Any) -> None:

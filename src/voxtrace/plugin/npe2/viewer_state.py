@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import threading
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from voxtrace.plugin.controllers.canvas import CanvasController
 from voxtrace.plugin.controllers.current import CurrentResult
@@ -107,10 +110,10 @@ class ViewerState:
         return self._method_registry
 
     def _open_rulers(self) -> None:
-        """Open the rulers where the viewer has a window."""
+        """Open the rulers where the viewer has a window, once the window has drawn the result."""
         viewer = self._viewer()
         if viewer is not None and hasattr(viewer, "window"):
-            self.open_dock("rulers")
+            QTimer.singleShot(0, partial(_open_rulers_of, self._viewer))
 
     def open_dock(self, name: str) -> Any:
         """Open a dock, or bring it to the front where it is open, and return its widget.
@@ -154,6 +157,14 @@ class ViewerState:
         """Return the widget of a dock that is open, else None."""
         viewer = self._viewer()
         return viewer.window.dock_widgets.get(_title(DOCKS[name])) if viewer is not None else None
+
+
+def _open_rulers_of(viewer: Any) -> None:
+    """Open the rulers of a viewer, given by a weak reference, unless it was closed meanwhile."""
+    alive = viewer()
+    if alive is not None:
+        with suppress(RuntimeError):  # Qt deleted the window
+            viewer_state_of(alive).open_dock("rulers")
 
 
 def _title(dock: Dock) -> str:

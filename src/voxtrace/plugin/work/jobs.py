@@ -70,7 +70,6 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | Pro
     about["metadata"][REQUEST] = request
     made = SegmentResult(
         (data, about, kind),
-        display.settled_layer(trace, f"{name} · settled"),
         tuple(trace.summary()),
         result.seconds,
         layers_beside(trace, name, request.scan),

@@ -12,8 +12,6 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from voxtrace.trace.disagreement.differing import DifferingVoxels, Indices
 from voxtrace.volume import Array, Shape, Triple
@@ -122,6 +120,9 @@ def _keys(cells: Indices) -> tuple[Indices, tuple[int, ...]]:
 
 def _components(keys: Indices, offsets: tuple[int, ...]) -> tuple[Indices, int]:
     """Return the component of each cell, whose keys ascend, and their number; touching cells are of one component."""
+    from scipy.sparse import coo_array  # here: it takes a tenth of a second that opening a panel would wait for
+    from scipy.sparse.csgraph import connected_components
+
     pairs = [np.zeros((2, 0), np.int64)]
     for offset in offsets:
         at, there = _look_up(keys, keys + offset)
