@@ -22,6 +22,7 @@ from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.job import PredictJob, already_done, refuse_input_folder
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.batch.prefetch import CasePrefetcher, prefetching
+from voxtrace.batch.privacy import for_record, hide_names, renamed
 from voxtrace.batch.run_lock import RunLock, remove_leftovers, run_lock
 from voxtrace.batch.sources import describe_sources, same_sources
 from voxtrace.batch.trust import trust_of
@@ -179,6 +180,8 @@ class _Batch:
         began = time.monotonic()
         try:
             volume = self.prefetcher.take(here.case)
+            if here.case.anonymous:
+                volume = renamed(volume, here.case)
             found = verdict(self.job.bundles, volume)
             template = replace(template, fit=found.to_json())
             yield replace(here, kind="running", fit=found)
@@ -192,12 +195,13 @@ class _Batch:
             if not _of_one_case(error):
                 # the disk may be full for the ledger, too
                 with suppress(OutputError):
-                    self.ledger.append(entry)
+                    self.ledger.append(replace(entry, error=hide_names(entry.error, here.case)))
                 raise
         except Exception as error:  # a failure of one case must not end the run
             log.debug("case %s failed", here.case.name, exc_info=True)
             entry = replace(_timed(template, began), status="failed", error=_sentence(error))
-        self.ledger.append(entry)
+        self.ledger.append(replace(entry, error=for_record(entry.error, here.case)))
+        entry = replace(entry, error=hide_names(entry.error, here.case))
         return replace(here, kind="done" if entry.status == "done" else "failed", entry=entry)
 
     def _segment(

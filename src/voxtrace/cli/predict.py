@@ -49,6 +49,14 @@ SeriesNames = Annotated[
         "repeated (`voxtrace inspect` lists them). Found by the series' descriptions if unset.",
     ),
 ]
+AnonymousNames = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous-names",
+        help="Call the cases case_0001, case_0002, … in all outputs and messages; OUT.names.csv, beside the output "
+        "folder, says which is which.",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -71,6 +79,7 @@ class PredictRequest:
     overwrite: bool
     timepoint: int | Literal["all"] | None
     series: tuple[str, ...]
+    anonymous: bool = False
 
 
 @with_option_flags
@@ -85,6 +94,7 @@ def predict(
     format: Suffix = "nii.gz",
     frame: Timepoint = None,
     series: SeriesNames = None,
+    anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:
     """Segment volumes and record how each segmentation came about.
@@ -107,6 +117,7 @@ def predict(
         overwrite=overwrite,
         timepoint=_timepoint(frame),
         series=tuple(series or ()),
+        anonymous=anonymous_names,
     )
     with reserve_stdout_for_json(as_json), prefetching() as prefetcher:
         job = _job(request, prefetcher)
@@ -132,12 +143,14 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
 
     Whatever is wrong with the request as a whole is refused here, before the first case.
     """
-    from voxtrace.batch import PredictJob, find_cases
+    from voxtrace.batch import PredictJob, find_cases, with_anonymous_names
     from voxtrace.bundle import card, load
 
     # the card is JSON and read without torch, so that reading the first case can begin
     channels = card(request.models[0])["plan"]["channels"]
     cases = find_cases(request.inputs, channels, request.timepoint, request.series)
+    if request.anonymous:
+        cases = with_anonymous_names(cases, request.out)
     if not request.resume:  # with --resume the first case may be one that is skipped
         prefetcher.begin(cases)
     with gc_paused():  # torch is imported here

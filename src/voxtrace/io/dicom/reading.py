@@ -120,7 +120,8 @@ def _others(found: Sequence[Series], wanted: Series) -> Passport:
     left = [s for s in found if s is not wanted]
     if not left:
         return Passport()
-    reasons = "; ".join(f"{s.title}: {_reason(s)}" for s in left)
+    # a passport goes into results, where the words of other series have no business
+    reasons = "; ".join(f"{s.kind}: {_reason(s)}" for s in left)
     found_out = f"{len(left)} that cannot be opened: {reasons}"
     if any(s.uid == wanted.uid and "LOCALIZER" not in s.first.image_type for s in left):
         return Passport((Finding("series", "corrected", found_out, "left out, though part of the same series"),))

@@ -118,8 +118,16 @@ class Series:
     @property
     def title(self) -> str:
         """The series in a few words without the patient's name: ``11 MR T1post (22 images)``."""
+        return self._called(self.description)
+
+    @property
+    def kind(self) -> str:
+        """The same without the scanner's words, in which anything may stand: ``11 MR (22 images)``."""
+        return self._called(self.part)
+
+    def _called(self, words: str) -> str:
         images = f"({self.images} image{'s' if self.images != 1 else ''})"
-        return " ".join(filter(None, (self.number, self.modality, self.description, images)))
+        return " ".join(filter(None, (self.number, self.modality, words, images)))
 
 
 def find_series(folder: Path) -> tuple[Series, ...]:
