@@ -21,6 +21,7 @@ from voxtrace.io.nifti import read_header
 from voxtrace.io.stored_image import read_stored_image
 from voxtrace.io.suffixes import NIFTI, is_dicom, listed, stem_of, suffix_of
 from voxtrace.io.timepoints import count_timepoints as count_volumes
+from voxtrace.io.turning import turned
 from voxtrace.passport import Passport
 from voxtrace.volume import DEMONSTRATION, Array, Geometry, Grid, LabelMap, Volume
 
@@ -200,10 +201,9 @@ def _read_dicom(path: Path, frame: int | None) -> Volume:
 
 
 def _canonical(array: Array, grid: Grid, name: str, passport: Passport | None = None) -> Volume:
-    # float64 takes twice the memory, and scanners do not measure that precisely
-    canonical = grid.layout.to_canonical(array)[np.newaxis]
-    data = np.ascontiguousarray(canonical, dtype=np.float32 if array.dtype == np.float64 else None)
-    return Volume(data, Geometry.from_grid(grid), name=name, passport=passport or Passport())
+    return Volume(
+        turned(array, grid.layout)[np.newaxis], Geometry.from_grid(grid), name=name, passport=passport or Passport()
+    )
 
 
 def _is_series(path: Path) -> bool:
