@@ -9,7 +9,7 @@ from pathlib import Path
 from voxtrace.errors import ReadError
 from voxtrace.io.dicom.grid import DicomGrid
 from voxtrace.io.dicom.headers import slices_of
-from voxtrace.io.dicom.series import Series, find_series
+from voxtrace.io.dicom.series import Series, find_series, without_words
 from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.dicom.voxels import voxels_of
 from voxtrace.passport import MADE_UP, Finding, Passport
@@ -49,7 +49,9 @@ def load(path: Path, series: str = "") -> LoadedSeries:
         return load_series(named(found, series, path))
     wanted = _only(found, path)
     loaded = load_series(replace(wanted, name=path.resolve().name) if path.is_dir() else wanted)
-    return replace(loaded, passport=_others(found, wanted) + loaded.passport)
+    # a passport goes into results, where the words of other series have no business
+    others = without_words(_others(found, wanted), [s for s in found if s.uid != wanted.uid])
+    return replace(loaded, passport=others + loaded.passport)
 
 
 def load_series(series: Series) -> LoadedSeries:
@@ -120,8 +122,7 @@ def _others(found: Sequence[Series], wanted: Series) -> Passport:
     left = [s for s in found if s is not wanted]
     if not left:
         return Passport()
-    # a passport goes into results, where the words of other series have no business
-    reasons = "; ".join(f"{s.kind}: {_reason(s)}" for s in left)
+    reasons = "; ".join(f"{s.title}: {_reason(s)}" for s in left)
     found_out = f"{len(left)} that cannot be opened: {reasons}"
     if any(s.uid == wanted.uid and "LOCALIZER" not in s.first.image_type for s in left):
         return Passport((Finding("series", "corrected", found_out, "left out, though part of the same series"),))
