@@ -16,7 +16,7 @@ import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.dicom.grid import SourceFrame
-from voxtrace.io.dicom.opening import open_dicom
+from voxtrace.io.dicom.opening import open_dicom, uid_name
 from voxtrace.io.itk import quiet, simpleitk
 from voxtrace.volume import Array
 
@@ -129,12 +129,12 @@ def syntax_fault(syntax: str) -> tuple[str, str]:
         )
     name = _DECODERS.get(syntax, "")
     if not name:
-        known = UID(syntax).name != syntax
-        called = f"compressed as {UID(syntax).name}" if known else f"in the unknown transfer syntax {syntax}"
+        known = uid_name(syntax)
+        called = f"compressed as {known}" if known else f"in the unknown transfer syntax {syntax[:64]!r}"
         return f"pixels {called}, which cannot be decoded", "export the series uncompressed or as JPEG 2000"
     if name not in get_decoder(UID(syntax)).available_plugins:
         return (
-            f"pixels compressed as {UID(syntax).name}, and its decoder {name} is not installed",
+            f"pixels compressed as {uid_name(syntax)}, and its decoder {name} is not installed",
             "install VoxTrace again with all it depends on, or export the series uncompressed",
         )
     return "", ""
