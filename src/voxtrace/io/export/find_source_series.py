@@ -10,13 +10,14 @@ import numpy as np
 from voxtrace.errors import GeometryError, ReadError
 from voxtrace.io.dicom import DicomGrid, find_series, grid_of
 from voxtrace.io.dicom.stack import stack_slices
+from voxtrace.io.export.on_grid import OnGrid
 from voxtrace.io.suffixes import is_dicomdir
-from voxtrace.volume import Array, Grid, LabelMap
+from voxtrace.volume import Array, Grid
 
 _TOLERANCE = 0.1  # of a voxel
 
 
-def find_source_series(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid]:
+def find_source_series(labels: OnGrid, source: Path) -> tuple[Array, DicomGrid]:
     """Return the labels (Z, Y, X) as stacked in the one series of ``source`` they fit, and its grid.
 
     ``source`` is a folder, searched with its subfolders, or one file of the series that is meant.
@@ -28,7 +29,7 @@ def find_source_series(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid
     GeometryError
         When no series, or more than one, has the grid of the labels.
     """
-    grids = list(_grids(source))
+    grids = list(grids_in(source))
     fitting = [(array, grid) for grid in grids if (array := onto(labels, grid)) is not None]
     if not fitting:
         shapes = ", ".join(sorted({_words(grid) for grid in grids})) or "no stack of images"
@@ -45,7 +46,7 @@ def find_source_series(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid
     return fitting[0]
 
 
-def onto(labels: LabelMap, grid: Grid) -> Array | None:
+def onto(labels: OnGrid, grid: Grid) -> Array | None:
     """Return the labels in the order of ``grid``, (Z, Y, X); None when they lie on other voxels.
 
     A view where both have the same voxels. Labels that lack planes at an end, as a segmentation file leaves out those
@@ -80,7 +81,7 @@ def _completed(array: Array, first: int, shape: tuple[int, ...]) -> Array | None
     return whole
 
 
-def _grids(source: Path) -> Iterator[DicomGrid]:
+def grids_in(source: Path) -> Iterator[DicomGrid]:
     """Yield the grid on which reading brings each series that can be opened; from headers alone."""
     if not source.exists():
         raise ReadError(f"{source} does not exist; expected a folder with the DICOM images that were segmented.")

@@ -1,4 +1,4 @@
-"""DICOM-SEG -> label map: BINARY and LABELMAP of any program, one label for each segment."""
+"""DICOM-SEG -> label map: BINARY, LABELMAP and FRACTIONAL of any program, one label for each segment."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _SIZES = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated")
 _LARGEST_LABEL = 65535
+THRESHOLD = 0.5  # of a fractional segment: from here on a voxel is inside
 
 
 def is_seg(path: str | Path) -> bool:
@@ -43,12 +44,13 @@ def read_seg(path: str | Path) -> LabelMap:
 
     The grid spans the planes that the file holds, at the distance that their positions have; planes without labels
     before the first and after the last are usually not written, so it may be shorter than the scan's. Labels keep the
-    values they had when VoxTrace wrote the file; in files of other programs they are the segment numbers.
+    values they had when VoxTrace wrote the file; in files of other programs they are the segment numbers. A fractional
+    segmentation becomes labels where a segment's fraction is 0.5 or more; the label map's note says so.
 
     Raises
     ------
     ReadError
-        When the file is no binary or label map segmentation, its planes do not stack evenly or leave their distance
+        When the file is no segmentation, its planes do not stack evenly or leave their distance
         open, or segments overlap.
     """
     path = Path(path)
@@ -83,7 +85,7 @@ def _label_map(path: Path) -> LabelMap:
     table[list(values)] = list(values.values())
     data = np.ascontiguousarray(grid.layout.to_canonical(table.astype(_small(table))[numbers]))
     named = {value: str(segments[number].get("SegmentLabel") or number) for number, value in values.items()}
-    return LabelMap(data, Geometry.from_grid(grid), named, _colours(segments, values), stem_of(path))
+    return LabelMap(data, Geometry.from_grid(grid), named, _colours(segments, values), stem_of(path), _note(header))
 
 
 def _check_extent(path: Path) -> None:
@@ -91,12 +93,14 @@ def _check_extent(path: Path) -> None:
     with opened(path) as file:
         parsed = parse(file, tags=["SOPClassUID", "SegmentationType", *_SIZES])
         if parsed is None or class_of(parsed[0]) not in _SEG_CLASSES:
-            raise ReadError(f"{path} is not a DICOM segmentation; expected SEG of the kind binary or label map.")
+            raise ReadError(
+                f"{path} is not a DICOM segmentation; expected SEG of the kind binary, fractional or label map."
+            )
         header, stream = parsed
         kind = str(header.get("SegmentationType", ""))
-        if kind not in ("BINARY", "LABELMAP"):
+        if kind not in ("BINARY", "LABELMAP", "FRACTIONAL"):
             said = f"a {kind.lower()} segmentation" if kind else "a segmentation of unknown kind"
-            raise ReadError(f"{path} is {said}; expected a binary one or a label map.")
+            raise ReadError(f"{path} is {said}; expected a binary or fractional one or a label map.")
         element = pixel_element(header, stream)
         if element is None:
             raise ReadError("it ends within its header, before the pixels")
@@ -127,7 +131,9 @@ def _numbers(
     """Return the segment number at each voxel (Z, Y, X), 0 for none."""
     most = max(*names, *(f.segment for f in frames), 0)
     numbers = np.zeros(grid.size[::-1], np.uint8 if most < 256 else np.uint16)
-    for frame, plane, pixels in zip(frames, planes, _decoded(header), strict=True):
+    least = _least(header)
+    for frame, plane, stored in zip(frames, planes, _decoded(header), strict=True):
+        pixels = stored if least is None else stored >= least
         there = pixels.astype(numbers.dtype) if not frame.segment else np.where(pixels, frame.segment, 0)
         taken = (numbers[plane] != 0) & (there != 0) & (numbers[plane] != there)
         if taken.any():
@@ -139,6 +145,21 @@ def _numbers(
             )
         numbers[plane] = np.where(there != 0, there, numbers[plane])
     return numbers
+
+
+def _least(header: Dataset) -> float | None:
+    """Return the smallest stored number that counts as inside; None where numbers are no fractions."""
+    if header.SegmentationType != "FRACTIONAL":
+        return None
+    whole = int(header.get("MaximumFractionalValue") or 0)
+    if whole <= 0:
+        raise ReadError("it is fractional, and does not say which number stands for a whole (Maximum Fractional Value)")
+    return THRESHOLD * whole
+
+
+def _note(header: Dataset) -> str:
+    fractional = header.SegmentationType == "FRACTIONAL"
+    return f"Fractional segmentation; labels where the fraction is >= {THRESHOLD:g}" if fractional else ""
 
 
 def _decoded(header: Dataset) -> Iterator[Array]:

@@ -13,10 +13,12 @@ from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid, SourceFrame
 from voxtrace.io.dicom.positions import ROUNDING_MM, are_rounded
 from voxtrace.io.dicom.slices import is_rounded_orientation
+from voxtrace.io.export.copied_attributes import copied
 from voxtrace.io.export.find_source_series import find_source_series
+from voxtrace.io.export.on_grid import OnGrid
 from voxtrace.io.export.source_headers import ImagePlanePosition, complete, frame_count, plane_position_of, read_header
 from voxtrace.io.stored_orientation import to_stored_orientation
-from voxtrace.volume import Array, Geometry, Grid, LabelMap
+from voxtrace.volume import Array, Geometry, Grid
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -33,7 +35,8 @@ class SourceImages:
     Attributes
     ----------
     headers
-        One for each file, in the order of the stack.
+        One for each file, in the order of the stack; only what may be copied, see
+        :mod:`voxtrace.io.export.copied_attributes`.
     frames
         For image i along the stack: which header, and which frame in it, counted from 0.
     planes
@@ -43,7 +46,7 @@ class SourceImages:
     regridded
         Whether the planes are not those of the images.
     notes
-        A sentence for each thing that was missing in the headers.
+        A sentence for each thing that was missing in the headers, or violated the standard.
     """
 
     headers: tuple[Dataset, ...]
@@ -61,7 +64,7 @@ class SourceImages:
         return self.headers[header], frame
 
 
-def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
+def match(labels: OnGrid, source: Path | None) -> tuple[Array, SourceImages]:
     """Return the labels (Z, Y, X), plane by plane as the source images lie, and those images.
 
     Raises
@@ -88,8 +91,8 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
 def _source_images(grid: DicomGrid, name: str) -> SourceImages:
     # a multi-frame file occurs once for each frame
     files = tuple(dict.fromkeys(source.path for source in grid.sources))
-    headers = tuple(read_header(file) for file in files)
-    notes = complete(headers)
+    headers, changes = copied(read_header(file) for file in files)
+    notes = (*changes, *complete(headers))
     frames = tuple((files.index(source.path), source.frame) for source in grid.sources)
     if grid.regridded:
         planes = tuple(_planes_of(grid))
