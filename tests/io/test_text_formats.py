@@ -243,9 +243,7 @@ def test_a_header_names_files_beside_and_below_itself_only(tmp_path: Path, name:
     ],
     ids=str,
 )
-def test_a_metaimage_header_that_makes_no_sense_is_refused(
-    tmp_path: Path, changes: dict[str, str], words: str
-) -> None:
+def test_a_metaimage_header_that_makes_no_sense_is_refused(tmp_path: Path, changes: dict[str, str], words: str) -> None:
     with pytest.raises(ReadError, match=words):
         read(meta(tmp_path / "a.mha", VALUES.tobytes(), **changes))
 
@@ -303,7 +301,9 @@ def test_a_small_file_does_not_unpack_to_much_more_than_it_promises(tmp_path: Pa
         read(nrrd(tmp_path / "b.nrrd", packed + bytes(2_000_000), encoding="gzip", sizes="1000 1000 1000"))
 
 
-@pytest.mark.parametrize("name", ["50%d", "100% done", " blank", "LIST of scans", "local", "ünï 肝", "a+b", "tab\there"])
+@pytest.mark.parametrize(
+    "name", ["50%d", "100% done", " blank", "LIST of scans", "local", "ünï 肝", "a+b", "tab\there"]
+)
 def test_any_name_of_a_metaimage_can_be_written_and_read(tmp_path: Path, name: str) -> None:
     labels = LabelMap(np.eye(3, dtype=np.uint8)[None].repeat(2, 0), Geometry.from_spacing((2, 3, 3), (2.0, 1.0, 1.0)))
     path = write(labels, tmp_path / f"{name}.mhd")

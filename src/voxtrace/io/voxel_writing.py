@@ -11,7 +11,7 @@ import numpy as np
 from voxtrace.atomic import atomic_file
 from voxtrace.io import metaimage, nrrd
 from voxtrace.io.export.options import ExportOptions, Written
-from voxtrace.io.gzip import LEVEL, as_bytes, deflated, gzip_ng
+from voxtrace.io.gzip import FAST_LEVEL, as_bytes, deflated, gzip_ng
 from voxtrace.io.itk import widened
 from voxtrace.io.names import DESCRIPTION, to_keys, to_xml
 from voxtrace.io.nifti import write_nifti
@@ -68,7 +68,7 @@ def _save_nrrd(array: Array, grid: Grid, path: Path, expected: ExpectedFile, ent
         with temporary.open("wb") as file:
             file.write(header)
             # equal contents give equal bytes: neither name nor time is in the stream
-            with gzip_ng.GzipNGFile("", "wb", fileobj=file, mtime=0, compresslevel=LEVEL) as packed:
+            with gzip_ng.GzipNGFile("", "wb", fileobj=file, mtime=0, compresslevel=FAST_LEVEL) as packed:
                 for first in range(0, array.nbytes, _PIECE):
                     packed.write(as_bytes(array)[first : first + _PIECE])
         verify_written(temporary, array, expected)
