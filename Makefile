@@ -6,6 +6,7 @@
 #   make test-slow   the tests that take longer
 #   make test-isa   the numeric tests under each instruction set that this processor has
 #   make test-gpu    the tests that need a CUDA device
+#   make test-pyside, make test-napari08   the tests of the window with PySide6, and with napari 0.8
 #   make bench       compare with nnU-Net and MONAI (about an hour), and write docs/benchmarks.md
 #   make docs        the documentation as HTML, in site/
 #   make clean       forget the environment and everything that was built
@@ -18,6 +19,8 @@ PYTEST_ARGS ?=
 # Processes that share the tests: as many as there are cores, each with networks on one thread.
 WORKERS ?= auto
 PEER ?= .venv-peer
+PYSIDE ?= .venv-pyside
+NAPARI08 ?= .venv-napari08
 BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -28,7 +31,7 @@ ifeq ($(shell uname -s)$(DISPLAY_HERE),Linux)
 WINDOW := xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24 +extension GLX"
 endif
 
-.PHONY: demo test check lint test-slow test-isa test-gpu bench docs clean
+.PHONY: demo test check lint test-slow test-isa test-gpu test-pyside test-napari08 bench docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/run.stamp
@@ -53,6 +56,14 @@ test-isa: $(VENV)/dev.stamp
 test-gpu: $(VENV)/dev.stamp
 	$(BIN)/pytest -m gpu $(PYTEST_ARGS)
 
+# The tests of the window in other environments: PySide6 instead of PyQt6, and the oldest napari that is supported.
+# PySide6 6.12.0 loses references to None on Python 3.11 and aborts.
+test-pyside: $(PYSIDE)/run.stamp
+	QT_API=pyside6 $(WINDOW) $(PYSIDE)/bin/pytest -o qt_api=pyside6 -m "not slow and not gpu" tests/plugin $(PYTEST_ARGS)
+
+test-napari08: $(NAPARI08)/run.stamp
+	$(WINDOW) $(NAPARI08)/bin/pytest -m "not slow and not gpu" tests/plugin $(PYTEST_ARGS)
+
 bench: $(VENV)/bench.stamp $(PEER)/peer.stamp
 	$(BIN)/voxtrace bench --peer $(PEER)/bin/python --table docs/benchmarks.md $(BENCH_ARGS)
 	$(BIN)/voxtrace bench cost --table docs/benchmarks.md
@@ -61,7 +72,7 @@ docs: $(VENV)/docs.stamp
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(PEER) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEER) $(PYSIDE) $(NAPARI08) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
@@ -94,6 +105,25 @@ $(PEER)/peer.stamp: constraints.txt
 	@$(PEER)/bin/python -m pip --quiet --quiet install --no-deps --retries 1 --index-url $(TORCH_INDEX) $(TORCH)
 	@$(PEER)/bin/python -m pip --quiet --quiet install --constraint constraints.txt nnunetv2==2.8.1
 	@$(PEER)/bin/python -m pip --quiet --quiet uninstall --yes torchvision
+	@touch $@
+
+WINDOW_TESTS := magicgui pyqtgraph qtpy superqt hypothesis pytest pytest-qt pytest-timeout pytest-xdist
+
+$(PYSIDE)/run.stamp: pyproject.toml constraints.txt napari.yaml
+	@$(PYTHON) -m venv $(PYSIDE)
+	@$(PYSIDE)/bin/python -m pip --quiet --quiet install --no-deps --retries 1 --index-url $(TORCH_INDEX) $(TORCH)
+	@grep -vi '^pyqt6' constraints.txt > $(PYSIDE)/constraints.txt
+	@$(PYSIDE)/bin/python -m pip --quiet --quiet install --constraint $(PYSIDE)/constraints.txt --editable . \
+	    napari 'PySide6<6.12' $(WINDOW_TESTS)
+	@touch $@
+
+$(NAPARI08)/run.stamp: pyproject.toml constraints.txt napari.yaml
+	@$(PYTHON) -m venv $(NAPARI08)
+	@$(NAPARI08)/bin/python -m pip --quiet --quiet install --no-deps --retries 1 --index-url $(TORCH_INDEX) $(TORCH)
+	@grep -viE '^(napari|npe2|app-model|pydantic|psygnal|in-n-out|vispy|magicgui|superqt|pandas|pint)' constraints.txt \
+	    > $(NAPARI08)/constraints.txt
+	@$(NAPARI08)/bin/python -m pip --quiet --quiet install --constraint $(NAPARI08)/constraints.txt --editable . \
+	    'napari>=0.8,<0.9' PyQt6 $(WINDOW_TESTS)
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp

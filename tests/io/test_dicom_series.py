@@ -17,6 +17,7 @@ import awkward_dicom as awkward
 from voxtrace.errors import ReadError
 from voxtrace.io import read
 from voxtrace.io.dicom import Series, find_series, load, load_series
+from voxtrace.io.dicom.pixels import PixelDecoder
 
 PLAIN = awkward.place()
 SHORT = range(4)
@@ -47,13 +48,18 @@ def test_no_series_or_error_names_the_patient(tmp_path: Path) -> None:
     assert "4711" not in repr([*series.slices, series.passport, load_series(series)])
 
 
-def test_pixels_are_not_read(tmp_path: Path) -> None:
+def test_pixels_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    awkward.save(tmp_path, awkward.images(PLAIN))
+    monkeypatch.setattr(PixelDecoder, "stored", None)
+    assert only(tmp_path).usable
+
+
+def test_pixels_cut_short_are_seen_in_the_headers(tmp_path: Path) -> None:
     for file in awkward.save(tmp_path, awkward.images(PLAIN)).iterdir():
         file.write_bytes(file.read_bytes()[:-2000])
-    series = only(tmp_path)
-    assert series.usable
-    with pytest.raises(ReadError, match="cannot be decoded"):
-        load_series(series)
+    assert "40×36 pixels, 2880 bytes, and the file holds 880" in refusal(only(tmp_path))
+    with pytest.raises(ReadError, match="the file holds 880"):
+        load_series(only(tmp_path))
 
 
 def test_nested_folders_and_files_without_suffix_are_looked_through(tmp_path: Path) -> None:
@@ -85,13 +91,15 @@ def test_old_files_without_a_preamble_are_read(tmp_path: Path) -> None:
     assert np.array_equal(load(tmp_path).array, awkward.values())
 
 
-def test_a_damaged_header_is_named(tmp_path: Path) -> None:
+def test_a_damaged_header_is_named_and_the_others_open(tmp_path: Path) -> None:
     folder = awkward.save(tmp_path, awkward.images(PLAIN))
     damaged = awkward.image(awkward.values([0])[0], PLAIN, 0)
     damaged.add_new("PixelSpacing", "LO", ["wide", "narrow"])
     awkward.save(folder, [damaged], "DAMAGED")
-    with pytest.raises(ReadError, match="DAMAGED has a DICOM header that cannot be read"):
-        find_series(folder)
+    good, bad = sorted(find_series(folder), key=lambda one: not one.usable)
+    assert "DAMAGED: PixelSpacing is 'wide', which is no number" in refusal(bad)
+    assert np.array_equal(load_series(good).array, awkward.values())
+    assert any("DAMAGED" in note for note in load(folder).passport.notes)
 
 
 def test_series_are_ordered_by_number_and_named_by_folder(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from voxtrace.errors import ReadError, UsageError
-from voxtrace.io.suffixes import SUFFIXES, is_dicom, stem_of, suffix_of
+from voxtrace.io.suffixes import SUFFIXES, is_dicom, is_named_dicom, stem_of, suffix_of
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
@@ -115,9 +115,12 @@ def stem(path: Path) -> str:
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:
-    """Return whether a file directly in ``folder`` is DICOM, or also one in folders ``below`` it, except results."""
+    """Return whether a file directly in ``folder`` is DICOM, or also one in folders ``below`` it, except results.
+
+    One that is only named like DICOM counts, too: damaged images are a case that fails, not none.
+    """
     inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    if any(is_dicom(path) for path in inside if path.is_file()):
+    if any(not suffix_of(path) and (is_dicom(path) or is_named_dicom(path)) for path in inside):
         return True
     return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in _RESULT_SUFFIXES)
 
@@ -130,6 +133,9 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
     # hidden files are temporary files of this and other programs
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
     volumes = [p for p in inside if p.is_file() and suffix_of(p)]
+    # files beside DICOM images are cases of their own, never instead of the series
+    if volumes and any(not suffix_of(p) and is_dicom(p) for p in inside):
+        return [*volumes, given]
     if not volumes and holds_dicom(given):
         return [given]
     # folders are searched for DICOM in depth, but only the folder itself for other volumes

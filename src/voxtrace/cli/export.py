@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,23 +11,33 @@ import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED, error_message
+from voxtrace.cli.exported import Exported
 from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.errors import UsageError, VoxTraceError
-from voxtrace.io.formats import WRITTEN, endings, written_ending, written_format
+from voxtrace.io.formats import MAPS, WRITTEN, endings, written_ending, written_format
 
 if TYPE_CHECKING:
     from voxtrace.io.export import ExportOptions
-    from voxtrace.volume import LabelMap
 
-_ENDINGS = ", ".join(endings(WRITTEN))
+_ENDINGS = ", ".join(endings((*WRITTEN, *MAPS)))
+
+
+class SegChoice(StrEnum):
+    """How DICOM-SEG stores labels."""
+
+    BINARY = "binary"
+    LABELMAP = "labelmap"
 
 
 def export(
-    labels: Annotated[Path, typer.Argument(help="A label map: NIfTI, NRRD, MetaImage or DICOM-SEG.")],
+    labels: Annotated[
+        Path, typer.Argument(help="A label map (NIfTI, NRRD, MetaImage, DICOM-SEG, RTSTRUCT), or a trace.")
+    ],
     out: Annotated[
         list[Path],
         typer.Argument(
-            help=f"Files to write; the ending of the name chooses the format: {_ENDINGS} (.dcm is DICOM-SEG)."
+            help=f"Files to write; the ending of the name chooses the format: {_ENDINGS} (.dcm is DICOM-SEG, .map.dcm "
+            "a parametric map of a volume). Of a trace also a new folder, for every step as DICOM."
         ),
     ],
     source: Annotated[
@@ -42,32 +54,49 @@ def export(
     manual: Annotated[
         bool, typer.Option("--manual", help="Record in DICOM that a person drew the labels, not a program.")
     ] = False,
+    seg: Annotated[
+        SegChoice,
+        typer.Option(help="DICOM-SEG: binary, for every viewer, or labelmap (DICOM 2024), a fraction of the size."),
+    ] = SegChoice.BINARY,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="The trace of the labels: DICOM records its bundle, method, steps and cost."),
+    ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Trace into a folder: also the scalar maps of the last step.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="RTSTRUCT: take this region alone; may be given several times.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Unit of a parametric map, e.g. mm; DICOM records it.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Export a label map: DICOM-SEG, RTSTRUCT, 3D Slicer's .seg.nrrd, surfaces in mm, a table of each label.
 
-    Every file is read back and compared before it takes its name. DICOM-SEG and RTSTRUCT carry the patient's entries
-    of the source images, as DICOM demands.
+    Files are read back and compared before they take their names. DICOM carries the patient's entries of the images.
     """
     from voxtrace import io
     from voxtrace.io.export import ExportOptions
 
     with reserve_stdout_for_json(as_json):
-        _check_names(out, each)
+        item = Exported(labels, source, tuple(only or ()), trace)
+        _check_names(out, each, of_trace=item.is_trace)
+        item.open_for(out)
         scan = io.read(image) if image is not None else None
-        label_map = _opened(labels)
-        options = ExportOptions(source, scan, each, smooth_mm, manual)
-        whole = ExportOptions(source, scan, False, smooth_mm, manual)
-        records = [_one(label_map, path, options if _splits_labels(path) else whole) for path in out]
+        options = ExportOptions(source, scan, each, smooth_mm, manual, False, "", seg.value, item.algorithm, unit=unit)
+        records = [_one(item, path, options, maps=maps) for path in out]
     if as_json:
-        print_json({"labels": str(labels), "written": records})
+        print_json({"labels": str(labels), "note": item.note, "written": records})
+    if item.note:
+        echo(f"note: {item.note}")
     _report(records, as_json=as_json)
 
 
-def _check_names(out: list[Path], each: bool) -> None:
+def _check_names(out: list[Path], each: bool, *, of_trace: bool) -> None:
     for path in out:
-        if written_format(path) is None:
-            raise UsageError(f"{path} names no format; expected a name ending in {_ENDINGS}.")
+        if written_format(path) is None and not (of_trace and not path.suffix):
+            folder = ", or for every step a folder's name without a dot" if of_trace else ""
+            raise UsageError(f"{path} names no format; expected a name ending in {_ENDINGS}{folder}.")
     if each and not any(_splits_labels(path) for path in out):
         raise UsageError("--each writes STL files, and none is asked for; add a name ending in .stl.")
     if len(set(out)) < len(out):
@@ -79,19 +108,12 @@ def _splits_labels(path: Path) -> bool:
     return chosen is not None and chosen.splits_labels
 
 
-def _opened(path: Path) -> LabelMap:
-    from voxtrace import io
-    from voxtrace.io.export import is_seg, read_seg
-
-    return read_seg(path) if is_seg(path) else io.read_labels(path)
-
-
-def _one(labels: LabelMap, path: Path, options: ExportOptions) -> dict[str, Any]:
-    from voxtrace.io.export import export_all
-
+def _one(item: Exported, path: Path, options: ExportOptions, *, maps: bool) -> dict[str, Any]:
     record: dict[str, Any] = {"format": written_ending(path), "paths": [], "notes": []}
+    if not _splits_labels(path):
+        options = replace(options, each=False)
     try:
-        written = export_all(labels, path, options)
+        written = item.write(path, options, maps=maps)
     except VoxTraceError as error:
         return {**record, "asked": str(path), "error": error_message(error)}
     return {**record, "paths": [str(p) for p in written.paths], "notes": list(written.notes)}

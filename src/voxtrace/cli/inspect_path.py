@@ -32,7 +32,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
         )
     check_regular(path)
     if path.is_file():
-        return {"kind": "ledger", **Ledger(path.parent).summary()} if path.name == NAME else _passport(path)
+        return {"kind": "ledger", **Ledger(path.parent).summary()} if path.name == NAME else _file(path)
     if (path / JSON).is_file():
         return {"kind": "bundle", **card(path)}
     if (path / "trace.json").is_file():
@@ -40,6 +40,12 @@ def inspect_path(path: Path) -> dict[str, Any]:
     if (path / NAME).is_file():
         return {"kind": "ledger", **Ledger(path).summary()}
     return _study(path)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    from voxtrace.io.suffixes import is_dicomdir
+
+    return _study(path.resolve().parent) if is_dicomdir(path) else _passport(path)
 
 
 def _passport(path: Path) -> dict[str, Any]:

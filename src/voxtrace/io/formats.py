@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Content = Literal["images", "voxels", "labels", "contours", "surfaces", "table"]
+Content = Literal["images", "voxels", "labels", "contours", "surfaces", "table", "map"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Format:
         How names of its files end, in lower case; the first is the one that is suggested.
     holds
         ``images``: the slices of a DICOM series; ``voxels``: a volume or a label map on its grid; ``labels``: a label
-        map; ``contours``, ``surfaces``, ``table``: what is derived from a label map.
+        map; ``contours``, ``surfaces``, ``table``: what is derived from a label map; ``map``: a number for each voxel.
     reads
         Whether :func:`voxtrace.read` opens it.
     writer
@@ -84,6 +84,10 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("DICOM images", (".dcm", ".ima"), "images", reads=True),
 )
 WRITTEN: Final[tuple[Format, ...]] = tuple(one for one in FORMATS if one.writes)
+# for volumes alone, so the window does not offer them for labels
+MAPS: Final[tuple[Format, ...]] = (
+    Format("DICOM parametric map", (".map.dcm",), "map", writer=f"{_EXPORT}.parametric_map", needs_source=True),
+)
 
 
 def endings(formats: Iterable[Format]) -> tuple[str, ...]:
@@ -100,7 +104,7 @@ def written_format(path: str | Path) -> Format | None:
     ('3D Slicer segmentation', None)
     """
     ending = written_ending(path)
-    return next((one for one in WRITTEN if ending in one.endings), None)
+    return next((one for one in (*WRITTEN, *MAPS) if ending in one.endings), None)
 
 
 def written_ending(path: str | Path) -> str:
@@ -113,4 +117,4 @@ def written_ending(path: str | Path) -> str:
     """
     name = Path(path).name.lower()
     # ".seg.nrrd" also ends in ".nrrd"
-    return max((ending for ending in endings(WRITTEN) if name.endswith(ending)), key=len, default="")
+    return max((ending for ending in endings((*WRITTEN, *MAPS)) if name.endswith(ending)), key=len, default="")

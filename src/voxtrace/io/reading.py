@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
-from voxtrace.io.dicom import channels_of, find_series, named, stack_series
+from voxtrace.io.dicom import channels_of, find_series, in_words, kind_of, named, stack_series
 from voxtrace.io.dicom import load as load_dicom
 from voxtrace.io.integrity import check_finite, check_regular, count_bad
 from voxtrace.io.itk import grid_of, simpleitk
@@ -103,11 +103,14 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
     ReadError
         When the file cannot be read, or holds anything but whole numbers from 0 to 65535.
     """
+    from voxtrace.io.export.read_rtstruct import is_rtstruct, read_rtstruct
     from voxtrace.io.export.readseg import is_seg, read_seg
 
     path = Path(path)
     if not suffix_of(path) and path.is_file() and is_seg(path):
         return read_seg(path)
+    if not suffix_of(path) and is_rtstruct(path):
+        return read_rtstruct(path)
     _check_volume_file(path)
     with _readable(path):
         stored = read_label_image(path, frame)
@@ -241,6 +244,9 @@ def _check_volume_file(path: Path) -> None:
         raise ReadError(f"{path} does not exist; check the path.")
     check_regular(path)
     if not suffix_of(path):
+        kind = kind_of(path) if is_dicom(path) else ""
+        if kind:
+            raise ReadError(f"{path} is {in_words(kind)}; expected a file ending in {listed()}, or a DICOM series.")
         raise ReadError(f"{path} is not a volume; expected a file ending in {listed()}, or a DICOM series.")
 
 

@@ -1,4 +1,4 @@
-"""Which files are volumes, by the end of their name."""
+"""Which files are volumes, by the end of their name, and which are DICOM, by their first bytes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from voxtrace.safe_text import well_formed
 SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
 NRRD: tuple[str, ...] = (".nrrd", ".nhdr")
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
-DICOM_SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "images")
+_DICOM_ENDINGS = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
+# the elements of group 8 that a file without a preamble may begin with, little endian
+_FIRST_ELEMENTS = tuple(
+    b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0")
+)
 
 
 def suffix_of(path: Path) -> str:
@@ -30,12 +34,40 @@ def stem_of(path: Path) -> str:
     return well_formed(path.name[: -len(suffix)] if suffix else path.stem)
 
 
-def is_dicom(path: Path) -> bool:
-    """Return whether a file is DICOM: by its suffix, or by the letters DICM after the preamble."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
+def dicom_start(begin: bytes) -> bool | None:
+    """Return how a file that begins with these bytes is DICOM; names play no part.
+
+    True for a preamble with the letters DICM (at least 132 bytes are needed to tell), False for elements from the
+    first byte on, as old files have them, None for a file that is not DICOM.
+    """
+    if begin[128:132] == b"DICM":
         return True
+    bare = begin[:4] in _FIRST_ELEMENTS and _continues_element(begin[4:8])
+    return False if bare or begin[:6] == b"\x02\x00\x00\x00UL" else None
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file is DICOM, by its first bytes; False for anything but a regular file."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        return dicom_start(file.read(132)) is not None
+
+
+def is_named_dicom(path: Path) -> bool:
+    """Return whether the name of a file says that it is DICOM, whatever it holds."""
+    return path.suffix.lower() in _DICOM_ENDINGS and path.is_file()
+
+
+def is_dicomdir(path: Path) -> bool:
+    """Return whether a file is the index of a DICOM disc, whose images lie in the folders beside it."""
+    return path.stem.upper() == "DICOMDIR" and is_dicom(path)
+
+
+def _continues_element(begin: bytes) -> bool:
+    """Return whether an element continues with the two letters of its VR, or with a short even length."""
+    letters = begin[:2].isalpha() and begin[:2].isupper()
+    return letters or (len(begin) == 4 and begin[1:] == b"\0\0\0" and begin[0] % 2 == 0)
 
 
 def listed() -> str:

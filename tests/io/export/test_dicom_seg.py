@@ -15,7 +15,7 @@ from voxtrace.io.export import dicomseg, export, export_all, is_seg, read_seg
 from voxtrace.volume import Geometry, LabelMap
 
 
-def planes_of(written: pydicom.Dataset, place: made.ImagePlanePosition) -> dict[tuple[int, int], np.ndarray]:
+def planes_of(written: pydicom.Dataset, place: made.Place) -> dict[tuple[int, int], np.ndarray]:
     """Return the frames of a SEG by (plane of the images, segment), read by pydicom, placed by position alone."""
     frames = written.pixel_array
     found = {}
@@ -218,13 +218,51 @@ def test_others_segmentations_keep_their_segment_numbers(tmp_path: Path, kind: s
     data = np.where(case.stacked == 3, 1, np.where(case.stacked == 9, 2, 0)).astype(np.uint8)
     made_by_other = Segmentation(images, data, kind, segments, "2.25.5", 1, "2.25.6", 1, "made", "made", "1", "1")
     made_by_other.save_as(tmp_path / "b.dcm")
-    if kind == "FRACTIONAL":
-        with pytest.raises(ReadError, match="is a fractional segmentation"):
-            read_seg(tmp_path / "b.dcm")
-        return
     back = read_seg(tmp_path / "b.dcm")
     assert back.names == {1: "one", 2: "two"}
     assert np.array_equal(np.bincount(back.data.ravel())[1:], np.bincount(data.ravel())[1:])
+    assert back.note == ("Fractional segmentation; labels where the fraction is >= 0.5" if kind == "FRACTIONAL" else "")
+
+
+def fractional(case: Made, path: Path, values: tuple[float, ...]) -> Path:
+    """Write a fractional segmentation of two segments; each has the fractions given in plane 3, row 0."""
+    from highdicom.seg import Segmentation, SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    images = sorted(map(pydicom.dcmread, case.folder.iterdir()), key=lambda image: image.InstanceNumber)
+    for image in images:
+        image.SliceThickness = 3
+        for keyword in ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
+            image.setdefault(keyword, "")
+    fractions = np.zeros((*case.stacked.shape, 2), np.float32)
+    fractions[2:5, 20:30, 20:30, 0] = 1.0
+    fractions[3, 0, : len(values), 0] = values
+    fractions[3, 1, : len(values), 1] = values
+    segments = [SegmentDescription(n, f"part {n}", codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL") for n in (1, 2)]
+    made_by_other = Segmentation(
+        images, fractions, "FRACTIONAL", segments, "2.25.5", 1, "2.25.6", 1, "made", "made", "1", "1",
+        max_fractional_value=200,
+    )  # fmt: skip
+    made_by_other.save_as(path)
+    return path
+
+
+def test_fractions_of_a_half_and_more_are_labels(tmp_path: Path) -> None:
+    case = make(tmp_path / "images", SliceThickness=3)
+    back = read_seg(fractional(case, tmp_path / "a.dcm", (0.2, 0.495, 0.5, 0.505, 1.0)))
+    assert back.data[1, 0, :6].tolist() == [0, 0, 1, 1, 1, 0]
+    assert back.data[1, 1, :6].tolist() == [0, 0, 2, 2, 2, 0]
+    assert np.count_nonzero(back.data == 1) == 300 + 3
+
+
+def test_fractions_of_an_unknown_whole_are_refused(tmp_path: Path) -> None:
+    case = make(tmp_path / "images", SliceThickness=3)
+    path = fractional(case, tmp_path / "a.dcm", (1.0,))
+    written = pydicom.dcmread(path)
+    del written.MaximumFractionalValue
+    written.save_as(path)
+    with pytest.raises(ReadError, match="which number stands for a whole"):
+        read_seg(path)
 
 
 def test_a_scan_is_no_segmentation(axial: Made) -> None:

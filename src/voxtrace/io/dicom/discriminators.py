@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
+from voxtrace.io.dicom.positions import positions_of
 from voxtrace.io.dicom.slices import Slice
 
 # name in words -> its attributes; the first that is present counts
 _DISCRIMINATORS: dict[str, tuple[str, ...]] = {
     "time": ("TemporalPositionIndex", "TemporalPositionIdentifier"),
+    "time offset": ("TemporalPositionTimeOffset",),
     "acquisition": ("AcquisitionNumber", "FrameAcquisitionNumber"),
-    "echo": ("EchoNumbers", "EffectiveEchoTime", "EchoTime"),
+    "echo": ("EchoNumbers",),
+    "echo time": ("EffectiveEchoTime", "EchoTime"),
     "b-value": ("DiffusionBValue",),
+    "inversion time": ("InversionTime", "InversionTimes"),
     "image type": ("FrameType", "ImageType"),
     "trigger time": ("TriggerTime", "NominalCardiacTriggerDelayTime"),
     "acquisition time": ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime"),
     "content time": ("FrameReferenceDateTime", "ContentTime"),
+    "direction": ("DiffusionGradientOrientation",),
+    "stack": ("StackID",),
+    "kernel": ("ConvolutionKernel",),
+    "sequence": ("SequenceName",),
+    "description": ("SeriesDescription",),
 }
-_CLOCKS = ("trigger time", "acquisition time", "content time")  # may differ between slices of one volume
+_CLOCKS = ("time offset", "trigger time", "acquisition time", "content time")  # may differ between slices of one volume
 DISCRIMINATOR_TAGS: tuple[str, ...] = tuple(tag for tags in _DISCRIMINATORS.values() for tag in tags)
-_SAME_MM = 1e-2
+_MOST_TOGETHER = 3  # discriminators that are tried together
+_MOST_PRESENT = 8  # of which
 
 Part = tuple[str, list[Slice]]
 
@@ -37,29 +47,29 @@ def discriminators_of(values: Mapping[str, Any]) -> dict[str, str]:
 def divide(slices: Sequence[Slice]) -> list[Part]:
     """Return the slices in parts in which every position occurs once, each with the words that name it.
 
-    The first discriminator that separates them is taken, then pairs of discriminators. Where none does, all slices
-    stay together, unnamed.
+    The first discriminator that separates them is taken, then two or three together, then the order in time or by
+    instance number. Where nothing does, all slices stay together, unnamed.
     """
-    places = _places(slices)
-    most = max(Counter(places).values())
+    places = dict(zip(map(id, slices), positions_of(slices), strict=True))
+    most = max(Counter(places.values()).values())
     if most == 1:
         return [("", list(slices))]
     present = [name for name in _DISCRIMINATORS if len({s.discriminators.get(name) for s in slices}) > 1]
-    # two attributes may vary within one series, such as echo and b-value
-    for names in (*((name,) for name in present), *combinations(present, 2)):
+    # several attributes may vary within one series, such as echo and b-value
+    for names in (c for n in range(1, _MOST_TOGETHER + 1) for c in combinations(present[:_MOST_PRESENT], n)):
         parts = _by(slices, [tuple(s.discriminators.get(name, "") for name in names) for s in slices])
-        if _is_division(parts, most):
+        if _is_division(parts, places, most):
             return _named(names, parts)
-    return _by_clock(slices, places, present, most) or [("", list(slices))]
+    at: dict[int, list[Slice]] = defaultdict(list)
+    for slice_ in slices:
+        at[places[id(slice_)]].append(slice_)
+    if len(at) < 2 or any(len(images) != most for images in at.values()):
+        return [("", list(slices))]
+    return _by_clock(at, present, most) or _by_instance(at, most) or [("", list(slices))]
 
 
 def _text(value: Any) -> str:
     return "\\".join(str(v) for v in value) if hasattr(value, "__iter__") and not isinstance(value, str) else str(value)
-
-
-def _places(slices: Sequence[Slice]) -> list[tuple[int, ...]]:
-    """Return a key for the position of each slice; equal keys are the same position."""
-    return [tuple(round(v / _SAME_MM) for v in s.position_mm) for s in slices]
 
 
 def _by(slices: Sequence[Slice], keys: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], list[Slice]]:
@@ -69,9 +79,9 @@ def _by(slices: Sequence[Slice], keys: Sequence[tuple[str, ...]]) -> dict[tuple[
     return parts
 
 
-def _is_division(parts: dict[tuple[str, ...], list[Slice]], most: int) -> bool:
+def _is_division(parts: dict[tuple[str, ...], list[Slice]], places: Mapping[int, int], most: int) -> bool:
     """Return whether each position occurs once in each part, and parts are more than single images."""
-    if any(len(set(_places(part))) < len(part) for part in parts.values()):
+    if any(len({places[id(s)] for s in part}) < len(part) for part in parts.values()):
         return False
     return len(parts) == most or min(map(len, parts.values())) > 1
 
@@ -96,17 +106,27 @@ def _order(value: str) -> tuple[float, str]:
         return float("inf"), value
 
 
-def _by_clock(
-    slices: Sequence[Slice], places: Sequence[tuple[int, ...]], present: Sequence[str], most: int
-) -> list[Part]:
-    """Return parts by the order in time at each position, where every position has equally many images."""
-    if set(Counter(places).values()) != {most}:
-        return []
-    at: dict[tuple[int, ...], list[Slice]] = defaultdict(list)
-    for slice_, place in zip(slices, places, strict=True):
-        at[place].append(slice_)
+def _by_clock(at: Mapping[int, list[Slice]], present: Sequence[str], most: int) -> list[Part]:
+    """Return parts by the order in time at each position; every position has equally many images."""
     for name in (clock for clock in _CLOCKS if clock in present):
         if all(len({s.discriminators.get(name) for s in images}) == most for images in at.values()):
             ranked = [sorted(images, key=lambda s: _order(s.discriminators.get(name, ""))) for images in at.values()]
             return [(f"time {i + 1} of {most}", [images[i] for images in ranked]) for i in range(most)]
     return []
+
+
+def _by_instance(at: Mapping[int, list[Slice]], most: int) -> list[Part]:
+    """Return parts by instance number, where images are numbered volume by volume or position by position."""
+    ranked = [sorted(images, key=lambda s: s.order) for images in at.values()]
+    if any(len({s.order for s in images}) < most for images in ranked) or any(i[0].order[0] < 0 for i in ranked):
+        return []
+    volumes = [[images[i] for images in ranked] for i in range(most)]
+    if not _follow_each_other(volumes) and not _follow_each_other(ranked):
+        return []
+    return [(f"volume {i} of {most}", volume) for i, volume in enumerate(volumes, start=1)]
+
+
+def _follow_each_other(groups: Sequence[Sequence[Slice]]) -> bool:
+    """Return whether the numbers of each group of images all lie before those of the next."""
+    ends = sorted((min(s.order for s in group), max(s.order for s in group)) for group in groups)
+    return all(one[1] < other[0] for one, other in pairwise(ends))

@@ -5,14 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from voxtrace.errors import ReadError
 from voxtrace.io.dicom.discriminators import DISCRIMINATOR_TAGS, discriminators_of
-from voxtrace.io.dicom.files import begins_as_dicom
+from voxtrace.io.dicom.functional_groups import frame_values
 from voxtrace.io.dicom.grid import SourceFrame
-from voxtrace.io.dicom.slices import Numbers, Slice, Storage
+from voxtrace.io.dicom.header_values import (
+    HeaderValueError,
+    Values,
+    known_values,
+    numbers_of,
+    several,
+    values_of,
+    whole_of,
+)
+from voxtrace.io.dicom.opening import DIRECTORY, opened, parse, words_of
+from voxtrace.io.dicom.pixel_extent import extent_fault, pixel_element
+from voxtrace.io.dicom.private_values import PRIVATE_TAGS, private_values
+from voxtrace.io.dicom.slices import Slice
+from voxtrace.io.dicom.storage import STORAGE_TAGS, has_lookup_table, storage_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -22,6 +35,7 @@ _TAGS = (
     "SeriesInstanceUID",
     "SeriesNumber",
     "SeriesDescription",
+    "InstanceNumber",
     "Modality",
     "ImageType",
     "FrameOfReferenceUID",
@@ -34,48 +48,33 @@ _TAGS = (
     "Rows",
     "Columns",
     "NumberOfFrames",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "ModalityLUTSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    *STORAGE_TAGS,
     *DISCRIMINATOR_TAGS,
 )
 MAKER = "VoxTrace"  # manufacturer of the CT and MR that VoxTrace draws
-Values = dict[str, Any]  # attribute name -> value
+_WITH_PIXELS = ("Image Storage", "Segmentation Storage", "Parametric Map Storage", "RT Dose Storage")
+_MOST_UNPLACED = 65536  # frames of a file that does not say where they lie
 
 
 def slices_of(path: Path) -> tuple[Slice, ...]:
     """Return the header of each image in a file; nothing for a file that is not DICOM or has no image.
 
-    Raises
-    ------
-    ReadError
-        When the file is DICOM, and its header cannot be parsed.
+    A file that is damaged, or has a value that cannot be used, is one slice whose ``fault`` says so.
     """
-    if not path.is_file():
-        return ()
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # pydicom warns of values that violate the standard; what matters is checked here
-        known = begins_as_dicom(file.read(132), path)
-        file.seek(0)
-        if known is None:
+    try:
+        if path.is_dir():
+            return (_faulty(path, {}, "a folder that cannot be listed"),)
+        if not path.is_file():
             return ()
-        try:
-            return _from_header(path, _header(file, force=not known))
-        except (ValueError, TypeError, EOFError, AttributeError, KeyError, IndexError) as error:
-            raise ReadError(
-                f"{path} has a DICOM header that cannot be read ({error}); export the file again."
-            ) from error
+        with opened(path) as file, warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # pydicom warns of values that violate the standard; what matters is checked here
+            return _from_file(path, file)
+    except OSError as error:
+        return (_faulty(path, {}, f"a file that cannot be read ({error.strerror or error})"),)
 
 
 @cache
@@ -87,97 +86,121 @@ def _wanted() -> dict[int, str]:
     return {Tag(tag_for_keyword(name) or 0): name for name in _TAGS}
 
 
-def _header(file: BinaryIO, *, force: bool) -> Values:
-    import pydicom
+@cache
+def _all_tags() -> tuple[int, ...]:
+    """Return the tags that are read, private ones included, as pydicom has them."""
+    from pydicom.tag import Tag
 
-    header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_wanted()), force=force)
-    names = _wanted()
-    values = {names[tag]: header[tag].value for tag in list(header.keys()) if tag in names}
-    if not values.get("SOPClassUID"):
-        values["SOPClassUID"] = header.file_meta.get("MediaStorageSOPClassUID", "")
-    return values
+    return (*_wanted(), *map(Tag, PRIVATE_TAGS))
 
 
-def _from_header(path: Path, header: Values) -> tuple[Slice, ...]:
-    if not header.get("Rows") or not header.get("Columns"):
+def _from_file(path: Path, file: BufferedReader) -> tuple[Slice, ...]:
+    known: Values = {}
+    parsed = None
+    try:
+        parsed = parse(file, tags=_all_tags())
+        if parsed is None:
+            return ()
+        header, stream = parsed
+        return _from_header(path, header, stream)
+    except Exception as error:
+        if parsed is not None:
+            known = known_values(parsed[0], _wanted())
+        told = (
+            str(error) if isinstance(error, HeaderValueError) else f"a header that cannot be read ({words_of(error)})"
+        )
+        return (_faulty(path, known, told),)
+
+
+def _from_header(path: Path, header: Dataset, stream: BinaryIO) -> tuple[Slice, ...]:
+    values = values_of(header, _wanted())
+    meta = header.file_meta
+    values["SOPClassUID"] = str(values.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID", ""))
+    if not values.get("Rows") or not values.get("Columns"):
+        kinds = (values["SOPClassUID"], str(meta.get("MediaStorageSOPClassUID", "")))  # the first may be cut, too
+        if any(_should_have_pixels(kind, preamble=header.preamble is not None) for kind in kinds):
+            raise HeaderValueError("it ends within its header")
         return ()
-    frames = int(header.get("NumberOfFrames") or 1)
+    element = pixel_element(header, stream)
+    if element is None:
+        if not _should_have_pixels(values["SOPClassUID"], preamble=True):
+            return ()
+        raise HeaderValueError("it ends within its header, before the pixels")
+    values["TransferSyntaxUID"] = str(meta.get("TransferSyntaxUID", ""))
+    values["is float"], values["is compressed"] = element.is_float, element.compressed
+    values["fault"] = extent_fault(values, element)
+    return _by_frame(path, values | private_values(header))
+
+
+def _should_have_pixels(kind: str, *, preamble: bool) -> bool:
+    """Return whether a file of this SOP class has pixels, so that one without is damaged."""
+    from pydicom.uid import UID
+
+    if not kind:
+        return preamble
+    return kind != DIRECTORY and UID(kind).name.endswith(_WITH_PIXELS)
+
+
+def _by_frame(path: Path, header: Values) -> tuple[Slice, ...]:
+    frames = whole_of(header, "NumberOfFrames", 1) or 1
     groups: Sequence[Dataset] = header.get("PerFrameFunctionalGroupsSequence") or ()
     if groups and len(groups) != frames:
-        raise ValueError(f"{len(groups)} descriptions of {frames} frames")
-    if not groups:  # older multi-frame objects have one position for all
-        own = header if frames == 1 else {**header, "ImagePositionPatient": None}
-        return tuple(_slice(SourceFrame(path, i), own) for i in range(frames))
+        raise HeaderValueError(f"{len(groups)} descriptions of {frames} frames")
     shared: Sequence[Dataset] = header.get("SharedFunctionalGroupsSequence") or ()
-    common = header | (_merged(shared[0]) if shared else {})
-    return tuple(_slice(SourceFrame(path, i), common | _merged(group)) for i, group in enumerate(groups))
-
-
-def _merged(group: Dataset) -> Values:
-    """Return the attributes in the functional groups of a frame, nested ones included."""
-    names = _wanted()
-    found: Values = {}
-    for element in group:
-        if element.VR == "SQ":
-            for item in element.value[:1]:
-                found |= _merged(item)
-        elif element.tag in names:
-            found[names[element.tag]] = element.value
-    return found
+    common = header | (frame_values(shared[0]) if shared else {})
+    if groups:
+        return tuple(_slice(SourceFrame(path, i), common | frame_values(group)) for i, group in enumerate(groups))
+    if frames == 1:
+        return (_slice(SourceFrame(path, 0), common),)
+    if not 1 <= frames <= _MOST_UNPLACED:
+        raise HeaderValueError(f"{frames} frames without a position")
+    own = {**common, "ImagePositionPatient": None}  # older multi-frame objects have one position for all
+    return tuple(_slice(SourceFrame(path, i), own) for i in range(frames))
 
 
 def _slice(source: SourceFrame, values: Values) -> Slice:
-    def numbers(tag: str, count: int) -> Numbers:
-        found = values.get(tag)
-        return tuple(float(v) for v in found) if found is not None and len(found) == count else ()
-
     return Slice(
         source=source,
-        series=str(values.get("SeriesInstanceUID") or ""),
-        number="" if values.get("SeriesNumber") is None else str(values["SeriesNumber"]),
-        modality=str(values.get("Modality") or ""),
-        description=str(values.get("SeriesDescription") or "").strip(),
-        position_mm=numbers("ImagePositionPatient", 3),
-        orientation=numbers("ImageOrientationPatient", 6),
-        pixel_spacing_mm=numbers("PixelSpacing", 2),
-        size=(int(values["Rows"]), int(values["Columns"])),
-        samples=int(values.get("SamplesPerPixel") or 1),
-        kind=str(values.get("SOPClassUID") or ""),
-        image_type=tuple(str(v).upper() for v in _several(values.get("ImageType"))),
+        **_names(values),
+        position_mm=numbers_of(values, "ImagePositionPatient", 3),
+        orientation=numbers_of(values, "ImageOrientationPatient", 6),
+        pixel_spacing_mm=numbers_of(values, "PixelSpacing", 2),
+        size=(whole_of(values, "Rows", 0), whole_of(values, "Columns", 0)),
+        samples=whole_of(values, "SamplesPerPixel", 1),
+        photometric=str(values.get("PhotometricInterpretation") or "").strip().upper(),
+        syntax=str(values.get("TransferSyntaxUID") or ""),
         frame_of_reference=str(values.get("FrameOfReferenceUID") or ""),
         contrast=bool(values.get("ContrastBolusAgent") or values.get("ContrastBolusAgentSequence")),
-        has_lookup_table=bool(values.get("ModalityLUTSequence")),
+        has_lookup_table=has_lookup_table(values),
         made_up=str(values.get("Manufacturer") or "") == MAKER,
-        storage=_storage(values),
+        storage=storage_of(values),
+        order=(_instance(values), source.frame),
+        fault=str(values["fault"]),
         discriminators=discriminators_of(values),
     )
 
 
-def _several(value: Any) -> tuple[Any, ...]:
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+def _names(values: Values) -> dict[str, Any]:
+    """Return what a header says of its series, as arguments of a slice."""
+    kinds = tuple(str(v).upper() for v in several(values.get("ImageType")))
+    mosaic = ("MOSAIC",) if values.get("is mosaic") and "MOSAIC" not in kinds else ()
+    return {
+        "series": str(values.get("SeriesInstanceUID") or ""),
+        "number": "" if values.get("SeriesNumber") is None else str(values["SeriesNumber"]),
+        "modality": str(values.get("Modality") or ""),
+        "description": str(values.get("SeriesDescription") or "").strip(),
+        "kind": str(values.get("SOPClassUID") or ""),
+        "image_type": kinds + mosaic,
+    }
 
 
-def _storage(values: Values) -> Storage:
-    slope, intercept = values.get("RescaleSlope"), values.get("RescaleIntercept")
-    return Storage(
-        slope=1.0 if slope is None else float(slope),
-        intercept=0.0 if intercept is None else float(intercept),
-        bits=int(values.get("BitsStored") or values.get("BitsAllocated") or 16),
-        signed=bool(values.get("PixelRepresentation") or 0),
-        padding=_padding(values),
-        dark_is_high=values.get("PhotometricInterpretation") == "MONOCHROME1",
-    )
+def _instance(values: Values) -> int:
+    """Return the number of an image in its series, -1 where there is none."""
+    try:
+        return whole_of(values, "InstanceNumber", -1)
+    except HeaderValueError:
+        return -1
 
 
-def _padding(values: Values) -> tuple[int, int] | None:
-    """Return the lowest and highest padding value; negative ones are often written as unsigned."""
-    first, last = values.get("PixelPaddingValue"), values.get("PixelPaddingRangeLimit")
-    if first is None:
-        return None
-    bits, signed = int(values.get("BitsAllocated") or 16), bool(values.get("PixelRepresentation") or 0)
-    ends = [_wrapped(int(v), bits, signed=signed) for v in (first, first if last is None else last)]
-    return min(ends), max(ends)
-
-
-def _wrapped(value: int, bits: int, *, signed: bool) -> int:
-    return value - (1 << bits) if signed and value >= 1 << (bits - 1) else value
+def _faulty(path: Path, values: Values, fault: str) -> Slice:
+    return Slice(SourceFrame(path), **_names(values), fault=fault)

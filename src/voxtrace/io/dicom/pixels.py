@@ -16,6 +16,7 @@ import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.dicom.grid import SourceFrame
+from voxtrace.io.dicom.opening import open_dicom
 from voxtrace.io.itk import quiet, simpleitk
 from voxtrace.volume import Array
 
@@ -40,10 +41,12 @@ _DESCRIPTION = (
 )
 _PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 _BY_ITK = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 57, 70))  # JPEG: 8 and 12 bits, two lossless kinds
+_RLE = "1.2.840.10008.1.2.5"
+_GE_PRIVATE = "1.2.840.113619.5.2"
 _DECODERS = {
     **{f"1.2.840.10008.1.2.4.{kind}": "pyjpegls" for kind in (80, 81)},  # JPEG-LS
     **{f"1.2.840.10008.1.2.4.{kind}": "pylibjpeg" for kind in (90, 91, 201, 202, 203)},  # JPEG 2000, also HT
-    "1.2.840.10008.1.2.5": "pydicom",  # RLE
+    _RLE: "pydicom",
 }
 _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -57,7 +60,9 @@ class PixelDecoder:
         self._frames: Array | None = None
 
     def stored(self, source: SourceFrame) -> Array:
-        """Return the stored numbers of an image, (rows, columns), with a third axis where it has colours.
+        """Return the stored words of an image, (rows, columns), with a third axis where it has colours.
+
+        All bits of a word are kept, also those that the header does not count as used.
 
         Raises
         ------
@@ -70,7 +75,7 @@ class PixelDecoder:
                 return self._decoded(source)
             except ReadError:
                 raise
-            except (ValueError, RuntimeError, TypeError, AttributeError, EOFError, IndexError, KeyError) as error:
+            except Exception as error:
                 raise ReadError(
                     f"the pixels of {source.path} cannot be decoded; copy or export the series again, uncompressed if "
                     "you can."
@@ -89,16 +94,20 @@ class PixelDecoder:
         return pixel_array(file, index=source.frame if several else None, raw=True, decoding_plugin=plugin)
 
     def _opened(self, path: Path) -> Dataset:
-        import pydicom
-        from pydicom.uid import ImplicitVRLittleEndian
+        from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
         if self._file is None or path != self._path:
             self._path, self._frames = path, None
-            self._file = pydicom.dcmread(path, specific_tags=list(_DESCRIPTION), force=True)
+            self._file = open_dicom(path, tags=_DESCRIPTION, pixels=True)
             if not any(tag in self._file for tag in _PIXELS):
                 raise ValueError("no pixels")
             if not _syntax(self._file):  # old files without a preamble: DICOM's default
-                self._file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+                implicit = self._file.original_encoding[0]
+                self._file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+            if _syntax(self._file) in (*_PLAIN, _RLE) and "BitsAllocated" in self._file:
+                # pydicom would cut words to the used bits as if these were always the lowest
+                self._file.BitsStored = self._file.BitsAllocated
+                self._file.HighBit = self._file.BitsAllocated - 1
         return self._file
 
 
@@ -106,25 +115,37 @@ def _syntax(file: Dataset) -> str:
     return str(file.file_meta.get("TransferSyntaxUID", ""))
 
 
-def _decoder(path: Path, syntax: str) -> str:
-    """Return the name of the decoder for a syntax, ``""`` where pixels are not compressed."""
+def syntax_fault(syntax: str) -> tuple[str, str]:
+    """Return why pixels of a transfer syntax cannot be decoded, and what to do; two empty strings where they can."""
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
-    if syntax in _PLAIN:
-        return ""
+    if not syntax or syntax in _PLAIN or syntax in _BY_ITK:
+        return "", ""
+    if syntax == _GE_PRIVATE:
+        return (
+            "GE's private transfer syntax, whose pixels run in another byte order than their header",
+            "export the series as DICOM explicit little endian",
+        )
     name = _DECODERS.get(syntax, "")
     if not name:
-        raise ReadError(
-            f"{path} is compressed as {UID(syntax).name}, which cannot be decoded; export the series uncompressed or "
-            "as JPEG 2000."
-        )
+        known = UID(syntax).name != syntax
+        called = f"compressed as {UID(syntax).name}" if known else f"in the unknown transfer syntax {syntax}"
+        return f"pixels {called}, which cannot be decoded", "export the series uncompressed or as JPEG 2000"
     if name not in get_decoder(UID(syntax)).available_plugins:
-        raise ReadError(
-            f"{path} is compressed as {UID(syntax).name}, and its decoder {name} is not installed; install VoxTrace "
-            "again with all it depends on, or export the series uncompressed."
+        return (
+            f"pixels compressed as {UID(syntax).name}, and its decoder {name} is not installed",
+            "install VoxTrace again with all it depends on, or export the series uncompressed",
         )
-    return name
+    return "", ""
+
+
+def _decoder(path: Path, syntax: str) -> str:
+    """Return the name of the decoder for a syntax, ``""`` where pixels are not compressed."""
+    fault, remedy = syntax_fault(syntax)
+    if fault:
+        raise ReadError(f"{path} has {fault}; {remedy}.")
+    return _DECODERS.get(syntax, "")
 
 
 def _decoded_by_itk(file: Dataset) -> Array:

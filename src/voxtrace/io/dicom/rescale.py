@@ -22,10 +22,11 @@ class PixelPlane:
     blank: npt.NDArray[np.bool_] | None = None
 
 
-def rescaled_plane(stored: Array, slice_: Slice) -> PixelPlane:
-    """Return the values of an image: whole numbers stay whole (int64), others are float32."""
+def rescaled_plane(words: Array, slice_: Slice) -> PixelPlane:
+    """Return the values of an image from its stored words: whole numbers stay whole (int64), others are float32."""
     storage = slice_.storage
-    blank = _blank(stored, storage)
+    stored = used_bits(words, storage)
+    blank = _blank(words, stored, storage)
     if np.issubdtype(stored.dtype, np.floating):
         stored = stored if not is_inverted(slice_) else -stored
         values = stored * np.float32(storage.slope) + np.float32(storage.intercept)
@@ -35,6 +36,17 @@ def rescaled_plane(stored: Array, slice_: Slice) -> PixelPlane:
     if storage.is_whole:
         return PixelPlane(stored.astype(np.int64) * int(storage.slope) + int(storage.intercept), blank)
     return PixelPlane((stored * np.float64(storage.slope) + storage.intercept).astype(np.float32), blank)
+
+
+def used_bits(words: Array, storage: Storage) -> Array:
+    """Return the numbers in stored words: what lies outside of the used bits (overlays, garbage) is dropped."""
+    if np.issubdtype(words.dtype, np.floating) or storage.bits >= 8 * words.dtype.itemsize:
+        return words
+    kind = np.dtype(f"{'i' if storage.signed else 'u'}{words.dtype.itemsize}")
+    # to the left first: the sign then lies in the word's own highest bit, and comes back with the way to the right
+    up = 8 * words.dtype.itemsize - storage.bits - storage.shift
+    numbers: Array = np.left_shift(words.view(kind), up) >> (up + storage.shift)
+    return numbers
 
 
 def is_inverted(slice_: Slice) -> bool:
@@ -69,9 +81,11 @@ def _smallest(low: float, high: float) -> np.dtype[np.generic]:
     return np.dtype(np.float32)
 
 
-def _blank(stored: Array, storage: Storage) -> npt.NDArray[np.bool_] | None:
+def _blank(words: Array, stored: Array, storage: Storage) -> npt.NDArray[np.bool_] | None:
     if storage.padding is None:
         return None
     low, high = storage.padding
     blank = stored == low if low == high else (stored >= low) & (stored <= high)
+    if words is not stored and low == high:  # padding may lie outside of the used bits
+        blank |= words.view(f"u{words.dtype.itemsize}") == low % (1 << 8 * words.dtype.itemsize)
     return np.asarray(blank) if blank.any() else None

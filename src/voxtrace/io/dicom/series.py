@@ -13,6 +13,7 @@ from voxtrace.geometry import Grid
 from voxtrace.io.dicom.discriminators import divide
 from voxtrace.io.dicom.files import files_below
 from voxtrace.io.dicom.headers import slices_of
+from voxtrace.io.dicom.rounded_orientation import with_true_orientation
 from voxtrace.io.dicom.slices import Slice
 from voxtrace.io.dicom.validation import validate
 from voxtrace.passport import Passport
@@ -125,14 +126,10 @@ class Series:
 def find_series(folder: Path) -> tuple[Series, ...]:
     """Return the series among the files of a folder and the folders in it, ordered by series number.
 
-    Only headers are read; files without a DICOM image are skipped. A series is what shares series UID, orientation,
-    size and pixel spacing; where several images are at the same position it is divided by the attribute that
-    distinguishes them.
-
-    Raises
-    ------
-    ReadError
-        When a DICOM header cannot be parsed.
+    Only headers are read, and pixels where several images are at the same position and no attribute distinguishes
+    them. Files without a DICOM image are skipped; damaged ones are a series of their own that cannot be opened. A
+    series is what shares series UID and number, orientation, size and pixel spacing; where several images are at the
+    same position it is divided by the attribute that distinguishes them.
     """
     slices = [slice_ for path in files_below(folder) for slice_ in slices_of(path)]
     return series_among(slices, folder.resolve().name)
@@ -153,7 +150,9 @@ def series_among(slices: Iterable[Slice], name: str) -> tuple[Series, ...]:
 
 
 def _parts(group: Sequence[Slice]) -> list[tuple[str, list[Slice]]]:
-    return divide(group) if all(s.is_placed for s in group) else [("", list(group))]
+    if any(s.is_mosaic for s in group) or not all(s.is_placed for s in group):
+        return [("", list(group))]
+    return divide(with_true_orientation(group))
 
 
 def _is_aside(slices: Sequence[Slice], largest: int) -> bool:
@@ -177,7 +176,17 @@ def _groups(slices: Iterable[Slice]) -> list[list[Slice]]:
 
 
 def _exact(slice_: Slice) -> tuple[object, ...]:
-    return (slice_.series, slice_.size, slice_.samples, slice_.kind, slice_.is_placed, "LOCALIZER" in slice_.image_type)
+    return (
+        slice_.series,
+        slice_.number,
+        slice_.size,
+        slice_.samples,
+        slice_.kind,
+        slice_.is_placed,
+        slice_.is_mosaic,
+        "LOCALIZER" in slice_.image_type,
+        slice_.is_unreadable,
+    )
 
 
 def _alike(one: Slice, other: Slice) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from voxtrace.errors import ReadError
 from voxtrace.io.dicom.pixels import PixelDecoder
 from voxtrace.io.dicom.rescale import rescaled_plane
 from voxtrace.io.dicom.series import Series
@@ -27,6 +28,8 @@ def thumbnail(series: Series, edge: int = 96) -> npt.NDArray[np.uint8]:
         When the pixels cannot be decoded.
     """
     middle = _middle(series)
+    if middle.fault:
+        raise ReadError(f"{middle.path}: {middle.fault}; copy or export the series again.")
     values, blank = _values(middle)
     low, high = _ABDOMEN_HU if middle.modality == "CT" and middle.samples == 1 else _range(values[~blank])
     grey = np.clip((values - low) / max(high - low, 1e-6), 0.0, 1.0)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
 from voxtrace.geometry import Geometry, Grid
+from voxtrace.io.dicom.equal_images import differing
 from voxtrace.io.dicom.rescale import is_inverted
 from voxtrace.io.dicom.slices import Slice
 from voxtrace.io.dicom.stack import SliceStack, stack_slices
+from voxtrace.io.dicom.value_checks import no_values
+from voxtrace.io.raw_affine import LARGEST_MM, SMALLEST_MM
 from voxtrace.passport import Finding, Passport
 
 _LISTED = 6  # positions named in a sentence
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _TOWARDS = {"L": "left", "R": "right", "P": "back", "A": "front", "S": "head", "I": "feet"}
-_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66"
+_NO_SCANS = {  # SOP class UIDs begin so
+    "1.2.840.10008.5.1.4.1.1.66": "a segmentation, not a scan",
+    "1.2.840.10008.5.1.4.1.1.481.2": "a dose distribution (RTDOSE), not a scan",
+}
+_GREY = ("", "MONOCHROME1", "MONOCHROME2")
+_FARTHEST_MM = 1e5
 
 
 def validate(slices: Sequence[Slice], *, aside: bool = False) -> Passport:
     """Return the findings in the headers of a series; ``aside`` when a larger one shares its UID."""
-    reason = next(_no_scan(slices, aside=aside), None)
+    reason = next(chain(_no_scan(slices, aside=aside), no_values(slices)), None)
     if reason is not None:
         return Passport((reason,))
     stack = stack_slices(slices)
@@ -35,12 +44,18 @@ def _refused(what: str, found: str, remedy: str) -> Finding:
 
 def _no_scan(slices: Sequence[Slice], *, aside: bool) -> Iterator[Finding]:
     """Yield the reasons why images are no stack."""
+    if slices[0].is_unreadable:
+        yield _faulty(slices)
+        return
+    yield from _no_intensities(slices)
     first = slices[0]
     placed = all(s.is_placed for s in slices)
-    if first.kind.startswith(_SEGMENTATION):
-        yield _refused("series", "a segmentation, not a scan", "choose the series that it was drawn on")
-    if any(s.samples != 1 for s in slices):
-        yield _refused("series", "colour images", "choose a series with one value a pixel, as CT and MR have")
+    if any(s.is_mosaic for s in slices):
+        yield _refused(
+            "series",
+            f"Siemens mosaics: each of {_images(slices)} is a whole volume, tiled",
+            "convert the series with dcm2niix, or export it as enhanced multi-frame",
+        )
     if first.kind.startswith(_SECONDARY_CAPTURE) and not placed:
         yield _refused("series", "secondary captures (screenshots) without position", "choose the scan itself")
     if "LOCALIZER" in first.image_type:
@@ -49,20 +64,51 @@ def _no_scan(slices: Sequence[Slice], *, aside: bool) -> Iterator[Finding]:
         yield _refused("series", f"{_images(slices)} beside a larger stack", "choose the stack of the same series")
     if len(slices) == 1:
         yield _refused("series", "a single image", "choose a series of at least two slices, or copy the whole series")
+    yield from _no_place(slices, placed=placed)
+    if any(s.fault for s in slices):
+        yield _faulty([s for s in slices if s.fault])
+
+
+def _faulty(slices: Sequence[Slice]) -> Finding:
+    many = f" and {len(slices) - 1} more" if len(slices) > 1 else ""
+    return _refused("files", f"{slices[0].path.name}{many}: {slices[0].fault}", "copy or export the series again")
+
+
+def _no_intensities(slices: Sequence[Slice]) -> Iterator[Finding]:
+    """Yield the reasons why pixels are not intensities."""
+    kind = next((words for uid, words in _NO_SCANS.items() if slices[0].kind.startswith(uid)), "")
+    if kind:
+        yield _refused("series", kind, "choose the series that it was drawn on")
+    if any(s.samples > 1 or s.photometric not in _GREY for s in slices):
+        yield _refused(
+            "series",
+            "colour images" + (" (PALETTE COLOR)" if slices[0].photometric.startswith("PALETTE") else ""),
+            "choose a series with one value a pixel, as CT and MR have",
+        )
+
+
+def _no_place(slices: Sequence[Slice], *, placed: bool) -> Iterator[Finding]:
+    """Yield the reasons why a stack would lie nowhere, or at a size that no scan has."""
+    first = slices[0]
     if not placed:
         yield _refused(
             "series",
             "images without position, orientation or pixel spacing",
             "export CT or MR slices (also as enhanced multi-frame)",
         )
-    elif not first.is_square:
-        yield _refused("axes", "rows and columns that are not at right angles", "correct the DICOM headers")
-    if any(s.has_lookup_table for s in slices):
+        return
+    sides = first.pixel_spacing_mm
+    if not all(SMALLEST_MM <= side <= LARGEST_MM for side in sides):
+        shown = "×".join(f"{side:.4g}" for side in sides)
         yield _refused(
-            "intensities",
-            "values behind a lookup table (Modality LUT)",
-            "export the series with rescale slope and intercept",
+            "spacing",
+            f"pixels of {shown} mm (PixelSpacing); expected {SMALLEST_MM:g} to {LARGEST_MM:g} mm",
+            "export the series with its pixel spacing",
         )
+    if not all(s.is_square for s in slices):
+        yield _refused("axes", "rows and columns that are not at right angles", "correct the DICOM headers")
+    if max(abs(v) for s in slices for v in s.position_mm) > _FARTHEST_MM:
+        yield _refused("position", f"images more than {_FARTHEST_MM / 1000:g} m away", "correct the DICOM headers")
 
 
 def _same_position(slices: Sequence[Slice]) -> Finding:
@@ -113,7 +159,11 @@ def _tilt(stack: SliceStack) -> Iterator[Finding]:
 def _spacing(stack: SliceStack) -> Finding:
     gaps = np.diff(stack.depths_mm)
     if stack.is_regular:
-        return Finding("spacing", "fine", f"slices {stack.step_mm:.4g} mm apart")
+        if not SMALLEST_MM <= stack.step_mm <= LARGEST_MM:
+            found = f"slices {stack.step_mm:.4g} mm apart; expected {SMALLEST_MM:g} to {LARGEST_MM:g} mm"
+            return _refused("spacing", found, "correct the positions in the DICOM headers")
+        rounded = ", by positions that are rounded to 0.1 mm" if stack.is_rounded else ""
+        return Finding("spacing", "fine", f"slices {stack.step_mm:.4g} mm apart{rounded}")
     found = f"slices {gaps.min():.4g} to {gaps.max():.4g} mm apart (median {np.median(gaps):.4g} mm)"
     if stack.has_wide_gaps:
         return _refused("spacing", found, "copy the whole series, or choose one without gaps")
@@ -149,15 +199,30 @@ def _positions(stack: SliceStack, planes: Sequence[int]) -> str:
 
 
 def _duplicates(stack: SliceStack) -> Iterator[Finding]:
-    if stack.duplicates:
-        yield Finding(
-            "duplicates",
-            "corrected",
-            f"{stack.duplicates} image(s) at the position of another one, which no attribute distinguishes",
-            "left out when opened if they are equal, else the series is refused",
-        )
-    else:
+    if not stack.duplicates:
         yield Finding("duplicates", "fine", "none")
+        return
+    # headers cannot tell, so these images alone are decoded
+    pair = differing(stack)
+    if pair is not None:
+        yield _refused(
+            "duplicates",
+            f"{_at(stack, pair[0])} different images at the same position that no attribute distinguishes "
+            f"({', '.join(sorted({one.path.name for one in pair}))})",
+            "keep a single time point or reconstruction in the folder",
+        )
+        return
+    yield Finding(
+        "duplicates",
+        "corrected",
+        f"{stack.duplicates} image(s) at the position of another one, which no attribute distinguishes",
+        "left out, since they are equal",
+    )
+
+
+def _at(stack: SliceStack, one: Slice) -> int:
+    """Return how many images are at the position of one."""
+    return next(len(images) for images in stack.positions if one in images)
 
 
 def _intensities(slices: Sequence[Slice]) -> Iterator[Finding]:

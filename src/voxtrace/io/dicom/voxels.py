@@ -51,7 +51,7 @@ def voxels_of(stack: SliceStack, name: str) -> Voxels:
             volume.put(index, parts)
         before = now
     array = volume.filled(AIR_HU if stack.is_tilted and stack.first.modality == "CT" else None)
-    return Voxels(array, _grid(stack, extent), tuple(_findings(stack, padded)))
+    return Voxels(array, grid_of(stack), tuple(_findings(stack, padded)))
 
 
 def _planes(stack: SliceStack, name: str) -> Iterator[tuple[PixelPlane, int]]:
@@ -133,8 +133,9 @@ class _VolumeArray:
         return self.array
 
 
-def _grid(stack: SliceStack, extent: UprightExtent) -> DicomGrid:
-    first = stack.first
+def grid_of(stack: SliceStack) -> DicomGrid:
+    """Return the grid on which the voxels of a stack lie; pixels are left alone."""
+    first, extent = stack.first, UprightExtent.around(stack)
     rows_mm, columns_mm = first.pixel_spacing_mm
     corner_mm = np.asarray([columns_mm * extent.corner[0], rows_mm * extent.corner[1], 0.0])
     origin = first.position_mm + first.axes @ corner_mm

@@ -1,7 +1,7 @@
-"""DICOM-SEG, binary, through highdicom: one segment for each label that occurs.
+"""DICOM-SEG through highdicom, as bits of each label or as a label map: one segment for each label that occurs.
 
 The patient's and the study's entries are copied from the source images, as DICOM demands of a segmentation. Planes
-without labels are left out, and each frame names the image that it was derived from.
+without labels are left out of binary files, and each frame names the image that it was derived from.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ import numpy as np
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
+from voxtrace.io.export.algorithm import Algorithm
 from voxtrace.io.export.codes import text
+from voxtrace.io.export.copied_attributes import series_number
 from voxtrace.io.export.equipment import NAME, version
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.segments import segment_of
 from voxtrace.io.export.source_references import highdicom_sources, reference_source_frames
 from voxtrace.io.export.sources import SourceImages, match
-from voxtrace.io.export.verify_seg import verify_seg
+from voxtrace.io.export.verify_seg import verify_frames, verify_seg
 from voxtrace.volume import Array, LabelMap
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
+
+RLE = "1.2.840.10008.1.2.5"  # of the lossless syntaxes the one that every program decodes
 
 
 def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
@@ -37,15 +41,24 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     GeometryError
         When the label map is not on the grid of its source images.
     """
-    values = labels.values
+    array, sources = match(labels, options.source)
+    return write_matched(labels, array, sources, path, options)
+
+
+def write_matched(labels: LabelMap, array: Array, sources: SourceImages, path: Path, options: ExportOptions) -> Written:
+    """Write a label map whose planes (Z, Y, X), as the source images lie, are ``array``; see :func:`write`."""
+    # labels that other steps hold are described, too
+    values = tuple(sorted({*labels.values, *options.tracking}))
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, and DICOM-SEG has no empty segmentation to say so.")
-    array, sources = match(labels, options.source)
-    with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
+    with warnings.catch_warnings():  # names and dates of the source are checked; geometry is only copied
         warnings.simplefilter("ignore")
         with atomic_file(path) as temporary:
             _segmentation(labels, values, array, sources, options).save_as(temporary)
-            verify_seg(temporary, _numbers(array, values), sources, path)
+            if options.seg == "labelmap":
+                verify_frames(temporary, array, sources, path)
+            else:
+                verify_seg(temporary, _numbers(array, values), sources, path)
     return Written((path,), sources.notes)
 
 
@@ -59,25 +72,40 @@ def _segmentation(
     segmentation = Segmentation(
         source_images=first,
         further_source_images=more,
-        pixel_array=_numbers(array, values),
-        segmentation_type="BINARY",
-        segment_descriptions=[segment_of(labels, n, value, options.made_by) for n, value in enumerate(values, 1)],
-        series_instance_uid=UID(),
-        series_number=_series_number(sources),
+        **_segments(labels, values, array, options),
+        series_instance_uid=options.series_uid or UID(),
+        series_number=series_number(sources.headers[0], 1000),
         sop_instance_uid=UID(),
-        instance_number=1,
-        manufacturer=NAME,
-        manufacturer_model_name=NAME,
-        software_versions=version(),
-        device_serial_number=version(),  # required by DICOM; a program has no serial number
+        instance_number=options.algorithm.step or 1,
         content_label="SEGMENTATION",
-        content_description=text(options.description or labels.note or "Labels of a segmentation"),
-        series_description="Segmentation",
+        content_description=text(options.about or labels.note or "Labels of a segmentation"),
+        series_description=options.algorithm.line or "Segmentation",
         specific_character_set="ISO_IR 192",
-        **_space(sources),
+        **equipment(options.algorithm),
+        **space_of(sources),
     )
     reference_source_frames(segmentation, sources)
     return segmentation
+
+
+def _segments(labels: LabelMap, values: tuple[int, ...], array: Array, options: ExportOptions) -> dict[str, Any]:
+    """Return the voxels and what they mean, as arguments of a segmentation.
+
+    In a label map the segment numbers are the label values; in binary files the standard wants 1, 2, 3 …
+    """
+    if options.seg == "labelmap":
+        return {
+            "pixel_array": np.ascontiguousarray(array),
+            "segmentation_type": "LABELMAP",
+            "segment_descriptions": [segment_of(labels, value, value, options) for value in values],
+            "transfer_syntax_uid": RLE,
+            "omit_empty_frames": False,
+        }
+    return {
+        "pixel_array": _numbers(array, values),
+        "segmentation_type": "BINARY",
+        "segment_descriptions": [segment_of(labels, n, value, options) for n, value in enumerate(values, 1)],
+    }
 
 
 def _numbers(array: Array, values: tuple[int, ...]) -> Array:
@@ -88,11 +116,18 @@ def _numbers(array: Array, values: tuple[int, ...]) -> Array:
     return numbers
 
 
-def _series_number(sources: SourceImages) -> int:
-    return int(sources.headers[0].get("SeriesNumber") or 0) % 1_000_000 + 1000
+def equipment(algorithm: Algorithm) -> dict[str, Any]:
+    """Return the equipment of a file as arguments for highdicom."""
+    return {
+        "manufacturer": NAME,
+        "manufacturer_model_name": NAME,
+        "software_versions": algorithm.software,
+        "device_serial_number": version(),  # required by DICOM; a program has no serial number
+    }
 
 
-def _space(sources: SourceImages) -> dict[str, Any]:
+def space_of(sources: SourceImages) -> dict[str, Any]:
+    """Return where the planes lie as arguments for highdicom."""
     from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
     from highdicom.enum import CoordinateSystemNames
 

@@ -43,7 +43,7 @@ def export(
 def export_all(item: LabelMap | Volume, path: str | Path, options: ExportOptions | None = None) -> Written:
     """Write a label map in the format that the name ends in, and return which files were written, with notes.
 
-    A one-channel volume can be written in formats that hold voxels.
+    A one-channel volume can be written in formats that hold voxels or a number for each voxel.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def export_all(item: LabelMap | Volume, path: str | Path, options: ExportOptions
     chosen = formats.written_format(path)
     if chosen is None:
         raise OutputError(f"{path} names no format that can be written. Choose a name ending in {_listed()}.")
-    if not isinstance(item, LabelMap) and chosen.holds != "voxels":
+    if not isinstance(item, LabelMap) and chosen.holds not in ("voxels", "map"):
         raise OutputError(
             f"{path}: {item.name} holds intensities; expected a label map for {formats.written_ending(path)} files."
         )
@@ -66,5 +66,5 @@ def export_all(item: LabelMap | Volume, path: str | Path, options: ExportOptions
 
 def _listed() -> str:
     """Return the endings as words for a message, plain volumes first."""
-    known = formats.endings(formats.WRITTEN)
+    known = formats.endings((*formats.WRITTEN, *formats.MAPS))
     return f"{', '.join(known[:-1])} or {known[-1]}"

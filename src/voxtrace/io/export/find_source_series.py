@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
-from voxtrace.io.dicom import DicomGrid, SourceFrame, find_series, load_series
-from voxtrace.io.export.source_headers import ImagePlanePosition, frame_count, plane_position_of, read_header
-from voxtrace.io.suffixes import is_dicom
-from voxtrace.volume import Array, Grid, LabelMap
+from voxtrace.io.dicom import DicomGrid, find_series, grid_of
+from voxtrace.io.dicom.stack import stack_slices
+from voxtrace.io.export.on_grid import OnGrid
+from voxtrace.io.suffixes import is_dicomdir
+from voxtrace.volume import Array, Grid
 
 _TOLERANCE = 0.1  # of a voxel
-_SAME_MM = 1e-3
-_SAME_COSINE = 1e-3
-
-_Image = tuple[SourceFrame, ImagePlanePosition]
 
 
-def find_source_series(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid]:
+def find_source_series(labels: OnGrid, source: Path) -> tuple[Array, DicomGrid]:
     """Return the labels (Z, Y, X) as stacked in the one series of ``source`` they fit, and its grid.
 
     ``source`` is a folder, searched with its subfolders, or one file of the series that is meant.
@@ -32,10 +29,8 @@ def find_source_series(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid
     GeometryError
         When no series, or more than one, has the grid of the labels.
     """
-    grids = list(_grids(source))
+    grids = list(grids_in(source))
     fitting = [(array, grid) for grid in grids if (array := onto(labels, grid)) is not None]
-    if not fitting and (straightened := _straightened(labels, source)):
-        return straightened
     if not fitting:
         shapes = ", ".join(sorted({_words(grid) for grid in grids})) or "no stack of images"
         raise GeometryError(
@@ -51,7 +46,7 @@ def find_source_series(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid
     return fitting[0]
 
 
-def onto(labels: LabelMap, grid: Grid) -> Array | None:
+def onto(labels: OnGrid, grid: Grid) -> Array | None:
     """Return the labels as a view in the order of ``grid``, (Z, Y, X); None when they lie on other voxels."""
     # whole numbers where both grids have the same voxels, in another order or direction
     step = np.linalg.inv(grid.affine) @ labels.geometry.matrix  # canonical index -> index in grid
@@ -70,75 +65,20 @@ def onto(labels: LabelMap, grid: Grid) -> Array | None:
     return turned[flips] if float(np.abs(found - exact).max()) <= _TOLERANCE else None
 
 
-def _grids(source: Path) -> Iterator[DicomGrid]:
-    for images in _series(source):
-        grid = _grid(images)
-        if grid is not None:
-            yield grid
-
-
-def _series(source: Path) -> list[list[_Image]]:
-    """Return the images under a folder (or beside a file, of its series) by series, orientation and size."""
+def grids_in(source: Path) -> Iterator[DicomGrid]:
+    """Yield the grid on which reading brings each series that can be opened; from headers alone."""
     if not source.exists():
         raise ReadError(f"{source} does not exist; expected a folder with the DICOM images that were segmented.")
-    files = sorted(p for p in (source.rglob("*") if source.is_dir() else source.parent.iterdir()) if p.is_file())
-    groups: dict[tuple[object, ...], list[_Image]] = {}
-    wanted: set[tuple[object, ...]] = set()
-    for file in filter(is_dicom, files):
-        header = read_header(file)
-        for frame in range(frame_count(header)):
-            position = plane_position_of(header, frame)
-            if position is not None:
-                key = (str(header.get("SeriesInstanceUID", "")), position.size, _rounded(position))
-                groups.setdefault(key, []).append((SourceFrame(file, frame), position))
-                if file == source:
-                    wanted.add(key)
-    if not groups:
+    folder = source.parent if source.is_file() else source
+    found = find_series(folder)
+    if source.is_file() and not is_dicomdir(source):
+        found = tuple(series for series in found if any(slice_.path == source for slice_ in series.slices))
+    if not any(series.is_placed for series in found):
         raise ReadError(f"{source} holds no DICOM images with a position; name the folder of the images.")
-    return [group for key, group in groups.items() if source.is_dir() or key in wanted]
-
-
-def _rounded(position: ImagePlanePosition) -> tuple[float, ...]:
-    """Return orientation and spacing, rounded so that headers that differ in the last digit give equal keys."""
-    return (*np.round(position.orientation, 2).tolist(), *np.round(position.spacing_mm, 3).tolist())
-
-
-def _grid(images: Sequence[_Image]) -> DicomGrid | None:
-    """Return the grid of images that stack evenly along their normal, one at each position; otherwise None."""
-    first = images[0][1]
-    ordered = sorted(images, key=lambda image: float(np.dot(image[1].position_mm, first.normal)))
-    starts = np.asarray([position.position_mm for _, position in ordered])
-    steps = np.diff(starts, axis=0)
-    if len(ordered) < 2:
-        return None
-    step = (starts[-1] - starts[0]) / (len(ordered) - 1)
-    distance_mm = float(np.linalg.norm(step))
-    if distance_mm < _SAME_MM or float(np.abs(steps - step).max()) > _TOLERANCE * distance_mm:
-        return None
-    across = step / distance_mm
-    if float(np.linalg.norm(across - first.normal)) > 0.5 * _TOLERANCE:
-        return None  # tilted gantry: the planes form no right-angled grid
-    position = ordered[0][1]
-    matrix = np.stack([position.orientation[:3], position.orientation[3:], first.normal], axis=1)
-    return DicomGrid(
-        size=(position.size[1], position.size[0], len(ordered)),
-        spacing_mm=(position.spacing_mm[1], position.spacing_mm[0], distance_mm),
-        origin_mm=(position.position_mm[0], position.position_mm[1], position.position_mm[2]),
-        direction=tuple(matrix.ravel().tolist()),
-        sources=tuple(image for image, _ in ordered),
-    )
-
-
-def _straightened(labels: LabelMap, source: Path) -> tuple[Array, DicomGrid] | None:
-    """Return labels and grid of the series that reading resamples onto the labels' grid: tilt, gaps, uneven spacing.
-
-    That decodes pixels, so it is tried last.
-    """
-    folder = source if source.is_dir() else source.parent
-    found = [s for s in find_series(folder) if source.is_dir() or any(part.path == source for part in s.slices)]
-    grids = [load_series(series).grid for series in found if series.usable]
-    fitting = [(array, grid) for grid in grids if (array := onto(labels, grid)) is not None]
-    return fitting[0] if len(fitting) == 1 else None
+    for series in found:
+        stack = stack_slices(series.slices) if series.usable else None
+        if stack is not None:
+            yield grid_of(stack)
 
 
 def _words(grid: Grid) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import colorsys
-
+from voxtrace import palette
 from voxtrace.volume import LabelMap, Triple
-
-_GOLDEN = 0.618033988749895  # steps of the golden ratio give neighbouring labels distant hues
 
 
 def name_of(labels: LabelMap, value: int) -> str:
@@ -15,11 +12,13 @@ def name_of(labels: LabelMap, value: int) -> str:
 
 
 def colour_of(labels: LabelMap, value: int) -> Triple:
-    """Return a label's colour, (red, green, blue), each 0..1; a generated one where it has none."""
-    if value in labels.colours:
-        return labels.colours[value]
-    red, green, blue = colorsys.hsv_to_rgb(value * _GOLDEN % 1.0, 0.65, 0.95)
-    return red, green, blue
+    """Return a label's colour, (red, green, blue), each 0..1; that of :mod:`voxtrace.palette` where it has none.
+
+    All names of the label map take part, as in the window: an organ has the same colour on screen and in files.
+    """
+    values = sorted({*labels.names, value} - {0})
+    names = {one: name_of(labels, one) for one in values}
+    return palette.colours(values, labels.colours, names)[value]
 
 
 def bytes_of(colour: Triple) -> tuple[int, int, int]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from voxtrace.io.export.algorithm import Algorithm
 from voxtrace.volume import Volume
+
+SegmentationType = Literal["binary", "labelmap"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,17 @@ class ExportOptions:
         Whether a person changed what a program drew; DICOM records it.
     description
         A line on what the labels are, e.g. ``cycle 3 of 7``; DICOM keeps the first 64 letters.
+    seg
+        How DICOM-SEG stores labels: ``binary``, which every viewer reads, a bit a voxel for each label and plane; or
+        ``labelmap`` (DICOM 2024), one number a voxel, compressed, about a hundredth of the size with many labels.
+    algorithm
+        What computed the labels; DICOM records it.
+    tracking
+        Label value -> a UID that says that segments of several files are the same thing; all of them are described.
+    series_uid
+        UID of the new DICOM series; ``""`` for one of its own.
+    unit
+        The unit of a scalar map; DICOM records it.
     """
 
     source: Path | None = None
@@ -38,11 +54,21 @@ class ExportOptions:
     manual: bool = False
     edited: bool = False
     description: str = ""
+    seg: SegmentationType = "binary"
+    algorithm: Algorithm = field(default_factory=Algorithm)
+    tracking: Mapping[int, str] = field(default_factory=dict)
+    series_uid: str = ""
+    unit: str = ""
 
     @property
     def made_by(self) -> str:
         """How the labels were made, as DICOM's term."""
         return "MANUAL" if self.manual else "SEMIAUTOMATIC" if self.edited else "AUTOMATIC"
+
+    @property
+    def about(self) -> str:
+        """The line on what the labels are: the one given, or what is known of the algorithm; ``""`` for nothing."""
+        return self.description or self.algorithm.line
 
 
 @dataclass(frozen=True)

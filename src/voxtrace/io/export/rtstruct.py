@@ -41,12 +41,12 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     array, sources = match(labels, options.source)
     with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
         warnings.simplefilter("ignore")
-        dataset = header_of(sources)
-        dataset.StructureSetDescription = text(options.description or labels.note or "Contours of a segmentation")
+        dataset = header_of(sources, options.algorithm)
+        dataset.StructureSetDescription = text(options.about or labels.note or "Contours of a segmentation")
         boxes = scipy.ndimage.find_objects(array)
         for number, value in enumerate(values, 1):
             contours = contours_of(array, value, boxes[value - 1], sources)
-            region = Region(number, name_of(labels, value), colour_of(labels, value), options.made_by)
+            region = Region(number, value, name_of(labels, value), colour_of(labels, value), options.made_by)
             add_region(dataset, region, contours, sources)
         with atomic_file(path) as temporary:
             dataset.save_as(temporary, enforce_file_format=True)

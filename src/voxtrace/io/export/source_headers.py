@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtrace.errors import ReadError
+from voxtrace.io.dicom import open_dicom
+from voxtrace.io.export.valid_values import make_valid
 from voxtrace.volume import Array
 
 if TYPE_CHECKING:
@@ -60,18 +61,13 @@ def read_header(path: Path) -> Dataset:
     ReadError
         When the file is gone or is not DICOM.
     """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    with warnings.catch_warnings():  # values that violate the standard and matter here are checked below
-        warnings.simplefilter("ignore")
-        try:
-            return pydicom.dcmread(path, stop_before_pixels=True)
-        except (OSError, InvalidDicomError, ValueError, EOFError) as error:
-            raise ReadError(
-                f"{path} cannot be read as DICOM; the images that were segmented must still be where they were. "
-                "Say where they are with --source."
-            ) from error
+    try:
+        return open_dicom(path)
+    except (ReadError, OSError) as error:
+        raise ReadError(
+            f"{path} cannot be read as DICOM; the images that were segmented must still be where they were. "
+            "Say where they are with --source."
+        ) from error
 
 
 def frame_count(header: Dataset) -> int:
@@ -103,7 +99,7 @@ def plane_position_of(header: Dataset, frame: int = 0) -> ImagePlanePosition | N
 
 
 def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
-    """Fill what the headers of one series lack, in place, and return a sentence for each UID that was generated.
+    """Fill what the headers of one series lack and mend what is invalid, in place; return a sentence for each.
 
     Instance UIDs come from the file's own meta header. A study, series or frame of reference without UID gets one
     derived from the instance UIDs, so that each export of the same series has the same UIDs.
@@ -111,8 +107,9 @@ def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
     Raises
     ------
     ReadError
-        When an image has no UID of its own, so that nothing can refer to it.
+        When an image has no UID of its own, or that of another one, so that nothing can refer to it.
     """
+    notes = make_valid(headers)
     for header in headers:
         for wanted, meta in (
             ("SOPClassUID", "MediaStorageSOPClassUID"),
@@ -127,8 +124,18 @@ def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
         for keyword in _MAY_BE_EMPTY:
             if keyword not in header:
                 setattr(header, keyword, "")
+    _check_distinct([str(header.SOPInstanceUID) for header in headers])
     seed = min(str(header.SOPInstanceUID) for header in headers)
-    return tuple(note for keyword in _GENERATED if (note := _generate(headers, keyword, seed)))
+    return notes + tuple(note for keyword in _GENERATED if (note := _generate(headers, keyword, seed)))
+
+
+def _check_distinct(uids: Sequence[str]) -> None:
+    alike = len(uids) - len(set(uids))
+    if alike:
+        raise ReadError(
+            f"{alike + 1} of {len(uids)} source images have a UID (SOP Instance UID) that another has, too, so nothing "
+            "can refer to one of them; export the series again, with a UID for each image."
+        )
 
 
 def _generate(headers: Sequence[Dataset], keyword: str, seed: str) -> str:

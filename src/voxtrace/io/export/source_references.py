@@ -10,8 +10,9 @@ from voxtrace.io.export.source_headers import is_multiframe, plane_position_of
 from voxtrace.io.export.sources import SourceImages
 
 if TYPE_CHECKING:
-    from highdicom.seg import Segmentation
     from pydicom import Dataset
+
+_SEGMENTED = ("113076", "DCM", "Segmentation")
 
 
 def highdicom_sources(sources: SourceImages) -> tuple[list[Dataset], list[Dataset] | None]:
@@ -45,10 +46,13 @@ def _set_shared(header: Dataset, sources: SourceImages, orientation: tuple[float
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [turned]
 
 
-def reference_source_frames(segmentation: Segmentation, sources: SourceImages) -> None:
+def reference_source_frames(
+    segmentation: Dataset, sources: SourceImages, derived: tuple[str, str, str] = _SEGMENTED
+) -> None:
     """Make each frame refer to exactly the image of its plane.
 
     highdicom finds images by position alone, and two frames of one file may lie at one position (time, phases).
+    ``derived`` is the code (value, scheme, meaning) of how the frames were derived.
     """
     if sources.regridded:
         return
@@ -57,7 +61,7 @@ def reference_source_frames(segmentation: Segmentation, sources: SourceImages) -
         position = np.asarray(frame.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
         found = sources.source_of(int(np.argmin(np.linalg.norm(starts - position, axis=1))))
         if found is not None and not _refers_to(frame, *found):
-            frame.DerivationImageSequence = [_derivation(*found)]
+            frame.DerivationImageSequence = [_derivation(*found, derived)]
 
 
 def _refers_to(frame: Dataset, header: Dataset, number: int) -> bool:
@@ -71,7 +75,7 @@ def _refers_to(frame: Dataset, header: Dataset, number: int) -> bool:
     )
 
 
-def _derivation(header: Dataset, number: int) -> Dataset:
+def _derivation(header: Dataset, number: int, derived: tuple[str, str, str]) -> Dataset:
     from highdicom.sr import CodedConcept
     from pydicom.dataset import Dataset
 
@@ -84,6 +88,6 @@ def _derivation(header: Dataset, number: int) -> Dataset:
     image.ReferencedSOPInstanceUID = header.SOPInstanceUID
     if is_multiframe(header):
         image.ReferencedFrameNumber = number + 1
-    derivation.DerivationCodeSequence = [CodedConcept("113076", "DCM", "Segmentation")]
+    derivation.DerivationCodeSequence = [CodedConcept(*derived)]
     derivation.SourceImageSequence = [image]
     return derivation

@@ -11,15 +11,21 @@ import numpy as np
 
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid, SourceFrame
+from voxtrace.io.dicom.positions import ROUNDING_MM, are_rounded
+from voxtrace.io.dicom.slices import is_rounded_orientation
+from voxtrace.io.export.copied_attributes import copied
 from voxtrace.io.export.find_source_series import find_source_series
+from voxtrace.io.export.on_grid import OnGrid
 from voxtrace.io.export.source_headers import ImagePlanePosition, complete, frame_count, plane_position_of, read_header
 from voxtrace.io.stored_orientation import to_stored_orientation
-from voxtrace.volume import Array, Geometry, Grid, LabelMap
+from voxtrace.volume import Array, Geometry, Grid
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _TOLERANCE = 0.1  # of a voxel
+_EXACT_MM = 1e-3
+_ROUNDED_COSINE = 1.25e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +35,8 @@ class SourceImages:
     Attributes
     ----------
     headers
-        One for each file, in the order of the stack.
+        One for each file, in the order of the stack; only what may be copied, see
+        :mod:`voxtrace.io.export.copied_attributes`.
     frames
         For image i along the stack: which header, and which frame in it, counted from 0.
     planes
@@ -39,7 +46,7 @@ class SourceImages:
     regridded
         Whether the planes are not those of the images.
     notes
-        A sentence for each thing that was missing in the headers.
+        A sentence for each thing that was missing in the headers, or violated the standard.
     """
 
     headers: tuple[Dataset, ...]
@@ -57,7 +64,7 @@ class SourceImages:
         return self.headers[header], frame
 
 
-def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
+def match(labels: OnGrid, source: Path | None) -> tuple[Array, SourceImages]:
     """Return the labels (Z, Y, X), plane by plane as the source images lie, and those images.
 
     Raises
@@ -84,14 +91,16 @@ def match(labels: LabelMap, source: Path | None) -> tuple[Array, SourceImages]:
 def _source_images(grid: DicomGrid, name: str) -> SourceImages:
     # a multi-frame file occurs once for each frame
     files = tuple(dict.fromkeys(source.path for source in grid.sources))
-    headers = tuple(read_header(file) for file in files)
-    notes = complete(headers)
+    headers, changes = copied(read_header(file) for file in files)
+    notes = (*changes, *complete(headers))
     frames = tuple((files.index(source.path), source.frame) for source in grid.sources)
     if grid.regridded:
         planes = tuple(_planes_of(grid))
     else:
         planes = _plane_positions(grid.sources, headers, frames)
         _check_positions(planes, grid, name)
+        if _are_rounded(planes):  # the grid that was read lies between the rounded positions
+            planes = tuple(_planes_of(grid))
     return SourceImages(headers, frames, planes, grid, grid.regridded, notes)
 
 
@@ -126,11 +135,31 @@ def _check_positions(planes: Sequence[ImagePlanePosition], grid: Grid, name: str
             "expected the same. Name the folder of the right images with --source."
         )
     off_mm = max(float(np.abs(_ends(p) - _ends(e)).max()) for p, e in zip(planes, expected, strict=True))
-    if off_mm > _TOLERANCE * min(grid.spacing_mm):
+    if off_mm > _TOLERANCE * min(grid.spacing_mm) + _rounding_mm(planes):
         raise GeometryError(
             f"{name} lies {off_mm:.3g} mm from its source images; expected at most a tenth of a voxel. "
             "Name the folder of the right images with --source."
         )
+
+
+def _are_rounded(planes: Sequence[ImagePlanePosition]) -> bool:
+    """Return whether positions or orientations were rounded so that the planes are no even stack of their own."""
+    if _rounding_mm(planes) == 0.0:
+        return False
+    steps = np.diff(np.asarray([p.position_mm for p in planes]), axis=0)
+    along = planes[0].normal / np.linalg.norm(planes[0].normal)
+    uneven_mm = float(np.abs(steps - steps.mean(axis=0)).max()) if len(steps) else 0.0
+    aslant_mm = float(np.abs(steps - np.outer(steps @ along, along)).max()) if len(steps) else 0.0
+    return max(uneven_mm, aslant_mm) > _EXACT_MM
+
+
+def _rounding_mm(planes: Sequence[ImagePlanePosition]) -> float:
+    """Return how far rounding of the headers may move a pixel; 0 where nothing is rounded."""
+    positions_mm = np.asarray([p.position_mm for p in planes])
+    moved_mm = 2 * ROUNDING_MM if are_rounded(positions_mm) else 0.0
+    rows, columns = planes[0].size
+    extent_mm = max(rows * planes[0].spacing_mm[0], columns * planes[0].spacing_mm[1], float(np.ptp(positions_mm)))
+    return moved_mm + (_ROUNDED_COSINE * extent_mm if is_rounded_orientation(planes[0].orientation) else 0.0)
 
 
 def _ends(position: ImagePlanePosition) -> Array:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from voxtrace.io.export.algorithm import Algorithm
 from voxtrace.io.export.codes import Code, concept_of, text
-from voxtrace.io.export.equipment import NAME, version
+from voxtrace.io.export.copied_attributes import COPIED, series_number
+from voxtrace.io.export.equipment import NAME
 from voxtrace.io.export.label_style import bytes_of
+from voxtrace.io.export.segments import VALUE_WORDS
 from voxtrace.io.export.source_headers import is_multiframe
 from voxtrace.io.export.sources import SourceImages
 from voxtrace.volume import Array, Triple
@@ -18,19 +21,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
-_COPIED = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "FrameOfReferenceUID",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +33,16 @@ class Contour:
 
 @dataclass(frozen=True)
 class Region:
-    """A region of interest: number from 1, name, (red, green, blue), and DICOM's term for who drew it."""
+    """A region of interest: number from 1, label value, name, (red, green, blue), DICOM's term for who drew it."""
 
     number: int
+    value: int
     name: str
     colour: Triple
     made_by: str
 
 
-def header_of(sources: SourceImages) -> Dataset:
+def header_of(sources: SourceImages, algorithm: Algorithm) -> Dataset:
     """Return a structure set without regions: patient and study of the source images, and references to them."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
@@ -62,16 +53,15 @@ def header_of(sources: SourceImages) -> Dataset:
     dataset.SOPClassUID, dataset.SOPInstanceUID = _CLASS, generate_uid()
     dataset.Modality, dataset.SeriesInstanceUID = "RTSTRUCT", generate_uid()
     # distinct from the source's number and from that of a SEG (+1000)
-    dataset.SeriesNumber = int(source.get("SeriesNumber") or 0) % 1_000_000 + 2000
+    dataset.SeriesNumber = series_number(source, 2000)
     dataset.SeriesDescription, dataset.OperatorsName = "Contours", ""
     dataset.InstanceNumber = 1
     dataset.Manufacturer = dataset.ManufacturerModelName = NAME
-    dataset.SoftwareVersions = version()
-    dataset.PositionReferenceIndicator = source.get("PositionReferenceIndicator", "")
+    dataset.SoftwareVersions = list(algorithm.software)
     dataset.StructureSetLabel = "CONTOURS"
     dataset.StructureSetDate, dataset.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     dataset.InstanceCreationDate, dataset.InstanceCreationTime = dataset.StructureSetDate, dataset.StructureSetTime
-    for keyword in _COPIED:
+    for keyword in COPIED:
         setattr(dataset, keyword, source.get(keyword, ""))
     for keyword in ("StructureSetROISequence", "ROIContourSequence", "RTROIObservationsSequence"):
         setattr(dataset, keyword, [])
@@ -104,6 +94,7 @@ def add_region(dataset: Dataset, of: Region, contours: Iterable[Contour], source
     region.ReferencedFrameOfReferenceUID = dataset.FrameOfReferenceUID
     region.ROIName = text(of.name)
     region.ROIGenerationAlgorithm = of.made_by
+    region.ROIDescription = f"{VALUE_WORDS} {of.value}"
     drawn.ROIDisplayColor = list(bytes_of(of.colour))
     drawn.ContourSequence = [_contour(contour, sources) for contour in contours]
     # other structures may be target volumes, which only a person can decide

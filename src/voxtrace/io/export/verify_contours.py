@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxtrace.io.export.fill import toggle
 from voxtrace.io.export.sources import SourceImages
 from voxtrace.io.export.verification import check_equal
 from voxtrace.volume import Array
@@ -54,15 +55,5 @@ def _filled(region: Dataset, sources: SourceImages, plane: int) -> Array:
     for contour in region.ContourSequence:
         points = (np.reshape(np.asarray(contour.ContourData, dtype=float), (-1, 3)) - position.position_mm) @ to_voxels
         if abs(float(points[0, 2])) < 1e-3:  # mm along the normal
-            _toggle(mask, points[:, :2])
+            toggle(mask, points[:, :2])
     return mask
-
-
-def _toggle(mask: Array, points: Array) -> None:
-    """Turn the voxels within a closed line (N, 2), (x, y), over, row by row: the even-odd rule."""
-    ends = np.roll(points, -1, axis=0)
-    for row in range(max(0, int(points[:, 1].min())), min(len(mask), int(points[:, 1].max()) + 2)):
-        crosses = (points[:, 1] <= row) != (ends[:, 1] <= row)
-        (x0, y0), (x1, y1) = points[crosses].T, ends[crosses].T
-        for x in x0 + (row - y0) * (x1 - x0) / (y1 - y0):
-            mask[row, max(0, int(np.ceil(x))) :] ^= True

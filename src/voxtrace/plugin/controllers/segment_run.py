@@ -9,6 +9,7 @@ from typing import Any
 from napari.layers import Labels
 
 from voxtrace.plugin.controllers.layers import add_layers, belongs_to, hide_previous_results, remove_layer
+from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.messages import JobStage, ProvisionalAnswer, SegmentResult, TimepointsResult
 from voxtrace.plugin.work.events import Done, Event, Failed, Job, Progressed, Runner
@@ -102,7 +103,10 @@ class SegmentRun:
 
     def _advance(self, progress: JobStage | ProvisionalAnswer) -> None:
         if isinstance(progress, ProvisionalAnswer):
-            self._grow(progress)
+            if progress.layer is None:
+                self._remove_growing()
+            else:
+                self._grow(progress.layer)
             return
         if progress.total and self._since is None:
             self._since = self._clock()
@@ -111,15 +115,15 @@ class SegmentRun:
         self._show(panel_state.with_time_left(panel_state.working(progress), left_s if progress.total else None))
         self._redraw(progress.slices)
 
-    def _grow(self, provisional: ProvisionalAnswer) -> None:
+    def _grow(self, layer: display.LayerData) -> None:
         """Show the layer that the job fills in; the selected layer stays selected."""
         selected = self._viewer.layers.selection.active
         self._drop_growing()
         if self._hides:
-            shown = [layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.visible]
-            self._hidden = [layer for layer in shown if belongs_to(layer, self._scan)]
+            shown = [one for one in self._viewer.layers if isinstance(one, Labels) and one.visible]
+            self._hidden = [one for one in shown if belongs_to(one, self._scan)]
             hide_previous_results(self._viewer.layers, self._scan)
-        [self._growing] = add_layers(self._viewer, [provisional.layer])
+        [self._growing] = add_layers(self._viewer, [layer])
         self._grown = 0
         self._viewer.layers.selection.active = selected
 
@@ -132,10 +136,14 @@ class SegmentRun:
             growing.refresh(thumbnail=False, highlight=False, extent=False)
         self._grown, self._redrawn = slices, now
 
-    def _drop_growing(self) -> None:
+    def _remove_growing(self) -> None:
         growing, self._growing = self._growing, None
         if growing is not None and growing in self._viewer.layers:
             remove_layer(self._viewer, growing)
+
+    def _drop_growing(self) -> None:
+        """Remove the growing labels, and show again what was hidden for them."""
+        self._remove_growing()
         for layer in self._hidden:
             layer.visible = True
         self._hidden = []

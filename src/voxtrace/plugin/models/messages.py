@@ -38,9 +38,12 @@ class JobStage:
 
 @dataclass(frozen=True, eq=False)
 class ProvisionalAnswer:
-    """Labels that grow while they are computed: the layer of an array that the job fills in slice by slice."""
+    """Labels that grow while they are computed: the layer of an array that the job fills in slice by slice.
 
-    layer: display.LayerData
+    None ends it: the answer is complete, and its own layer follows when it is made.
+    """
+
+    layer: display.LayerData | None
     keep: bool = True  # exempt from thinning
 
 

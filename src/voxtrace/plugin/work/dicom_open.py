@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from voxtrace.errors import Cancelled, ReadError
 from voxtrace.io.dicom import Series, find_series, stack_series, thumbnail
-from voxtrace.io.suffixes import is_dicom, suffix_of
+from voxtrace.io.suffixes import is_dicom, is_dicomdir, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.series_rows import channel_names
@@ -68,7 +68,7 @@ def study_at(paths: Sequence[Path]) -> Study | None:
     folder, pointed = paths[0].parent, set(paths)
     found = find_series(folder)
     meant = tuple(one for one in found if any(slice_.path in pointed for slice_ in one.slices))
-    if not meant:
+    if not meant and not any(is_dicomdir(path) for path in paths):
         return None
     return Study(folder.resolve().name, meant if len(meant) == 1 and meant[0].usable else found)
 

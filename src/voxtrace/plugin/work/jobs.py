@@ -63,6 +63,7 @@ def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | Pro
     model = yield from _load_bundle(request.bundle, cancel)
     result, store = yield from _predict(model, request, cancel, _growing(model, request))
     yield JobStage("Making layers …")
+    yield ProvisionalAnswer(None)  # removed now, so that the window does not do both at once
     trace = _on_scan(result.trace, request, store)
     warm.compile_label_colours()  # here in the thread, and not when the window draws the layer
     name = f"{request.name} · demonstration" if trace.provenance.demonstration else request.name

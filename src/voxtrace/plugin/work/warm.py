@@ -25,6 +25,12 @@ def prepare_layers() -> None:
     image()
     compile_label_colours()
     labels()
+    _dashes()
+
+
+def _dashes() -> None:
+    """Compute vispy's dash patterns, which every labels layer asks for; vispy keeps them."""
+    importlib.import_module("vispy.visuals.line.dash_atlas").DashAtlas()
 
 
 def image() -> Any:

@@ -1,0 +1,153 @@
+"""The one place where DICOM files of others are parsed: with or without preamble, deflated within a budget."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from io import BufferedReader, BytesIO, FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from voxtrace.errors import ReadError
+from voxtrace.io.suffixes import dicom_start
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+DIRECTORY = "1.2.840.10008.1.3.10"
+# A file may grow by a constant and by a factor that no scan reaches; CT deflates to a half or a third of its size.
+FREE_BYTES = 1 << 26
+LARGEST_RATIO = 100
+_CHUNK = 1 << 20
+
+
+def parse(
+    file: BufferedReader, *, tags: Sequence[int | str] | None = None, pixels: bool = False
+) -> tuple[Dataset, BinaryIO] | None:
+    """Return the elements of an open file, and the stream they were parsed from; None for a file that is not DICOM.
+
+    Without ``pixels`` the stream stands at the pixel element afterwards, or at its end.
+
+    Raises
+    ------
+    ReadError
+        When the file inflates to far more than it holds.
+    Exception
+        Whatever pydicom raises for elements that cannot be parsed; callers make one sentence of it.
+    """
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+
+    known = dicom_start(file.read(132))
+    file.seek(0)
+    if known is None:
+        return None
+    options: dict[str, Any] = {
+        "specific_tags": None if tags is None else list(tags),
+        "stop_before_pixels": not pixels,
+    }
+    try:
+        return pydicom.dcmread(file, force=not known, **options), file
+    except _WholeFileError:
+        meta = _meta(file)
+        stream = BytesIO(_inflated(file))
+    dataset = pydicom.dcmread(stream, force=True, **options)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset, stream
+
+
+class _WholeFileError(Exception):
+    """Someone asked for all the rest of a file: pydicom does, to inflate it without a limit."""
+
+
+class _Guarded(BufferedReader):
+    """A file that is read piece by piece only."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            raise _WholeFileError
+        return super().read(size)
+
+
+def opened(path: Path) -> BufferedReader:
+    """Return a file that is open for :func:`parse`."""
+    return _Guarded(FileIO(path))
+
+
+def open_dicom(path: Path, *, tags: Sequence[int | str] | None = None, pixels: bool = False) -> Dataset:
+    """Return the elements of a DICOM file.
+
+    Raises
+    ------
+    ReadError
+        When it is not DICOM, or cannot be parsed.
+    """
+    try:
+        with opened(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of values that violate the standard; what matters is checked by callers
+            parsed = parse(file, tags=tags, pixels=pixels)
+    except ReadError:
+        raise
+    except Exception as error:
+        raise ReadError(
+            f"{path} cannot be read as DICOM ({words_of(error)}); copy or export the file again."
+        ) from error
+    if parsed is None:
+        raise ReadError(f"{path} is not a DICOM file; expected one that begins like DICOM.")
+    return parsed[0]
+
+
+def kind_of(path: Path) -> str:
+    """Return the name of what a DICOM file holds, such as ``RT Structure Set``; ``""`` where it does not say."""
+    from pydicom.uid import UID
+
+    with suppress(ReadError):
+        header = open_dicom(path, tags=["SOPClassUID", "Modality"])
+        with suppress(Exception):
+            found = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
+            return UID(found).name.removesuffix(" Storage") if UID(found).name != found else str(header.get("Modality"))
+    return ""
+
+
+def words_of(error: Exception) -> str:
+    """Return an error of a parser in a few words on one line."""
+    if isinstance(error, RecursionError):
+        return "its sequences are nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
+    said = " ".join(str(error).split())
+    return said[:120] or type(error).__name__
+
+
+def _meta(file: BinaryIO) -> Dataset:
+    """Return the elements of group 2, and leave the file where they end."""
+    from pydicom.filereader import read_dataset
+
+    file.seek(132)
+    return read_dataset(
+        file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag >> 16 != 2
+    )
+
+
+def _inflated(file: BinaryIO) -> bytes:
+    """Return what follows from the place of an open file on, inflated."""
+    size = os.fstat(file.fileno()).st_size
+    budget = FREE_BYTES + LARGEST_RATIO * size
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    parts: list[bytes] = []
+    while packed := file.read(_CHUNK):
+        while packed:
+            parts.append(engine.decompress(packed, _CHUNK))
+            budget -= len(parts[-1])
+            packed = engine.unconsumed_tail
+            if budget < 0:
+                raise ReadError(
+                    f"the deflated file of {size / 1e6:.1f} MB inflates to more than {LARGEST_RATIO} times its size; "
+                    "export it without compression"
+                )
+        if engine.eof:
+            break
+    return b"".join([*parts, engine.flush()])
