@@ -157,7 +157,7 @@ def test_volumes_along_the_fourth_axis_are_channels_where_as_many_are_wanted(tmp
     volume = read(path, channels=2)
     assert volume.name == "BRATS_001"
     assert np.array_equal(volume.data[1].T, LABELS + 10)
-    with pytest.raises(ReadError, match="holds 2 volumes .* where 4 channels are expected"):
+    with pytest.raises(ReadError, match=r"holds 2 volumes .* where 4 channels are expected"):
         read(path, channels=4)
     with pytest.raises(ReadError, match="holds 2 frames"):
         read(path)
