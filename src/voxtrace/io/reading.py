@@ -23,6 +23,7 @@ from voxtrace.io.stored_image import read_stored_image
 from voxtrace.io.suffixes import NIFTI, NRRD, is_dicom, listed, stem_of, suffix_of
 from voxtrace.io.text_formats import open_text_image
 from voxtrace.io.timepoints import count_timepoints as count_volumes
+from voxtrace.io.turning import turned
 from voxtrace.io.whole_labels import whole_labels
 from voxtrace.passport import Finding, Passport
 from voxtrace.safe_text import well_formed
@@ -227,10 +228,9 @@ def _read_dicom(path: Path, frame: int | None) -> Volume:
 
 
 def _canonical(array: Array, grid: Grid, name: str, passport: Passport | None = None) -> Volume:
-    # float64 takes twice the memory, and scanners do not measure that precisely
-    canonical = grid.layout.to_canonical(array)[np.newaxis]
-    data = np.ascontiguousarray(canonical, dtype=np.float32 if array.dtype == np.float64 else None)
-    return Volume(data, Geometry.from_grid(grid), name=name, passport=passport or Passport())
+    return Volume(
+        turned(array, grid.layout)[np.newaxis], Geometry.from_grid(grid), name=name, passport=passport or Passport()
+    )
 
 
 def _is_series(path: Path) -> bool:
