@@ -9,6 +9,7 @@ from voxtrace.safe_text import well_formed
 
 SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
 NRRD: tuple[str, ...] = (".nrrd", ".nhdr")
+READABLE: tuple[str, ...] = (*SUFFIXES, ".nhdr")  # a header whose voxels lie beside it is read, never written
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
 _DICOM_ENDINGS = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
@@ -19,9 +20,9 @@ _FIRST_ELEMENTS = tuple(
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix in lower case, ``".nii.gz"`` in one piece; ``""`` when it is none of ``SUFFIXES``."""
+    """Return the suffix in lower case, ``".nii.gz"`` in one piece; ``""`` when it is none of ``READABLE``."""
     name = path.name.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    return next((suffix for suffix in READABLE if name.endswith(suffix)), "")
 
 
 def stem_of(path: Path) -> str:

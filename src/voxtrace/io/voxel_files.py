@@ -295,6 +295,8 @@ def _hex(text: bytes) -> bytes:
 
 def _numbers(text: bytes, dtype: np.dtype[Any]) -> bytes:
     words = text.replace(b",", b" ").split()
+    if b"_" in text:  # Python reads 1_0 as ten
+        raise ValueError("an underscore in a number")
     if dtype.kind == "f":
         return np.array([float(word) for word in words], dtype).tobytes()
     return np.array([int(word) for word in words], dtype).tobytes()
