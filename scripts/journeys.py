@@ -86,7 +86,7 @@ class Window:
         path = self.out / f"{self.name}-{title}.png"
         self.viewer.window._qt_window.grab().save(str(path))
         with Image.open(path) as whole:
-            whole.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+            whole.convert("RGB").save(path, optimize=True)
         return path
 
     def open(self, path: Path) -> None:
