@@ -2,7 +2,7 @@
 #
 #   make demo        segment a bundled sample with a bundled model, step by step
 #   make test        all checks and tests (the same as make check, and what CI runs)
-#   make lint        the static part of it: format, lint, types, direction of imports
+#   make lint        the static part of it: format, lint, types, direction of imports, unsafe code, known weaknesses
 #   make test-slow   the tests that take longer
 #   make test-isa   the numeric tests under each instruction set that this processor has
 #   make test-gpu    the tests that need a CUDA device
@@ -41,11 +41,12 @@ demo: $(VENV)/run.stamp
 test check: lint
 	$(WINDOW) $(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal -m "not slow and not gpu" $(PYTEST_ARGS)
 
-lint: $(VENV)/dev.stamp
+lint: $(VENV)/dev.stamp $(VENV)/audit.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/audit.py
 
 test-slow: $(VENV)/dev.stamp
 	$(WINDOW) $(BIN)/pytest -m "slow and not gpu" $(PYTEST_ARGS)
@@ -91,6 +92,11 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp scripts/system_libraries.sh
 	@scripts/system_libraries.sh $(if $(WINDOW),xvfb)
 	@echo "Installing what the checks need into $(VENV)"
 	@$(PIP) install --constraint constraints.txt --editable '.[gui,openvino,dev]'
+	@touch $@
+
+# Not in the extra `dev`: where these cannot be had, the other checks still run, and scripts/audit.py says so.
+$(VENV)/audit.stamp: $(VENV)/dev.stamp
+	-@$(PIP) install --constraint constraints.txt 'bandit[toml]>=1.8' 'pip-audit>=2.9'
 	@touch $@
 
 $(VENV)/bench.stamp: $(VENV)/run.stamp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,11 @@ _HOMES = {
     "write": "voxtrace.io",
 }
 
-_MODULES = ("plan", "metrics", "phantoms")
+_MODULES = ("batch", "io", "metrics", "phantoms", "plan", "preprocess", "trace", "windows")
+
+# Threads of OpenMP wait for their next loop asleep: awake, they hold the cores that other programs need, and a busy
+# machine becomes five times slower. OpenMP reads this once, when torch is loaded; what the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "Bundle",

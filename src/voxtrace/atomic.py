@@ -29,6 +29,8 @@ _REASONS = {
     errno.EISDIR: ("there is a folder of that name", "Choose another name."),
     errno.ENAMETOOLONG: ("the name is too long for the disk", "Choose a shorter name."),
 }
+_LONGEST_NAME = 255  # bytes
+
 if hasattr(errno, "EDQUOT"):  # not on Windows
     _REASONS[errno.EDQUOT] = ("the disk quota is used up", "Free some space or choose another place.")
 
@@ -130,7 +132,11 @@ def _parents(path: Path) -> Iterator[None]:
 
 
 def _neighbour(path: Path) -> Path:
-    return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    """Return a hidden name beside ``path``; of a long name it has the end, as many bytes as file systems allow."""
+    start, end = f".{secrets.token_hex(4)}-", path.name
+    while len(os.fsencode(start + end)) > _LONGEST_NAME and len(end) > 1:
+        end = end[1:]
+    return path.with_name(start + end)
 
 
 def _swap_in(folder: Path, path: Path) -> None:

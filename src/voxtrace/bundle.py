@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import BundleError, MethodError, VoxTraceError
 from voxtrace.fit import SEVERITY, Fit, facts_of, fit, measured_lines
+from voxtrace.safe_text import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -204,7 +205,7 @@ def card(path: str | Path) -> dict[str, Any]:
     """
     folder = find(path)
     try:
-        record = json.loads((folder / JSON).read_text(encoding="utf-8"))
+        record = read_json(folder / JSON)
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder / JSON} cannot be read as JSON ({error}); copy the bundle again.") from error
     if not isinstance(record, dict) or record.get("format") not in (FORMAT, PACKED_FORMAT):

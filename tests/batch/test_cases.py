@@ -178,3 +178,19 @@ def test_folders_with_a_series_for_each_channel_are_cases_of_their_own(tmp_path:
     for patient in ("p1", "p2"):
         mr_study(tmp_path / patient, "T2", "FLAIR")
     assert names(find_cases([tmp_path], channels=("flair", "t2"))) == ["p1", "p2"]
+
+
+def test_a_mask_left_beside_dicom_images_is_a_case_beside_them(tmp_path: Path) -> None:
+    folder = awkward_dicom.save(tmp_path / "study", awkward_dicom.images(awkward_dicom.place(), range(3)))
+    touch(folder, "mask.nii.gz", "notes.dcm")
+    assert sorted(names(find_cases([folder]))) == ["mask", "study"]
+
+
+def test_dicom_files_without_suffix_or_preamble_are_a_case(tmp_path: Path) -> None:
+    for number, file in enumerate(awkward_dicom.images(awkward_dicom.place(), range(3))):
+        del file.file_meta
+        (tmp_path / "old").mkdir(exist_ok=True)
+        file.save_as(
+            tmp_path / "old" / f"1.2.{number}", implicit_vr=True, little_endian=True, enforce_file_format=False
+        )
+    assert names(find_cases([tmp_path])) == ["old"]

@@ -11,7 +11,7 @@ import pytest
 
 from voxtrace.errors import ReadError
 from voxtrace.io import read, write
-from voxtrace.io.itk import read_with_itk
+from voxtrace.io.itk import simpleitk
 from voxtrace.io.nifti import read_nifti
 from voxtrace.volume import Geometry, LabelMap
 
@@ -38,7 +38,7 @@ def test_numbers_are_those_that_itk_reads(tmp_path: Path, kind: str, order: str,
     found = read_nifti(path).voxels
     assert found is not None
     assert found.dtype == np.dtype(kind)
-    assert np.array_equal(found, read_with_itk(path).array)
+    assert np.array_equal(found, simpleitk().GetArrayFromImage(simpleitk().ReadImage(str(path))))
     assert np.array_equal(read(path).data[0], array)
 
 
@@ -58,7 +58,7 @@ def test_a_header_that_promises_more_than_any_stream_could_hold_costs_no_memory(
     plain = bytearray(gzip.decompress(path.read_bytes()))
     plain[42:48] = np.full(3, 32767, "<i2").tobytes()  # 64 TiB
     path.write_bytes(gzip.compress(plain))
-    with pytest.raises(ReadError, match="holds 48 bytes of voxels where its header promises"):
+    with pytest.raises(ReadError, match="bytes cannot hold the"):
         read(path)
 
 

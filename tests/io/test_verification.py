@@ -14,14 +14,14 @@ import SimpleITK
 
 from made_scans import oblique
 from voxtrace.errors import OutputError
-from voxtrace.io import SUFFIXES, read, write
+from voxtrace.io import SUFFIXES, metaimage, nrrd, read, voxel_writing, write
+from voxtrace.io.gzip import as_bytes
 from voxtrace.io.itk import grid_of, image_of
 from voxtrace.io.nifti import encoding
 from voxtrace.io.suffixes import NIFTI
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
 SPACING_MM = (1.5, 0.8, 3.0)
-WRITE = SimpleITK.WriteImage
 
 
 def labels() -> LabelMap:
@@ -92,8 +92,17 @@ def test_a_faulty_writer_leaves_no_file(
     def faulty_header(grid: Grid, *more: Any) -> bytes:
         return encode(grid_of(fault(image_of(np.zeros(grid.size[::-1], np.uint8), grid))), *more)
 
+    def faulty_text(make: Callable[..., str]) -> Callable[..., str]:
+        return lambda grid, *more: make(grid_of(fault(image_of(np.zeros(grid.size[::-1], np.uint8), grid))), *more)
+
+    def faulty_voxels(array: np.ndarray) -> memoryview:
+        changed = SimpleITK.GetArrayFromImage(fault(image_of(array, item.geometry.grid)))
+        return as_bytes(np.ascontiguousarray(changed))
+
     monkeypatch.setattr(encoding, "encode_header", faulty_header)
-    monkeypatch.setattr(SimpleITK, "WriteImage", lambda image, *a, **k: WRITE(fault(SimpleITK.Image(image)), *a, **k))
+    for module in (nrrd, metaimage):
+        monkeypatch.setattr(module, "header_text", faulty_text(module.header_text))
+    monkeypatch.setattr(voxel_writing, "as_bytes", faulty_voxels)
     with pytest.raises(OutputError, match=FAULTS[fault]) as caught:
         write(item, path)
     assert "No file was kept" in str(caught.value)

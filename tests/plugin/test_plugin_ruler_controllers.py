@@ -285,6 +285,23 @@ class TestFilm:
         assert (before != after).any()
         assert (after[..., 0] == after[..., 2]).all()  # grey everywhere
 
+    def test_a_result_of_a_part_lies_over_that_part_of_the_scan(
+        self, film: FilmController, view: Recorded, model: Any, trace: Trace
+    ) -> None:
+        start, shape = (1, 0, 2), tuple(n - k for n, k in zip(trace.geometry.shape, (1, 0, 2), strict=True))
+        empty = np.zeros((1, *shape), np.uint8)
+        part = Trace(empty, {}, np.zeros((0, 6), np.int64), {}, trace.geometry.part(start, shape), trace.names, "cycle")
+        film.want(((0, 0),), (64, 96))
+        index = model.layers["scan"].data.shape[0] - 1 - start[0]
+        labels, about, _ = display.trace_layer(part, "part", model.layers["scan"].unique_id)
+        model.add_labels(labels, **about)
+        model.dims.set_point(1, model.layers["scan"].data_to_world((index, 0, 0))[0])
+        film.refresh()
+        picture = view.last("set_thumbnails")[0][0, 0]
+        scan = np.asarray(model.layers["scan"].data)[index, :, 2:].astype(float)
+        low, high = model.layers["scan"].contrast_limits
+        assert picture[..., 0].mean() == pytest.approx(255 * ((scan - low) / (high - low)).clip(0, 1).mean(), abs=6)
+
     def test_without_its_scan_labels_are_drawn_on_grey(self, film: FilmController, view: Recorded, model: Any) -> None:
         film.want(((0, 0),), (64, 96))
         model.layers.remove("scan")

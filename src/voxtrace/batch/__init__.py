@@ -5,6 +5,7 @@ from voxtrace.batch.job import PredictJob
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.batch.predict_batch import BatchSummary, CaseEvent, predict_cases
 from voxtrace.batch.prefetch import CasePrefetcher, prefetching
+from voxtrace.batch.privacy import with_anonymous_names
 
 __all__ = [
     "BatchSummary",
@@ -17,4 +18,5 @@ __all__ = [
     "find_cases",
     "predict_cases",
     "prefetching",
+    "with_anonymous_names",
 ]

@@ -16,10 +16,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from voxtrace.errors import ReadError, UsageError
+from voxtrace.errors import ReadError, UsageError, VoxTraceError
 from voxtrace.io.suffixes import SUFFIXES, is_dicom, is_named_dicom, stem_of, suffix_of
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
 _RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
@@ -42,6 +43,10 @@ class CaseInput:
         Names of the channels, where each is a series of a DICOM folder.
     series
         The series for each channel, by name, number or description, where the user chose them.
+    wanted
+        How many channels a single file is to have.
+    anonymous
+        Whether ``name`` was made up, and no name of a file or folder may come into outputs and messages.
     """
 
     name: str
@@ -49,6 +54,8 @@ class CaseInput:
     timepoint: int | None = None
     channels: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    wanted: int = 1
+    anonymous: bool = False
 
     def read(self) -> Volume:
         """Return the volume, channels stacked in order.
@@ -64,7 +71,11 @@ class CaseInput:
         self._check_numbers()
         if self.channels:
             return read_study(self.paths[0], self.channels, self.series)
-        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.timepoint)
+        return read(self.paths[0] if len(self.paths) == 1 else self.paths, self.timepoint, self.wanted)
+
+    def choice(self) -> dict[str, Any]:
+        """Return what was chosen of the files, as JSON values."""
+        return {"timepoint": self.timepoint, "series": list(self.series)}
 
     def _check_numbers(self) -> None:
         found = [int(m["channel"]) for path in self.paths if (m := _NUMBERED.fullmatch(stem(path)))]
@@ -91,13 +102,14 @@ def find_cases(
     UsageError
         An input does not exist, or two cases have the same name.
     ReadError
-        A folder holds no volume, or the time points of a file cannot be counted.
+        A folder holds no volume.
     """
     files = [path for given in inputs for path in _volumes_in(given, len(channels))]
     # a file given by two spellings of its path is one case
     cases = _grouped({path.resolve(): path for path in files}.values(), len(channels))
     if len(channels) > 1 or series:
         cases = tuple(_with_series(case, channels, series) for case in cases)
+    cases = tuple(replace(case, wanted=len(channels)) for case in cases)
     if timepoint is not None:
         cases = tuple(one for case in cases for one in _at_timepoints(case, timepoint))
     _refuse_same_names(cases)
@@ -106,7 +118,7 @@ def find_cases(
 
 def stem(path: Path) -> str:
     """Return the name of a file without the suffix of its format, or the name of a folder."""
-    return path.resolve().name if path.is_dir() else stem_of(path)
+    return well_formed(path.resolve().name) if path.is_dir() else stem_of(path)
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:
@@ -115,9 +127,16 @@ def holds_dicom(folder: Path, *, below: bool = False) -> bool:
     One that is only named like DICOM counts, too: damaged images are a case that fails, not none.
     """
     inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    if any(not suffix_of(path) and (is_dicom(path) or is_named_dicom(path)) for path in inside):
+    if any(_is_readable_dicom(path) for path in inside):
         return True
     return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in _RESULT_SUFFIXES)
+
+
+def _is_readable_dicom(path: Path) -> bool:
+    try:
+        return path.is_file() and not suffix_of(path) and (is_dicom(path) or is_named_dicom(path))
+    except OSError:  # one file that cannot be read does not hide the others
+        return False
 
 
 def _volumes_in(given: Path, channels: int) -> list[Path]:
@@ -127,26 +146,50 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
         return [given]
     # hidden files are temporary files of this and other programs
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
-    volumes = [p for p in inside if p.is_file() and suffix_of(p)]
+    volumes = [p for p in inside if suffix_of(p) and _is_file_or_broken(p)]
     # files beside DICOM images are cases of their own, never instead of the series
-    if volumes and any(not suffix_of(p) and is_dicom(p) for p in inside):
+    if volumes and holds_dicom(given):
         return [*volumes, given]
     if not volumes and holds_dicom(given):
         return [given]
     # folders are searched for DICOM in depth, but only the folder itself for other volumes
-    studies = [p for p in inside if p.is_dir() and p.suffix not in _RESULT_SUFFIXES and holds_dicom(p, below=True)]
+    studies = [p for p in inside if p.suffix not in _RESULT_SUFFIXES and _is_study(p)]
     if not volumes and not studies:
         raise ReadError(f"folder {given} holds no volume; expected {', '.join(SUFFIXES)} or DICOM files in it.")
     return [given] if not volumes and _are_parts(studies, channels) else volumes + studies
+
+
+def _is_file_or_broken(path: Path) -> bool:
+    """Return whether a path is a file, or one that cannot be found out: a case that will say so."""
+    try:
+        return path.is_file() or (path.is_symlink() and not path.exists())
+    except OSError:
+        return True
+
+
+def _is_study(path: Path) -> bool:
+    """Return whether a path is a folder with DICOM in it, or one that cannot be opened: a case to say so."""
+    try:
+        return path.is_dir() and holds_dicom(path, below=True)
+    except OSError:
+        return not suffix_of(path)
 
 
 def _are_parts(folders: Sequence[Path], channels: int) -> bool:
     """Return whether no folder has a series for each channel: together they are one case."""
     if channels == 1:
         return False
+    return all(_usable_series(folder) < channels for folder in folders)
+
+
+def _usable_series(folder: Path) -> int:
+    """Return how many series of a folder can be opened; 0 where it cannot be read, which its case will say."""
     from voxtrace.io.dicom import find_series
 
-    return all(sum(series.usable for series in find_series(folder)) < channels for folder in folders)
+    try:
+        return sum(series.usable for series in find_series(folder))
+    except (OSError, VoxTraceError):
+        return 0
 
 
 def _with_series(case: CaseInput, channels: Sequence[str], series: Sequence[str]) -> CaseInput:
@@ -181,7 +224,10 @@ def _at_timepoints(case: CaseInput, timepoint: int | Literal["all"]) -> list[Cas
     """Return a case for each time point that is wanted; a file with one time point stays as it is."""
     from voxtrace.io import count_timepoints
 
-    many = count_timepoints(case.paths[0])
+    try:
+        many = count_timepoints(case.paths[0])
+    except ReadError:  # one file that cannot be read does not end the others; its case will say why
+        return [case]
     wanted = range(many) if timepoint == "all" else (timepoint,)
     if many == 1 and 0 in wanted:
         return [case]

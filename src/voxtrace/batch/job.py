@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.ledger import Entry, Ledger
+from voxtrace.batch.sources import same_sources
 from voxtrace.errors import UsageError
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
+
+LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class PredictJob:
         """Return the folder of a case's trace."""
         return self.out / f"{case.name}.trace"
 
+    def output_names(self, others: Iterable[str] = ()) -> set[str]:
+        """Return the names of all outputs of the job's cases and of ``others``, in any format."""
+        names = {*(case.name for case in self.cases), *others}
+        return {name + suffix for name in names for suffix in (*LABEL_SUFFIXES, ".trace")}
+
     def entry(self) -> Entry:
         """Return the ledger's first entry of a case, with an empty case name."""
         options = {**self.options.to_json(), "suffix": self.suffix}
@@ -67,7 +76,22 @@ class PredictJob:
 
     def written(self, case: CaseInput) -> tuple[Path, ...]:
         """Return those outputs of a case that exist."""
-        return tuple(p for p in (self.labels_path(case), self.trace_path(case)) if p.exists())
+        return tuple(p for p in (self.labels_path(case), self.trace_path(case)) if _exists(p))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the disk, which its case will tell
+        return False
+
+
+def refuse_input_folder(job: PredictJob) -> None:
+    """Refuse an output folder that holds inputs."""
+    folders = {path.resolve().parent for case in job.cases for path in case.paths}
+    folders |= {path.resolve() for case in job.cases for path in case.paths if path.is_dir()}
+    if job.out.resolve() in folders:
+        raise UsageError(f"the output folder {job.out} holds inputs; choose another folder.")
 
 
 def already_done(job: PredictJob) -> set[CaseInput]:
@@ -76,35 +100,51 @@ def already_done(job: PredictJob) -> set[CaseInput]:
     Raises
     ------
     UsageError
-        The output folder holds inputs, or outputs would be replaced without ``overwrite``.
+        Outputs would be replaced without ``overwrite``.
     """
-    _refuse_input_folder(job)
     latest, template = Ledger(job.out).latest() if job.resume else {}, job.entry()
     done: set[CaseInput] = set()
     for case in job.cases:
         last, written = latest.get(case.name), job.written(case)
         # without --resume the ledger is not read, so nothing is skipped
-        if last and last.status == "done" and last.same_settings(template) and _is_fresh(case, written):
+        if last and last.status == "done" and last.same_settings(template) and _is_fresh(case, written, last):
             done.add(case)
-        # what an interrupted case left, or a complete one whose input changed, may be replaced
-        elif written and not job.overwrite and not (last and (last.status != "done" or last.same_settings(template))):
-            made = " and comes from another bundle, other options or another program" if job.resume else ""
-            raise UsageError(
-                f"{written[0]} exists already{made}; use --overwrite to replace it, --resume to skip cases completed "
-                "with the same bundle and options, or another folder."
-            )
+        elif written and not job.overwrite:
+            _refuse_to_replace(job, case, written[0], last)
     return done
 
 
-def _refuse_input_folder(job: PredictJob) -> None:
-    folders = {path.resolve().parent for case in job.cases for path in case.paths}
-    folders |= {path.resolve() for case in job.cases for path in case.paths if path.is_dir()}
-    if job.out.resolve() in folders:
-        raise UsageError(f"the output folder {job.out} holds inputs; choose another folder.")
+def _refuse_to_replace(job: PredictJob, case: CaseInput, output: Path, last: Entry | None) -> None:
+    """Refuse to replace an output, unless an interrupted case left it, or its input changed since."""
+    if last is None or (last.status == "done" and not last.same_settings(job.entry())):
+        made = " and comes from another bundle, other options or another program" if job.resume else ""
+        raise UsageError(
+            f"{output} exists already{made}; use --overwrite to replace it, --resume to skip cases completed "
+            "with the same bundle and options, or another folder."
+        )
+    if last.status == "done" and _is_another_scan(case, last):
+        raise UsageError(
+            f"{output} exists already and was made from {last.inputs[0]}, not from {case.paths[0]}; use --overwrite "
+            "to replace it, or another folder."
+        )
 
 
-def _is_fresh(case: CaseInput, written: tuple[Path, ...]) -> bool:
-    """Return whether both outputs exist and no input is newer."""
-    # an input that changed after the output was written must be predicted again
-    newest = max(path.stat().st_mtime for path in case.paths)
-    return len(written) == 2 and all(path.stat().st_mtime >= newest for path in written)
+def _is_another_scan(case: CaseInput, last: Entry) -> bool:
+    """Return whether a case of the same name was read from elsewhere."""
+    if case.anonymous or not last.inputs:
+        return False
+    return [Path(path).resolve() for path in last.inputs] != [path.resolve() for path in case.paths]
+
+
+def _is_fresh(case: CaseInput, written: tuple[Path, ...], last: Entry) -> bool:
+    """Return whether both outputs exist and were made from these files as they are now."""
+    try:
+        # an input that changed after the output was written must be predicted again
+        newest = max(path.stat().st_mtime for path in case.paths)
+        fresh = len(written) == 2 and all(path.stat().st_mtime >= newest for path in written)
+    except OSError:
+        return False
+    if not fresh or _is_another_scan(case, last):
+        return False
+    # entries of earlier versions have no digests
+    return not last.files or (last.choice == case.choice() and same_sources(last.files, case))

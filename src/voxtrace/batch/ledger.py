@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 from voxtrace.atomic import output_error
 from voxtrace.inference.options import PredictOptions
@@ -47,7 +47,13 @@ class Entry:
     passport
         What was checked and corrected while the input was read, as ``Passport.as_json``.
     inputs
-        Files or folders that the case was read from.
+        Files or folders that the case was read from; none of cases with anonymous names.
+    files
+        Their number, bytes and SHA-256, as :func:`voxtrace.batch.sources.describe_sources`.
+    choice
+        What was chosen of them: ``timepoint`` and ``series``.
+    killed
+        How many runs were killed while they had the case in hand, where it was given up for that.
     volumes_ml
         Name of a label -> its volume in the last step.
     features
@@ -78,6 +84,9 @@ class Entry:
     run: Mapping[str, Any] = field(default_factory=dict)
     passport: Sequence[Mapping[str, str]] = field(default_factory=list)
     inputs: Sequence[str] = field(default_factory=list)
+    files: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    killed: int = 0
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
@@ -120,7 +129,8 @@ class Ledger:
             self.folder.mkdir(parents=True, exist_ok=True)
             # "a" writes at the end wherever the file is read, "+" allows to read its last byte
             with self.path.open("ab+") as file:
-                file.write(_line_end(file) + line.encode())
+                # a byte of a name that is no UTF-8 becomes an escape of JSON, and is the same byte when it is read
+                file.write(_line_end(file) + line.encode("utf-8", "backslashreplace"))
                 file.flush()
                 # a power cut after this line cannot lose the entry
                 os.fsync(file.fileno())
@@ -131,7 +141,8 @@ class Ledger:
         """Return all entries in order; an incomplete line is skipped."""
         if not self.path.is_file():
             return ()
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        # names may hold line ends of Unicode, so only those of JSON Lines count
+        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         return tuple(entry for line in lines if (entry := _parsed(line)) is not None)
 
     def latest(self) -> dict[str, Entry]:
@@ -154,7 +165,53 @@ def _line_end(file: IO[bytes]) -> bytes:
 
 
 def _parsed(line: str) -> Entry | None:
-    try:
-        return Entry(**json.loads(line))
-    except (json.JSONDecodeError, TypeError):
+    """Return the entry in a line; None where it is none, whatever else it may be."""
+    if len(line) > _LONGEST_LINE:
         return None
+    try:
+        content = json.loads(line)
+        return Entry(**content) if _is_entry(content) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _is_entry(content: Any) -> bool:
+    """Return whether every field is of its kind, so that nobody who reads the ledger stumbles."""
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("case"), str)
+        and content.get("status") in get_args(Status)
+        and all(_fits(content[name], kind) for name, kind in _KINDS.items() if name in content)
+        and all(_fits(value, float) for name in _NUMBERS for value in content.get(name, {}).values())
+        and all(isinstance(path, str) for path in content.get("inputs", ()))
+        and all(isinstance(one, dict) for name in ("files", "passport") for one in content.get(name, ()))
+        and all(isinstance(value, str) for one in content.get("passport", ()) for value in one.values())
+        and (content.get("expected_dice") is None or _fits(content["expected_dice"], float))
+        and _is_fit(content.get("fit", {}))
+    )
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind is float:  # JSON allows whole numbers that no float can hold
+        return isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST)
+    return isinstance(value, kind)
+
+
+def _is_fit(fit: Mapping[str, Any]) -> bool:
+    reasons = fit.get("reasons", [])
+    return (
+        isinstance(fit.get("verdict", ""), str)
+        and ("verdict" in fit or not reasons)
+        and isinstance(reasons, list)
+        and all(isinstance(reason, dict) and isinstance(reason.get("sentence"), str) for reason in reasons)
+    )
+
+
+def _kind_of(value: Any) -> type:
+    return object if value is None else float if isinstance(value, int) else type(value)
+
+
+_LONGEST_LINE = 1 << 24
+_LARGEST = 1e300
+_NUMBERS = ("volumes_ml", "features")
+_KINDS = {name: _kind_of(value) for name, value in vars(Entry("", "started")).items() if name not in ("case", "status")}

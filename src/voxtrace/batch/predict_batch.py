@@ -1,14 +1,16 @@
 """Predict many cases with the same options: a generator of events for the command line, the window and tests.
 
-A case that fails is recorded and the next one begins. The run ends early only when nothing can be written any more, or
+A case that fails is recorded and the next one begins. Cases that a killed run had in hand come last, each by itself,
+and are given up when that happens again and again. The run ends early only when nothing can be written any more, or
 when it is cancelled.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -17,9 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voxtrace.atomic import remove_folder
 from voxtrace.batch.cases import CaseInput
-from voxtrace.batch.job import PredictJob, already_done
+from voxtrace.batch.job import PredictJob, already_done, refuse_input_folder
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.batch.prefetch import CasePrefetcher, prefetching
+from voxtrace.batch.privacy import for_record, hide_names, renamed
+from voxtrace.batch.run_lock import RunLock, remove_leftovers, run_lock
+from voxtrace.batch.sources import describe_sources, same_sources
 from voxtrace.batch.trust import trust_of
 from voxtrace.bundle import verdict
 from voxtrace.errors import Cancelled, OutputError, VoxTraceError
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from voxtrace.inference import Progress, Result
     from voxtrace.volume import Volume
 
+MOST_KILLED = 3  # runs, until a case that they had in hand is given up
+_OF_A_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 FEATURES = ("entropy", "changed_fraction")  # of a row of a trace's summary, for the ledger
 
 log = logging.getLogger(__name__)
@@ -59,6 +66,15 @@ class BatchSummary:
     skipped: tuple[str, ...] = ()
     failed: tuple[Entry, ...] = ()
 
+    def ordered(self, cases: Sequence[CaseInput]) -> BatchSummary:
+        """Return the summary with its cases in this order."""
+        place = {case.name: number for number, case in enumerate(cases)}
+        return BatchSummary(
+            {name: self.done[name] for name in sorted(self.done, key=place.__getitem__)},
+            tuple(sorted(self.skipped, key=place.__getitem__)),
+            tuple(sorted(self.failed, key=lambda entry: place[entry.case])),
+        )
+
     def add(self, event: CaseEvent) -> BatchSummary:
         """Return the summary with one more event."""
         if event.kind == "failed" and event.entry is not None:
@@ -82,22 +98,23 @@ def predict_cases(
     UsageError
         Before anything runs: an output would replace an input, or exists already.
     OutputError
-        Nothing can be written any more; completed cases are kept.
+        Nothing can be written any more, completed cases are kept; or another run writes into the folder.
     Cancelled
         ``cancel`` returned true; completed cases are kept.
     """
-    skipped, summary = already_done(job), BatchSummary()
-    with prefetching() if prefetcher is None else nullcontext(prefetcher) as reading:
-        batch = _Batch(job, Ledger(job.out), reading, cancel)
-        for number, case in enumerate(job.cases, start=1):
-            here = CaseEvent("skipped", case, number, len(job.cases))
-            if case not in skipped:
-                # the next case that is not skipped, or none
-                later = islice((c for c in islice(job.cases, number, None) if c not in skipped), 1)
-                here = yield from batch.predict(here, tuple(later))
-            summary = summary.add(here)
-            yield here
+    refuse_input_folder(job)
+    with run_lock(job.out) as lock, prefetching() if prefetcher is None else nullcontext(prefetcher) as reading:
+        skipped, ledger = already_done(job), Ledger(job.out)
+        latest = ledger.latest()
+        remove_leftovers(job.out, job.output_names(latest))
+        batch = _Batch(job, ledger, reading, cancel, lock, latest)
+        summary = yield from batch.run(skipped)
     return summary
+
+
+def in_order(cases: Sequence[CaseInput], killed: Mapping[str, int]) -> tuple[CaseInput, ...]:
+    """Return the cases with those last that a killed run had in hand: one of them may kill this run, too."""
+    return tuple(sorted(cases, key=lambda case: killed.get(case.name, 0)))
 
 
 @dataclass(frozen=True)
@@ -108,35 +125,83 @@ class _Batch:
     ledger: Ledger
     prefetcher: CasePrefetcher
     cancel: Callable[[], bool] | None
+    lock: RunLock
+    before: Mapping[str, Entry]
+
+    def run(self, skipped: Container[CaseInput]) -> Generator[CaseEvent, None, BatchSummary]:
+        """Predict the cases that are not skipped, and return the summary in the order of the job."""
+        cases, summary = in_order(self.job.cases, self.lock.killed), BatchSummary()
+        for number, case in enumerate(cases, start=1):
+            here = CaseEvent("skipped", case, number, len(cases))
+            if case not in skipped:
+                later = islice((c for c in islice(cases, number, None) if c not in skipped), 1)
+                here = yield from self._one(here, tuple(later))
+                self.lock.clear(case.name)
+            summary = summary.add(here)
+            yield here
+        return summary.ordered(self.job.cases)
+
+    def _one(self, here: CaseEvent, later: Sequence[CaseInput]) -> Generator[CaseEvent, None, CaseEvent]:
+        """Predict one case, or give it up where several runs were killed while they had it in hand."""
+        killed = self._killed(here.case)
+        if killed >= MOST_KILLED and self.job.resume and not self.job.overwrite:
+            return self._given_up(here, killed)
+        # no case is read in advance that may have killed a run, and none beside one
+        if killed or any(self.lock.killed.get(case.name) for case in later):
+            later = ()
+        self.lock.hold(case.name for case in (here.case, *later))
+        return (yield from self.predict(here, later))
+
+    def _killed(self, case: CaseInput) -> int:
+        """Return how many runs were killed while they had a case in hand."""
+        last = self.before.get(case.name)
+        before = last.killed if last is not None and last.killed and same_sources(last.files, case) else 0
+        return max(before, self.lock.killed.get(case.name, 0))
+
+    def _given_up(self, here: CaseEvent, killed: int) -> CaseEvent:
+        error = (
+            f"{killed} runs were killed while they read or predicted this case, which may be damaged or need more "
+            "memory than there is; it was not tried again. Add --overwrite to try it once more."
+        )
+        template = replace(self.job.entry(), case=here.case.name, inputs=_inputs(here.case))
+        sources = describe_sources(here.case)
+        entry = replace(template, status="failed", error=error, killed=killed, files=sources, choice=here.case.choice())
+        self.ledger.append(entry)
+        return replace(here, kind="failed", entry=entry)
 
     def predict(self, here: CaseEvent, later: Sequence[CaseInput]) -> Generator[CaseEvent, None, CaseEvent]:
         """Predict one case, write its entries into the ledger, and return its last event.
 
         ``later`` holds the case to read meanwhile, if any.
         """
-        inputs = [str(path.absolute()) for path in here.case.paths]
-        template = replace(self.job.entry(), case=here.case.name, inputs=inputs)
+        template = replace(self.job.entry(), case=here.case.name, inputs=_inputs(here.case))
         self.ledger.append(template)
         yield replace(here, kind="started")
         began = time.monotonic()
         try:
             volume = self.prefetcher.take(here.case)
+            if here.case.anonymous:
+                volume = renamed(volume, here.case)
             found = verdict(self.job.bundles, volume)
             template = replace(template, fit=found.to_json())
             yield replace(here, kind="running", fit=found)
             result = yield from self._segment(here, volume, later)
             entry = _done(_timed(template, began), result, self.job.bundles[0].record, found)
+            entry = replace(entry, files=self.prefetcher.sources(), choice=here.case.choice())
         except Cancelled:
             raise
         except OutputError as error:
-            # the disk may be full for the ledger, too
-            with suppress(OutputError):
-                self.ledger.append(replace(_timed(template, began), status="failed", error=str(error)))
-            raise
+            entry = replace(_timed(template, began), status="failed", error=_sentence(error))
+            if not _of_one_case(error):
+                # the disk may be full for the ledger, too
+                with suppress(OutputError):
+                    self.ledger.append(replace(entry, error=hide_names(entry.error, here.case)))
+                raise
         except Exception as error:  # a failure of one case must not end the run
             log.debug("case %s failed", here.case.name, exc_info=True)
             entry = replace(_timed(template, began), status="failed", error=_sentence(error))
-        self.ledger.append(entry)
+        self.ledger.append(replace(entry, error=for_record(entry.error, here.case)))
+        entry = replace(entry, error=hide_names(entry.error, here.case))
         return replace(here, kind="done" if entry.status == "done" else "failed", entry=entry)
 
     def _segment(
@@ -163,6 +228,15 @@ class _Batch:
             engine.close()
         _write_labels(result, labels_path, trace_path)
         return result
+
+
+def _inputs(case: CaseInput) -> list[str]:
+    return [] if case.anonymous else [str(path.absolute()) for path in case.paths]
+
+
+def _of_one_case(error: OutputError) -> bool:
+    """Return whether only this case's outputs cannot be written: by their name, or by what has that name."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_A_NAME
 
 
 def _write_labels(result: Result, labels_path: Path, trace_path: Path) -> None:

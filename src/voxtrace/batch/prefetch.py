@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from voxtrace.batch.cases import CaseInput
+from voxtrace.batch.sources import describe_sources
 from voxtrace.io import load_writers
 from voxtrace.volume import Volume
 
@@ -18,6 +20,7 @@ class CasePrefetcher:
     def __init__(self, executor: ThreadPoolExecutor) -> None:
         self._executor = executor
         self._waiting: dict[CaseInput, Future[Volume]] = {}
+        self._sources: Future[list[dict[str, Any]]] | None = None
 
     def begin(self, cases: Sequence[CaseInput]) -> None:
         """Start reading the first of the cases; a case read earlier and not taken is dropped."""
@@ -36,7 +39,17 @@ class CasePrefetcher:
     def take(self, case: CaseInput) -> Volume:
         """Return a case's volume, waiting for it if necessary; raise the error of reading it."""
         self.begin([case])
-        return self._waiting.pop(case).result()
+        volume = self._waiting.pop(case).result()
+        # the files are still in the system's cache, and the network runs meanwhile
+        self._sources = self._executor.submit(describe_sources, case)
+        return volume
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return what the files of the case taken last are like; empty where they are gone by now."""
+        try:
+            return self._sources.result() if self._sources is not None else []
+        except OSError:
+            return []
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from voxtrace.cli import (
     train,
 )
 from voxtrace.cli.exit_codes import INTERRUPTED, error_message, exit_code
+from voxtrace.cli.lasting_stderr import lasting_stderr
 from voxtrace.cli.output import echo
 
 app = typer.Typer(
@@ -83,9 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     atexit.register(gc.freeze)  # skips the last garbage collection, which takes a second after torch
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    if debug:
-        given = [argument for argument in given if argument != "--debug"]
-        _log_everything()
+    with lasting_stderr():
+        if debug:
+            given = [argument for argument in given if argument != "--debug"]
+            _log_everything()
+        _run(given, debug=debug)
+
+
+def _run(given: list[str], *, debug: bool) -> None:
     try:
         app(given, prog_name="voxtrace")
     except SystemExit as leaving:

@@ -12,7 +12,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.interrupt import sigterm_as_interrupt
-from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _print(document: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        typer.echo(text)
+        print_line(text)
 
 
 def _where() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.evaluate import names_for
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
-from voxtrace.cli.output import echo, print_json, print_table, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from voxtrace.batch.comparison import Compared
@@ -57,13 +57,13 @@ def _print(document: dict[str, Any]) -> None:
             for value, record in agreement.items()
         ],
     )
-    typer.echo()
+    print_line()
     print_table(
         ("case", "differs mL", "places", "the largest", "at z, y, x"),
         [_case_row(case) for case in sorted(document["cases"], key=lambda case: -case["differs_ml"])],
     )
     if "reference" in document:
-        typer.echo()
+        print_line()
         against = document["reference"]
         rows = [
             (measure, against["one"][measure], against["other"][measure], record["mean"], record["ci95"], record["n"])

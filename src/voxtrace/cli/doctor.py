@@ -9,7 +9,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import NOTHING_DONE
-from voxtrace.cli.output import print_json, reserve_stdout_for_json
+from voxtrace.cli.output import print_json, print_line, reserve_stdout_for_json
 
 GROUPS_HELP = "winograd, sparse or voxelwise; kept for later runs. May be repeated."
 
@@ -36,6 +36,6 @@ def doctor(
     else:
         for finding in findings:
             advice = f" → {finding.advice}" if finding.advice else ""
-            typer.echo(f"{finding.verdict:5}  {finding.what:14}  {finding.found}{advice}")
+            print_line(f"{finding.verdict:5}  {finding.what:14}  {finding.found}{advice}")
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(NOTHING_DONE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.output import echo, print_json, print_table, progress_bar, reserve_stdout_for_json
 from voxtrace.errors import DatasetError
+from voxtrace.safe_text import read_json
 
 if TYPE_CHECKING:
     from voxtrace.batch.evaluation import Matched, Scored
@@ -56,7 +56,7 @@ def names_for(file: Path | None, reference: Path) -> dict[int, str]:
     if found is None:
         return {}
     try:
-        labels = json.loads(found.read_text(encoding="utf-8"))["labels"]
+        labels = read_json(found)["labels"]
         return {int(value): str(name) for name, value in labels.items() if str(value).isdigit()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{found} names no labels; expected JSON with labels {{'liver': 1, …}}.") from error

@@ -12,7 +12,7 @@ import typer
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED, error_message
 from voxtrace.cli.exported import Exported
-from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.errors import UsageError, VoxTraceError
 from voxtrace.io.formats import MAPS, WRITTEN, endings, written_ending, written_format
 
@@ -123,7 +123,7 @@ def _report(records: list[dict[str, Any]], note: str, *, as_json: bool) -> None:
     for record in records:
         for path in record["paths"]:
             if not as_json:
-                typer.echo(path)
+                print_line(path)
         for note in record["notes"]:
             echo(f"note: {note}")
     failed = [record for record in records if "error" in record]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_facts, print_json, print_table, reserve_stdout_for_json
+from voxtrace.cli.output import print_facts, print_json, print_line, print_table, reserve_stdout_for_json
 
 APART = ("passport", "slice_facts", "maps")  # printed as lines or tables of their own
 RANGE = ("smallest", "largest")
@@ -44,7 +44,7 @@ def _print(document: dict[str, Any]) -> None:
             _print_by_step(key.replace("_", " "), value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for number, item in enumerate(value, start=1):
-                typer.echo(f"\n{key} {number}")
+                print_line(f"\n{key} {number}")
                 print_facts({name: fact for name, fact in item.items() if name not in APART})
                 _print_findings(item.get("passport", ()))
         else:
@@ -60,7 +60,7 @@ def _print_by_step(title: str, outputs: dict[str, dict[str, Any]]) -> None:
     ]
     columns = list(dict.fromkeys(column for _, values in lines for column in values))
     rows = [[*first, *(_cell(values.get(column)) for column in columns)] for first, values in lines]
-    typer.echo()
+    print_line()
     print_table([title, "unit", "step", *columns], rows)
 
 
@@ -82,7 +82,7 @@ def _print_overview(series: Sequence[dict[str, Any]]) -> None:
         for one in series
     ]
     print_table(["series", "images", "mm", "opens", "name"], rows)
-    typer.echo()
+    print_line()
 
 
 def _is_corrected(series: dict[str, Any]) -> bool:
@@ -97,4 +97,4 @@ def _print_findings(findings: Iterable[dict[str, str]]) -> None:
     """Print each finding of a passport on a line of its own, its verdict first."""
     for one in findings:
         remedy = f"; {one['remedy']}" if one["remedy"] else ""
-        typer.echo(f"  {one['verdict'].ljust(9)}  {one['what']}: {one['found']}{remedy}")
+        print_line(f"  {one['verdict'].ljust(9)}  {one['what']}: {one['found']}{remedy}")

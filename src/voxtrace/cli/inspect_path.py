@@ -21,6 +21,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
     from voxtrace.batch.ledger import NAME, Ledger
     from voxtrace.bundle import JSON, card, shipped
     from voxtrace.cli.inspect_trace import inspect_trace
+    from voxtrace.io.integrity import check_regular
     from voxtrace.trace import Trace
 
     if not path.exists():
@@ -29,6 +30,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} does not exist; give a volume, a DICOM folder, a bundle, a trace or a ledger's folder."
         )
+    check_regular(path)
     if path.is_file():
         return {"kind": "ledger", **Ledger(path.parent).summary()} if path.name == NAME else _file(path)
     if (path / JSON).is_file():

@@ -1,11 +1,11 @@
-"""Stop on Ctrl-C, or on SIGTERM from a cluster's scheduler."""
+"""Stop on Ctrl-C, on SIGTERM from a cluster's scheduler, or when the terminal is closed (SIGHUP)."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _STDERR = 2
@@ -23,14 +23,22 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        os.write(_STDERR, b"\nstopping after the current part; press Ctrl-C again to stop at once.\n")
+        with suppress(OSError):  # the terminal may be gone
+            os.write(_STDERR, b"\nstopping after the current part; press Ctrl-C again to stop at once.\n")
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, note) for number in _stopping()}
     try:
         yield lambda: bool(asked)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _stopping() -> list[int]:
+    """Return the signals to stop on; SIGHUP only where nohup has not switched it off."""
+    hangups = [number for name in ("SIGHUP",) if (number := getattr(signal, name, None)) is not None]  # not on Windows
+    wanted = [number for number in hangups if signal.getsignal(number) is not signal.SIG_IGN]
+    return [signal.SIGINT, signal.SIGTERM, *wanted]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_json, print_table, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.output import print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from voxtrace.plan import Plan
@@ -67,23 +67,23 @@ def _documents(names: list[str] | None, plan: Plan, with_figures: bool) -> list[
 
 
 def _print(document: dict[str, Any], plan: Plan) -> None:
-    typer.echo(f"{document['name']}: {document['title']}\n  {document['source']}")
+    print_line(f"{document['name']}: {document['title']}\n  {document['source']}")
     for option in document["options"]:
-        typer.echo(f"  --{option['name'].replace('_', '-')} {_values(option)}\n      {option['help']}")
-    typer.echo()
+        print_line(f"  --{option['name'].replace('_', '-')} {_values(option)}\n      {option['help']}")
+    print_line()
     if document["refused"]:
-        typer.echo(f"not counted: {document['refused']}")
+        print_line(f"not counted: {document['refused']}")
     else:
         _print_costs(document, plan)
-    typer.echo()
+    print_line()
     if document["figures"]:
         _print_figures(document["figures"])
-        typer.echo()
+        print_line()
 
 
 def _print_costs(document: dict[str, Any], plan: Plan) -> None:
     window = "×".join(map(str, document["window"]))
-    typer.echo(f"one window of {window} voxels, channels: {plan.n_channels}, labels: {plan.n_labels}")
+    print_line(f"one window of {window} voxels, channels: {plan.n_channels}, labels: {plan.n_labels}")
     columns = ["part", "parameters", *(f"{name}, {cost['unit']}" for name, cost in document["cost"].items())]
     parts = [("all", document), *document["parts"].items()]
     print_table(columns, [[name, f"{part['parameters']:,}", *_costs(part)] for name, part in parts])
@@ -109,7 +109,7 @@ def _print_figures(figures: list[dict[str, Any]]) -> None:
     print_table(columns, rows)
     for figure in figures:
         if figure["differs"]:
-            typer.echo(f"  {figure['what']}: {figure['differs']}.")
+            print_line(f"  {figure['what']}: {figure['differs']}.")
 
 
 def _number(value: float) -> str:

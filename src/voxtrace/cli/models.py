@@ -9,7 +9,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import echo, print_json, print_table, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, print_line, print_table, reserve_stdout_for_json
 
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 
@@ -44,7 +44,7 @@ def verify(
     if as_json:
         print_json({"bundle": bundle, "verified": True, "digest": record["digest"]})
     else:
-        typer.echo(f"{bundle} is complete and unaltered (SHA-256 {record['digest'][:16]}…).")
+        print_line(f"{bundle} is complete and unaltered (SHA-256 {record['digest'][:16]}…).")
 
 
 @app.command()

@@ -6,22 +6,42 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from voxtrace.safe_text import printable, well_formed
+
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, Task
 
 
 def echo(message: str) -> None:
-    """Print a message for the user on standard error."""
-    typer.echo(message, err=True)
+    """Print a message for the user on standard error; control letters in it are written out."""
+    typer.echo(fit_for(sys.stderr, message), err=True)
+
+
+def print_line(text: str = "") -> None:
+    """Print a line on standard output; control letters in it are written out."""
+    typer.echo(fit_for(sys.stdout, text))
+
+
+def fit_for(stream: TextIO, text: str) -> str:
+    """Return a text with what a stream can write: letters that its code page lacks are replaced by ``?``."""
+    shown = printable(text)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        return shown.encode(encoding, "replace").decode(encoding, "replace")
+    except LookupError:
+        return shown.encode("ascii", "replace").decode()
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output; numbers that JSON lacks (NaN, infinity) become null."""
-    typer.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+    # letters that the code page of the output lacks are written as \uXXXX, which is JSON, too
+    can_write = fit_for(sys.stdout, text) == text
+    typer.echo(text if can_write else json.dumps(_plain(document), indent=2, allow_nan=False))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -30,14 +50,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     for row in cells:
         first = row[0].ljust(widths[0])
-        typer.echo("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip())
+        print_line("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip())
 
 
 def print_facts(facts: dict[str, object]) -> None:
     """Print names and values in two columns on standard output."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        typer.echo(f"{name.ljust(width)}  {_cell(value)}")
+        print_line(f"{name.ljust(width)}  {_cell(value)}")
 
 
 @contextmanager
@@ -58,11 +78,18 @@ def progress_bar(*fields: str) -> Iterator[Progress]:
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class PlainColumn(TextColumn):
+        """A column whose text a terminal shows and does not obey."""
+
+        def render(self, task: Task) -> Text:
+            return Text(fit_for(sys.stderr, super().render(task).plain))
 
     console = Console(stderr=True)
-    shown = [TextColumn("{task.fields[" + field + "]}", markup=False) for field in fields]
+    shown = [PlainColumn("{task.fields[" + field + "]}", markup=False) for field in fields]
     with Progress(
-        TextColumn("{task.description}", markup=False),
+        PlainColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         *shown,
@@ -88,11 +115,13 @@ def _cell(value: object) -> str:
 def _plain(value: Any) -> Any:
     """Return a value converted to JSON's types."""
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {well_formed(str(k)): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
-    if value is None or isinstance(value, (str, int)):
+    if isinstance(value, str):
+        return well_formed(value)
+    if value is None or isinstance(value, int):
         return value
     return _plain(value.tolist()) if hasattr(value, "tolist") else str(value)

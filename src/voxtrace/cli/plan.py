@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device
-from voxtrace.cli.output import print_facts, print_json, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.output import print_facts, print_json, print_line, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,9 +37,9 @@ def plan(
     if as_json:
         print_json(document)
         return
-    typer.echo(f"{opened.name}\n")
+    print_line(f"{opened.name}\n")
     print_facts(document["fingerprint"])
-    typer.echo()
+    print_line()
     print_facts(document["plan"])
 
 

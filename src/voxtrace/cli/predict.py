@@ -16,7 +16,7 @@ from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.option_flags import with_option_flags
 from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
-from voxtrace.errors import UsageError
+from voxtrace.errors import Cancelled, UsageError
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ SeriesNames = Annotated[
         "repeated (`voxtrace inspect` lists them). Found by the series' descriptions if unset.",
     ),
 ]
+AnonymousNames = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous-names",
+        help="Call the cases case_0001, case_0002, … in all outputs and messages; OUT.names.csv, beside the output "
+        "folder, says which is which.",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -71,6 +79,7 @@ class PredictRequest:
     overwrite: bool
     timepoint: int | Literal["all"] | None
     series: tuple[str, ...]
+    anonymous: bool = False
 
 
 @with_option_flags
@@ -85,6 +94,7 @@ def predict(
     format: Suffix = "nii.gz",
     frame: Timepoint = None,
     series: SeriesNames = None,
+    anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:
     """Segment volumes and record how each segmentation came about.
@@ -107,6 +117,7 @@ def predict(
         overwrite=overwrite,
         timepoint=_timepoint(frame),
         series=tuple(series or ()),
+        anonymous=anonymous_names,
     )
     with reserve_stdout_for_json(as_json), prefetching() as prefetcher:
         job = _job(request, prefetcher)
@@ -132,12 +143,14 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
 
     Whatever is wrong with the request as a whole is refused here, before the first case.
     """
-    from voxtrace.batch import PredictJob, find_cases
+    from voxtrace.batch import PredictJob, find_cases, with_anonymous_names
     from voxtrace.bundle import card, load
 
     # the card is JSON and read without torch, so that reading the first case can begin
     channels = card(request.models[0])["plan"]["channels"]
     cases = find_cases(request.inputs, channels, request.timepoint, request.series)
+    if request.anonymous:
+        cases = with_anonymous_names(cases, request.out)
     if not request.resume:  # with --resume the first case may be one that is skipped
         prefetcher.begin(cases)
     with gc_paused():  # torch is imported here
@@ -158,31 +171,49 @@ def _run(job: PredictJob, prefetcher: CasePrefetcher) -> BatchSummary:
 
     with stop_on_interrupt() as cancel, progress_bar() as bar:
         events = predict_cases(job, cancel, prefetcher)
-        return _show(events, bar, bar.add_task("", total=None))
+        return _show(job, events, bar, bar.add_task("", total=None))
 
 
-def _show(events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: TaskID) -> BatchSummary:
-    """Run the job to its end, show every event, and return the summary."""
-    while True:
-        try:
+def _show(job: PredictJob, events: Generator[CaseEvent, None, BatchSummary], bar: Bar, task: TaskID) -> BatchSummary:
+    """Run the job to its end, show every event, and return the summary; say what is done where it is stopped."""
+    from voxtrace.batch import BatchSummary
+
+    summary = BatchSummary()
+    try:
+        while True:
             event = next(events)
-        except StopIteration as stop:
-            summary: BatchSummary = stop.value
-            return summary
-        where = f"[{event.number}/{event.total}] {event.case.name}"
-        if event.fit is not None:
-            warn_of_fit(event.fit, where)
-        elif event.progress is not None:
-            description = f"{where} {event.progress.stage}"
-            bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
-        elif event.entry is not None and event.kind == "failed":
-            echo(f"{where}: failed. {event.entry.error}")
-        elif event.entry is not None:
-            echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
-        elif event.kind == "skipped":
-            echo(f"{where}: skipped, already completed")
-        else:
-            bar.reset(task, description=f"{where} reading", total=None)
+            summary = summary.add(event)
+            _show_event(event, bar, task)
+    except StopIteration as stop:
+        whole: BatchSummary = stop.value
+        return whole
+    except (Cancelled, KeyboardInterrupt) as stop:
+        events.close()  # removes what is half written
+        raise Cancelled(_stopped(job, summary, str(stop))) from stop
+
+
+def _stopped(job: PredictJob, summary: BatchSummary, where: str) -> str:
+    finished, total = len(summary.done) + len(summary.skipped), len(job.cases)
+    failed = f", {len(summary.failed)} failed" if summary.failed else ""
+    done = f"{finished} of {total} cases are done in {job.out}{failed}; the same command with --resume does the rest."
+    return f"{where.rstrip('.') or 'stopped'}. {done}"
+
+
+def _show_event(event: CaseEvent, bar: Bar, task: TaskID) -> None:
+    where = f"[{event.number}/{event.total}] {event.case.name}"
+    if event.fit is not None:
+        warn_of_fit(event.fit, where)
+    elif event.progress is not None:
+        description = f"{where} {event.progress.stage}"
+        bar.update(task, description=description, completed=event.progress.done, total=event.progress.total)
+    elif event.entry is not None and event.kind == "failed":
+        echo(f"{where}: failed. {event.entry.error}")
+    elif event.entry is not None:
+        echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
+    elif event.kind == "skipped":
+        echo(f"{where}: skipped, already completed")
+    else:
+        bar.reset(task, description=f"{where} reading", total=None)
 
 
 def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import echo, print_json, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
 from voxtrace.cli.show_training import show_training
 from voxtrace.training.request import TrainRequest
@@ -118,7 +118,7 @@ def train(
     if as_json:
         print_json({"bundle": str(bundle.path), "digest": bundle.digest, "card": dict(bundle.card)})
     else:
-        typer.echo(f"the bundle lies in {bundle.path}")
+        print_line(f"the bundle lies in {bundle.path}")
 
 
 def _method_options(method: str | None, initial: str | None, settings: list[str], flags: list[str]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from voxtrace.bundle import JSON, WEIGHTS, Bundle, verdict
 from voxtrace.inference.sliding_window import SlidingWindow
 from voxtrace.inference.window_boxes import canonical_boxes
+from voxtrace.safe_text import read_json
 from voxtrace.trace import Provenance, RunDescription
 from voxtrace.version import __version__
 from voxtrace.volume import Volume
@@ -49,4 +49,4 @@ def _weights_sha256(bundle: Bundle) -> str:
     """Return the hash that the bundle's folder states, which was checked when it was loaded; "" without a folder."""
     if bundle.path is None or not (bundle.path / JSON).is_file():
         return ""
-    return str(json.loads((bundle.path / JSON).read_text(encoding="utf-8"))["files"][WEIGHTS])
+    return str(read_json(bundle.path / JSON)["files"][WEIGHTS])

@@ -19,22 +19,23 @@ zlib_ng: Any = _zlib_ng  # has a wrong one for its error
 DAMAGED_STREAM: tuple[type[Exception], ...] = (EOFError, BadGzipFile, zlib_ng.error)
 """What reading a damaged stream raises."""
 
-_LEVEL = 6
+LEVEL = 6
+_PIECE = 1 << 20
 _ANY_STREAM = 47  # zlib or gzip
 
 
 def open_plain_or_gzip(path: Path) -> Any:
     """Return a file to read from, unpacked while it is read where its name ends in ``.gz``."""
-    return gzip_ng.open(path) if _is_gzip(path) else path.open("rb")
+    return gzip_ng.open(path) if is_gzip(path) else path.open("rb")
 
 
 @contextmanager
 def create_plain_or_gzip(path: Path) -> Iterator[Any]:
     """Yield a file to write into, packed where its name ends in ``.gz``; equal contents give equal bytes."""
     with path.open("wb") as plain:
-        if _is_gzip(path):
+        if is_gzip(path):
             # without name and time in its header, so that equal contents give equal bytes
-            with gzip_ng.GzipNGFile("", "wb", fileobj=plain, mtime=0, compresslevel=_LEVEL) as packed:
+            with gzip_ng.GzipNGFile("", "wb", fileobj=plain, mtime=0, compresslevel=LEVEL) as packed:
                 yield packed
         else:
             yield plain
@@ -43,6 +44,13 @@ def create_plain_or_gzip(path: Path) -> Iterator[Any]:
 def decompressor() -> Any:
     """Return an object that unpacks a zlib or gzip stream piece by piece, as ``zlib.decompressobj`` does."""
     return zlib_ng.decompressobj(wbits=_ANY_STREAM)
+
+
+def deflated(content: memoryview) -> list[bytes]:
+    """Return a zlib stream of bytes, in pieces."""
+    stream = zlib_ng.compressobj(LEVEL)
+    pieces = [stream.compress(content[first : first + _PIECE]) for first in range(0, len(content), _PIECE)]
+    return [piece for piece in (*pieces, stream.flush()) if piece]
 
 
 def as_bytes(array: Array) -> memoryview:
@@ -61,5 +69,6 @@ def chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _is_gzip(path: Path) -> bool:
+def is_gzip(path: Path) -> bool:
+    """Tell whether the name of a file says that it is packed with gzip."""
     return path.name.lower().endswith(".gz")

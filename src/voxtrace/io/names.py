@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from xml.etree import ElementTree
 
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import LabelMap, Triple
 
 Names = dict[int, str]
@@ -19,6 +20,8 @@ Colours = dict[int, Triple]
 
 DESCRIPTION = "Description"  # key of free text in NRRD and MetaImage
 _SEGMENT = re.compile(r"Segment(\d+)_LabelValue")
+_LARGEST_LABEL = 65535
+_LABEL = re.compile(r"[0-9]{1,5}")
 
 
 def to_xml(labels: LabelMap) -> str:
@@ -45,7 +48,7 @@ def from_xml(texts: Iterable[str]) -> tuple[Names, Colours]:
             continue
         try:
             entries = list(ElementTree.fromstring(text.strip()).iter("Label"))
-            return _read_entries((int(e.attrib["Key"]), (e.text or "").strip(), _colour(e)) for e in entries)
+            return _read_entries((_key(e), (e.text or "").strip(), _colour(e)) for e in entries)
         except (ElementTree.ParseError, KeyError, ValueError):
             continue
     return {}, {}
@@ -68,13 +71,23 @@ def to_keys(labels: LabelMap, *, ascii_only: bool) -> dict[str, str]:
     return keys
 
 
-def from_keys(keys: Mapping[str, str], *, ascii_only: bool) -> tuple[Names, Colours]:
-    """Return names and colours from 3D Slicer's keys, as :func:`to_keys` wrote them; empty when there are none."""
+def has_layers(keys: Mapping[str, str]) -> bool:
+    """Tell whether 3D Slicer's keys describe segments, which may lie in several layers."""
+    return any(_SEGMENT.fullmatch(key) for key in keys)
+
+
+def from_keys(keys: Mapping[str, str], *, ascii_only: bool, layer: int | None = None) -> tuple[Names, Colours]:
+    """Return names and colours from 3D Slicer's keys, as :func:`to_keys` wrote them; empty when there are none.
+
+    With ``layer``, of the segments in this layer only.
+    """
     found = []
     for key, value in keys.items():
         match = _SEGMENT.fullmatch(key)
-        if match and value.strip().isdigit():
+        if match and _LABEL.fullmatch(value.strip()):
             start = f"Segment{match[1]}_"
+            if layer is not None and keys.get(f"{start}Layer", "0").strip() != str(layer):
+                continue
             name = keys.get(f"{start}Name", "")
             colour = _shades(keys.get(f"{start}Color", "").split())
             found.append((int(value), html.unescape(name) if ascii_only else name, colour))
@@ -91,11 +104,17 @@ def _read_entries(entries: Iterable[tuple[int, str, Triple | None]]) -> tuple[Na
     colours: Colours = {}
     for value, name, colour in entries:
         # label 0 is the background, which other programs name, too
-        if value > 0 and name:
-            names[value] = name
-        if value > 0 and colour is not None:
+        if 0 < value <= _LARGEST_LABEL and name:
+            names[value] = well_formed(name)
+        if 0 < value <= _LARGEST_LABEL and colour is not None:
             colours[value] = colour
     return names, colours
+
+
+def _key(entry: ElementTree.Element) -> int:
+    """Return the label of an entry; 0, which is the background, for one that is no label."""
+    text = entry.attrib["Key"].strip()
+    return int(text) if _LABEL.fullmatch(text) else 0
 
 
 def _colour(entry: ElementTree.Element) -> Triple | None:

@@ -14,20 +14,25 @@ import numpy as np
 from voxtrace.errors import GeometryError, ReadError
 from voxtrace.io.dicom import channels_of, find_series, in_words, kind_of, named, stack_series
 from voxtrace.io.dicom import load as load_dicom
-from voxtrace.io.integrity import check_finite, count_bad
-from voxtrace.io.itk import count_with_itk, grid_of, simpleitk, text_entries
+from voxtrace.io.integrity import check_finite, check_regular, count_bad
+from voxtrace.io.itk import grid_of, simpleitk
 from voxtrace.io.names import from_keys, from_xml
 from voxtrace.io.nifti import read_header
+from voxtrace.io.segment_layers import read_label_image
 from voxtrace.io.stored_image import read_stored_image
-from voxtrace.io.suffixes import NIFTI, is_dicom, listed, stem_of, suffix_of
+from voxtrace.io.suffixes import NIFTI, NRRD, is_dicom, listed, stem_of, suffix_of
+from voxtrace.io.text_formats import open_text_image
 from voxtrace.io.timepoints import count_timepoints as count_volumes
-from voxtrace.passport import Passport
+from voxtrace.io.turning import turned
+from voxtrace.io.whole_labels import whole_labels
+from voxtrace.passport import Finding, Passport
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import DEMONSTRATION, Array, Geometry, Grid, LabelMap, Volume
 
 _NNUNET_CHANNEL = re.compile(r"_\d{4}$")
 
 
-def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> Volume:
+def read(path: str | Path | Sequence[str | Path], frame: int | None = None, channels: int = 1) -> Volume:
     """Return the volume in a file or DICOM folder, in canonical orientation.
 
     Parameters
@@ -37,6 +42,9 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> V
         whose volumes become the channels (C) of one.
     frame
         Which frame of a file with time as its fourth dimension, from 0; see :func:`count_timepoints`.
+    channels
+        How many channels are wanted: where one file holds as many volumes and no frame is chosen, these are the
+        channels.
 
     Returns
     -------
@@ -54,7 +62,7 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None) -> V
         When several files lie on different grids.
     """
     if isinstance(path, (str, Path)):
-        return _read_one(Path(path), frame)
+        return _read_channels(Path(path), channels) if frame is None else _read_one(Path(path), frame)
     volumes = [_read_one(Path(p), frame) for p in path]
     if not volumes:
         raise ReadError("an empty list of files was given; expected at least one, a file for each channel.")
@@ -81,7 +89,7 @@ def count_timepoints(path: str | Path) -> int:
         if suffix_of(path) in NIFTI:
             header = read_header(path).header
             return count_volumes(header.sizes, header.components, "", path)
-        return count_with_itk(path)
+        return open_text_image(path).timepoints
 
 
 def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
@@ -106,8 +114,8 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
         return read_rtstruct(path)
     _check_volume_file(path)
     with _readable(path):
-        stored = read_stored_image(path, frame, labels=True)
-    canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(stored.array))
+        stored = read_label_image(path, frame)
+    canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(whole_labels(stored.array, path)))
     try:
         note = DEMONSTRATION if stored.description == DEMONSTRATION else ""
         geometry = Geometry.from_grid(stored.grid)
@@ -126,7 +134,7 @@ def label_names(path: str | Path) -> dict[int, str]:
     with _readable(path):
         if suffix_of(path) in NIFTI:
             return from_xml(read_header(path).extensions)[0]
-        return from_keys(text_entries(path), ascii_only=suffix_of(path) != ".nrrd")[0]
+        return from_keys(open_text_image(path).entries, ascii_only=suffix_of(path) not in NRRD)[0]
 
 
 def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str] = ()) -> Volume:
@@ -159,7 +167,7 @@ def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str
         chosen = tuple(named(found, one, folder) for one in series) or channels_of(found, channels)
         if isinstance(chosen, str):
             raise ReadError(f"{folder}: {chosen}")
-        return replace(stack_series(chosen, channels), name=folder.resolve().name)
+        return replace(stack_series(chosen, channels), name=well_formed(folder.resolve().name))
 
 
 def from_sitk(image: Any, name: str = "volume") -> Volume:
@@ -178,6 +186,23 @@ def from_sitk(image: Any, name: str = "volume") -> Volume:
     array = simpleitk().GetArrayFromImage(image)
     _check_finite(array, Path(name))
     return _canonical(array, grid_of(image), name)
+
+
+def _read_channels(path: Path, channels: int) -> Volume:
+    """Return the volumes of a file as channels where there are as many; else the only volume of a file."""
+    count = 1 if channels == 1 or path.is_dir() else count_timepoints(path)
+    if count == 1:
+        return _read_one(path, None)
+    if count != channels:
+        raise ReadError(
+            f"{path} holds {count} volumes (its fourth dimension) where {channels} channels are expected. Give a file "
+            "with one volume for each channel, a file for each channel, or choose a time point by `--frame N`."
+        )
+    volumes = [_read_one(path, number) for number in range(count)]
+    found = Finding("channels", "fine", f"the {count} volumes of the file, in order")
+    findings = [one for volume in volumes for one in volume.passport.findings if one.what != "frames"]
+    passport = Passport((*dict.fromkeys(findings), found))
+    return replace(Volume.stack(volumes), name=stem_of(path), passport=passport)
 
 
 def _read_one(path: Path, frame: int | None) -> Volume:
@@ -203,10 +228,9 @@ def _read_dicom(path: Path, frame: int | None) -> Volume:
 
 
 def _canonical(array: Array, grid: Grid, name: str, passport: Passport | None = None) -> Volume:
-    # float64 takes twice the memory, and scanners do not measure that precisely
-    canonical = grid.layout.to_canonical(array)[np.newaxis]
-    data = np.ascontiguousarray(canonical, dtype=np.float32 if array.dtype == np.float64 else None)
-    return Volume(data, Geometry.from_grid(grid), name=name, passport=passport or Passport())
+    return Volume(
+        turned(array, grid.layout)[np.newaxis], Geometry.from_grid(grid), name=name, passport=passport or Passport()
+    )
 
 
 def _is_series(path: Path) -> bool:
@@ -216,8 +240,9 @@ def _is_series(path: Path) -> bool:
 def _check_volume_file(path: Path) -> None:
     if path.is_dir():
         raise ReadError(f"{path} is a folder; expected a file ending in {listed()}.")
-    if not path.is_file():
+    if not path.exists():
         raise ReadError(f"{path} does not exist; check the path.")
+    check_regular(path)
     if not suffix_of(path):
         kind = kind_of(path) if is_dicom(path) else ""
         if kind:

@@ -10,18 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voxtrace.errors import ReadError
-from voxtrace.io.integrity import check_finite, check_meta_voxels, check_not_empty, count_bad
-from voxtrace.io.itk import read_with_itk
+from voxtrace.io.integrity import check_finite, check_not_empty, count_bad
 from voxtrace.io.names import DESCRIPTION, Colours, Names, from_keys, from_xml
 from voxtrace.io.nifti import NiftiGrid, affine_of, read_nifti
 from voxtrace.io.nifti.voxels import rescaled
 from voxtrace.io.orthogonalise import orthogonalise, resample
 from voxtrace.io.passport_checks import check_intensities, check_origin, check_position, check_spacing
 from voxtrace.io.raw_affine import RawAffine
-from voxtrace.io.suffixes import NIFTI, suffix_of
-from voxtrace.io.text_headers import check_meta, check_nrrd, read_meta_header, read_nrrd_header
+from voxtrace.io.suffixes import NIFTI, NRRD, suffix_of
+from voxtrace.io.text_formats import open_text_image
 from voxtrace.io.timepoints import check_timepoint, count_timepoints
-from voxtrace.passport import Finding, Passport
+from voxtrace.passport import Passport
 from voxtrace.volume import Array, Grid
 
 
@@ -99,28 +98,20 @@ def _read_nifti(path: Path, frame: int | None, labels: bool) -> StoredImage:
 
 
 def _read_text(path: Path, frame: int | None, labels: bool) -> StoredImage:
-    """Return a volume whose header is text: NRRD or MetaImage, through ITK."""
-    is_nrrd = suffix_of(path) == ".nrrd"
-    stated = _check_text(path, is_nrrd=is_nrrd)
-    image = read_with_itk(path, frame)
-    if image.array.dtype.kind == "f":
-        check_finite(count_bad(image.array), image.array.size, path)
+    """Return a volume whose header is text: NRRD or MetaImage."""
+    image = open_text_image(path)
+    chosen = check_timepoint(image.timepoints, frame, path)
     affine = RawAffine.of(image.grid)
     spacing = check_spacing(affine, path)
+    values = image.read(frame or 0, path)
+    if values.dtype.kind == "f":
+        check_finite(count_bad(values), values.size, path)
     fit = orthogonalise(affine, path)
-    array = resample(image.array, affine, fit.affine, labels=labels) if fit.resample else image.array
+    array = resample(values, affine, fit.affine, labels=labels) if fit.resample else values
     grid = image.grid if fit.affine is affine else fit.affine.grid()
-    intensities = check_intensities(image.array, None)
-    description = image.keys.get(DESCRIPTION, "")
+    intensities = check_intensities(values, None)
+    description = image.entries.get(DESCRIPTION, "")
     origin = check_origin(description)
-    findings = (*check_position(grid), spacing, *stated, fit.finding, *image.findings, intensities, *origin)
-    names, colours = from_keys(image.keys, ascii_only=not is_nrrd)
+    findings = (*check_position(grid), spacing, *image.findings, fit.finding, *chosen, intensities, *origin)
+    names, colours = from_keys(image.entries, ascii_only=suffix_of(path) not in NRRD)
     return StoredImage(array, grid, Passport(findings), image.timepoints, names, colours, description)
-
-
-def _check_text(path: Path, *, is_nrrd: bool) -> tuple[Finding, ...]:
-    if is_nrrd:
-        return check_nrrd(read_nrrd_header(path), path)
-    header = read_meta_header(path)
-    check_meta_voxels(path, header)
-    return check_meta(header)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from voxtrace.io.formats import FORMATS, WRITTEN, endings
+from voxtrace.safe_text import well_formed
 
 SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
+NRRD: tuple[str, ...] = (".nrrd", ".nhdr")
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
 _DICOM_ENDINGS = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
@@ -23,10 +25,13 @@ def suffix_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """Return the file name without its suffix, ``"case.nii.gz"`` and ``"case.seg.nrrd"`` -> ``"case"``."""
+    """Return the file name without its suffix, ``"case.nii.gz"`` and ``"case.seg.nrrd"`` -> ``"case"``.
+
+    A byte of the name that is no UTF-8 becomes ``%`` and two hexadecimal digits.
+    """
     name = path.name.lower()
     suffix = next((ending for ending in _DOUBLE_ENDINGS if name.endswith(ending)), suffix_of(path))
-    return path.name[: -len(suffix)] if suffix else path.stem
+    return well_formed(path.name[: -len(suffix)] if suffix else path.stem)
 
 
 def dicom_start(begin: bytes) -> bool | None:

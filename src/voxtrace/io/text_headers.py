@@ -1,109 +1,129 @@
-"""The text headers of NRRD and MetaImage: their fields, and checks of what ITK reads without a warning."""
+"""The lines of text headers, as NRRD and MetaImage have them: fields, free entries, and names of other files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from voxtrace.errors import ReadError
-from voxtrace.io.passport_checks import SIDES_KNOWN, SIDES_UNKNOWN
-from voxtrace.passport import Finding
 
-_HEADER_BYTES = 1 << 20
-_MILLIMETRES = ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
-_PLACED_SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las")
+_HEADER_BYTES = 1 << 24
+_NAME_FIELDS = ("elementdatafile", "datafile")
 
 
 @dataclass(frozen=True)
 class TextHeader:
-    """The fields of a text header, names in lower case, and how many bytes it takes."""
+    """What the lines of a text header say.
+
+    Attributes
+    ----------
+    fields
+        Values by field, the field in lower case without blanks: ``spacedirections``, ``dimsize``.
+    entries
+        Values by key as written: what is no field of the format, e.g. ``Segment0_Name``.
+    byte_count
+        Bytes the header takes.
+    file_names
+        The value of the field that says where the voxels lie, and the lines after it, as names for the system.
+    """
 
     fields: dict[str, str]
+    entries: dict[str, str]
     byte_count: int
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether the voxels behind it are packed."""
-        return self.fields.get("encoding", "raw") != "raw" or self.fields.get("compresseddata", "").lower() == "true"
+    file_names: tuple[str, ...] = ()
 
 
 def read_meta_header(path: Path) -> TextHeader:
-    """Return the ``key = value`` lines of MetaImage up to ElementDataFile."""
-    fields: dict[str, str] = {}
-    end = 0
-    for line in _lines(path):
-        end += len(line)
-        key, _, value = line.decode("latin-1").partition("=")
-        fields[key.strip().lower()] = value.strip()
-        if key.strip().lower() == "elementdatafile":
-            break
-    return TextHeader(fields, end)
-
-
-def read_nrrd_header(path: Path) -> TextHeader:
-    """Return the ``field: value`` lines of NRRD; the blank line after them counts as part of the header."""
-    fields: dict[str, str] = {}
-    end = 0
-    for line in _lines(path):
-        end += len(line)
-        text = line.decode("latin-1")
-        name, colon, value = text.partition(":")
-        if not text.strip():
-            break
-        if colon and not text.startswith("#") and not value.startswith("="):
-            fields[name.strip().lower()] = value.strip()
-    return TextHeader(fields, end)
-
-
-def check_nrrd(header: TextHeader, path: Path) -> tuple[Finding, ...]:
-    """Return what to say of an NRRD header's unit and space.
+    """Return the ``key = value`` lines of MetaImage up to ElementDataFile, and the file names after ``LIST``.
 
     Raises
     ------
     ReadError
-        When it measures in another unit than mm, or leaves the direction of an axis open.
+        When there is no such field.
     """
-    fields = header.fields
-    units = [unit for unit in fields.get("space units", "").replace('"', " ").split() if unit]
-    other = next((unit for unit in units if unit.lower() not in _MILLIMETRES), "")
-    if other:
-        raise ReadError(
-            f"{path} measures in {other!r} (space units); expected mm, which is what other programs take its numbers "
-            "for. Convert the file to mm."
-        )
-    known = sum(vector.startswith("(") for vector in fields.get("space directions", "").split())
-    if "space directions" in fields and known < 3:
-        raise ReadError(
-            f"{path} gives space directions for {known} of three axes; expected all three. Correct its header."
-        )
-    unit = Finding("units", "fine", "mm" if units else "the header names no unit; taken as mm")
-    space = fields.get("space", "").lower().removesuffix("-time").removesuffix("t")
-    if space in _PLACED_SPACES:
-        return (Finding("transforms", "fine", f"space {fields['space']}"), SIDES_KNOWN, unit)
-    found = f"the header's space is {fields['space']}" if space else "the header names no space"
-    remedy = "read as left-posterior-superior, as ITK and 3D Slicer do; check the sides against another image"
-    unsure = Finding("transforms", "corrected", f"{found}, so the sides of the patient are unknown", remedy)
-    return (unsure, SIDES_UNKNOWN, unit)
+    fields: dict[str, str] = {}
+    entries: dict[str, str] = {}
+    end = 0
+    lines = _lines(path)
+    for line in lines:
+        end += len(line)
+        key, equals, value = line.partition(b"=")
+        name = _text(key).strip()
+        if not equals:
+            continue
+        fields[_plain(name)] = entries[name] = _text(value).strip()
+        if _plain(name) == "elementdatafile":
+            further = _names(lines) if value.strip().upper().startswith(b"LIST") else ()
+            return TextHeader(fields, entries, end, (_file_name(value), *further))
+    raise ReadError(f"{path} is not a MetaImage file, though its name says so; expected a text header with DimSize.")
 
 
-def check_meta(header: TextHeader) -> tuple[Finding, ...]:
-    """Return what to say of a MetaImage header's unit and transform."""
-    fields = header.fields
-    unit = Finding("units", "fine", "MetaImage measures in mm")
-    steps = fields.get("elementspacing", fields.get("elementsize", "")).split()
-    if any(step.startswith("-") for step in steps):
-        found = f"a voxel size is negative ({' '.join(steps)})"
-        return (
-            Finding("spacing", "corrected", found, "read as an axis that runs the other way, as ITK does"),
-            SIDES_KNOWN,
-            unit,
-        )
-    return (Finding("transforms", "fine", "TransformMatrix and Offset"), SIDES_KNOWN, unit)
+def read_nrrd_header(path: Path) -> TextHeader:
+    """Return the ``field: value`` and ``key:=value`` lines of NRRD; the blank line after them is part of the header.
+
+    Raises
+    ------
+    ReadError
+        When the file does not begin as NRRD does, or gives a field twice.
+    """
+    fields: dict[str, str] = {}
+    entries: dict[str, str] = {}
+    lines = _lines(path)
+    first = next(lines, b"")
+    if not first.startswith(b"NRRD000"):
+        raise ReadError(f"{path} is not an NRRD file, though its name says so; expected a first line such as NRRD0005.")
+    end = len(first)
+    names: tuple[str, ...] = ()
+    for line in lines:
+        end += len(line)
+        if not line.strip():
+            break
+        name, colon, value = line.partition(b":")
+        if line.startswith(b"#") or not colon:
+            continue
+        if value.startswith(b"="):
+            entries[_text(name).strip()] = _unescaped(_text(value[1:]).strip())
+            continue
+        field = _plain(_text(name))
+        if field in fields:
+            raise ReadError(f"{path} gives the field {_text(name).strip()!r} twice; expected once. Correct its header.")
+        fields[field] = _text(value).strip()
+        if field == "datafile":
+            names = (_file_name(value), *(_names(lines) if value.strip().upper().startswith(b"LIST") else ()))
+    return TextHeader(fields, entries, end, names)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines at the start of a file, of at most 1 MiB together."""
+    """Yield the lines at the start of a file, of at most 16 MiB together."""
     with path.open("rb") as file:
-        while file.tell() < _HEADER_BYTES and (line := file.readline(_HEADER_BYTES)):
+        left = _HEADER_BYTES
+        while left > 0 and (line := file.readline(left)):
+            left -= len(line)
             yield line
+
+
+def _text(line: bytes) -> str:
+    """Return a line as text: UTF-8, or Latin-1 where it is not UTF-8."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _plain(name: str) -> str:
+    return "".join(name.lower().split())
+
+
+def _file_name(value: bytes) -> str:
+    return os.fsdecode(value.strip())
+
+
+def _names(lines: Iterator[bytes]) -> tuple[str, ...]:
+    return tuple(_file_name(line) for line in lines if line.strip())
+
+
+def _unescaped(value: str) -> str:
+    r"""Return the value of an NRRD entry, in which ``\n`` stands for a line break and ``\\`` for a backslash."""
+    return "\\".join(part.replace("\\n", "\n") for part in value.split("\\\\"))

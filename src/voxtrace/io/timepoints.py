@@ -6,6 +6,7 @@ stores sequences). Callers choose a time point with ``frame``, counted from 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from voxtrace.errors import ReadError
@@ -14,7 +15,7 @@ from voxtrace.passport import Finding
 _OVER_TIME = "list"
 
 
-def count_timepoints(sizes: tuple[int, ...], components: int, pixel_kind: str, path: Path) -> int:
+def count_timepoints(sizes: Sequence[int], components: int, pixel_kind: str, path: Path) -> int:
     """Return how many time points a file holds, given its voxels along each axis and its values a voxel.
 
     Raises

@@ -1,7 +1,7 @@
 """Verification of a saved file: it is read back and compared with what was to be written.
 
-Geometry: the eight corner voxels and the centre, in mm, by the header that was written (for NRRD and MetaImage as ITK
-reads it). Voxels: a checksum over all of them, in one pass over the file that needs no memory for the volume.
+Geometry: the eight corner voxels and the centre, in mm, by the header that was written. Voxels: a checksum over all of
+them, in one pass over the file that needs no memory for the volume.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import IO
 import numpy as np
 
 from voxtrace.errors import OutputError, ReadError
-from voxtrace.io.gzip import DAMAGED_STREAM, as_bytes, checksum, chunks, decompressor, open_plain_or_gzip
-from voxtrace.io.itk import grid_of, open_reader, quiet
+from voxtrace.io.gzip import DAMAGED_STREAM, as_bytes, checksum, chunks, open_plain_or_gzip
 from voxtrace.io.nifti import NiftiGrid, affine_of, parse_header
 from voxtrace.io.nifti.header import HEADER_BYTES
 from voxtrace.io.raw_affine import CORNERS, RawAffine
 from voxtrace.io.suffixes import NIFTI, suffix_of
-from voxtrace.io.text_headers import read_meta_header, read_nrrd_header
+from voxtrace.io.text_formats import open_text_image
+from voxtrace.io.voxel_files import inflated
 from voxtrace.volume import Array, Geometry
 
 _TOLERANCE_MM = 1e-3
@@ -62,19 +62,16 @@ class ExpectedFile:
         return ExpectedFile(grid.size, stored[:, ::-1], landmarks_mm, tolerance_mm)
 
 
-def verify_written(path: Path, array: Array, expected: ExpectedFile, voxels: Path | None = None) -> None:
+def verify_written(path: Path, array: Array, expected: ExpectedFile) -> None:
     """Compare a written file with what was to be written: the array (Z, Y, X) and where it lies.
-
-    ``voxels`` is where the voxels of a MetaImage in two files lie now.
 
     Raises
     ------
     OutputError
         When the file puts them elsewhere, holds others, or cannot be read back.
     """
-    suffix = suffix_of(path)
     try:
-        affine, found = _nifti(path) if suffix in NIFTI else _text(path, suffix, voxels or path)
+        affine, found = _nifti(path) if suffix_of(path) in NIFTI else _text(path)
     except _UNREADABLE as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise OutputError(f"what was written cannot be read back ({reason}). {_REMEDY}") from error
@@ -98,24 +95,19 @@ def _nifti(path: Path) -> tuple[RawAffine, int]:
         return affine_of(header, path)[0], _checksum(file)
 
 
-def _text(path: Path, suffix: str, voxels: Path) -> tuple[RawAffine, int]:
-    with quiet():
-        affine = RawAffine.of(grid_of(open_reader(path)))
-    header = read_nrrd_header(path) if suffix == ".nrrd" else read_meta_header(path)
-    with voxels.open("rb") as file:
-        file.seek(header.byte_count if voxels == path else 0)
-        return affine, _unpacked_checksum(file) if header.is_compressed else _checksum(file)
+def _text(path: Path) -> tuple[RawAffine, int]:
+    image = open_text_image(path)
+    found = 0
+    for file in image.files:
+        with file.path.open("rb") as opened:
+            opened.seek(file.start)
+            for piece in inflated(opened, path) if file.packing == "deflate" else chunks(opened, _CHUNK):
+                found = checksum(piece, found)
+    return RawAffine.of(image.grid), found
 
 
 def _checksum(file: IO[bytes]) -> int:
     found = 0
     for chunk in chunks(file, _CHUNK):
         found = checksum(chunk, found)
-    return found
-
-
-def _unpacked_checksum(file: IO[bytes]) -> int:
-    stream, found = decompressor(), 0
-    for chunk in chunks(file, _CHUNK):
-        found = checksum(stream.decompress(chunk), found)
     return found

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from voxtrace.atomic import atomic_file
-from voxtrace.errors import OutputError, ReadError
+from voxtrace.io import metaimage, nrrd
 from voxtrace.io.export.options import ExportOptions, Written
-from voxtrace.io.integrity import check_meta_voxels, check_not_empty
-from voxtrace.io.itk import image_of, last_line, quiet, simpleitk, widened
+from voxtrace.io.gzip import LEVEL, as_bytes, deflated, gzip_ng
+from voxtrace.io.itk import widened
 from voxtrace.io.names import DESCRIPTION, to_keys, to_xml
 from voxtrace.io.nifti import write_nifti
 from voxtrace.io.stored_orientation import stored_array
 from voxtrace.io.suffixes import NIFTI, suffix_of
-from voxtrace.io.text_headers import read_meta_header
 from voxtrace.io.verification import ExpectedFile, verify_written
 from voxtrace.passport import MADE_UP_DESCRIPTION
 from voxtrace.volume import Array, Grid, LabelMap, Volume
 
-_FULL_BYTES = 1 << 20  # with less than this left, an incomplete file means a full disk
+_PIECE = 1 << 20
 
 
 def write(item: LabelMap | Volume, path: Path, options: ExportOptions) -> Written:
@@ -46,7 +42,8 @@ def write(item: LabelMap | Volume, path: Path, options: ExportOptions) -> Writte
     else:
         keys = to_keys(item, ascii_only=suffix != ".nrrd") if isinstance(item, LabelMap) else {}
         keys |= {DESCRIPTION: said} if (said := _description(item)) else {}
-        _save_with_itk(array, item.geometry.grid, path, expected, keys)
+        save = _save_nrrd if suffix == ".nrrd" else _save_meta
+        save(array, item.geometry.grid, path, expected, keys)
     return Written((path,))
 
 
@@ -64,50 +61,68 @@ def _save_nifti(array: Array, grid: Grid, path: Path, expected: ExpectedFile, te
         verify_written(temporary, array, expected)
 
 
-def _save_with_itk(array: Array, grid: Grid, path: Path, expected: ExpectedFile, keys: Mapping[str, str]) -> None:
-    image = image_of(array, grid)
-    for key, value in keys.items():
-        image.SetMetaData(key, value)
-    if suffix_of(path) == ".mhd":
-        _save_pair(image, path, expected)
-        return
+def _save_nrrd(array: Array, grid: Grid, path: Path, expected: ExpectedFile, entries: Mapping[str, str]) -> None:
+    array = _little_endian(array)
+    header = nrrd.header_text(grid, array.dtype.str[1:], entries).encode("utf-8", "replace")
     with atomic_file(path) as temporary:
-        _write_image(image, temporary)
-        verify_written(temporary, simpleitk().GetArrayViewFromImage(image), expected)
+        with temporary.open("wb") as file:
+            file.write(header)
+            # equal contents give equal bytes: neither name nor time is in the stream
+            with gzip_ng.GzipNGFile("", "wb", fileobj=file, mtime=0, compresslevel=LEVEL) as packed:
+                for first in range(0, array.nbytes, _PIECE):
+                    packed.write(as_bytes(array)[first : first + _PIECE])
+        verify_written(temporary, array, expected)
 
 
-def _save_pair(image: Any, path: Path, expected: ExpectedFile) -> None:
-    """Write header and voxels of ``.mhd``; the voxels take their name first, so no header ever lacks its voxels."""
+def _save_meta(array: Array, grid: Grid, path: Path, expected: ExpectedFile, entries: Mapping[str, str]) -> None:
+    array = _little_endian(array)
+    packed = deflated(as_bytes(array))
+    size = sum(len(piece) for piece in packed)
+
+    def header(file_name: str) -> bytes:
+        # "surrogateescape" keeps bytes of a file name that are no text
+        return metaimage.header_text(grid, array.dtype.str[1:], entries, file_name, size).encode(
+            "utf-8", "surrogateescape"
+        )
+
+    if suffix_of(path) == ".mha":
+        with atomic_file(path) as temporary:
+            _write_pieces(temporary, (header("LOCAL"), *packed))
+            verify_written(temporary, array, expected)
+        return
     # contexts close in reverse order: the voxels take their name before the header does
-    with atomic_file(path) as header, atomic_file(path.with_suffix(".zraw")) as voxels:
-        beside = header.with_suffix(".zraw")  # the name ITK chooses
-        try:
-            _write_image(image, header)
-            beside.replace(voxels)
-        finally:
-            beside.unlink(missing_ok=True)
-        verify_written(header, simpleitk().GetArrayViewFromImage(image), expected, voxels)
-        text = header.read_text(encoding="latin-1")
-        header.write_text(text.replace(beside.name, path.with_suffix(".zraw").name), encoding="latin-1")
+    beside = path.with_name(data_file_name(path.stem))
+    with atomic_file(path) as temporary, atomic_file(beside) as voxels:
+        _write_pieces(voxels, packed)
+        # verified with the name that the voxels have now
+        _write_pieces(temporary, (header(voxels.name),))
+        verify_written(temporary, array, expected)
+        _write_pieces(temporary, (header(beside.name),))
 
 
-def _write_image(image: Any, path: Path) -> None:
-    """Write with ITK and measure what it wrote: on a full disk it cuts files short without an error."""
-    path.touch()  # raises the system's own error where writing is refused
-    with quiet():
-        try:
-            simpleitk().WriteImage(image, str(path), useCompression=True)
-            check_complete(path)
-        except (RuntimeError, ReadError) as error:
-            if shutil.disk_usage(path.parent).free < _FULL_BYTES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-            raise OutputError(
-                f"{path.parent} took no complete file: {last_line(error)}. Choose another folder or format."
-            ) from error
+def data_file_name(stem: str) -> str:
+    """Return the name of the file with the voxels of ``stem.mhd``, one that MetaImage headers can hold.
+
+    In a header a ``%`` numbers files, ``LIST`` and ``LOCAL`` are words, and blanks at the ends are lost; such letters
+    are written as + and two hexadecimal digits.
+
+    Examples
+    --------
+    >>> data_file_name("case 1"), data_file_name("50%")
+    ('case 1.zraw', '50+25.zraw')
+    """
+    quoted = _MEANT_OTHERWISE.sub(lambda found: f"+{ord(found[0]):02X}", stem)
+    return f"{quoted}.zraw"
 
 
-def check_complete(path: Path) -> None:
-    """Refuse a file that ITK wrote and that is empty, or a MetaImage whose voxels are cut short."""
-    check_not_empty(path)
-    if suffix_of(path) in (".mha", ".mhd"):
-        check_meta_voxels(path, read_meta_header(path))
+_MEANT_OTHERWISE = re.compile(r"[%+\x00-\x1f]|^\s|^L(?=IST|OCAL)|^l(?=ist|ocal)", re.IGNORECASE)
+
+
+def _little_endian(array: Array) -> Array:
+    array = np.ascontiguousarray(widened(array))
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(pieces)

@@ -16,6 +16,7 @@ from voxtrace.nnunet.weights import fill
 
 LICENCE = "unknown: as the model's authors gave it"
 INTENDED_USE = "What the model's authors intended. Not a medical device: a person must check every result."
+_LONGEST_NAME = 100
 
 
 def import_model(
@@ -62,7 +63,9 @@ def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
 
 
 def _card(model: ModelFolder, fold: str, which: Which, checkpoint: NnUNetCheckpoint, mirror: bool) -> dict[str, Any]:
-    dataset = str(model.plans.get("dataset_name") or model.dataset.get("name") or "dataset")
+    stated = str(model.plans.get("dataset_name") or model.dataset.get("name") or "dataset")
+    # the name of a bundle becomes the name of files
+    dataset = "".join(c if c.isalnum() or c in "-_" else "_" for c in stated)[:_LONGEST_NAME]
     provenance = {
         "imported_from": "nnU-Net v2",
         "dataset": dataset,

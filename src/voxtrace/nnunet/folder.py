@@ -13,13 +13,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from voxtrace.errors import InputError
+from voxtrace.safe_text import read_json
 
 Which = Literal["final", "best"]
 
@@ -68,7 +68,7 @@ class ModelFolder:
     def validation_dice(self, fold: str) -> float | None:
         """Return the mean Dice over labels and cases of nnU-Net's own validation, or None where there is none."""
         try:
-            summary = json.loads((self.path / f"fold_{fold}" / "validation" / "summary.json").read_text("utf-8"))
+            summary = read_json(self.path / f"fold_{fold}" / "validation" / "summary.json", allow_nan=True)
             return float(summary["foreground_mean"]["Dice"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -95,7 +95,7 @@ def open_folder(path: str | Path, which: Which = "final") -> ModelFolder:
 def _json(file: Path, key: str) -> dict[str, Any]:
     advice = "give the folder of a trained nnU-Net v2 model, e.g. nnUNetTrainer__nnUNetPlans__3d_fullres"
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_json(file, allow_nan=True)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}); {advice}.") from error
     except ValueError as error:

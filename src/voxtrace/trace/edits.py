@@ -19,6 +19,7 @@ import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import ReadError
+from voxtrace.safe_text import read_json
 from voxtrace.trace.plane_writer import PlaneWriter, chunk_depth
 from voxtrace.volume import Array
 
@@ -114,7 +115,7 @@ def load_edits(folder: str | Path) -> EditedLabels | None:
     import zarr  # here: a tenth of a second that the window does not wait for where there are no edits
 
     try:
-        record = json.loads((source / LOG).read_text(encoding="utf-8"))
+        record = read_json(source / LOG)
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']!r}, expected {_FORMAT!r}")
         labels = zarr.open_array(source / LABELS, mode="r")

@@ -17,6 +17,7 @@ Characters of a name that file systems refuse are written as % and two hexadecim
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from voxtrace.errors import ReadError
+from voxtrace.safe_text import read_json
 from voxtrace.trace.description import NodeChart, Provenance
 from voxtrace.trace.plane_writer import PlaneWriter, chunk_depth
 from voxtrace.volume import Array, Grid, Shape
@@ -39,6 +41,9 @@ SETTLED = "settled.zarr"
 AREAS = "areas.zarr"
 MAPS, MEMBERS = "maps", "members"
 REFUSED = re.compile(r'[%/\\:*?"<>|\x00-\x1f]')  # in names of files, by one system or another
+
+_LONGEST_NAME = 200
+_LARGEST_CHUNK = 1 << 30  # bytes
 
 Boxes = list[tuple[int, int, int, int, int, int]]
 
@@ -189,6 +194,21 @@ def file_of(name: str, kind: str = "") -> str:
     return f"{kind}/{file}" if kind else file
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that no array of a trace can have.
+
+    Raises
+    ------
+    ReadError
+        When it is empty, longer than 200 letters, or the name of an array that every trace has.
+    """
+    if not 0 < len(name) <= _LONGEST_NAME or file_of(name) in (LABELS, SETTLED, AREAS):
+        raise ReadError(
+            f"a trace has an array called {name[:40]!r}; expected 1 to {_LONGEST_NAME} letters, and none of labels, "
+            "settled and areas."
+        )
+
+
 def lies_in(labels: Array | zarr.Array[Any], folder: Path) -> bool:
     """Tell whether labels are the zarr array of the trace in this folder."""
     root = getattr(getattr(labels, "store", None), "root", None)
@@ -208,7 +228,10 @@ def read_record(folder: Path) -> TraceRecord:
             f"{folder} is not a trace: {', '.join(missing)} is missing. "
             "Choose a folder that `voxtrace predict --keep labels` or Trace.save wrote."
         )
-    return TraceRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
+    record = TraceRecord.model_validate(read_json(folder / RECORD))
+    for name in (*record.extras, *record.maps, *record.members):
+        check_name(name)
+    return record
 
 
 def write_areas(areas: Array, folder: Path) -> None:
@@ -234,7 +257,15 @@ def open_array(folder: Path, name: str) -> Any:
     """Return an array of the folder, still on disk, e.g. ``labels.zarr``."""
     import zarr
 
-    return zarr.open_array(folder / name, mode="r")
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise ReadError(f"{folder / name} leads out of the trace; expected a folder in it. Predict the case again.")
+    found = zarr.open_array(folder / name, mode="r")
+    if found.dtype.kind not in "uif" or math.prod(found.chunks) * found.dtype.itemsize > _LARGEST_CHUNK:
+        raise ReadError(
+            f"{folder / name} has numbers of type {found.dtype} in pieces of {found.chunks}; expected plain numbers in "
+            "pieces of at most 1 GiB. Predict the case again."
+        )
+    return found
 
 
 def rows(values: Mapping[str, Array]) -> dict[str, Rows]:

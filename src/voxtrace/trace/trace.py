@@ -257,7 +257,7 @@ class Trace:
         folder = Path(folder)
         try:
             return _opened(files.read_record(folder), folder)
-        except (OSError, ValueError, TypeError, ValidationError, GeometryError) as error:
+        except (OSError, ValueError, TypeError, LookupError, ArithmeticError, ValidationError, GeometryError) as error:
             raise ReadError(f"{folder} is a damaged trace ({error}). Predict the case again.") from error
 
     def record(self) -> files.TraceRecord:

@@ -15,6 +15,7 @@ import numpy as np
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import DatasetError
 from voxtrace.io import write
+from voxtrace.safe_text import read_json
 from voxtrace.training.dataset import REFERENCE
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import LabelMap, Volume
@@ -218,7 +219,7 @@ def _add_to_splits(folder: Path, name: str) -> bool:
     file = folder / _SPLITS
     if not file.is_file():
         return False
-    splits = json.loads(file.read_text(encoding="utf-8"))
+    splits = read_json(file)
     if not any(name in split[part] for split in splits for part in ("train", "val")):
         for split in splits:
             split["train"] = [*split["train"], name]
@@ -229,7 +230,7 @@ def _add_to_splits(folder: Path, name: str) -> bool:
 def _write_record(folder: Path, listing: DatasetListing, count: int) -> None:
     file = folder / _RECORD
     if file.is_file():
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_json(file)
     else:
         record = {
             "name": listing.name,

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from voxtrace.errors import DatasetError
 from voxtrace.io import read, read_labels
+from voxtrace.safe_text import read_json
 from voxtrace.training.dataset_listing import read_listing
 from voxtrace.volume import Case
 
@@ -147,7 +147,7 @@ def _scores(folder: Path) -> dict[str, dict[str, float]]:
     if not file.is_file():
         return {}
     try:
-        cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+        cases = read_json(file, allow_nan=True)["cases"]
         return {
             str(name): {k: float(v) for k, v in score.items() if k != "chosen" and isinstance(v, (int, float))}
             for name, score in cases.items()
@@ -159,8 +159,15 @@ def _scores(folder: Path) -> dict[str, dict[str, float]]:
 def _folds(folder: Path, names: list[str]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
     file = folder / "splits_final.json"
     if file.is_file():
-        splits = json.loads(file.read_text(encoding="utf-8"))
-        return tuple((tuple(split["train"]), tuple(split["val"])) for split in splits)
+        try:
+            splits = [(tuple(split["train"]), tuple(split["val"])) for split in read_json(file)]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(
+                f"{file} holds no folds ({error!r}); expected [{{'train': [...], 'val': [...]}}, ...]."
+            ) from error
+        if not all(isinstance(name, str) for fold in splits for part in fold for name in part):
+            raise DatasetError(f"{file} names cases by something other than text; correct it.")
+        return tuple(splits)
     shuffled = [names[i] for i in np.random.default_rng(12345).permutation(len(names))]
     held = [tuple(sorted(shuffled[k::FOLDS])) for k in range(min(FOLDS, len(names)))]
     return tuple((tuple(n for n in names if n not in out), out) for out in held)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxtrace.errors import DatasetError
+from voxtrace.io.suffixes import SUFFIXES
+from voxtrace.safe_text import read_json
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,13 @@ def read_listing(folder: Path) -> DatasetListing:
     channels = record.get("channel_names") or record.get("modality")
     if not isinstance(channels, dict) or not channels:
         raise DatasetError(f"{folder / 'dataset.json'} names no channels; expected channel_names, e.g. {{'0': 'CT'}}.")
+    if not all(str(key).isdigit() and len(str(key)) < 5 for key in channels):
+        raise DatasetError(f"{folder / 'dataset.json'} does not number its channels; expected {{'0': 'CT'}}.")
     ending = str(record.get("file_ending", ".nii.gz"))
+    if ending not in SUFFIXES:
+        raise DatasetError(
+            f"{folder / 'dataset.json'} has the file_ending {ending[:40]!r}; expected one of {', '.join(SUFFIXES)}."
+        )
     return DatasetListing(
         name=str(record.get("name") or folder.name),
         channels=tuple(str(channels[key]) for key in sorted(channels, key=int)),
@@ -68,7 +75,7 @@ def _record(folder: Path) -> dict[str, Any]:
             f"{folder} has no dataset.json; expected nnU-Net's raw layout: dataset.json, imagesTr, labelsTr."
         )
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_json(file)
     except ValueError as error:
         raise DatasetError(f"{file} is not JSON ({error}); correct it.") from error
     if not isinstance(record, dict):

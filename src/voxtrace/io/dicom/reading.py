@@ -11,7 +11,7 @@ from voxtrace.io.dicom.files import links_in
 from voxtrace.io.dicom.grid import DicomGrid
 from voxtrace.io.dicom.headers import slices_of
 from voxtrace.io.dicom.opening import kind_of, words_of
-from voxtrace.io.dicom.series import Series, find_series
+from voxtrace.io.dicom.series import Series, find_series, without_words
 from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.dicom.voxels import voxels_of
 from voxtrace.io.suffixes import is_dicomdir
@@ -55,7 +55,9 @@ def load(path: Path, series: str = "") -> LoadedSeries:
         return load_series(named(found, series, path))
     wanted = _only(found, path)
     loaded = load_series(replace(wanted, name=path.resolve().name) if path.is_dir() else wanted)
-    return replace(loaded, passport=_others(found, wanted) + loaded.passport)
+    # a passport goes into results, where the words of other series have no business
+    others = without_words(_others(found, wanted), [s for s in found if s.uid != wanted.uid])
+    return replace(loaded, passport=others + loaded.passport)
 
 
 def load_series(series: Series) -> LoadedSeries:

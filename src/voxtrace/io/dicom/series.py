@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -119,8 +119,27 @@ class Series:
     @property
     def title(self) -> str:
         """The series in a few words without the patient's name: ``11 MR T1post (22 images)``."""
+        return self._called(self.description)
+
+    @property
+    def kind(self) -> str:
+        """The same without the scanner's words, in which anything may stand: ``11 MR (22 images)``."""
+        return self._called(self.part)
+
+    def _called(self, words: str) -> str:
         images = f"({self.images} image{'s' if self.images != 1 else ''})"
-        return " ".join(filter(None, (self.number, self.modality, self.description, images)))
+        return " ".join(filter(None, (self.number, self.modality, words, images)))
+
+
+def without_words(passport: Passport, series: Iterable[Series]) -> Passport:
+    """Return a passport in which these series are called by number and kind, without the scanner's words for them."""
+    findings = []
+    for one in passport.findings:
+        found = one.found
+        for other in series:
+            found = found.replace(other.title, other.kind)
+        findings.append(replace(one, found=found))
+    return Passport(tuple(findings))
 
 
 def find_series(folder: Path) -> tuple[Series, ...]:

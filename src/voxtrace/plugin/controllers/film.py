@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from napari.layers import Image
+import numpy as np
+from napari.layers import Image, Labels
 
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.layers.step_array import StepArray
@@ -142,17 +143,34 @@ class FilmController:
         return around((top, left, bottom, right), size) if z1 > z0 else whole(size)
 
     def _scan(self, shape: Sequence[int]) -> tuple[Any, tuple[float, float]]:
-        """Return the scan in display space and its contrast limits; None where it is closed or on another grid."""
-        scan = self._current.scan
-        if not isinstance(scan, Image) or tuple(scan.data.shape[-3:]) != tuple(shape):
+        """Return the scan in display space and its contrast limits, of a part of a scan that part.
+
+        None where the scan is closed or on another grid.
+        """
+        scan, layer = self._current.scan, self._current.layer
+        if scan is None or layer is None or (part := _part(scan, layer, shape)) is None:
             return None, (0.0, 1.0)
         low, high = scan.contrast_limits
         data = scan.data
         if data.ndim == 4:  # over time
             at = int(self._viewer.dims.current_step[self._viewer.dims.ndim - 4])
             data = data[min(at, data.shape[0] - 1)]
-        return data, (float(low), float(high))
+        return data[part], (float(low), float(high))
 
     def _sentence(self, request: FilmRequest) -> str:
         name = ("axial", "coronal", "sagittal")[request.axis]
         return f"{name} slice {request.index}"
+
+
+def _part(scan: Image, layer: Labels, shape: Sequence[int]) -> tuple[slice, slice, slice] | None:
+    """Return where a layer of this shape lies on a scan's grid; None where the grids do not coincide."""
+    scale = np.asarray(scan.scale[-3:])
+    if not np.allclose(scale, layer.scale[-3:], rtol=1e-4):
+        return None
+    start = (np.asarray(layer.translate[-3:]) - scan.translate[-3:]) / scale
+    first = np.rint(start).astype(int)
+    inside = np.all(first >= 0) and np.all(first + np.asarray(shape) <= scan.data.shape[-3:])
+    if not inside or not np.allclose(start, first, atol=0.01):
+        return None
+    z, y, x = (slice(int(a), int(a) + int(n)) for a, n in zip(first, shape, strict=True))
+    return z, y, x

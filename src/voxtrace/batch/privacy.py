@@ -1,0 +1,114 @@
+"""What the outputs of a batch do not tell: names of files that may name a patient, and words of other series."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from voxtrace.atomic import atomic_file
+from voxtrace.batch.cases import CaseInput, stem
+from voxtrace.errors import ReadError, VoxTraceError
+from voxtrace.passport import Passport
+from voxtrace.volume import Volume
+
+_COLUMNS = ("case", "name", "input")
+_SHORTEST = 3  # letters of a name that are replaced wherever they occur
+
+
+def names_file(out: Path) -> Path:
+    """Return the table that says which anonymous case is which; it lies beside the output folder, not in it."""
+    return out.absolute().with_name(f"{out.absolute().name}.names.csv")
+
+
+def with_anonymous_names(cases: Sequence[CaseInput], out: Path) -> tuple[CaseInput, ...]:
+    """Return the cases called ``case_0001`` and up, and write which is which into :func:`names_file`.
+
+    A case that has a name there keeps it, so that ``--resume`` finds it again.
+
+    Raises
+    ------
+    ReadError
+        The table cannot be read.
+    OutputError
+        It cannot be written.
+    """
+    table = names_file(out)
+    known = _read(table)
+    numbers = iter(range(1, len(known) + len(cases) + 1))
+    taken = set(known.values())
+    for case in cases:
+        if _key(case) not in known:
+            known[_key(case)] = next(name for n in numbers if (name := f"case_{n:04d}") not in taken)
+    _write(table, known)
+    return tuple(replace(case, name=known[_key(case)], anonymous=True) for case in cases)
+
+
+def renamed(volume: Volume, case: CaseInput) -> Volume:
+    """Return a volume that is called as its anonymous case, also in what was found while it was read."""
+    findings = tuple(
+        replace(one, found=hide_names(one.found, case), remedy=hide_names(one.remedy, case))
+        for one in volume.passport.findings
+    )
+    return replace(volume, name=case.name, passport=Passport(findings))
+
+
+def hide_names(text: str, case: CaseInput) -> str:
+    """Return a text in which the paths and names of an anonymous case's files are the name of the case."""
+    if not case.anonymous:
+        return text
+    for path in case.paths:
+        whole = path.absolute()
+        for known in (str(whole), str(path), str(whole.parent), str(path.parent), whole.name, stem(path)):
+            if len(known) >= _SHORTEST:
+                text = text.replace(known, case.name)
+    return text
+
+
+def for_record(text: str, case: CaseInput) -> str:
+    """Return an error as the ledger may keep it: without the descriptions of DICOM series, and without hidden names."""
+    for path in case.paths:
+        # what cannot be listed has no series whose words could be in the text
+        with suppress(OSError, VoxTraceError):
+            text = _without_descriptions(text, path)
+    return hide_names(text, case)
+
+
+def _without_descriptions(text: str, path: Path) -> str:
+    from voxtrace.io.dicom import find_series
+
+    if not path.is_dir():
+        return text
+    for series in find_series(path):
+        text = text.replace(series.title, series.kind)
+    return text
+
+
+def _key(case: CaseInput) -> tuple[str, str]:
+    return case.name, str(case.paths[0].absolute())
+
+
+def _read(table: Path) -> dict[tuple[str, str], str]:
+    try:
+        with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {(row["name"], row["input"]): row["case"] for row in rows}
+    except FileNotFoundError:
+        return {}
+    except (OSError, KeyError, csv.Error) as error:
+        raise ReadError(
+            f"{table} is not the table of case names that it was; restore it, or choose another output folder."
+        ) from error
+
+
+def _write(table: Path, known: Mapping[tuple[str, str], str]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    writer.writerows((case, *key) for key, case in known.items())
+    with atomic_file(table) as file:
+        file.touch(mode=0o600)  # for the user alone
+        file.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
