@@ -196,3 +196,21 @@ def test_a_private_syntax_of_ge_has_its_own_sentence(tmp_path: Path) -> None:
         spoilt(path, b"1.2.840.10008.1.2.1\0", b"1.2.840.113619.5.2\0\0"[:20])
     (series,) = find_series(folder)
     assert "GE's private transfer syntax" in series.passport.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("syntax", "marker", "at"),
+    [
+        ("1.2.840.10008.1.2.4.70", b"\xff\xc3", 5),
+        ("1.2.840.10008.1.2.4.80", b"\xff\xf7", 5),
+        ("1.2.840.10008.1.2.4.90", b"\xff\x51", 6),
+    ],
+)
+def test_compressed_pixels_of_another_size_are_not_decoded(tmp_path: Path, syntax: str, marker: bytes, at: int) -> None:
+    for path in awkward.save(tmp_path, awkward.compressed(awkward.images(PLAIN, SHORT), syntax)).iterdir():
+        content = bytearray(path.read_bytes())
+        place = content.index(marker, content.index(struct.pack("<HH", 0x7FE0, 0x10))) + at
+        content[place : place + 2] = b"\x7f\xff"
+        path.write_bytes(content)
+    with pytest.raises(ReadError, match="cannot be decoded"):
+        load(tmp_path)

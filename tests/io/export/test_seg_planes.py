@@ -116,3 +116,12 @@ def test_a_segmentation_that_lacks_something_is_refused_by_name(axial: Made, tmp
     assert is_seg(tmp_path / "b.dcm")
     with pytest.raises(ReadError, match=r"b\.dcm"):
         read_seg(tmp_path / "b.dcm")
+
+
+def test_a_segmentation_without_its_empty_planes_is_exported_again(case: Made, tmp_path: Path) -> None:
+    back = read_seg(export(case.labels, tmp_path / "a.dcm"))
+    assert back.geometry.shape != case.labels.geometry.shape  # outer planes are empty
+    again = read_seg(export(back, tmp_path / "b.dcm", source=case.folder))
+    assert np.array_equal(again.data, back.data)
+    assert again.geometry.is_close(back.geometry)
+    assert again.names == back.names

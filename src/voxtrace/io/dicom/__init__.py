@@ -15,6 +15,7 @@
     rounded_orientation   orientations of two decimals
     validation, value_checks, equal_images   headers -> findings
     stack           order, gaps, duplicates, tilt
+    codestream      the size that compressed pixels state themselves
     pixels          an image -> stored numbers
     rescale         stored numbers -> values in the scanner's unit
     gantry_tilt     tilted images -> an upright grid

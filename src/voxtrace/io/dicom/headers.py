@@ -21,7 +21,7 @@ from voxtrace.io.dicom.header_values import (
     values_of,
     whole_of,
 )
-from voxtrace.io.dicom.opening import DIRECTORY, opened, parse, words_of
+from voxtrace.io.dicom.opening import DIRECTORY, class_of, opened, parse, uid_name, words_of
 from voxtrace.io.dicom.pixel_extent import extent_fault, pixel_element
 from voxtrace.io.dicom.private_values import PRIVATE_TAGS, private_values
 from voxtrace.io.dicom.slices import Slice
@@ -115,7 +115,7 @@ def _from_file(path: Path, file: BufferedReader) -> tuple[Slice, ...]:
 def _from_header(path: Path, header: Dataset, stream: BinaryIO) -> tuple[Slice, ...]:
     values = values_of(header, _wanted())
     meta = header.file_meta
-    values["SOPClassUID"] = str(values.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID", ""))
+    values["SOPClassUID"] = class_of(header)
     if not values.get("Rows") or not values.get("Columns"):
         kinds = (values["SOPClassUID"], str(meta.get("MediaStorageSOPClassUID", "")))  # the first may be cut, too
         if any(_should_have_pixels(kind, preamble=header.preamble is not None) for kind in kinds):
@@ -134,11 +134,9 @@ def _from_header(path: Path, header: Dataset, stream: BinaryIO) -> tuple[Slice, 
 
 def _should_have_pixels(kind: str, *, preamble: bool) -> bool:
     """Return whether a file of this SOP class has pixels, so that one without is damaged."""
-    from pydicom.uid import UID
-
     if not kind:
         return preamble
-    return kind != DIRECTORY and UID(kind).name.endswith(_WITH_PIXELS)
+    return kind != DIRECTORY and uid_name(kind).endswith(_WITH_PIXELS)
 
 
 def _by_frame(path: Path, header: Values) -> tuple[Slice, ...]:

@@ -102,14 +102,26 @@ def open_dicom(path: Path, *, tags: Sequence[int | str] | None = None, pixels: b
 
 def kind_of(path: Path) -> str:
     """Return the name of what a DICOM file holds, such as ``RT Structure Set``; ``""`` where it does not say."""
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = open_dicom(path, tags=["SOPClassUID", "Modality"])
+        name = uid_name(class_of(header))
+        return name.removesuffix(" Storage") if name else str(header.get("Modality", ""))
+    return ""
+
+
+def class_of(header: Dataset) -> str:
+    """Return the SOP class UID of a file."""
+    return str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
+
+
+def uid_name(uid: str) -> str:
+    """Return the name of a UID that DICOM defines; ``""`` for any other, valid or not."""
+    from pydicom import config
     from pydicom.uid import UID
 
-    with suppress(ReadError):
-        header = open_dicom(path, tags=["SOPClassUID", "Modality"])
-        with suppress(Exception):
-            found = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
-            return UID(found).name.removesuffix(" Storage") if UID(found).name != found else str(header.get("Modality"))
-    return ""
+    name = UID(uid, validation_mode=config.IGNORE).name
+    return "" if name == uid else name
 
 
 def words_of(error: Exception) -> str:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtrace.errors import ReadError
+from voxtrace.io.dicom.codestream import check_codestreams
 from voxtrace.io.dicom.grid import SourceFrame
-from voxtrace.io.dicom.opening import open_dicom
+from voxtrace.io.dicom.opening import open_dicom, uid_name
 from voxtrace.io.itk import quiet, simpleitk
 from voxtrace.volume import Array
 
@@ -43,6 +44,7 @@ _PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.
 _BY_ITK = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 57, 70))  # JPEG: 8 and 12 bits, two lossless kinds
 _RLE = "1.2.840.10008.1.2.5"
 _GE_PRIVATE = "1.2.840.113619.5.2"
+_BY_CODESTREAM = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (80, 81, 90, 91, 201, 202, 203))
 _DECODERS = {
     **{f"1.2.840.10008.1.2.4.{kind}": "pyjpegls" for kind in (80, 81)},  # JPEG-LS
     **{f"1.2.840.10008.1.2.4.{kind}": "pylibjpeg" for kind in (90, 91, 201, 202, 203)},  # JPEG 2000, also HT
@@ -97,17 +99,19 @@ class PixelDecoder:
         from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
         if self._file is None or path != self._path:
-            self._path, self._frames = path, None
-            self._file = open_dicom(path, tags=_DESCRIPTION, pixels=True)
-            if not any(tag in self._file for tag in _PIXELS):
+            self._file, self._frames = None, None
+            file = open_dicom(path, tags=_DESCRIPTION, pixels=True)
+            if not any(tag in file for tag in _PIXELS):
                 raise ValueError("no pixels")
-            if not _syntax(self._file):  # old files without a preamble: DICOM's default
-                implicit = self._file.original_encoding[0]
-                self._file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-            if _syntax(self._file) in (*_PLAIN, _RLE) and "BitsAllocated" in self._file:
+            if not _syntax(file):  # old files without a preamble
+                implicit = file.original_encoding[0]
+                file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+            if _syntax(file) in (*_BY_ITK, *_BY_CODESTREAM):
+                check_codestreams(file)
+            if _syntax(file) in (*_PLAIN, _RLE) and "BitsAllocated" in file:
                 # pydicom would cut words to the used bits as if these were always the lowest
-                self._file.BitsStored = self._file.BitsAllocated
-                self._file.HighBit = self._file.BitsAllocated - 1
+                file.BitsStored, file.HighBit = file.BitsAllocated, file.BitsAllocated - 1
+            self._path, self._file = path, file
         return self._file
 
 
@@ -129,12 +133,12 @@ def syntax_fault(syntax: str) -> tuple[str, str]:
         )
     name = _DECODERS.get(syntax, "")
     if not name:
-        known = UID(syntax).name != syntax
-        called = f"compressed as {UID(syntax).name}" if known else f"in the unknown transfer syntax {syntax}"
+        known = uid_name(syntax)
+        called = f"compressed as {known}" if known else f"in the unknown transfer syntax {syntax[:64]!r}"
         return f"pixels {called}, which cannot be decoded", "export the series uncompressed or as JPEG 2000"
     if name not in get_decoder(UID(syntax)).available_plugins:
         return (
-            f"pixels compressed as {UID(syntax).name}, and its decoder {name} is not installed",
+            f"pixels compressed as {uid_name(syntax)}, and its decoder {name} is not installed",
             "install VoxTrace again with all it depends on, or export the series uncompressed",
         )
     return "", ""

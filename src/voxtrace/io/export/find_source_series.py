@@ -50,7 +50,11 @@ def find_source_series(labels: OnGrid, source: Path) -> tuple[Array, DicomGrid]:
 
 
 def onto(labels: OnGrid, grid: Grid) -> Array | None:
-    """Return the labels as a view in the order of ``grid``, (Z, Y, X); None when they lie on other voxels."""
+    """Return the labels in the order of ``grid``, (Z, Y, X); None when they lie on other voxels.
+
+    A view where both have the same voxels. Labels that lack planes at an end, as a segmentation file leaves out those
+    without labels, are completed with empty ones.
+    """
     # whole numbers where both grids have the same voxels, in another order or direction
     step = np.linalg.inv(grid.affine) @ labels.geometry.matrix  # canonical index -> index in grid
     turn = np.round(step[:3, :3])
@@ -59,13 +63,25 @@ def onto(labels: OnGrid, grid: Grid) -> Array | None:
         return None
     turned = labels.data.transpose(axes)
     flips = tuple(slice(None, None, -1 if turn[i, axis] < 0 else 1) for i, axis in enumerate(axes))
-    if turned.shape != grid.size[::-1]:
-        return None
     shape = labels.geometry.shape
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), -1).reshape(-1, 3)
     exact = corners @ turn.T + np.where(turn.sum(1) < 0, np.asarray(turned.shape) - 1, 0)
     found = corners @ step[:3, :3].T + step[:3, 3]
-    return turned[flips] if float(np.abs(found - exact).max()) <= _TOLERANCE else None
+    first = int(np.round((found - exact)[:, 0].mean()))  # the plane of the grid that the labels begin in
+    if float(np.abs(found - exact - (first, 0, 0)).max()) > _TOLERANCE:
+        return None
+    return _completed(turned[flips], first, grid.size[::-1])
+
+
+def _completed(array: Array, first: int, shape: tuple[int, ...]) -> Array | None:
+    """Return an array of planes with empty ones before and after, of the shape; None where it does not fit in."""
+    if array.shape[1:] != shape[1:] or first < 0 or first + len(array) > shape[0]:
+        return None
+    if array.shape == shape:
+        return array
+    whole = np.zeros(shape, array.dtype)
+    whole[first : first + len(array)] = array
+    return whole
 
 
 def among_planes(labels: OnGrid, grid: Grid) -> Array | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.dicom import open_dicom
-from voxtrace.io.dicom.opening import opened, parse, words_of
+from voxtrace.io.dicom.opening import class_of, opened, parse, words_of
 from voxtrace.io.dicom.pixel_extent import extent_fault, pixel_element
 from voxtrace.io.export.seg_frames import SegFrame, frames_of, stack_frames
 from voxtrace.io.export.segments import VALUE_WORDS
@@ -33,8 +33,9 @@ def is_seg(path: str | Path) -> bool:
     path = Path(path)
     if not path.is_file() or not is_dicom(path):
         return False
-    with suppress(ReadError):
-        return _class_of(open_dicom(path, tags=["SOPClassUID"])) in _SEG_CLASSES
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return class_of(open_dicom(path, tags=["SOPClassUID"])) in _SEG_CLASSES
     return False
 
 
@@ -91,7 +92,7 @@ def _check_extent(path: Path) -> None:
     """Refuse a file that is no binary segmentation or label map, or holds fewer pixels than its header states."""
     with opened(path) as file:
         parsed = parse(file, tags=["SOPClassUID", "SegmentationType", *_SIZES])
-        if parsed is None or _class_of(parsed[0]) not in _SEG_CLASSES:
+        if parsed is None or class_of(parsed[0]) not in _SEG_CLASSES:
             raise ReadError(
                 f"{path} is not a DICOM segmentation; expected SEG of the kind binary, fractional or label map."
             )
@@ -106,10 +107,6 @@ def _check_extent(path: Path) -> None:
         fault = extent_fault({name: header.get(name) for name in _SIZES}, element)
         if fault:
             raise ReadError(fault)
-
-
-def _class_of(header: Dataset) -> str:
-    return str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
 
 
 def _values(segments: Mapping[int, Dataset]) -> dict[int, int]:
