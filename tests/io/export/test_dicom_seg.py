@@ -91,6 +91,23 @@ def test_a_label_map_without_memory_finds_its_series_in_a_folder(case: Made, tmp
     assert np.array_equal(found[6, 1], case.stacked[6] == 3)
 
 
+def test_a_segmentation_without_its_empty_planes_is_exported_again(case: Made, tmp_path: Path) -> None:
+    first = export(case.labels, tmp_path / "a.dcm")
+    back = read_seg(first)
+    assert back.geometry.shape != case.labels.geometry.shape
+    again = export(back, tmp_path / "b.dcm", source=case.folder)
+    expected, found = (planes_of(pydicom.dcmread(path), case.place) for path in (first, again))
+    assert expected.keys() == found.keys()
+    assert all(np.array_equal(plane, found[key]) for key, plane in expected.items())
+
+
+def test_labels_that_reach_beyond_the_images_are_refused(axial: Made, tmp_path: Path) -> None:
+    max(axial.folder.iterdir(), key=lambda file: pydicom.dcmread(file).ImagePositionPatient[2]).unlink()
+    forgetful = voxtrace.read_labels(voxtrace.write(axial.labels, tmp_path / "a.nii.gz"))
+    with pytest.raises(GeometryError, match="has the grid of"):
+        export(forgetful, tmp_path / "a.dcm", source=axial.folder)
+
+
 def test_frames_of_an_enhanced_file_in_any_order_are_named(tmp_path: Path) -> None:
     place, order = made.rotated(17), [(7 * i) % made.PLANES for i in range(made.PLANES)]
     source = made.enhanced(made.images(place), order)
