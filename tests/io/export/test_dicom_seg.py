@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,10 +103,11 @@ def test_a_segmentation_without_its_empty_planes_is_exported_again(case: Made, t
 
 
 def test_labels_that_reach_beyond_the_images_are_refused(axial: Made, tmp_path: Path) -> None:
-    max(axial.folder.iterdir(), key=lambda file: pydicom.dcmread(file).ImagePositionPatient[2]).unlink()
+    images = shutil.copytree(axial.folder, tmp_path / "images")
+    max(images.iterdir(), key=lambda file: pydicom.dcmread(file).ImagePositionPatient[2]).unlink()
     forgetful = voxtrace.read_labels(voxtrace.write(axial.labels, tmp_path / "a.nii.gz"))
     with pytest.raises(GeometryError, match="has the grid of"):
-        export(forgetful, tmp_path / "a.dcm", source=axial.folder)
+        export(forgetful, tmp_path / "a.dcm", source=images)
 
 
 def test_frames_of_an_enhanced_file_in_any_order_are_named(tmp_path: Path) -> None:
