@@ -28,8 +28,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxtrace.errors import OutputError
-
 if TYPE_CHECKING:
     from pydicom import Dataset
 
@@ -37,7 +35,7 @@ _UID = re.compile(r"\d+(\.\d+)+")
 _STRICT_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _TIME = re.compile(r"([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d|60)(\.\d{1,6})?)?)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
+_SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "w": "F", "o": "O", "other": "O"}
 _LONGEST_UID = 64
 
 # only read here: they say where the images lie
@@ -81,7 +79,8 @@ def valid_time(text: str) -> str:
     >>> valid_time("10:15:00"), valid_time("101500.5"), valid_time("25")
     ('101500', '101500.5', '')
     """
-    digits = text.strip().replace(":", "")
+    whole, point, decimals = text.strip().replace(":", "").partition(".")
+    digits = f"{whole}{point}{decimals[:6]}" if decimals else whole
     return digits if digits.isascii() and _TIME.fullmatch(digits) else ""
 
 
@@ -129,18 +128,11 @@ COPIED = (*_COPIED, "StudyInstanceUID", "FrameOfReferenceUID")
 
 
 def copied(headers: Iterable[Dataset]) -> tuple[tuple[Dataset, ...], tuple[str, ...]]:
-    """Return new headers that hold nothing but what may be copied or is needed, valid, and a sentence for each change.
-
-    Raises
-    ------
-    OutputError
-        When several images have one SOP Instance UID, so that a reference would name all of them.
-    """
+    """Return new headers that hold only what may be copied or is needed, valid, and a sentence for each change."""
     changes: dict[str, None] = {}  # in order, each once
     with warnings.catch_warnings():  # what violates the standard is told in the sentences
         warnings.simplefilter("ignore")
         kept = tuple(_copied(header, changes) for header in headers)
-    _check_unique(kept)
     return kept, tuple(changes)
 
 
@@ -238,13 +230,3 @@ def _words(keyword: str) -> str:
 
     tag = tag_for_keyword(keyword)
     return dictionary_description(tag) if tag is not None else keyword
-
-
-def _check_unique(headers: Sequence[Dataset]) -> None:
-    uids = {str(header.SOPInstanceUID) for header in headers}
-    if len(uids) < len(headers) and all(uids):
-        raise OutputError(
-            f"{len(headers)} source images share {len(uids)} UID(s) (SOP Instance UID), so a reference to one of them "
-            "would name others, too. Export the images again with a UID each, or write .seg.nrrd or .nii.gz, which "
-            "refer to no images."
-        )

@@ -12,7 +12,6 @@ import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.dicom import open_dicom
-from voxtrace.io.export.valid_values import make_valid
 from voxtrace.volume import Array
 
 if TYPE_CHECKING:
@@ -109,7 +108,6 @@ def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
     ReadError
         When an image has no UID of its own, or that of another one, so that nothing can refer to it.
     """
-    notes = make_valid(headers)
     for header in headers:
         for wanted, meta in (
             ("SOPClassUID", "MediaStorageSOPClassUID"),
@@ -126,7 +124,7 @@ def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
                 setattr(header, keyword, "")
     _check_distinct([str(header.SOPInstanceUID) for header in headers])
     seed = min(str(header.SOPInstanceUID) for header in headers)
-    return notes + tuple(note for keyword in _GENERATED if (note := _generate(headers, keyword, seed)))
+    return tuple(note for keyword in _GENERATED if (note := _generate(headers, keyword, seed)))
 
 
 def _check_distinct(uids: Sequence[str]) -> None:
