@@ -113,6 +113,19 @@ def test_a_uid_that_cannot_be_written_is_derived_and_told(uid: str, kept: bool) 
     assert copied_attributes.copied([source])[0][0].StudyInstanceUID == header.StudyInstanceUID
 
 
+@pytest.mark.parametrize("ending", BOTH)
+def test_images_that_share_a_uid_are_refused(tmp_path: Path, ending: str) -> None:
+    case = make(tmp_path / "images")
+    files = sorted(case.folder.iterdir())
+    for file in files[:3]:
+        image = pydicom.dcmread(file)
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "2.25.99"
+        image.save_as(file)
+    with pytest.raises(OutputError, match=f"3 of {len(files)} source images have a UID"):
+        export(case.labels, tmp_path / f"a{ending}")
+    assert not (tmp_path / f"a{ending}").exists()
+
+
 def test_an_organ_has_the_colour_of_the_window(axial: Made, tmp_path: Path) -> None:
     plain = LabelMap(axial.labels.data, axial.labels.geometry, {3: "spleen", 7: "liver", 9: "aorta", 20: "rib"})
     expected = palette.colours((3, 7, 9, 20), None, plain.names)

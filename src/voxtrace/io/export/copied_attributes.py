@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voxtrace.errors import OutputError
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
@@ -128,11 +130,18 @@ COPIED = (*_COPIED, "StudyInstanceUID", "FrameOfReferenceUID")
 
 
 def copied(headers: Iterable[Dataset]) -> tuple[tuple[Dataset, ...], tuple[str, ...]]:
-    """Return new headers that hold only what may be copied or is needed, valid, and a sentence for each change."""
+    """Return new headers that hold only what may be copied or is needed, valid, and a sentence for each change.
+
+    Raises
+    ------
+    OutputError
+        When several images have one SOP Instance UID, so that a reference would name all of them.
+    """
     changes: dict[str, None] = {}  # in order, each once
     with warnings.catch_warnings():  # what violates the standard is told in the sentences
         warnings.simplefilter("ignore")
         kept = tuple(_copied(header, changes) for header in headers)
+    _check_unique(kept)
     return kept, tuple(changes)
 
 
@@ -230,3 +239,14 @@ def _words(keyword: str) -> str:
 
     tag = tag_for_keyword(keyword)
     return dictionary_description(tag) if tag is not None else keyword
+
+
+def _check_unique(headers: Sequence[Dataset]) -> None:
+    uids = [str(header.SOPInstanceUID) for header in headers]
+    alike = len(uids) - len(set(uids))
+    if alike and all(uids):
+        raise OutputError(
+            f"{alike + 1} of {len(uids)} source images have a UID (SOP Instance UID) that another has, too, so nothing "
+            "can refer to one of them; export the series again, with a UID for each image, or write .seg.nrrd or "
+            ".nii.gz, which refer to no images."
+        )

@@ -98,7 +98,7 @@ def plane_position_of(header: Dataset, frame: int = 0) -> ImagePlanePosition | N
 
 
 def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
-    """Fill what the headers of one series lack and mend what is invalid, in place; return a sentence for each.
+    """Fill what the headers of one series lack, in place, and return a sentence for each UID that was generated.
 
     Instance UIDs come from the file's own meta header. A study, series or frame of reference without UID gets one
     derived from the instance UIDs, so that each export of the same series has the same UIDs.
@@ -106,7 +106,7 @@ def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
     Raises
     ------
     ReadError
-        When an image has no UID of its own, or that of another one, so that nothing can refer to it.
+        When an image has no UID of its own, so that nothing can refer to it.
     """
     for header in headers:
         for wanted, meta in (
@@ -122,18 +122,8 @@ def complete(headers: Sequence[Dataset]) -> tuple[str, ...]:
         for keyword in _MAY_BE_EMPTY:
             if keyword not in header:
                 setattr(header, keyword, "")
-    _check_distinct([str(header.SOPInstanceUID) for header in headers])
     seed = min(str(header.SOPInstanceUID) for header in headers)
     return tuple(note for keyword in _GENERATED if (note := _generate(headers, keyword, seed)))
-
-
-def _check_distinct(uids: Sequence[str]) -> None:
-    alike = len(uids) - len(set(uids))
-    if alike:
-        raise ReadError(
-            f"{alike + 1} of {len(uids)} source images have a UID (SOP Instance UID) that another has, too, so nothing "
-            "can refer to one of them; export the series again, with a UID for each image."
-        )
 
 
 def _generate(headers: Sequence[Dataset], keyword: str, seed: str) -> str:
