@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -37,6 +38,7 @@ def test_an_unknown_name_is_refused() -> None:
         "import voxtrace",
         "import voxtrace; voxtrace.read; voxtrace.write; voxtrace.LabelMap; voxtrace.Trace",
         "import voxtrace; voxtrace.plan.Plan.example(); voxtrace.metrics; voxtrace.phantoms",
+        "import voxtrace; voxtrace.io.read_study; voxtrace.batch.Ledger; voxtrace.trace.Trace; voxtrace.windows",
         "import voxtrace.cli",
     ],
 )
@@ -44,6 +46,15 @@ def test_torch_is_not_loaded_before_it_is_needed(statement: str) -> None:
     code = f"import sys; {statement}; sys.exit(' '.join({{'torch', 'napari', 'qtpy'}} & set(sys.modules)))"
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert outcome.stderr.strip() == ""
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_asleep_unless_the_user_says_otherwise(given: str | None, expected: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    code = "import os, voxtrace; print(os.environ['OMP_WAIT_POLICY'])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert told.stdout.strip() == expected
 
 
 def _drawn_tree() -> dict[str, str]:

@@ -172,6 +172,23 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path, suffix: str) -> None:
             function(tmp_path / f"a{suffix}")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.mgz", "FreeSurfer"),
+        ("a.gipl.gz", "is GIPL"),
+        ("a.img", "two files"),
+        ("a.BRIK", "AFNI"),
+        ("a.tgz", "unpack"),
+    ],
+)
+def test_other_formats_are_named_with_a_converter(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"some bytes")
+    for function in (read, read_labels):
+        with pytest.raises(ReadError, match=words):
+            function(tmp_path / name)
+
+
 def test_voxels_beside_a_header_may_not_be_a_pipe(tmp_path: Path) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("this system has no pipes")

@@ -132,6 +132,16 @@ def test_detached_voxels_are_read_from_their_end_or_after_a_skip(tmp_path: Path)
     assert np.array_equal(read(path).data[0], VALUES)
 
 
+def test_a_header_beside_its_voxels_is_read_and_none_without_them(tmp_path: Path) -> None:
+    (tmp_path / "v.raw").write_bytes(VALUES.tobytes())
+    check_as_itk(nrrd(tmp_path / "a.nhdr", b"", data_file="v.raw"))
+    with pytest.raises(ReadError, match="names no data file"):
+        read(nrrd(tmp_path / "b.nhdr", VALUES.tobytes()))
+    (tmp_path / "long.raw").write_bytes(b"head\n" + VALUES.tobytes())
+    with pytest.raises(ReadError, match="is damaged: it holds 125 bytes"):
+        read(nrrd(tmp_path / "c.nhdr", b"", data_file="long.raw"))
+
+
 def test_voxels_in_a_file_for_each_slice_are_put_together(tmp_path: Path) -> None:
     for number, plane in enumerate(VALUES, start=1):
         (tmp_path / f"s{number:02d}.raw").write_bytes(plane.tobytes())

@@ -134,7 +134,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     geometry = Geometry.from_spacing((2, 3, 4), (3.0, 2.0, 1.0))
     labels = labels_on(geometry)
     refused(labels, tmp_path / "a.dcm", "does not know the DICOM images it belongs to")
-    refused(labels, tmp_path / "a.png", "names no format", ".nii.gz, .nii, .nrrd, .mha, .mhd", "or .json")
+    refused(labels, tmp_path / "a.png", "names no format", ".nii.gz, .nii, .nrrd, .mha, .mhd", ".json")
     refused(Volume(np.zeros((2, 2, 3, 4)), geometry), tmp_path / "a.nii", "2 channels")
     assert names_in(tmp_path) == []
 

@@ -87,9 +87,7 @@ def export(
         records = [_one(item, path, options, maps=maps) for path in out]
     if as_json:
         print_json({"labels": str(labels), "note": item.note, "written": records})
-    if item.note:
-        echo(f"note: {item.note}")
-    _report(records, as_json=as_json)
+    _report(records, item.note, as_json=as_json)
 
 
 def _check_names(out: list[Path], each: bool, *, of_trace: bool) -> None:
@@ -119,7 +117,9 @@ def _one(item: Exported, path: Path, options: ExportOptions, *, maps: bool) -> d
     return {**record, "paths": [str(p) for p in written.paths], "notes": list(written.notes)}
 
 
-def _report(records: list[dict[str, Any]], *, as_json: bool) -> None:
+def _report(records: list[dict[str, Any]], note: str, *, as_json: bool) -> None:
+    if note:
+        echo(f"note: {note}")
     for record in records:
         for path in record["paths"]:
             if not as_json:

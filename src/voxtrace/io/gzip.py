@@ -19,7 +19,8 @@ zlib_ng: Any = _zlib_ng  # has a wrong one for its error
 DAMAGED_STREAM: tuple[type[Exception], ...] = (EOFError, BadGzipFile, zlib_ng.error)
 """What reading a damaged stream raises."""
 
-LEVEL = 6
+_LEVEL = 6
+FAST_LEVEL = 2  # as ITK packs NRRD and MetaImage
 _PIECE = 1 << 20
 _ANY_STREAM = 47  # zlib or gzip
 
@@ -35,7 +36,7 @@ def create_plain_or_gzip(path: Path) -> Iterator[Any]:
     with path.open("wb") as plain:
         if is_gzip(path):
             # without name and time in its header, so that equal contents give equal bytes
-            with gzip_ng.GzipNGFile("", "wb", fileobj=plain, mtime=0, compresslevel=LEVEL) as packed:
+            with gzip_ng.GzipNGFile("", "wb", fileobj=plain, mtime=0, compresslevel=_LEVEL) as packed:
                 yield packed
         else:
             yield plain
@@ -48,7 +49,7 @@ def decompressor() -> Any:
 
 def deflated(content: memoryview) -> list[bytes]:
     """Return a zlib stream of bytes, in pieces."""
-    stream = zlib_ng.compressobj(LEVEL)
+    stream = zlib_ng.compressobj(FAST_LEVEL)
     pieces = [stream.compress(content[first : first + _PIECE]) for first in range(0, len(content), _PIECE)]
     return [piece for piece in (*pieces, stream.flush()) if piece]
 

@@ -21,6 +21,7 @@ Colours = dict[int, Triple]
 DESCRIPTION = "Description"  # key of free text in NRRD and MetaImage
 _SEGMENT = re.compile(r"Segment(\d+)_LabelValue")
 _LARGEST_LABEL = 65535
+_LONGEST_NAME = 1000
 _LABEL = re.compile(r"[0-9]{1,5}")
 
 
@@ -105,7 +106,7 @@ def _read_entries(entries: Iterable[tuple[int, str, Triple | None]]) -> tuple[Na
     for value, name, colour in entries:
         # label 0 is the background, which other programs name, too
         if 0 < value <= _LARGEST_LABEL and name:
-            names[value] = well_formed(name)
+            names[value] = well_formed(name[:_LONGEST_NAME])
         if 0 < value <= _LARGEST_LABEL and colour is not None:
             colours[value] = colour
     return names, colours

@@ -243,6 +243,8 @@ def _files(header: TextHeader, path: Path) -> tuple[VoxelFile, ...]:
             "for voxels at the end. Correct its header."
         )
     if not header.file_names:
+        if path.suffix.lower() == ".nhdr":
+            raise ReadError(f"{path} names no data file; expected one, with the voxels. Correct its header.")
         return (VoxelFile(path, packing, header.byte_count, lines, skip),)
     return tuple(VoxelFile(one, packing, 0, lines, skip) for one in named_files(path, header.file_names))
 

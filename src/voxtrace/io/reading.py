@@ -20,7 +20,7 @@ from voxtrace.io.names import from_keys, from_xml
 from voxtrace.io.nifti import read_header
 from voxtrace.io.segment_layers import read_label_image
 from voxtrace.io.stored_image import read_stored_image
-from voxtrace.io.suffixes import NIFTI, NRRD, is_dicom, listed, stem_of, suffix_of
+from voxtrace.io.suffixes import NIFTI, NRRD, foreign_format, is_dicom, listed, stem_of, suffix_of
 from voxtrace.io.text_formats import open_text_image
 from voxtrace.io.timepoints import count_timepoints as count_volumes
 from voxtrace.io.turning import turned
@@ -247,6 +247,9 @@ def _check_volume_file(path: Path) -> None:
         kind = kind_of(path) if is_dicom(path) else ""
         if kind:
             raise ReadError(f"{path} is {in_words(kind)}; expected a file ending in {listed()}, or a DICOM series.")
+        foreign, remedy = foreign_format(path)
+        if foreign:
+            raise ReadError(f"{path} is {foreign}, which is not read; expected {listed()}. Convert it with {remedy}.")
         raise ReadError(f"{path} is not a volume; expected a file ending in {listed()}, or a DICOM series.")
 
 

@@ -9,6 +9,7 @@ from voxtrace.safe_text import well_formed
 
 SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
 NRRD: tuple[str, ...] = (".nrrd", ".nhdr")
+READABLE: tuple[str, ...] = (*SUFFIXES, ".nhdr")  # a header whose voxels lie beside it is read, never written
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
 _DICOM_ENDINGS = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
@@ -17,11 +18,33 @@ _FIRST_ELEMENTS = tuple(
     b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0")
 )
 
+_FOREIGN = {  # what else scans come in, and what turns it into NIfTI
+    (".mgz", ".mgh"): ("FreeSurfer", "`mri_convert IN OUT.nii.gz`"),
+    (".mnc", ".mnc.gz"): ("MINC", "`mnc2nii IN OUT.nii`"),
+    (".gipl", ".gipl.gz"): ("GIPL", "ITK-SNAP"),
+    (".hdr", ".img", ".hdr.gz", ".img.gz"): ("Analyze, or NIfTI in two files", "`fslchfiletype NIFTI_GZ IN`"),
+    (".head", ".brik", ".brik.gz"): ("AFNI", "`3dAFNItoNIFTI IN`"),
+    (".par", ".rec"): ("Philips PAR/REC", "`dcm2niix FOLDER`"),
+    (".zip", ".7z", ".tar", ".tar.gz", ".tgz", ".rar"): ("an archive", "an unpacker: give the folder or file in it"),
+}
+
+
+def foreign_format(path: Path) -> tuple[str, str]:
+    """Return the format of a file that is not read, by the end of its name, and what turns it into one that is.
+
+    Examples
+    --------
+    >>> foreign_format(Path("brain.mgz"))[0], foreign_format(Path("brain.txt"))
+    ('FreeSurfer', ('', ''))
+    """
+    name = path.name.lower()
+    return next((said for endings_, said in _FOREIGN.items() if name.endswith(endings_)), ("", ""))
+
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix in lower case, ``".nii.gz"`` in one piece; ``""`` when it is none of ``SUFFIXES``."""
+    """Return the suffix in lower case, ``".nii.gz"`` in one piece; ``""`` when it is none of ``READABLE``."""
     name = path.name.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    return next((suffix for suffix in READABLE if name.endswith(suffix)), "")
 
 
 def stem_of(path: Path) -> str:

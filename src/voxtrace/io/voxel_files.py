@@ -22,8 +22,8 @@ from voxtrace.volume import Array
 
 Packing = Literal["raw", "deflate", "bzip2", "text", "hex"]
 
-_CHUNK = 1 << 20
-_PIECE = 1 << 22  # unpacked at once
+_CHUNK = 1 << 18
+_PIECE = 1 << 18  # unpacked at once
 _SLACK = 1 << 24  # of unpacked bytes before voxels that lie at the end
 _PADDING = 4  # bytes of padding after raw voxels
 _MOST_TEXT = 1 << 26
@@ -295,6 +295,8 @@ def _hex(text: bytes) -> bytes:
 
 def _numbers(text: bytes, dtype: np.dtype[Any]) -> bytes:
     words = text.replace(b",", b" ").split()
+    if b"_" in text:  # Python reads 1_0 as ten
+        raise ValueError("an underscore in a number")
     if dtype.kind == "f":
         return np.array([float(word) for word in words], dtype).tobytes()
     return np.array([int(word) for word in words], dtype).tobytes()

@@ -11,7 +11,7 @@ import numpy as np
 from voxtrace.atomic import atomic_file
 from voxtrace.io import metaimage, nrrd
 from voxtrace.io.export.options import ExportOptions, Written
-from voxtrace.io.gzip import LEVEL, as_bytes, deflated, gzip_ng
+from voxtrace.io.gzip import FAST_LEVEL, as_bytes, deflated, gzip_ng
 from voxtrace.io.itk import widened
 from voxtrace.io.names import DESCRIPTION, to_keys, to_xml
 from voxtrace.io.nifti import write_nifti
@@ -63,15 +63,20 @@ def _save_nifti(array: Array, grid: Grid, path: Path, expected: ExpectedFile, te
 
 def _save_nrrd(array: Array, grid: Grid, path: Path, expected: ExpectedFile, entries: Mapping[str, str]) -> None:
     array = _little_endian(array)
-    header = nrrd.header_text(grid, array.dtype.str[1:], entries).encode("utf-8", "replace")
     with atomic_file(path) as temporary:
-        with temporary.open("wb") as file:
-            file.write(header)
-            # equal contents give equal bytes: neither name nor time is in the stream
-            with gzip_ng.GzipNGFile("", "wb", fileobj=file, mtime=0, compresslevel=LEVEL) as packed:
-                for first in range(0, array.nbytes, _PIECE):
-                    packed.write(as_bytes(array)[first : first + _PIECE])
+        write_nrrd(array, grid, temporary, entries)
         verify_written(temporary, array, expected)
+
+
+def write_nrrd(array: Array, grid: Grid, path: Path, entries: Mapping[str, str]) -> None:
+    """Write an array (Z, Y, X) onto its stored grid as NRRD, packed, with free text by key."""
+    array = _little_endian(array)
+    with path.open("wb") as file:
+        file.write(nrrd.header_text(grid, array.dtype.str[1:], entries).encode("utf-8", "replace"))
+        # equal contents give equal bytes: neither name nor time is in the stream
+        with gzip_ng.GzipNGFile("", "wb", fileobj=file, mtime=0, compresslevel=FAST_LEVEL) as packed:
+            for first in range(0, array.nbytes, _PIECE):
+                packed.write(as_bytes(array)[first : first + _PIECE])
 
 
 def _save_meta(array: Array, grid: Grid, path: Path, expected: ExpectedFile, entries: Mapping[str, str]) -> None:

@@ -139,3 +139,29 @@ def test_an_organ_has_the_colour_of_the_window(axial: Made, tmp_path: Path) -> N
 def test_labels_without_names_have_the_colours_of_their_values() -> None:
     labels = LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry.from_spacing((1, 1, 1), (1.0, 1.0, 1.0)))
     assert [colour_of(labels, value) for value in (1, 2, 30)] == [palette.colour(value) for value in (1, 2, 30)]
+
+
+@pytest.mark.parametrize("bad", ["abc", "nan", "1,5"])
+def test_a_thickness_that_is_no_number_is_left_out(tmp_path: Path, bad: str) -> None:
+    case = make(tmp_path / "images")
+    for file in case.folder.iterdir():
+        image = pydicom.dcmread(file)
+        content = bad.encode().ljust(4)
+        tag = pydicom.tag.Tag("SliceThickness")
+        image[tag] = pydicom.dataelem.RawDataElement(tag, "DS", len(content), content, 0, False, True)
+        image.save_as(file)
+    written = export_all(case.labels, tmp_path / "a.dcm")
+    assert written.notes == ("the source images' Slice Thickness violates the standard; it is left out.",)
+    measures = pydicom.dcmread(written.paths[0]).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == 3  # the distance of the planes
+
+
+def test_a_class_that_highdicom_does_not_know_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    case = make(tmp_path / "images")
+    for file in case.folder.iterdir():
+        image = pydicom.dcmread(file)
+        image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.9999"
+        image.save_as(file)
+    with pytest.raises(OutputError, match=r"hold values that no DICOM file can be made of.*\.seg\.nrrd"):
+        export(case.labels, tmp_path / "a.dcm")
+    assert not (tmp_path / "a.dcm").exists()

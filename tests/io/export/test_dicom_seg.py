@@ -91,6 +91,26 @@ def test_a_label_map_without_memory_finds_its_series_in_a_folder(case: Made, tmp
     assert np.array_equal(found[6, 1], case.stacked[6] == 3)
 
 
+def test_a_segmentation_without_its_empty_planes_is_exported_again(case: Made, tmp_path: Path) -> None:
+    back = read_seg(export(case.labels, tmp_path / "a.dcm"))
+    assert back.data.size < case.labels.data.size  # planes 0 and 15 hold no label
+    again = pydicom.dcmread(export(back, tmp_path / "b.dcm", source=case.folder))
+    found = planes_of(again, case.place)
+    for number, value in enumerate((3, 7, 9, 20), 1):
+        for plane in (plane for plane, segment in found if segment == number):
+            assert np.array_equal(found[plane, number], case.stacked[plane] == value)
+    assert len(found) == sum(value in plane for plane in case.stacked for value in (3, 7, 9, 20))
+
+
+def test_planes_beyond_the_images_are_refused(axial: Made, tmp_path: Path) -> None:
+    back = read_seg(export(axial.labels, tmp_path / "a.dcm"))
+    affine = np.asarray(back.geometry.affine)
+    affine[:3, 3] += affine[:3, 0] * 3  # three planes higher: the last ones lie outside
+    moved = Geometry(back.geometry.shape, tuple(map(tuple, affine.tolist())))
+    with pytest.raises(GeometryError, match="has the grid of a"):
+        export(replace(back, geometry=moved), tmp_path / "b.dcm", source=axial.folder)
+
+
 def test_frames_of_an_enhanced_file_in_any_order_are_named(tmp_path: Path) -> None:
     place, order = made.rotated(17), [(7 * i) % made.PLANES for i in range(made.PLANES)]
     source = made.enhanced(made.images(place), order)

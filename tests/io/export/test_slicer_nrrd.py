@@ -76,14 +76,10 @@ def test_nibabel_reads_the_same_voxels_at_the_same_place(case: Made, tmp_path: P
 
 
 def test_what_is_read_back_wrong_is_not_kept(axial: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voxtrace.io import itk
+    from voxtrace.io import nrrd
 
-    def shifted(array, grid):
-        image = SimpleITK.GetImageFromArray(array)
-        image.SetSpacing(grid.spacing_mm)
-        return image
-
-    monkeypatch.setattr(itk, "image_of", shifted)
+    made = nrrd.header_text
+    monkeypatch.setattr(nrrd, "header_text", lambda grid, *more: made(replace(grid, origin_mm=(1.0, 2.0, 3.0)), *more))
     with pytest.raises(OutputError, match="nothing was kept"):
         export(axial.labels, tmp_path / "a.seg.nrrd")
     assert not list(tmp_path.iterdir())

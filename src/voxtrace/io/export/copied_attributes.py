@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from voxtrace.errors import OutputError
 
 if TYPE_CHECKING:
@@ -172,10 +174,15 @@ def _copied(header: Dataset, changes: dict[str, None]) -> Dataset:
 
 def _copy_element(header: Dataset, new: Dataset, keyword: str, changes: dict[str, None]) -> None:
     try:
-        if keyword in header:
-            new[keyword] = header[keyword]
+        if keyword not in header:
+            return
+        element = header[keyword]
+        if element.VR != "DS" or np.isfinite(np.asarray(element.value or 0, dtype=np.float64)).all():
+            new[keyword] = element
+            return
     except Exception:  # as in _text
-        changes[_sentence(keyword, "")] = None
+        pass
+    changes[_sentence(keyword, "")] = None
 
 
 def _copy_uids(header: Dataset, new: Dataset, changes: dict[str, None]) -> None:

@@ -6,17 +6,16 @@ without labels are left out of binary files, and each frame names the image that
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.io.export.algorithm import Algorithm
 from voxtrace.io.export.codes import text
 from voxtrace.io.export.copied_attributes import series_number
+from voxtrace.io.export.dicom_file import dicom_file
 from voxtrace.io.export.equipment import NAME, version
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.segments import segment_of
@@ -51,14 +50,12 @@ def write_matched(labels: LabelMap, array: Array, sources: SourceImages, path: P
     values = tuple(sorted({*labels.values, *options.tracking}))
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, and DICOM-SEG has no empty segmentation to say so.")
-    with warnings.catch_warnings():  # names and dates of the source are checked; geometry is only copied
-        warnings.simplefilter("ignore")
-        with atomic_file(path) as temporary:
-            _segmentation(labels, values, array, sources, options).save_as(temporary)
-            if options.seg == "labelmap":
-                verify_frames(temporary, array, sources, path)
-            else:
-                verify_seg(temporary, _numbers(array, values), sources, path)
+    with dicom_file(path) as temporary:
+        _segmentation(labels, values, array, sources, options).save_as(temporary)
+        if options.seg == "labelmap":
+            verify_frames(temporary, array, sources, path)
+        else:
+            verify_seg(temporary, _numbers(array, values), sources, path)
     return Written((path,), sources.notes)
 
 

@@ -20,7 +20,8 @@ _TOLERANCE = 0.1  # of a voxel
 def find_source_series(labels: OnGrid, source: Path) -> tuple[Array, DicomGrid]:
     """Return the labels (Z, Y, X) as stacked in the one series of ``source`` they fit, and its grid.
 
-    ``source`` is a folder, searched with its subfolders, or one file of the series that is meant.
+    ``source`` is a folder, searched with its subfolders, or one file of the series that is meant. Where no series has
+    the labels' grid, one that has more planes at the ends will do: DICOM-SEG leaves out planes without labels.
 
     Raises
     ------
@@ -31,6 +32,8 @@ def find_source_series(labels: OnGrid, source: Path) -> tuple[Array, DicomGrid]:
     """
     grids = list(grids_in(source))
     fitting = [(array, grid) for grid in grids if (array := onto(labels, grid)) is not None]
+    if not fitting:
+        fitting = [(array, grid) for grid in grids if (array := among_planes(labels, grid)) is not None]
     if not fitting:
         shapes = ", ".join(sorted({_words(grid) for grid in grids})) or "no stack of images"
         raise GeometryError(
@@ -78,6 +81,27 @@ def _completed(array: Array, first: int, shape: tuple[int, ...]) -> Array | None
         return array
     whole = np.zeros(shape, array.dtype)
     whole[first : first + len(array)] = array
+    return whole
+
+
+def among_planes(labels: OnGrid, grid: Grid) -> Array | None:
+    """Return labels that cover some successive planes of a grid as (Z, Y, X) on all of it, the other planes empty.
+
+    None when they lie on other voxels, or are no whole numbers: a scalar is not known where it was not written.
+    """
+    step = np.linalg.inv(grid.affine) @ labels.geometry.matrix
+    along = int(np.argmax(np.abs(step[0, :3])))  # the axis of the labels that runs from plane to plane
+    planes = labels.geometry.shape[along]
+    first = round(float(step[0, 3] + min(0.0, step[0, along]) * (planes - 1)))
+    if not np.issubdtype(labels.data.dtype, np.integer) or not 0 <= first <= grid.size[2] - planes:
+        return None
+    start = (grid.affine @ [first, 0, 0, 1])[:3]
+    part = Grid((grid.size[0], grid.size[1], planes), grid.spacing_mm, (start[2], start[1], start[0]), grid.direction)
+    there = onto(labels, part)
+    if there is None:
+        return None
+    whole = np.zeros(grid.size[::-1], labels.data.dtype)
+    whole[first : first + planes] = there
     return whole
 
 

@@ -6,17 +6,16 @@ compress. NaN stays NaN. Names ending in ``.map.dcm`` mean this format.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.io.export.codes import text
 from voxtrace.io.export.copied_attributes import series_number
+from voxtrace.io.export.dicom_file import dicom_file
 from voxtrace.io.export.dicomseg import RLE, equipment, space_of
 from voxtrace.io.export.on_grid import ScalarMap
 from voxtrace.io.export.options import ExportOptions, Written
@@ -62,11 +61,9 @@ def write_map(item: ScalarMap, path: Path, options: ExportOptions) -> Written:
 
 def write_matched(item: ScalarMap, sources: SourceImages, path: Path, options: ExportOptions) -> Written:
     """Write a scalar map whose ``data`` are the planes of the source images, (Z, Y, X), as stored."""
-    with warnings.catch_warnings():  # names and dates of the source are checked; geometry is only copied
-        warnings.simplefilter("ignore")
-        with atomic_file(path) as temporary:
-            _parametric_map(item, sources, options).save_as(temporary)
-            verify_frames(temporary, item.data, sources, path)
+    with dicom_file(path) as temporary:
+        _parametric_map(item, sources, options).save_as(temporary)
+        verify_frames(temporary, item.data, sources, path)
     return Written((path,), sources.notes)
 
 

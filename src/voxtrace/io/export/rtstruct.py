@@ -6,16 +6,15 @@ Holes are joined to their outline by a channel without width (see :mod:`voxtrace
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import scipy  # its parts are loaded where they are used
 
-from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.io.export.codes import text
+from voxtrace.io.export.dicom_file import dicom_file
 from voxtrace.io.export.label_style import colour_of, name_of
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.outlines import outlines
@@ -39,8 +38,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, so there is nothing to outline.")
     array, sources = match(labels, options.source)
-    with warnings.catch_warnings():  # names and dates of the source may violate the standard; they are only copied
-        warnings.simplefilter("ignore")
+    with dicom_file(path) as temporary:
         dataset = header_of(sources, options.algorithm)
         dataset.StructureSetDescription = text(options.about or labels.note or "Contours of a segmentation")
         boxes = scipy.ndimage.find_objects(array)
@@ -48,9 +46,8 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
             contours = contours_of(array, value, boxes[value - 1], sources)
             region = Region(number, value, name_of(labels, value), colour_of(labels, value), options.made_by)
             add_region(dataset, region, contours, sources)
-        with atomic_file(path) as temporary:
-            dataset.save_as(temporary, enforce_file_format=True)
-            verify_contours(temporary, array, values, sources, path)
+        dataset.save_as(temporary, enforce_file_format=True)
+        verify_contours(temporary, array, values, sources, path)
     return Written((path,), sources.notes)
 
 

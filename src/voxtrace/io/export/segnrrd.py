@@ -11,13 +11,14 @@ import numpy as np
 import scipy  # its parts are loaded where they are used
 
 from voxtrace.atomic import atomic_file
-from voxtrace.errors import OutputError
 from voxtrace.io.export.codes import Code, concept_of
 from voxtrace.io.export.label_style import colour_of, name_of
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.export.verification import check_corners, check_equal, corners_mm
 from voxtrace.io.names import DESCRIPTION
+from voxtrace.io.nrrd import open_nrrd
 from voxtrace.io.stored_orientation import to_stored_orientation
+from voxtrace.io.voxel_writing import write_nrrd
 from voxtrace.volume import Array, Grid, LabelMap
 
 _EMPTY = "0 -1 0 -1 0 -1"
@@ -31,22 +32,11 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     OutputError
         When the system refuses, or the file read back differs.
     """
-    from voxtrace.io.itk import image_of, quiet, simpleitk
-
     array, grid = to_stored_orientation(labels.data, labels.geometry), labels.geometry.grid
     keys = segment_keys(labels, array)
-    image = image_of(array, grid)
-    for key, value in keys.items():
-        image.SetMetaData(key, value)
-    with atomic_file(path) as temporary, quiet():
-        temporary.touch()  # raises the system's own error where writing is refused
-        try:
-            simpleitk().WriteImage(image, str(temporary), useCompression=True)
-            _verify(temporary, array, grid, keys, path)
-        except RuntimeError as error:
-            raise OutputError(
-                f"{path} could not be written ({str(error).strip().splitlines()[-1]}). Choose another folder."
-            ) from error
+    with atomic_file(path) as temporary:
+        write_nrrd(array, grid, temporary, keys)
+        _verify(temporary, array, grid, keys, path)
     return Written((path,))
 
 
@@ -112,12 +102,8 @@ def _triple(code: Code | None) -> str:
 
 
 def _verify(file: Path, array: Array, grid: Grid, keys: dict[str, str], path: Path) -> None:
-    from voxtrace.io.itk import grid_of, simpleitk
-
-    image = simpleitk().ReadImage(str(file))
-    check_corners(corners_mm(grid_of(image)), corners_mm(grid), path)
-    written = simpleitk().GetArrayViewFromImage(image)
-    check_equal("voxels that differ, number", int(np.count_nonzero(written != array)), 0, path)
+    image = open_nrrd(file)
+    check_corners(corners_mm(image.grid), corners_mm(grid), path)
+    check_equal("voxels that differ, number", int(np.count_nonzero(image.read(0, file) != array)), 0, path)
     names = {key: value for key, value in keys.items() if key.endswith(("_Name", "_LabelValue"))}
-    found = set(image.GetMetaDataKeys())
-    check_equal("segments", {key: image.GetMetaData(key) for key in names if key in found}, names, path)
+    check_equal("segments", {key: image.entries[key] for key in names if key in image.entries}, names, path)

@@ -14,6 +14,7 @@ from voxtrace.io.dicom import DicomGrid, SourceFrame
 from voxtrace.io.dicom.positions import ROUNDING_MM, are_rounded
 from voxtrace.io.dicom.slices import is_rounded_orientation
 from voxtrace.io.export.copied_attributes import copied
+from voxtrace.io.export.dicom_file import usable_headers
 from voxtrace.io.export.find_source_series import find_source_series
 from voxtrace.io.export.on_grid import OnGrid
 from voxtrace.io.export.source_headers import ImagePlanePosition, complete, frame_count, plane_position_of, read_header
@@ -89,6 +90,11 @@ def match(labels: OnGrid, source: Path | None) -> tuple[Array, SourceImages]:
 
 
 def _source_images(grid: DicomGrid, name: str) -> SourceImages:
+    with usable_headers(name):
+        return _read_images(grid, name)
+
+
+def _read_images(grid: DicomGrid, name: str) -> SourceImages:
     # a multi-frame file occurs once for each frame
     files = tuple(dict.fromkeys(source.path for source in grid.sources))
     headers, changes = copied(read_header(file) for file in files)

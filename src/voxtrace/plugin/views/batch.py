@@ -25,7 +25,7 @@ from voxtrace.plugin.models.panel_state import LegendRow, PanelState
 from voxtrace.plugin.views.state import StateView
 from voxtrace.plugin.views.widgets import fill, note, picker
 
-LIST_LINES, TABLE_LINES, ODD_CHARACTERS = 2, 12, 28
+LIST_LINES, TABLE_LINES, ODD_CHARACTERS = 2, 18, 28
 
 
 class QtBatchView(QWidget):

@@ -22,7 +22,7 @@ from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.provenance import ShownLabels, description, record, write_record
 from voxtrace.plugin.models.trust import interval_of
 from voxtrace.plugin.work.events import Cancel
-from voxtrace.plugin.work.saving import OpenScan, image_of, labels_to_save, layer_source
+from voxtrace.plugin.work.saving import OpenScan, algorithm_of, image_of, labels_to_save, layer_source
 from voxtrace.trace import Trace
 from voxtrace.trace.edits import save_edits
 from voxtrace.training.add_case import AddedCase, NewCase, add_case
@@ -141,7 +141,8 @@ def _labels(on_screen: LabelsOnScreen) -> tuple[LabelMap, str]:
 
 def _write_labels(folder: Path, labels: LabelMap, image: Volume | None, on_screen: LabelsOnScreen) -> None:
     line, shown = description(on_screen.shown, on_screen.source), on_screen.shown
-    options = ExportOptions(image=image, manual=on_screen.source is None, edited=shown.is_edited, description=line)
+    manual, made_by = on_screen.source is None, algorithm_of(on_screen.source)
+    options = ExportOptions(image=image, manual=manual, edited=shown.is_edited, description=line, algorithm=made_by)
     endings = [".nii.gz", ".csv"]
     stored = labels.geometry.stored
     if isinstance(stored, DicomGrid) and stored.sources and labels.values:

@@ -11,7 +11,7 @@ import numpy as np
 
 from voxtrace.errors import GeometryError, OutputError
 from voxtrace.io.dicom import DicomGrid
-from voxtrace.io.export import ExportOptions, Written, export_all
+from voxtrace.io.export import Algorithm, ExportOptions, Written, export_all
 from voxtrace.plugin.layers.display import KEY, ImageSource, LabelSource, label_map_of
 from voxtrace.plugin.layers.manual_labels import check_unmoved, geometry_drawn_on
 from voxtrace.plugin.layers.timepoints import TimepointsLabels, TimepointsSource
@@ -20,6 +20,7 @@ from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.places import review_of
 from voxtrace.plugin.models.provenance import ShownLabels, description, record, shown_labels, sidecar, write_record
 from voxtrace.plugin.work.events import Cancel
+from voxtrace.trace.places import spent_gflop
 from voxtrace.volume import Geometry, LabelMap, Volume
 
 
@@ -130,7 +131,16 @@ def _options(
     shown: ShownLabels, source: LabelSource | None, manual: bool, images: Path | None, image: Volume | None
 ) -> ExportOptions:
     line = description(shown, source)
-    return ExportOptions(source=images, image=image, manual=manual, edited=shown.is_edited, description=line)
+    made_by = algorithm_of(source)
+    return ExportOptions(images, image, manual=manual, edited=shown.is_edited, description=line, algorithm=made_by)
+
+
+def algorithm_of(source: LabelSource | None) -> Algorithm:
+    """Return what computed the labels of a layer, as DICOM records it; nothing known for labels without a trace."""
+    trace = source.trace if source is not None else None
+    if trace is None:
+        return Algorithm()
+    return Algorithm.of(trace.provenance, trace.n_steps, trace.step_word, spent_gflop(trace))
 
 
 def labels_to_save(
