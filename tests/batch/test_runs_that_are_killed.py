@@ -161,15 +161,17 @@ def test_resume_looks_at_every_file_of_a_case(tmp_path: Path) -> None:
     (tmp_path / "voxels.raw").write_bytes(b"12")
     (tmp_path / "study" / "below").mkdir(parents=True)
     for number in range(3):
-        (tmp_path / "study" / "below" / str(number)).write_bytes(bytes([number]))
+        (tmp_path / "study" / "below" / str(number)).write_bytes(bytes(128) + b"DICM" + bytes([number]))
     for path, part in (("a.mhd", "voxels.raw"), ("study", "study/below/1")):
         case = CaseInput("a", (tmp_path / path,))
         recorded = json.loads(json.dumps(describe_sources(case)))
         assert same_sources(recorded, case)
         content = (tmp_path / part).read_bytes()
-        (tmp_path / part).write_bytes(b"3" * len(content))
+        (tmp_path / part).write_bytes(content[:-1] + b"3")
         assert not same_sources(recorded, case)
         (tmp_path / part).write_bytes(content)
+        assert same_sources(recorded, case)
+        (tmp_path / "study" / "case.nii.gz").write_bytes(b"a result")
         assert same_sources(recorded, case)
 
 

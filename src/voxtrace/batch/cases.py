@@ -23,7 +23,7 @@ from voxtrace.io.suffixes import SUFFIXES, is_dicom, is_named_dicom, stem_of, su
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
-_RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
+RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<channel>\d{4})")
 
 
@@ -129,7 +129,7 @@ def holds_dicom(folder: Path, *, below: bool = False) -> bool:
     inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     if any(_is_readable_dicom(path) for path in inside):
         return True
-    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in _RESULT_SUFFIXES)
+    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in RESULT_SUFFIXES)
 
 
 def _is_readable_dicom(path: Path) -> bool:
@@ -153,7 +153,7 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
     if not volumes and holds_dicom(given):
         return [given]
     # folders are searched for DICOM in depth, but only the folder itself for other volumes
-    studies = [p for p in inside if p.suffix not in _RESULT_SUFFIXES and _is_study(p)]
+    studies = [p for p in inside if p.suffix not in RESULT_SUFFIXES and _is_study(p)]
     if not volumes and not studies:
         raise ReadError(f"folder {given} holds no volume; expected {', '.join(SUFFIXES)} or DICOM files in it.")
     return [given] if not volumes and _are_parts(studies, channels) else volumes + studies

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxtrace.batch.cases import CaseInput
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.batch.cases import RESULT_SUFFIXES, CaseInput
+from voxtrace.io.suffixes import is_dicom, suffix_of
 
 _HEADER_BYTES = 1 << 16
 _PARTS = (".mhd", ".nhdr", ".hdr", ".img")  # formats that keep header and voxels in two files
@@ -18,7 +18,7 @@ _PARTS = (".mhd", ".nhdr", ".hdr", ".img")  # formats that keep header and voxel
 def describe_sources(case: CaseInput) -> list[dict[str, Any]]:
     """Return, for each path of a case, its files: ``path``, ``files``, ``bytes``, ``sha256`` and ``changed_ns``.
 
-    A folder has one digest of the names and contents of all files in it. ``changed_ns`` is when the system last saw
+    A folder has one digest of names and contents of all DICOM files in it. ``changed_ns`` is when the system last saw
     one of them change. Of a case with anonymous names the path is left out.
     """
     found = []
@@ -60,16 +60,17 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from _files_below(path)
     elif not suffix_of(path):  # one file of a DICOM series, whose others lie beside it
-        yield from sorted(one for one in path.absolute().parent.iterdir() if one.is_file())
+        yield from sorted(filter(is_dicom, path.absolute().parent.iterdir()))
     else:
         yield path
         yield from _parts_of(path)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the DICOM files below a folder; results that lie there, too, are no part of the case."""
     for root, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (file for name in sorted(names) if (file := Path(root, name)).is_file())
+        folders[:] = sorted(name for name in folders if not name.endswith(RESULT_SUFFIXES))
+        yield from (file for name in sorted(names) if is_dicom(file := Path(root, name)))
 
 
 def _parts_of(path: Path) -> Iterator[Path]:

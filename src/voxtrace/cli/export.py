@@ -124,8 +124,8 @@ def _report(records: list[dict[str, Any]], note: str, *, as_json: bool) -> None:
         for path in record["paths"]:
             if not as_json:
                 print_line(path)
-        for note in record["notes"]:
-            echo(f"note: {note}")
+        for line in record["notes"]:
+            echo(f"note: {line}")
     failed = [record for record in records if "error" in record]
     if not failed:
         return
