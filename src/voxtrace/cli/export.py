@@ -117,9 +117,9 @@ def _one(item: Exported, path: Path, options: ExportOptions, *, maps: bool) -> d
     return {**record, "paths": [str(p) for p in written.paths], "notes": list(written.notes)}
 
 
-def _report(records: list[dict[str, Any]], note: str, *, as_json: bool) -> None:
-    if note:
-        echo(f"note: {note}")
+def _report(records: list[dict[str, Any]], warning: str, *, as_json: bool) -> None:
+    if warning:
+        echo(f"note: {warning}")
     for record in records:
         for path in record["paths"]:
             if not as_json:

@@ -133,6 +133,14 @@ def test_a_volume_is_written_by_its_ending(axial: Made, tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [path]
 
 
+def test_a_map_of_some_slices_is_not_completed(axial: Made, tmp_path: Path) -> None:
+    whole = axial.labels.geometry
+    part = Geometry((whole.shape[0] - 2, *whole.shape[1:]), whole.affine)
+    item = ScalarMap(np.ones(part.shape, np.float32), part, "entropy")
+    with pytest.raises(GeometryError, match="no series in"):
+        write_map(item, tmp_path / "a.map.dcm", ExportOptions(source=axial.folder))
+
+
 @pytest.mark.parametrize(("unit", "code"), [("", "1"), ("mm", "mm"), ("nat", "{nat}"), ("GFLOP pro Fenster ä", "1")])
 def test_units_are_codes(unit: str, code: str) -> None:
     assert unit_of(unit).value == code
@@ -195,7 +203,7 @@ def test_steps_go_into_a_new_folder_or_nowhere(axial: Made, tmp_path: Path) -> N
 
 
 def test_a_source_with_bad_values_is_told_once_for_all_steps(tmp_path: Path) -> None:
-    case = make(tmp_path / "images", PatientSex="W")
+    case = make(tmp_path / "images", PatientSex="W1")
     told = export_steps(steps_of(case), case.labels.values, tmp_path / "out", ExportOptions()).notes
     assert told == ("the source images' Patient's Sex violates the standard; it is left out.",)
 

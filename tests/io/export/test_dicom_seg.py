@@ -102,6 +102,15 @@ def test_a_segmentation_without_its_empty_planes_is_exported_again(case: Made, t
     assert len(found) == sum(value in plane for plane in case.stacked for value in (3, 7, 9, 20))
 
 
+def test_a_series_of_exactly_the_labels_planes_goes_before_a_longer_one(axial: Made, tmp_path: Path) -> None:
+    forgetful = voxtrace.read_labels(voxtrace.write(axial.labels, tmp_path / "a.nii.gz"))
+    made.save(tmp_path / "both" / "right", [pydicom.dcmread(f) for f in axial.folder.iterdir()])
+    longer = made.images(axial.place, range(-2, made.PLANES + 3), SeriesInstanceUID="2.25.77")
+    made.save(tmp_path / "both" / "longer", longer)
+    written = pydicom.dcmread(export(forgetful, tmp_path / "a.dcm", source=tmp_path / "both"))
+    assert written.ReferencedSeriesSequence[0].SeriesInstanceUID == "2.25.2"
+
+
 def test_planes_beyond_the_images_are_refused(axial: Made, tmp_path: Path) -> None:
     back = read_seg(export(axial.labels, tmp_path / "a.dcm"))
     affine = np.asarray(back.geometry.affine)

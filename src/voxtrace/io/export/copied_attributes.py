@@ -37,7 +37,7 @@ _UID = re.compile(r"\d+(\.\d+)+")
 _STRICT_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _TIME = re.compile(r"([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d|60)(\.\d{1,6})?)?)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
+_SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "w": "F", "o": "O", "other": "O"}
 _LONGEST_UID = 64
 
 # only read here: they say where the images lie
@@ -81,7 +81,8 @@ def valid_time(text: str) -> str:
     >>> valid_time("10:15:00"), valid_time("101500.5"), valid_time("25")
     ('101500', '101500.5', '')
     """
-    digits = text.strip().replace(":", "")
+    whole, point, decimals = text.strip().replace(":", "").partition(".")
+    digits = f"{whole}{point}{decimals[:6]}" if decimals else whole
     return digits if digits.isascii() and _TIME.fullmatch(digits) else ""
 
 
@@ -129,7 +130,7 @@ COPIED = (*_COPIED, "StudyInstanceUID", "FrameOfReferenceUID")
 
 
 def copied(headers: Iterable[Dataset]) -> tuple[tuple[Dataset, ...], tuple[str, ...]]:
-    """Return new headers that hold nothing but what may be copied or is needed, valid, and a sentence for each change.
+    """Return new headers that hold only what may be copied or is needed, valid, and a sentence for each change.
 
     Raises
     ------
@@ -241,10 +242,11 @@ def _words(keyword: str) -> str:
 
 
 def _check_unique(headers: Sequence[Dataset]) -> None:
-    uids = {str(header.SOPInstanceUID) for header in headers}
-    if len(uids) < len(headers) and all(uids):
+    uids = [str(header.SOPInstanceUID) for header in headers]
+    alike = len(uids) - len(set(uids))
+    if alike and all(uids):
         raise OutputError(
-            f"{len(headers)} source images share {len(uids)} UID(s) (SOP Instance UID), so a reference to one of them "
-            "would name others, too. Export the images again with a UID each, or write .seg.nrrd or .nii.gz, which "
-            "refer to no images."
+            f"{alike + 1} of {len(uids)} source images have a UID (SOP Instance UID) that another has, too, so nothing "
+            "can refer to one of them; export the series again, with a UID for each image, or write .seg.nrrd or "
+            ".nii.gz, which refer to no images."
         )

@@ -32,8 +32,8 @@ def find_source_series(labels: OnGrid, source: Path) -> tuple[Array, DicomGrid]:
     """
     grids = list(grids_in(source))
     fitting = [(array, grid) for grid in grids if (array := onto(labels, grid)) is not None]
-    if not fitting:
-        fitting = [(array, grid) for grid in grids if (array := among_planes(labels, grid)) is not None]
+    # a series with exactly the labels' planes goes before longer ones
+    fitting = [found for found in fitting if found[0].size == labels.data.size] or fitting
     if not fitting:
         shapes = ", ".join(sorted({_words(grid) for grid in grids})) or "no stack of images"
         raise GeometryError(
@@ -74,34 +74,18 @@ def onto(labels: OnGrid, grid: Grid) -> Array | None:
 
 
 def _completed(array: Array, first: int, shape: tuple[int, ...]) -> Array | None:
-    """Return an array of planes with empty ones before and after, of the shape; None where it does not fit in."""
+    """Return an array of planes with empty ones before and after, of the shape; None where it does not fit in.
+
+    Scalars are not completed: a number is not known where it was not written.
+    """
     if array.shape[1:] != shape[1:] or first < 0 or first + len(array) > shape[0]:
         return None
     if array.shape == shape:
         return array
+    if not np.issubdtype(array.dtype, np.integer):
+        return None
     whole = np.zeros(shape, array.dtype)
     whole[first : first + len(array)] = array
-    return whole
-
-
-def among_planes(labels: OnGrid, grid: Grid) -> Array | None:
-    """Return labels that cover some successive planes of a grid as (Z, Y, X) on all of it, the other planes empty.
-
-    None when they lie on other voxels, or are no whole numbers: a scalar is not known where it was not written.
-    """
-    step = np.linalg.inv(grid.affine) @ labels.geometry.matrix
-    along = int(np.argmax(np.abs(step[0, :3])))  # the axis of the labels that runs from plane to plane
-    planes = labels.geometry.shape[along]
-    first = round(float(step[0, 3] + min(0.0, step[0, along]) * (planes - 1)))
-    if not np.issubdtype(labels.data.dtype, np.integer) or not 0 <= first <= grid.size[2] - planes:
-        return None
-    start = (grid.affine @ [first, 0, 0, 1])[:3]
-    part = Grid((grid.size[0], grid.size[1], planes), grid.spacing_mm, (start[2], start[1], start[0]), grid.direction)
-    there = onto(labels, part)
-    if there is None:
-        return None
-    whole = np.zeros(grid.size[::-1], labels.data.dtype)
-    whole[first : first + planes] = there
     return whole
 
 
