@@ -13,7 +13,7 @@ import numpy as np
 from voxtrace.errors import ReadError
 from voxtrace.volume import Array
 
-_BUDGET = 1 << 30  # bytes that any packed file may unpack to
+_BUDGET = 3 << 28  # bytes that any packed file may unpack to
 _BUDGET_RATIO = 100  # and how many times its own size, where that is more
 _LARGEST_RATIO = 1032  # deflate never packs more bytes than this into one
 
@@ -46,7 +46,7 @@ def check_finite(bad: int, count: int, path: Path) -> None:
 def check_unpacked_size(expected: int, packed: int, path: Path) -> None:
     """Refuse a packed file of ``packed`` bytes that cannot hold ``expected`` bytes, or would take too much memory.
 
-    A file may unpack to 1 GiB, or to a hundred times its own size where that is more.
+    A file may unpack to 768 MiB, or to a hundred times its own size where that is more.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def check_unpacked_size(expected: int, packed: int, path: Path) -> None:
     if expected > max(_BUDGET, _BUDGET_RATIO * packed):
         raise ReadError(
             f"{path} promises {expected / 1e9:.3g} GB of voxels in a file of {packed / 1e6:.3g} MB; expected at most "
-            "1 GB, or a hundred times the file. If that is right, save it unpacked."
+            "0.8 GB, or a hundred times the file. If that is right, save it unpacked."
         )
 
 
