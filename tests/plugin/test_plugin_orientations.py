@@ -93,7 +93,7 @@ def assert_right_way_up(model: Any, layer: Any, timepoint: int | None = None) ->
     """Each ball lies towards the edge of the canvas that carries its letter, in all three planes."""
     at, centre, seen = balls(layer, timepoint), middle(layer), []
     orientation = [str(way) for way in compat.camera(model).orientation2d]
-    labels = tuple(model.dims.axis_labels)[-3:]
+    labels = tuple(compat.axis_names(model))[-3:]
     for plane in PLANES.values():
         letters = edge_letters(labels, plane, orientation)
         for edge, axis, sign in (("left", 1, -1), ("right", 1, 1), ("top", 0, -1), ("bottom", 0, 1)):
