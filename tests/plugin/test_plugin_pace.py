@@ -141,10 +141,11 @@ def test_figures_of_a_large_ct(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_many_runs_leave_memory_flat(
     make_napari_viewer_proxy: Any, qtbot: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle, ct = bundle_folder(tmp_path / "fast", cycles=CYCLES), big_ct(tmp_path / "ct.nii.gz", (48, 96, 96))
+    bundle, ct = bundle_folder(tmp_path / "fast", cycles=CYCLES), big_ct(tmp_path / "ct.nii.gz", (24, 64, 64))
     journey = Journey(make_napari_viewer_proxy(), qtbot, bundle, ct)
     journey.open()
     held = []
