@@ -69,7 +69,7 @@ def known_values(header: Dataset, names: Mapping[int, str]) -> Values:
     for tag in [tag for tag in header.keys() if tag in names]:  # noqa: SIM118 (a data set iterates over elements)
         try:
             found[names[tag]] = header[tag].value
-        except Exception:
+        except Exception:  # pydicom has errors of many classes; what cannot be understood is not known
             continue
     return found
 
