@@ -57,8 +57,10 @@ class RecycleNet(Method):
     schedule: Literal["sampled", "increasing", "static"] = option(
         "sampled", "Cycles of a mini-batch: drawn from 1 to N_max, N_max itself, or always two."
     )
-    norm: Literal["instance", "layer"] = option(
-        "instance", "Normalisation of recycled features, without weights: over each window, or over channels."
+    norm: Literal["instance", "layer", "window"] = option(
+        "instance",
+        "Normalisation of recycled features, without weights: each channel over the window, each voxel over the "
+        "channels, or all of a window at once, which keeps the ratio of channels.",
     )
 
     @property
@@ -105,6 +107,8 @@ class RecycleNet(Method):
         """Return norm(r) of recycled features (B, w0, Z, Y, X); norm(0) = 0, so one cycle is the plain U-Net."""
         if self.norm == "instance":
             return F.instance_norm(r, eps=EPS)
+        if self.norm == "window":
+            return F.group_norm(r, 1, eps=EPS)  # one group: mean and deviation over channels and voxels
         return F.layer_norm(r.movedim(1, -1), r.shape[1:2], eps=EPS).movedim(-1, 1)
 
     def draw_cycles(self, state: TrainState) -> int:
