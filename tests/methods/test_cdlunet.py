@@ -259,7 +259,12 @@ def test_a_scan_of_nothing_costs_its_centres(network: CDLUNetNetwork, rule: str,
     ],
 )
 def test_each_course_learns_its_cases_over_the_same_updates(course: str, learned: list[str]) -> None:
-    cases = {"e": {"difficulty": 0.95}, "h": {"difficulty": 0.85}, "d": {"difficulty": 0.5}, "n": {"difficulty": math.nan}}
+    cases = {
+        "e": {"difficulty": 0.95},
+        "h": {"difficulty": 0.85},
+        "d": {"difficulty": 0.5},
+        "n": {"difficulty": math.nan},
+    }
     phases = CDLUNet(course=cast(Any, course)).phases(SMALL)
     found = ["".join(name for name, scores in cases.items() if phase.case_weight(scores, 0.5)) for phase in phases]
     assert found == learned

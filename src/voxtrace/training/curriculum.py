@@ -26,7 +26,9 @@ def cases_by_phase(phases: Sequence[Phase], scores: Mapping[str, Mapping[str, fl
         A phase would learn no case.
     """
     learned = {
-        phase.name: [name for name, of_case in scores.items() if any(phase.case_weight(of_case, p) > 0 for p in PROGRESS)]
+        phase.name: [
+            name for name, of_case in scores.items() if any(phase.case_weight(of_case, p) > 0 for p in PROGRESS)
+        ]
         for phase in phases
     }
     if empty := [name for name, names in learned.items() if not names]:
