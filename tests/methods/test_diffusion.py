@@ -23,8 +23,8 @@ from voxtrace.methods.diffusion import (
     segmentation_loss,
     warm_cosine,
 )
-from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.averages import mean_logits
+from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import TimeUNet, time_embedding
 from voxtrace.noise import GridNoise

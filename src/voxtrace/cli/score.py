@@ -121,7 +121,7 @@ def _print(scoring: DatasetScores) -> None:
     print_line()
     print_line(
         f"{counts['easy']} easy (difficulty above {counts['easy_above']:g}), {counts['hard']} hard (above "
-        f"{counts['hard_above']:g}), {counts['dropped']} left out of a curriculum; thresholds of `train --method cdlunet`."
+        f"{counts['hard_above']:g}), {counts['dropped']} left out of a curriculum (`voxtrace train --method cdlunet`)."
     )
     if counts["without_foreground"]:
         echo(f"{counts['without_foreground']} kept label maps are empty; a curriculum never learns them.")
@@ -132,22 +132,20 @@ def _curriculum(scoring: DatasetScores) -> dict[str, Any]:
     from voxtrace.methods.cdlunet import CDLUNet, chosen
 
     method = CDLUNet()
-    easy, hard = (
-        sum(
-            chosen({"difficulty": s.difficulty, "foreground_voxels": s.foreground_voxels}, 0.0, **limits)
-            for s in scoring.cases.values()
-        )
-        for limits in (
-            {"key": "difficulty", "above": method.easy_above, "most": 1.0},
-            {"key": "difficulty", "above": method.hard_above, "most": method.easy_above},
-        )
-    )
+
+    def count(above: float, most: float) -> int:
+        scores = [
+            {"difficulty": s.difficulty, "foreground_voxels": s.foreground_voxels} for s in scoring.cases.values()
+        ]
+        return sum(chosen(s, 0.0, key="difficulty", above=above, most=most) > 0 for s in scores)
+
+    easy, hard = count(method.easy_above, 1.0), count(method.hard_above, method.easy_above)
     return {
         "easy_above": method.easy_above,
         "hard_above": method.hard_above,
-        "easy": int(easy),
-        "hard": int(hard),
-        "dropped": len(scoring.cases) - int(easy) - int(hard),
+        "easy": easy,
+        "hard": hard,
+        "dropped": len(scoring.cases) - easy - hard,
         "without_foreground": sum(s.foreground_voxels == 0 for s in scoring.cases.values()),
     }
 

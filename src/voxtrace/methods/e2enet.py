@@ -90,8 +90,8 @@ class E2ENet(Method):
     )
     shift_axis: Literal["z", "y", "x"] = option(
         "z",
-        "Axis along which channels are shifted and kernels are flat: depth with 1×3×3 (paper), or for comparison Y with "
-        "3×1×3, or X with 3×3×1.",
+        "Axis along which channels are shifted and kernels are flat: depth with 1×3×3 (paper), or, to compare, Y with "
+        "3×1×3 or X with 3×3×1.",
     )
     strict_shift: bool = option(False, "Shift maps of one or two channels, too, as the released code does.")
     cubic: bool = option(False, "Ablation: 3×3×3 kernels in encoder and last nodes instead of the depth shift.")
@@ -133,8 +133,8 @@ class E2ENet(Method):
         if plan.window[axis] < 2 * topology.divisor[axis]:
             raise PlanError(
                 f"window {plan.window} has {plan.window[axis] // topology.divisor[axis]} slice at the coarsest level, "
-                f"and e2enet shifts features along {'depth' if axis == 0 else self.shift_axis.upper()}; use a window of "
-                f"at least {2 * topology.divisor[axis]} along {self.shift_axis.upper()}."
+                f"and e2enet shifts features along {('depth', 'Y', 'X')[axis]}; use a window of at "
+                f"least {2 * topology.divisor[axis]} along {self.shift_axis.upper()}."
             )
         return plan.model_copy(update={"topology": topology})
 
