@@ -113,13 +113,14 @@ def test_n_cycles_give_n_different_decisions_and_the_first_do_not_depend_on_n(
     assert not torch.equal(seven[0], seven[1])
 
 
-def test_a_second_cycle_follows_algorithm_1(network: UNetNetwork, images: Tensor) -> None:
+@pytest.mark.parametrize(("norm", "axes"), [("instance", (2, 3, 4)), ("layer", 1), ("window", (1, 2, 3, 4))])
+def test_a_second_cycle_follows_algorithm_1(network: UNetNetwork, images: Tensor, norm: Any, axes: Any) -> None:
     """y_2 = O(R(z + norm(R(z)))), with z = I(x), written out."""
 
     def written_out() -> Tensor:
         z = network.project(images)
         r = network.recycle(z)
-        mean, var = r.mean((2, 3, 4), keepdim=True), r.var((2, 3, 4), keepdim=True, unbiased=False)
+        mean, var = r.mean(axes, keepdim=True), r.var(axes, keepdim=True, unbiased=False)
         answer: Tensor = network.decide(network.recycle(z + (r - mean) / (var + 1e-5).sqrt()))
         return answer
 
@@ -127,7 +128,7 @@ def test_a_second_cycle_follows_algorithm_1(network: UNetNetwork, images: Tensor
         expected = written_out()
         with InFloat64(), Counted(network) as done:
             exact = written_out()
-    found = _decisions(RecycleNet(cycles=2), network, images)[1]
+    found = _decisions(RecycleNet(cycles=2, norm=norm), network, images)[1]
     assert_close_to_float64(found, expected, exact, torch.float32, **done.counts)
 
 

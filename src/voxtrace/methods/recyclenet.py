@@ -57,7 +57,7 @@ class RecycleNet(Method):
         "sampled", "Cycles of a mini-batch: drawn from 1 to N_max, N_max itself, or always two."
     )
     norm: Literal["instance", "layer", "window"] = option(
-        "instance",
+        "window",
         "Normalisation of recycled features, without weights: each channel over the window, each voxel over the "
         "channels, or all of a window at once, which keeps the ratio of channels.",
     )
