@@ -1,4 +1,4 @@
-"""A file or folder that holds a volume -> what its header says, by the ending of its name. NIfTI files have their own way.
+"""A file or folder that holds a volume -> what its header says, by the ending of its name; NIfTI has its own way.
 
 Voxels beside a header stand for the header, and an archive for the one scan in it.
 """

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
-from voxtrace.io.dicom import channels_of, find_series, in_words, kind_of, named, stack_series
 from voxtrace.io.described import open_described, opened
+from voxtrace.io.dicom import channels_of, find_series, in_words, kind_of, named, stack_series
 from voxtrace.io.dicom import load as load_dicom
 from voxtrace.io.integrity import check_finite, check_regular, count_bad
 from voxtrace.io.itk import grid_of, simpleitk
@@ -21,7 +21,18 @@ from voxtrace.io.names import from_xml
 from voxtrace.io.nifti import read_header
 from voxtrace.io.segment_layers import read_label_image
 from voxtrace.io.stored_image import read_stored_image
-from voxtrace.io.suffixes import NIFTI, ZARR, foreign_format, is_archive, is_dicom, is_zarr, listed, stem_of, suffix_of
+from voxtrace.io.suffixes import (
+    NIFTI,
+    ZARR,
+    foreign_format,
+    is_archive,
+    is_dicom,
+    is_voxels_beside,
+    is_zarr,
+    listed,
+    stem_of,
+    suffix_of,
+)
 from voxtrace.io.timepoints import count_timepoints as count_volumes
 from voxtrace.io.turning import turned
 from voxtrace.io.whole_labels import whole_labels
@@ -264,6 +275,11 @@ def _check_volume_file(path: Path) -> None:
         kind = kind_of(path) if is_dicom(path) else ""
         if kind:
             raise ReadError(f"{path} is {in_words(kind)}; expected a file ending in {listed()}, or a DICOM series.")
+        if is_voxels_beside(path):
+            raise ReadError(
+                f"{path} holds the voxels of a scan in two files, and no header of its name lies beside it; copy both "
+                "files together."
+            )
         foreign, remedy = foreign_format(path)
         if foreign:
             raise ReadError(f"{path} is {foreign}, which is not read; expected {listed()}. Convert it with {remedy}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from voxtrace.io.formats import FORMATS, READ, WRITTEN, endings
@@ -21,6 +22,8 @@ _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".
 _FIRST_ELEMENTS = tuple(
     b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0")
 )
+_GROUP = re.compile(rb'"node_type"\s*:\s*"group"')
+_MOST_METADATA = 1 << 20
 
 _FOREIGN = {  # what else scans come in, and what turns it into NIfTI
     (".mnc.gz",): ("packed MINC", "`gunzip IN`, and give the .mnc"),
@@ -54,7 +57,13 @@ def is_archive(path: Path) -> bool:
 
 def is_zarr(path: Path) -> bool:
     """Return whether a path is a folder that holds a zarr group, which an OME-Zarr image is; names play no part."""
-    return path.is_dir() and any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+    if not path.is_dir():
+        return False
+    newer = path / "zarr.json"
+    if not newer.is_file():
+        return (path / ".zgroup").is_file()
+    with newer.open("rb") as file:
+        return _GROUP.search(file.read(_MOST_METADATA)) is not None
 
 
 def is_voxels_beside(path: Path) -> bool:

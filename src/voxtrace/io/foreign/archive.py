@@ -29,7 +29,15 @@ _LONGEST_DIRECTORY = 1 << 25  # bytes of the list of files
 _END, _END_BYTES = b"PK\5\6", (1 << 16) + 22
 _PIECE = 1 << 20
 _PACKINGS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_FAULTS = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
+_FAULTS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+)
 _NOT_MEANT = ("__MACOSX", ".DS_Store")
 
 
@@ -90,7 +98,9 @@ def _check_directory(path: Path) -> None:
 def _checked(entries: list[zipfile.ZipInfo], path: Path) -> list[PurePosixPath]:
     """Return where each entry goes below the folder; all of them are looked at first."""
     if len(entries) > MOST_FILES:
-        raise ReadError(f"{path} holds {len(entries)} files; expected at most {MOST_FILES}. Unpack it, and give a folder.")
+        raise ReadError(
+            f"{path} holds {len(entries)} files; expected at most {MOST_FILES}. Unpack it, and give a folder."
+        )
     targets = [_target(one, path) for one in entries]
     if len({str(target).casefold() for target in targets}) < len(targets):
         raise ReadError(f"{path} holds two files of one name; expected each once. Unpack it, and give a folder.")

@@ -38,8 +38,8 @@ def bytes_at(path: Path, packing: Packing, start: int, most: int) -> bytes:
         return bytes(found[:most])
 
 
-def header_bytes(path: Path, packing: Packing, length: int) -> bytes:
-    """Return the first ``length`` bytes.
+def header_bytes(path: Path, packing: Packing, length: int, kind: str) -> bytes:
+    """Return the first ``length`` bytes of a file of this kind.
 
     Raises
     ------
@@ -48,5 +48,5 @@ def header_bytes(path: Path, packing: Packing, length: int) -> bytes:
     """
     found = bytes_at(path, packing, 0, length)
     if len(found) < length:
-        raise damaged(path, f"it ends within its header, after {len(found)} of {length} bytes")
+        raise damaged(path, f"it ends after {len(found)} of the {length} bytes that a {kind} header has")
     return found

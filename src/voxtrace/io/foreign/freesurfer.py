@@ -53,11 +53,11 @@ def open_mgh(path: Path) -> DescribedImage:
         When it is none, holds numbers of another type, or is cut short.
     """
     packing = packing_of(path)
-    _check_name(path, packing)
-    start = header_bytes(path, packing, _VOXELS)
+    start = header_bytes(path, packing, _VOXELS, "FreeSurfer")
     version, *sizes, kind, _, placed = _HEADER.unpack_from(start)[:8]
     if version != 1:
         raise ReadError(f"{path} is not a FreeSurfer volume, though its name says so; expected version 1.")
+    _check_name(path, packing)
     if not all(0 < n < _LONGEST for n in sizes):
         shown = "×".join(map(str, sizes))
         raise ReadError(f"{path} has {shown} voxels; expected at least one along each axis. Correct its header.")

@@ -47,7 +47,7 @@ def open_gipl(path: Path) -> DescribedImage:
         When it is none, holds numbers of another type, or has a matrix.
     """
     packing = packing_of(path)
-    values = _HEADER.unpack(header_bytes(path, packing, _HEADER.size))
+    values = _HEADER.unpack(header_bytes(path, packing, _HEADER.size, "GIPL"))
     if values[-1] not in _MAGIC:
         raise ReadError(f"{path} is not a GIPL file, though its name says so; expected its magic number.")
     dims, kind, spacing, matrix, origin = values[:4], values[4], values[5:9], values[10:30], values[34:38]
@@ -73,7 +73,9 @@ def open_gipl(path: Path) -> DescribedImage:
 
 def _says_nothing(matrix: tuple[float, ...]) -> bool:
     """Return whether the matrix is empty, or leaves axes as they are."""
-    return not any(matrix) or any(matrix[: n * n] == tuple(np.eye(n).ravel()) and not any(matrix[n * n :]) for n in (3, 4))
+    return not any(matrix) or any(
+        matrix[: n * n] == tuple(np.eye(n).ravel()) and not any(matrix[n * n :]) for n in (3, 4)
+    )
 
 
 def _check_finite(spacing: tuple[float, ...], origin: tuple[float, ...], path: Path) -> None:

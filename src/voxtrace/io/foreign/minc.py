@@ -25,6 +25,7 @@ from voxtrace.volume import Array
 _MM = Finding("units", "fine", "MINC measures in mm")
 _PLACED = Finding("transforms", "fine", "starts, steps and directions of the header")
 
+
 def open_minc(path: Path) -> DescribedImage:
     """Return what the header of a MINC file says.
 

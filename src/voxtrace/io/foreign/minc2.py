@@ -6,6 +6,7 @@ nothing outside is read.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def open_minc2(path: Path) -> MincImage:
 def _opened(path: Path) -> Iterator[Any]:
     """Yield the opened file; any fault of the parser ends in one of our errors."""
     try:
-        import h5py
+        h5py = _h5py()
     except ImportError as error:
         raise ReadError(
             f"{path} is MINC 2, which needs the package h5py; install it with `pip install h5py`, or convert the file "
@@ -66,23 +67,24 @@ def _opened(path: Path) -> Iterator[Any]:
         raise damaged(path, f"it is no MINC volume that can be read ({' '.join(str(error).split())[:120]})") from error
 
 
+def _h5py() -> Any:
+    """Return the module h5py; an extra, so it may be missing."""
+    return importlib.import_module("h5py")
+
+
 def _inside(file: Any, name: str, path: Path) -> Any:
     """Return an object of the file, reached by plain names alone."""
-    import h5py
-
     found = file
     for part in name.split("/"):
-        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+        if not isinstance(found.get(part, getlink=True), _h5py().HardLink):
             raise ReadError(f"{path} has a link where {name} was expected; save the file anew with `mincreshape`.")
         found = found[part]
     return found
 
 
 def _dataset(file: Any, name: str, path: Path) -> Any:
-    import h5py
-
     found = _inside(file, name, path)
-    if not isinstance(found, h5py.Dataset):
+    if not isinstance(found, _h5py().Dataset):
         raise damaged(path, f"{name} is no data set")
     if found.external or found.is_virtual:
         raise ReadError(f"{path} keeps {name} in other files; expected all of it in one. Save it anew.")
@@ -128,7 +130,6 @@ def _reader(path: Path, over_time: bool) -> Callable[[int], Array]:
     def read(timepoint: int) -> Array:
         with _opened(path) as file:
             image = _dataset(file, f"{_IMAGE}/image", path)
-            found = np.asarray(image[timepoint] if over_time else image[()])
-        return found
+            return np.asarray(image[timepoint] if over_time else image[()])
 
     return read

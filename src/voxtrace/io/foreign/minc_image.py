@@ -34,7 +34,8 @@ class MincAxis:
         found = self.attributes.get("direction_cosines", ())
         if isinstance(found, tuple) and len(found) == 3:
             return np.asarray(found, np.float64)
-        return np.eye(3)[SPACE[self.name]]
+        default: Array = np.eye(3)[SPACE[self.name]]
+        return default
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """NIfTI in two files: a header ``.hdr`` with its voxels in ``.img`` beside it, each plain or packed with gzip.
 
-An Analyze 7.5 file has the same names and no letters ``ni1`` in its header. It does not say where the patient's left
-is: ITK and nibabel take its x axis to opposite sides. It is refused.
+An Analyze 7.5 file has the same names and no letters ``ni1`` in its header. It does not say which way the patient lies:
+ITK takes its y axis to the back, nibabel to the front, so one is the mirror image of the other. It is refused.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def open_nifti_pair(path: Path) -> DescribedImage:
     start = bytes_at(path, packing, 0, HEADER_BYTES)
     if start[:4] in _ANALYZE and start[344:347] not in (b"ni1", b"n+1"):
         raise ReadError(
-            f"{path} is Analyze 7.5, whose header does not tell left from right: ITK and nibabel read it mirrored to "
-            "each other. Expected NIfTI; convert it with the program that wrote it, or where you know its sides with "
-            "`fslchfiletype NIFTI_GZ IN`, and check them."
+            f"{path} is Analyze 7.5, whose header does not say which way the patient lies: ITK and nibabel read it "
+            "mirrored to each other. Expected NIfTI; convert it with the program that wrote it, or with "
+            "`fslchfiletype NIFTI_GZ IN`, and check its sides against another image."
         )
     header = parse_header(start, path, pair=True)
     voxels = partner_of(path)
@@ -49,8 +49,8 @@ def open_nifti_pair(path: Path) -> DescribedImage:
     count = count_timepoints(header.sizes, header.components, "", path)
     if not header.number_type or min(header.sizes[:3]) < 1:
         raise ReadError(
-            f"{path} has {'×'.join(map(str, header.sizes[:3]))} voxels of NIfTI datatype {header.datatype}; expected at "
-            "least one along each axis, of one real number each. Convert it, for example to float32."
+            f"{path} has {'×'.join(map(str, header.sizes[:3]))} voxels of NIfTI datatype {header.datatype}; expected "
+            "at least one along each axis, of one real number each. Convert it, for example to float32."
         )
     affine, found = affine_of(header, path)
     file = VoxelFile(voxels, packing_of(voxels), 0, skip=header.offset)
@@ -62,9 +62,7 @@ def open_nifti_pair(path: Path) -> DescribedImage:
     def values(timepoint: int) -> Array:
         return rescaled(read(timepoint), header)
 
-    return DescribedImage(
-        affine.grid(), count, values, _scaled(header), found, *from_xml(texts), header.description
-    )
+    return DescribedImage(affine.grid(), count, values, _scaled(header), found, *from_xml(texts), header.description)
 
 
 def _scaled(header: NiftiHeader) -> str:

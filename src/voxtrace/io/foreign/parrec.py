@@ -40,10 +40,6 @@ def open_parrec(path: Path) -> DescribedImage:
         When it is none, is incomplete, contradicts itself, or lacks its voxels.
     """
     header = _header(path)
-    voxels = partner_of(path)
-    if voxels is None:
-        raise ReadError(f"{path} lacks its voxels: no REC file of its name lies beside it; copy both files together.")
-    check_regular(voxels)
     with _understood(path):
         shape = tuple(int(n) for n in header.get_data_shape())
         affine = np.asarray(header.get_affine(), np.float64)
@@ -53,6 +49,7 @@ def open_parrec(path: Path) -> DescribedImage:
         frames = ", ".join(header.get_volume_labels()) if len(shape) > 3 else ""
     grid = ras_grid(shape[:3], affine[:3, :3], affine[:3, 3], path)
     _check_images(images[order], affine, shape, min(grid.spacing_mm), path)
+    voxels = _voxels(path)
     _check_length(voxels, images, shape, dtype, path)
     kept = images[order].reshape(-1, shape[2])  # a row for each volume
 
@@ -64,17 +61,27 @@ def open_parrec(path: Path) -> DescribedImage:
     return DescribedImage(grid, len(kept), values, "scaled to values of the console", findings)
 
 
+def _voxels(path: Path) -> Path:
+    """Return the file with the voxels."""
+    voxels = partner_of(path)
+    if voxels is None:
+        raise ReadError(f"{path} lacks its voxels: no REC file of its name lies beside it; copy both files together.")
+    check_regular(voxels)
+    return voxels
+
+
 def _header(path: Path) -> Any:
     """Return nibabel's header."""
-    from nibabel.parrec import PARRECHeader, parse_PAR_header
+    from nibabel import parrec
 
+    parser: Any = parrec  # has types for some of its functions alone
     if path.stat().st_size > _MOST_HEADER:
         raise damaged(path, f"its header has more than {_MOST_HEADER} bytes")
     with _understood(path), path.open(encoding="utf-8", errors="replace") as file:
-        general, images = parse_PAR_header(file)
+        general, images = parser.parse_PAR_header(file)
         if not 0 < len(images) <= _MOST_IMAGES or not 0 < general["max_slices"] <= len(images):
             raise ValueError(f"{len(images)} images")
-        return PARRECHeader(general, images, strict_sort=True)
+        return parser.PARRECHeader(general, images, strict_sort=True)
 
 
 @contextmanager

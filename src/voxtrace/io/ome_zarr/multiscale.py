@@ -42,12 +42,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Multiscale:
-    """An image: its axes, the path of its finest level, and scale and translation along each axis."""
+    """An image: its axes, the path of its finest level, scale and translation along each axis, and free text."""
 
     axes: tuple[Axis, ...]
     path: str
     scale: tuple[float, ...]
     translation: tuple[float, ...]
+    description: str = ""
 
 
 def attributes_of(folder: Path) -> Mapping[str, Any]:
@@ -105,12 +106,17 @@ def multiscale_of(attributes: Mapping[str, Any], folder: Path) -> Multiscale:
         path = level["path"]
         if not isinstance(path, str):
             raise TypeError("a path that is no text")
-        return Multiscale(axes, path, scale, translation)
+        return Multiscale(axes, path, scale, translation, _description(first.get("metadata")))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ReadError(
             f"{folder} does not describe its image as OME-Zarr 0.4 or 0.5 do ({_said(error)}); expected axes with "
             "names, and a scale for each level. Convert it with a newer program."
         ) from error
+
+
+def _description(metadata: Any) -> str:
+    found = metadata.get("description") if isinstance(metadata, dict) else ""
+    return well_formed(found[:LONGEST_NAME]) if isinstance(found, str) else ""
 
 
 def _said(error: Exception) -> str:

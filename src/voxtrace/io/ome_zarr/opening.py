@@ -57,7 +57,9 @@ def open_ome_zarr(folder: Path, *, labels: bool = False) -> DescribedImage:
     space, others = _axes(image, place)
     array = open_level(place, image.path)
     if len(array.shape) != len(image.axes) or min(array.shape) < 1:
-        raise ReadError(f"{place} describes {len(image.axes)} axes of an array with the shape {array.shape}; correct it.")
+        raise ReadError(
+            f"{place} describes {len(image.axes)} axes of an array with the shape {array.shape}; correct it."
+        )
     grid, found = _grid(image, space, array.shape, attributes.get("voxtrace"), place)
     counts = [int(array.shape[axis]) for axis in others]
     if sum(n > 1 for n in counts) > 1:
@@ -75,7 +77,7 @@ def open_ome_zarr(folder: Path, *, labels: bool = False) -> DescribedImage:
         turned = stored.transpose([kept.index(axis) for axis in reversed(space)])  # z, y, x
         return np.ascontiguousarray(turned.astype(turned.dtype.newbyteorder("="), copy=False))
 
-    return DescribedImage(grid, max(counts, default=1), read, "", found, *names_of(attributes))
+    return DescribedImage(grid, max(counts, default=1), read, "", found, *names_of(attributes), image.description)
 
 
 def label_folder(folder: Path) -> Path:
@@ -168,7 +170,9 @@ def _own_directions(kept: Any, scale: Array, translation: Array, folder: Path) -
         direction = np.asarray(kept["direction_lps"], np.float64).reshape(3, 3)
         written = [np.asarray(kept[name], np.float64).reshape(3) for name in ("scale_mm", "translation_mm")]
     except (KeyError, ValueError, TypeError) as error:
-        raise ReadError(f"{folder} has directions of VoxTrace that make no sense ({error}); export it again.") from error
+        raise ReadError(
+            f"{folder} has directions of VoxTrace that make no sense ({error}); export it again."
+        ) from error
     now = (scale, translation)
     if not all(np.allclose(a, b, rtol=_SAME, atol=1e-6) for a, b in zip(written, now, strict=True)):
         raise ReadError(

@@ -17,6 +17,7 @@ import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.integrity import check_packed_size, damaged
+from voxtrace.io.ome_zarr.chunks import PACKERS, Packing, check_chunks
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Array
 
@@ -49,7 +50,7 @@ def inside(folder: Path, name: str) -> Path:
     parts = name.replace("\\", "/").split("/")
     if any(part in ("", ".", "..") or "\0" in part or ":" in part for part in parts):
         raise ReadError(
-            f"{folder} keeps its voxels in {well_formed(name)[:80]!r}; expected a folder below it. Correct its metadata."
+            f"{folder} keeps its voxels in {well_formed(name)[:80]!r}; expected a folder below it. Correct that name."
         )
     found = folder
     for part in parts:
@@ -80,10 +81,15 @@ def open_level(folder: Path, name: str) -> Any:
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise ReadError(f"{folder} holds values of type {array.dtype}; expected one real number each. Convert it.")
     unknown = [one for one in packed_by if one not in _CODECS]
-    if unknown:
-        raise ReadError(f"{folder} is packed by {unknown[0][:40]!r}, which is not read; expected blosc, zstd or gzip.")
-    check_packed_size(math.prod(chunks) * array.dtype.itemsize, stored_bytes, folder)
+    packers = [one for one in packed_by if one in PACKERS]
+    if unknown or len(packers) > 1:
+        said = (unknown or [" and ".join(packers)])[0]
+        raise ReadError(f"{folder} is packed by {said[:40]!r}, which is not read; expected blosc, zstd or gzip.")
+    with understood(folder):
+        packing = _packing(array, packers, chunks)
+    check_packed_size(packing.chunk_bytes, stored_bytes, folder)
     check_packed_size(math.prod(array.shape[-3:]) * array.dtype.itemsize, stored_bytes, folder)
+    check_chunks(place, packing)
     return array
 
 
@@ -94,7 +100,16 @@ def read_level(array: Any, chosen: tuple[int, ...], folder: Path) -> Array:
     return found.view(np.uint8) if found.dtype.kind == "b" else found
 
 
+def _packing(array: Any, packers: list[str], chunks: tuple[int, ...]) -> Packing:
+    """Return how the chunks of an array are packed."""
+    shards = tuple(int(n) for n in array.shards) if array.shards is not None else ()
+    each = math.prod(shards) // math.prod(chunks) if shards else 0
+    checked = 4 if any(_name(one) == "crc32c" for one in _codecs(array)) else 0
+    return Packing(packers[0] if packers else "", math.prod(chunks) * array.dtype.itemsize, each, checked)
+
+
 def _codecs(array: Any) -> list[Any]:
+    """Return all codecs of an array, of a shard those of the chunks in it."""
     return [*array.filters, *array.compressors, *([array.serializer] if array.serializer is not None else [])]
 
 
