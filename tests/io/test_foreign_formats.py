@@ -16,6 +16,8 @@ import pytest
 import SimpleITK
 
 from made_foreign import gipl, mgh_tags
+from voxtrace.batch.cases import find_cases
+from voxtrace.batch.sources import describe_sources
 from voxtrace.errors import ReadError
 from voxtrace.io import count_timepoints, label_names, read, read_labels
 from voxtrace.volume import Volume
@@ -327,3 +329,11 @@ def test_a_par_header_with_a_billion_slices_is_refused_at_once(tmp_path: Path) -
     (tmp_path / "a.PAR").write_text(text.replace(line, line.split(":")[0] + ":   1000000000"), encoding="utf-8")
     with pytest.raises(ReadError, match="no PAR header"):
         read(tmp_path / "a.PAR", 0)
+
+
+def test_both_files_of_a_pair_are_one_case(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Pair(voxels(), AFFINE), tmp_path / "a.img")
+    for given in ([tmp_path], [tmp_path / "a.hdr", tmp_path / "a.img"], [tmp_path / "a.img"]):
+        [case] = find_cases(given)
+        assert (case.name, case.paths) == ("a", (tmp_path / "a.hdr",))
+        assert describe_sources(case)[0]["files"] == 2

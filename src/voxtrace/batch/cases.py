@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtrace.errors import ReadError, UsageError, VoxTraceError
+from voxtrace.io.foreign.partner_files import header_or_same
 from voxtrace.io.suffixes import is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
@@ -147,7 +148,7 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
     if not given.exists():
         raise UsageError(f"input {given} does not exist; give a file, a DICOM folder or a folder of these.")
     if not given.is_dir() or is_zarr(given):
-        return [given]
+        return [header_or_same(given)]
     # hidden files are temporary files of this and other programs
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
     volumes = [p for p in inside if is_zarr(p) or (suffix_of(p) and _is_file_or_broken(p))]

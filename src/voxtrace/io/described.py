@@ -12,10 +12,10 @@ from pathlib import Path
 from voxtrace.io.described_image import DescribedImage
 from voxtrace.io.foreign import open_foreign
 from voxtrace.io.foreign.archive import unpacked
-from voxtrace.io.foreign.partner_files import header_of
+from voxtrace.io.foreign.partner_files import header_or_same
 from voxtrace.io.names import DESCRIPTION, from_keys
 from voxtrace.io.ome_zarr import open_ome_zarr
-from voxtrace.io.suffixes import NRRD, TEXT, is_archive, is_voxels_beside, is_zarr, suffix_of
+from voxtrace.io.suffixes import NRRD, TEXT, is_archive, is_zarr, suffix_of
 from voxtrace.io.text_formats import open_text_image
 
 
@@ -31,10 +31,8 @@ def opened(path: Path) -> Iterator[Path]:
     if is_archive(path):
         with unpacked(path) as inside:
             yield inside
-    elif is_voxels_beside(path) and (header := header_of(path)) is not None:
-        yield header
     else:
-        yield path
+        yield header_or_same(path)
 
 
 def open_described(path: Path, *, labels: bool = False) -> DescribedImage:

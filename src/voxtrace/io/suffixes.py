@@ -22,6 +22,7 @@ _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".
 _FIRST_ELEMENTS = tuple(
     b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0")
 )
+ZARR_METADATA: tuple[str, ...] = ("zarr.json", ".zgroup", ".zattrs")  # files that stand for the folder they lie in
 _GROUP = re.compile(rb'"node_type"\s*:\s*"group"')
 _MOST_METADATA = 1 << 20
 

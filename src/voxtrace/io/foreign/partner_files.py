@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from voxtrace.io.suffixes import is_voxels_beside
+
 _VOXELS_OF: Final[dict[str, tuple[str, ...]]] = {  # ending of a header -> endings that its voxels may have
     ".hdr": (".img", ".img.gz"),
     ".hdr.gz": (".img.gz", ".img"),
@@ -23,6 +25,12 @@ def partner_of(header: Path) -> Path | None:
             if (found := header.with_name(stem + one)).exists():
                 return found
     return None
+
+
+def header_or_same(path: Path) -> Path:
+    """Return the header of voxels beside it; any other path, and voxels without a header, as they are."""
+    header = header_of(path) if is_voxels_beside(path) else None
+    return path if header is None else header
 
 
 def header_of(voxels: Path) -> Path | None:
