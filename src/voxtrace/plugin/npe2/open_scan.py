@@ -13,7 +13,7 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QWidget
 
 from voxtrace.io.foreign.partner_files import header_or_same
-from voxtrace.io.suffixes import ZARR_METADATA, is_dicom, suffix_of
+from voxtrace.io.suffixes import ZARR_METADATA, is_archive, suffix_of
 from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.layers import add_layers
 from voxtrace.plugin.npe2.notifications import notify
@@ -94,7 +94,7 @@ def grouped(paths: Sequence[Path]) -> list[list[Path]]:
     """
     groups: dict[Any, list[Path]] = {}
     for path in dict.fromkeys(header_or_same(one) for one in paths):
-        together = path.is_file() and not suffix_of(path) and is_dicom(path)
+        together = path.is_file() and not suffix_of(path) and not is_archive(path)
         groups.setdefault(path.parent if together else path, []).append(path)
     return list(groups.values())
 
