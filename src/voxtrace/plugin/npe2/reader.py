@@ -10,7 +10,7 @@ from typing import Any
 
 from voxtrace import io
 from voxtrace.io.export import is_seg, read_seg
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.io.suffixes import is_archive, is_voxels_beside, is_zarr, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.contrast import looks_like_labels
 from voxtrace.plugin.layers.timepoints import read_timepoints, timepoints_layer
@@ -89,7 +89,7 @@ def load(paths: Sequence[Path]) -> list[Any]:
         return open_trace(first).layers()
     if alone and is_seg(first):
         return [display.label_layer(read_seg(first))]
-    if alone and suffix_of(first):
+    if alone and (suffix_of(first) or is_archive(first) or is_zarr(first) or is_voxels_beside(first)):
         return _load_file(first)
     return list(display.image_layers(io.read(first if alone else list(paths))))
 
