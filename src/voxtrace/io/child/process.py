@@ -1,0 +1,190 @@
+"""One reader process: started, asked, ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import voxtrace
+from voxtrace.errors import ReadError
+from voxtrace.io.child.inputs import Allowed
+from voxtrace.io.child.messages import BrokenMessageError, receive, send
+from voxtrace.io.child.protection import Protection
+from voxtrace.io.child.values import encoded
+from voxtrace.volume import Array
+
+SWITCH = "VOXTRACE_READ_IN_PROCESS"
+_MARGIN_S = 10.0  # the reader process itself ends a call in time where it can
+_PIPE_BYTES = 1 << 18
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # a process with threads must not fork
+_GONE = (EOFError, BrokenMessageError, OSError)
+
+log = logging.getLogger(__name__)
+
+
+class StaleAnswerError(Exception):
+    """The answer of an earlier call came."""
+
+
+class ReaderProcess:
+    """A process that runs reading functions; one call at a time.
+
+    Raises
+    ------
+    ReadError
+        When it cannot be started.
+    """
+
+    def __init__(self) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="voxtrace-read-", ignore_cleanup_errors=True)
+        try:
+            self._process = _start(self._scratch.name)
+            self._calls, self._answers = _pipes(self._process)
+            document, _ = receive(self._answers, 0)
+            self.protection = Protection(**document["protection"])
+        except (*_GONE, KeyError, TypeError) as error:
+            self._scratch.cleanup()
+            raise ReadError(
+                f"the process that reads files could not be started ({error or 'it ended at once'}); set {SWITCH}=1 to "
+                "read files that you trust without it."
+            ) from error
+        log.debug("%s", self.protection.sentence)
+
+    def ask(self, function: str, arguments: Sequence[Any], allowed: Allowed) -> tuple[dict[str, Any], list[Array]]:
+        """Return the answer to a call; ``{"died": …}`` where the process ended before one came.
+
+        Raises
+        ------
+        StaleAnswerError
+            When what came belongs to an earlier call. The process is ended.
+        """
+        token = secrets.token_hex(8)
+        call = {
+            "function": function,
+            "arguments": encoded(tuple(arguments), []),
+            "token": token,
+            "folder": _text(Path.cwd()),
+            "inputs": [_text(path) for path in allowed.paths],
+            "memory": allowed.memory,
+            "seconds": allowed.seconds,
+        }
+        late = threading.Event()
+        timer = threading.Timer(allowed.seconds + _MARGIN_S, self._stop_late, (late,))
+        timer.daemon = True
+        timer.start()
+        try:
+            send(self._calls, call)
+            document, arrays = receive(self._answers, allowed.memory)
+        except _GONE:
+            return self._last_words(late), []
+        except BaseException:  # stopped by the user: what comes later is nobody's answer
+            self.kill()
+            raise
+        finally:
+            timer.cancel()
+        if document.get("token") != token:
+            self.kill()
+            raise StaleAnswerError
+        return document, arrays
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked again."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """Let it end by itself, and wait for that."""
+        with suppress(OSError, ValueError):
+            self._close_pipes()
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._scratch.cleanup()
+
+    def kill(self) -> None:
+        """End it, and what it started, at once."""
+        self._signal()
+        self._process.wait()
+        with suppress(OSError, ValueError):
+            self._close_pipes()
+        self._scratch.cleanup()
+
+    def forget(self) -> None:
+        """Close the pipes in a fork of the program, to which the process does not belong."""
+        with suppress(OSError, ValueError):
+            self._close_pipes()
+        self._process.returncode = 0
+        self._scratch._finalizer.detach()  # type: ignore[attr-defined]
+
+    def _stop_late(self, late: threading.Event) -> None:
+        late.set()
+        self._signal()
+
+    def _signal(self) -> None:
+        with suppress(OSError):
+            if os.name == "posix":
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+
+    def _last_words(self, late: threading.Event) -> dict[str, Any]:
+        """Return how the process ended."""
+        self._signal()
+        code = self._process.wait()
+        self.kill()
+        if late.is_set():
+            return {"died": "time"}
+        return {"died": "signal" if code < 0 else "exit", "code": abs(code)}
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _start(scratch: str) -> subprocess.Popen[bytes]:
+    package = str(Path(voxtrace.__file__).parents[1])
+    places = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
+    threads = dict.fromkeys(_ONE_THREAD, "1")
+    env = {**os.environ, **folders, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(places)}
+    posix = os.name == "posix"
+    return subprocess.Popen(
+        # -P: nothing is imported from the folder at hand, where a stranger's files may lie
+        [sys.executable, "-P", "-m", "voxtrace.io.child.serving"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL,
+        env=env,
+        bufsize=0,
+        start_new_session=posix,  # Ctrl-C is for the program that asks
+        creationflags=0 if posix else getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """Return where calls are written and answers are read."""
+    if process.stdin is None or process.stdout is None:
+        raise OSError("no pipes")
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):  # a large pipe is faster; the system may have no room for one
+            fcntl.fcntl(process.stdout.fileno(), _SET_PIPE_SIZE, _PIPE_BYTES)
+    return process.stdin.fileno(), process.stdout.fileno()
+
+
+def _text(path: Path) -> str:
+    return os.fsencode(path).decode("latin-1")
