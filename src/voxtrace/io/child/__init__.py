@@ -2,7 +2,7 @@
 
 ::
 
-    calls       the reading functions by name, each run in a reader process
+    guarded     the reading functions by name, each run in a reader process
     inputs      which files a call may look at, and how much memory and time it may take
     readers     reader processes that wait for the next call; a call and its answer
     process     one reader process: started, asked, ended

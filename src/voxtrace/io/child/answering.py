@@ -47,4 +47,5 @@ def answer(
 
 def _class_of(error: VoxTraceError) -> str:
     """Return the name of the class among VoxTrace's errors that an error is nearest to."""
-    return next(one.__name__ for one in type(error).__mro__ if getattr(errors, one.__name__, None) is one)
+    known = [one.__name__ for one in type(error).__mro__ if getattr(errors, one.__name__, None) is one]
+    return str(known[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +43,13 @@ class Allowed:
 
 def allowed_for(paths: Iterable[Path]) -> Allowed:
     """Return what reading these files and folders may use."""
-    given = tuple(dict.fromkeys(place for path in paths for place in _places(path)))
+    given = tuple(dict.fromkeys(place for path in paths for place in _places(path) if "\0" not in str(place)))
     size, targets = 0, []
-    for file, is_link in _files(given):
-        try:
+    for file in {file for place in given for file in _files(place)}:
+        with suppress(OSError, ValueError):
             size += file.stat().st_size
-            if is_link:
+            if file.is_symlink():
                 targets.append(file.resolve())
-        except OSError:  # reading says so
-            continue
     memory = max(LEAST_MEMORY, MEMORY_PER_BYTE * size)
     free = _free_memory()
     seconds = LEAST_SECONDS + SECONDS_PER_MIB * size / (1 << 20)
@@ -60,9 +59,10 @@ def allowed_for(paths: Iterable[Path]) -> Allowed:
 def _places(path: Path) -> Iterator[Path]:
     """Yield what may be read for a path: itself, or the folder in which the rest of it lies."""
     yield path.absolute()
-    if not path.is_dir() and not _is_whole(path):
-        yield path.absolute().parent
-        yield path.resolve().parent
+    with suppress(OSError, ValueError):  # no file can have such a name, or it cannot be looked at; reading says so
+        if not path.is_dir() and not _is_whole(path):
+            yield path.absolute().parent
+            yield path.resolve().parent
 
 
 def _is_whole(path: Path) -> bool:
@@ -82,14 +82,11 @@ def _is_whole(path: Path) -> bool:
     return not any(word in header for word in (b"data file", b"datafile"))
 
 
-def _files(places: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
-    """Yield the files at and below places, and whether each is a link; links to folders are not followed."""
-    for place in places:
-        if not place.is_dir():
-            yield place, place.is_symlink()
-            continue
-        for folder, _, names in os.walk(place):
-            yield from ((file, file.is_symlink()) for name in names if (file := Path(folder, name)).is_file())
+def _files(place: Path) -> Iterator[Path]:
+    """Yield the files at or below a place; links to folders are not followed."""
+    yield place
+    for folder, _, names in os.walk(place):
+        yield from (Path(folder, name) for name in names)
 
 
 def _free_memory() -> int:

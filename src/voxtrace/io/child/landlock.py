@@ -39,7 +39,8 @@ def version() -> int:
     """Return which version of Landlock the system has; 0 where it has none."""
     if sys.platform != "linux":
         return 0
-    return max(0, ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION))
+    found: int = ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION)
+    return max(0, found)
 
 
 def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> None:

@@ -67,7 +67,7 @@ def receive(pipe: int, most: int) -> tuple[dict[str, Any], list[Array]]:
         raise BrokenMessageError(str(error)) from error
     for array in arrays:
         if array.nbytes:
-            _fill_whole(pipe, memoryview(array.reshape(-1).view(np.uint8)))
+            _fill_whole(pipe, _bytes_of(array))
     return document, arrays
 
 
@@ -85,6 +85,11 @@ def _described(document: dict[str, Any], most: int) -> list[tuple[np.dtype[Any],
     return found
 
 
+def _bytes_of(array: Array) -> memoryview:
+    flat: Any = array.reshape(-1).view(np.uint8)
+    return memoryview(flat)
+
+
 def _parts(array: Array) -> Iterator[Array]:
     """Yield an array in contiguous parts, in order; a copy of no more than a plane is made."""
     if array.flags.c_contiguous or array.ndim < 3:
@@ -97,7 +102,7 @@ def _parts(array: Array) -> Iterator[Array]:
 def _write_array(pipe: int, array: Array, *, give_back: bool) -> None:
     if not array.nbytes:
         return
-    data = memoryview(array.reshape(-1).view(np.uint8))
+    data = _bytes_of(array)
     for start in range(0, len(data), _GIVEN_BACK):
         _write(pipe, data[start : start + _GIVEN_BACK])
         if give_back:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import voxtrace
 from voxtrace.errors import ReadError
 from voxtrace.io.child.inputs import Allowed
 from voxtrace.io.child.messages import BrokenMessageError, receive, send
 from voxtrace.io.child.protection import Protection
-from voxtrace.io.child.values import encoded
+from voxtrace.io.child.values import as_text, encoded
 from voxtrace.volume import Array
 
 SWITCH = "VOXTRACE_READ_IN_PROCESS"
@@ -47,14 +47,14 @@ class ReaderProcess:
     """
 
     def __init__(self) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="voxtrace-read-", ignore_cleanup_errors=True)
+        self._scratch = tempfile.mkdtemp(prefix="voxtrace-read-")
         try:
-            self._process = _start(self._scratch.name)
+            self._process = _start(self._scratch)
             self._calls, self._answers = _pipes(self._process)
             document, _ = receive(self._answers, 0)
             self.protection = Protection(**document["protection"])
         except (*_GONE, KeyError, TypeError) as error:
-            self._scratch.cleanup()
+            shutil.rmtree(self._scratch, ignore_errors=True)
             raise ReadError(
                 f"the process that reads files could not be started ({error or 'it ended at once'}); set {SWITCH}=1 to "
                 "read files that you trust without it."
@@ -74,8 +74,8 @@ class ReaderProcess:
             "function": function,
             "arguments": encoded(tuple(arguments), []),
             "token": token,
-            "folder": _text(Path.cwd()),
-            "inputs": [_text(path) for path in allowed.paths],
+            "folder": _folder(),
+            "inputs": [as_text(path) for path in allowed.paths],
             "memory": allowed.memory,
             "seconds": allowed.seconds,
         }
@@ -111,7 +111,7 @@ class ReaderProcess:
             self._process.wait(1.0)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._scratch.cleanup()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def kill(self) -> None:
         """End it, and what it started, at once."""
@@ -119,14 +119,13 @@ class ReaderProcess:
         self._process.wait()
         with suppress(OSError, ValueError):
             self._close_pipes()
-        self._scratch.cleanup()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def forget(self) -> None:
         """Close the pipes in a fork of the program, to which the process does not belong."""
         with suppress(OSError, ValueError):
             self._close_pipes()
         self._process.returncode = 0
-        self._scratch._finalizer.detach()  # type: ignore[attr-defined]
 
     def _stop_late(self, late: threading.Event) -> None:
         late.set()
@@ -155,15 +154,14 @@ class ReaderProcess:
 
 
 def _start(scratch: str) -> subprocess.Popen[bytes]:
-    package = str(Path(voxtrace.__file__).parents[1])
+    package = str(Path(__file__).parents[3])
     places = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
     threads = dict.fromkeys(_ONE_THREAD, "1")
-    env = {**os.environ, **folders, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(places)}
+    env = {**os.environ, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(places)}
     posix = os.name == "posix"
     return subprocess.Popen(
         # -P: nothing is imported from the folder at hand, where a stranger's files may lie
-        [sys.executable, "-P", "-m", "voxtrace.io.child.serving"],
+        [sys.executable, "-P", "-m", "voxtrace.io.child.serving", scratch],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL,
@@ -172,6 +170,14 @@ def _start(scratch: str) -> subprocess.Popen[bytes]:
         start_new_session=posix,  # Ctrl-C is for the program that asks
         creationflags=0 if posix else getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
+
+
+def _folder() -> str:
+    """Return the folder that relative paths begin in; nothing where it was removed."""
+    try:
+        return as_text(Path.cwd())
+    except FileNotFoundError:
+        return ""
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[int, int]:
@@ -184,7 +190,3 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[int, int]:
         with suppress(OSError):  # a large pipe is faster; the system may have no room for one
             fcntl.fcntl(process.stdout.fileno(), _SET_PIPE_SIZE, _PIPE_BYTES)
     return process.stdin.fileno(), process.stdout.fileno()
-
-
-def _text(path: Path) -> str:
-    return os.fsencode(path).decode("latin-1")

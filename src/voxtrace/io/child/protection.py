@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import voxtrace
 from voxtrace.io.child import landlock, seccomp
 
 _STACKS = 16 << 20  # bytes of address space for each thread that a reader may start
@@ -99,6 +98,7 @@ def _libraries() -> tuple[Path, ...]:
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")
     installed = [path for name, path in sysconfig.get_paths().items() if name in kinds]
     packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages", ".zip"))]
-    own = Path(voxtrace.__file__).parent
-    libraries = Path(sys.base_prefix) / "lib"
-    return tuple(map(Path, dict.fromkeys((*installed, *packages, own, libraries, *_SYSTEM, *_DEVICES))))
+    own = Path(__file__).parents[2]
+    libraries = Path(sys.base_prefix, "lib")
+    places = (*installed, *packages, str(own), str(libraries), *_SYSTEM, *_DEVICES)
+    return tuple(Path(place) for place in dict.fromkeys(places))

@@ -55,7 +55,7 @@ def is_available() -> bool:
     """Return whether the system filters calls, and the numbers of this processor's are known."""
     if sys.platform != "linux" or platform.machine() not in _PROCESSORS or sys.maxsize < 1 << 32:
         return False
-    return ctypes.CDLL(None).prctl(_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    return bool(ctypes.CDLL(None).prctl(_GET_SECCOMP, 0, 0, 0, 0) >= 0)
 
 
 def restrict_calls() -> None:
@@ -90,7 +90,13 @@ def _instructions(machine: str, process: int) -> list[tuple[int, int, int, int]]
     for number in _REFUSED[machine]:
         program += [(_EQUAL, 0, 1, number), refuse]
     program += [(_EQUAL, 0, 1, _CLONE3), unknown]
-    program += [(_EQUAL, 0, 4, _CLONE[machine]), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_ANY_BIT, 0, 1, _THREAD), allow, refuse]
+    program += [
+        (_EQUAL, 0, 4, _CLONE[machine]),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_ANY_BIT, 0, 1, _THREAD),
+        allow,
+        refuse,
+    ]
     # abort() signals a thread of its own process
     own = [(_LOAD, 0, 0, _FIRST_ARGUMENT), (_EQUAL, 0, 1, process), allow, refuse]
     return [*program, (_EQUAL, 0, 4, _SIGNAL_THREAD[machine]), *own, allow]

@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from voxtrace.io.child.answering import answer, function_of
-from voxtrace.io.child.messages import send
+from voxtrace.io.child.messages import receive, send
 from voxtrace.io.child.protection import Protection, confine, protection
+from voxtrace.io.child.values import from_text
 
 _HEAVY = ("pydicom", "SimpleITK", "highdicom")  # imported once a call has needed them, for the calls that follow
 _PARENT_DEATH = 1
@@ -36,14 +37,15 @@ _MOST = 0  # a call has no arrays
 
 
 def main() -> None:
-    """Answer calls from standard input until it is closed."""
+    """Answer calls from standard input until it is closed; the argument is an empty folder for temporary files."""
     calls, answers = os.dup(0), os.dup(1)
     for standard in (0, 1):  # what a library prints is no answer
         empty = os.open(os.devnull, os.O_RDWR)
         os.dup2(empty, standard)
         os.close(empty)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks decides when to stop
-    held, scratch = protection(), Path(tempfile.gettempdir())
+    held, scratch = protection(), Path(sys.argv[1])
+    tempfile.tempdir = str(scratch)
     send(answers, {"protection": asdict(held)})
     try:
         _serve(calls, answers, held, scratch)
@@ -52,8 +54,6 @@ def main() -> None:
 
 
 def _serve(calls: int, answers: int, held: Protection, scratch: Path) -> None:
-    from voxtrace.io.child.messages import receive
-
     with suppress(EOFError, BrokenPipeError):
         while True:
             call, _ = receive(calls, _MOST)
@@ -61,7 +61,7 @@ def _serve(calls: int, answers: int, held: Protection, scratch: Path) -> None:
                 _answer_in_fork(calls, answers, call, held, scratch)
             else:
                 faulthandler.dump_traceback_later(call["seconds"], exit=True, file=sys.__stderr__ or sys.stderr)
-                os.chdir(_path(call["folder"]))
+                _enter(call)
                 answer(answers, call)
                 faulthandler.cancel_dump_traceback_later()
             _clear(scratch)
@@ -110,8 +110,8 @@ def _run_and_exit(
     code = 1
     try:
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
-        os.chdir(_path(call["folder"]))
-        confine(held, [_path(one) for one in call["inputs"]], scratch, call["memory"])
+        _enter(call)
+        confine(held, [from_text(one) for one in call["inputs"]], scratch, call["memory"])
 
         def begin() -> None:
             shared[0] = 1
@@ -124,17 +124,20 @@ def _run_and_exit(
         os._exit(code)
 
 
+def _enter(call: Mapping[str, Any]) -> None:
+    """Go to the folder that relative paths begin in; where it is gone, reading says so."""
+    with suppress(OSError):
+        os.chdir(from_text(call["folder"]))
+
+
 def _clear(scratch: Path) -> None:
-    """Remove what a call left in the folder for temporary files."""
+    """Remove what a call left in the folder for temporary files; make it again where others removed it."""
+    scratch.mkdir(0o700, exist_ok=True)
     for left in scratch.iterdir():
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
-
-
-def _path(text: str) -> Path:
-    return Path(os.fsdecode(text.encode("latin-1")))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The reading functions by name, each run in a reader process: arguments, results and errors are those of the originals.
+"""The reading functions by name, each run in a reader process; arguments, results and errors are the originals'.
 
 Commands, batches and the window read through these; :func:`voxtrace.read` and :mod:`voxtrace.io` read in the process at
 hand.
