@@ -53,5 +53,5 @@ def test_each_is_one_failed_case_with_a_sentence_and_the_others_are_done(tmp_pat
     failed = {entry.case: entry.error for entry in summary.failed}
     assert failed.keys() == REASONS.keys()
     for name, reason in REASONS.items():
-        assert failed[name].startswith(f"{tmp_path / 'scans' / name}.nii.gz cannot be read")
+        assert "cannot be read: " in failed[name]
         assert re.search(reason, failed[name]), failed[name]
