@@ -124,6 +124,13 @@ def write_temporary(*_: Any) -> str:
     return file.name
 
 
+def shared_memory(count: int) -> list[Any]:
+    """Return arrays that lie in the same memory."""
+    whole = np.arange(count, dtype=np.int32)
+    twice = np.arange(count, dtype=np.int32)
+    return [whole, whole[1:], twice, twice]
+
+
 def echo(value: Any) -> Any:
     """Return the argument."""
     return value

@@ -371,6 +371,14 @@ def test_arrays_that_are_not_contiguous_cross_whole() -> None:
     assert single == 2.5
 
 
+def test_large_arrays_cross_whole_also_where_they_share_memory() -> None:
+    whole, part, *twice = run("shared_memory", 10_000_000)
+    expected = np.arange(10_000_000, dtype=np.int32)
+    assert np.array_equal(whole, expected)
+    assert np.array_equal(part, expected[1:])
+    assert all(np.array_equal(one, expected) for one in twice)
+
+
 def test_a_single_file_opens_no_neighbour_unless_its_voxels_may_lie_there(tmp_path: Path) -> None:
     for name, text in {"a.nii.gz": b"", "b.mha": b"ElementDataFile = LOCAL\n", "c.nrrd": b"NRRD0004\n"}.items():
         (tmp_path / name).write_bytes(text)

@@ -32,14 +32,15 @@ def send(pipe: int, document: dict[str, Any], arrays: Sequence[Array] = (), *, g
     """Write a document and arrays.
 
     With ``give_back`` the memory of the arrays goes back to the system while they are written, and they must not be
-    used any more: between the two processes there is one copy of a large volume.
+    used any more: between the two processes there is one copy of a large volume. Arrays that share memory keep it.
     """
     described = [{"dtype": array.dtype.str, "shape": list(array.shape)} for array in arrays]
     text = json.dumps({**document, "arrays": described}).encode()
     _write(pipe, memoryview(_LENGTH.pack(len(text)) + text))
-    for array in arrays:
+    for number, array in enumerate(arrays):
+        own = give_back and array.nbytes >= _GIVEN_BACK and _is_apart(number, arrays)
         for part in _parts(array):
-            _write_array(pipe, part, give_back=give_back)
+            _write_array(pipe, part, give_back=own)
 
 
 def receive(pipe: int, most: int) -> tuple[dict[str, Any], list[Array]]:
@@ -83,6 +84,11 @@ def _described(document: dict[str, Any], most: int) -> list[tuple[np.dtype[Any],
             raise ValueError("larger arrays than may be sent")
         found.append((dtype, shape))
     return found
+
+
+def _is_apart(number: int, arrays: Sequence[Array]) -> bool:
+    """Return whether no other array lies in the same memory as this one."""
+    return not any(np.may_share_memory(arrays[number], other) for i, other in enumerate(arrays) if i != number)
 
 
 def _bytes_of(array: Array) -> memoryview:

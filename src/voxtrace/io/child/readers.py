@@ -22,6 +22,7 @@ from voxtrace.volume import Array
 
 _MOST_IDLE = 2
 _idle: list[ReaderProcess] = []
+_idle_heavy: list[ReaderProcess] = []
 _lock = threading.Lock()
 
 
@@ -30,7 +31,7 @@ def reads_in_process() -> bool:
     return os.environ.get(SWITCH, "") not in ("", "0")
 
 
-def call(function: str, arguments: Sequence[Any], paths: Sequence[Path], *, alone: bool = False) -> Any:
+def call(function: str, arguments: Sequence[Any], paths: Sequence[Path], *, heavy: bool = False) -> Any:
     """Return what a function returns that runs in a reader process.
 
     Parameters
@@ -41,8 +42,8 @@ def call(function: str, arguments: Sequence[Any], paths: Sequence[Path], *, alon
         Plain values, paths and what :mod:`.values` knows.
     paths
         The files and folders it reads; it can open no others.
-    alone
-        Whether the process ends afterwards: for functions with a heavy import.
+    heavy
+        Whether the function needs a heavy import: it gets another process than the others.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def call(function: str, arguments: Sequence[Any], paths: Sequence[Path], *, alon
     named = " and ".join(map(str, paths[:1])) or "the file"
     for _ in range(2):
         try:
-            with _reader(keep=not alone) as reader:
+            with _reader(_idle_heavy if heavy else _idle) as reader:
                 answer, arrays = reader.ask(function, arguments, allowed)
             return _value(answer, arrays, named, allowed)
         except StaleAnswerError:  # the call before this one left more than its answer; a new process has none of it
@@ -70,14 +71,14 @@ def protection_here() -> Protection | None:
     """Return what holds for reader processes; None where they are switched off."""
     if reads_in_process():
         return None
-    with _reader() as reader:
+    with _reader(_idle) as reader:
         return reader.protection
 
 
 @contextmanager
-def _reader(*, keep: bool = True) -> Iterator[ReaderProcess]:
+def _reader(idle: list[ReaderProcess]) -> Iterator[ReaderProcess]:
     with _lock:
-        reader = _idle.pop() if _idle and keep else None
+        reader = idle.pop() if idle else None
     if reader is None or not reader.is_alive:
         if reader is not None:
             reader.kill()
@@ -86,9 +87,9 @@ def _reader(*, keep: bool = True) -> Iterator[ReaderProcess]:
         yield reader
     finally:
         with _lock:
-            kept = keep and reader.is_alive and len(_idle) < _MOST_IDLE
+            kept = reader.is_alive and len(idle) < _MOST_IDLE
             if kept:
-                _idle.append(reader)
+                idle.append(reader)
         if not kept:
             reader.close()
 
@@ -96,8 +97,9 @@ def _reader(*, keep: bool = True) -> Iterator[ReaderProcess]:
 def end_readers() -> None:
     """End all idle reader processes; the next call starts one."""
     with _lock:
-        ending = _idle[:]
+        ending = [*_idle, *_idle_heavy]
         _idle.clear()
+        _idle_heavy.clear()
     for reader in ending:
         reader.close()
 
@@ -106,9 +108,10 @@ def _forget() -> None:
     """Leave the processes to the program of which this one is a fork."""
     global _lock  # noqa: PLW0603 - a thread that is not in the fork may hold it
     _lock = threading.Lock()
-    for reader in _idle:
+    for reader in (*_idle, *_idle_heavy):
         reader.forget()
     _idle.clear()
+    _idle_heavy.clear()
 
 
 def _value(answer: Mapping[str, Any], arrays: Sequence[Array], named: str, allowed: Allowed) -> Any:
