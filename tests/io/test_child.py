@@ -135,6 +135,12 @@ def test_a_crash_is_one_failed_read_and_the_next_one_works(name: str, died: str,
 
 
 @linux
+def test_what_the_system_stops_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="most likely because memory ran out"):
+        run("die_by", 9)
+
+
+@linux
 def test_a_crash_leaves_the_process_that_waits(tmp_path: Path) -> None:
     before = run("process_number")
     with pytest.raises(ReadError, match="crashed"):
@@ -414,9 +420,11 @@ def test_errors_that_come_back_are_of_the_project() -> None:
 def test_a_reader_says_what_holds() -> None:
     reader = ReaderProcess()
     try:
-        assert reader.protection.sentence.startswith("files are read in a process of its own with limited time")
+        assert reader.protection.sentence.startswith("in a process of its own with limited time")
         if sys.platform == "linux":
             assert reader.protection.memory
+        if reader.protection.is_complete:
+            assert "not limited" not in reader.protection.sentence
     finally:
         reader.close()
     assert not reader.is_alive

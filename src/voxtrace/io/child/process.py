@@ -140,9 +140,10 @@ class ReaderProcess:
 
     def _last_words(self, late: threading.Event) -> dict[str, Any]:
         """Return how the process ended."""
-        self._signal()
-        code = self._process.wait()
+        with suppress(subprocess.TimeoutExpired):  # it is ending by itself; then its own code tells why
+            self._process.wait(1.0)
         self.kill()
+        code = self._process.returncode
         if late.is_set():
             return {"died": "time"}
         return {"died": "signal" if code < 0 else "exit", "code": abs(code)}

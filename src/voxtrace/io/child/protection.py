@@ -42,13 +42,18 @@ class Protection:
     network: bool = False
 
     @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.forks and self.memory and self.files and self.network
+
+    @property
     def sentence(self) -> str:
         """What is limited, and what is not."""
         parts = {"memory": self.memory, "access to files": self.files, "network and programs": self.network}
         held = ["time", *(name for name, holds in parts.items() if holds)]
         missing = [name for name, holds in parts.items() if not holds]
         lacking = f"; not limited on this system: {', '.join(missing)}" if missing else ""
-        return f"files are read in a process of its own with limited {', '.join(held)}{lacking}"
+        return f"in a process of its own with limited {', '.join(held)}{lacking}"
 
 
 def protection() -> Protection:

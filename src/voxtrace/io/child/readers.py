@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,10 @@ from voxtrace.io.child.values import decoded
 from voxtrace.volume import Array
 
 _MOST_IDLE = 2
+_KILLED = 9
 _idle: list[ReaderProcess] = []
 _idle_heavy: list[ReaderProcess] = []
+_started: weakref.WeakSet[ReaderProcess] = weakref.WeakSet()
 _lock = threading.Lock()
 
 
@@ -83,6 +86,7 @@ def _reader(idle: list[ReaderProcess]) -> Iterator[ReaderProcess]:
         if reader is not None:
             reader.kill()
         reader = ReaderProcess()
+        _started.add(reader)
     try:
         yield reader
     finally:
@@ -108,8 +112,9 @@ def _forget() -> None:
     """Leave the processes to the program of which this one is a fork."""
     global _lock  # noqa: PLW0603 - a thread that is not in the fork may hold it
     _lock = threading.Lock()
-    for reader in (*_idle, *_idle_heavy):
+    for reader in tuple(_started):
         reader.forget()
+    _started.clear()
     _idle.clear()
     _idle_heavy.clear()
 
@@ -142,6 +147,8 @@ def _reason(answer: Mapping[str, Any], allowed: Allowed) -> str:
         return f"it took longer than {allowed.seconds:.0f} s, and was stopped. {trusted}."
     if answer.get("died") == "memory":
         return f"it needs more than {allowed.memory / (1 << 30):.1f} GiB of memory, the limit for its size. {trusted}."
+    if answer.get("code") == _KILLED and answer.get("died") == "signal":
+        return "the system stopped it, most likely because memory ran out; close other programs, and run it again."
     return (
         f"reading it crashed ({_died(answer)}) in a process of its own, and nothing else was harmed. "
         "It is damaged or was made to do harm; copy or export it again."
