@@ -385,13 +385,43 @@ def test_large_arrays_cross_whole_also_where_they_share_memory() -> None:
     assert all(np.array_equal(one, expected) for one in twice)
 
 
-def test_a_single_file_opens_no_neighbour_unless_its_voxels_may_lie_there(tmp_path: Path) -> None:
-    for name, text in {"a.nii.gz": b"", "b.mha": b"ElementDataFile = LOCAL\n", "c.nrrd": b"NRRD0004\n"}.items():
+def test_a_file_opens_only_what_may_belong_to_it(tmp_path: Path) -> None:
+    files = {
+        "a.nii.gz": (b"", ()),
+        "b.mha": (b"ElementDataFile = LOCAL\n/%", ()),
+        "c.nrrd": (b"NRRD0004\n\n/%", ()),
+        "d.mhd": (b"ElementDataFile = voxels.raw\n", ("d.zraw", "voxels.raw")),
+        "e.nhdr": (b"NRRD0004\ndata file: voxels.raw\n", ("voxels.raw",)),
+        "d.zraw": (b"", None),
+        "f.mhd": (b"ElementDataFile = d%03d.raw 1 2 1\n", None),
+        "g.nhdr": (b"NRRD0004\ndata file: LIST\nvoxels.raw\n", None),
+        "h.nhdr": (b"NRRD0004\ndata file: below/voxels.raw\n", None),
+        "voxels.raw": (b"", None),
+        "image": (b"", None),
+    }
+    for name, (text, _) in files.items():
         (tmp_path / name).write_bytes(text)
-        assert inputs.allowed_for([tmp_path / name]).paths == (tmp_path / name,)
-    for name, text in {"d.mhd": b"", "e.nrrd": b"NRRD0004\ndata file: x.raw\n", "f": b"", "g.nhdr": b""}.items():
-        (tmp_path / name).write_bytes(text)
-        assert tmp_path in inputs.allowed_for([tmp_path / name]).paths
+    for name, (_, others) in files.items():
+        expected = {tmp_path} if others is None else {tmp_path / other for other in others}
+        assert set(inputs.allowed_for([tmp_path / name]).paths) == {tmp_path / name, *expected}, name
+
+
+@linux
+def test_the_process_that_forks_has_one_thread(tmp_path: Path) -> None:
+    guarded.read(awkward_dicom.save(tmp_path / "ct", awkward_dicom.images(awkward_dicom.place())))
+    with pytest.raises(ReadError):
+        guarded.read_seg(tmp_path / "none.dcm")
+    guarded.read(made.scan(tmp_path / "scan.nii.gz"))
+    [reader] = readers._idle
+    assert len(list(Path(f"/proc/{reader._process.pid}/task").iterdir())) == 1
+
+
+@linux
+def test_a_reader_that_others_ended_is_replaced() -> None:
+    run("echo", 1)
+    [reader] = readers._idle
+    os.kill(reader._process.pid, signal.SIGKILL)
+    assert run("echo", 2) == 2
 
 
 @pytest.mark.parametrize("name", ["a\0b.nii", "x" * 300, "x" * 300 + ".mha", "../none/a.dcm"])

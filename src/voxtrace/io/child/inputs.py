@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.io.suffixes import NIFTI, suffix_of
+from voxtrace.io.suffixes import NIFTI, NRRD, suffix_of
 
 LEAST_MEMORY = 2 << 30  # bytes
 MEMORY_PER_BYTE = 60  # of the files: packed twenty times, and three times the volume while it is decoded
@@ -20,6 +20,7 @@ LEAST_SECONDS = 60.0
 SECONDS_PER_MIB = 1.0
 _OF_FREE = 0.9
 _HEADER_BYTES = 1 << 16
+_WITH_PARTS = (*NRRD, ".mha", ".mhd")
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,9 @@ class Allowed:
 def allowed_for(paths: Iterable[Path]) -> Allowed:
     """Return what reading these files and folders may use."""
     given = tuple(dict.fromkeys(place for path in paths for place in _places(path) if "\0" not in str(place)))
-    size, targets = 0, []
-    for file in {file for place in given for file in _files(place)}:
-        with suppress(OSError, ValueError):
-            size += file.stat().st_size
-            if file.is_symlink():
-                targets.append(file.resolve())
+    files = {file.path: file for place in given for file in _entries(place)}
+    size = sum(_size(file) for file in (*given, *files.values()))
+    targets = [Path(file.path).resolve() for file in files.values() if file.is_symlink()]
     memory = max(LEAST_MEMORY, MEMORY_PER_BYTE * size)
     free = _free_memory()
     seconds = LEAST_SECONDS + SECONDS_PER_MIB * size / (1 << 20)
@@ -57,43 +55,66 @@ def allowed_for(paths: Iterable[Path]) -> Allowed:
 
 
 def _places(path: Path) -> Iterator[Path]:
-    """Yield what may be read for a path: itself, or the folder in which the rest of it lies."""
+    """Yield what may be read for a path: itself, and what may lie beside it, or the folder where that is not known."""
     yield path.absolute()
     with suppress(OSError, ValueError):  # no file can have such a name, or it cannot be looked at; reading says so
-        if not path.is_dir() and not _is_whole(path):
-            yield path.absolute().parent
-            yield path.resolve().parent
+        if path.is_dir() or suffix_of(path) in NIFTI:
+            return
+        parts = _parts(path)
+        if parts is None:
+            yield from (path.absolute().parent, path.resolve().parent)
+        else:
+            yield from parts
 
 
-def _is_whole(path: Path) -> bool:
-    """Return whether a file holds all there is to read: no header whose voxels, and no image whose series, lie beside.
+def _parts(path: Path) -> list[Path] | None:
+    """Return the files in which a header's voxels may lie; None where any file of its folder may be meant.
 
-    Where it cannot be told the answer is no, and the folder may be read.
+    These are files that it names, or that have its stem. A header that numbers or lists files, and an image of a DICOM
+    series, may mean any.
     """
-    suffix = suffix_of(path)
-    if suffix in NIFTI:
-        return True
-    if suffix not in (".mha", ".nrrd") or not path.is_file():
-        return False
+    if suffix_of(path) not in _WITH_PARTS or not path.is_file():
+        return None
     with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES).lower()
-    if suffix == ".mha":
-        return b"local" in header
-    return not any(word in header for word in (b"data file", b"datafile"))
+        header = file.read(_HEADER_BYTES)
+    begin = header.partition(b"\n\n")[0] if path.suffix.lower() in NRRD else header.partition(b"LOCAL")[0]
+    if any(word in begin for word in (b"%", b"LIST", b"/", b"\\")):
+        return None
+    names = (entry.name for entry in os.scandir(path.absolute().parent) if not entry.is_dir())
+    return [
+        path.absolute().with_name(name)
+        for name in names
+        if os.fsencode(name) in begin or name.startswith(f"{path.stem}.")
+    ]
 
 
-def _files(place: Path) -> Iterator[Path]:
-    """Yield the files at or below a place; links to folders are not followed."""
-    yield place
-    for folder, _, names in os.walk(place):
-        yield from (Path(folder, name) for name in names)
+def _entries(place: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files below a folder; links to folders are not followed. Nothing where it is none, or closed."""
+    with suppress(OSError):
+        for entry in os.scandir(place):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(Path(entry.path))
+            elif not entry.is_dir():
+                yield entry
+
+
+def _size(file: Path | os.DirEntry[str]) -> int:
+    with suppress(OSError, ValueError):
+        return file.stat().st_size
+    return 0
 
 
 def _free_memory() -> int:
-    """Return most of the memory that is free, in bytes; 0 where the system does not say."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as file:
-            kib = next((line.split()[1] for line in file if line.startswith("MemAvailable:")), "0")
-        return int(int(kib) * 1024 * _OF_FREE)
-    except OSError:
-        return 0
+    """Return most of the memory that is free, in bytes, within what a container allows; 0 where it is not known."""
+    free = int(_number_after("MemAvailable:", Path("/proc/meminfo")) * 1024 * _OF_FREE)
+    allowed = _number_after("", Path("/sys/fs/cgroup/memory.max"))
+    return min(free, allowed) if allowed else free
+
+
+def _number_after(word: str, file: Path) -> int:
+    """Return the number that follows a word at the beginning of a line; 0 where there is none."""
+    with suppress(OSError, ValueError):
+        for line in file.read_text("ascii").splitlines():
+            if line.startswith(word):
+                return int(line.removeprefix(word).split()[0])
+    return 0

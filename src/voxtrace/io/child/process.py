@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ _GONE = (EOFError, BrokenMessageError, OSError)
 log = logging.getLogger(__name__)
 
 
-class StaleAnswerError(Exception):
-    """The answer of an earlier call came."""
+class LostAnswerError(Exception):
+    """No answer to this call came, for which its files are not to blame."""
 
 
 class ReaderProcess:
@@ -47,27 +48,27 @@ class ReaderProcess:
     """
 
     def __init__(self) -> None:
-        self._scratch = tempfile.mkdtemp(prefix="voxtrace-read-")
         try:
+            self._scratch = tempfile.mkdtemp(prefix="voxtrace-read-")
             self._process = _start(self._scratch)
+        except OSError as error:
+            raise _not_started(str(error)) from error
+        try:
             self._calls, self._answers = _pipes(self._process)
             document, _ = receive(self._answers, 0)
             self.protection = Protection(**document["protection"])
         except (*_GONE, KeyError, TypeError) as error:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            raise ReadError(
-                f"the process that reads files could not be started ({error or 'it ended at once'}); set {SWITCH}=1 to "
-                "read files that you trust without it."
-            ) from error
-        log.debug("%s", self.protection.sentence)
+            self.kill()
+            raise _not_started(f"it ended with exit code {self._process.returncode}") from error
+        log.debug("files are read %s", self.protection.sentence)
 
     def ask(self, function: str, arguments: Sequence[Any], allowed: Allowed) -> tuple[dict[str, Any], list[Array]]:
         """Return the answer to a call; ``{"died": …}`` where the process ended before one came.
 
         Raises
         ------
-        StaleAnswerError
-            When what came belongs to an earlier call. The process is ended.
+        LostAnswerError
+            When what came belongs to an earlier call, or the process was gone before this one. It is ended.
         """
         token = secrets.token_hex(8)
         call = {
@@ -86,8 +87,12 @@ class ReaderProcess:
         try:
             send(self._calls, call)
             document, arrays = receive(self._answers, allowed.memory)
-        except _GONE:
-            return self._last_words(late), []
+        except _GONE as error:
+            words = self._last_words(late)
+            # files are read in forks of it, so that none of them can have ended it before the answer began
+            if self.protection.forks and not late.is_set() and not isinstance(error, BrokenMessageError):
+                raise LostAnswerError from error
+            return words, []
         except BaseException:  # stopped by the user: what comes later is nobody's answer
             self.kill()
             raise
@@ -95,7 +100,7 @@ class ReaderProcess:
             timer.cancel()
         if document.get("token") != token:
             self.kill()
-            raise StaleAnswerError
+            raise LostAnswerError
         return document, arrays
 
     @property
@@ -132,6 +137,8 @@ class ReaderProcess:
         self._signal()
 
     def _signal(self) -> None:
+        if self._process.poll() is not None:
+            return
         with suppress(OSError):
             if os.name == "posix":
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -154,11 +161,22 @@ class ReaderProcess:
                 pipe.close()
 
 
+def _not_started(why: str) -> ReadError:
+    return ReadError(
+        f"the process that reads files could not be started ({why}); set {SWITCH}=1 to read files that you trust "
+        "without it."
+    )
+
+
 def _start(scratch: str) -> subprocess.Popen[bytes]:
     package = str(Path(__file__).parents[3])
-    places = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # where packages are installed is known already, and must not come before the standard library
+    own = [] if package in sysconfig.get_paths().values() else [package]
+    places = [*own, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = dict.fromkeys(_ONE_THREAD, "1")
-    env = {**os.environ, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(places)}
+    env = {**os.environ, **threads, "MALLOC_ARENA_MAX": "2"}
+    if places:
+        env["PYTHONPATH"] = os.pathsep.join(places)
     posix = os.name == "posix"
     return subprocess.Popen(
         # -P: nothing is imported from the folder at hand, where a stranger's files may lie
@@ -169,7 +187,7 @@ def _start(scratch: str) -> subprocess.Popen[bytes]:
         env=env,
         bufsize=0,
         start_new_session=posix,  # Ctrl-C is for the program that asks
-        creationflags=0 if posix else getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        creationflags=sum(getattr(subprocess, name, 0) for name in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from voxtrace import errors
 from voxtrace.errors import ReadError, VoxTraceError
 from voxtrace.io.child.inputs import Allowed, allowed_for
-from voxtrace.io.child.process import SWITCH, ReaderProcess, StaleAnswerError
+from voxtrace.io.child.process import SWITCH, LostAnswerError, ReaderProcess
 from voxtrace.io.child.protection import Protection
 from voxtrace.io.child.values import decoded
 from voxtrace.volume import Array
@@ -65,7 +65,7 @@ def call(function: str, arguments: Sequence[Any], paths: Sequence[Path], *, heav
             with _reader(_idle_heavy if heavy else _idle) as reader:
                 answer, arrays = reader.ask(function, arguments, allowed)
             return _value(answer, arrays, named, allowed)
-        except StaleAnswerError:  # the call before this one left more than its answer; a new process has none of it
+        except LostAnswerError:  # a new process has nothing of the calls before
             continue
     raise ReadError(f"{named} cannot be read: the process that reads it gives no answer of its own; run it again.")
 
@@ -146,7 +146,8 @@ def _reason(answer: Mapping[str, Any], allowed: Allowed) -> str:
     if answer.get("died") == "time":
         return f"it took longer than {allowed.seconds:.0f} s, and was stopped. {trusted}."
     if answer.get("died") == "memory":
-        return f"it needs more than {allowed.memory / (1 << 30):.1f} GiB of memory, the limit for its size. {trusted}."
+        limit = f"{allowed.memory / (1 << 30):.1f} GiB"
+        return f"it needs more than {limit} of memory, the limit for its size and for what is free. {trusted}."
     if answer.get("code") == _KILLED and answer.get("died") == "signal":
         return "the system stopped it, most likely because memory ran out; close other programs, and run it again."
     return (
