@@ -46,7 +46,8 @@ def allowed_for(paths: Iterable[Path]) -> Allowed:
     """Return what reading these files and folders may use."""
     given = tuple(dict.fromkeys(place for path in paths for place in _places(path) if "\0" not in str(place)))
     files = {file.path: file for place in given for file in _entries(place)}
-    size = sum(_size(file) for file in (*given, *files.values()))
+    measured: list[Path | os.DirEntry[str]] = [*given, *files.values()]
+    size = sum(_size(file) for file in measured)
     targets = [Path(file.path).resolve() for file in files.values() if file.is_symlink()]
     memory = max(LEAST_MEMORY, MEMORY_PER_BYTE * size)
     free = _free_memory()
