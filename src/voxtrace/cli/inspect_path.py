@@ -55,10 +55,10 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _passport(path: Path) -> dict[str, Any]:
-    from voxtrace.io import count_timepoints, export, label_names, read
+    from voxtrace.io.child.guarded import count_timepoints, is_seg, label_names, read, read_seg
 
-    if export.is_seg(path):
-        return _label_map(export.read_seg(path))
+    if is_seg(path):
+        return _label_map(read_seg(path))
     frames = count_timepoints(path)
     volume = read(path, 0 if frames > 1 else None)
     names = label_names(path)
@@ -102,7 +102,7 @@ def _label_map(labels: LabelMap) -> dict[str, Any]:
 
 
 def _study(folder: Path) -> dict[str, Any]:
-    from voxtrace.io.dicom import find_series
+    from voxtrace.io.child.guarded import find_series
 
     series = find_series(folder)
     if not series:

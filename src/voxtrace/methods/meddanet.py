@@ -104,7 +104,7 @@ class MedDANet(Method):
     softmax_on_cost: bool = option(True, "Compare candidates by the softmax of 1/GMAC; off compares 1/GMAC (ablation).")
     choice_cost: Literal["published", "own"] = option(
         "published",
-        "F, the cost of the candidates when the best one of a slice is chosen: of the published widths and windows, for "
+        "F, the cost of the candidates in the choice of the best one: for the published widths and windows, for "
         "which alpha is meant, or of the networks that are trained; narrow ones cost so little that the softmax only "
         "asks for M1.",
     )

@@ -28,7 +28,8 @@ import numpy.typing as npt
 
 from voxtrace.atomic import atomic_file, atomic_folder
 from voxtrace.errors import Cancelled, DatasetError, GeometryError, UsageError, VoxTraceError
-from voxtrace.io import read, write
+from voxtrace.io import write
+from voxtrace.io.child.guarded import read
 from voxtrace.training.dataset import CHOSEN, SCORES
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import Array, Geometry, LabelMap
