@@ -46,7 +46,9 @@ def main() -> int:
         for heavy in (False, True):  # a process that has not loaded torch forks twice as fast
             those = [base for base in bases if (base.kind in HEAVY) == heavy]
             refused = _warm_up(those, Path(folder))
-            inputs = [made for made in (fuzz_inputs.drawn(number, bases) for number in left) if heavy == (made.kind in HEAVY)]
+            inputs = [
+                made for made in (fuzz_inputs.drawn(number, bases) for number in left) if heavy == (made.kind in HEAVY)
+            ]
             for count, made in enumerate(inputs, 1):
                 done[made.number] = _one(made, those, refused, Path(folder), options.out)
                 if options.progress and count % 500 == 0:
@@ -132,7 +134,11 @@ def _load(name: str) -> None:
 
 
 def _one(
-    made: fuzz_inputs.Damaged, bases: list[fuzz_inputs.Base], refused: dict[tuple[str, str], set[str]], folder: Path, out: Path
+    made: fuzz_inputs.Damaged,
+    bases: list[fuzz_inputs.Base],
+    refused: dict[tuple[str, str], set[str]],
+    folder: Path,
+    out: Path,
 ) -> dict[str, Any]:
     """Run one input, write down how it ended, and keep it if it is a finding."""
     base = next(one for one in bases if (one.kind, one.name) == (made.kind, made.base))
@@ -142,7 +148,13 @@ def _one(
     steps = lambda: fuzz_readers.readers(made.kind, path)  # noqa: E731
     outcome, _ = fuzz_child.run(path, steps, refused[made.kind, made.base])
     fuzz_readers.emptied(path)
-    result = {"number": made.number, "kind": made.kind, "base": made.base, "files": list(made.changed), **asdict(outcome)}
+    result = {
+        "number": made.number,
+        "kind": made.kind,
+        "base": made.base,
+        "files": list(made.changed),
+        **asdict(outcome),
+    }
     with (out / RESULTS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(result) + "\n")
     if outcome.outcome not in fuzz_child.GOOD:
@@ -158,7 +170,11 @@ def _print(results: list[dict[str, Any]]) -> None:
         those = [one for one in results if kind in (one["kind"], "all")]
         counts = Counter(one["outcome"] for one in those)
         most = max(one["seconds"] for one in those), max(one["megabytes"] for one in those)
-        print(f"{kind:12}" + "".join(f"{counts[name]:9}" for name in fuzz_child.OUTCOMES) + f"{most[0]:9.1f}{most[1]:9.0f}")
+        print(
+            f"{kind:12}"
+            + "".join(f"{counts[name]:9}" for name in fuzz_child.OUTCOMES)
+            + f"{most[0]:9.1f}{most[1]:9.0f}"
+        )
     bad = [one for one in results if one["outcome"] not in fuzz_child.GOOD]
     for (outcome, where), count in Counter((one["outcome"], one["where"]) for one in bad).most_common():
         first = next(one for one in bad if (one["outcome"], one["where"]) == (outcome, where))

@@ -15,6 +15,8 @@ MOST_BYTES = 1 << 28
 _MOST_DIGITS = 19
 _LARGEST = 1 << 63
 _MOST_DEPTH = 64
+_LARGEST_COST = 400 << 20  # bytes of memory
+_BRIEF = 300  # letters
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -51,11 +53,13 @@ def parse_json(text: str | bytes, *, allow_nan: bool = False) -> Any:
     Raises
     ------
     ValueError
-        When it is no JSON in UTF-8, is longer than 256 MiB, is nested deeper than 64 levels, or holds NaN, infinity or
-        a whole number of more than 64 bits.
+        When it is no JSON in UTF-8, is longer than 256 MiB or would take more than about 400 MiB of memory, is nested
+        deeper than 64 levels, or holds NaN, infinity or a whole number of more than 64 bits.
     """
     if len(text) > MOST_BYTES:
         raise ValueError(f"it has {len(text)} bytes; expected at most {MOST_BYTES}")
+    if (cost := _cost(text)) > _LARGEST_COST:
+        raise ValueError(f"it would take {cost >> 20} MiB of memory; expected at most {_LARGEST_COST >> 20}")
     decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:
         found = json.loads(
@@ -84,6 +88,24 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"it has {path.stat().st_size} bytes; expected at most {MOST_BYTES}")
     return parse_json(path.read_bytes(), allow_nan=allow_nan)
+
+
+def brief(error: object) -> str:
+    r"""Return what an error says, or a name, on one line of at most 300 letters that a terminal shows.
+
+    Examples
+    --------
+    >>> brief(ValueError("one\n  two"))
+    'one two'
+    """
+    text = " ".join(printable(str(error)[: 2 * _BRIEF]).split())
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 1] + "…"
+
+
+def _cost(text: str | bytes) -> int:
+    """Return about how many bytes the values of a document take while they are read, by its brackets and commas."""
+    lists, names, commas = (text.count(one) for one in ((b"[", b"{", b",") if isinstance(text, bytes) else "[{,"))
+    return 2 * len(text) + 128 * lists + 464 * names + 60 * commas
 
 
 def _checked(value: Any, depth: int) -> Any:

@@ -37,6 +37,37 @@ from voxtrace.volume import Geometry, LabelMap, Volume
 
 METHODS = ("unet", "recyclenet", "meddanet", "cdlunet", "diffusion", "e2enet")
 NAMES = {1: "liver", 2: "kidney_left"}
+_CARD = {  # everything that a card may say
+    "licence": "CC0",
+    "intended_use": "Tests.",
+    "provenance": {"cases": 2},
+    "metrics": {"validation": {"per_case": [{"name": "a", "dice": 0.9}]}},
+    "training_scans": {
+        "cases": 2,
+        "made_up": 0,
+        "spacing_mm": [[1.0, 1.0, 1.0], [2.0, 1.0, 1.0]],
+        "size_mm": [[10.0, 10.0, 10.0], [20.0, 20.0, 20.0]],
+        "percentiles": [1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0],
+        "intensities": [{"low": [-1.0] * 7, "high": [1.0] * 7}],
+    },
+    "intervals": {
+        "names": {"1": "liver"},
+        "labels": {"1": {"cases": 20, "level": 0.95, "bias": 1.0, "factors": [0.9, 1.1], "predicted_ml": [1.0, 20.0]}},
+    },
+    "expected": {
+        "cases": 20,
+        "features": {"entropy": [0.0, 0.2], "changed_fraction": [0.0, 0.1]},
+        "dice": {
+            "feature": "entropy",
+            "values": [0.1, 0.2],
+            "dice": [0.9, 0.8],
+            "error": 0.1,
+            "error_without": 0.2,
+            "rank_correlation": -0.5,
+        },
+    },
+    "cost": {"gflop_per_window": 0.5, "steps": 2, "steps_are_passes": True},
+}
 
 
 def make(folder: Path) -> None:
@@ -56,8 +87,11 @@ def _repeating() -> Iterator[None]:
 
     chance = random.Random(1)
     torch.manual_seed(1)
-    np.random.seed(1)  # for libraries that draw from the global state
-    with mock.patch.object(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4)):
+
+    def drawn() -> uuid.UUID:
+        return uuid.UUID(int=chance.getrandbits(128), version=4)
+
+    with mock.patch.object(uuid, "uuid4", drawn):
         yield
 
 
@@ -149,7 +183,11 @@ def _bundle(name: str) -> Callable[[Path], None]:
     def maker(folder: Path) -> None:
         chosen = method(name)
         plan = chosen.adapt(Plan.example(labels=3, window=(16, 16, 16), base_width=4))
-        save(Bundle(chosen, plan, chosen.build(plan).eval(), {"name": name, "licence": "CC0"}), folder / "bundle", half=True)
+        save(
+            Bundle(chosen, plan, chosen.build(plan).eval(), {**_CARD, "name": name}),
+            folder / "bundle",
+            half=True,
+        )
 
     return maker
 

@@ -181,7 +181,7 @@ def _outcome(name: str, step: Callable[[], object]) -> Outcome:
         if len(str(error)) > _LONGEST_MESSAGE:
             return Outcome("fault", f"{name} {_line(error)} long message", str(error)[:300])
         return Outcome("error", name, f"{type(error).__name__}: {str(error)[:300]}")
-    except BaseException as error:  # noqa: BLE001: whatever it is, it is a finding
+    except BaseException as error:  # whatever it is, it is a finding
         kind = "memory" if _is_memory(error) else "fault"
         return Outcome(kind, f"{name} {_line(error)}", f"{type(error).__name__}: {str(error)[:300]}")
     return Outcome("answer", name)
@@ -190,8 +190,7 @@ def _outcome(name: str, step: Callable[[], object]) -> Outcome:
 def _is_memory(error: BaseException | None) -> bool:
     """Return whether an error comes from memory that was asked for beyond the limit."""
     while error is not None:
-        refused = isinstance(error, MemoryError) or "alloc" in str(error)[:300].lower()
-        if refused:
+        if isinstance(error, MemoryError) or any(word in str(error)[:1000] for word in ("bad_alloc", "allocate")):
             return True
         error = error.__cause__ or error.__context__
     return False

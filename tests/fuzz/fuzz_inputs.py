@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +37,11 @@ class Damaged:
 def bases(folder: Path) -> list[Base]:
     """Return the bases that ``fuzz_bases.make`` wrote."""
     return [
-        Base(kind.name, name.name, {str(f.relative_to(name)): f.read_bytes() for f in sorted(name.rglob("*")) if f.is_file()})
+        Base(
+            kind.name,
+            name.name,
+            {str(f.relative_to(name)): f.read_bytes() for f in sorted(name.rglob("*")) if f.is_file()},
+        )
         for kind in sorted(folder.iterdir())
         for name in sorted(kind.iterdir())
     ]
@@ -101,4 +104,4 @@ def write(made: Damaged, base: Base, folder: Path) -> None:
         if isinstance(content, bytes):
             target.write_bytes(content)
         elif content is not None:
-            os.symlink(content, target)
+            target.symlink_to(content)

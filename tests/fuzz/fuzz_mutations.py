@@ -21,17 +21,60 @@ NUMBERS = (
     *("nan", "NaN", "inf", "-Infinity", "0.0", "-0.0", "1,5", "0x10", "1_000", "٣", "", " ", "true", "null"),
 )
 WORDS = (
-    *("LOCAL", "LIST", "none", "../outside.raw", "../../../../etc/passwd", "/etc/passwd", "/dev/zero", "%s%n", "a" * 300),
+    *(
+        "LOCAL",
+        "LIST",
+        "none",
+        "../outside.raw",
+        "../../../../etc/passwd",
+        "/etc/passwd",
+        "/dev/zero",
+        "%s%n",
+        "a" * 300,
+    ),
     *("x" * 70_000, "\x1b[2J", "\u202egnp", "\ud800", "caf\xe9", "\x00", "(1,0,0)", "short", "MET_LONG", "gzip", "raw"),
     *("1 0 0 0 1 0 0 0 1", "0 0 0", "block", "MET_OTHER", "hex", "bzip2", "liver", "CT", "-", "/", ".", "..", "a\\b"),
 )
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 3, 255, 256, 65536, 10**6, 10**9, 2**31, 2**63, 10**40, 0.0, -0.5, 1e-6, 1e-300),
     *(1e300, float("nan"), float("inf"), "", "a", "../../outside", "/etc/passwd", "a" * 100_000, "\ud800", "\x1b[2J"),
-    *([], {}, [[]], [None], [1, 2, 3], [0, 0, 0], [10**9] * 3, [1e-6] * 3, [0] * 100_000, {"a": 1}, {"": {}}, [{}], "1"),
+    *(
+        [],
+        {},
+        [[]],
+        [None],
+        [1, 2, 3],
+        [0, 0, 0],
+        [10**9] * 3,
+        [1e-6] * 3,
+        [0] * 100_000,
+        {"a": 1},
+        {"": {}},
+        [{}],
+        "1",
+    ),
 )
 _VRS = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV ZZ".split()
-_LENGTHS = (0, 1, 2, 3, 7, 8, 255, 256, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 10**6, 10**9, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
+_LENGTHS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    255,
+    256,
+    0x7FFF,
+    0x8000,
+    0xFFFE,
+    0xFFFF,
+    10**6,
+    10**9,
+    2**31 - 1,
+    2**31,
+    2**32 - 2,
+    2**32 - 1,
+)
 _FLOATS = (0.0, -0.0, 1e-30, 1e-9, -1.0, 1e9, 1e38, float("nan"), float("inf"), -float("inf"))
 
 
@@ -157,7 +200,7 @@ def document(content: bytes, chance: Chance) -> bytes:
     elif kind == 3 and isinstance(holder[key], int | float):
         holder[key] = holder[key] * chance.choice((-1, 0, 2, 0.5, 1000, 10**9, 1e-9))
     elif kind == 4:
-        holder[key] = holder[chance.choice([one for one in _keys(holder)])]
+        holder[key] = holder[chance.choice(_keys(holder))]
     else:
         holder[key] = chance.choice(VALUES)
     return _dumped(root)
@@ -249,14 +292,25 @@ def nifti(content: bytes, chance: Chance) -> bytes:
     if chance.random() < 0.2:
         return binary(content[:348], chance)[:348].ljust(348, b"\0") + binary(content[348:], chance)
     second = content[:1] == b"\x1c" and content[1:2] == b"\x02"
-    fields = ((4, "i", 1), (16, "q", 8), (104, "d", 8), (168, "q", 1), (400, "d", 12), (12, "h", 2)) if second else _NIFTI
+    fields = (
+        ((4, "i", 1), (16, "q", 8), (104, "d", 8), (168, "q", 1), (400, "d", 12), (12, "h", 2)) if second else _NIFTI
+    )
     at, form, many = chance.choice(fields)
     size = struct.calcsize(form)
     at += size * chance.randrange(many)
     return content[:at] + _number_of(form, chance) + content[at + size :]
 
 
-_NIFTI = ((0, "i", 1), (40, "h", 8), (70, "h", 2), (76, "f", 8), (108, "f", 3), (252, "h", 2), (256, "f", 6), (280, "f", 12))
+_NIFTI = (
+    (0, "i", 1),
+    (40, "h", 8),
+    (70, "h", 2),
+    (76, "f", 8),
+    (108, "f", 3),
+    (252, "h", 2),
+    (256, "f", 6),
+    (280, "f", 12),
+)
 
 
 def _number_of(form: str, chance: Chance) -> bytes:

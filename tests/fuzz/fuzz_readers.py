@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -50,7 +51,7 @@ def _study(folder: Path) -> Iterator[tuple[str, Reader]]:
 
     yield "inspect", _inspected(folder)
     yield "read", lambda: _check(voxtrace.read(folder))
-    yield "read file", lambda: _check(voxtrace.read(sorted(folder.iterdir())[0]))
+    yield "read file", lambda: _check(voxtrace.read(min(folder.iterdir(), default=folder / "IM0000")))
     yield "cases", lambda: find_cases([folder])
     yield "study", lambda: _check(voxtrace.io.read_study(folder, ["a", "b"]))
 
@@ -63,7 +64,6 @@ def _derived(folder: Path) -> Iterator[tuple[str, Reader]]:
         yield f"inspect {path.name}", _inspected(path)
         yield f"read {path.name}", lambda path=path: _check(voxtrace.read(path))  # type: ignore[misc]
     yield "inspect all", _inspected(folder)
-
 
 
 def _export(folder: Path) -> Iterator[tuple[str, Reader]]:
@@ -96,6 +96,21 @@ def _bundle(folder: Path) -> Iterator[tuple[str, Reader]]:
         _check(voxtrace.predict(bundle, scan, runtime="torch", device="cpu", precision="float32").labels)
 
     yield "predict", predicted
+    yield "told", lambda: _told(card(path))
+
+
+def _told(record: Mapping[str, Any]) -> None:
+    """Read all that a record of a bundle says of its cases."""
+    from voxtrace.fit import estimate, expected_dice, facts_of, familiarity, fit, interval_ml, measured_lines
+    from voxtrace.volume import Geometry, Volume
+
+    facts = facts_of(Volume(np.zeros((1, 6, 8, 8), np.float32), Geometry.from_spacing((6, 8, 8), (2.0, 1.0, 1.0))))
+    fit(record, facts)
+    estimate(record, facts)
+    list(measured_lines(record))
+    interval_ml(record, 1, 10.0)
+    familiarity(record, {"entropy": 0.1, "changed_fraction": 0.1})
+    expected_dice(record, {"entropy": 0.1, "changed_fraction": 0.1})
 
 
 def _trace(folder: Path) -> Iterator[tuple[str, Reader]]:
@@ -184,13 +199,13 @@ def _remembered(folder: Path) -> Iterator[tuple[str, Reader]]:
     from voxtrace.runtime.arithmetic import verdicts
 
     def runs() -> None:
-        with mock.patch.object(machine_speed, "speed_file", lambda: folder / "speed.json"):
+        with mock.patch.object(machine_speed, "speed_file", return_value=folder / "speed.json"):
             for run in machine_speed.measured_runs():
                 run.seconds(3, 1000)
             machine_speed.remember(machine_speed.MeasuredRun("cd", "cpu", "torch", "float32", 1.0, 1e-6, 0.5))
 
     def switched() -> None:
-        with mock.patch.object(switches, "user_file", lambda: folder / "kernels.json"):
+        with mock.patch.object(switches, "user_file", return_value=folder / "kernels.json"):
             switches.disabled()
 
     def locked() -> None:

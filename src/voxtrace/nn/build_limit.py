@@ -1,0 +1,62 @@
+"""A limit on the memory that building a network may take, for networks that a stranger described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from voxtrace.errors import BundleError
+
+_MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full, torch.arange, torch.randperm)
+
+
+@contextmanager
+def limited_build(most_bytes: int) -> Iterator[None]:
+    """Refuse to make tensors of more than ``most_bytes`` together within this context, before memory is taken.
+
+    Raises
+    ------
+    BundleError
+        When more is asked for.
+    """
+    with _Limited(most_bytes):
+        yield
+
+
+class _Limited(TorchFunctionMode):
+    """Adds up the size of every new tensor before it is made."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self._most = self._left = most_bytes
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _MAKERS:
+            self._left -= _numbers(func, args, kwargs or {}) * _item_bytes(kwargs or {})
+            if self._left < 0:
+                raise BundleError(
+                    f"its network would take more than {self._most / 1e9:.3g} GB, far more than its weights have"
+                )
+        return func(*args, **(kwargs or {}))
+
+
+def _numbers(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Return how many numbers a function is asked to make."""
+    if func in (torch.arange, torch.randperm):
+        ends = [int(end) for end in args[:2]] or [int(kwargs.get("end", 0))]
+        return abs(ends[-1] - (ends[0] if len(ends) > 1 else 0))
+    size = kwargs.get("size", args[0] if args and isinstance(args[0], Sequence) else args)
+    count = 1
+    for n in size:
+        count *= max(0, int(n))
+    return count
+
+
+def _item_bytes(kwargs: Mapping[str, Any]) -> int:
+    return (kwargs.get("dtype") or torch.get_default_dtype()).itemsize
