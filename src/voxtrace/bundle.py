@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 FORMAT, PACKED_FORMAT = "voxtrace-bundle/1", "voxtrace-bundle/2"
 JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
 ACTIVE, BITS = ".active", ".bits"  # after the name of a weight, of a mask
-_BUILD_BUDGET, _BUILD_RATIO = 1 << 29, 100
 HALF_RANGE = 65_504  # the largest float16
 SHIPPED = Path(__file__).with_name("shipped")
 
@@ -106,7 +105,7 @@ def load(path: str | Path) -> Bundle:
     try:
         made = make_method(record["method"]["name"], **record["method"]["options"])
         plan = Plan.model_validate(record["plan"])
-        with limited_build(_most_bytes(folder / WEIGHTS)):
+        with limited_build((folder / WEIGHTS).stat().st_size):
             network = made.build(plan)
     except MemoryError:
         raise
@@ -322,28 +321,18 @@ def _check_storable(network: nn.Module, half: bool) -> None:
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    from voxtrace.nn.build_limit import same_kind
+
     expected = network.state_dict()
     for name, tensor in expected.items():
         if name not in weights or weights[name].shape != tensor.shape:
             got = tuple(weights[name].shape) if name in weights else "nothing"
             raise BundleError(f"{folder}: {name} is {got}, the method expects {tuple(tensor.shape)}.")
-        if not _same_kind(weights[name], tensor):
+        if not same_kind(weights[name], tensor):
             raise BundleError(f"{folder}: {name} holds {weights[name].dtype}, the method expects {tensor.dtype}.")
     if extra := sorted(set(weights) - set(expected)):
         raise BundleError(f"{folder}: {brief(extra[0])} is in the weights, but not in the network of this method.")
     network.load_state_dict({name: weights[name].to(expected[name].dtype) for name in expected})
-
-
-def _same_kind(stored: Tensor, expected: Tensor) -> bool:
-    """Return whether numbers are of the type that a network expects, or floats of at most its precision."""
-    if expected.is_floating_point():
-        return stored.is_floating_point() and 2 <= stored.element_size() <= expected.element_size()
-    return stored.dtype == expected.dtype
-
-
-def _most_bytes(weights: Path) -> int:
-    """Return the largest network that is built for a file of weights: 512 MiB, or a hundred times the file."""
-    return max(_BUILD_BUDGET, _BUILD_RATIO * weights.stat().st_size)
 
 
 def _stored_weights(network: nn.Module, half: bool) -> dict[str, Tensor]:

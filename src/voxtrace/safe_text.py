@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,10 +46,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(_visible, well_formed(text))
 
 
-def parse_json(text: str | bytes, *, allow_nan: bool = False) -> Any:
+def parse_json(text: str | bytes, *, allow_nan: bool = False, keep_bytes: bool = False) -> Any:
     """Return what a JSON document says.
 
-    ``allow_nan`` takes NaN and infinity, which other programs write though JSON has none.
+    ``allow_nan`` takes NaN and infinity, which other programs write though JSON has none. ``keep_bytes`` leaves lone
+    surrogates as they are, which stand for bytes of a file's name; without it they become ``%`` and hexadecimal digits.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def parse_json(text: str | bytes, *, allow_nan: bool = False) -> Any:
             parse_float=float if allow_nan else _finite,
             parse_constant=float if allow_nan else _refuse_constant,
         )
-        return _checked(found, _MOST_DEPTH)
+        return _checked(found, _MOST_DEPTH, (lambda text: text) if keep_bytes else well_formed)
     except RecursionError as error:
         raise ValueError(f"it is nested deeper than {_MOST_DEPTH} levels") from error
 
@@ -104,14 +106,15 @@ def brief(error: object) -> str:
 
 def _cost(text: str | bytes) -> int:
     """Return about how many bytes the values of a document take while they are read, by its brackets and commas."""
-    lists, names, commas = (text.count(one) for one in ((b"[", b"{", b",") if isinstance(text, bytes) else "[{,"))
+    content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    lists, names, commas = (content.count(one) for one in (b"[", b"{", b","))
     return 2 * len(text) + 128 * lists + 464 * names + 60 * commas
 
 
-def _checked(value: Any, depth: int) -> Any:
-    """Return a value whose texts have no lone surrogates; refuse one that is nested too deeply."""
+def _checked(value: Any, depth: int, text: Callable[[str], str]) -> Any:
+    """Return a value with each of its texts changed; refuse one that is nested too deeply."""
     if isinstance(value, str):
-        return well_formed(value)
+        return text(value)
     if not isinstance(value, (dict, list)):
         return value
     if depth == 0:
@@ -119,8 +122,8 @@ def _checked(value: Any, depth: int) -> Any:
     if isinstance(value, list):
         # long lists of numbers need no copy
         plain = not any(isinstance(one, (str, list, dict)) for one in value)
-        return value if plain else [_checked(one, depth - 1) for one in value]
-    return {well_formed(key): _checked(one, depth - 1) for key, one in value.items()}
+        return value if plain else [_checked(one, depth - 1, text) for one in value]
+    return {text(key): _checked(one, depth - 1, text) for key, one in value.items()}
 
 
 def _whole(text: str) -> int:

@@ -16,6 +16,7 @@ from typing import IO, Any, Literal, get_args
 
 from voxtrace.atomic import output_error
 from voxtrace.inference.options import PredictOptions
+from voxtrace.safe_text import parse_json
 
 NAME = "ledger.jsonl"
 
@@ -169,9 +170,10 @@ def _parsed(line: str) -> Entry | None:
     if len(line) > _LONGEST_LINE:
         return None
     try:
-        content = json.loads(line)
+        # names of files may hold bytes that are no UTF-8, and are compared with those of the next run
+        content = parse_json(line, allow_nan=True, keep_bytes=True)
         return Entry(**content) if _is_entry(content) else None
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         return None
 
 

@@ -1,4 +1,4 @@
-"""A limit on the memory that building a network may take, for networks that a stranger described."""
+"""Limits for networks that a stranger described: the memory that building one may take, the types of its weights."""
 
 from __future__ import annotations
 
@@ -7,24 +7,35 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from voxtrace.errors import BundleError
 
+_BUDGET, _RATIO = 1 << 29, 100
 _MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full, torch.arange, torch.randperm)
 
 
 @contextmanager
-def limited_build(most_bytes: int) -> Iterator[None]:
-    """Refuse to make tensors of more than ``most_bytes`` together within this context, before memory is taken.
+def limited_build(stored_bytes: int) -> Iterator[None]:
+    """Refuse to make tensors that are far larger than a file of weights within this context, before memory is taken.
+
+    Together they may have 512 MiB, or a hundred times ``stored_bytes`` where that is more.
 
     Raises
     ------
     BundleError
         When more is asked for.
     """
-    with _Limited(most_bytes):
+    with _Limited(max(_BUDGET, _RATIO * stored_bytes)):
         yield
+
+
+def same_kind(stored: Tensor, expected: Tensor) -> bool:
+    """Return whether numbers are of the type that a network expects, or floats of at most its precision."""
+    if expected.is_floating_point():
+        return stored.is_floating_point() and 2 <= stored.element_size() <= expected.element_size()
+    return stored.dtype == expected.dtype
 
 
 class _Limited(TorchFunctionMode):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from voxtrace.errors import ReadError
-
-if TYPE_CHECKING:
-    from voxtrace.trace.trace import Trace
-    from voxtrace.volume import Geometry
+from voxtrace.volume import Geometry
 
 MOST_LABELS = 1 << 16
 _LONGEST_NAME = 1000
@@ -19,8 +17,8 @@ _MOST_VOXELS = 1 << 31  # along an axis
 _LEAST_VOLUME_MM3 = 1e-12
 
 
-def check_opened(trace: Trace) -> None:
-    """Refuse a trace whose numbers do not fit its label maps.
+def check_opened(trace: Any, folder: Path) -> None:
+    """Refuse a :class:`voxtrace.trace.Trace` whose numbers do not fit its label maps.
 
     Raises
     ------
@@ -29,10 +27,10 @@ def check_opened(trace: Trace) -> None:
     """
     wrong = next(_wrong(trace), "")
     if wrong:
-        raise ReadError(f"the trace is damaged: {wrong}. Predict the case again.")
+        raise ReadError(f"{folder} is a damaged trace: {wrong}. Predict the case again.")
 
 
-def _wrong(trace: Trace) -> Iterator[str]:
+def _wrong(trace: Any) -> Iterator[str]:
     yield from _wrong_geometry(trace.geometry)
     yield from _wrong_names(trace)
     yield from _wrong_arrays(trace)
@@ -47,7 +45,7 @@ def _wrong_geometry(geometry: Geometry) -> Iterator[str]:
         yield "its voxels have no volume"
 
 
-def _wrong_names(trace: Trace) -> Iterator[str]:
+def _wrong_names(trace: Any) -> Iterator[str]:
     if not all(0 <= value < MOST_LABELS for value in trace.names):
         yield f"it names labels beyond 0 to {MOST_LABELS - 1}"
     texts = (*trace.names.values(), trace.step_word, *trace.facts, *trace.slice_facts, *trace.units.values())
@@ -55,7 +53,7 @@ def _wrong_names(trace: Trace) -> Iterator[str]:
         yield f"it has a name of more than {_LONGEST_NAME} letters"
 
 
-def _wrong_arrays(trace: Trace) -> Iterator[str]:
+def _wrong_arrays(trace: Any) -> Iterator[str]:
     shape, (steps, depth) = tuple(trace.labels.shape), trace.labels.shape[:2]
     labels = {"labels": trace.labels, **trace.extras, **trace.members}
     if trace.settled is not None:
@@ -75,7 +73,7 @@ def _is_label_type(dtype: Any) -> bool:
     return dtype in (np.uint8, np.uint16)
 
 
-def _wrong_numbers(trace: Trace) -> Iterator[str]:
+def _wrong_numbers(trace: Any) -> Iterator[str]:
     kept, windows = int(trace.labels.shape[0]), len(trace.windows)
     counts = trace.step_counts
     if counts is not None:

@@ -22,6 +22,7 @@ from voxtrace.volume import Array
 _LARGEST_CHUNK = 1 << 28  # bytes
 _LARGEST_UNWRITTEN = 3 << 28  # bytes of an array whose chunks are not all there
 _MOST_AXES = 4
+_MOST_CHUNKS = 1 << 20
 _CODECS = ("blosc", "zstd")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -84,6 +85,8 @@ class StoredArray:
 
     def _check(self) -> str:
         """Return how chunks are packed; refuse what no trace holds, or what is too large to be believed."""
+        if math.prod(self._counts) > _MOST_CHUNKS:
+            raise self._damaged(f"it lies in {math.prod(self._counts)} pieces; expected at most {_MOST_CHUNKS}")
         codecs = [codec.to_dict()["name"] for codec in self._array.metadata.codecs]
         if codecs[:1] != ["bytes"] or codecs[1:] not in ([], *([one] for one in _CODECS)):
             raise self._damaged(f"it is packed by {', '.join(map(str, codecs))[:80]}; expected {' or '.join(_CODECS)}")

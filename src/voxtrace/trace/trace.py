@@ -258,7 +258,7 @@ class Trace:
             raise
         except Exception as error:  # of pydantic, numpy and zarr, which have many classes
             raise ReadError(f"{folder} is a damaged trace ({brief(error)}). Predict the case again.") from error
-        check_opened(trace)
+        check_opened(trace, folder)
         return trace
 
     def record(self) -> files.TraceRecord:
