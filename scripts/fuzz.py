@@ -41,20 +41,20 @@ def main() -> int:
     bases = _bases(options.out / BASES)
     done = _done(options.out / RESULTS)
     numbers = options.only or range(options.first, options.first + options.count)
-    left = [number for number in numbers if number not in done]
+    wanted = [fuzz_inputs.drawn(number, bases) for number in numbers]
+    wanted += fuzz_inputs.kept(options.corpus) if options.corpus else []
+    left = [made for made in wanted if made.number not in done]
     with tempfile.TemporaryDirectory(prefix="voxtrace-fuzz-") as folder:
         for heavy in (False, True):  # a process that has not loaded torch forks twice as fast
             those = [base for base in bases if (base.kind in HEAVY) == heavy]
             refused = _warm_up(those, Path(folder))
-            inputs = [
-                made for made in (fuzz_inputs.drawn(number, bases) for number in left) if heavy == (made.kind in HEAVY)
-            ]
+            inputs = [made for made in left if heavy == (made.kind in HEAVY)]
             for count, made in enumerate(inputs, 1):
                 done[made.number] = _one(made, those, refused, Path(folder), options.out)
                 if options.progress and count % 500 == 0:
                     print(f"{count}: {dict(Counter(one['outcome'] for one in done.values()))}", flush=True)
-    _print([done[number] for number in numbers])
-    return int(any(done[number]["outcome"] not in fuzz_child.GOOD for number in numbers))
+    _print([done[made.number] for made in wanted])
+    return int(any(done[made.number]["outcome"] not in fuzz_child.GOOD for made in wanted))
 
 
 def _options() -> argparse.Namespace:
@@ -63,6 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first number (0)")
     parser.add_argument("--only", type=int, nargs="*", default=(), help="these numbers, in place of a range")
     parser.add_argument("--out", type=Path, default=Path("fuzz"), help="where results and findings go (./fuzz)")
+    parser.add_argument("--corpus", type=Path, help="a folder of inputs to run as well, such as tests/fuzz/corpus")
     parser.add_argument("--progress", action="store_true", help="print a line for each 500 inputs")
     return parser.parse_args()
 
@@ -83,7 +84,7 @@ def _bases(folder: Path) -> list[fuzz_inputs.Base]:
     return fuzz_inputs.bases(folder)
 
 
-def _done(file: Path) -> dict[int, dict[str, Any]]:
+def _done(file: Path) -> dict[int | str, dict[str, Any]]:
     if not file.is_file():
         return {}
     lines = file.read_text("utf-8").splitlines()
@@ -158,7 +159,9 @@ def _one(
     with (out / RESULTS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(result) + "\n")
     if outcome.outcome not in fuzz_child.GOOD:
-        fuzz_inputs.write(made, fuzz_inputs.Base(made.kind, made.base, {}), out / FINDINGS / str(made.number))
+        fuzz_inputs.write(
+            made, fuzz_inputs.Base(made.kind, made.base, {}), out / FINDINGS / made.kind / made.base / str(made.number)
+        )
     return result
 
 

@@ -26,9 +26,12 @@ class Base:
 
 @dataclass(frozen=True)
 class Damaged:
-    """An input made from a base: the files that differ, None for one that was removed, a text for a link."""
+    """An input made from a base: the files that differ, None for one that was removed, a text for a link.
 
-    number: int
+    ``number`` is the name of an input that was kept.
+    """
+
+    number: int | str
     kind: str
     base: str
     changed: Mapping[str, bytes | str | None]
@@ -45,6 +48,15 @@ def bases(folder: Path) -> list[Base]:
         for kind in sorted(folder.iterdir())
         for name in sorted(kind.iterdir())
     ]
+
+
+def kept(corpus: Path) -> list[Damaged]:
+    """Return inputs that lie in a folder: ``<kind>/<base>/<name>/`` with the files that differ from the base."""
+    found = []
+    for name in sorted(corpus.glob("*/*/*")):
+        changed = {str(file.relative_to(name)): file.read_bytes() for file in sorted(name.rglob("*")) if file.is_file()}
+        found.append(Damaged(name.name, name.parents[1].name, name.parent.name, changed))
+    return found
 
 
 def drawn(number: int, among: list[Base]) -> Damaged:

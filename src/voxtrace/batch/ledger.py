@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 from voxtrace.atomic import output_error
+from voxtrace.errors import OutputError
 from voxtrace.inference.options import PredictOptions
 from voxtrace.safe_text import parse_json
 
@@ -128,6 +129,8 @@ class Ledger:
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not self.path.is_file():
+                raise OutputError(f"{self.path} is a device, a pipe or a folder; expected a file. Remove it.")
             # "a" writes at the end wherever the file is read, "+" allows to read its last byte
             with self.path.open("ab+") as file:
                 # a byte of a name that is no UTF-8 becomes an escape of JSON, and is the same byte when it is read
