@@ -104,7 +104,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 
 def _scores(pair: Pair, tolerance_mm: float) -> dict[int, Scores]:
-    from voxtrace.io import read_labels
+    from voxtrace.io.child.guarded import read_labels
 
     found = evaluate_case(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm)
     # the scores of a label in neither map are undefined

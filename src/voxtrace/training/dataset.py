@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace.errors import DatasetError
-from voxtrace.io import read, read_labels
+from voxtrace.io.child.guarded import read, read_labels
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset_listing import read_listing
 from voxtrace.volume import Case
