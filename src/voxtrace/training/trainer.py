@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bundle import JSON, Bundle, load
+from voxtrace.bundle import Bundle
 from voxtrace.errors import EngineError
 from voxtrace.method import Method
 from voxtrace.plan import Plan
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
-from voxtrace.training.finetune import load_matching_weights
+from voxtrace.training.finished import finished, settings
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.takeover import take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
@@ -52,9 +53,10 @@ def train(
     out
         Bundle folder; the run's own files lie beside it in ``<out>.work`` until it is done.
     initial
-        A bundle to start from. Weights that fit are taken over; the others are named in the bundle's provenance.
+        A bundle to start from; what begins anew is told in messages and in the card. See :func:`take_over`.
     resume
-        Go on from the last checkpoint of a run that was interrupted.
+        Go on from the last checkpoint of an interrupted run; a case whose files changed is prepared anew. A finished
+        bundle is returned as it is.
     about
         What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance.
     cancel
@@ -64,28 +66,41 @@ def train(
 
     Raises
     ------
+    InputError, PlanError
+        What is resumed had other settings or cases, or no weight of the initial bundle fits; the sentence says which.
     OutputError
-        There is a bundle or an unfinished run at ``out`` already (and ``resume`` is False).
+        There is a bundle or an unfinished run at ``out`` already.
     EngineError
-        A loss, gradient or weight is not a usable number (the last checkpoint is kept), or the device failed.
+        A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
-    if resume and (run.out / JSON).is_file():
-        return load(run.out)
-    run.acquire_workdir(resume, len(cases), initial)
-    preprocessed = yield from run.preprocess(cases)
+    asked = settings(run, cases, validate, initial, about or {})
+    if resume and run.finished:
+        return (yield from finished(run, asked, cases, validate))
+    takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
+    run.acquire_workdir(resume, asked)
+    preprocessed = yield from _prepare(run, cases, validate, takeover.sentences if takeover else ())
     with _torch_errors():
-        unmatched = load_matching_weights(run.network, initial) if initial else ()
-        before = None
-        if initial and not unmatched:  # with weights of its own, what was learned before says nothing yet
-            first = validate[: run.config.quick_cases]
-            before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
-        yield from _optimise(run, preprocessed, validate, 1.0 if initial is None else FINE_TUNING_FACTOR)
+        # with weights of its own, what was learned before says nothing yet
+        first = validate[: run.config.quick_cases] if takeover and takeover.complete else ()
+        before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
+        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    scans = [case.scan for case in preprocessed]
-    bundle = run.finish(make_card(run, scans, validation, initial, unmatched, about or {}, before))
+    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about or {}, before))
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
+
+
+def _prepare(
+    run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case], sentences: Sequence[str]
+) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
+    """Yield what is to be told and progress; return the cases, prepared, after they were written down."""
+    for sentence in sentences:
+        yield TrainProgress("prepare", 0, len(cases), message=sentence)
+    preprocessed = yield from run.preprocess(cases)
+    if changed := run.take_cases(preprocessed, validate):
+        yield TrainProgress("prepare", len(cases), len(cases), seconds=run.seconds, message=changed)
+    return preprocessed
 
 
 def _optimise(
