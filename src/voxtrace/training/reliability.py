@@ -29,7 +29,7 @@ import numpy.typing as npt
 from voxtrace.atomic import atomic_file, atomic_folder
 from voxtrace.errors import Cancelled, DatasetError, GeometryError, UsageError, VoxTraceError
 from voxtrace.io import read, write
-from voxtrace.training.dataset import CHOSEN, SCORES
+from voxtrace.training.dataset import CHOSEN, SCORES, read_image
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import Array, Geometry, LabelMap
 
@@ -206,7 +206,7 @@ def _score_cases(
 
 def _score(listing: DatasetListing, name: str, paths: Sequence[Path], target: Path, background: bool) -> CaseScore:
     """Score one case and write its chosen labels into ``target``."""
-    geometry = read(listing.images[name][0]).geometry
+    geometry = read_image(listing.images[name], len(listing.channels)).geometry
     maps = [_candidate(path, geometry, len(listing.labels)) for path in paths]
     score = reliability_scores(pairwise_dice(maps, len(listing.labels), background=background))
     names = {value: label for value, label in listing.labels.items() if value}
