@@ -151,6 +151,8 @@ class Plan(BaseModel):
         are small compared with the volume, labels missing from a window would otherwise dominate the loss.
     batch_size, iterations
         Windows in one optimiser update; number of updates.
+    ignore
+        Whether the label value after the last one marks voxels of the training set that are neither learned nor scored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -170,6 +172,7 @@ class Plan(BaseModel):
     batch_size: Annotated[int, Field(ge=1)] = 2
     iterations: Annotated[int, Field(ge=1)] = 250_000
     modality: str = ""
+    ignore: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> Plan:

@@ -105,6 +105,11 @@ class Dataset:
     ignore: bool = False
     path: Path = Path()
 
+    @property
+    def ignored(self) -> int | None:
+        """The label value of voxels that are neither learned nor scored, or None."""
+        return len(self.labels) if self.ignore else None
+
     def cases(self, names: Sequence[str]) -> CaseFolder:
         """Return the named cases, unread."""
         by_name = {files.name: files for files in self.files}
