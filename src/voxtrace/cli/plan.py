@@ -30,8 +30,8 @@ Out = Annotated[
 Fix = Annotated[
     Path | None,
     typer.Option(
-        help="Write a copy of the dataset without its faults into this new folder: headers copied where only the origin "
-        "differs, labels re-mapped, cases left out that cannot be mended.",
+        help="Write a copy of the dataset without its faults into this new folder: headers copied where only the "
+        "origin differs, labels re-mapped, cases left out that cannot be mended.",
         show_default=False,
     ),
 ]
@@ -128,7 +128,7 @@ def _print(
         print_facts(json.loads(made.plan.model_dump_json()))
     if planned.needs:
         print_line()
-        print_facts({name: value for name, value in asdict(planned.needs).items()})
+        print_facts(asdict(planned.needs))
     for sentence in _ends(examined, planned, out, fix, left_out):
         print_line(sentence)
 

@@ -41,7 +41,7 @@ def stored_folds(dataset: Path, subjects: Iterable[str]) -> dict[str, int]:
     folds = draw_folds(subjects, known)
     if folds.items() - known.items():
         with suppress(OutputError), atomic_file(file) as temporary:
-            temporary.write_text(json.dumps({"folds": known | folds}, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps({"folds": {**known, **folds}}, indent=1), encoding="utf-8")
     return folds
 
 

@@ -98,9 +98,7 @@ def _check_labels(found: FoundDataset) -> None:
     if same := repeated(name for name, _ in found.declared):
         raise DatasetError(f"{found.source} gives the name {same[0]!r} to several label values; rename one. {SEE_ALL}")
     if sorted(values) != list(range(len(values))):
-        raise DatasetError(
-            f"{found.source}: label values {sorted(values)} are not 0, 1, 2 …; renumber them. {SEE_ALL}"
-        )
+        raise DatasetError(f"{found.source}: label values {sorted(values)} are not 0, 1, 2 …; renumber them. {SEE_ALL}")
     if found.ignore not in (None, len(values)):
         raise DatasetError(
             f"{found.source}: the ignore label has the value {found.ignore}; expected {len(values)}, the one after the "

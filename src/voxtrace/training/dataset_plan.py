@@ -5,9 +5,9 @@
     {"format": "voxtrace dataset plan", "version": 1, "dataset": NAME, "device": "cpu",
      "fingerprint": {…}, "plan": {…}, "folds": [{"train": […], "val": […]}, …], "images": {CASE: [bytes, …]}}
 
-``voxtrace plan DATASET --out FILE`` writes one and ``voxtrace train --plan FILE`` takes it. Without these options it lies
-in the dataset's cache, and is made anew when channels, labels or images have changed; cases that are added or removed
-change nothing.
+``voxtrace plan DATASET --out FILE`` writes one and ``voxtrace train --plan FILE`` takes it. Without these options it
+lies in the dataset's cache, and is made anew when channels, labels or images have changed; cases that are added or
+removed change nothing.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ class DatasetPlan:
         added = () if dataset.source else sorted(names - known)
         return tuple(self._fold(number, fold, names, added, dataset) for number, fold in enumerate(self.folds))
 
-    def _fold(self, number: int, fold: Fold, names: set[str], added: tuple[str, ...] | list[str], dataset: Dataset) -> Fold:
+    def _fold(
+        self, number: int, fold: Fold, names: set[str], added: tuple[str, ...] | list[str], dataset: Dataset
+    ) -> Fold:
         training, validation = (tuple(name for name in part if name in names) for part in fold)
         held = {dataset.subjects[name] for name in validation}
         theirs = dataset.folds[number][1] if number < len(dataset.folds) else ()
@@ -134,7 +136,9 @@ def read_plan(file: Path) -> DatasetPlan:
         return _parsed(raw, file)
     except (OSError, ValueError, KeyError, TypeError, ValidationError, DatasetError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PlanError(f"{file} holds no plan of a dataset ({reason}); write it with `voxtrace plan DATASET --out FILE`.") from error
+        raise PlanError(
+            f"{file} holds no plan of a dataset ({reason}); write it with `voxtrace plan DATASET --out FILE`."
+        ) from error
 
 
 def matching_plan(file: Path, dataset: Dataset) -> DatasetPlan:
@@ -148,7 +152,8 @@ def matching_plan(file: Path, dataset: Dataset) -> DatasetPlan:
     plan = read_plan(file)
     if why := plan.misfit(dataset):
         raise PlanError(
-            f"{file} is not the plan of {dataset.name}: {why}. Write one with `voxtrace plan {dataset.path} --out FILE`."
+            f"{file} is not the plan of {dataset.name}: {why}. "
+            f"Write one with `voxtrace plan {dataset.path} --out FILE`."
         )
     return plan
 

@@ -192,8 +192,8 @@ def _given_plan(request: TrainRequest, dataset: Dataset) -> DatasetPlan | None:
         )
     if request.plan and len(asked) > 1:
         raise UsageError(
-            f"--{asked[1].removesuffix('_mm')} does not go with --plan, whose plan is taken as it is. Write another with "
-            "`voxtrace plan DATASET --window … --spacing … --out FILE`."
+            f"--{asked[1].removesuffix('_mm')} does not go with --plan, whose plan is taken as it is. Write another "
+            "with `voxtrace plan DATASET --window … --spacing … --out FILE`."
         )
     return matching_plan(request.plan, dataset) if request.plan else None
 

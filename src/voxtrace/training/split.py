@@ -22,9 +22,12 @@ SPLITS = "splits_final.json"
 Fold = tuple[tuple[str, ...], tuple[str, ...]]  # names of training cases, of validation cases
 
 _WHOLE = re.compile(
-    r"(sub-[A-Za-z0-9]+)|(BraTS[-_][A-Za-z0-9]+[-_]\d{4,6})-\d{3}|(TCGA[-_.][A-Z0-9]{2}[-_.][A-Z0-9]{4})(?![A-Z0-9])", re.I
+    r"(sub-[A-Za-z0-9]+)|(BraTS[-_][A-Za-z0-9]+[-_]\d{4,6})-\d{3}|(TCGA[-_.][A-Z0-9]{2}[-_.][A-Z0-9]{4})(?![A-Z0-9])",
+    re.I,
 )
-_COUNTED = "frame|phase|time|timepoint|tp|t|visit|ses|session|scan|series|acq|run|rep|day|week|month|year|echo|mr|ct|pt|fu"
+_COUNTED = (
+    "frame|phase|time|timepoint|tp|t|visit|ses|session|scan|series|acq|run|rep|day|week|month|year|echo|mr|ct|pt|fu"
+)
 _SAID = "ed|es|left|right|l|r|lt|rt|lh|rh|pre|post|baseline|bl|followup|arterial|venous|portal|delayed"
 _LAST = re.compile(
     rf"[-_.](?:(?:{_COUNTED})[-_]?\d+|{_SAID}|(?:19|20)\d\d[-_]?\d\d[-_]?\d\d)$", re.I
@@ -116,7 +119,7 @@ def parse_splits(splits: Any, file: Path) -> tuple[Fold, ...]:
     if not isinstance(splits, list) or not splits:
         raise _no_folds(file, f"{type(splits).__name__} without folds" if not splits else type(splits).__name__)
     for number, split in enumerate(splits):
-        parts = [split.get(part) for part in ("train", "val")] if isinstance(split, dict) else []
+        parts: list[Any] = [split.get(part) for part in ("train", "val")] if isinstance(split, dict) else []
         if not parts or not all(isinstance(part, list) for part in parts):
             raise _no_folds(file, f"fold {number} is not such an object")
         if not all(isinstance(name, str) for part in parts for name in part):

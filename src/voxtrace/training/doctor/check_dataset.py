@@ -23,6 +23,7 @@ from voxtrace.volume import Array
 GB = 1e9
 _FAR = 6.0  # times the median absolute deviation, scaled to a standard deviation
 _SPACING_FACTOR, _INTENSITY_FACTOR, _HU = 3.0, 10.0, 300.0  # differences below these are never outliers
+_FEW = 0.05  # of the cases: more are a group of their own
 _COPIES = 3  # of a case in memory while it is prepared: as read, on the network grid, and one in between
 _AT_ONCE = 2  # cases that are prepared at the same time
 
@@ -80,23 +81,34 @@ def check_outliers(cases: Sequence[ExaminedCase], channels: Sequence[str]) -> li
     known = [one for one in cases if one.spacing_mm and len(one.percentiles) == len(channels)]
     if len(known) < 3:
         return []
-    faults = []
-    spacing = np.log([one.spacing_mm for one in known])
+    faults, names = list[Fault](), [one.case.name for one in known]
+    spacing = np.log(np.asarray([one.spacing_mm for one in known], np.float64))
     for axis, name in enumerate("ZYX"):
-        for number in _far(spacing[:, axis], math.log(_SPACING_FACTOR)):
-            middle = math.exp(float(np.median(spacing[:, axis])))
-            what = f"its spacing along {name} is {math.exp(spacing[number, axis]):.4g} mm; the median is {middle:.4g} mm."
-            remedy = "Look at its header; if the spacing is true, nothing is to be done."
-            faults.append(note("outlier", known[number].case.name, what, remedy))
+        what = f"spacing along {name} in mm"
+        remedy = "Look at the header; if the spacing is true, nothing is to be done."
+        far = _far(spacing[:, axis], math.log(_SPACING_FACTOR))
+        faults += _outliers(names, np.exp(spacing[:, axis]), far, what, remedy)
     for channel, name in enumerate(channels):
         faults += _intensities(known, channel, name)
     return faults
 
 
+def _outliers(names: Sequence[str], values: Array, far: Sequence[int], what: str, remedy: str) -> list[Fault]:
+    """Return a note for each outlier, or a single one where they are so many that they are a group of their own."""
+    middle = f"the median of all cases is {np.median(values):.4g}"
+    if len(far) <= max(3, _FEW * len(names)):
+        return [
+            note("outlier", names[number], f"its {what} is {values[number]:.4g}; {middle}.", remedy) for number in far
+        ]
+    low, high = values[list(far)].min(), values[list(far)].max()
+    said = f"{len(far)} cases have a {what} of {low:.4g} to {high:.4g}; {middle}: {', '.join(names[n] for n in far)}."
+    return [note("outlier", "", said, remedy)]
+
+
 def check_splits(found: FoundDataset, subjects: Mapping[str, str]) -> tuple[tuple[Fold, ...], list[Fault]]:
     """Return the folds that the dataset's ``splits_final.json`` has, and what is wrong with them."""
     file = found.folder / SPLITS
-    if not file.is_file() or found.layout == "csv" and any(case.fold is not None for case in found.cases):
+    if not file.is_file() or any(case.fold is not None for case in found.cases):
         return (), []
     try:
         folds = read_splits(file)
@@ -123,7 +135,9 @@ def needs_of(cases: Sequence[ExaminedCase], plan: Plan, where: Path) -> Needs:
     """Return the disk and memory that preparing the cases takes; ``where`` is the folder of runs."""
     known = [one for one in cases if one.measures and one.shape and one.spacing_mm]
     scale = [math.prod(np.asarray(one.spacing_mm) / plan.spacing_mm) for one in known]
-    sizes = [(math.prod(one.shape), math.prod(one.shape) * by) for one, by in zip(known, scale, strict=True) if one.shape]
+    sizes = [
+        (math.prod(one.shape), math.prod(one.shape) * by) for one, by in zip(known, scale, strict=True) if one.shape
+    ]
     voxel_bytes = 4 * plan.n_channels + (1 if plan.n_labels + plan.ignore <= 256 else 2)
     disk = sum(network for _, network in sizes) * voxel_bytes
     largest = max((stored + network for stored, network in sizes), default=0.0) * voxel_bytes
@@ -139,7 +153,9 @@ def check_needs(needs: Needs) -> list[Fault]:
         what = f"prepared cases take {needs.disk_gb} GB of disk; {needs.free_disk_gb} GB are free here."
         faults.append(Fault("disk", "", what, "Free some space, or train with --out on another disk."))
     if needs.memory_gb > needs.free_memory_gb:
-        what = f"preparing the largest cases takes about {needs.memory_gb} GB of memory; {needs.free_memory_gb} are free."
+        what = (
+            f"preparing the largest cases takes about {needs.memory_gb} GB of memory; {needs.free_memory_gb} are free."
+        )
         faults.append(note("memory", "", what, "Close other programs, or plan a coarser grid with --spacing."))
     return faults
 
@@ -164,20 +180,15 @@ def _same_labels(cases: Sequence[ExaminedCase]) -> list[Fault]:
 
 
 def _intensities(known: Sequence[ExaminedCase], channel: int, name: str) -> list[Fault]:
-    """Return cases whose median or spread of a channel lies far from the others': by difference in CT, else by factor."""
-    table = np.asarray([one.percentiles[channel] for one in known])
-    if name.upper() == "CT":
-        facts = {"median": (table[:, 1], _HU), "spread (5 to 95 %)": (table[:, 2] - table[:, 0], 3 * _HU)}
-    else:
-        spread = np.log(np.maximum(table[:, 2] - table[:, 0], 1e-9))
-        facts = {"spread (5 to 95 %)": (spread, math.log(_INTENSITY_FACTOR))}
-    faults = []
-    for what, (values, least) in facts.items():
-        shown = values if name.upper() == "CT" else np.exp(values)
-        for number in _far(values, least):
-            said = f"the {what} of {name} is {shown[number]:.4g}; the median of all cases is {np.median(shown):.4g}."
-            faults.append(note("outlier", known[number].case.name, said, "Look at the scan and its rescaling."))
-    return faults
+    """Return cases whose channel has an unusual median or spread: by difference in CT, else the spread by factor."""
+    table, names = np.asarray([one.percentiles[channel] for one in known]), [one.case.name for one in known]
+    spread = table[:, 2] - table[:, 0]
+    remedy = "Look at the scan and its rescaling."
+    if name.upper() != "CT":
+        far = _far(np.log(np.maximum(spread, 1e-9)), math.log(_INTENSITY_FACTOR))
+        return _outliers(names, spread, far, f"spread (5 to 95 %) of {name}", remedy)
+    faults = _outliers(names, table[:, 1], _far(table[:, 1], _HU), f"median of {name} in HU", remedy)
+    return faults + _outliers(names, spread, _far(spread, 3 * _HU), f"spread (5 to 95 %) of {name} in HU", remedy)
 
 
 def _far(values: Array, least: float) -> list[int]:

@@ -10,7 +10,18 @@ from voxtrace.training.doctor.examine_case import ExaminedCase
 from voxtrace.training.doctor.faults import Fault, note
 from voxtrace.training.layouts import FoundDataset
 
-_BACKGROUND = {"background", "bg", "back ground", "air", "none", "unlabelled", "unlabeled", "clear label", "void", "other"}
+_BACKGROUND = {
+    "background",
+    "bg",
+    "back ground",
+    "air",
+    "none",
+    "unlabelled",
+    "unlabeled",
+    "clear label",
+    "void",
+    "other",
+}
 
 
 def check_declared(found: FoundDataset) -> list[Fault]:
@@ -65,7 +76,7 @@ def undeclared(one: ExaminedCase, found: FoundDataset) -> list[int]:
 
 
 def named_otherwise(one: ExaminedCase, found: FoundDataset) -> dict[int, int]:
-    """Return value -> value of the labels that the file's own header gives names of other labels, where all are known."""
+    """Return value -> value of the labels to which the file's own header gives the names of other labels."""
     by_name = {name.casefold(): value for value, name in found.labels.items()}
     own = {value: by_name.get(one.names.get(value, "").casefold()) for value in one.values}
     moved = {value: new for value, new in own.items() if new is not None and new != value and value in found.labels}
@@ -74,20 +85,26 @@ def named_otherwise(one: ExaminedCase, found: FoundDataset) -> dict[int, int]:
 
 
 def mapping_of(one: ExaminedCase, found: FoundDataset, cases: Sequence[ExaminedCase]) -> dict[int, int]:
-    """Return what the values of a case become, those that stay left out: by the names in the file's header; and a
-    value without a name becomes the label that is drawn nowhere, where there is one of each in the dataset.
-    """
+    """Return what values of a case become: by the names in the file's header, or as :func:`misnumbered` says."""
     by_name = {name.casefold(): value for value, name in found.labels.items()}
-    strange = sorted({value for case in cases for value in undeclared(case, found)})
-    unused = not_drawn(found, cases)
     mapping = named_otherwise(one, found)
+    whole = misnumbered(found, cases)
     for value in undeclared(one, found):
-        named = by_name.get(one.names.get(value, "").casefold())
+        named = by_name.get(one.names.get(value, "").casefold(), whole.get(value))
         if named is not None:
             mapping[value] = named
-        elif len(strange) == 1 and len(unused) == 1 and len(cases) > 1:
-            mapping[value] = unused[0]
     return mapping
+
+
+def misnumbered(found: FoundDataset, cases: Sequence[ExaminedCase]) -> dict[int, int]:
+    """Return value -> label, where most cases have one value without a name and one label is drawn nowhere.
+
+    The files then number that label otherwise, e.g. 255 in place of 1. Empty where there are several of either.
+    """
+    strange = [value for case in cases for value in undeclared(case, found)]
+    unused = not_drawn(found, cases)
+    common = len(strange) > sum(bool(case.values) for case in cases) / 2
+    return {strange[0]: unused[0]} if len(set(strange)) == len(unused) == 1 and common else {}
 
 
 def not_drawn(found: FoundDataset, cases: Sequence[ExaminedCase]) -> list[int]:
@@ -111,11 +128,14 @@ def _remap_remedy(mapping: Mapping[int, int], found: FoundDataset) -> str:
 
 
 def _drawn_nowhere(found: FoundDataset, cases: Sequence[ExaminedCase]) -> list[Fault]:
-    strange = {value for one in cases for value in undeclared(one, found)}
-    faults = []
-    for value in not_drawn(found, cases) if any(one.values for one in cases) else []:
-        what = f"the label {value} {found.labels[value]} is drawn in no case."
-        taken = len(strange) == 1 and len(not_drawn(found, cases)) == 1
-        remedy = "Remove its name and renumber the others, or add cases that have it."
-        faults.append(Fault("drawn nowhere", "", what, remedy, "re-map labels" if taken else "renumber"))
-    return faults
+    taken = misnumbered(found, cases).values()
+    return [
+        Fault(
+            "drawn nowhere",
+            "",
+            f"the label {value} {found.labels[value]} is drawn in no case.",
+            "Remove its name and renumber the others, or add cases that have it.",
+            "re-map labels" if value in taken else "renumber",
+        )
+        for value in (not_drawn(found, cases) if any(one.values for one in cases) else [])
+    ]

@@ -70,7 +70,9 @@ class Examination:
             name=found.name,
             channels=found.channels,
             labels=found.labels,
-            files=tuple(CaseFiles(one.name, one.images, one.labels, {}, len(found.channels)) for one in cases if one.labels),
+            files=tuple(
+                CaseFiles(one.name, one.images, one.labels, {}, len(found.channels)) for one in cases if one.labels
+            ),
             folds=stated or folds_of(subjects, stored_folds(self.path, subjects.values())),
             licence=found.licence,
             subjects=subjects,

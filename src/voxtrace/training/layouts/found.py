@@ -75,4 +75,7 @@ class FoundDataset:
     @property
     def labels(self) -> dict[int, str]:
         """Label value -> name; the first name of a value that has several."""
-        return {value: name for name, value in sorted(reversed(self.declared), key=lambda pair: pair[1])}
+        names: dict[int, str] = {}
+        for name, value in self.declared:
+            names.setdefault(value, name)
+        return dict(sorted(names.items()))

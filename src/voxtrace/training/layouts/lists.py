@@ -1,8 +1,12 @@
 """Datasets whose ``dataset.json`` lists the files of its cases, relative to its folder.
 
-``training`` is the Medical Segmentation Decathlon's list: ``[{"image": "./imagesTr/a.nii.gz", "label": …}]``, with every
-channel in the fourth dimension of one file. ``dataset`` is nnU-Net's: ``{"a": {"images": ["t1/a.nii.gz", …], "label": …}}``,
-with a file for each channel.
+``training`` is the Medical Segmentation Decathlon's list, with every channel in the fourth dimension of one file::
+
+    "training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}, …]
+
+``dataset`` is nnU-Net's, with a file for each channel::
+
+    "dataset": {"a": {"images": ["t1/a.nii.gz", "t2/a.nii.gz"], "label": "labels/a.nii.gz"}, …}
 """
 
 from __future__ import annotations
@@ -42,7 +46,9 @@ def read_listed(record: DatasetRecord) -> FoundDataset:
     """
     entries = record.raw[LISTING]
     if not isinstance(entries, dict):
-        raise DatasetError(f"{record.file}: dataset must be an object, e.g. {{'case': {{'images': [...], 'label': …}}}}.")
+        raise DatasetError(
+            f"{record.file}: dataset must be an object, e.g. {{'case': {{'images': [...], 'label': …}}}}."
+        )
     return _found("listing", [_listed_case(name, entry, record) for name, entry in entries.items()], record)
 
 
@@ -76,7 +82,9 @@ def _found(layout: str, cases: list[FoundCase], record: DatasetRecord) -> FoundD
         raise DatasetError(f"{record.file} lists no cases; expected image and label files of each.")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DatasetError(f"{record.file} lists the case {twice[0]} twice; give each case a name of its own.")
-    folders = sorted({path.parent for case in cases for path in (*case.images, *([case.labels] if case.labels else []))})
+    folders = sorted(
+        {path.parent for case in cases for path in (*case.images, *([case.labels] if case.labels else []))}
+    )
     return FoundDataset(
         layout,
         record.file.parent,

@@ -1,9 +1,9 @@
-"""A plain CSV: a row a case, with columns ``image`` (``image2``, ``image3`` …), ``label``, and where wanted ``case``,
-``fold`` and ``subject``.
+"""A plain CSV with a row a case.
 
-Paths are relative to the CSV. Names of channels and labels come from a ``dataset.json`` beside it, if there is one.
-Otherwise the channels are called ``channel 0`` …, and labels as the label files' headers name them, or ``label 1`` …; for
-their values every label file is read.
+Its columns are ``image`` (``image2``, ``image3`` … for more channels), ``label``, and where wanted ``case``, ``fold``,
+``subject``. Paths are relative to the CSV. Names of channels and labels come from a ``dataset.json`` beside it, if
+there is one. Otherwise the channels are called ``channel 0`` …, and labels as the label files' headers name them, or
+``label 1`` …; for their values every label file is read.
 """
 
 from __future__ import annotations
