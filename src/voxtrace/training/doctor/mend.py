@@ -1,7 +1,7 @@
 """A copy of a dataset in nnU-Net's raw layout without its faults: headers copied, labels re-mapped, cases left out.
 
-Only what is harmless is changed; everything that was done is written into the copy's ``fix.json``. The dataset itself is
-never touched.
+Only what is harmless is changed; everything that was done is written into the copy's ``fix.json``. The dataset itself
+is never touched.
 """
 
 from __future__ import annotations
