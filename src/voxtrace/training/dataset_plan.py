@@ -3,7 +3,7 @@
 ::
 
     {"format": "voxtrace dataset plan", "version": 1, "dataset": NAME, "device": "cpu",
-     "fingerprint": {…}, "plan": {…}, "folds": [{"train": […], "val": […]}, …], "images": {CASE: [bytes, …]}}
+     "fingerprint": {…}, "plan": {…}, "folds": [{"train": […], "val": […]}, …], "images": {CASE: [mark, …]}}
 
 ``voxtrace plan DATASET --out FILE`` writes one and ``voxtrace train --plan FILE`` takes it. Without these options it
 lies in the dataset's cache, and is made anew when channels, labels or images have changed; cases that are added or
@@ -12,6 +12,7 @@ removed change nothing.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from voxtrace.training.dataset_cache import cache_of
 from voxtrace.training.planning import Fingerprint
 from voxtrace.training.split import Fold, parse_splits
 
+_GZIP, _END = b"\x1f\x8b", 4096
 FORMAT, VERSION = "voxtrace dataset plan", 1
 
 
@@ -43,7 +45,7 @@ class DatasetPlan:
     found, plan, folds
         What the cases look like, the plan, and (training names, validation names) of each fold.
     images
-        Case -> bytes of each of its image files when it was planned.
+        Case -> a mark of the contents of each of its image files, see :func:`file_mark`.
     """
 
     dataset: str
@@ -51,12 +53,12 @@ class DatasetPlan:
     found: Fingerprint
     plan: Plan
     folds: tuple[Fold, ...]
-    images: Mapping[str, tuple[int, ...]]
+    images: Mapping[str, tuple[str, ...]]
 
     @staticmethod
     def of(dataset: Dataset, device: str, found: Fingerprint, plan: Plan) -> DatasetPlan:
         """Return the plan of a dataset as it is now."""
-        return DatasetPlan(dataset.name, device, found, plan, dataset.folds, image_sizes(dataset))
+        return DatasetPlan(dataset.name, device, found, plan, dataset.folds, image_marks(dataset))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -93,7 +95,7 @@ class DatasetPlan:
             return f"it has the channels {', '.join(self.plan.channels)}, the dataset {', '.join(dataset.channels)}"
         if (self.plan.labels, self.plan.ignore) != (dataset.labels, dataset.ignore):
             return f"it has the labels {_listed(self.plan)}, the dataset {', '.join(dataset.labels.values())}"
-        now = image_sizes(dataset)
+        now = image_marks(dataset)
         common = [name for name in now if name in self.images]
         if not common:
             return "it names none of the dataset's cases"
@@ -178,9 +180,26 @@ def with_folds(dataset: Dataset, plan: DatasetPlan) -> Dataset:
     return replace(dataset, folds=plan.folds_for(dataset))
 
 
-def image_sizes(dataset: Dataset) -> dict[str, tuple[int, ...]]:
-    """Return the bytes of each image file of each case, by which a changed image is noticed."""
-    return {files.name: tuple(path.stat().st_size for path in files.images) for files in dataset.files}
+def image_marks(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """Return a mark of each image file of each case, by which a changed image is noticed."""
+    return {files.name: tuple(map(file_mark, files.images)) for files in dataset.files}
+
+
+def file_mark(path: Path) -> str:
+    """Return a mark of a file's contents without reading it whole.
+
+    For gzip it is the checksum that ends the file, and the same however well it was packed; otherwise the size and a
+    digest of the first and last 4 KiB.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _END))
+        end = file.read()
+        file.seek(0)
+        begin = file.read(_END)
+    if begin[:2] == _GZIP:
+        return end[-8:].hex()
+    return f"{size}-{hashlib.sha256(begin + end).hexdigest()[:16]}"
 
 
 def _parsed(raw: Mapping[str, Any], file: Path) -> DatasetPlan:
@@ -196,7 +215,7 @@ def _parsed(raw: Mapping[str, Any], file: Path) -> DatasetPlan:
         ),
         plan=Plan.model_validate(raw["plan"]),
         folds=parse_splits(raw["folds"], file) if raw["folds"] else (),
-        images={str(name): tuple(map(int, sizes)) for name, sizes in raw["images"].items()},
+        images={str(name): tuple(map(str, marks)) for name, marks in raw["images"].items()},
     )
 
 
