@@ -1,8 +1,7 @@
-"""One plan a dataset: every fold has it, a file carries it with the folds, and it is refused where it does not belong."""
+"""One plan a dataset: every fold has it, a file carries it with the folds, and another dataset refuses it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

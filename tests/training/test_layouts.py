@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 from cases import ball, ball_dataset, drain
 from faulty_dataset import second_channel
@@ -35,8 +35,8 @@ def decathlon(raw: Path, folder: Path) -> Path:
     (folder / "imagesTr").mkdir(parents=True)
     shutil.copytree(raw / "labelsTr", folder / "labelsTr")
     for name in NAMES:
-        channels = [sitk.ReadImage(raw / "imagesTr" / f"{name}_{c:04d}.nii.gz") for c in (0, 1)]
-        sitk.WriteImage(sitk.JoinSeries(channels), folder / "imagesTr" / f"{name}.nii.gz")
+        channels = [SimpleITK.ReadImage(raw / "imagesTr" / f"{name}_{c:04d}.nii.gz") for c in (0, 1)]
+        SimpleITK.WriteImage(SimpleITK.JoinSeries(channels), folder / "imagesTr" / f"{name}.nii.gz")
     record = {
         "name": "Balls",
         "modality": {"0": "T1", "1": "T2"},

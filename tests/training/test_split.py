@@ -132,9 +132,10 @@ def test_folds_of_another_structure_are_refused_with_the_files_name(tmp_path: Pa
     (folder / "splits_final.json").write_text(json.dumps(splits))
     with pytest.raises(DatasetError, match=r"splits_final\.json (holds no folds|names cases by something other)"):
         open_dataset(folder)
+    case = ball(9)
+    new = NewCase("new", (case.volume,), replace(case.labels, names={1: "ball"}))
     with pytest.raises(DatasetError, match=r"splits_final\.json"):
-        case = ball(9)
-        add_case(folder, NewCase("new", (case.volume,), replace(case.labels, names={1: "ball"})))
+        add_case(folder, new)
     assert not (folder / "labelsTr" / "new.nii.gz").exists()
 
 

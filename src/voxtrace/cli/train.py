@@ -47,10 +47,16 @@ Initial = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="Fine-tune from a bundle: its plan and weights, and its method unless --method says otherwise.",
+        help="Fine-tune from a bundle: its plan and weights, with channels and labels matched by name, and its method "
+        "unless --method says otherwise.",
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with a run that was interrupted, with its plan and options; other cases are refused."
+    ),
+]
 Name = Annotated[str, typer.Option(help="What the bundle is called; its folder's name if unset.", show_default=False)]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the method; may be repeated.")
@@ -76,6 +82,13 @@ PlanFile = Annotated[
         help="A plan with folds that `voxtrace plan DATASET --out FILE` wrote; unset, the one in the dataset's cache, "
         "which every fold and method shares.",
         show_default=False,
+    ),
+]
+AnonymousNames = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous-names",
+        help="Call the cases case_0001 and up in the bundle's card, which otherwise names them as their files.",
     ),
 ]
 Labels = Annotated[
@@ -109,6 +122,7 @@ def train(
     plan: PlanFile = None,
     window: WindowSize = None,
     spacing: Spacing = None,
+    anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a method on a dataset and write a bundle.
@@ -138,6 +152,7 @@ def train(
             plan=plan,
             window=window_voxels(window),
             spacing_mm=spacing_mm(spacing),
+            anonymous_names=anonymous_names,
         )
         bundle = _train(request)
     if as_json:

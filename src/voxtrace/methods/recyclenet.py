@@ -60,6 +60,11 @@ class RecycleNet(Method):
     norm: Literal["instance", "layer"] = option(
         "instance", "Normalisation of recycled features, without weights: over each window, or over channels."
     )
+    warm_up: bool = option(
+        True,
+        "Let N_max rise over the first two fifths of training; false begins with the most, as fine-tuning does where "
+        "it is not told otherwise.",
+    )
 
     @property
     def steps(self) -> int:
@@ -71,6 +76,10 @@ class RecycleNet(Method):
         if not 1 <= steps <= MOST_CYCLES:
             raise MethodError(f"recyclenet was asked for {steps} cycles; expected 1 to {MOST_CYCLES}.")
         return replace(self, cycles=steps)
+
+    def fine_tuned(self) -> Self:
+        """Return the method without a second warm-up: the weights have learned to recycle."""
+        return replace(self, warm_up=False)
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan unchanged, or refuse a window that the topology cannot halve, or halves nowhere."""
@@ -112,7 +121,7 @@ class RecycleNet(Method):
         if self.schedule == "static":
             return 2
         # N ~ Uniform{1, …, N_max}.
-        most = most_cycles(state.progress, self.train_cycles)
+        most = most_cycles(state.progress, self.train_cycles) if self.warm_up else self.train_cycles
         if self.schedule == "increasing":
             return most
         return int(torch.randint(1, most + 1, (), generator=state.rng, device=state.rng.device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,21 @@ from voxtrace.atomic import atomic_file
 from voxtrace.errors import InputError
 
 FILE = "checkpoint.pt"
-RUN = "run.json"
 
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """The state of a run after ``iteration`` updates of phase number ``phase``; ``history`` is its curve so far."""
+    """The state of a run after ``iteration`` updates of phase number ``phase``.
+
+    ``history`` is its curve so far, ``seconds`` the time that it took so far, over all its starts.
+    """
 
     phase: int
     iteration: int
     network: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[dict[str, float]]
+    seconds: float = 0.0
 
 
 def save_checkpoint(folder: Path, checkpoint: TrainingCheckpoint) -> None:
@@ -43,21 +45,3 @@ def load_checkpoint(folder: Path) -> TrainingCheckpoint | None:
         return TrainingCheckpoint(**torch.load(file, map_location="cpu", weights_only=True))
     except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is not a checkpoint ({error}); delete {folder} and train again.") from error
-
-
-def record_run(folder: Path, run: dict[str, Any]) -> None:
-    """Write down what is being trained, or check that the folder's run is the same one."""
-    file = folder / RUN
-    if not file.is_file():
-        with atomic_file(file) as temporary:
-            temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
-        return
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        differing = [key for key in run if before.get(key) != run[key]]
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
-    if differing:
-        raise InputError(
-            f"the run in {folder} had another {', '.join(differing)}; resume with the same, or choose another output."
-        )

@@ -31,6 +31,8 @@ class TrainConfig:
         Iterations between two; None validates ten times a phase, on ``quick_cases`` cases.
     workers
         Processes that augment; 0 augments in this one. The weights do not depend on it.
+    anonymous_names
+        Call cases ``case_0001`` and up in the bundle's card, where their files may be named after patients.
     half
         Store the bundle's weights as float16, if all of them fit (none is beyond ±65,504).
     gradient_bound
@@ -50,6 +52,7 @@ class TrainConfig:
     validate_every: int | None = None
     quick_cases: int = 8
     workers: int = 0
+    anonymous_names: bool = False
     half: bool = True
     gradient_bound: float = 1e5
 

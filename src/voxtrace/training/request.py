@@ -36,10 +36,10 @@ class TrainRequest:
         File of a plan that ``voxtrace plan --out`` wrote, with the folds; unset, those in the dataset's cache.
     window, spacing_mm
         Voxels and spacing (Z, Y, X) in place of those that would be planned.
-    rate, minutes, device, precision, seed, workers
+    rate, minutes, device, precision, seed, workers, anonymous_names
         See :class:`~voxtrace.training.config.TrainConfig`.
     resume
-        Go on from the last checkpoint of a run that was interrupted.
+        Go on from the last checkpoint of a run that was interrupted, with its plan and its method's options.
     """
 
     dataset: Path
@@ -58,6 +58,7 @@ class TrainRequest:
     precision: str = "auto"
     seed: int = 0
     workers: int = 0
+    anonymous_names: bool = False
     resume: bool = False
     plan: Path | None = None
     window: tuple[int, int, int] | None = None

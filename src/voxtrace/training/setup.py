@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.fit import Fit, fit_to_start
+from voxtrace.training.begun import BegunRun, begun_run
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.dataset_plan import DatasetPlan, matching_plan, plan_file, stored_plan, with_folds
 from voxtrace.training.planning import Fingerprint, plan_dataset, scan_cases
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from voxtrace.plan import Plan
 
 
-CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers")  # fields of a request that are TrainConfig's
+# fields of a request that are TrainConfig's
+CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +115,10 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     everything = dataset.cases([files.name for files in dataset.files])
     cases, validate = (everything, ()) if request.fold is None else fold(dataset, request.fold)
     initial = load(request.initial) if request.initial else None
-    method = _method(request, initial)
-    plan = yield from _plan(request, dataset, given, initial, cancel)
-    out = request.out or Path(f"{file_name(dataset.name)}-{method.key}")
+    out = request.out or Path(f"{file_name(dataset.name)}-{method_key(request.method, request.initial)}")
+    begun = begun_run(out, dataset) if request.resume else None
+    method = _method(request, initial, begun)
+    plan = yield from _plan(request, dataset, given, initial, begun, cancel)
     return TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))
 
 
@@ -173,12 +176,14 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "dataset"
 
 
-def _method(request: TrainRequest, initial: Bundle | None) -> Method:
+def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | None) -> Method:
     from voxtrace.method import changed
     from voxtrace.methods import DEFAULT_METHOD, method
 
+    if begun is not None and request.method in (None, "", begun.method.key):
+        return changed(begun.method, **request.options)
     if initial is not None and request.method in (None, "", initial.method.key):
-        return changed(initial.method, **request.options)
+        return changed(initial.method.fine_tuned(), **request.options)
     return method(request.method or DEFAULT_METHOD, **request.options)  # takes over the initial weights that fit
 
 
@@ -203,18 +208,38 @@ def _plan(
     dataset: Dataset,
     given: DatasetPlan | None,
     initial: Bundle | None,
+    begun: BegunRun | None,
     cancel: Callable[[], bool],
 ) -> Generator[TrainProgress, None, Plan]:
-    """Return the initial bundle's plan with the dataset's labels, or the dataset's, with the request's changes."""
-    from voxtrace.training.finetune import finetune_plan
+    """Return the plan of the run that goes on, the initial bundle's for this dataset, or the dataset's own."""
+    from voxtrace.training.finetune import finetune_plan, needs_planning
 
-    if initial is not None:
-        plan = finetune_plan(initial, dataset, iterations=request.iterations)
-    else:
+    planned = None
+    asked = bool(given or request.window or request.spacing_mm)
+    if asked or (begun is None and (initial is None or needs_planning(initial, dataset))):
         stored = given or (yield from stored_or_planned(dataset, request.device, request.labels, cancel))
-        plan = stored.plan if given else _changed(stored, request, dataset)
+        planned = stored.plan if given else _changed(stored, request, dataset)
+    if begun is not None:
+        plan = begun.plan
+        _check_begun(begun, planned)
+    elif initial is not None:
+        plan = finetune_plan(initial, dataset, iterations=request.iterations, planned=planned)
+    else:
+        assert planned is not None
+        plan = planned
     changes = {"batch_size": request.batch_size, "iterations": request.iterations}
     return plan.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def _check_begun(begun: BegunRun, asked: Plan | None) -> None:
+    """Refuse to go on with a run by another window or spacing than it began with."""
+    wanted = begun.method.adapt(asked) if asked else begun.plan
+    if (wanted.window, wanted.spacing_mm) != (begun.plan.window, begun.plan.spacing_mm):
+        raise UsageError(
+            f"the run was begun with the window {begun.plan.window} at {begun.plan.spacing_mm} mm, not "
+            f"{wanted.window} at {wanted.spacing_mm} mm; leave out --plan, --window and --spacing, or begin another "
+            "with --out."
+        )
 
 
 def _changed(stored: DatasetPlan, request: TrainRequest, dataset: Dataset) -> Plan:
@@ -233,6 +258,8 @@ def _about(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
     about: dict[str, Any] = {
         "provenance": {"dataset": dataset.name, "fold": request.fold, "dataset_licence": dataset.licence}
     }
+    if request.labels:
+        about["provenance"]["label_folder"] = request.labels
     if request.name:
         about["name"] = request.name
     if dataset.licence:

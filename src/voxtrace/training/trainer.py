@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bundle import JSON, Bundle, load
+from voxtrace.bundle import Bundle
 from voxtrace.errors import EngineError
 from voxtrace.method import Method
 from voxtrace.plan import Plan
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
-from voxtrace.training.finetune import load_matching_weights
+from voxtrace.training.finished import finished, settings
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.takeover import take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
@@ -52,11 +53,14 @@ def train(
     out
         Bundle folder; the run's own files lie beside it in ``<out>.work`` until it is done.
     initial
-        A bundle to start from. Weights that fit are taken over; the others are named in the bundle's provenance.
+        A bundle to start from; see :func:`voxtrace.training.takeover.take_over`. What begins anew is told in messages
+        and in the bundle's provenance.
     resume
-        Go on from the last checkpoint of a run that was interrupted.
+        Go on from the last checkpoint of a run that was interrupted. A case whose files changed since is prepared anew;
+        a bundle that is finished is returned, with a message.
     about
-        What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance.
+        What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance. Its ``dataset``, ``fold``
+        and ``label_folder`` must be the same when a run is resumed.
     cancel
         Called at every iteration; when it returns True a checkpoint is written and Cancelled raised.
     **config
@@ -64,26 +68,35 @@ def train(
 
     Raises
     ------
+    InputError
+        The run that is resumed, or the bundle that is finished, is of other settings or cases; the sentence says which.
+    PlanError
+        The initial bundle has other channels, or no weight that fits.
     OutputError
         There is a bundle or an unfinished run at ``out`` already (and ``resume`` is False).
     EngineError
         A loss, gradient or weight is not a usable number (the last checkpoint is kept), or the device failed.
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
-    if resume and (run.out / JSON).is_file():
-        return load(run.out)
-    run.acquire_workdir(resume, len(cases), initial)
+    asked = settings(run, cases, validate, initial, about or {})
+    if resume and run.finished:
+        return (yield from finished(run, asked, cases, validate))
+    takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
+    run.acquire_workdir(resume, asked)
+    for sentence in takeover.sentences if takeover else ():
+        yield TrainProgress("prepare", 0, len(cases), message=sentence)
     preprocessed = yield from run.preprocess(cases)
+    if changed := run.take_cases(preprocessed, validate):
+        yield TrainProgress("prepare", len(cases), len(cases), seconds=run.seconds, message=changed)
     with _torch_errors():
-        unmatched = load_matching_weights(run.network, initial) if initial else ()
         before = None
-        if initial and not unmatched:  # with weights of its own, what was learned before says nothing yet
+        if takeover and takeover.complete:  # with weights of its own, what was learned before says nothing yet
             first = validate[: run.config.quick_cases]
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
-        yield from _optimise(run, preprocessed, validate, 1.0 if initial is None else FINE_TUNING_FACTOR)
+        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
     scans = [case.scan for case in preprocessed]
-    bundle = run.finish(make_card(run, scans, validation, initial, unmatched, about or {}, before))
+    bundle = run.finish(make_card(run, scans, validation, takeover, about or {}, before))
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
 
