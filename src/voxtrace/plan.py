@@ -197,6 +197,11 @@ class Plan(BaseModel):
         """Number of labels K, the background included."""
         return len(self.labels)
 
+    @property
+    def ignored(self) -> int | None:
+        """The label value of voxels that are neither learned nor scored, the one after the last label; or None."""
+        return self.n_labels if self.ignore else None
+
     def with_window(self, window: Shape) -> Plan:
         """Return the plan for another window; refuse one that the topology cannot halve evenly."""
         check_divisible(window, self.topology)
