@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,21 @@ RUN = "run.json"
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """The state of a run after ``iteration`` updates of phase number ``phase``; ``history`` is its curve so far."""
+    """The state of a run after ``iteration`` updates of phase number ``phase``; ``history`` is its curve so far.
+
+    ``average`` holds averaged weights, ``dice`` the validations of the phase so far, ``lengths`` the iterations of each
+    phase, and ``rate_schedule`` how the rate goes, "" where an earlier version did not say.
+    """
 
     phase: int
     iteration: int
     network: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[dict[str, float]]
+    average: dict[str, Any] = field(default_factory=dict)
+    dice: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    rate_schedule: str = ""
 
 
 def save_checkpoint(folder: Path, checkpoint: TrainingCheckpoint) -> None:

@@ -15,9 +15,13 @@ from voxtrace.bundle import JSON, Bundle, load
 from voxtrace.errors import EngineError
 from voxtrace.method import Method
 from voxtrace.plan import Plan
+from voxtrace.nn.across import share_batches
+from voxtrace.training.beside import begin_events, check_parts, open_beside, take_best
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
 from voxtrace.training.finetune import load_matching_weights
+from voxtrace.training.finish import clear_finished
+from voxtrace.training.longer import back_before_fall, reopened
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
@@ -70,20 +74,33 @@ def train(
         A loss, gradient or weight is not a usable number (the last checkpoint is kept), or the device failed.
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
-    if resume and (run.out / JSON).is_file():
+    check_parts(run)
+    if resume and (run.out / JSON).is_file() and not reopened(run):
+        clear_finished(run.out, run.work)
         return load(run.out)
-    run.acquire_workdir(resume, len(cases), initial)
-    preprocessed = yield from run.preprocess(cases)
+    if run.processes.first:
+        run.acquire_workdir(resume, len(cases), initial)
+        back_before_fall(run)
+        preprocessed = yield from run.preprocess(cases)
+    run.processes.wait()
+    if not run.processes.first:
+        preprocessed = yield from run.preprocess(cases)
+    open_beside(run, cases, validate)
     with _torch_errors():
         unmatched = load_matching_weights(run.network, initial) if initial else ()
         before = None
-        if initial and not unmatched:  # with weights of its own, what was learned before says nothing yet
+        if initial and not unmatched and run.processes.first:  # with weights of its own, what was learned before says nothing yet
             first = validate[: run.config.quick_cases]
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
         yield from _optimise(run, preprocessed, validate, 1.0 if initial is None else FINE_TUNING_FACTOR)
+        if not run.processes.first:
+            run.processes.wait()
+            return load(run.out)
+        take_best(run)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
     scans = [case.scan for case in preprocessed]
     bundle = run.finish(make_card(run, scans, validation, initial, unmatched, about or {}, before))
+    run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
 
@@ -92,11 +109,13 @@ def _optimise(
     run: TrainingRun, cases: list[PreprocessedCase], validate: Sequence[Case], rate_factor: float
 ) -> Iterator[TrainProgress]:
     """Yield progress through every phase that is not done yet."""
+    if run.processes.count * run.config.accumulate > 1:
+        share_batches(run.network, run.processes.count > 1)
     objective = Objective(run.method, run.network)
     checkpoint = run.restore()
-    wrapped = run.fabric.setup_module(objective)
+    begin_events(run, checkpoint)
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
-        loop = PhaseLoop(run, number, objective, wrapped, rate_factor)
+        loop = PhaseLoop(run, number, objective, rate_factor)
         yield from loop.iterate(cases, validate, checkpoint)
         checkpoint = None
 
