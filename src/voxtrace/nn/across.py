@@ -47,9 +47,9 @@ class BatchNormAcross(nn.BatchNorm2d):
             return super().forward(maps)
         x = maps.float()
         n = over_processes(x.new_tensor(float(x.numel() // x.shape[1])))
-        mean = over_processes(x.sum((0, 2, 3))) / n
+        mean = (over_processes(x.sum((0, 2, 3), dtype=torch.float64)) / n).to(x.dtype)
         centred = x - mean[:, None, None]
-        variance = over_processes(centred.square().sum((0, 2, 3))) / n
+        variance = (over_processes(centred.square().sum((0, 2, 3), dtype=torch.float64)) / n).to(x.dtype)
         self._remember(mean.detach(), variance.detach() * n / (n - 1))
         scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
         return (scaled * self.weight[:, None, None] + self.bias[:, None, None]).to(maps.dtype)
