@@ -300,7 +300,10 @@ class Method(ABC):
 
     @abstractmethod
     def build(self, plan: Plan) -> nn.Module:
-        """Return one module that owns all weights; networks are children, masks are buffers."""
+        """Return one module that owns all weights; networks are children, masks are buffers.
+
+        Along an axis of a weight that counts channels and labels, the image's channels come first, then the labels.
+        """
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
@@ -332,6 +335,14 @@ class Method(ABC):
     def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
         """Return what the last update was like, by the names in ``training_facts``; ``state`` as the loss got it."""
         return {}
+
+    def fine_tuned(self) -> Self:
+        """Return the method as it trains on from weights of its own, e.g. without a second warm-up."""
+        return self
+
+    def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:
+        """Return whether the answer stays if channel c becomes ``order[c]`` of before, and its weights with it."""
+        return True
 
     def windowing(self, plan: Plan) -> Windowing:
         """Return where windows lie, in which order they run and how they are blended."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from voxtrace.batch.cases import RESULT_SUFFIXES, CaseInput
+from voxtrace.io.contents import content_digest, parts_of
 from voxtrace.io.suffixes import is_dicom, suffix_of
-
-_HEADER_BYTES = 1 << 16
-_PARTS = (".mhd", ".nhdr", ".hdr", ".img")  # formats that keep header and voxels in two files
 
 
 def describe_sources(case: CaseInput) -> list[dict[str, Any]]:
@@ -63,7 +60,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield from sorted(filter(is_dicom, path.absolute().parent.iterdir()))
     else:
         yield path
-        yield from _parts_of(path)
+        yield from parts_of(path)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -71,18 +68,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.endswith(RESULT_SUFFIXES))
         yield from (file for name in sorted(names) if is_dicom(file := Path(root, name)))
-
-
-def _parts_of(path: Path) -> Iterator[Path]:
-    """Yield the files beside a header that have its stem, or that it names."""
-    if path.suffix.lower() not in _PARTS:
-        return
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    for one in sorted(path.absolute().parent.iterdir()):
-        named = os.fsencode(one.name) in header
-        if one.name != path.name and one.is_file() and (named or one.name.startswith(f"{path.stem}.")):
-            yield one
 
 
 def _measured(files: Sequence[Path]) -> dict[str, int]:
@@ -96,9 +81,4 @@ def _measured(files: Sequence[Path]) -> dict[str, int]:
 
 def _digest(path: Path, files: Sequence[Path]) -> str:
     """Return one SHA-256 of names and contents."""
-    digest, base = hashlib.sha256(), path.absolute() if path.is_dir() else path.absolute().parent
-    for file in files:
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").digest()
-        digest.update(os.fsencode(os.path.relpath(file.absolute(), base)) + b"\0" + content)
-    return digest.hexdigest()
+    return content_digest(files, path.absolute() if path.is_dir() else path.absolute().parent)

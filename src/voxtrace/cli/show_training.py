@@ -26,6 +26,8 @@ def show_training(task: Generator[TrainProgress, None, Result]) -> Result:
             except StopIteration as stop:
                 result: Result = stop.value
                 return result
+            if progress.message and progress.phase != "done":  # the command itself says where the bundle lies
+                echo(progress.message)
             dice = progress.validation_dice or dice
             _update(bar, phases, progress, dice)
 

@@ -37,10 +37,16 @@ Initial = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="Fine-tune from a bundle: its plan and weights, and its method unless --method says otherwise.",
+        help="Fine-tune from a bundle: its plan and weights, with channels and labels matched by name, and its method "
+        "unless --method says otherwise.",
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with a run that was interrupted, with its plan and options; other cases are refused."
+    ),
+]
 Name = Annotated[str, typer.Option(help="What the bundle is called; its folder's name if unset.", show_default=False)]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the method; may be repeated.")
@@ -59,6 +65,13 @@ Minutes = Annotated[
     ),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Windows in an update; the plan's if unset.")]
+AnonymousNames = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous-names",
+        help="Call the cases case_0001 and up in the bundle's card, which otherwise names them as their files.",
+    ),
+]
 Labels = Annotated[
     str,
     typer.Option(
@@ -87,6 +100,7 @@ def train(
     workers: Workers = 0,
     batch_size: BatchSize = None,
     labels: Labels = "",
+    anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a method on a dataset and write a bundle.
@@ -113,6 +127,7 @@ def train(
             seed=seed,
             workers=workers,
             resume=resume,
+            anonymous_names=anonymous_names,
         )
         bundle = _train(request)
     if as_json:

@@ -34,8 +34,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainStat
 from voxtrace.methods.published import e2enet as published
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.masked import Masked
-from voxtrace.nn.sparse_fusion import FLAT, HEADS, SOURCES, E2ENetNetwork, FusionOptions
+from voxtrace.nn.sparse_fusion import FLAT, HEADS, SOURCES, E2ENetNetwork, FusionOptions, depth_moves
 from voxtrace.plan import Plan, Topology, check_divisible
 from voxtrace.trace import NodeChart
 
@@ -84,7 +84,11 @@ class E2ENet(Method):
         low=0,
         high=1,
     )
-    dynamic: bool = option(True, "Prune and regrow connections during training; false keeps the first random ones.")
+    dynamic: bool = option(
+        True,
+        "Prune and regrow connections during training; false keeps the first random ones, or in fine-tuning, where it "
+        "is the default, the bundle's.",
+    )
     update_every: int = option(
         1200,
         "ΔT, iterations between two updates of connections, in a run of 250,000; other runs keep the ratio.",
@@ -137,6 +141,17 @@ class E2ENet(Method):
         active = self.gradient == "active"
         options = FusionOptions(1 - S, self.level0_density, self.shift, self.strict_shift, self.cubic, active)
         return E2ENetNetwork(plan, options)
+
+    def fine_tuned(self) -> Self:
+        """Return the method with connections that stay: the first update would prune half of the trained kernels."""
+        return replace(self, dynamic=False)
+
+    def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:
+        """Return whether each channel is shifted along depth as the one that it becomes."""
+        if self.cubic:
+            return True
+        moves = depth_moves(len(order), self.shift, self.strict_shift)
+        return [moves[before] for before in order] == moves
 
     # Inference and loss
 

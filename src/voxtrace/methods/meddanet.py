@@ -174,7 +174,7 @@ class MedDANet(Method):
         """Return the bank's phase, 400 of 450 parts of the updates, and the decision network's.
 
         The latter has at least 300 updates, or three tenths of a short run (ours): after 100 it skips up to twice as
-        many slices with a tumour.
+        many slices with a tumour. Fine-tuning has both phases: D is trained again for the candidates as they are then.
         """
         part = round(plan.iterations * DECISION_EPOCHS / (BANK_EPOCHS + DECISION_EPOCHS))
         decision = max(1, part, min(LEAST_DECISION, plan.iterations * 3 // 10))

@@ -61,6 +61,11 @@ class RecycleNet(Method):
     norm: Literal["instance", "layer"] = option(
         "instance", "Normalisation of recycled features, without weights: over each window, or over channels."
     )
+    warm_up: bool = option(
+        True,
+        "Let N_max rise over the first two fifths of training; false begins with the most, as fine-tuning does where "
+        "it is not told otherwise.",
+    )
 
     @property
     def steps(self) -> int:
@@ -72,6 +77,10 @@ class RecycleNet(Method):
         if not 1 <= steps <= MOST_CYCLES:
             raise MethodError(f"recyclenet was asked for {steps} cycles; expected 1 to {MOST_CYCLES}.")
         return replace(self, cycles=steps)
+
+    def fine_tuned(self) -> Self:
+        """Return the method without a second warm-up: the weights have learned to recycle."""
+        return replace(self, warm_up=False)
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan unchanged, or refuse a window that the topology cannot halve, or halves nowhere."""
@@ -118,7 +127,9 @@ class RecycleNet(Method):
 
     def most_now(self, state: TrainState) -> int:
         """Return the most cycles at this time of training: N_max, or two in the static schedule."""
-        return 2 if self.schedule == "static" else most_cycles(state.progress, self.train_cycles)
+        if self.schedule == "static":
+            return 2
+        return most_cycles(state.progress, self.train_cycles) if self.warm_up else self.train_cycles
 
     def trained_so_far(self, state: TrainState) -> Method:
         """Return the method with as many cycles as training has reached; cycles beyond were never trained."""

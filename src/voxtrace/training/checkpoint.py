@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +13,15 @@ from voxtrace.atomic import atomic_file
 from voxtrace.errors import InputError
 
 FILE = "checkpoint.pt"
-RUN = "run.json"
 
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """The state of a run after ``iteration`` updates of phase number ``phase``; ``history`` is its curve so far.
+    """The state of a run after ``iteration`` updates of phase number ``phase``.
 
-    ``average`` holds averaged weights, ``dice`` the validations of the phase so far, ``lengths`` the iterations of each
-    phase, and ``rate_schedule`` how the rate goes, "" where an earlier version did not say.
+    ``history`` is its curve so far, ``seconds`` the time that it took so far, over all its starts; ``average`` holds
+    averaged weights, ``dice`` the validations of the phase so far, ``lengths`` the iterations of each phase, and
+    ``rate_schedule`` how the rate goes, "" where an earlier version did not say.
     """
 
     phase: int
@@ -30,6 +29,7 @@ class TrainingCheckpoint:
     network: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[dict[str, float]]
+    seconds: float = 0.0
     average: dict[str, Any] = field(default_factory=dict)
     dice: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
@@ -51,21 +51,3 @@ def load_checkpoint(folder: Path) -> TrainingCheckpoint | None:
         return TrainingCheckpoint(**torch.load(file, map_location="cpu", weights_only=True))
     except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is not a checkpoint ({error}); delete {folder} and train again.") from error
-
-
-def record_run(folder: Path, run: dict[str, Any]) -> None:
-    """Write down what is being trained, or check that the folder's run is the same one."""
-    file = folder / RUN
-    if not file.is_file():
-        with atomic_file(file) as temporary:
-            temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
-        return
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        differing = [key for key in run if before.get(key) != run[key]]
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
-    if differing:
-        raise InputError(
-            f"the run in {folder} had another {', '.join(differing)}; resume with the same, or choose another output."
-        )

@@ -56,6 +56,8 @@ class TrainConfig:
     workers
         Processes that augment; 0 augments in this one, None takes some where the network runs on a GPU. The weights do
         not depend on it.
+    anonymous_names
+        Call cases ``case_0001`` and up in the bundle's card, where their files may be named after patients.
     preview
         Name of a case that is segmented at every validation, into a trace beside the bundle; empty for none.
     tensorboard
@@ -89,6 +91,7 @@ class TrainConfig:
     workers: int | None = 0
     preview: str = ""
     tensorboard: Path | None = None
+    anonymous_names: bool = False
     half: bool = True
     gradient_bound: float = 1e5
 

@@ -16,8 +16,9 @@ class TrainProgress:
     Attributes
     ----------
     phase
-        ``"plan"`` (reading cases to plan for them), ``"prepare"`` (preprocessing them), ``"before"`` (validating the
-        weights to start from), a phase of the method, ``"validate"`` or ``"done"``.
+        ``"plan"`` (reading cases to plan for them), ``"compare"`` (with those of a bundle that is finished),
+        ``"prepare"`` (preprocessing them), ``"before"`` (validating the weights to start from), a phase of the method,
+        ``"validate"`` or ``"done"``.
     iteration, total
         How many of how many cases or updates of this phase are done.
     loss

@@ -32,10 +32,10 @@ class TrainRequest:
         What the bundle is called; unset, as its folder.
     iterations, batch_size
         Optimiser updates, and windows in each, in place of the plan's.
-    rate, minutes, device, precision, seed, workers
+    rate, minutes, device, precision, seed, workers, anonymous_names
         See :class:`~voxtrace.training.config.TrainConfig`.
     resume
-        Go on from the last checkpoint of a run that was interrupted.
+        Go on from the last checkpoint of a run that was interrupted, with its plan and its method's options.
     """
 
     dataset: Path
@@ -54,4 +54,5 @@ class TrainRequest:
     precision: str = "auto"
     seed: int = 0
     workers: int = 0
+    anonymous_names: bool = False
     resume: bool = False

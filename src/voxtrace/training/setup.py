@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled
 from voxtrace.fit import Fit, fit_to_start
+from voxtrace.training.begun import BegunRun, begun_run
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.planning import Fingerprint, plan_dataset, scan_cases
 from voxtrace.training.progress import TrainProgress
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from voxtrace.plan import Plan
 
 
-CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers")  # fields of a request that are TrainConfig's
+# fields of a request that are TrainConfig's
+CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +110,10 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     everything = dataset.cases([files.name for files in dataset.files])
     cases, validate = (everything, ()) if request.fold is None else fold(dataset, request.fold)
     initial = load(request.initial) if request.initial else None
-    method = _method(request, initial)
-    plan = yield from _plan(request, dataset, cases, initial, cancel)
-    out = request.out or Path(f"{file_name(dataset.name)}-{method.key}")
+    out = request.out or Path(f"{file_name(dataset.name)}-{method_key(request.method, request.initial)}")
+    begun = begun_run(out, dataset) if request.resume else None
+    method = _method(request, initial, begun)
+    plan = yield from _plan(request, dataset, cases, initial, begun, cancel)
     return TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))
 
 
@@ -160,12 +163,14 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "dataset"
 
 
-def _method(request: TrainRequest, initial: Bundle | None) -> Method:
+def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | None) -> Method:
     from voxtrace.method import changed
     from voxtrace.methods import DEFAULT_METHOD, method
 
+    if begun is not None and request.method in (None, "", begun.method.key):
+        return changed(begun.method, **request.options)
     if initial is not None and request.method in (None, "", initial.method.key):
-        return changed(initial.method, **request.options)
+        return changed(initial.method.fine_tuned(), **request.options)
     return method(request.method or DEFAULT_METHOD, **request.options)  # takes over the initial weights that fit
 
 
@@ -174,17 +179,24 @@ def _plan(
     dataset: Dataset,
     cases: Sequence[Case],
     initial: Bundle | None,
+    begun: BegunRun | None,
     cancel: Callable[[], bool],
 ) -> Generator[TrainProgress, None, Plan]:
-    """Return the initial bundle's plan with the dataset's labels, or a new one, with the request's changes."""
-    from voxtrace.training.finetune import finetune_plan
+    """Return the plan of the run that goes on, the initial bundle's for this dataset, or a new one; with changes."""
+    from voxtrace.training.finetune import finetune_plan, needs_planning
 
-    if initial is None:
-        _, plan = yield from plan_cases(
+    planned = None
+    if begun is None and (initial is None or needs_planning(initial, dataset)):
+        _, planned = yield from plan_cases(
             dataset, cases, device=request.device, iterations=request.iterations, cancel=cancel
         )
+    if begun is not None:
+        plan = begun.plan.model_copy(update={"iterations": request.iterations} if request.iterations else {})
+    elif initial is not None:
+        plan = finetune_plan(initial, dataset, iterations=request.iterations, planned=planned)
     else:
-        plan = finetune_plan(initial, dataset, iterations=request.iterations)
+        assert planned is not None
+        plan = planned
     return plan.model_copy(update={"batch_size": request.batch_size}) if request.batch_size else plan
 
 
@@ -192,6 +204,8 @@ def _about(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
     about: dict[str, Any] = {
         "provenance": {"dataset": dataset.name, "fold": request.fold, "dataset_licence": dataset.licence}
     }
+    if request.labels:
+        about["provenance"]["label_folder"] = request.labels
     if request.name:
         about["name"] = request.name
     if dataset.licence:

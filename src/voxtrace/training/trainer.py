@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bundle import JSON, Bundle, load
+from voxtrace.bundle import Bundle, load
 from voxtrace.errors import EngineError
 from voxtrace.method import Method
-from voxtrace.plan import Plan
 from voxtrace.nn.across import share_batches
+from voxtrace.plan import Plan
 from voxtrace.training.beside import begin_events, check_parts, open_beside, take_best
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
-from voxtrace.training.finetune import load_matching_weights
 from voxtrace.training.finish import clear_finished
-from voxtrace.training.longer import back_before_fall, reopened
+from voxtrace.training.finished import finished, settings
+from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.takeover import Takeover, take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
@@ -56,11 +57,14 @@ def train(
     out
         Bundle folder; the run's own files lie beside it in ``<out>.work`` until it is done.
     initial
-        A bundle to start from. Weights that fit are taken over; the others are named in the bundle's provenance.
+        A bundle to start from; see :func:`voxtrace.training.takeover.take_over`. What begins anew is told in messages
+        and in the bundle's provenance.
     resume
-        Go on from the last checkpoint of a run that was interrupted.
+        Go on from the last checkpoint of a run that was interrupted. A case whose files changed since is prepared anew;
+        a bundle that is finished is returned, with a message.
     about
-        What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance.
+        What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance. Its ``dataset``, ``fold``
+        and ``label_folder`` must be the same when a run is resumed.
     cancel
         Called at every iteration; when it returns True a checkpoint is written and Cancelled raised.
     **config
@@ -68,6 +72,10 @@ def train(
 
     Raises
     ------
+    InputError
+        The run that is resumed, or the bundle that is finished, is of other settings or cases; the sentence says which.
+    PlanError
+        The initial bundle has other channels, or no weight that fits.
     OutputError
         There is a bundle or an unfinished run at ``out`` already (and ``resume`` is False).
     EngineError
@@ -75,34 +83,55 @@ def train(
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
     check_parts(run)
-    if resume and (run.out / JSON).is_file() and not reopened(run):
+    asked = settings(run, cases, validate, initial, about or {})
+    if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
+        bundle = yield from finished(run, asked, cases, validate)
         clear_finished(run.out, run.work)
-        return load(run.out)
-    if run.processes.first:
-        run.acquire_workdir(resume, len(cases), initial)
-        back_before_fall(run)
-        preprocessed = yield from run.preprocess(cases)
-    run.processes.wait()
-    if not run.processes.first:
-        preprocessed = yield from run.preprocess(cases)
+        return bundle
+    takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
+    preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
     open_beside(run, cases, validate)
     with _torch_errors():
-        unmatched = load_matching_weights(run.network, initial) if initial else ()
         before = None
-        if initial and not unmatched and run.processes.first:  # with weights of its own, what was learned before says nothing yet
+        if takeover and takeover.complete and run.processes.first:
+            # with weights of its own, what was learned before says nothing yet
             first = validate[: run.config.quick_cases]
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
-        yield from _optimise(run, preprocessed, validate, 1.0 if initial is None else FINE_TUNING_FACTOR)
+        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
         if not run.processes.first:
             run.processes.wait()
             return load(run.out)
         take_best(run)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
     scans = [case.scan for case in preprocessed]
-    bundle = run.finish(make_card(run, scans, validation, initial, unmatched, about or {}, before))
+    bundle = run.finish(make_card(run, scans, validation, takeover, about or {}, before))
     run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
+
+
+def _prepare(
+    run: TrainingRun,
+    asked: Mapping[str, Any],
+    cases: Sequence[Case],
+    validate: Sequence[Case],
+    takeover: Takeover | None,
+    resume: bool,
+) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
+    """Yield progress while the run's folder and its cases are made; several processes share what the first makes."""
+    if not run.processes.first:
+        run.processes.wait()
+        return (yield from run.preprocess(cases))
+    run.acquire_workdir(resume, as_begun(run, asked))
+    note_length(run)
+    back_before_fall(run)
+    for sentence in takeover.sentences if takeover else ():
+        yield TrainProgress("prepare", 0, len(cases), message=sentence)
+    preprocessed = yield from run.preprocess(cases)
+    if changed := run.take_cases(preprocessed, validate):
+        yield TrainProgress("prepare", len(cases), len(cases), seconds=run.seconds, message=changed)
+    run.processes.wait()
+    return preprocessed
 
 
 def _optimise(

@@ -3,7 +3,7 @@
 ::
 
     <out>.work/
-    ├── run.json         what is being trained; resuming with anything else is refused
+    ├── run.json         what is being trained; see :mod:`voxtrace.training.run_record`
     ├── cases/00000 …    preprocessed cases
     ├── events.jsonl     what happened, see :mod:`voxtrace.training.events`; the bundle keeps it
     └── checkpoint.pt    network, optimiser and iteration; others beside it, see :mod:`voxtrace.training.kept`
@@ -13,25 +13,28 @@ The folder lies beside the bundle that is being made and is removed when the bun
 
 from __future__ import annotations
 
-import json
+import platform
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from voxtrace.bundle import Bundle, fits_half, load, save
+from voxtrace.bundle import JSON, Bundle, fits_half, load, save
 from voxtrace.errors import Cancelled, EngineError, InputError, OutputError
 from voxtrace.method import Method
 from voxtrace.nn.finite import first_not_finite
 from voxtrace.plan import Plan
 from voxtrace.runtime.arithmetic import ArithmeticCheck
+from voxtrace.training.begun import work_folder
 from voxtrace.training.checkpoint import FILE as CHECKPOINT
-from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, record_run, save_checkpoint
+from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, save_checkpoint
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
+from voxtrace.training.identity import identify, unread
 from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
 from voxtrace.training.events import EventLog
 from voxtrace.training.finish import MADE, clear_temporaries, put_in_place
@@ -39,6 +42,7 @@ from voxtrace.training.lengths import continued
 from voxtrace.training.preview import PreviewTrace
 from voxtrace.training.processes import Processes
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.run_record import RunRecord, open_record, save_record
 from voxtrace.training.time_budget import TimeBudget
 from voxtrace.volume import Case
 
@@ -76,11 +80,15 @@ class TrainingRun:
         Whether the advice to stop early was given; whether a finished bundle is made longer.
     history
         Points of the curve: iteration, loss terms, validation Dice.
+    record
+        What is being trained, as ``run.json`` says; set when the run's folder is acquired.
     """
+
+    record: RunRecord
 
     def __init__(self, method: Method, plan: Plan, config: TrainConfig, out: Path, cancel: Callable[[], bool]) -> None:
         self.method, self.plan, self.config, self.out, self.cancel = method, plan, config, out, cancel
-        self.work = out.with_name(f"{out.name}.work")
+        self.work = work_folder(out)
         self.phases = method.phases(plan)
         self.total = sum(phase.iterations for phase in self.phases)
         self.fabric, self.precision = open_fabric(config)
@@ -101,7 +109,7 @@ class TrainingRun:
         self.advised = self.reopened = False
         self.budget = TimeBudget(config.minutes)
         self._last_checkpoint = ""
-        self._began = time.monotonic()
+        self._began, self._seconds_before = time.monotonic(), 0.0
 
     @property
     def device(self) -> str:
@@ -118,12 +126,22 @@ class TrainingRun:
         """Seconds since the run began or was resumed."""
         return time.monotonic() - self._began
 
+    @property
+    def all_seconds(self) -> float:
+        """Seconds of this start and of those before it, up to the checkpoint from which it goes on."""
+        return self._seconds_before + self.seconds
+
+    @property
+    def finished(self) -> bool:
+        """Whether the bundle is there already."""
+        return (self.out / JSON).is_file()
+
     def before(self, phase: int) -> int:
         """Return the iterations of all phases before one."""
         return sum(earlier.iterations for earlier in self.phases[:phase])
 
-    def acquire_workdir(self, resume: bool, n_cases: int, initial: Bundle | None) -> None:
-        """Make the run's folder, or refuse to change one that is there."""
+    def acquire_workdir(self, resume: bool, settings: Mapping[str, Any]) -> None:
+        """Make the run's folder and write down what is trained there, or refuse to change one that is there."""
         if not self.reopened and (self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir()))):
             raise OutputError(f"{self.out} exists already; choose another output or move it away.")
         if self.work.exists() and not resume:
@@ -133,19 +151,13 @@ class TrainingRun:
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.work} cannot be made ({error.strerror}); choose another output.") from error
-        plan = json.loads(self.plan.model_dump_json())
-        if self.config.rate_schedule == "constant":  # such a run may be made longer
-            del plan["iterations"]
-        record_run(
-            self.work,
-            {
-                "method": self.method.to_json(),
-                "plan": plan,
-                "seed": self.config.seed,
-                "cases": n_cases,
-                "initial": initial.digest if initial else "",
-            },
-        )
+        self.record = open_record(self.work, settings, self.stretch)
+
+    @property
+    def stretch(self) -> dict[str, Any]:
+        """How this start of the run computes, as JSON values."""
+        how = {"device": self.device, "precision": self.precision, "rate": self.config.rate}
+        return {**how, "minutes": self.config.minutes, "versions": versions()}
 
     def preprocess(self, cases: Sequence[Case]) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
         """Yield progress while every case is normalised and brought to the network grid; return them all."""
@@ -156,6 +168,22 @@ class TrainingRun:
             if self.cancel():
                 raise Cancelled(f"stopped while preparing cases; resume continues after case {len(done)}.")
         return done
+
+    def take_cases(self, prepared: Sequence[PreprocessedCase], validate: Sequence[Case]) -> str:
+        """Write down the cases as they were read; return a sentence that says which changed since, or "".
+
+        Raises
+        ------
+        InputError
+            They are those of another dataset.
+        """
+        checkpoint = load_checkpoint(self.work)
+        done = self.before(checkpoint.phase) + checkpoint.iteration if checkpoint else 0
+        held_back = [identify(unread(validate, number)) for number in range(len(validate))]
+        training = [case.identity for case in prepared if case.identity is not None]
+        self.record, told = self.record.took(training, held_back, done)
+        save_record(self.work, self.record)
+        return told
 
     def log_point(self, done: int, terms: dict[str, float], dice: float | None) -> None:
         """Keep about a hundred points of the curve, and every validation."""
@@ -174,6 +202,7 @@ class TrainingRun:
             network,
             optimizer.state_dict(),
             self.history,
+            self.all_seconds,
             average=average,
             dice=dice,
             lengths=[each.iterations for each in self.phases],
@@ -200,6 +229,7 @@ class TrainingRun:
         except RuntimeError as error:
             raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
+        self._seconds_before = checkpoint.seconds
         self.done = self.before(checkpoint.phase) + checkpoint.iteration
         self._last_checkpoint = f"iteration {checkpoint.iteration} of {self.phases[checkpoint.phase].name}"
         return checkpoint
@@ -224,6 +254,14 @@ class TrainingRun:
         made = save(bundle, self.work / MADE, half=self.config.half and fits_half(bundle.network))
         put_in_place(made, self.out, self.work)
         return load(self.out)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    from voxtrace.version import __version__
+
+    numpy_version, python = str(np.__version__), platform.python_version()
+    return {"voxtrace": __version__, "torch": str(torch.__version__), "numpy": numpy_version, "python": python}
 
 
 def set_layout(network: nn.Module, layout: torch.memory_format) -> None:
