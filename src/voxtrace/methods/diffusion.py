@@ -143,10 +143,12 @@ class Diffusion(Method):
         net, images, rng = cast(DiffusionNetwork, network), batch.images, state.rng
         # The four lines of the module's formula, in their order.
         x_0 = as_mask(batch.labels, net.blank.n_labels)
-        t = torch.randint(1, self.denoising_steps + 1, (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
+        windows = (state.whole(len(x_0)),)
+        t = state.own(torch.randint(1, self.denoising_steps + 1, windows, generator=rng, device=rng.device))
+        t = t.to(x_0.device)
         schedule = self.schedule(self.denoising_steps)
-        seen = self._recycled(net, images, x_0, t, rng) if self.recycling else x_0
-        noise = _normal(x_0, rng)
+        seen = self._recycled(net, images, x_0, t, state) if self.recycling else x_0
+        noise = _normal(x_0, state)
         x_t = schedule.noised(seen, t, noise)
         output = net.denoise(images, x_t, t - 1).float()
         terms = segmentation_loss(self._read(schedule, output, x_t, t)[0], batch.labels)
@@ -187,12 +189,12 @@ class Diffusion(Method):
     def _width(self, plan: Plan) -> int:
         return self.width or plan.topology.widths[0]
 
-    def _recycled(self, net: DiffusionNetwork, images: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
+    def _recycled(self, net: DiffusionNetwork, images: Tensor, x_0: Tensor, t: Tensor, state: TrainState) -> Tensor:
         """Return x̂_0 as the network predicts it one step earlier in inference (t + 1, at most T), without gradient."""
         schedule = self.schedule(self.denoising_steps)
         # At t = T there is no earlier step: the mask is noised T times again.
         above = (t + 1).clamp(max=self.denoising_steps)
-        x_above = schedule.noised(x_0, above, _normal(x_0, rng))
+        x_above = schedule.noised(x_0, above, _normal(x_0, state))
         with torch.no_grad():
             output = net.denoise(images, x_above, above - 1).float()
             return self._read(schedule, output, x_above, above)[1]
@@ -310,6 +312,7 @@ def _noise_number(member: int, done: int) -> int:
     return member * (MOST_STEPS + 1) + done
 
 
-def _normal(like: Tensor, rng: torch.Generator) -> Tensor:
-    """Return N(0, 1) noise in the shape and on the device of ``like``."""
-    return torch.randn(like.shape, generator=rng, device=rng.device).to(like.device)
+def _normal(like: Tensor, state: TrainState) -> Tensor:
+    """Return N(0, 1) noise in the shape and on the device of ``like``, windows of training."""
+    shape, rng = (state.whole(len(like)), *like.shape[1:]), state.rng
+    return state.own(torch.randn(shape, generator=rng, device=rng.device)).to(like.device)

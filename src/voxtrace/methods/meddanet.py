@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal, cast
 
@@ -57,6 +57,7 @@ from voxtrace.method import (
 )
 from voxtrace.methods.published import meddanet as published
 from voxtrace.nn.losses import hard_dice
+from voxtrace.nn.across import over_processes
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
@@ -65,6 +66,7 @@ from voxtrace.windows import Windowing, strided, uniform
 LEAST_WARM_UP = 100  # updates
 LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
+BANK = "bank"  # name of phase 1
 SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
 BANK_EPOCHS, DECISION_EPOCHS = 400, 50
 PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
@@ -85,6 +87,7 @@ class MedDANet(Method):
     source: ClassVar[str] = "Wang et al., Med-DANet, ECCV 2022, arXiv:2206.06575"
     facts: ClassVar[dict[str, str]] = {"candidate": "index", "cost_gflop": "GFLOP"}
     value_names: ClassVar[dict[str, tuple[str, ...]]] = {"candidate": ("skip", "M1", "M2", "M3", "M4")}
+    training_facts: ClassVar[dict[str, str]] = {"candidates_in_training": ""}
 
     setting: Literal["window", "slice"] = option(
         "window", "Decide for each of overlapping windows, or once a slice (the window then is the plane)."
@@ -178,7 +181,7 @@ class MedDANet(Method):
         bank = max(1, plan.iterations - decision)
         return (
             Phase(
-                "bank",
+                BANK,
                 bank,
                 trains=tuple(f"{name}." for name in CANDIDATES),
                 optimiser=_adam(self.rate_for(bank), BANK_EPOCHS),
@@ -201,14 +204,30 @@ class MedDANet(Method):
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return the Dice losses of the candidates still in training, or the decision network's cross-entropy."""
         net = cast(MedDANetNetwork, network)
-        if state.phase.name == "bank":
+        if state.phase.name == BANK:
             # eq. 5: the mean over the n candidates still in training; those that left are not run.
-            active = net.candidates if state.progress < DETACHED else net.candidates[SMALL:]
+            active = net.candidates[self.left_so_far(state) :]
             losses = {name: dice_loss_over_batch(M(batch.images), batch.labels) for name, M in active}
             return {name: loss / len(active) for name, loss in losses.items()}
         wanted = self.best_actions(net, batch)  # D*, (B,)
         scores = net.router(batch.images).float()  # D(x), (B, 5)
-        return {"cross_entropy": functional.cross_entropy(scores, wanted, scores.new_tensor(self.action_weights))}
+        weights = scores.new_tensor(self.action_weights)
+        wrong = functional.cross_entropy(scores, wanted, weights, reduction="sum")
+        return {"cross_entropy": over_processes(wrong) / over_processes(weights[wanted].sum())}
+
+    def left_so_far(self, state: TrainState) -> int:
+        """Return how many candidates, the smallest first, are no longer trained in the bank's phase."""
+        return 0 if state.progress < DETACHED else SMALL
+
+    def trained_so_far(self, state: TrainState) -> Method:
+        """Return the method with the largest candidate alone as long as there is no decision network."""
+        waits = state.phase.name == BANK and self.force == "router"
+        return replace(self, force="expert4") if waits else self
+
+    def training_report(self, network: nn.Module, state: TrainState) -> dict[str, float]:
+        """Return how many candidates are in training: none once the decision network is."""
+        bank = state.phase.name == BANK
+        return {"candidates_in_training": len(CANDIDATES) - self.left_so_far(state) if bank else 0}
 
     @property
     def action_weights(self) -> tuple[float, ...]:
@@ -288,7 +307,7 @@ def dice_loss_over_batch(logits: Tensor, labels: Tensor) -> Tensor:
     """
     p = logits.float().softmax(1)  # (B, K, 1, Y, X)
     g = functional.one_hot(labels, logits.shape[1]).movedim(-1, 1)  # (B, K, 1, Y, X)
-    both, total = ((t[:, 1:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − 1,)
+    both, total = (over_processes(t[:, 1:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − 1,)
     return (1.0 - 2.0 * both / (total + 1e-5)).sum()
 
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from voxtrace.nn.across import over_processes
+
 SMOOTH = 1e-5
 
 
@@ -20,22 +22,15 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
     """Return minus the mean soft Dice of the foreground labels, between −1 (perfect) and 0.
 
     ``−mean_c (2·Σpg + 1e-5) / (Σp + Σg + 1e-5)`` with p = softmax(logits); logits (B, K, Z, Y, X), labels (B, Z, Y, X).
-    A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio.
+    A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio, over
+    that of all processes where several train together.
     """
-    # Takes seconds to import, and only training needs it.
-    from monai.losses.dice import DiceLoss
-
-    dice = DiceLoss(
-        include_background=False,
-        to_onehot_y=True,
-        softmax=True,
-        smooth_nr=SMOOTH,
-        smooth_dr=SMOOTH,
-        batch=over_batch,
-    )
-    # MONAI's loss is 1 − Dice.
-    loss: Tensor = dice(logits.float(), labels[:, None]) - 1.0
-    return loss
+    p = logits.float().softmax(1)[:, 1:].flatten(2)  # (B, K − 1, voxels)
+    g = F.one_hot(labels, logits.shape[1]).movedim(-1, 1)[:, 1:].flatten(2).to(p.dtype)
+    both, sizes = (p * g).sum(2), p.sum(2) + g.sum(2)  # each (B, K − 1)
+    if over_batch:
+        both, sizes = over_processes(both.sum(0)), over_processes(sizes.sum(0))
+    return -((2.0 * both + SMOOTH) / (sizes + SMOOTH)).mean()
 
 
 def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> dict[str, Tensor]:

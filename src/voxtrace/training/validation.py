@@ -89,11 +89,42 @@ class Validation:
         }
 
 
-def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> tuple[float, LabelMap | None]:
-    """Return the mean foreground Dice of a few whole cases, without mirroring, and the labels of the first of them."""
+@dataclass(frozen=True, eq=False)
+class QuickValidation:
+    """A validation during training.
+
+    Attributes
+    ----------
+    dice
+        Mean over the cases of their mean over the foreground labels, as in :class:`Validation`; None where no case has
+        a label.
+    per_label, per_case
+        Mean Dice by name of the label and of the case; NaN where it is not known.
+    shown
+        Labels of the first case.
+    """
+
+    dice: float | None
+    per_label: Mapping[str, float]
+    per_case: Mapping[str, float]
+    shown: LabelMap
+
+
+def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> QuickValidation:
+    """Segment a few whole cases (at least one) without mirroring, and return their Dice."""
     found = [_validated(bundle, case, device, mirror=False) for case in cases]
-    scores = [case.dice[-1] for case, _ in found]
-    return float(np.nanmean(np.asarray(scores))), found[0][1] if found else None
+    scores = np.asarray([case.dice[-1] for case, _ in found])  # (cases, labels)
+    names = [name for value, name in bundle.plan.labels.items() if value]
+    per_case = {case.name: _nanmean(case.dice[-1]) for case, _ in found}
+    overall = _nanmean(np.asarray(list(per_case.values())))
+    per_label = {name: _nanmean(scores[:, k]) for k, name in enumerate(names)}
+    return QuickValidation(overall if np.isfinite(overall) else None, per_label, per_case, found[0][1])
+
+
+def _nanmean(values: Array) -> float:
+    """Return the mean of the finite values; NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def validate_cases(
