@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cases import ball_dataset
 from faulty_dataset import plant_faults
 from made import Run
 from voxtrace.bundle import load
+from voxtrace.io import read_labels, write
 
 SMALL = ("--iterations", 2, "--batch-size", 2, "--device", "cpu", "--precision", "float32")
 
@@ -90,3 +92,25 @@ def test_the_plan_is_kept_unless_another_is_asked_for(run: Run, balls: Path) -> 
     first = run("plan", balls, "--device", "cpu", "--json").json["plan"]
     assert run("plan", balls, "--device", "cpu", "--spacing", "2", "--json").json["plan"]["spacing_mm"] == [2, 2, 2]
     assert run("plan", balls, "--device", "cpu", "--json").json["plan"] == first
+
+
+@pytest.mark.parametrize("method", ["unet", "meddanet"])
+def test_a_dataset_with_voxels_that_nobody_annotated_is_trained_and_validated(
+    run: Run, balls: Path, tmp_path: Path, method: str
+) -> None:
+    for file in (balls / "labelsTr").iterdir():
+        labels = read_labels(file)
+        data = labels.data.copy()
+        data[8:] = 2
+        write(replace(labels, data=data), file)
+    record = json.loads((balls / "dataset.json").read_text())
+    record["labels"]["ignore"] = 2
+    (balls / "dataset.json").write_text(json.dumps(record))
+    assert run("plan", balls, "--device", "cpu").code == 0
+    trained = run("train", balls, "-o", tmp_path / "b", "--method", method, "--fold", 0, *SMALL)
+    assert trained.code == 0, trained.err
+    bundle = load(tmp_path / "b")
+    assert (bundle.plan.labels, bundle.plan.ignore) == ({0: "background", 1: "ball"}, True)
+    scored = bundle.card["metrics"]["validation"]["per_case"]
+    drawn = sum((read_labels(file).data == 1).sum() for file in (balls / "labelsTr").glob(f"{scored[0]['name']}*"))
+    assert scored[0]["reference_ml"]["ball"] == pytest.approx(drawn / 1000, abs=1e-3)

@@ -58,6 +58,7 @@ from voxtrace.method import (
 from voxtrace.methods.published import meddanet as published
 from voxtrace.nn.losses import hard_dice
 from voxtrace.nn.across import over_processes
+from voxtrace.nn.known import known, one_hot
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
@@ -237,7 +238,8 @@ class MedDANet(Method):
     @torch.no_grad()
     def best_actions(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
         """Return D* (B,) of slices; the candidates are in evaluation mode."""
-        P_f = batch.labels.flatten(1).count_nonzero(1)  # (B,)
+        drawn = (batch.labels > 0) & (batch.labels < net.skip.n_labels)
+        P_f = drawn.flatten(1).count_nonzero(1)  # (B,)
         shown = P_f > 0
         actions = torch.zeros_like(P_f)  # 0: skip
         if bool(shown.any()):
@@ -260,7 +262,7 @@ class MedDANet(Method):
         """
         each_label = tuple((label,) for label in range(1, logits.shape[1]))
         regions = BRATS_REGIONS if self.regions == "brats" else each_label
-        strongest = logits.argmax(1)  # (B, 1, Y, X)
+        strongest = logits.argmax(1) * (labels < logits.shape[1])  # (B, 1, Y, X), 0 where nobody annotated
         return torch.stack([hard_dice(strongest, labels, region) for region in regions]).mean(0)
 
     # Inference
@@ -305,8 +307,8 @@ def dice_loss_over_batch(logits: Tensor, labels: Tensor) -> Tensor:
     Logits (B, K, 1, Y, X), labels (B, 1, Y, X); between 0 and K − 1. A label that the mini-batch lacks counts 1. The
     paper's C counts the background as well; its successor's code leaves it out, and so does this.
     """
-    p = logits.float().softmax(1)  # (B, K, 1, Y, X)
-    g = functional.one_hot(labels, logits.shape[1]).movedim(-1, 1)  # (B, K, 1, Y, X)
+    p = logits.float().softmax(1) * known(labels, logits.shape[1])  # (B, K, 1, Y, X), 0 where nobody annotated
+    g = one_hot(labels, logits.shape[1])  # (B, K, 1, Y, X)
     both, total = (over_processes(t[:, 1:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − 1,)
     return (1.0 - 2.0 * both / (total + 1e-5)).sum()
 
