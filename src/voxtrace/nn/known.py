@@ -34,4 +34,5 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     counted = (labels < n_labels).sum().to(total.dtype)
     # annotated voxels, and processes, over all of them
     voxels, processes = over_processes(torch.stack([counted, torch.ones_like(counted)]))
-    return total / (voxels / processes).clamp(min=1.0)
+    mean: Tensor = total / (voxels / processes).clamp(min=1.0)
+    return mean
