@@ -202,3 +202,20 @@ def test_folds_of_a_wrong_structure_are_a_fault_among_others(balls: Path) -> Non
     found = kinds(look(balls))
     assert ("folds", "gone") in found
     assert ("folds", "ball_009") in found
+
+
+def test_test_cases_are_read_too_and_need_no_labels(balls: Path, tmp_path: Path) -> None:
+    (balls / "imagesTs").mkdir()
+    for name, source in (("ball_100", "ball_003"), ("ball_101", "ball_004"), ("ball_102", "ball_005")):
+        shutil.copyfile(balls / "imagesTr" / f"{source}_0000.nii.gz", balls / "imagesTs" / f"{name}_0000.nii.gz")
+    damaged = balls / "imagesTs" / "ball_101_0000.nii.gz"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    other = balls / "imagesTs" / "ball_102_0000.nii.gz"
+    volume = read(other)
+    write(replace(volume, data=volume.data + 1), other)
+    examined = look(balls)
+    assert kinds(examined) == [("duplicate", "imagesTs/ball_100"), ("damaged", "imagesTs/ball_101")]
+    assert len(examined.usable) == 10
+    assert mend(examined, tmp_path / "copy") == ("imagesTs/ball_100", "imagesTs/ball_101")
+    assert [file.name for file in (tmp_path / "copy" / "imagesTs").iterdir()] == ["ball_102_0000.nii.gz"]
+    assert look(tmp_path / "copy").faults == ()

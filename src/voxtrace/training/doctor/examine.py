@@ -11,7 +11,7 @@ from voxtrace.training.dataset import CHOSEN, CaseFiles, Dataset
 from voxtrace.training.dataset_cache import stored_folds
 from voxtrace.training.doctor.check_dataset import check_duplicates, check_files, check_outliers, check_splits
 from voxtrace.training.doctor.check_labels import check_declared, check_values
-from voxtrace.training.doctor.examine_case import ExaminedCase, examine_case
+from voxtrace.training.doctor.examine_case import ExaminedCase, examine_case, examine_test
 from voxtrace.training.doctor.faults import Fault
 from voxtrace.training.layouts import FoundCase, FoundDataset, find_dataset
 from voxtrace.training.planning import CaseMeasures
@@ -30,7 +30,7 @@ class Examination:
     found
         What its layout says.
     cases
-        Every case, held back or not.
+        Every case of training and validation; test cases have faults alone.
     faults
         Everything that is wrong or worth a look, the dataset's own first.
     folds
@@ -96,17 +96,18 @@ def examine(
     """
     found = find_dataset(path)
     found = _with_labels(found, labels) if labels else _with_chosen(found)
-    cases = []
-    for case in found.cases:
-        cases.append(examine_case(case, found))
-        yield TrainProgress("plan", len(cases), len(found.cases))
+    every, examined = (*found.cases, *found.tests), list[ExaminedCase]()
+    for number, case in enumerate(every):
+        examined.append((examine_case if number < len(found.cases) else examine_test)(case, found))
+        yield TrainProgress("plan", len(examined), len(every))
         if cancel():
             raise Cancelled("stopped while reading the dataset; nothing was written.")
+    cases = examined[: len(found.cases)]
     subjects = subjects_of([case.name for case in found.cases], {c.name: c.subject for c in found.cases if c.subject})
     folds, wrong_folds = check_splits(found, subjects)
-    own = [fault for one in cases for fault in one.faults]
+    own = [fault for one in examined for fault in one.faults]
     whole = [*check_declared(found), *check_files(found), *wrong_folds, *check_values(found, cases)]
-    others = [*check_duplicates(cases), *check_outliers(cases, found.channels)]
+    others = [*check_duplicates(examined), *check_outliers(cases, found.channels)]
     faults = sorted([*whole, *own, *others], key=lambda fault: (fault.level, fault.case))
     return Examination(path, found, tuple(cases), tuple(faults), folds)
 

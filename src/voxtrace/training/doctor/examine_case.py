@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from voxtrace.training.layouts import FoundCase, FoundDataset
 from voxtrace.training.planning import CaseMeasures, measure_case
 from voxtrace.volume import Array, Case, LabelMap, Shape, Triple, Volume
 
+NO_LABELS = "no labels"
 _SAMPLES = 50_000  # voxels of a channel for its percentiles
 
 
@@ -82,6 +83,14 @@ def examine_case(case: FoundCase, found: FoundDataset) -> ExaminedCase:
     )
 
 
+def examine_test(case: FoundCase, found: FoundDataset) -> ExaminedCase:
+    """Read the files of a test case, which may lack labels, and return what is wrong with it."""
+    if case.labels is None or not case.labels.is_file():
+        examined = examine_case(replace(case, labels=None), found)
+        return replace(examined, faults=tuple(one for one in examined.faults if one.kind != NO_LABELS))
+    return examine_case(case, found)
+
+
 def digest(voxels: Array) -> str:
     """Return a digest of voxels (Z, Y, X), the same for the same numbers whatever their type."""
     plain = np.ascontiguousarray(voxels, dtype=np.float32)
@@ -103,7 +112,7 @@ def _missing(case: FoundCase, found: FoundDataset) -> list[Fault]:
     if case.labels is None or not case.labels.is_file():
         where = f"{case.labels} is missing" if case.labels else "the dataset names no label file for it"
         remedy = "Add the labels, or leave the case out."
-        faults.append(Fault("no labels", case.name, f"{where}.", remedy, "leave out"))
+        faults.append(Fault(NO_LABELS, case.name, f"{where}.", remedy, "leave out"))
     return faults
 
 

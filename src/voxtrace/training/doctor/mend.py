@@ -55,8 +55,9 @@ def mend(examined: Examination, out: Path) -> tuple[str, ...]:
         _write_record(examined, table, len(kept), folder)
         _write_folds(examined, [one.case.name for one in kept], folder)
         _copy_beside(examined.found.folder, folder)
+        _copy_tests(examined, dropped, folder)
         _dump(folder / REPORT, [fault.to_json() for fault in examined.faults if fault.mending])
-    return tuple(sorted(dropped))
+    return tuple(sorted(dropped & {case.name for case in (*examined.found.cases, *examined.found.tests)}))
 
 
 def _table(examined: Examination, kept: list[ExaminedCase]) -> Mapping[int, int]:
@@ -167,6 +168,15 @@ def _copy_beside(source: Path, folder: Path) -> None:
         shutil.copyfile(source / SCORES, folder / SCORES)
     if (source / "provenance").is_dir():
         shutil.copytree(source / "provenance", folder / "provenance")
+
+
+def _copy_tests(examined: Examination, dropped: set[str], folder: Path) -> None:
+    """Copy test cases as they are, without those that are left out."""
+    for case in examined.found.tests:
+        for path in () if case.name in dropped else (*case.images, case.labels):
+            if path is not None and path.is_file():
+                (folder / path.parent.name).mkdir(exist_ok=True)
+                shutil.copyfile(path, folder / path.parent.name / path.name)
 
 
 def _dump(file: Path, values: Any) -> None:

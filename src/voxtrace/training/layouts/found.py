@@ -53,6 +53,8 @@ class FoundDataset:
         Of image and label files.
     others
         Files beside those of the cases that belong to none, e.g. labels without an image.
+    tests
+        Cases that no fold trains on, ``imagesTs``, whose names begin with that folder's; they may lack labels.
     hidden
         Files whose name begins with a dot, e.g. the ``._`` files that macOS leaves; they are not read.
     """
@@ -71,6 +73,7 @@ class FoundDataset:
     hidden: tuple[Path, ...] = ()
     stated_cases: int | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
+    tests: tuple[FoundCase, ...] = ()
 
     @property
     def labels(self) -> dict[int, str]:

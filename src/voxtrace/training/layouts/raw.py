@@ -6,6 +6,7 @@ A folder that the window began with corrected cases has this layout; its ``prove
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from voxtrace.errors import DatasetError
@@ -14,6 +15,7 @@ from voxtrace.training.layouts.found import FoundCase, FoundDataset
 from voxtrace.training.layouts.record import DatasetRecord
 
 IMAGES, LABELS = "imagesTr", "labelsTr"
+TEST_IMAGES, TEST_LABELS = "imagesTs", "labelsTs"
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
@@ -27,21 +29,16 @@ def read_raw(record: DatasetRecord) -> FoundDataset:
     """
     folder = record.file.parent
     images = _visible(folder / IMAGES)
-    names: dict[str, None] = {}
-    used: set[Path] = set()
-    for file in images:
-        match = _CHANNEL.fullmatch(_bare(file, record.ending))
-        if match and int(match[2]) < len(record.channels):
-            names[match[1]] = None
-            used.add(file)
+    names, used = _cases_in(images, record)
     if not names:
         raise DatasetError(
             f"{folder / IMAGES} holds no *_0000{record.ending}; expected one file a case and channel, with the "
             f"file_ending of {record.file}."
         )
-    cases = tuple(_case(name, record) for name in sorted(names))
+    cases = tuple(_case(name, record) for name in names)
     used |= {case.labels for case in cases if case.labels}
     others = tuple(file for file in (*images, *_visible(folder / LABELS)) if file not in used)
+    tests = _cases_in(_visible(folder / TEST_IMAGES), record)[0]
     return FoundDataset(
         "raw",
         folder,
@@ -54,9 +51,10 @@ def read_raw(record: DatasetRecord) -> FoundDataset:
         record.ending,
         record.licence,
         others,
-        (*hidden_files(folder / IMAGES), *hidden_files(folder / LABELS)),
+        tuple(file for name in (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS) for file in hidden_files(folder / name)),
         record.stated_cases,
         record.subjects,
+        tuple(_case(name, record, TEST_IMAGES, TEST_LABELS) for name in tests),
     )
 
 
@@ -75,7 +73,19 @@ def _bare(file: Path, ending: str) -> str:
     return stem_of(file) if file.name.endswith(ending) else ""
 
 
-def _case(name: str, record: DatasetRecord) -> FoundCase:
+def _cases_in(images: Sequence[Path], record: DatasetRecord) -> tuple[list[str], set[Path]]:
+    """Return the names of the cases of which there is some channel, sorted, and the files that belong to them."""
+    names, used = set[str](), set[Path]()
+    for file in images:
+        match = _CHANNEL.fullmatch(_bare(file, record.ending))
+        if match and int(match[2]) < len(record.channels):
+            names.add(match[1])
+            used.add(file)
+    return sorted(names), used
+
+
+def _case(name: str, record: DatasetRecord, images: str = IMAGES, labels: str = LABELS) -> FoundCase:
     folder, ending = record.file.parent, record.ending
-    images = tuple(folder / IMAGES / f"{name}_{c:04d}{ending}" for c in range(len(record.channels)))
-    return FoundCase(name, images, folder / LABELS / f"{name}{ending}", record.subjects.get(name, ""))
+    files = tuple(folder / images / f"{name}_{c:04d}{ending}" for c in range(len(record.channels)))
+    shown = name if images == IMAGES else f"{images}/{name}"
+    return FoundCase(shown, files, folder / labels / f"{name}{ending}", record.subjects.get(name, ""))
