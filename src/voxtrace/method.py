@@ -185,16 +185,37 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainState:
-    """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone."""
+    """State of training at one iteration.
+
+    Attributes
+    ----------
+    phase, iteration
+        Where training is; the iteration counts in the phase, from 0.
+    rng
+        Random numbers of this iteration alone.
+    part, parts
+        The windows at hand are one of so many equal parts of the mini-batch, in order: other processes, or other
+        passes of this one, have the others. Each part gets the same random numbers.
+    """
 
     phase: Phase
     iteration: int
     rng: torch.Generator
+    part: int = 0
+    parts: int = 1
 
     @property
     def progress(self) -> float:
         """Fraction of the phase that is done, 0 ≤ progress < 1."""
         return self.iteration / self.phase.iterations
+
+    def whole(self, windows: int) -> int:
+        """Return how many windows the whole mini-batch has, of which ``windows`` are at hand: draw for all of them."""
+        return windows * self.parts
+
+    def own(self, drawn: Tensor) -> Tensor:
+        """Return what belongs to the windows at hand, of what was drawn for the whole mini-batch (its first axis)."""
+        return drawn if self.parts == 1 else drawn.chunk(self.parts)[self.part]
 
 
 class Noise(Protocol):
@@ -250,6 +271,7 @@ class Method(ABC):
     value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
     random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
+    training_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number in ``training_report``
 
     def __post_init__(self) -> None:
         _check_declared(type(self))
@@ -305,6 +327,14 @@ class Method(ABC):
     def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
+
+    def trained_so_far(self, state: TrainState) -> Method:
+        """Return the method as it can be judged at this time of training, e.g. with the steps trained until now."""
+        return self
+
+    def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
+        """Return what the last update was like, by the names in ``training_facts``; ``state`` as the loss got it."""
+        return {}
 
     def fine_tuned(self) -> Self:
         """Return the method as it trains on from weights of its own, e.g. without a second warm-up."""
@@ -365,7 +395,7 @@ def changed_after_training(method: Method, **options: Any) -> Method:
 def _check_declared(kind: type[Method]) -> None:
     """Refuse names that cannot be files or options, and one name with two units: a trace lists units by name."""
     units: dict[str, str] = {}
-    for declared in (kind.facts, kind.slice_facts, kind.maps, kind.label_maps):
+    for declared in (kind.facts, kind.slice_facts, kind.maps, kind.label_maps, kind.training_facts):
         for name, unit in declared.items():
             if not name.isidentifier():
                 raise MethodError(f"{kind.__name__} declares {name!r}; use letters, digits and underscores only.")

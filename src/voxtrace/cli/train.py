@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
+from voxtrace.cli.arguments import (
+    AsJson,
+    DatasetFolder,
+    Device,
+    Precision,
+    Seed,
+    Spacing,
+    WindowSize,
+    spacing_mm,
+    window_voxels,
+)
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
@@ -65,6 +75,15 @@ Minutes = Annotated[
     ),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Windows in an update; the plan's if unset.")]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        help="A plan with folds that `voxtrace plan DATASET --out FILE` wrote; unset, the one in the dataset's cache, "
+        "which every fold and method shares.",
+        show_default=False,
+    ),
+]
 AnonymousNames = Annotated[
     bool,
     typer.Option(
@@ -100,6 +119,9 @@ def train(
     workers: Workers = 0,
     batch_size: BatchSize = None,
     labels: Labels = "",
+    plan: PlanFile = None,
+    window: WindowSize = None,
+    spacing: Spacing = None,
     anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:
@@ -127,6 +149,9 @@ def train(
             seed=seed,
             workers=workers,
             resume=resume,
+            plan=plan,
+            window=window_voxels(window),
+            spacing_mm=spacing_mm(spacing),
             anonymous_names=anonymous_names,
         )
         bundle = _train(request)

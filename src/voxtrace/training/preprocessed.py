@@ -64,7 +64,7 @@ class PreprocessedCase:
 
     @property
     def foreground(self) -> Array:
-        """(N, 4) int32: label, z, y, x; empty for a case without labels."""
+        """(N, 4) int32: label, z, y, x; the background (0) occurs only where voxels are ignored."""
         return _mapped(self.folder / "foreground.npy")
 
 
@@ -153,16 +153,17 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, 
     with atomic_folder(target) as folder:
         np.save(folder / "image.npy", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
         np.save(folder / "labels.npy", labels)
-        np.save(folder / "foreground.npy", _draw_foreground(labels, rng))
+        np.save(folder / "foreground.npy", _draw_foreground(labels, rng, plan))
         (folder / SOURCE).write_text(made_from, encoding="utf-8")
         scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)
         (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
 
 
-def _draw_foreground(labels: Array, rng: np.random.Generator) -> Array:
+def _draw_foreground(labels: Array, rng: np.random.Generator, plan: Plan) -> Array:
+    """Return label and place of voxels of each label; with an ignored label, the background's too, and none of its."""
     rows = [np.zeros((0, 4), np.int32)]
     for value in np.unique(labels):
-        if value == 0:
+        if value == plan.ignored or (value == 0 and not plan.ignore):
             continue
         voxels = np.argwhere(labels == value)
         chosen = voxels[rng.permutation(len(voxels))[:VOXELS_PER_LABEL]]
