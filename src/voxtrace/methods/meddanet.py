@@ -56,8 +56,8 @@ from voxtrace.method import (
     option,
 )
 from voxtrace.methods.published import meddanet as published
-from voxtrace.nn.losses import hard_dice
 from voxtrace.nn.across import over_processes
+from voxtrace.nn.losses import hard_dice
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible

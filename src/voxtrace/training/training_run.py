@@ -34,11 +34,11 @@ from voxtrace.training.begun import work_folder
 from voxtrace.training.checkpoint import FILE as CHECKPOINT
 from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, save_checkpoint
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
-from voxtrace.training.identity import identify, unread
-from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
 from voxtrace.training.events import EventLog
 from voxtrace.training.finish import MADE, clear_temporaries, put_in_place
+from voxtrace.training.identity import identify, unread
 from voxtrace.training.lengths import continued
+from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
 from voxtrace.training.preview import PreviewTrace
 from voxtrace.training.processes import Processes
 from voxtrace.training.progress import TrainProgress
@@ -74,8 +74,8 @@ class TrainingRun:
         Those that train together, and which this one is.
     events, preview
         What the run writes down of itself, and of one case.
-    case_names
-        Of the training cases, in their order.
+    case_names, shown_names
+        Of the training cases, in their order; and name -> name in what the run writes down, of all cases.
     advised, reopened
         Whether the advice to stop early was given; whether a finished bundle is made longer.
     history
@@ -106,6 +106,7 @@ class TrainingRun:
         self.events = EventLog(None)
         self.preview: PreviewTrace | None = None
         self.case_names: tuple[str, ...] = ()
+        self.shown_names: dict[str, str] = {}
         self.advised = self.reopened = False
         self.budget = TimeBudget(config.minutes)
         self._last_checkpoint = ""
@@ -191,9 +192,7 @@ class TrainingRun:
             point = {"iteration": float(done), **{name: round(value, 4) for name, value in terms.items()}}
             self.history.append(point if dice is None else {**point, "validation_dice": round(dice, 4)})
 
-    def save(
-        self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float]
-    ) -> None:
+    def save(self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float]) -> None:
         """Write a checkpoint in place of the one before, unless a number in it is not finite."""
         network = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
         checkpoint = TrainingCheckpoint(
