@@ -42,7 +42,7 @@ from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
 from voxtrace.training.preview import PreviewTrace
 from voxtrace.training.processes import Processes
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.run_record import RunRecord, open_record, save_record
+from voxtrace.training.run_record import TrainingRecord, open_record, save_record
 from voxtrace.training.time_budget import TimeBudget
 from voxtrace.volume import Case
 
@@ -84,7 +84,7 @@ class TrainingRun:
         What is being trained, as ``run.json`` says; set when the run's folder is acquired.
     """
 
-    record: RunRecord
+    record: TrainingRecord
 
     def __init__(self, method: Method, plan: Plan, config: TrainConfig, out: Path, cancel: Callable[[], bool]) -> None:
         self.method, self.plan, self.config, self.out, self.cancel = method, plan, config, out, cancel
