@@ -223,6 +223,8 @@ def _train(request: TrainRequest) -> Bundle:
     with stop_on_interrupt() as cancel:
         setup = show_training(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
+        if any(n != len(setup.cases) for n in setup.cases_per_phase.values()):
+            numbers += f" ({', '.join(f'{phase}: {n}' for phase, n in setup.cases_per_phase.items())})"
         if is_first_process():
             echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
         if found := setup.fit_of_start():

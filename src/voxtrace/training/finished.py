@@ -9,6 +9,7 @@ from typing import Any
 from voxtrace.bundle import Bundle, load
 from voxtrace.errors import Cancelled, InputError
 from voxtrace.training.card import ANONYMOUS, CASE_LISTS
+from voxtrace.training.coverage import as_asked
 from voxtrace.training.identity import CaseIdentity, case_names, change_words, changed_cases, identify, unread
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.run_record import differences, in_words
@@ -98,4 +99,4 @@ def _made_with(bundle: Bundle) -> dict[str, Any]:
         if not provenance.get(ANONYMOUS):
             known |= {part: [case["name"] for case in provenance[part]] for part in CASE_LISTS}
     plan = bundle.plan.model_dump(mode="json")
-    return {**known, "method": bundle.method.to_json(), "plan": plan}
+    return {**known, "method": as_asked(bundle).to_json(), "plan": plan}
