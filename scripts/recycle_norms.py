@@ -15,14 +15,13 @@ from typing import Any
 
 from voxtrace.methods import method
 from voxtrace.plan import Plan, plan_topology
-from voxtrace.training import open_dataset, train
+from voxtrace.training import fingerprint, open_dataset, plan_dataset, train
 from voxtrace.training.dataset import CaseFolder, fold
-from voxtrace.training.setup import plan_cases
 
 
 def planned(given: argparse.Namespace, cases: CaseFolder) -> Plan:
     """Return the dataset's plan with the window, widths and updates that were asked for."""
-    _, plan = _result(plan_cases(open_dataset(given.dataset), cases))
+    plan = plan_dataset(open_dataset(given.dataset), fingerprint(cases), device="cpu", memory_gb=8.0)
     topology = plan_topology(given.window, plan.spacing_mm, base_width=given.widths[0])
     changes = {
         "window": tuple(given.window),
@@ -31,7 +30,7 @@ def planned(given: argparse.Namespace, cases: CaseFolder) -> Plan:
         "iterations": given.updates,
         "mirror_axes": (2,),
     }
-    return plan.model_copy(update=changes)
+    return Plan.model_validate({**plan.model_dump(), **changes})
 
 
 def _result(task: Any) -> Any:
