@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtrace.io.child.readers import call
+from voxtrace.io.suffixes import is_dicom
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -86,7 +87,7 @@ def thumbnail(series: Series) -> npt.NDArray[np.uint8]:
 
 def is_seg(path: str | Path) -> bool:
     """Return whether a file is a DICOM-SEG; see :func:`voxtrace.io.export.is_seg`."""
-    return bool(_run("is_seg", [Path(path)], Path(path)))
+    return _is_dicom_file(Path(path)) and bool(_run("is_seg", [Path(path)], Path(path)))
 
 
 def read_seg(path: str | Path) -> LabelMap:
@@ -97,7 +98,7 @@ def read_seg(path: str | Path) -> LabelMap:
 
 def is_rtstruct(path: str | Path) -> bool:
     """Return whether a file is an RTSTRUCT; see :func:`voxtrace.io.export.is_rtstruct`."""
-    return bool(_run("is_rtstruct", [Path(path)], Path(path)))
+    return _is_dicom_file(Path(path)) and bool(_run("is_rtstruct", [Path(path)], Path(path)))
 
 
 def read_rtstruct(path: str | Path, source: str | Path | None = None, only: Sequence[str] = ()) -> LabelMap:
@@ -107,6 +108,11 @@ def read_rtstruct(path: str | Path, source: str | Path | None = None, only: Sequ
         "read_rtstruct", [Path(path), *([] if images is None else [images])], Path(path), images, tuple(only)
     )
     return found
+
+
+def _is_dicom_file(path: Path) -> bool:
+    """Return whether a file begins as DICOM: its first bytes are compared, nothing is parsed."""
+    return path.is_file() and is_dicom(path)
 
 
 def _run(name: str, paths: Sequence[Path], *arguments: Any) -> Any:
