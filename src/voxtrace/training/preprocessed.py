@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.atomic import atomic_folder
+from voxtrace.errors import OutputError
 from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
+from voxtrace.safe_text import read_json
 from voxtrace.volume import Array, Case
 
 VOXELS_PER_LABEL = 2_000
@@ -36,8 +38,7 @@ class PreprocessedCase:
     @property
     def scan(self) -> TrainingScans:
         """Size, spacing and intensities of the scan, as the ranges of one case."""
-        stored = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
-        found = TrainingScans.from_record({"training_scans": stored})
+        found = TrainingScans.from_record({"training_scans": read_json(self.folder / "scan.json")})
         assert found is not None
         return found
 
@@ -90,9 +91,33 @@ def _mapped(file: Path) -> Array:
 def _load_or_preprocess(
     cases: Sequence[Case], number: int, plan: Plan, target: Path, rng: np.random.Generator
 ) -> PreprocessedCase:
-    if not (target / "scan.json").is_file():
+    found = _stored(target)
+    if found is None:
         _preprocess(cases[number], plan, target, rng)
-    return PreprocessedCase(target, json.loads((target / "scores.json").read_text(encoding="utf-8")))
+        found = _stored(target)
+    if found is None:
+        raise OutputError(f"{target} does not hold what was just written into it; check the disk.")
+    return found
+
+
+def _stored(target: Path) -> PreprocessedCase | None:
+    """Return the case in a folder; None where it is not there, or damaged, so that it is made again."""
+    try:
+        scores = read_json(target / "scores.json", allow_nan=True)
+        case = PreprocessedCase(target, {str(name): float(score) for name, score in scores.items()})
+        return case if case.scan.cases and _fit_together(case.image, case.labels, case.foreground) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, EOFError):
+        return None
+
+
+def _fit_together(image: Array, labels: Array, foreground: Array) -> bool:
+    """Return whether arrays are of the types and shapes that are written, and every drawn voxel lies in them."""
+    if image.ndim != 4 or image.dtype != np.float32 or labels.shape != image.shape[1:] or labels.dtype.kind != "u":
+        return False
+    if foreground.ndim != 2 or foreground.shape[1] != 4 or foreground.dtype != np.int32:
+        return False
+    voxels = foreground[:, 1:]
+    return not len(voxels) or bool((voxels >= 0).all() and (voxels < labels.shape).all())
 
 
 def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.io.child import guarded
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.io.suffixes import is_archive, is_voxels_beside, is_zarr, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.contrast import looks_like_labels
 from voxtrace.plugin.layers.timepoints import read_timepoints, timepoints_layer
@@ -88,7 +88,7 @@ def load(paths: Sequence[Path]) -> list[Any]:
         return open_trace(first).layers()
     if alone and guarded.is_seg(first):
         return [display.label_layer(guarded.read_seg(first))]
-    if alone and suffix_of(first):
+    if alone and (suffix_of(first) or is_archive(first) or is_zarr(first) or is_voxels_beside(first)):
         return _load_file(first)
     return list(display.image_layers(guarded.read(first if alone else list(paths))))
 
