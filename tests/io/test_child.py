@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import pkgutil
 import signal
@@ -206,6 +207,7 @@ def test_no_connection_can_be_opened_and_no_signal_sent() -> None:
 @linux
 def test_threads_of_libraries_still_start() -> None:
     assert run("count_threads") == 8
+    assert run("run_event_loop") == 1
 
 
 def test_temporary_files_are_removed_after_each_call() -> None:
@@ -396,6 +398,10 @@ def test_a_file_opens_only_what_may_belong_to_it(tmp_path: Path) -> None:
         "f.mhd": (b"ElementDataFile = d%03d.raw 1 2 1\n", None),
         "g.nhdr": (b"NRRD0004\ndata file: LIST\nvoxels.raw\n", None),
         "h.nhdr": (b"NRRD0004\ndata file: below/voxels.raw\n", None),
+        "i.hdr": (b"", ("i.img",)),
+        "i.img": (b"", ("i.hdr",)),
+        "j.mgz": (b"", ()),
+        "k.zip": (b"", ()),
         "voxels.raw": (b"", None),
         "image": (b"", None),
     }
@@ -438,6 +444,14 @@ def test_limits_grow_with_the_files(tmp_path: Path) -> None:
     small, large = (inputs.allowed_for([tmp_path / name]) for name in ("small.nii", "large.nii"))
     assert large.seconds > small.seconds + 1000
     assert small.memory <= inputs.LEAST_MEMORY <= large.memory or large.memory < inputs.LEAST_MEMORY
+
+
+def test_the_functions_have_the_arguments_of_the_originals() -> None:
+    for name, home in guarded.FUNCTIONS.items():
+        module, _, original = home.partition(":")
+        expected = inspect.signature(getattr(importlib.import_module(module), original)).parameters
+        found = inspect.signature(getattr(guarded, name)).parameters
+        assert [(p.name, p.default) for p in found.values()] == [(p.name, p.default) for p in expected.values()], name
 
 
 def test_errors_that_come_back_are_of_the_project() -> None:
