@@ -470,8 +470,8 @@ def test_fine_tuning_takes_connections_over_and_static_keeps_them(tmp_path: Path
 
 def test_connections_that_do_not_fit_are_drawn_anew_and_told_as_they_are(tmp_path: Path) -> None:
     _tuned(E2ENet(), tmp_path / "first")
-    wider = _tuned(E2ENet(width=9, dynamic=False), tmp_path / "wider", initial=load(tmp_path / "first"))
-    for head, stage in zip(wider.supervised, reversed(wider.stages), strict=False):
+    cubic = _tuned(E2ENet(cubic=True, dynamic=False), tmp_path / "cubic", initial=load(tmp_path / "first"))
+    for head, stage in zip(cubic.supervised, reversed(cubic.stages), strict=False):
         assert torch.equal(head.sources, cast(Any, stage[-1]).sources())
 
 

@@ -34,8 +34,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainStat
 from voxtrace.methods.published import e2enet as published
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.masked import Masked
-from voxtrace.nn.sparse_fusion import FLAT, HEADS, SOURCES, E2ENetNetwork, FusionOptions
+from voxtrace.nn.sparse_fusion import FLAT, HEADS, SOURCES, E2ENetNetwork, FusionOptions, depth_moves
 from voxtrace.plan import Plan, Topology, check_divisible
 from voxtrace.trace import NodeChart
 
@@ -66,6 +66,11 @@ class E2ENet(Method):
     source: ClassVar[str] = "Wu et al., E2ENet, NeurIPS 2024, arXiv:2312.04727"
     facts: ClassVar[Mapping[str, str]] = dict.fromkeys(FACTS, "fraction")
     step_word: ClassVar[str] = "head"
+    training_facts: ClassVar[Mapping[str, str]] = {
+        "density": "fraction",
+        "f_decay": "fraction",
+        "topology_updates": "update",
+    }
 
     width: int = option(
         0, "Channels of the finest level; 0 takes 1.5 times the planned U-Net's, 48 for nnU-Net's 32.", low=0, high=320
@@ -79,7 +84,11 @@ class E2ENet(Method):
         low=0,
         high=1,
     )
-    dynamic: bool = option(True, "Prune and regrow connections during training; false keeps the first random ones.")
+    dynamic: bool = option(
+        True,
+        "Prune and regrow connections during training; false keeps the first random ones, or in fine-tuning, where it "
+        "is the default, the bundle's.",
+    )
     update_every: int = option(
         1200,
         "ΔT, iterations between two updates of connections, in a run of 250,000; other runs keep the ratio.",
@@ -147,6 +156,17 @@ class E2ENet(Method):
         )
         return E2ENetNetwork(plan, options)
 
+    def fine_tuned(self) -> Self:
+        """Return the method with connections that stay: the first update would prune half of the trained kernels."""
+        return replace(self, dynamic=False)
+
+    def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:
+        """Return whether each channel is shifted along depth as the one that it becomes."""
+        if self.cubic:
+            return True
+        moves = depth_moves(len(order), self.shift, self.strict_shift)
+        return [moves[before] for before in order] == moves
+
     @property
     def _axis(self) -> int:
         return "zyx".index(self.shift_axis)
@@ -189,6 +209,16 @@ class E2ENet(Method):
             prune_and_grow(conv, f_decay(t, T), optimizer.state, state.rng, returns=self.grow == "code")
         net.updates += 1
         net.count_sources()
+
+    def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
+        """Return how many kernels are on, which fraction an update exchanges now, and how often M was updated."""
+        net = cast(E2ENetNetwork, network)
+        kernels = sum(conv.mask.numel() for conv in net.masked)
+        return {
+            "density": sum(conv.active_kernels for conv in net.masked) / max(1, kernels),
+            "f_decay": f_decay(state.iteration + 1, state.phase.iterations) if self.dynamic else 0.0,
+            "topology_updates": int(net.updates),
+        }
 
     def update_interval(self, T: int) -> int:
         """Return ΔT in a run of T iterations: the published ratio, about 208 updates a run; at least 1."""

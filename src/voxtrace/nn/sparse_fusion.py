@@ -86,6 +86,14 @@ def depth_shift(x: Tensor, distance: int = 1, strict: bool = False) -> Tensor:
     return torch.cat([g[:, :, s : s + depth] for g, s in zip(groups, starts, strict=False)], dim=1)
 
 
+def depth_moves(channels: int, distance: int = 1, strict: bool = False) -> list[int]:
+    """Return how many slices :func:`depth_shift` moves each of the channels."""
+    if distance == 0 or (channels < 3 and not strict):
+        return [0] * channels
+    group = -(-channels // 3)
+    return [(distance, 0, -distance)[c // group] for c in range(channels)]
+
+
 class ShiftedBlock(nn.Module):
     """Depth shift, convolution (with bias), instance norm, leaky ReLU; (B, Cin, Z, Y, X) to (B, Cout, …)."""
 
@@ -99,10 +107,7 @@ class ShiftedBlock(nn.Module):
 
     def moves(self, channels: int) -> list[int]:
         """Return how many slices each channel moves; a runtime can read shifted rows instead of copying the map."""
-        if self.distance == 0 or (channels < 3 and not self.strict):
-            return [0] * channels
-        group = -(-channels // 3)
-        return [(self.distance, 0, -self.distance)[c // group] for c in range(channels)]
+        return depth_moves(channels, self.distance, self.strict)
 
     def forward(self, maps: Tensor | Sequence[Tensor]) -> Tensor:
         """Return the activated map of one map, or of several concatenated along channels."""
