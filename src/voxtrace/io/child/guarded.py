@@ -73,15 +73,15 @@ def find_series(folder: Path) -> tuple[Series, ...]:
     return tuple(_run("find_series", [folder], folder))
 
 
-def stack_series(series: Sequence[Series], channels: Sequence[str] = ()) -> Volume:
+def stack_series(series: Sequence[Series], names: Sequence[str] = (), onto: int = 0) -> Volume:
     """Return DICOM series as the channels of a volume; see :func:`voxtrace.io.dicom.stack_series`."""
-    found: Volume = _run("stack_series", _files(series), tuple(series), tuple(channels))
+    found: Volume = _run("stack_series", _files(series), tuple(series), tuple(names), onto)
     return found
 
 
-def thumbnail(series: Series) -> npt.NDArray[np.uint8]:
+def thumbnail(series: Series, edge: int = 96) -> npt.NDArray[np.uint8]:
     """Return a small picture of a DICOM series; see :func:`voxtrace.io.dicom.thumbnail`."""
-    found: npt.NDArray[np.uint8] = _run("thumbnail", _files([series]), series)
+    found: npt.NDArray[np.uint8] = _run("thumbnail", _files([series]), series, edge)
     return found
 
 
