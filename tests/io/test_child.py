@@ -24,7 +24,7 @@ import awkward_dicom
 import made
 import planted
 from voxtrace import errors, io
-from voxtrace.errors import GeometryError, ReadError
+from voxtrace.errors import Cancelled, GeometryError, ReadError
 from voxtrace.geometry import Grid
 from voxtrace.io.child import guarded, inputs, messages, readers, values
 from voxtrace.io.child.process import SWITCH, ReaderProcess
@@ -291,6 +291,43 @@ def test_ctrl_c_ends_a_read_at_once_and_the_next_one_works() -> None:
     with pytest.raises(KeyboardInterrupt):
         run("hang")
     assert run("echo", 1) == 1
+
+
+def test_a_read_is_stopped_from_another_thread() -> None:
+    found: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            run("hang")
+        except Cancelled as error:
+            found.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    _until(lambda: thread.ident in readers._busy)
+    time.sleep(0.3)
+    readers.stop_reads([thread.ident or 0, 1])
+    thread.join(20)
+    assert len(found) == 1
+    assert run("echo", 1) == 1
+
+
+@pytest.mark.parametrize("other", ["/etc/passwd", "{0}/../../etc/passwd", "{0}x/a"])
+def test_an_answer_names_no_file_elsewhere(other: str, tmp_path: Path) -> None:
+    # a series with such a path would be read by a later call
+    assert run("echo", tmp_path / "a" / "b", paths=(tmp_path,)) == tmp_path / "a" / "b"
+    with pytest.raises(ReadError, match="none of its inputs"):
+        run("echo", [{"x": Path(other.format(tmp_path))}], paths=(tmp_path,))
+
+
+def test_a_document_of_too_many_values_is_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_MOST_VALUES", 100)
+    came, sent = os.pipe()
+    messages.send(sent, {"x": [[]] * 200})
+    with pytest.raises(messages.BrokenMessageError, match="too many values"):
+        messages.receive(came, 0)
+    os.close(came)
+    os.close(sent)
 
 
 def test_a_fork_of_the_program_leaves_the_process_to_it() -> None:
