@@ -67,7 +67,7 @@ class CaseInput:
             A numbered channel file is missing, a file is not a volume or has no such time point, or no series fits a
             channel.
         """
-        from voxtrace.io import read, read_study
+        from voxtrace.io.child.guarded import read, read_study
 
         self._check_numbers()
         if self.channels:
@@ -189,7 +189,7 @@ def _are_parts(folders: Sequence[Path], channels: int) -> bool:
 
 def _usable_series(folder: Path) -> int:
     """Return how many series of a folder can be opened; 0 where it cannot be read, which its case will say."""
-    from voxtrace.io.dicom import find_series
+    from voxtrace.io.child.guarded import find_series
 
     try:
         return sum(series.usable for series in find_series(folder))
@@ -227,7 +227,7 @@ def _name_and_number(path: Path, channels: int) -> tuple[str, str]:
 
 def _at_timepoints(case: CaseInput, timepoint: int | Literal["all"]) -> list[CaseInput]:
     """Return a case for each time point that is wanted; a file with one time point stays as it is."""
-    from voxtrace.io import count_timepoints
+    from voxtrace.io.child.guarded import count_timepoints
 
     try:
         many = count_timepoints(case.paths[0])

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from voxtrace.batch.cases import RESULT_SUFFIXES, CaseInput
-from voxtrace.io.suffixes import is_archive, is_dicom, is_voxels_beside, is_zarr, stem_of, suffix_of
-
-_HEADER_BYTES = 1 << 16
-# formats that keep header and voxels in two files
-_PARTS = (".mhd", ".nhdr", ".hdr", ".hdr.gz", ".img", ".img.gz", ".par", ".rec")
+from voxtrace.io.contents import content_digest, parts_of
+from voxtrace.io.suffixes import is_archive, is_dicom, is_voxels_beside, is_zarr, suffix_of
 
 
 def describe_sources(case: CaseInput) -> list[dict[str, Any]]:
@@ -66,7 +62,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield from sorted(filter(is_dicom, path.absolute().parent.iterdir()))
     else:
         yield path
-        yield from _parts_of(path)
+        yield from parts_of(path)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -81,18 +77,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (file for file in files if image or is_dicom(file))
 
 
-def _parts_of(path: Path) -> Iterator[Path]:
-    """Yield the files beside a header that have its stem, or that it names."""
-    if not path.name.lower().endswith(_PARTS):
-        return
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    for one in sorted(path.absolute().parent.iterdir()):
-        named = os.fsencode(one.name) in header
-        if one.name != path.name and one.is_file() and (named or one.name.startswith(f"{stem_of(path)}.")):
-            yield one
-
-
 def _measured(files: Sequence[Path]) -> dict[str, int]:
     states = [file.stat() for file in files]
     return {
@@ -104,9 +88,4 @@ def _measured(files: Sequence[Path]) -> dict[str, int]:
 
 def _digest(path: Path, files: Sequence[Path]) -> str:
     """Return one SHA-256 of names and contents."""
-    digest, base = hashlib.sha256(), path.absolute() if path.is_dir() else path.absolute().parent
-    for file in files:
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").digest()
-        digest.update(os.fsencode(os.path.relpath(file.absolute(), base)) + b"\0" + content)
-    return digest.hexdigest()
+    return content_digest(files, path.absolute() if path.is_dir() else path.absolute().parent)

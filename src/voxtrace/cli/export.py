@@ -97,14 +97,14 @@ def export(
 
     Files are read back and compared before they take their names. DICOM carries the patient's entries of the images.
     """
-    from voxtrace import io
+    from voxtrace.io.child.guarded import read
     from voxtrace.io.export import ExportOptions
 
     with reserve_stdout_for_json(as_json):
         item = Exported(labels, source, tuple(only or ()), trace)
         _check_names(out, each, of_trace=item.is_trace)
         item.open_for(out)
-        scan = io.read(image) if image is not None else None
+        scan = read(image) if image is not None else None
         options = ExportOptions(
             source, scan, each, smooth_mm, manual, False, "", seg.value, item.algorithm, unit=unit, ngff=ngff.value
         )

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtrace.errors import Cancelled, ReadError
-from voxtrace.io.dicom import Series, find_series, stack_series, thumbnail
+from voxtrace.io.child.guarded import find_series, stack_series, thumbnail
+from voxtrace.io.dicom import Series
 from voxtrace.io.suffixes import is_dicom, is_dicomdir, is_zarr, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.messages import JobStage
