@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.io.suffixes import NIFTI, NRRD, suffix_of
+from voxtrace.io.formats import READ, endings
+from voxtrace.io.suffixes import NRRD, is_archive, is_voxels_beside, stem_of, suffix_of
 
 LEAST_MEMORY = 2 << 30  # bytes
 MEMORY_PER_BYTE = 60  # of the files: packed twenty times, and three times the volume while it is decoded
@@ -21,6 +22,10 @@ SECONDS_PER_MIB = 1.0
 _OF_FREE = 0.9
 _HEADER_BYTES = 1 << 16
 _WITH_PARTS = (*NRRD, ".mha", ".mhd")
+_BESIDE = endings(one for one in READ if one.voxels_beside)  # headers whose voxels lie beside them by the same name
+_ALONE = tuple(
+    ending for ending in endings(one for one in READ if one.holds == "voxels") if ending not in (*_WITH_PARTS, *_BESIDE)
+)  # formats of one file
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def _places(path: Path) -> Iterator[Path]:
     """Yield what may be read for a path: itself, and what may lie beside it, or the folder where that is not known."""
     yield path.absolute()
     with suppress(OSError, ValueError):  # no file can have such a name, or it cannot be looked at; reading says so
-        if path.is_dir() or suffix_of(path) in NIFTI:
+        if path.is_dir() or suffix_of(path) in _ALONE or is_archive(path):
             return
         parts = _parts(path)
         if parts is None:
@@ -74,6 +79,9 @@ def _parts(path: Path) -> list[Path] | None:
     These are files that it names, or that have its stem. A header that numbers or lists files, and an image of a DICOM
     series, may mean any.
     """
+    if is_voxels_beside(path) or suffix_of(path) in _BESIDE:
+        stem = stem_of(path)
+        return [one for one in path.absolute().parent.iterdir() if stem_of(one) == stem and not one.is_dir()]
     if suffix_of(path) not in _WITH_PARTS or not path.is_file():
         return None
     with path.open("rb") as file:
