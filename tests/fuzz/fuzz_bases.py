@@ -324,3 +324,4 @@ _MAKERS: dict[str, dict[str, Callable[[Path], None]]] = {
     "nnunet": {"model": _nnunet},
     "remembered": {"files": _remembered},
 }
+BINARY_SEG, TRACE, UNET = _MAKERS["derived"]["binary"], _trace, _MAKERS["bundle"]["unet"]
