@@ -271,10 +271,11 @@ def readable_card(bundle: Bundle) -> str:
 
 
 def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return entries of the card without the list of validation cases, which bundle.json holds."""
+    """Return entries of the card without the lists of cases, which bundle.json holds."""
+    entries = {name: value for name, value in entries.items() if name not in ("training", "held_back")}
     listed = entries.get("validation", {})
     short = {name: value for name, value in listed.items() if name != "per_case"}
-    return {**entries, "validation": short} if listed else dict(entries)
+    return {**entries, "validation": short} if listed else entries
 
 
 def _check_hashes(folder: Path, record: dict[str, Any]) -> None:

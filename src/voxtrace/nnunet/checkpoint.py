@@ -1,4 +1,8 @@
-"""The tensors of one fold. A checkpoint is a pickle; only tensors, plain containers and numbers are loaded from it."""
+"""The tensors of one fold.
+
+A checkpoint is a pickle. Only tensors, plain containers and numbers are loaded from it, in a process of its own that
+can open no other file, write none, and reach no network.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from voxtrace.errors import InputError
+from voxtrace.io.child.readers import call
 from voxtrace.nn.tensor_file import load_tensors
 from voxtrace.safe_text import brief
 
@@ -55,17 +61,30 @@ def read_checkpoint(file: Path) -> NnUNetCheckpoint:
     InputError
         The file is missing, damaged, not a checkpoint of nnU-Net v2, or holds more than tensors and numbers.
     """
+    found = call("voxtrace.nnunet.checkpoint:load_record", (file,), (file,), heavy=True)
+    tensors = {str(name): torch.from_numpy(array) for name, array in found["tensors"].items()}
+    return NnUNetCheckpoint(**{**found, "tensors": tensors})
+
+
+def load_record(file: Path) -> dict[str, Any]:
+    """Return the fields of a checkpoint, its tensors as arrays, read in the process at hand.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_checkpoint`.
+    """
     record = _load(file)
     try:
         axes = record.get("inference_allowed_mirroring_axes")
-        return NnUNetCheckpoint(
-            tensors={name: tensor.float() for name, tensor in record["network_weights"].items()},
-            configuration=str(record["init_args"]["configuration"]),
-            trainer=str(record["trainer_name"]),
-            epochs=None if record.get("current_epoch") is None else int(record["current_epoch"]),
-            mirror_axes=tuple(int(axis) for axis in axes) if axes else (),
-            pseudo_dice=_last(record.get("logging"), "mean_fg_dice"),
-        )
+        return {
+            "tensors": {str(name): tensor.float().numpy() for name, tensor in record["network_weights"].items()},
+            "configuration": str(record["init_args"]["configuration"]),
+            "trainer": str(record["trainer_name"]),
+            "epochs": None if record.get("current_epoch") is None else int(record["current_epoch"]),
+            "mirror_axes": tuple(int(axis) for axis in axes) if axes else (),
+            "pseudo_dice": _last(record.get("logging"), "mean_fg_dice"),
+        }
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise InputError(
             f"{file} is not a checkpoint of nnU-Net v2 (no {brief(error)}); train or export it again."
