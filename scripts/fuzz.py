@@ -23,6 +23,7 @@ from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[variable] = "1"  # a forked child has no threads of its parent
+os.environ["VOXTRACE_READ_IN_PROCESS"] = "1"  # the child of each input takes the place of the reader process
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "fuzz"), str(ROOT / "tests" / "helpers")]
 
@@ -166,7 +167,8 @@ def _without_kernels(folder: Path) -> None:
     from voxtrace.kernels import switches
 
     folder.mkdir(exist_ok=True)
-    os.environ["XDG_CACHE_HOME"] = str(folder)  # what is remembered there does not count as elsewhere
+    # what is remembered or unpacked there does not count as elsewhere
+    os.environ["XDG_CACHE_HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     (folder / "kernels.json").write_text(json.dumps({"disabled": switches.GROUPS}))
     switches.user_file = lambda: folder / "kernels.json"
 
