@@ -186,6 +186,8 @@ class _Batch:
             template = replace(template, fit=found.to_json())
             yield replace(here, kind="running", fit=found)
             result = yield from self._segment(here, volume, later)
+            del volume  # writing turns the labels over, for which the scan's memory serves
+            _write_labels(result, self.job.labels_path(here.case), self.job.trace_path(here.case))
             entry = _done(_timed(template, began), result, self.job.bundles[0].record, found)
             entry = replace(entry, files=self.prefetcher.sources(), choice=here.case.choice())
         except Cancelled:
@@ -207,7 +209,7 @@ class _Batch:
     def _segment(
         self, here: CaseEvent, volume: Volume, later: Sequence[CaseInput]
     ) -> Generator[CaseEvent, None, Result]:
-        """Segment one case and write its outputs."""
+        """Segment one case, and write its trace meanwhile."""
         from voxtrace.inference import segment
 
         self.prefetcher.begin(later)
@@ -226,7 +228,6 @@ class _Batch:
         finally:
             # closes the engine's generator when this one is closed early, so that no partial trace stays
             engine.close()
-        _write_labels(result, labels_path, trace_path)
         return result
 
 

@@ -107,9 +107,7 @@ def _source_images(grid: DicomGrid, name: str) -> SourceImages:
 def _plane_positions(
     sources: Sequence[SourceFrame], headers: Sequence[Dataset], frames: Sequence[tuple[int, int]]
 ) -> tuple[ImagePlanePosition, ...]:
-    return tuple(
-        _plane_position(source, headers[i], frame) for source, (i, frame) in zip(sources, frames, strict=True)
-    )
+    return tuple(_plane_position(source, headers[i], frame) for source, (i, frame) in zip(sources, frames, strict=True))
 
 
 def _plane_position(source: SourceFrame, header: Dataset, frame: int) -> ImagePlanePosition:
