@@ -203,7 +203,8 @@ class _Batch:
             log.debug("case %s failed", here.case.name, exc_info=True)
             entry = replace(_timed(template, began), status="failed", error=_sentence(error))
         self.ledger.append(replace(entry, error=for_record(entry.error, here.case)))
-        entry = replace(entry, error=hide_names(entry.error, here.case))
+        told = for_record if here.case.anonymous else hide_names  # the words of a series may name a patient, too
+        entry = replace(entry, error=told(entry.error, here.case))
         return replace(here, kind="done" if entry.status == "done" else "failed", entry=entry)
 
     def _segment(

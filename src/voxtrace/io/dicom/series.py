@@ -131,17 +131,6 @@ class Series:
         return " ".join(filter(None, (self.number, self.modality, words, images)))
 
 
-def without_words(passport: Passport, series: Iterable[Series]) -> Passport:
-    """Return a passport in which these series are called by number and kind, without the scanner's words for them."""
-    findings = []
-    for one in passport.findings:
-        found = one.found
-        for other in series:
-            found = found.replace(other.title, other.kind)
-        findings.append(replace(one, found=found))
-    return Passport(tuple(findings))
-
-
 def find_series(folder: Path) -> tuple[Series, ...]:
     """Return the series among the files of a folder and the folders in it, ordered by series number.
 
