@@ -42,7 +42,7 @@ def test_they_go_through_every_command_and_obey_no_terminal(locale: str, bundle:
     assert len(entries) == len(names)
     again = json.loads(voxtrace("predict", scans, "-m", bundle, "-o", out, "--resume", "--json"))
     assert sorted(again["skipped"]) == sorted(entries)
-    [trace] = [name for name in os.listdir(out) if name.endswith(b"%F6%DFe.trace")]
-    for path in (scans + b"/" + LATIN + b".nii.gz", out + b"/" + trace):
+    [trace] = Path(os.fsdecode(out)).glob("*%F6%DFe.trace")
+    for path in (scans + b"/" + LATIN + b".nii.gz", trace):
         json.loads(voxtrace("inspect", path, "--json"))
     assert len(json.loads(voxtrace("evaluate", out, out, "--json"))["cases"]) == len(names)
