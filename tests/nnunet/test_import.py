@@ -18,7 +18,7 @@ from voxtrace.method import Batch, TrainState
 from voxtrace.methods import method
 from voxtrace.nn.unet import UNetNetwork
 from voxtrace.nnunet import import_model
-from voxtrace.training.finetune import load_matching_weights
+from voxtrace.training.takeover import take_over
 
 pytestmark = pytest.mark.numeric
 
@@ -153,7 +153,8 @@ def test_recyclenet_goes_on_from_an_imported_model(tmp_path: Path, residual: boo
     initial = bundles.load(import_model(tmp_path / "model", tmp_path / "bundle")[0])
     recycling = method("recyclenet", schedule="static")
     network = recycling.build(recycling.adapt(initial.plan))
-    assert load_matching_weights(network, initial) == ()  # recycling adds no parameter, so nothing is initialised anew
+    # recycling adds no parameter, so nothing is initialised anew
+    assert take_over(recycling, initial.plan, network, initial).complete
     assert isinstance(network, UNetNetwork)
     z, y, x = initial.plan.window
     batch = Batch(torch.randn(1, 1, z, y, x, generator=chance(3)), torch.zeros(1, z, y, x, dtype=torch.int64))

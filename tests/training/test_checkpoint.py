@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from voxtrace.errors import InputError
-from voxtrace.training.checkpoint import FILE, RUN, load_checkpoint, record_run
+from voxtrace.training.checkpoint import FILE, load_checkpoint
 
 WRITTEN_SINCE_THE_FIRST_VERSION = {
     "phase": 1,
@@ -38,17 +38,3 @@ def test_a_checkpoint_with_other_fields_is_refused(tmp_path: Path) -> None:
     torch.save({**WRITTEN_SINCE_THE_FIRST_VERSION, "colour": 1}, tmp_path / FILE)
     with pytest.raises(InputError, match="is not a checkpoint"):
         load_checkpoint(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_record_that_describes_no_run_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / RUN).write_text(content)
-    with pytest.raises(InputError, match="does not describe a run"):
-        record_run(tmp_path, {"seed": 0})
-
-
-def test_a_record_of_another_run_names_what_differs(tmp_path: Path) -> None:
-    record_run(tmp_path, {"seed": 0, "cases": 4})
-    record_run(tmp_path, {"seed": 0, "cases": 4})
-    with pytest.raises(InputError, match="had another cases; resume with the same"):
-        record_run(tmp_path, {"seed": 0, "cases": 5})

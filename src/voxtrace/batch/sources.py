@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from voxtrace.batch.cases import RESULT_SUFFIXES, CaseInput
-from voxtrace.io.suffixes import is_dicom, suffix_of
-
-_HEADER_BYTES = 1 << 16
-_PARTS = (".mhd", ".nhdr", ".hdr", ".img")  # formats that keep header and voxels in two files
+from voxtrace.io.contents import content_digest, parts_of
+from voxtrace.io.suffixes import is_archive, is_dicom, is_voxels_beside, is_zarr, suffix_of
 
 
 def describe_sources(case: CaseInput) -> list[dict[str, Any]]:
@@ -59,30 +56,25 @@ def _files(path: Path) -> Iterator[Path]:
     """Yield every file that reading ``path`` may look at."""
     if path.is_dir():
         yield from _files_below(path)
-    elif not suffix_of(path):  # one file of a DICOM series, whose others lie beside it
+    elif is_archive(path):
+        yield path
+    elif not suffix_of(path) and not is_voxels_beside(path):  # one file of a DICOM series, whose others lie beside it
         yield from sorted(filter(is_dicom, path.absolute().parent.iterdir()))
     else:
         yield path
-        yield from _parts_of(path)
+        yield from parts_of(path)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the DICOM files below a folder; results that lie there, too, are no part of the case."""
+    """Yield the DICOM files below a folder, or all files of an OME-Zarr image.
+
+    Results that lie there, too, are no part of the case.
+    """
+    image = is_zarr(folder)
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.endswith(RESULT_SUFFIXES))
-        yield from (file for name in sorted(names) if is_dicom(file := Path(root, name)))
-
-
-def _parts_of(path: Path) -> Iterator[Path]:
-    """Yield the files beside a header that have its stem, or that it names."""
-    if path.suffix.lower() not in _PARTS:
-        return
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    for one in sorted(path.absolute().parent.iterdir()):
-        named = os.fsencode(one.name) in header
-        if one.name != path.name and one.is_file() and (named or one.name.startswith(f"{path.stem}.")):
-            yield one
+        files = (Path(root, name) for name in sorted(names))
+        yield from (file for file in files if image or is_dicom(file))
 
 
 def _measured(files: Sequence[Path]) -> dict[str, int]:
@@ -96,9 +88,4 @@ def _measured(files: Sequence[Path]) -> dict[str, int]:
 
 def _digest(path: Path, files: Sequence[Path]) -> str:
     """Return one SHA-256 of names and contents."""
-    digest, base = hashlib.sha256(), path.absolute() if path.is_dir() else path.absolute().parent
-    for file in files:
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").digest()
-        digest.update(os.fsencode(os.path.relpath(file.absolute(), base)) + b"\0" + content)
-    return digest.hexdigest()
+    return content_digest(files, path.absolute() if path.is_dir() else path.absolute().parent)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from voxtrace.bundle import Bundle, window_cost
+from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
-from voxtrace.training.training_run import TrainingRun
+from voxtrace.training.preprocessed import PreprocessedCase
+from voxtrace.training.takeover import Takeover
+from voxtrace.training.training_run import TrainingRun, versions
 from voxtrace.training.validation import Validation
+
+CASE_LISTS = ("training", "held_back")  # of the provenance: name and hashes of each case
+ANONYMOUS = "anonymous_names"  # in the provenance, where cases have no names of their own
 
 
 def make_card(
     run: TrainingRun,
-    scans: Sequence[TrainingScans],
+    cases: Sequence[PreprocessedCase],
     validation: Validation | None,
-    initial: Bundle | None,
-    unmatched: Sequence[str],
+    takeover: Takeover | None,
     about: Mapping[str, Any],
     before: Validation | None = None,
 ) -> dict[str, Any]:
@@ -26,8 +28,8 @@ def make_card(
 
     ``before`` holds the scores of the first validation cases before fine-tuning.
     """
-    described = run.method.describe(run.network)
-    return {
+    described, scans = run.method.describe(run.network), [case.scan for case in cases]
+    card = {
         "name": run.out.name,
         "licence": "not stated",
         "intended_use": "Research. Not a medical device: a person must check every result.",
@@ -35,7 +37,7 @@ def make_card(
         **about,
         **measured_entries(scans, validation),
         "cost": window_cost(run.method, run.plan, run.network),
-        "provenance": {**_provenance(run, len(scans), initial, unmatched), **about.get("provenance", {})},
+        "provenance": {**_provenance(run, len(scans), takeover), **about.get("provenance", {})},
         **({"network": described} if described else {}),
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),
@@ -43,6 +45,21 @@ def make_card(
             "curve": run.history,
         },
     }
+    return without_names(card) if run.config.anonymous_names else card
+
+
+def without_names(card: dict[str, Any]) -> dict[str, Any]:
+    """Return a card whose cases are called ``case_0001`` and up; the hashes of their files tell which is which."""
+    provenance, metrics = {**card["provenance"], ANONYMOUS: True}, dict(card["metrics"])
+    listed = [case for part in CASE_LISTS for case in provenance.get(part, ())]
+    names = {case["name"]: f"case_{number:04d}" for number, case in enumerate(listed, start=1)}
+    for part in (*CASE_LISTS, "changed_during_training"):
+        if part in provenance:
+            provenance[part] = [{**case, "name": names[case["name"]]} for case in provenance[part]]
+    if "validation" in metrics:
+        rows = [{**row, "name": names[row["name"]]} for row in metrics["validation"].get("per_case", ())]
+        metrics["validation"] = {**metrics["validation"], "per_case": rows}
+    return {**card, "provenance": provenance, "metrics": metrics}
 
 
 def measured_entries(scans: Sequence[TrainingScans], validation: Validation | None) -> dict[str, Any]:
@@ -62,23 +79,29 @@ def _gain(before: Validation, after: Validation) -> dict[str, Any]:
     return {"cases": cases, "dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
 
 
-def _provenance(run: TrainingRun, n_cases: int, initial: Bundle | None, unmatched: Sequence[str]) -> dict[str, Any]:
-    from voxtrace.version import __version__
-
+def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> dict[str, Any]:
+    record = run.record
     provenance: dict[str, Any] = {
         "cases": n_cases,
         "iterations": run.done,
+        "seconds": round(run.all_seconds, 1),
         "seed": run.config.seed,
         "device": run.device,
         "precision": run.precision,
-        "versions": {"voxtrace": __version__, "torch": str(torch.__version__)},
+        "versions": versions(),
     }
     if run.config.minutes is not None:
         provenance |= {"minutes": run.config.minutes, "planned_iterations": run.total}
     if arithmetic := run.arithmetic.to_json():
         provenance["arithmetic"] = arithmetic
-    if initial is not None:
-        provenance["initial"] = {"name": initial.name, "digest": initial.digest}
-    if unmatched:
-        provenance["initialised_anew"] = list(unmatched)
+    if takeover is not None:
+        provenance["initial"] = takeover.to_json(run.plan)
+        if takeover.anew:
+            provenance["initialised_anew"] = list(takeover.anew)
+    provenance |= {part: [case.to_json() for case in getattr(record, part)] for part in CASE_LISTS}
+    if record.changed:
+        provenance["changed_during_training"] = [dict(row) for row in record.changed]
+    # a run that computed in one way throughout says so above
+    if any(stretch != record.stretches[0] for stretch in record.stretches):
+        provenance["stretches"] = [dict(stretch) for stretch in record.stretches]
     return provenance

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,32 @@ import torch
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import InputError
+from voxtrace.nn.tensor_file import load_tensors
+from voxtrace.safe_text import brief
 
 FILE = "checkpoint.pt"
-RUN = "run.json"
+_MOST_ITERATIONS = 1 << 40
 
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """The state of a run after ``iteration`` updates of phase number ``phase``; ``history`` is its curve so far."""
+    """The state of a run after ``iteration`` updates of phase number ``phase``.
+
+    ``history`` is its curve so far, ``seconds`` the time that it took so far, over all its starts; ``average`` holds
+    averaged weights, ``dice`` the validations of the phase so far, ``lengths`` the iterations of each phase, and
+    ``rate_schedule`` how the rate goes, "" where an earlier version did not say.
+    """
 
     phase: int
     iteration: int
     network: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[dict[str, float]]
+    seconds: float = 0.0
+    average: dict[str, Any] = field(default_factory=dict)
+    dice: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    rate_schedule: str = ""
 
 
 def save_checkpoint(folder: Path, checkpoint: TrainingCheckpoint) -> None:
@@ -40,24 +51,19 @@ def load_checkpoint(folder: Path) -> TrainingCheckpoint | None:
     if not file.is_file():
         return None
     try:
-        return TrainingCheckpoint(**torch.load(file, map_location="cpu", weights_only=True))
-    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{file} is not a checkpoint ({error}); delete {folder} and train again.") from error
+        found = TrainingCheckpoint(**load_tensors(file))
+        _check(found)
+    except (OSError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        raise InputError(f"{file} is not a checkpoint ({brief(error)}); delete {folder} and train again.") from error
+    return found
 
 
-def record_run(folder: Path, run: dict[str, Any]) -> None:
-    """Write down what is being trained, or check that the folder's run is the same one."""
-    file = folder / RUN
-    if not file.is_file():
-        with atomic_file(file) as temporary:
-            temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
-        return
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        differing = [key for key in run if before.get(key) != run[key]]
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
-    if differing:
-        raise InputError(
-            f"the run in {folder} had another {', '.join(differing)}; resume with the same, or choose another output."
-        )
+def _check(found: TrainingCheckpoint) -> None:
+    """Raise ValueError where a part of a checkpoint is not of its kind."""
+    numbers, mappings = (found.phase, found.iteration), (found.network, found.optimizer)
+    if not all(type(one) is int and 0 <= one < _MOST_ITERATIONS for one in numbers):
+        raise ValueError("its place in the run is no number")
+    if not all(isinstance(one, dict) and all(isinstance(key, str) for key in one) for one in mappings):
+        raise ValueError("its weights or its optimiser have no names")
+    if not isinstance(found.history, list) or not all(isinstance(row, dict) for row in found.history):
+        raise ValueError("its curve is no list of numbers by name")

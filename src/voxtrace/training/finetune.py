@@ -1,35 +1,127 @@
-"""Fine-tuning: a plan and initial weights from a bundle; weights that do not fit are named."""
+"""Fine-tuning: a plan from a bundle for another dataset, and what becomes of its channels, labels and weights.
+
+Grid, window and topology are the bundle's, on which its weights were trained. Channels are matched by name, so that
+weights follow them into another order. A channel of the same kind (CT, or not) keeps the bundle's normalisation; one of
+another kind takes that of the new data, and the modality follows. Labels are matched by name, too: rows of the heads
+follow them to their new values, and a label that the bundle does not know begins as the method initialises it.
+"""
 
 from __future__ import annotations
 
-from torch import nn
+import re
+from collections.abc import Mapping, Sequence
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import PlanError
-from voxtrace.plan import Plan
+from voxtrace.fit.channel_checks import normal_name
+from voxtrace.plan import Normalisation, Plan
 from voxtrace.training.dataset import Dataset
 
+CT = "CT"
 
-def finetune_plan(initial: Bundle, dataset: Dataset, *, iterations: int | None = None) -> Plan:
-    """Return the bundle's plan with the dataset's labels: same grid, window, normalisation and topology.
+
+def finetune_plan(
+    initial: Bundle, dataset: Dataset, *, iterations: int | None = None, planned: Plan | None = None
+) -> Plan:
+    """Return the bundle's plan for another dataset: its grid, window and topology with the dataset's labels.
+
+    ``planned`` is the dataset's own plan, from which channels of another kind take their normalisation; it is needed
+    where :func:`needs_planning` says so.
 
     Raises
     ------
     PlanError
-        The dataset has another number of channels than the bundle.
+        The dataset has other channels than the bundle; or ``planned`` is needed and missing.
     """
-    if len(dataset.channels) != initial.plan.n_channels:
+    plan, order = initial.plan, match_channels(initial, dataset.channels, dataset.name)
+    rules = [plan.normalisation[before] for before in order]
+    modality = plan.modality
+    if needs_planning(initial, dataset):
+        if planned is None:
+            raise PlanError(f"{dataset.name} is of another modality than {initial.name}; plan the dataset first.")
+        kept = [_same_kind(plan, before, name) for before, name in zip(order, dataset.channels, strict=True)]
+        rules = [rule if keeps else new for rule, new, keeps in zip(rules, planned.normalisation, kept, strict=True)]
+        modality = planned.modality
+    changes = {
+        "channels": dataset.channels,
+        "labels": dataset.labels,
+        "ignore": dataset.ignore,
+        "normalisation": tuple(rule.model_dump() for rule in rules),
+        "modality": modality,
+        "iterations": iterations or plan.iterations,
+    }
+    return Plan.model_validate(plan.model_dump() | changes)
+
+
+def needs_planning(initial: Bundle, dataset: Dataset) -> bool:
+    """Return whether a channel of the dataset is CT where the bundle's is not, or the other way round.
+
+    Raises
+    ------
+    PlanError
+        The dataset has other channels than the bundle.
+    """
+    order = match_channels(initial, dataset.channels, dataset.name)
+    return not all(_same_kind(initial.plan, old, name) for old, name in zip(order, dataset.channels, strict=True))
+
+
+def match_channels(initial: Bundle, channels: Sequence[str], name: str = "the dataset") -> tuple[int, ...]:
+    """Return for each channel the bundle's that it continues, by name; a single channel continues the single one.
+
+    Case, punctuation and common synonyms (T1Gd, T1ce) make no difference.
+
+    Raises
+    ------
+    PlanError
+        There are more or fewer channels, or, of several, others by name.
+    """
+    theirs = initial.plan.channels
+    if len(channels) != len(theirs):
         raise PlanError(
-            f"{dataset.name} has {len(dataset.channels)} channel(s), {initial.name} expects {initial.plan.n_channels} "
-            f"({', '.join(initial.plan.channels)}); fine-tune from a bundle with the same channels."
+            f"{name} has {len(channels)} channel(s), {initial.name} expects {len(theirs)} "
+            f"({', '.join(theirs)}); fine-tune from a bundle with the same channels."
         )
-    changes = {"labels": dataset.labels, "iterations": iterations or initial.plan.iterations}
-    return Plan.model_validate(initial.plan.model_dump() | changes)
+    old, new = [normal_name(channel) for channel in theirs], [normal_name(channel) for channel in channels]
+    if old == new or len(new) == 1:
+        return tuple(range(len(new)))
+    if sorted(old) != sorted(new) or len(set(new)) < len(new):
+        raise PlanError(
+            f"{name} has the channels {', '.join(channels)}, {initial.name} expects {', '.join(theirs)}; give the same "
+            "ones, in any order, as channel_names in dataset.json, or train without --from."
+        )
+    return tuple(old.index(channel) for channel in new)
 
 
-def load_matching_weights(network: nn.Module, initial: Bundle) -> tuple[str, ...]:
-    """Copy every weight of the bundle that fits by name and shape; return the names that stay as initialised."""
-    own, given = network.state_dict(), initial.network.state_dict()
-    fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
-    network.load_state_dict({**own, **fitting})
-    return tuple(sorted(set(own) - set(fitting)))
+def match_labels(before: Mapping[int, str], now: Mapping[int, str]) -> dict[int, int]:
+    """Return new value -> old value of the labels that both have, by name; 0 is the background of either.
+
+    Of several labels that have one name, none is matched.
+
+    Examples
+    --------
+    >>> match_labels({0: "background", 1: "liver", 2: "spleen"}, {0: "clear", 1: "Spleen", 2: "kidney"})
+    {0: 0, 1: 2}
+    """
+    old, new = _by_name(before), _by_name(now)
+    return {0: 0} | {value: old[name] for name, value in new.items() if name in old}
+
+
+def _by_name(labels: Mapping[int, str]) -> dict[str, int]:
+    """Return name -> value of the foreground labels whose name occurs once."""
+    names = {value: _plain(name) for value, name in labels.items() if value}
+    unique = [name for name in names.values() if list(names.values()).count(name) == 1]
+    return {name: value for value, name in names.items() if name in unique}
+
+
+def _plain(name: str) -> str:
+    """Return a label's name in lower case, with one space where others write ``_`` or ``-`` between words."""
+    return re.sub(r"(?<=\w)[-_\s]+(?=\w)", " ", name.strip().casefold())
+
+
+def is_ct(channel: str, rule: Normalisation | None = None) -> bool:
+    """Return whether a channel holds HU: by its name, or as a bundle normalises it."""
+    return channel.strip().upper() == CT or (rule is not None and rule.scheme == "ct")
+
+
+def _same_kind(plan: Plan, channel: int, name: str) -> bool:
+    return is_ct(plan.channels[channel], plan.normalisation[channel]) == is_ct(name)

@@ -1,43 +1,54 @@
 """Preprocessed cases: normalised, on the network grid, as memory-mapped ``.npy`` files that windows are cut from.
 
-A folder a case: ``image.npy`` (C, Z, Y, X) float32, ``labels.npy`` (Z, Y, X) uint8, ``scan.json`` and
-``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label. Plain ``.npy`` because a window is
-then one page-wise read, in any number of worker processes, without decompressing anything.
+A folder a case: ``image.npy`` (C, Z, Y, X) float32, ``labels.npy`` (Z, Y, X) uint8, ``scan.json``,
+``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label, and ``source.json``: what it was
+made from. A case whose files, plan or seed are others now is prepared anew. Plain ``.npy`` because a window is then
+one page-wise read, in any number of worker processes, without decompressing anything.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from voxtrace.atomic import atomic_folder
+from voxtrace.errors import OutputError
 from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
+from voxtrace.safe_text import read_json
+from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.volume import Array, Case
 
 VOXELS_PER_LABEL = 2_000
-AT_ONCE = 2  # cases in memory; resampling lets other threads run
+AT_ONCE = 2  # cases in memory; resampling and hashing let other threads run
+SOURCE = "source.json"
+_OF_TRAINING = {  # fields of a plan on which prepared cases do not depend
+    *("window", "overlap", "topology", "mirror_axes", "augmentation"),
+    *("batch_dice", "batch_size", "iterations", "modality"),
+}
 
 
 @dataclass(frozen=True)
 class PreprocessedCase:
-    """One case on disk, normalised and on the network grid, ready to cut windows from."""
+    """One case on disk, normalised and on the network grid, ready to cut windows from; and what it was made from."""
 
     folder: Path
     scores: Mapping[str, float]
+    identity: CaseIdentity | None = None
 
     @property
     def scan(self) -> TrainingScans:
         """Size, spacing and intensities of the scan, as the ranges of one case."""
-        stored = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
-        found = TrainingScans.from_record({"training_scans": stored})
+        found = TrainingScans.from_record({"training_scans": read_json(self.folder / "scan.json")})
         assert found is not None
         return found
 
@@ -53,17 +64,17 @@ class PreprocessedCase:
 
     @property
     def foreground(self) -> Array:
-        """(N, 4) int32: label, z, y, x; empty for a case without labels."""
+        """(N, 4) int32: label, z, y, x; the background (0) occurs only where voxels are ignored."""
         return _mapped(self.folder / "foreground.npy")
 
 
 def preprocess_cases(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Iterator[PreprocessedCase]:
-    """Yield every case preprocessed under ``folder``, in order; a case that is there already is kept."""
+    """Yield every case preprocessed under ``folder``, in order; one that was made of the same files already is kept."""
+    how = {"plan": _preprocessing_of(plan), "seed": seed}
     waiting: deque[Future[PreprocessedCase]] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="voxtrace-preprocess") as pool:
         for number in range(len(cases)):
-            rng = np.random.default_rng([seed, number])
-            waiting.append(pool.submit(_load_or_preprocess, cases, number, plan, folder / f"{number:05d}", rng))
+            waiting.append(pool.submit(_load_or_preprocess, cases, number, plan, folder / f"{number:05d}", how))
             if len(waiting) == AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:
@@ -88,29 +99,71 @@ def _mapped(file: Path) -> Array:
 
 
 def _load_or_preprocess(
-    cases: Sequence[Case], number: int, plan: Plan, target: Path, rng: np.random.Generator
+    cases: Sequence[Case], number: int, plan: Plan, target: Path, how: Mapping[str, Any]
 ) -> PreprocessedCase:
-    if not (target / "scan.json").is_file():
-        _preprocess(cases[number], plan, target, rng)
-    return PreprocessedCase(target, json.loads((target / "scores.json").read_text(encoding="utf-8")))
+    source = unread(cases, number)
+    identity = identify(source)
+    made_from = json.dumps({**how, "case": identity.to_json()})
+    found = _stored(target, identity) if _stored_source(target) == made_from else None
+    if found is None:
+        rng = np.random.default_rng([how["seed"], number])
+        _preprocess(source if isinstance(source, Case) else source.load(), plan, target, rng, made_from)
+        found = _stored(target, identity)
+    if found is None:
+        raise OutputError(f"{target} does not hold what was just written into it; check the disk.")
+    return found
 
 
-def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator) -> None:
+def _stored(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
+    """Return the case in a folder; None where it is not there, or damaged, so that it is made again."""
+    try:
+        case = PreprocessedCase(target, identity.scores, identity)
+        return case if case.scan.cases and _fit_together(case.image, case.labels, case.foreground) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, EOFError):
+        return None
+
+
+def _fit_together(image: Array, labels: Array, foreground: Array) -> bool:
+    """Return whether arrays are of the types and shapes that are written, and every drawn voxel lies in them."""
+    if image.ndim != 4 or image.dtype != np.float32 or labels.shape != image.shape[1:] or labels.dtype.kind != "u":
+        return False
+    if foreground.ndim != 2 or foreground.shape[1] != 4 or foreground.dtype != np.int32:
+        return False
+    voxels = foreground[:, 1:]
+    return not len(voxels) or bool((voxels >= 0).all() and (voxels < labels.shape).all())
+
+
+def _stored_source(target: Path) -> str | None:
+    """Return what a prepared case was made from; None where there is none, or its note is damaged."""
+    try:
+        return (target / SOURCE).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def _preprocessing_of(plan: Plan) -> str:
+    """Return a SHA-256 of all in a plan on which prepared cases depend."""
+    fields = plan.model_dump(mode="json", exclude=_OF_TRAINING)
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, made_from: str) -> None:
     grid = grid_of(case.volume, plan)
     labels = network_labels(case.labels, plan, grid)
     with atomic_folder(target) as folder:
         np.save(folder / "image.npy", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
         np.save(folder / "labels.npy", labels)
-        np.save(folder / "foreground.npy", _draw_foreground(labels, rng))
-        (folder / "scores.json").write_text(json.dumps(dict(case.scores)), encoding="utf-8")
+        np.save(folder / "foreground.npy", _draw_foreground(labels, rng, plan))
+        (folder / SOURCE).write_text(made_from, encoding="utf-8")
         scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)
         (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
 
 
-def _draw_foreground(labels: Array, rng: np.random.Generator) -> Array:
+def _draw_foreground(labels: Array, rng: np.random.Generator, plan: Plan) -> Array:
+    """Return label and place of voxels of each label; with an ignored label, the background's too, and none of its."""
     rows = [np.zeros((0, 4), np.int32)]
     for value in np.unique(labels):
-        if value == 0:
+        if value == plan.ignored or (value == 0 and not plan.ignore):
             continue
         voxels = np.argwhere(labels == value)
         chosen = voxels[rng.permutation(len(voxels))[:VOXELS_PER_LABEL]]

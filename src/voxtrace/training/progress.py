@@ -16,16 +16,19 @@ class TrainProgress:
     Attributes
     ----------
     phase
-        ``"plan"`` (reading cases to plan for them), ``"prepare"`` (preprocessing them), ``"before"`` (validating the
-        weights to start from), a phase of the method, ``"validate"`` or ``"done"``.
+        ``"plan"`` (reading cases to plan for them), ``"compare"`` (with those of a bundle that is finished),
+        ``"prepare"`` (preprocessing them), ``"before"`` (validating the weights to start from), a phase of the method,
+        ``"validate"`` or ``"done"``.
     iteration, total
         How many of how many cases or updates of this phase are done.
     loss
         The terms of the last update's loss; their sum is minimised.
     rate
         Learning rate of the last update.
-    validation_dice
-        Mean foreground Dice of a few whole cases, where it was just measured.
+    validation_dice, dice_per_label
+        Mean foreground Dice of a few whole cases, where it was just measured, and that of each label by name.
+    iterations_per_s
+        Of the last updates; 0 where it is not known.
     seconds
         Since this process started or resumed the training.
     preview
@@ -40,6 +43,8 @@ class TrainProgress:
     loss: dict[str, float] = field(default_factory=dict)
     rate: float = 0.0
     validation_dice: float | None = None
+    dice_per_label: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    iterations_per_s: float = 0.0
     message: str = ""
     preview: LabelMap | None = field(default=None, compare=False, repr=False)

@@ -11,16 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bundle import JSON, Bundle, load
+from voxtrace.bundle import Bundle, load
 from voxtrace.errors import EngineError
 from voxtrace.method import Method
+from voxtrace.nn.across import share_batches
 from voxtrace.plan import Plan
+from voxtrace.training.beside import begin_events, check_parts, open_beside, take_best
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
-from voxtrace.training.finetune import load_matching_weights
+from voxtrace.training.finish import clear_finished
+from voxtrace.training.finished import finished, settings
+from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.takeover import Takeover, take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
@@ -52,9 +57,10 @@ def train(
     out
         Bundle folder; the run's own files lie beside it in ``<out>.work`` until it is done.
     initial
-        A bundle to start from. Weights that fit are taken over; the others are named in the bundle's provenance.
+        A bundle to start from; what begins anew is told in messages and in the card. See :func:`take_over`.
     resume
-        Go on from the last checkpoint of a run that was interrupted.
+        Go on from the last checkpoint of an interrupted run; a case whose files changed is prepared anew. A finished
+        bundle is returned as it is.
     about
         What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance.
     cancel
@@ -64,39 +70,87 @@ def train(
 
     Raises
     ------
+    InputError, PlanError
+        What is resumed had other settings or cases, or no weight of the initial bundle fits; the sentence says which.
     OutputError
-        There is a bundle or an unfinished run at ``out`` already (and ``resume`` is False).
+        There is a bundle or an unfinished run at ``out`` already.
     EngineError
-        A loss, gradient or weight is not a usable number (the last checkpoint is kept), or the device failed.
+        A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
-    if resume and (run.out / JSON).is_file():
-        return load(run.out)
-    run.acquire_workdir(resume, len(cases), initial)
-    preprocessed = yield from run.preprocess(cases)
+    check_parts(run)
+    asked = settings(run, cases, validate, initial, about or {})
+    if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
+        bundle = yield from finished(run, asked, cases, validate)
+        clear_finished(run.out, run.work)
+        return bundle
+    takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
+    preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
+    open_beside(run, cases, validate)
+    return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
+
+
+def _trained(
+    run: TrainingRun,
+    preprocessed: list[PreprocessedCase],
+    validate: Sequence[Case],
+    takeover: Takeover | None,
+    about: Mapping[str, Any],
+) -> Generator[TrainProgress, None, Bundle]:
+    """Yield progress while the network is trained and validated; return the bundle, which the first process writes."""
     with _torch_errors():
-        unmatched = load_matching_weights(run.network, initial) if initial else ()
         before = None
-        if initial and not unmatched:  # with weights of its own, what was learned before says nothing yet
+        if takeover and takeover.complete and run.processes.first:
+            # with weights of its own, what was learned before says nothing yet
             first = validate[: run.config.quick_cases]
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
-        yield from _optimise(run, preprocessed, validate, 1.0 if initial is None else FINE_TUNING_FACTOR)
+        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
+        if not run.processes.first:
+            run.processes.wait()
+            return load(run.out)
+        take_best(run)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    scans = [case.scan for case in preprocessed]
-    bundle = run.finish(make_card(run, scans, validation, initial, unmatched, about or {}, before))
+    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about, before))
+    run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
+
+
+def _prepare(
+    run: TrainingRun,
+    asked: Mapping[str, Any],
+    cases: Sequence[Case],
+    validate: Sequence[Case],
+    takeover: Takeover | None,
+    resume: bool,
+) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
+    """Yield progress while the run's folder and its cases are made; several processes share what the first makes."""
+    if not run.processes.first:
+        run.processes.wait()
+        return (yield from run.preprocess(cases))
+    run.acquire_workdir(resume, as_begun(run, asked))
+    note_length(run)
+    back_before_fall(run)
+    for sentence in takeover.sentences if takeover else ():
+        yield TrainProgress("prepare", 0, len(cases), message=sentence)
+    preprocessed = yield from run.preprocess(cases)
+    if changed := run.take_cases(preprocessed, validate):
+        yield TrainProgress("prepare", len(cases), len(cases), seconds=run.seconds, message=changed)
+    run.processes.wait()
+    return preprocessed
 
 
 def _optimise(
     run: TrainingRun, cases: list[PreprocessedCase], validate: Sequence[Case], rate_factor: float
 ) -> Iterator[TrainProgress]:
     """Yield progress through every phase that is not done yet."""
+    if run.processes.count * run.config.accumulate > 1:
+        share_batches(run.network, run.processes.count > 1)
     objective = Objective(run.method, run.network)
     checkpoint = run.restore()
-    wrapped = run.fabric.setup_module(objective)
+    begin_events(run, checkpoint)
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
-        loop = PhaseLoop(run, number, objective, wrapped, rate_factor)
+        loop = PhaseLoop(run, number, objective, rate_factor)
         yield from loop.iterate(cases, validate, checkpoint)
         checkpoint = None
 

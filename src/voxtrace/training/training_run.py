@@ -3,37 +3,46 @@
 ::
 
     <out>.work/
-    ├── run.json         what is being trained; resuming with anything else is refused
+    ├── run.json         what is being trained; see :mod:`voxtrace.training.run_record`
     ├── cases/00000 …    preprocessed cases
-    └── checkpoint.pt    network, optimiser and iteration
+    ├── events.jsonl     what happened, see :mod:`voxtrace.training.events`; the bundle keeps it
+    └── checkpoint.pt    network, optimiser and iteration; others beside it, see :mod:`voxtrace.training.kept`
 
 The folder lies beside the bundle that is being made and is removed when the bundle is written.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
+import platform
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from voxtrace.bundle import Bundle, fits_half, load, save
+from voxtrace.bundle import JSON, Bundle, fits_half, load, save
 from voxtrace.errors import Cancelled, EngineError, InputError, OutputError
 from voxtrace.method import Method
 from voxtrace.nn.finite import first_not_finite
 from voxtrace.plan import Plan
 from voxtrace.runtime.arithmetic import ArithmeticCheck
+from voxtrace.training.begun import work_folder
 from voxtrace.training.checkpoint import FILE as CHECKPOINT
-from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, record_run, save_checkpoint
+from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, save_checkpoint
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
+from voxtrace.training.events import EventLog
+from voxtrace.training.finish import MADE, clear_temporaries, put_in_place
+from voxtrace.training.identity import identify, unread
+from voxtrace.training.lengths import continued
 from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
+from voxtrace.training.preview import PreviewTrace
+from voxtrace.training.processes import Processes
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.run_record import TrainingRecord, open_record, save_record
 from voxtrace.training.time_budget import TimeBudget
 from voxtrace.volume import Case
 
@@ -61,13 +70,25 @@ class TrainingRun:
         Updates so far, over all phases.
     budget
         Ends phases when their time is spent.
+    processes
+        Those that train together, and which this one is.
+    events, preview
+        What the run writes down of itself, and of one case.
+    case_names, shown_names
+        Of the training cases, in their order; and name -> name in what the run writes down, of all cases.
+    advised, reopened
+        Whether the advice to stop early was given; whether a finished bundle is made longer.
     history
         Points of the curve: iteration, loss terms, validation Dice.
+    record
+        What is being trained, as ``run.json`` says; set when the run's folder is acquired.
     """
+
+    record: TrainingRecord
 
     def __init__(self, method: Method, plan: Plan, config: TrainConfig, out: Path, cancel: Callable[[], bool]) -> None:
         self.method, self.plan, self.config, self.out, self.cancel = method, plan, config, out, cancel
-        self.work = out.with_name(f"{out.name}.work")
+        self.work = work_folder(out)
         self.phases = method.phases(plan)
         self.total = sum(phase.iterations for phase in self.phases)
         self.fabric, self.precision = open_fabric(config)
@@ -81,9 +102,15 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.rate = 0.0
         self.done = 0
+        self.processes = Processes(self.fabric)
+        self.events = EventLog(None)
+        self.preview: PreviewTrace | None = None
+        self.case_names: tuple[str, ...] = ()
+        self.shown_names: dict[str, str] = {}
+        self.advised = self.reopened = False
         self.budget = TimeBudget(config.minutes)
         self._last_checkpoint = ""
-        self._began = time.monotonic()
+        self._began, self._seconds_before = time.monotonic(), 0.0
 
     @property
     def device(self) -> str:
@@ -91,34 +118,47 @@ class TrainingRun:
         return str(self.fabric.device.type)
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on a GPU."""
+        return self.device != "cpu"
+
+    @property
     def seconds(self) -> float:
         """Seconds since the run began or was resumed."""
         return time.monotonic() - self._began
+
+    @property
+    def all_seconds(self) -> float:
+        """Seconds of this start and of those before it, up to the checkpoint from which it goes on."""
+        return self._seconds_before + self.seconds
+
+    @property
+    def finished(self) -> bool:
+        """Whether the bundle is there already."""
+        return (self.out / JSON).is_file()
 
     def before(self, phase: int) -> int:
         """Return the iterations of all phases before one."""
         return sum(earlier.iterations for earlier in self.phases[:phase])
 
-    def acquire_workdir(self, resume: bool, n_cases: int, initial: Bundle | None) -> None:
-        """Make the run's folder, or refuse to change one that is there."""
-        if self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir())):
+    def acquire_workdir(self, resume: bool, settings: Mapping[str, Any]) -> None:
+        """Make the run's folder and write down what is trained there, or refuse to change one that is there."""
+        if not self.reopened and (self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir()))):
             raise OutputError(f"{self.out} exists already; choose another output or move it away.")
         if self.work.exists() and not resume:
             raise OutputError(f"an unfinished run lies in {self.work}; resume it, or delete that folder.")
+        clear_temporaries(self.work)
         try:
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.work} cannot be made ({error.strerror}); choose another output.") from error
-        record_run(
-            self.work,
-            {
-                "method": self.method.to_json(),
-                "plan": json.loads(self.plan.model_dump_json()),
-                "seed": self.config.seed,
-                "cases": n_cases,
-                "initial": initial.digest if initial else "",
-            },
-        )
+        self.record = open_record(self.work, settings, self.stretch)
+
+    @property
+    def stretch(self) -> dict[str, Any]:
+        """How this start of the run computes, as JSON values."""
+        how = {"device": self.device, "precision": self.precision, "rate": self.config.rate}
+        return {**how, "minutes": self.config.minutes, "versions": versions()}
 
     def preprocess(self, cases: Sequence[Case]) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
         """Yield progress while every case is normalised and brought to the network grid; return them all."""
@@ -130,16 +170,43 @@ class TrainingRun:
                 raise Cancelled(f"stopped while preparing cases; resume continues after case {len(done)}.")
         return done
 
+    def take_cases(self, prepared: Sequence[PreprocessedCase], validate: Sequence[Case]) -> str:
+        """Write down the cases as they were read; return a sentence that says which changed since, or "".
+
+        Raises
+        ------
+        InputError
+            They are those of another dataset.
+        """
+        checkpoint = load_checkpoint(self.work)
+        done = self.before(checkpoint.phase) + checkpoint.iteration if checkpoint else 0
+        held_back = [identify(unread(validate, number)) for number in range(len(validate))]
+        training = [case.identity for case in prepared if case.identity is not None]
+        self.record, told = self.record.took(training, held_back, done)
+        save_record(self.work, self.record)
+        return told
+
     def log_point(self, done: int, terms: dict[str, float], dice: float | None) -> None:
         """Keep about a hundred points of the curve, and every validation."""
         if dice is not None or done % max(1, self.total // 100) == 0:
             point = {"iteration": float(done), **{name: round(value, 4) for name, value in terms.items()}}
             self.history.append(point if dice is None else {**point, "validation_dice": round(dice, 4)})
 
-    def save(self, phase: int, iteration: int, optimizer: Any) -> None:
+    def save(self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float]) -> None:
         """Write a checkpoint in place of the one before, unless a number in it is not finite."""
         network = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
-        checkpoint = TrainingCheckpoint(phase, iteration, network, optimizer.state_dict(), self.history)
+        checkpoint = TrainingCheckpoint(
+            phase,
+            iteration,
+            network,
+            optimizer.state_dict(),
+            self.history,
+            self.all_seconds,
+            average=average,
+            dice=dice,
+            lengths=[each.iterations for each in self.phases],
+            rate_schedule=self.config.rate_schedule,
+        )
         where = f"iteration {iteration} of {self.phases[phase].name}"
         if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
             raise EngineError(f"{name} holds nan or inf at {where}. {self.remedy()}")
@@ -154,11 +221,16 @@ class TrainingRun:
         file = self.work / CHECKPOINT
         if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
             raise InputError(f"{file}: {name} holds nan or inf; delete this file, then --resume begins again.")
+        self.phases = continued(self.phases, checkpoint, self.config.rate_schedule)
+        self.total = sum(phase.iterations for phase in self.phases)
         try:
+            if checkpoint.phase >= len(self.phases):
+                raise RuntimeError("it is of a later phase than there is")
             self.network.load_state_dict(checkpoint.network)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
+        self._seconds_before = checkpoint.seconds
         self.done = self.before(checkpoint.phase) + checkpoint.iteration
         self._last_checkpoint = f"iteration {checkpoint.iteration} of {self.phases[checkpoint.phase].name}"
         return checkpoint
@@ -173,16 +245,24 @@ class TrainingRun:
             f"The checkpoint of {self._last_checkpoint} is kept in {self.work}: go on from it with --resume {option}."
         )
 
-    def bundle(self) -> Bundle:
-        """Return the network as it is now, as a bundle without a card."""
-        return Bundle(self.method, self.plan, self.network.eval(), {"mirror": bool(self.plan.mirror_axes)})
+    def bundle(self, method: Method | None = None) -> Bundle:
+        """Return the network as it is now, as a bundle without a card; with the method as trained so far, if given."""
+        return Bundle(method or self.method, self.plan, self.network.eval(), {"mirror": bool(self.plan.mirror_axes)})
 
     def finish(self, card: dict[str, Any]) -> Bundle:
         """Write the bundle, remove the run's folder, and return the bundle as it was written."""
         bundle = replace(self.bundle(), network=self.network.cpu(), card=card)
-        save(bundle, self.out, half=self.config.half and fits_half(bundle.network))
-        shutil.rmtree(self.work, ignore_errors=True)
+        made = save(bundle, self.work / MADE, half=self.config.half and fits_half(bundle.network))
+        put_in_place(made, self.out, self.work)
         return load(self.out)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    from voxtrace.version import __version__
+
+    numpy_version, python = str(np.__version__), platform.python_version()
+    return {"voxtrace": __version__, "torch": str(torch.__version__), "numpy": numpy_version, "python": python}
 
 
 def set_layout(network: nn.Module, layout: torch.memory_format) -> None:

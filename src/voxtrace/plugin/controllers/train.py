@@ -146,7 +146,12 @@ class TrainController:
 
     def _method(self, options: Mapping[str, Any]) -> Method | None:
         chosen = self._chosen
-        return self._methods.create(chosen.method, {**chosen.options, **options}) if chosen else None
+        if chosen is None:
+            return None
+        if chosen.bundle and not options:  # what the form begins with is how fine-tuning goes on
+            made = self._methods.create(chosen.method, chosen.options)
+            return made.fine_tuned() if made else None
+        return self._methods.create(chosen.method, {**chosen.options, **options})
 
     def edit(self, form: TrainForm) -> None:
         """Store the values of the form and show what is missing."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtrace import io
+from voxtrace.io.child import guarded
 from voxtrace.plugin.controllers.batch import BatchController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
@@ -90,4 +90,4 @@ def read_case(row: CaseRow, trace: Path) -> list[display.LayerData]:
 def _scan_layers(row: CaseRow) -> list[display.LayerData]:
     if not row.inputs or not all(path.exists() for path in row.inputs):
         return []  # moved, or from a ledger that did not say where the scan lay; the trace is shown alone
-    return list(display.image_layers(io.read(row.inputs[0] if len(row.inputs) == 1 else list(row.inputs))))
+    return list(display.image_layers(guarded.read(row.inputs[0] if len(row.inputs) == 1 else list(row.inputs))))

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
     "plan": "Reading cases",
+    "compare": "Comparing cases",
     "prepare": "Preparing cases",
     "before": "Validating the weights to start from",
     "validate": "Validating whole cases",

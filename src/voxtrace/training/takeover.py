@@ -1,0 +1,226 @@
+"""What a network takes over from a bundle that it starts from: weights by name and shape, channels and labels by name.
+
+Which axes of which weights count channels or labels follows from the method alone: they are those that grow in a
+network built for one channel or one label more. Along an axis that counts both, image channels come first, then labels,
+as :meth:`voxtrace.method.Method.build` promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from voxtrace.bundle import Bundle
+from voxtrace.errors import PlanError
+from voxtrace.method import Method
+from voxtrace.plan import Normalisation, Plan
+from voxtrace.training.finetune import match_channels, match_labels
+
+Axes = tuple[tuple[int, int], ...]  # for each axis of a tensor: how much a channel adds, and a label
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """What was taken over from a bundle, and what begins anew.
+
+    Attributes
+    ----------
+    initial
+        The bundle.
+    channels
+        For each channel the bundle's that it continues, 0-based.
+    labels
+        New value -> old value of the labels whose rows were taken over, the background included.
+    anew
+        Names of tensors that are, whole or in some rows, as initialised.
+    sentences
+        What a person should know of it.
+    """
+
+    initial: Bundle
+    channels: tuple[int, ...]
+    labels: Mapping[int, int]
+    anew: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no weight begins anew."""
+        return not self.anew
+
+    def to_json(self, plan: Plan) -> dict[str, Any]:
+        """Return name and digest of the bundle, and what became of its channels and labels, for a card."""
+        old, new = self.initial.plan, plan
+        return {
+            "name": self.initial.name,
+            "digest": self.initial.digest,
+            "channels": {new.channels[now]: old.channels[before] for now, before in enumerate(self.channels)},
+            "labels": {new.labels[now]: old.labels[before] for now, before in self.labels.items()},
+            "labels_anew": _anew(new, self.labels),
+            "labels_dropped": _dropped(old, self.labels),
+            "told": list(self.sentences),
+        }
+
+
+def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -> Takeover:
+    """Copy what fits of a bundle's weights into a network that was built for a plan; return what was taken over.
+
+    Buffers, such as masks and running statistics, are taken over only with all weights of their module.
+
+    Raises
+    ------
+    PlanError
+        Channels do not match, the network reads them by their place, or no weight fits.
+    """
+    channels = match_channels(initial, plan.channels)
+    if channels != tuple(range(len(channels))) and not method.may_reorder_channels(plan, channels):
+        names = ", ".join(initial.plan.channels)
+        raise PlanError(
+            f"{method.key} treats channels by their place, and {initial.name} has them in the order {names}; number "
+            "them so in dataset.json and in the names of the images."
+        )
+    labels = match_labels(initial.plan.labels, plan.labels)
+    axes = counting_axes(method, plan)
+    given = initial.network.state_dict()
+    before = initial.plan.n_labels
+    parts = {
+        name: _joined(tensor, given.get(name), axes[name], _Match(channels, labels, plan.n_labels, before))
+        for name, tensor in network.state_dict().items()
+    }
+    parameters = [name for name, _ in network.named_parameters()]
+    if not any(parts[name] is not None for name, tensor in network.named_parameters() if tensor.ndim > 1):
+        raise PlanError(
+            f"no weight of {initial.name} ({initial.method.key}) fits {method.key} with these options; train without "
+            "--from, or with the bundle's own method and options."
+        )
+    refused = {_module(name) for name in parameters if parts[name] is None}
+    for name in set(parts) - set(parameters):
+        if _module(name) in refused:
+            parts[name] = None
+    network.load_state_dict({**network.state_dict(), **{name: part[0] for name, part in parts.items() if part}})
+    anew = tuple(sorted(name for name, part in parts.items() if part is None or not part[1]))
+    whole = [name for name in parameters if parts[name] is None]
+    told = tuple(_sentences(method, plan, initial, channels, labels, (len(whole), len(parameters))))
+    return Takeover(initial, channels, labels, anew, told)
+
+
+@torch.no_grad()
+def counting_axes(method: Method, plan: Plan) -> dict[str, Axes]:
+    """Return for each tensor of a method's network how much each axis grows with a channel, and with a label, more."""
+    one_channel = plan.model_copy(
+        update={
+            "channels": (*plan.channels, "one more"),
+            "normalisation": (*plan.normalisation, Normalisation()),
+        }
+    )
+    one_label = plan.model_copy(update={"labels": {**plan.labels, plan.n_labels: "one more"}})
+    now, channel, label = (_shapes(method, one) for one in (plan, one_channel, one_label))
+    return {
+        name: tuple(
+            (more_c - size, more_k - size)
+            for size, more_c, more_k in zip(shape, channel[name], label[name], strict=True)
+        )
+        for name, shape in now.items()
+    }
+
+
+def _shapes(method: Method, plan: Plan) -> dict[str, torch.Size]:
+    """Return the shape of each tensor of a network, built without memory for its weights."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return {name: tensor.shape for name, tensor in method.build(plan).state_dict().items()}
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Old channel of each channel, new label -> old label, and the number of labels now and before."""
+
+    channels: Sequence[int]
+    labels: Mapping[int, int]
+    n_labels: int
+    n_before: int
+
+    def rows(self, size: int, counts: tuple[int, int]) -> tuple[list[int], list[int], int] | None:
+        """Return rows of an axis, the rows that they continue, and the size before; None where that is not known."""
+        by_channel, by_label = counts
+        if counts == (0, 0):
+            return list(range(size)), list(range(size)), size
+        first = by_channel * len(self.channels)  # images first, then labels
+        if max(counts) > 1 or size != first + by_label * self.n_labels:
+            return None
+        now, before = (list(range(first)), list(self.channels)) if by_channel else ([], [])
+        if by_label:
+            now += [first + value for value in self.labels]
+            before += [first + value for value in self.labels.values()]
+        return now, before, first + by_label * self.n_before
+
+
+def _joined(own: Tensor, given: Tensor | None, axes: Axes, match: _Match) -> tuple[Tensor, bool] | None:
+    """Return a tensor with what it takes over, and whether that is all of it; None where nothing fits."""
+    if given is None or given.ndim != own.ndim:
+        return None
+    joined, taken = own.clone(), given.to(own.device, own.dtype, copy=True)
+    index: list[Tensor] = []
+    for axis, counts in enumerate(axes):
+        rows = match.rows(own.shape[axis], counts)
+        if rows is None or rows[2] != given.shape[axis]:
+            return None
+        index.append(torch.tensor(rows[0], device=own.device))
+        taken = taken.index_select(axis, torch.tensor(rows[1], device=own.device)) if any(counts) else taken
+    if not any(any(counts) for counts in axes):
+        return taken, True
+    joined[torch.meshgrid(*index, indexing="ij")] = taken
+    return joined, taken.numel() == own.numel()
+
+
+def _module(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _sentences(
+    method: Method,
+    plan: Plan,
+    initial: Bundle,
+    channels: Sequence[int],
+    labels: Mapping[int, int],
+    anew: tuple[int, int],
+) -> list[str]:
+    """Return what a person should know: of channels, normalisation, labels, weights and options."""
+    old, said = initial.plan, []
+    pairs = [(name, old.channels[before]) for name, before in zip(plan.channels, channels, strict=True)]
+    if tuple(channels) != tuple(range(len(channels))) or any(now.lower() != was.lower() for now, was in pairs):
+        said.append("channels continue the bundle's: " + ", ".join(f"{now} its {was}" for now, was in pairs))
+    for now, before in enumerate(channels):
+        rule, was = plan.normalisation[now], old.normalisation[before]
+        if rule != was:
+            said.append(f"{plan.channels[now]} is normalised as the new data ask ({rule.scheme}), not as in the bundle")
+    if new := _anew(plan, labels):
+        kept = [name for value, name in plan.labels.items() if value and value in labels]
+        said.append(f"initialised anew: {', '.join(new)}; taken over: {', '.join(kept) or 'no label'}")
+    if gone := _dropped(old, labels):
+        said.append(
+            f"labels of the bundle that the dataset does not have, and the new bundle forgets: {', '.join(gone)}"
+        )
+    if anew[0]:
+        said.append(f"{anew[0]} of {anew[1]} weights do not fit and are initialised anew")
+    return [*said, *_options(method, initial)]
+
+
+def _anew(plan: Plan, labels: Mapping[int, int]) -> list[str]:
+    return [name for value, name in plan.labels.items() if value not in labels]
+
+
+def _dropped(old: Plan, labels: Mapping[int, int]) -> list[str]:
+    return [name for value, name in old.labels.items() if value not in labels.values()]
+
+
+def _options(method: Method, initial: Bundle) -> list[str]:
+    """Return the options in which a method differs from the bundle's, in words; none where it is another method."""
+    if method.key != initial.method.key:
+        return [f"from {initial.method.key} to {method.key}"]
+    now, was = method.to_json()["options"], initial.method.to_json()["options"]
+    changed = [f"{name} {value} (in the bundle {was[name]})" for name, value in now.items() if value != was.get(name)]
+    return [f"options: {', '.join(changed)}"] if changed else []
