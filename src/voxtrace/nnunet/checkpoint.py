@@ -7,18 +7,18 @@ can open no other file, write none, and reach no network.
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from voxtrace.errors import InputError
 from voxtrace.io.child.readers import call
+from voxtrace.nn.tensor_file import load_tensors
+from voxtrace.safe_text import brief
 
 # nnU-Net logs losses and scores as numpy numbers, the only other types that torch must be allowed to load.
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
@@ -84,26 +84,24 @@ def load_record(file: Path) -> dict[str, Any]:
             "mirror_axes": tuple(int(axis) for axis in axes) if axes else (),
             "pseudo_dice": _last(record.get("logging"), "mean_fg_dice"),
         }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is not a checkpoint of nnU-Net v2 (no {error}); train or export it again.") from error
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise InputError(
+            f"{file} is not a checkpoint of nnU-Net v2 (no {brief(error)}); train or export it again."
+        ) from error
 
 
 def _load(file: Path) -> Any:
     if not file.is_file():
         raise InputError(f"{file} does not exist; choose another fold or checkpoint.")
     try:
-        # weights_only: no code of the file is run.
-        with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
-            # torch warns about the pickle's protocol, which does not matter with weights_only.
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(file, map_location="cpu", weights_only=True)
+        return load_tensors(file, _HARMLESS)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{file} is damaged or holds more than tensors and numbers, and was not opened; "
             "open it with nnU-Net, if you trust it, and save its network_weights, init_args and trainer_name alone."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{file} is not a checkpoint that torch can read; copy it again.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} is not a checkpoint that torch can read ({brief(error)}); copy it again.") from error
 
 
 def _last(logging: Any, name: str) -> float | None:

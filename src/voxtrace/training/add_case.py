@@ -15,7 +15,7 @@ import numpy as np
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import DatasetError
 from voxtrace.io import write
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset import REFERENCE
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import LabelMap, Volume
@@ -219,11 +219,13 @@ def _add_to_splits(folder: Path, name: str) -> bool:
     file = folder / _SPLITS
     if not file.is_file():
         return False
-    splits = read_json(file)
-    if not any(name in split[part] for split in splits for part in ("train", "val")):
-        for split in splits:
-            split["train"] = [*split["train"], name]
-        _write_json(file, splits)
+    try:
+        splits = read_json(file)
+        if not any(name in split[part] for split in splits for part in ("train", "val")):
+            splits = [{**split, "train": [*split["train"], name]} for split in splits]
+            _write_json(file, splits)
+    except (ValueError, LookupError, TypeError) as error:
+        raise DatasetError(f"{file} holds no folds ({brief(error)}); correct or remove it.") from error
     return True
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import InputError
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.training.identity import CaseIdentity, change_words, changed_cases, few, is_another_dataset
 
 RUN = "run.json"
@@ -69,8 +69,9 @@ class TrainingRecord:
         known = record.get("known", {})
         training, held_back = (tuple(map(CaseIdentity.from_json, known.get(name, ()))) for name in _CASES)
         settings = {name: record[name] for name in SETTINGS if name in record}
-        dict(settings.get("plan", {})), dict(settings.get("method", {}))
-        return cls(settings, training, held_back, tuple(record.get("stretches", ())), tuple(record.get("changed", ())))
+        _check(settings)
+        stretches, changed = (tuple(map(dict, record.get(name, ()))) for name in ("stretches", "changed"))
+        return cls(settings, training, held_back, stretches, changed)
 
     def took(
         self, training: Sequence[CaseIdentity], held_back: Sequence[CaseIdentity], done: int
@@ -96,6 +97,17 @@ class TrainingRecord:
         return taken, f"changed since this run began: {change_words(new)}; prepared anew, {where}" if new else ""
 
 
+def _check(settings: Mapping[str, Any]) -> None:
+    """Raise TypeError where settings that are compared one by one are not of their kind."""
+    method = settings.get("method", {})
+    if not all(isinstance(one, dict) for one in (method, method.get("options", {}), settings.get("plan", {}))):
+        raise TypeError("its method or its plan has no names")
+    for name in _CASES:
+        names = settings.get(name, [])
+        if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+            raise TypeError("its cases have no names")
+
+
 def load_record(folder: Path) -> TrainingRecord | None:
     """Return the record of a run's folder; None where there is none.
 
@@ -110,7 +122,9 @@ def load_record(folder: Path) -> TrainingRecord | None:
     try:
         return TrainingRecord.from_json(read_json(file))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
+        raise InputError(
+            f"{file} does not describe a run ({brief(error)}); delete {folder} and train again."
+        ) from error
 
 
 def save_record(folder: Path, record: TrainingRecord) -> None:

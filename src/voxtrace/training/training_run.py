@@ -187,8 +187,10 @@ class TrainingRun:
         if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
             raise InputError(f"{file}: {name} holds nan or inf; delete this file, then --resume begins again.")
         try:
+            if checkpoint.phase >= len(self.phases):
+                raise RuntimeError("it is of a later phase than there is")
             self.network.load_state_dict(checkpoint.network)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
         self._seconds_before = checkpoint.seconds

@@ -53,7 +53,9 @@ def unpacked(path: Path) -> Iterator[Path]:
         When the archive is damaged or refused, or holds nothing that can be read, or several things.
     """
     with tempfile.TemporaryDirectory(prefix="voxtrace-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary).resolve()
+        # what lies in the archive is called after it
+        folder = Path(temporary).resolve() / (path.name.split(".")[0] or "archive")
+        folder.mkdir()
         try:
             _unpack(path, folder)
             yield _content(folder, path)

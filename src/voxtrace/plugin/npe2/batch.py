@@ -25,10 +25,10 @@ class BatchWidget(Panel):
     """Segments many cases as ``voxtrace predict`` does, lists them worst first and opens the one that is clicked."""
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
-        self.view, self.runner = QtBatchView(), runner or ThreadRunner()
+        state = viewer_state_of(napari_viewer)
+        self.view, self.runner = QtBatchView(), runner or ThreadRunner(state.engine_turn)
         super().__init__(self.view)
         self._viewer, self._opened, self._reading = napari_viewer, Path(), None
-        state = viewer_state_of(napari_viewer)
         background = LatestInBackground()
         self.controller = BatchController(state.bundle_registry, self.view, self.runner, self.open_case, background)
         view, controller = self.view, self.controller
