@@ -96,10 +96,8 @@ class Optimiser:
         ``sgd`` has Nesterov momentum; ``adam`` adds weight decay to the gradient (L2), ``adamw`` decouples it.
     rate
         Learning rate where the schedule is 1.
-    momentum
-        Read by ``sgd`` only.
-    betas, amsgrad
-        Read by ``adam`` and ``adamw`` only.
+    momentum, betas, amsgrad
+        The first is read by ``sgd`` only, the others by ``adam`` and ``adamw`` only.
     weight_decay, clip_norm
         As torch has them; gradients are clipped to a global norm of ``clip_norm``.
     schedule
@@ -185,16 +183,30 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainState:
-    """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone."""
+    """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone.
+
+    The windows at hand are ``part`` of ``parts`` equal parts of the mini-batch, in order; other processes, or passes of
+    this one, have the others, with the same random numbers.
+    """
 
     phase: Phase
     iteration: int
     rng: torch.Generator
+    part: int = 0
+    parts: int = 1
 
     @property
     def progress(self) -> float:
         """Fraction of the phase that is done, 0 ≤ progress < 1."""
         return self.iteration / self.phase.iterations
+
+    def whole(self, windows: int) -> int:
+        """Return how many windows the whole mini-batch has, of which ``windows`` are at hand: draw for all of them."""
+        return windows * self.parts
+
+    def own(self, drawn: Tensor) -> Tensor:
+        """Return what belongs to the windows at hand, of what was drawn for the whole mini-batch (its first axis)."""
+        return drawn if self.parts == 1 else drawn.chunk(self.parts)[self.part]
 
 
 class Noise(Protocol):
@@ -202,7 +214,6 @@ class Noise(Protocol):
 
     def normal(self, step: int, channels: int) -> Tensor:
         """Return N(0, 1) noise (B, channels, Z, Y, X) for the windows at hand."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -250,6 +261,7 @@ class Method(ABC):
     value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
     random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
+    training_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number in ``training_report``
 
     def __post_init__(self) -> None:
         _check_declared(type(self))
@@ -306,6 +318,14 @@ class Method(ABC):
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
 
+    def trained_so_far(self, state: TrainState) -> Method:
+        """Return the method as it can be judged at this time of training, e.g. with the steps trained until now."""
+        return self
+
+    def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
+        """Return what the last update was like, by the names in ``training_facts``; ``state`` as the loss got it."""
+        return {}
+
     def fine_tuned(self) -> Self:
         """Return the method as it trains on from weights of its own, e.g. without a second warm-up."""
         return self
@@ -316,8 +336,7 @@ class Method(ABC):
 
     def windowing(self, plan: Plan) -> Windowing:
         """Return where windows lie, in which order they run and how they are blended."""
-        # An imported nnU-Net model blends with nnU-Net's own weights.
-        return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
+        return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)  # imported: nnU-Net's weights
 
     def value_costs(self, plan: Plan) -> Mapping[str, tuple[float, ...]]:
         """Return the GFLOP of one window for each value of ``value_names``, by fact; {} where costs do not differ."""
@@ -340,8 +359,7 @@ class Method(ABC):
 def changed(method: Method, **options: Any) -> Method:
     """Return the method with other options, or refuse unknown names."""
     known = {info.name for info in method.options()}
-    # Refused here, because the dataclass would raise a TypeError without the list of names.
-    for name in options:
+    for name in options:  # the dataclass would raise a TypeError without the list of names
         if name not in known:
             raise MethodError(
                 f"{method.key} has no option {name!r}; it has {', '.join(sorted(known)) or 'no options'}."
@@ -353,7 +371,6 @@ def changed_after_training(method: Method, **options: Any) -> Method:
     """Return the method with other options for a prediction, or refuse those on which the weights depend."""
     live = {info.name for info in method.options() if info.live}
     for name, value in options.items():
-        # The trained value may be repeated; unknown names are refused below.
         if name not in live and hasattr(method, name) and getattr(method, name) != value:
             raise MethodError(
                 f"{name} of {method.key} was fixed in training; "
@@ -365,7 +382,7 @@ def changed_after_training(method: Method, **options: Any) -> Method:
 def _check_declared(kind: type[Method]) -> None:
     """Refuse names that cannot be files or options, and one name with two units: a trace lists units by name."""
     units: dict[str, str] = {}
-    for declared in (kind.facts, kind.slice_facts, kind.maps, kind.label_maps):
+    for declared in (kind.facts, kind.slice_facts, kind.maps, kind.label_maps, kind.training_facts):
         for name, unit in declared.items():
             if not name.isidentifier():
                 raise MethodError(f"{kind.__name__} declares {name!r}; use letters, digits and underscores only.")

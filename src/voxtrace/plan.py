@@ -178,6 +178,8 @@ class Plan(BaseModel):
         are small compared with the volume, labels missing from a window would otherwise dominate the loss.
     batch_size, iterations
         Windows in one optimiser update; number of updates.
+    ignore
+        Whether the label value after the last one marks voxels of the training set that are neither learned nor scored.
     """
 
     model_config = _FINITE
@@ -197,6 +199,7 @@ class Plan(BaseModel):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 2
     iterations: Annotated[int, Field(ge=1, le=10**9)] = 250_000
     modality: _Name = ""
+    ignore: bool = False
 
     @model_validator(mode="wrap")
     @classmethod
@@ -234,6 +237,11 @@ class Plan(BaseModel):
     def n_labels(self) -> int:
         """Number of labels K, the background included."""
         return len(self.labels)
+
+    @property
+    def ignored(self) -> int | None:
+        """The label value of voxels that are neither learned nor scored, the one after the last label; or None."""
+        return self.n_labels if self.ignore else None
 
     def with_window(self, window: Shape) -> Plan:
         """Return the plan for another window; refuse one that the topology cannot halve evenly."""

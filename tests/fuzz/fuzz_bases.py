@@ -31,8 +31,9 @@ from voxtrace.io.export import ExportOptions, export_all
 from voxtrace.methods import method
 from voxtrace.plan import Plan
 from voxtrace.trace import edits
-from voxtrace.training.checkpoint import TrainingCheckpoint, record_run, save_checkpoint
+from voxtrace.training.checkpoint import TrainingCheckpoint, save_checkpoint
 from voxtrace.training.preprocessed import preprocess_cases
+from voxtrace.training.run_record import open_record, save_record
 from voxtrace.volume import Geometry, LabelMap, Volume
 
 METHODS = ("unet", "recyclenet", "meddanet", "cdlunet", "diffusion", "e2enet")
@@ -236,7 +237,9 @@ def _run(folder: Path) -> None:
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     state = TrainingCheckpoint(0, 3, network.state_dict(), optimiser.state_dict(), [{"loss": 0.5}])
     save_checkpoint(folder, state)
-    record_run(folder, {"method": {"name": "unet"}, "plan": {"window": [16, 16, 16]}, "seed": 0})
+    save_record(
+        folder, open_record(folder, {"method": {"name": "unet"}, "plan": {"window": [16, 16, 16]}, "seed": 0}, {})
+    )
     assert list(preprocess_cases([cases.ball(0)], cases.small_plan(), folder / "cases", 0))
 
 

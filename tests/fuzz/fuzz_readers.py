@@ -169,8 +169,9 @@ def _added(folder: Path) -> None:
 
 def _run(folder: Path) -> Iterator[tuple[str, Reader]]:
     import cases
-    from voxtrace.training.checkpoint import load_checkpoint, record_run
+    from voxtrace.training.checkpoint import load_checkpoint
     from voxtrace.training.preprocessed import preprocess_cases
+    from voxtrace.training.run_record import open_record
 
     def preprocessed() -> None:
         for case in preprocess_cases([cases.ball(0)], cases.small_plan(), folder / "cases", 0):
@@ -180,7 +181,7 @@ def _run(folder: Path) -> Iterator[tuple[str, Reader]]:
                 np.asarray(array).sum()
 
     yield "checkpoint", lambda: load_checkpoint(folder)
-    yield "run", lambda: record_run(folder, {"method": {"name": "unet"}, "seed": 0})
+    yield "run", lambda: open_record(folder, {"method": {"name": "unet"}, "seed": 0}, {})
     yield "preprocessed", preprocessed
 
 

@@ -39,10 +39,6 @@ def regions(parts: Parts) -> None:
     parts[1]["labels"] = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "rest": 3}
 
 
-def an_ignore_label(parts: Parts) -> None:
-    parts[1]["labels"]["ignore"] = 4
-
-
 def a_gap_in_the_labels(parts: Parts) -> None:
     parts[1]["labels"]["three"] = 7
 
@@ -110,7 +106,6 @@ def a_checkpoint_of_something_else(parts: Parts) -> None:
 REFUSED: list[tuple[Callable[[Parts], None], str]] = [
     (a_cascade, "second stage of a cascade"),
     (regions, r"'whole' stands for \[1, 2, 3\].*overlapping regions"),
-    (an_ignore_label, "ignore label"),
     (a_gap_in_the_labels, r"\[0, 1, 2, 7\] are not consecutive"),
     (another_network, "somewhere.UMambaBot; only PlainConvUNet and ResidualEncoderUNet"),
     (another_activation, "another activation"),

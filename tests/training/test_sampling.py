@@ -69,7 +69,7 @@ def test_a_third_of_a_batch_is_forced_to_hold_foreground(prepared: list[Preproce
 def test_cases_are_drawn_by_their_weight(prepared: list[PreprocessedCase]) -> None:
     scored = [PreprocessedCase(p.folder, {"reliability": float(n == 1)}) for n, p in enumerate(prepared)]
     phase = Phase("train", 10, case_weight=lambda scores, progress: scores["reliability"])
-    assert MiniBatches(scored, small_plan(), phase, (0, 0))._chances(0).tolist() == [0.0, 1.0, 0.0]
+    assert MiniBatches(scored, small_plan(), phase, (0, 0)).chances(0).tolist() == [0.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("window", [(16, 16, 16), (4, 32, 32)])

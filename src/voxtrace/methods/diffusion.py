@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from voxtrace.errors import MethodError
 from voxtrace.method import Augmentation, Batch, Method, Noise, Optimiser, Parts, Phase, Step, TrainState, option
 from voxtrace.nn.averages import mean_logits
+from voxtrace.nn.known import cross_entropy, known, one_hot
 from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import LEVELS, TimeUNet, level_widths
 from voxtrace.plan import Plan, Topology
@@ -145,17 +146,20 @@ class Diffusion(Method):
         net, images, rng = cast(DiffusionNetwork, network), batch.images, state.rng
         # The four lines of the module's formula, in their order.
         x_0 = as_mask(batch.labels, net.blank.n_labels)
-        t = torch.randint(1, self.denoising_steps + 1, (len(x_0),), generator=rng, device=rng.device).to(x_0.device)
+        windows = (state.whole(len(x_0)),)
+        t = state.own(torch.randint(1, self.denoising_steps + 1, windows, generator=rng, device=rng.device))
+        t = t.to(x_0.device)
         schedule = self.schedule(self.denoising_steps)
-        seen = self._recycled(net, images, x_0, t, rng) if self.recycling else x_0
-        noise = _normal(x_0, rng)
+        seen = self._recycled(net, images, x_0, t, state) if self.recycling else x_0
+        noise = _normal(x_0, state)
         x_t = schedule.noised(seen, t, noise)
         output = net.denoise(images, x_t, t - 1).float()
         terms = segmentation_loss(self._read(schedule, output, x_t, t)[0], batch.labels)
         if self.ce_only:
             del terms["dice"]
         if self.predict == "noise":
-            terms["noise"] = NOISE_WEIGHT * F.mse_loss(output, noise)
+            shown = known(batch.labels, net.blank.n_labels)
+            terms["noise"] = NOISE_WEIGHT * F.mse_loss(output * shown, noise * shown)
         return terms
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
@@ -191,12 +195,12 @@ class Diffusion(Method):
     def _width(self, plan: Plan) -> int:
         return self.width or plan.topology.widths[0]
 
-    def _recycled(self, net: DiffusionNetwork, images: Tensor, x_0: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
+    def _recycled(self, net: DiffusionNetwork, images: Tensor, x_0: Tensor, t: Tensor, state: TrainState) -> Tensor:
         """Return x̂_0 as the network predicts it one step earlier in inference (t + 1, at most T), without gradient."""
         schedule = self.schedule(self.denoising_steps)
         # At t = T there is no earlier step: the mask is noised T times again.
         above = (t + 1).clamp(max=self.denoising_steps)
-        x_above = schedule.noised(x_0, above, _normal(x_0, rng))
+        x_above = schedule.noised(x_0, above, _normal(x_0, state))
         with torch.no_grad():
             output = net.denoise(images, x_above, above - 1).float()
             return self._read(schedule, output, x_above, above)[1]
@@ -253,8 +257,11 @@ class Blank(nn.Module):
 
 
 def as_mask(labels: Tensor, n_labels: int) -> Tensor:
-    """Return x_0 (B, K, Z, Y, X) float32, 1 at each voxel's label and −1 elsewhere, for labels (B, Z, Y, X)."""
-    return 2.0 * F.one_hot(labels, n_labels).movedim(-1, 1).float() - 1.0
+    """Return x_0 (B, K, Z, Y, X) float32, 1 at each voxel's label and −1 elsewhere, for labels (B, Z, Y, X).
+
+    Voxels that nobody annotated have 0, which tells nothing.
+    """
+    return (2.0 * one_hot(labels, n_labels).float() - 1.0) * known(labels, n_labels)
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -263,14 +270,15 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     Dice is 2Σpg/(Σp + Σg) of each window and label, without smoothing, averaged over the labels that the window has;
     a window of background alone counts 0. Logits (B, K, Z, Y, X), labels (B, Z, Y, X).
     """
-    truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1)[:, 1:].flatten(2)  # (B, K − 1, voxels)
-    p = logits.softmax(1)[:, 1:].flatten(2)
+    shown = known(labels, logits.shape[1])
+    truth = one_hot(labels, logits.shape[1])[:, 1:].flatten(2)  # (B, K − 1, voxels)
+    p = (logits.softmax(1)[:, 1:] * shown).flatten(2)
     present = truth.sum(2) > 0  # (B, K − 1)
     overlap, sizes = 2.0 * (p * truth).sum(2), p.sum(2) + truth.sum(2)
     # The clamp changes nothing for a present label, whose size is at least 1; it avoids 0/0 for the others.
     missed = torch.where(present, 1.0 - overlap / sizes.clamp(min=1.0), 0.0)
     dice = (missed.sum(1) / present.sum(1).clamp(min=1)).mean()
-    return {"cross_entropy": F.cross_entropy(logits, labels), "dice": dice}
+    return {"cross_entropy": cross_entropy(logits, labels), "dice": dice}
 
 
 def peak_rate(rate: float, iterations: int) -> float:
@@ -306,6 +314,7 @@ def _noise_number(member: int, done: int) -> int:
     return member * (MOST_STEPS + 1) + done
 
 
-def _normal(like: Tensor, rng: torch.Generator) -> Tensor:
-    """Return N(0, 1) noise in the shape and on the device of ``like``."""
-    return torch.randn(like.shape, generator=rng, device=rng.device).to(like.device)
+def _normal(like: Tensor, state: TrainState) -> Tensor:
+    """Return N(0, 1) noise in the shape and on the device of ``like``, windows of training."""
+    shape, rng = (state.whole(len(like)), *like.shape[1:]), state.rng
+    return state.own(torch.randn(shape, generator=rng, device=rng.device)).to(like.device)

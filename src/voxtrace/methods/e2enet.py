@@ -66,6 +66,11 @@ class E2ENet(Method):
     source: ClassVar[str] = "Wu et al., E2ENet, NeurIPS 2024, arXiv:2312.04727"
     facts: ClassVar[Mapping[str, str]] = dict.fromkeys(FACTS, "fraction")
     step_word: ClassVar[str] = "head"
+    training_facts: ClassVar[Mapping[str, str]] = {
+        "density": "fraction",
+        "f_decay": "fraction",
+        "topology_updates": "update",
+    }
 
     width: int = option(
         0, "Channels of the finest level; 0 takes 1.5 times the planned U-Net's, 48 for nnU-Net's 32.", low=0, high=320
@@ -204,6 +209,16 @@ class E2ENet(Method):
             prune_and_grow(conv, f_decay(t, T), optimizer.state, state.rng, returns=self.grow == "code")
         net.updates += 1
         net.count_sources()
+
+    def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
+        """Return how many kernels are on, which fraction an update exchanges now, and how often M was updated."""
+        net = cast(E2ENetNetwork, network)
+        kernels = sum(conv.mask.numel() for conv in net.masked)
+        return {
+            "density": sum(conv.active_kernels for conv in net.masked) / max(1, kernels),
+            "f_decay": f_decay(state.iteration + 1, state.phase.iterations) if self.dynamic else 0.0,
+            "topology_updates": int(net.updates),
+        }
 
     def update_interval(self, T: int) -> int:
         """Return ΔT in a run of T iterations: the published ratio, about 208 updates a run; at least 1."""

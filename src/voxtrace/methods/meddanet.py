@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal, cast
 
@@ -55,6 +55,8 @@ from voxtrace.method import (
     option,
 )
 from voxtrace.methods.published import meddanet as published
+from voxtrace.nn.across import over_processes
+from voxtrace.nn.known import known, one_hot
 from voxtrace.nn.losses import hard_dice
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
@@ -65,6 +67,7 @@ AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
 LEAST_WARM_UP = 100  # updates
 LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
+BANK = "bank"  # name of phase 1
 SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
 BANK_EPOCHS, DECISION_EPOCHS = 400, 50
 PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
@@ -85,6 +88,7 @@ class MedDANet(Method):
     source: ClassVar[str] = "Wang et al., Med-DANet, ECCV 2022, arXiv:2206.06575"
     facts: ClassVar[dict[str, str]] = {"candidate": "index", "cost_gflop": "GFLOP"}
     value_names: ClassVar[dict[str, tuple[str, ...]]] = {"candidate": ("skip", "M1", "M2", "M3", "M4")}
+    training_facts: ClassVar[dict[str, str]] = {"candidates_in_training": ""}
 
     setting: Literal["window", "slice"] = option(
         "window", "Decide for each of overlapping windows, or once a slice (the window then is the plane)."
@@ -189,7 +193,7 @@ class MedDANet(Method):
         bank = max(1, plan.iterations - decision)
         return (
             Phase(
-                "bank",
+                BANK,
                 bank,
                 trains=tuple(f"{name}." for name in CANDIDATES),
                 optimiser=_adam(self.rate_for(bank), BANK_EPOCHS),
@@ -212,15 +216,31 @@ class MedDANet(Method):
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return the Dice losses of the candidates still in training, or the decision network's cross-entropy."""
         net = cast(MedDANetNetwork, network)
-        if state.phase.name == "bank":
+        if state.phase.name == BANK:
             # eq. 5: the mean over the n candidates still in training; those that left are not run.
-            active = net.candidates if state.progress < DETACHED else net.candidates[SMALL:]
+            active = net.candidates[self.left_so_far(state) :]
             first = 0 if self.loss_labels == "all" else 1
             losses = {name: dice_loss_over_batch(M(batch.images), batch.labels, first) for name, M in active}
             return {name: loss / len(active) for name, loss in losses.items()}
         wanted = self.best_actions(net, batch)  # D*, (B,)
         scores = net.router(batch.images).float()  # D(x), (B, 5)
-        return {"cross_entropy": functional.cross_entropy(scores, wanted, scores.new_tensor(self.action_weights))}
+        weights = scores.new_tensor(self.action_weights)
+        wrong = functional.cross_entropy(scores, wanted, weights, reduction="sum")
+        return {"cross_entropy": over_processes(wrong) / over_processes(weights[wanted].sum())}
+
+    def left_so_far(self, state: TrainState) -> int:
+        """Return how many candidates, the smallest first, are no longer trained in the bank's phase."""
+        return 0 if state.progress < DETACHED else SMALL
+
+    def trained_so_far(self, state: TrainState) -> Method:
+        """Return the method with the largest candidate alone as long as there is no decision network."""
+        waits = state.phase.name == BANK and self.force == "router"
+        return replace(self, force="expert4") if waits else self
+
+    def training_report(self, network: nn.Module, state: TrainState) -> dict[str, float]:
+        """Return how many candidates are in training: none once the decision network is."""
+        bank = state.phase.name == BANK
+        return {"candidates_in_training": len(CANDIDATES) - self.left_so_far(state) if bank else 0}
 
     @property
     def action_weights(self) -> tuple[float, ...]:
@@ -230,7 +250,8 @@ class MedDANet(Method):
     @torch.no_grad()
     def best_actions(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
         """Return D* (B,) of slices; the candidates are in evaluation mode."""
-        P_f = batch.labels.flatten(1).count_nonzero(1)  # (B,)
+        drawn = (batch.labels > 0) & (batch.labels < net.skip.n_labels)
+        P_f = drawn.flatten(1).count_nonzero(1)  # (B,)
         shown = P_f > 0
         actions = torch.zeros_like(P_f)  # 0: skip
         if bool(shown.any()):
@@ -259,7 +280,7 @@ class MedDANet(Method):
         """
         each_label = tuple((label,) for label in range(1, logits.shape[1]))
         regions = BRATS_REGIONS if self.regions == "brats" else each_label
-        strongest = logits.argmax(1)  # (B, 1, Y, X)
+        strongest = logits.argmax(1) * (labels < logits.shape[1])  # (B, 1, Y, X), 0 where nobody annotated
         return torch.stack([hard_dice(strongest, labels, region) for region in regions]).mean(0)
 
     # Inference
@@ -304,9 +325,9 @@ def dice_loss_over_batch(logits: Tensor, labels: Tensor, first: int = 1) -> Tens
     Logits (B, K, 1, Y, X), labels (B, 1, Y, X); between 0 and K − 1. A label that the mini-batch lacks counts 1. The
     paper's C counts the background as well; its successor's code leaves it out, and so does this by default.
     """
-    p = logits.float().softmax(1)  # (B, K, 1, Y, X)
-    g = functional.one_hot(labels, logits.shape[1]).movedim(-1, 1)  # (B, K, 1, Y, X)
-    both, total = ((t[:, first:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − first,)
+    p = logits.float().softmax(1) * known(labels, logits.shape[1])  # (B, K, 1, Y, X), 0 where nobody annotated
+    g = one_hot(labels, logits.shape[1])  # (B, K, 1, Y, X)
+    both, total = (over_processes(t[:, first:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − first,)
     return (1.0 - 2.0 * both / (total + 1e-5)).sum()
 
 

@@ -20,7 +20,7 @@ Koehler et al., "RecycleNet: Latent Feature Recycling Leads to Iterative Decisio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self, cast
 
@@ -48,6 +48,7 @@ class RecycleNet(Method):
     title: ClassVar[str] = "RecycleNet"
     source: ClassVar[str] = "Koehler et al., RecycleNet, arXiv:2309.07513, 2023"
     step_word: ClassVar[str] = "cycle"
+    training_facts: ClassVar[Mapping[str, str]] = {"cycles_drawn": "cycle", "most_cycles": "cycle"}
 
     cycles: int = option(
         7, "Cycles in inference; more than in training is allowed.", low=1, high=MOST_CYCLES, live=True
@@ -131,13 +132,25 @@ class RecycleNet(Method):
 
     def draw_cycles(self, state: TrainState) -> int:
         """Return the number of cycles N of this mini-batch, the same for all its windows."""
+        most = self.most_now(state)
+        if self.schedule != "sampled":
+            return most
+        # N ~ Uniform{1, …, N_max}.
+        return int(torch.randint(1, most + 1, (), generator=state.rng, device=state.rng.device))
+
+    def most_now(self, state: TrainState) -> int:
+        """Return the most cycles at this time of training: N_max, or two in the static schedule."""
         if self.schedule == "static":
             return 2
-        # N ~ Uniform{1, …, N_max}.
-        most = most_cycles(state.progress, self.train_cycles) if self.warm_up else self.train_cycles
-        if self.schedule == "increasing":
-            return most
-        return int(torch.randint(1, most + 1, (), generator=state.rng, device=state.rng.device))
+        return most_cycles(state.progress, self.train_cycles) if self.warm_up else self.train_cycles
+
+    def trained_so_far(self, state: TrainState) -> Method:
+        """Return the method with as many cycles as training has reached; cycles beyond were never trained."""
+        return replace(self, cycles=min(self.cycles, self.most_now(state)))
+
+    def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
+        """Return N of the last mini-batch, and N_max."""
+        return {"cycles_drawn": self.draw_cycles(state), "most_cycles": self.most_now(state)}
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:

@@ -142,6 +142,7 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
         self.project = nn.Linear(width, width)
+        self.drop = nn.Dropout(DROPPED_TOKENS)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens (B, N, d)."""
@@ -149,9 +150,11 @@ class SelfAttention(nn.Module):
         # One linear layer computes queries, keys and values of all heads.
         split = self.queries_keys_values(tokens).reshape(batch, n, 3, self.heads, width // self.heads)
         queries, keys, values = split.permute(2, 0, 3, 1, 4)  # each (B, heads, N, d/heads)
-        # The functional form does not know whether the module is training.
-        dropped = DROPPED_TOKENS if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
+        if self.training:  # dropout as a layer, which training in parts exchanges
+            scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
+            mixed = self.drop(scores.softmax(-1)) @ values
+        else:
+            mixed = F.scaled_dot_product_attention(queries, keys, values)
         projected: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, n, width))
         return projected
 

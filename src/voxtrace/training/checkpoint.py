@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ _MOST_ITERATIONS = 1 << 40
 class TrainingCheckpoint:
     """The state of a run after ``iteration`` updates of phase number ``phase``.
 
-    ``history`` is its curve so far, ``seconds`` the time that it took so far, over all its starts.
+    ``history`` is its curve so far, ``seconds`` the time that it took so far, over all its starts; ``average`` holds
+    averaged weights, ``dice`` the validations of the phase so far, ``lengths`` the iterations of each phase, and
+    ``rate_schedule`` how the rate goes, "" where an earlier version did not say.
     """
 
     phase: int
@@ -31,6 +33,10 @@ class TrainingCheckpoint:
     optimizer: dict[str, Any]
     history: list[dict[str, float]]
     seconds: float = 0.0
+    average: dict[str, Any] = field(default_factory=dict)
+    dice: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    rate_schedule: str = ""
 
 
 def save_checkpoint(folder: Path, checkpoint: TrainingCheckpoint) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 
+from voxtrace.errors import UsageError
 from voxtrace.runtime.torch import choose_device, choose_precision
+from voxtrace.training.processes import several, started_from_outside
+from voxtrace.training.schedule import RateSchedule
+
+MOST_WORKERS = 8
 
 FABRIC_PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
@@ -27,12 +34,34 @@ class TrainConfig:
         Learning rate in place of every phase's own; None takes the phase's, and a tenth of it in fine-tuning.
     minutes
         Time for the updates; training ends when it is spent, with the learning rate at its end. None is no limit.
-    checkpoint_every, validate_every
-        Iterations between two; None validates ten times a phase, on ``quick_cases`` cases.
+    checkpoint_minutes, checkpoint_every, keep_every
+        Minutes between two checkpoints; iterations between two, beside; and between two that are kept for good in the
+        run's folder. None and 0 are never.
+    validate_every
+        Iterations between two validations; None validates ten times a phase, on ``quick_cases`` cases.
+    weights
+        Which the bundle gets: the ``last``, or those with the ``best`` validation in the last phase.
+    average
+        Decay of an exponential moving average of the weights, e.g. 0.999, with which the run validates and ends; 0
+        takes the weights themselves.
+    rate_schedule
+        ``method`` follows the method's own; ``constant`` falls in the last fifth of a phase only, and such a run can
+        be made longer with ``resume`` and more iterations.
+    accumulate
+        Passes over which the windows of an update are spread, to save memory. Statistics over a mini-batch (batch
+        norm, Dice over the batch) are those of each pass.
+    devices, nodes
+        Devices a machine, and machines, that train together; each takes the plan's windows, so that a mini-batch is
+        as many times larger. Where ``torchrun`` started the processes, its numbers count.
     workers
-        Processes that augment; 0 augments in this one. The weights do not depend on it.
+        Processes that augment; 0 augments in this one, None takes some where the network runs on a GPU. The weights do
+        not depend on it.
     anonymous_names
         Call cases ``case_0001`` and up in the bundle's card, where their files may be named after patients.
+    preview
+        Name of a case that is segmented at every validation, into a trace beside the bundle; empty for none.
+    tensorboard
+        Folder to which TensorBoard's files are written; None writes none.
     half
         Store the bundle's weights as float16, if all of them fit (none is beyond ±65,504).
     gradient_bound
@@ -48,10 +77,20 @@ class TrainConfig:
     precision: str = "auto"
     rate: float | None = None
     minutes: float | None = None
-    checkpoint_every: int = 250
+    checkpoint_minutes: float | None = 5.0
+    checkpoint_every: int | None = None
+    keep_every: int = 0
     validate_every: int | None = None
     quick_cases: int = 8
-    workers: int = 0
+    weights: Literal["last", "best"] = "last"
+    average: float = 0.0
+    rate_schedule: RateSchedule = "method"
+    accumulate: int = 1
+    devices: int = 1
+    nodes: int = 1
+    workers: int | None = 0
+    preview: str = ""
+    tensorboard: Path | None = None
     anonymous_names: bool = False
     half: bool = True
     gradient_bound: float = 1e5
@@ -61,8 +100,26 @@ def open_fabric(config: TrainConfig) -> tuple[Fabric, str]:
     """Return Lightning's Fabric for a configuration, and the precision it computes in."""
     device, _ = choose_device(config.device)
     precision, _ = choose_precision(config.precision, device)
-    devices = 1 if device.index is None else [device.index]
-    return Fabric(accelerator=device.type, devices=devices, precision=FABRIC_PRECISION[precision]), precision
+    devices, nodes = started_from_outside() or (config.devices, config.nodes)
+    where: dict[str, Any] = {"devices": 1 if device.index is None else [device.index]}
+    if devices * nodes > 1:
+        if ":" in str(device):  # one of them by its number
+            raise UsageError(f"--device {config.device} is one of them; ask for {device.type} with several devices.")
+        where = several(device.type, devices, nodes)
+    fabric = Fabric(accelerator=device.type, precision=FABRIC_PRECISION[precision], **where)
+    if devices * nodes > 1:
+        fabric.launch()
+    return fabric, precision
+
+
+def loader_workers(asked: int | None, device: str, processes: int) -> int:
+    """Return how many processes prepare windows: as asked, or some of the cores beside a GPU, and none on a CPU.
+
+    On a CPU the network uses every core itself, and a window takes a small part of what an update does.
+    """
+    if asked is not None:
+        return asked
+    return 0 if device == "cpu" else min(MOST_WORKERS, max(1, (os.cpu_count() or 1) // processes - 1))
 
 
 def memory_layout(device: str, precision: str) -> torch.memory_format:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,20 @@ from torch.utils.data import DataLoader
 from voxtrace.errors import Cancelled
 from voxtrace.kernels import skip_while_learning
 from voxtrace.method import Batch, Method, TrainState
+from voxtrace.nn.across import set_part
+from voxtrace.training.average import WeightAverage
 from voxtrace.training.checkpoint import TrainingCheckpoint
+from voxtrace.training.config import loader_workers
 from voxtrace.training.divergence import DivergenceCheck
+from voxtrace.training.kept import Keeping
 from voxtrace.training.optimiser import make_optimiser
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.sampling import MiniBatches
+from voxtrace.training.schedule import rate_factor
 from voxtrace.training.training_run import TrainingRun
-from voxtrace.training.validation import quick_dice
-from voxtrace.volume import Case, LabelMap
-
-VALIDATIONS = 10  # in a phase, where the configuration does not say how many
+from voxtrace.training.watch import Watch
+from voxtrace.volume import Case
 
 
 class Objective(nn.Module):
@@ -38,6 +42,8 @@ class Objective(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the loss terms of a mini-batch at ``self.state``: images (B, C, Z, Y, X), labels (B, Z, Y, X)."""
         assert self.state is not None
+        if self.state.parts > 1:
+            set_part(self.network, self.state.part, self.state.parts)
         # Masks may change after each update, so that the network without its kernels that are off is made anew.
         network = skip_while_learning(self.network, images)
         return self.method.loss(network, Batch(images, labels), self.state)
@@ -52,84 +58,106 @@ class PhaseLoop:
         What is trained, where, how.
     number
         Of the phase, from 0.
-    objective, wrapped
-        The loss of the network, and the same as Fabric wraps it.
-    rate_factor
+    objective
+        The loss of the network.
+    scale
         Times the phase's learning rate, unless the configuration sets a rate.
     """
 
-    def __init__(self, run: TrainingRun, number: int, objective: Objective, wrapped: Any, rate_factor: float) -> None:
+    def __init__(self, run: TrainingRun, number: int, objective: Objective, scale: float) -> None:
         self.run, self.number, self.phase = run, number, run.phases[number]
-        self.objective, self.wrapped = objective, wrapped
-        self.rate = run.rate = run.config.rate or rate_factor * self.phase.optimiser.rate
+        self.rate = run.rate = run.config.rate or scale * self.phase.optimiser.rate
         self.weights = freeze(run.network, self.phase.trains)
+        # wrapped for each phase: processes exchange gradients of what it trains
+        self.objective, self.wrapped = objective, run.fabric.setup_module(objective)
         self.optimizer: Any = run.fabric.setup_optimizers(make_optimiser(self.weights, self.phase.optimiser))
+        self.average = WeightAverage(run.network, run.config.average)
+        before, last = run.before(number), number == len(run.phases) - 1
+        self.keeping = Keeping(run.work, run.config, before, self.phase.iterations, last)
+        self.watch = Watch(run, number)
 
     def iterate(
         self, cases: list[PreprocessedCase], validate: Sequence[Case], checkpoint: TrainingCheckpoint | None
     ) -> Iterator[TrainProgress]:
         """Yield progress after every update, from the checkpoint on."""
-        run, config, phase = self.run, self.run.config, self.phase
-        first = 0
-        if checkpoint is not None:
-            self.optimizer.load_state_dict(checkpoint.optimizer)
-            first = checkpoint.iteration
-        every = config.validate_every or max(1, phase.iterations // VALIDATIONS)
-        before, budget = run.before(self.number), run.budget
+        run, phase, budget = self.run, self.phase, self.run.budget
+        first = self._restore(checkpoint)
+        before = run.before(self.number)
         budget.begin_phase(phase.iterations - first, run.total - before - first)
-        for iteration, (images, labels) in enumerate(self._batches(cases, first), start=first):
-            if run.cancel():
-                run.save(self.number, iteration, self.optimizer)
+        batches = self._batches(cases, first)
+        for iteration, (images, labels) in enumerate(self.watch.pace.waited(batches), start=first):
+            stop, fraction = run.processes.agree(run.cancel(), budget.fraction)
+            if stop:
+                self._save(iteration)
                 raise Cancelled(f"stopped at iteration {before + iteration} of {run.total}; resume continues there.")
-            if iteration > first and budget.spent:
+            if iteration > first and fraction >= 1.0:
                 break
-            state = TrainState(phase, iteration, _generator(config.seed, self.number, iteration))
-            rate, terms = self.update(state, images, labels)
-            done = iteration + 1
+            rate, terms = self.update(self._state(iteration), images, labels, fraction)
             run.done += 1
-            due = budget.validation_due() or done % every == 0
-            dice, preview = self._validated(validate) if validate and due else (None, None)
-            run.log_point(done, terms, dice)
-            if done % config.checkpoint_every == 0 or done == phase.iterations:
-                run.save(self.number, done, self.optimizer)
-            yield TrainProgress(phase.name, done, phase.iterations, terms, rate, dice, run.seconds, preview=preview)
+            yield self._after(iteration, rate, terms, validate)
         budget.end_phase()
+        self.average.settle()
 
-    def update(self, state: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
+    def update(
+        self, state: TrainState, images: Tensor, labels: Tensor, fraction: float = 0.0
+    ) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from.
+
+        ``fraction`` is how much of the phase's time is spent: where time ends the phase, the rate falls with the time.
 
         Raises
         ------
         EngineError
             Loss, gradient or weights are not usable; see :mod:`voxtrace.training.divergence`.
         """
-        # where time ends the phase, the rate falls with the time
-        position = max(state.iteration, int(self.run.budget.fraction * (self.phase.iterations - 1)))
-        rate = self.rate * self.phase.optimiser.schedule(position, self.phase.iterations)
+        n = self.phase.iterations
+        position = max(state.iteration, int(fraction * (n - 1)))
+        rate = self.rate * rate_factor(self.run.config.rate_schedule, self.phase.optimiser.schedule, position, n)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(state.rng.initial_seed())  # dropout must not depend on the iterations before
         check = self._check(state.iteration)
         terms, norm = self._backward(state, images, labels)
         check.before_update(terms, norm)
         self.optimizer.step()
         self.run.method.after_update(self.run.network, self.optimizer.optimizer, state)
         check.after_update(self.weights)
+        self.average.add()
         return rate, terms
 
     def _backward(self, state: TrainState, images: Tensor, labels: Tensor) -> tuple[dict[str, float], float]:
         """Leave clipped gradients in the weights; return the loss terms and the gradient's norm before clipping."""
-        self.objective.state = state
-        with self.run.arithmetic.watching():
-            terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
-        stacked = torch.stack(list(terms.values()))
+        passes = self.run.config.accumulate
         self.optimizer.zero_grad(set_to_none=True)
-        self.run.fabric.backward(stacked.sum())
+        found = [
+            self._pass(self._part(state, number), windows, truth, number == passes - 1)
+            for number, (windows, truth) in enumerate(zip(images.chunk(passes), labels.chunk(passes), strict=True))
+        ]
+        names, stacked = list(found[0]), torch.stack([torch.stack(list(terms.values())) for terms in found]).mean(0)
         norm: Any = self.run.fabric.clip_gradients(
             self.wrapped, self.optimizer, max_norm=self.phase.optimiser.clip_norm, error_if_nonfinite=False
         )
-        *values, length = torch.cat([stacked.detach().float(), norm.detach().float().view(1)]).tolist()  # one transfer
-        return dict(zip(terms, values, strict=True)), length
+        stacked = self.run.processes.mean(stacked.detach().float())
+        *values, length = torch.cat([stacked, norm.detach().float().view(1)]).tolist()  # one transfer
+        return dict(zip(names, values, strict=True)), length
+
+    def _pass(self, state: TrainState, images: Tensor, labels: Tensor, last: bool) -> dict[str, Tensor]:
+        """Add the gradient of some windows to the weights' gradients, and return their loss terms."""
+        self.objective.state = state
+        torch.manual_seed(state.rng.initial_seed())  # dropout must not depend on the iterations before
+        with self.run.fabric.no_backward_sync(self.wrapped, enabled=not last):
+            with self.run.arithmetic.watching():
+                terms: dict[str, Tensor] = self.wrapped(images.contiguous(memory_format=self.run.layout), labels)
+            self.run.fabric.backward(torch.stack(list(terms.values())).sum() / self.run.config.accumulate)
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _state(self, iteration: int) -> TrainState:
+        return TrainState(self.phase, iteration, _generator(self.run.config.seed, self.number, iteration))
+
+    def _part(self, state: TrainState, number: int) -> TrainState:
+        """Return the state for one pass over some of the windows; each has the random numbers of the iteration anew."""
+        passes, processes = self.run.config.accumulate, self.run.processes
+        part, parts = processes.number * passes + number, processes.count * passes
+        return replace(state if number == 0 else self._state(state.iteration), part=part, parts=parts)
 
     def _check(self, iteration: int) -> DivergenceCheck:
         run = self.run
@@ -137,15 +165,49 @@ class PhaseLoop:
         return DivergenceCheck(f"iteration {iteration} of {self.phase.name}", bound, run.remedy(), run.scaler)
 
     def _batches(self, cases: list[PreprocessedCase], first: int) -> Any:
-        batches = MiniBatches(cases, self.run.plan, self.phase, (self.run.config.seed, self.number))
-        remaining = range(first, len(batches))
-        loader: Any = DataLoader(batches, batch_size=None, sampler=remaining, num_workers=self.run.config.workers)
-        return self.run.fabric.setup_dataloaders(loader)
+        run, processes = self.run, self.run.processes
+        seed = (run.config.seed, self.number)
+        batches = MiniBatches(cases, run.plan, self.phase, seed, processes.number, processes.count)
+        if first < self.phase.iterations:
+            self.watch.begin(batches.chances(first))
+        workers = loader_workers(run.config.workers, run.device, processes.count)
+        loader: Any = DataLoader(
+            batches, batch_size=None, sampler=range(first, len(batches)), num_workers=workers, pin_memory=run.on_gpu
+        )
+        return run.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
-    def _validated(self, validate: Sequence[Case]) -> tuple[float, LabelMap | None]:
-        measured = quick_dice(self.run.bundle(), validate[: self.run.config.quick_cases], self.run.device)
-        set_mode(self.run.network, self.phase.trains)
-        return measured
+    # What happens beside the updates
+
+    def _restore(self, checkpoint: TrainingCheckpoint | None) -> int:
+        """Go on from a checkpoint of this phase; return the first iteration."""
+        if checkpoint is None:
+            return 0
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.average.restore(checkpoint.average)
+        self.watch.restore(checkpoint.dice)
+        return checkpoint.iteration
+
+    def _after(self, iteration: int, rate: float, terms: dict[str, float], validate: Sequence[Case]) -> TrainProgress:
+        """Validate and keep a checkpoint where they are due; return what there is to report."""
+        done, watch = iteration + 1, self.watch
+        found = None
+        if watch.validation_due(done) and self.run.processes.first:
+            with watch.pace.paused(), self.average.applied():
+                found = watch.validate(self._state(iteration), validate)
+            set_mode(self.run.network, self.phase.trains)
+        watch.note(self._state(iteration), rate, terms, found)
+        if self.keeping.due(done):
+            with watch.pace.paused():
+                self._save(done)
+        return watch.progress(done, rate, terms, found)
+
+    def _save(self, iteration: int) -> None:
+        """Write a checkpoint after so many iterations of the phase; only the first process writes."""
+        if not self.run.processes.first:
+            return
+        self.run.save(self.number, iteration, self.optimizer, self.average.state(), self.watch.dice)
+        self.keeping.saved(iteration)
+        self.watch.tell("checkpoint", iteration)
 
 
 def freeze(network: nn.Module, trains: str | tuple[str, ...]) -> list[nn.Parameter]:

@@ -64,7 +64,7 @@ class PreprocessedCase:
 
     @property
     def foreground(self) -> Array:
-        """(N, 4) int32: label, z, y, x; empty for a case without labels."""
+        """(N, 4) int32: label, z, y, x; the background (0) occurs only where voxels are ignored."""
         return _mapped(self.folder / "foreground.npy")
 
 
@@ -103,24 +103,21 @@ def _load_or_preprocess(
 ) -> PreprocessedCase:
     source = unread(cases, number)
     identity = identify(source)
-    made_from, case = (
-        json.dumps({**how, "case": identity.to_json()}),
-        PreprocessedCase(target, identity.scores, identity),
-    )
-    if found := _stored(case, made_from):
-        return found
-    rng = np.random.default_rng([how["seed"], number])
-    _preprocess(source if isinstance(source, Case) else source.load(), plan, target, rng, made_from)
-    if found := _stored(case, made_from):
-        return found
-    raise OutputError(f"{target} does not hold what was just written into it; check the disk.")
+    made_from = json.dumps({**how, "case": identity.to_json()})
+    found = _stored(target, identity) if _stored_source(target) == made_from else None
+    if found is None:
+        rng = np.random.default_rng([how["seed"], number])
+        _preprocess(source if isinstance(source, Case) else source.load(), plan, target, rng, made_from)
+        found = _stored(target, identity)
+    if found is None:
+        raise OutputError(f"{target} does not hold what was just written into it; check the disk.")
+    return found
 
 
-def _stored(case: PreprocessedCase, made_from: str) -> PreprocessedCase | None:
-    """Return a case whose folder has it; None where it was made from something else or is damaged: to be made again."""
+def _stored(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
+    """Return the case in a folder; None where it is not there, or damaged, so that it is made again."""
     try:
-        if (case.folder / SOURCE).read_text(encoding="utf-8") != made_from:
-            return None
+        case = PreprocessedCase(target, identity.scores, identity)
         return case if case.scan.cases and _fit_together(case.image, case.labels, case.foreground) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, EOFError):
         return None
@@ -136,6 +133,14 @@ def _fit_together(image: Array, labels: Array, foreground: Array) -> bool:
     return not len(voxels) or bool((voxels >= 0).all() and (voxels < labels.shape).all())
 
 
+def _stored_source(target: Path) -> str | None:
+    """Return what a prepared case was made from; None where there is none, or its note is damaged."""
+    try:
+        return (target / SOURCE).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
 def _preprocessing_of(plan: Plan) -> str:
     """Return a SHA-256 of all in a plan on which prepared cases depend."""
     fields = plan.model_dump(mode="json", exclude=_OF_TRAINING)
@@ -148,16 +153,17 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, 
     with atomic_folder(target) as folder:
         np.save(folder / "image.npy", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
         np.save(folder / "labels.npy", labels)
-        np.save(folder / "foreground.npy", _draw_foreground(labels, rng))
+        np.save(folder / "foreground.npy", _draw_foreground(labels, rng, plan))
         (folder / SOURCE).write_text(made_from, encoding="utf-8")
         scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)
         (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
 
 
-def _draw_foreground(labels: Array, rng: np.random.Generator) -> Array:
+def _draw_foreground(labels: Array, rng: np.random.Generator, plan: Plan) -> Array:
+    """Return label and place of voxels of each label; with an ignored label, the background's too, and none of its."""
     rows = [np.zeros((0, 4), np.int32)]
     for value in np.unique(labels):
-        if value == 0:
+        if value == plan.ignored or (value == 0 and not plan.ignore):
             continue
         voxels = np.argwhere(labels == value)
         chosen = voxels[rng.permutation(len(voxels))[:VOXELS_PER_LABEL]]

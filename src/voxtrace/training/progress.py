@@ -25,8 +25,10 @@ class TrainProgress:
         The terms of the last update's loss; their sum is minimised.
     rate
         Learning rate of the last update.
-    validation_dice
-        Mean foreground Dice of a few whole cases, where it was just measured.
+    validation_dice, dice_per_label
+        Mean foreground Dice of a few whole cases, where it was just measured, and that of each label by name.
+    iterations_per_s
+        Of the last updates; 0 where it is not known.
     seconds
         Since this process started or resumed the training.
     preview
@@ -41,6 +43,8 @@ class TrainProgress:
     loss: dict[str, float] = field(default_factory=dict)
     rate: float = 0.0
     validation_dice: float | None = None
+    dice_per_label: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    iterations_per_s: float = 0.0
     message: str = ""
     preview: LabelMap | None = field(default=None, compare=False, repr=False)

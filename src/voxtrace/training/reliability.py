@@ -30,7 +30,7 @@ from voxtrace.atomic import atomic_file, atomic_folder
 from voxtrace.errors import Cancelled, DatasetError, GeometryError, UsageError, VoxTraceError
 from voxtrace.io import write
 from voxtrace.io.child.guarded import read
-from voxtrace.training.dataset import CHOSEN, SCORES
+from voxtrace.training.dataset import CHOSEN, SCORES, read_image
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import Array, Geometry, LabelMap
 
@@ -216,7 +216,7 @@ def _score_cases(
 
 def _score(listing: DatasetListing, name: str, paths: Sequence[Path], target: Path, background: bool) -> CaseScore:
     """Score one case and write its chosen labels into ``target``."""
-    geometry = read(listing.images[name][0]).geometry
+    geometry = read_image(listing.images[name], len(listing.channels)).geometry
     maps = [_candidate(path, geometry, len(listing.labels)) for path in paths]
     score = reliability_scores(pairwise_dice(maps, len(listing.labels), background=background))
     score = replace(score, foreground_voxels=int(np.count_nonzero(maps[score.chosen])))

@@ -22,9 +22,21 @@ from voxtrace.volume import Array
 
 
 class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Mini-batches of one phase, by iteration: images (B, C, Z, Y, X) float32 and labels (B, Z, Y, X) int64."""
+    """Mini-batches of one phase, by iteration: images (B, C, Z, Y, X) float32 and labels (B, Z, Y, X) int64.
 
-    def __init__(self, cases: Sequence[PreprocessedCase], plan: Plan, phase: Phase, seed: Sequence[int]) -> None:
+    Of a mini-batch of ``parts`` times B windows, that several processes share, these are those of one ``part``.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[PreprocessedCase],
+        plan: Plan,
+        phase: Phase,
+        seed: Sequence[int],
+        part: int = 0,
+        parts: int = 1,
+    ) -> None:
+        self.part, self.parts = part, parts
         self.cases = tuple(cases)
         self.plan = plan
         self.phase = phase
@@ -37,15 +49,19 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return the mini-batch of an iteration."""
         rng = np.random.default_rng([*self.seed, iteration])
-        batch = self.plan.batch_size
-        chosen = rng.choice(len(self.cases), batch, p=self._chances(iteration))
+        batch = self.plan.batch_size * self.parts
+        chosen = rng.choice(len(self.cases), batch, p=self.chances(iteration))
         # the last windows of a batch are centred on a labelled voxel, as many as the phase asks for
         forced = np.arange(batch) >= round(batch * (1 - self.phase.foreground))
-        windows = [self._window(self.cases[c], bool(f), rng) for c, f in zip(chosen, forced, strict=True)]
+        # all are placed, which is quick, so that every process draws the same; only its own are read
+        places = [self._place(self.cases[c], bool(f), rng) for c, f in zip(chosen, forced, strict=True)]
+        own = slice(self.part * self.plan.batch_size, (self.part + 1) * self.plan.batch_size)
+        windows = [self._window(self.cases[c], *place) for c, place in zip(chosen[own], places[own], strict=True)]
         images, labels = zip(*windows, strict=True)
         return torch.stack(images), torch.stack(labels)
 
-    def _chances(self, iteration: int) -> Array:
+    def chances(self, iteration: int) -> Array:
+        """Return the probability (cases,) with which each case is drawn at an iteration."""
         progress = iteration / self.phase.iterations
         weights = np.array([self.phase.case_weight(case.scores, progress) for case in self.cases], dtype=np.float64)
         if not weights.sum() > 0:
@@ -56,16 +72,20 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
         chances: Array = weights / weights.sum()
         return chances
 
-    def _window(self, case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        image, labels = case.image, case.labels
-        start = draw_start(labels.shape, self.plan.window, _centre(case, rng) if forced else None, rng)
+    def _place(self, case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> tuple[list[int], int]:
+        """Return where the box around a window begins, and the seed of its augmentation."""
+        start = draw_start(case.labels.shape, self.plan.window, _centre(case, forced, rng), rng)
         size = self.augmenter.box_size
         shift = [int(rng.integers(-most, most + 1)) if most else 0 for most in self.phase.augmentation.shift_voxels]
         # the box of the augmenter is larger than the window, which lies in its middle
         around = [a + s - (b - w) // 2 for a, s, b, w in zip(start, shift, size, self.plan.window, strict=True)]
-        box = torch.from_numpy(cut(image, around, size))
-        truth = torch.from_numpy(cut(labels, around, size).astype(np.int16))
-        return self.augmenter(box, truth, int(rng.integers(2**31)))
+        return around, int(rng.integers(2**31))
+
+    def _window(self, case: PreprocessedCase, around: list[int], seed: int) -> tuple[Tensor, Tensor]:
+        size = self.augmenter.box_size
+        box = torch.from_numpy(cut(case.image, around, size))
+        truth = torch.from_numpy(cut(case.labels, around, size).astype(np.int16))
+        return self.augmenter(box, truth, seed)
 
 
 def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: np.random.Generator) -> list[int]:
@@ -83,12 +103,17 @@ def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: n
     return start
 
 
-def _centre(case: PreprocessedCase, rng: np.random.Generator) -> Array | None:
-    """Return a random voxel (z, y, x) of a random label of the case; None when it has no label."""
-    foreground = case.foreground
-    if len(foreground) == 0:
+def _centre(case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> Array | None:
+    """Return the voxel (z, y, x) that a window is centred on, or None for a window anywhere.
+
+    Forced: a random voxel of a random label of the case. Otherwise, and where no label is drawn, a voxel that is not
+    ignored, if the case has such; voxels of the background are stored for this.
+    """
+    rows = case.foreground
+    shown = rows[rows[:, 0] > 0]
+    if forced and len(shown):
+        rows = shown[shown[:, 0] == rng.choice(np.unique(shown[:, 0]))]
+    elif len(rows) == len(shown):
         return None
-    label = rng.choice(np.unique(foreground[:, 0]))
-    rows = foreground[foreground[:, 0] == label]
     centre: Array = rows[rng.integers(len(rows)), 1:]
     return centre

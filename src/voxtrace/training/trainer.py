@@ -11,17 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bundle import Bundle
+from voxtrace.bundle import Bundle, load
 from voxtrace.errors import EngineError
 from voxtrace.method import Method
+from voxtrace.nn.across import share_batches
 from voxtrace.plan import Plan
+from voxtrace.training.beside import begin_events, check_parts, open_beside, take_best
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
+from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
+from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.takeover import take_over
+from voxtrace.training.takeover import Takeover, take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
@@ -74,32 +78,65 @@ def train(
         A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
+    check_parts(run)
     asked = settings(run, cases, validate, initial, about or {})
-    if resume and run.finished:
-        return (yield from finished(run, asked, cases, validate))
+    if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
+        bundle = yield from finished(run, asked, cases, validate)
+        clear_finished(run.out, run.work)
+        return bundle
     takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
-    run.acquire_workdir(resume, asked)
-    preprocessed = yield from _prepare(run, cases, validate, takeover.sentences if takeover else ())
+    preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
+    open_beside(run, cases, validate)
+    return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
+
+
+def _trained(
+    run: TrainingRun,
+    preprocessed: list[PreprocessedCase],
+    validate: Sequence[Case],
+    takeover: Takeover | None,
+    about: Mapping[str, Any],
+) -> Generator[TrainProgress, None, Bundle]:
+    """Yield progress while the network is trained and validated; return the bundle, which the first process writes."""
     with _torch_errors():
-        # with weights of its own, what was learned before says nothing yet
-        first = validate[: run.config.quick_cases] if takeover and takeover.complete else ()
-        before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
+        before = None
+        if takeover and takeover.complete and run.processes.first:
+            # with weights of its own, what was learned before says nothing yet
+            first = validate[: run.config.quick_cases]
+            before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
         yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
+        if not run.processes.first:
+            run.processes.wait()
+            return load(run.out)
+        take_best(run)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about or {}, before))
+    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about, before))
+    run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
 
 
 def _prepare(
-    run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case], sentences: Sequence[str]
+    run: TrainingRun,
+    asked: Mapping[str, Any],
+    cases: Sequence[Case],
+    validate: Sequence[Case],
+    takeover: Takeover | None,
+    resume: bool,
 ) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
-    """Yield what is to be told and progress; return the cases, prepared, after they were written down."""
-    for sentence in sentences:
+    """Yield progress while the run's folder and its cases are made; several processes share what the first makes."""
+    if not run.processes.first:
+        run.processes.wait()
+        return (yield from run.preprocess(cases))
+    run.acquire_workdir(resume, as_begun(run, asked))
+    note_length(run)
+    back_before_fall(run)
+    for sentence in takeover.sentences if takeover else ():
         yield TrainProgress("prepare", 0, len(cases), message=sentence)
     preprocessed = yield from run.preprocess(cases)
     if changed := run.take_cases(preprocessed, validate):
         yield TrainProgress("prepare", len(cases), len(cases), seconds=run.seconds, message=changed)
+    run.processes.wait()
     return preprocessed
 
 
@@ -107,11 +144,13 @@ def _optimise(
     run: TrainingRun, cases: list[PreprocessedCase], validate: Sequence[Case], rate_factor: float
 ) -> Iterator[TrainProgress]:
     """Yield progress through every phase that is not done yet."""
+    if run.processes.count * run.config.accumulate > 1:
+        share_batches(run.network, run.processes.count > 1)
     objective = Objective(run.method, run.network)
     checkpoint = run.restore()
-    wrapped = run.fabric.setup_module(objective)
+    begin_events(run, checkpoint)
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
-        loop = PhaseLoop(run, number, objective, wrapped, rate_factor)
+        loop = PhaseLoop(run, number, objective, rate_factor)
         yield from loop.iterate(cases, validate, checkpoint)
         checkpoint = None
 

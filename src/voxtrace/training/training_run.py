@@ -5,7 +5,8 @@
     <out>.work/
     ├── run.json         what is being trained; see :mod:`voxtrace.training.run_record`
     ├── cases/00000 …    preprocessed cases
-    └── checkpoint.pt    network, optimiser and iteration
+    ├── events.jsonl     what happened, see :mod:`voxtrace.training.events`; the bundle keeps it
+    └── checkpoint.pt    network, optimiser and iteration; others beside it, see :mod:`voxtrace.training.kept`
 
 The folder lies beside the bundle that is being made and is removed when the bundle is written.
 """
@@ -13,7 +14,6 @@ The folder lies beside the bundle that is being made and is removed when the bun
 from __future__ import annotations
 
 import platform
-import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
@@ -34,8 +34,13 @@ from voxtrace.training.begun import work_folder
 from voxtrace.training.checkpoint import FILE as CHECKPOINT
 from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, save_checkpoint
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
+from voxtrace.training.events import EventLog
+from voxtrace.training.finish import MADE, clear_temporaries, put_in_place
 from voxtrace.training.identity import identify, unread
+from voxtrace.training.lengths import continued
 from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
+from voxtrace.training.preview import PreviewTrace
+from voxtrace.training.processes import Processes
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.run_record import TrainingRecord, open_record, save_record
 from voxtrace.training.time_budget import TimeBudget
@@ -65,6 +70,14 @@ class TrainingRun:
         Updates so far, over all phases.
     budget
         Ends phases when their time is spent.
+    processes
+        Those that train together, and which this one is.
+    events, preview
+        What the run writes down of itself, and of one case.
+    case_names, shown_names
+        Of the training cases, in their order; and name -> name in what the run writes down, of all cases.
+    advised, reopened
+        Whether the advice to stop early was given; whether a finished bundle is made longer.
     history
         Points of the curve: iteration, loss terms, validation Dice.
     record
@@ -89,6 +102,12 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.rate = 0.0
         self.done = 0
+        self.processes = Processes(self.fabric)
+        self.events = EventLog(None)
+        self.preview: PreviewTrace | None = None
+        self.case_names: tuple[str, ...] = ()
+        self.shown_names: dict[str, str] = {}
+        self.advised = self.reopened = False
         self.budget = TimeBudget(config.minutes)
         self._last_checkpoint = ""
         self._began, self._seconds_before = time.monotonic(), 0.0
@@ -97,6 +116,11 @@ class TrainingRun:
     def device(self) -> str:
         """The kind of device: ``cpu`` or ``cuda``."""
         return str(self.fabric.device.type)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on a GPU."""
+        return self.device != "cpu"
 
     @property
     def seconds(self) -> float:
@@ -119,10 +143,11 @@ class TrainingRun:
 
     def acquire_workdir(self, resume: bool, settings: Mapping[str, Any]) -> None:
         """Make the run's folder and write down what is trained there, or refuse to change one that is there."""
-        if self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir())):
+        if not self.reopened and (self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir()))):
             raise OutputError(f"{self.out} exists already; choose another output or move it away.")
         if self.work.exists() and not resume:
             raise OutputError(f"an unfinished run lies in {self.work}; resume it, or delete that folder.")
+        clear_temporaries(self.work)
         try:
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -167,11 +192,21 @@ class TrainingRun:
             point = {"iteration": float(done), **{name: round(value, 4) for name, value in terms.items()}}
             self.history.append(point if dice is None else {**point, "validation_dice": round(dice, 4)})
 
-    def save(self, phase: int, iteration: int, optimizer: Any) -> None:
+    def save(self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float]) -> None:
         """Write a checkpoint in place of the one before, unless a number in it is not finite."""
         network = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
-        state = optimizer.state_dict()
-        checkpoint = TrainingCheckpoint(phase, iteration, network, state, self.history, self.all_seconds)
+        checkpoint = TrainingCheckpoint(
+            phase,
+            iteration,
+            network,
+            optimizer.state_dict(),
+            self.history,
+            self.all_seconds,
+            average=average,
+            dice=dice,
+            lengths=[each.iterations for each in self.phases],
+            rate_schedule=self.config.rate_schedule,
+        )
         where = f"iteration {iteration} of {self.phases[phase].name}"
         if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
             raise EngineError(f"{name} holds nan or inf at {where}. {self.remedy()}")
@@ -186,6 +221,8 @@ class TrainingRun:
         file = self.work / CHECKPOINT
         if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
             raise InputError(f"{file}: {name} holds nan or inf; delete this file, then --resume begins again.")
+        self.phases = continued(self.phases, checkpoint, self.config.rate_schedule)
+        self.total = sum(phase.iterations for phase in self.phases)
         try:
             if checkpoint.phase >= len(self.phases):
                 raise RuntimeError("it is of a later phase than there is")
@@ -208,15 +245,15 @@ class TrainingRun:
             f"The checkpoint of {self._last_checkpoint} is kept in {self.work}: go on from it with --resume {option}."
         )
 
-    def bundle(self) -> Bundle:
-        """Return the network as it is now, as a bundle without a card."""
-        return Bundle(self.method, self.plan, self.network.eval(), {"mirror": bool(self.plan.mirror_axes)})
+    def bundle(self, method: Method | None = None) -> Bundle:
+        """Return the network as it is now, as a bundle without a card; with the method as trained so far, if given."""
+        return Bundle(method or self.method, self.plan, self.network.eval(), {"mirror": bool(self.plan.mirror_axes)})
 
     def finish(self, card: dict[str, Any]) -> Bundle:
         """Write the bundle, remove the run's folder, and return the bundle as it was written."""
         bundle = replace(self.bundle(), network=self.network.cpu(), card=card)
-        save(bundle, self.out, half=self.config.half and fits_half(bundle.network))
-        shutil.rmtree(self.work, ignore_errors=True)
+        made = save(bundle, self.work / MADE, half=self.config.half and fits_half(bundle.network))
+        put_in_place(made, self.out, self.work)
         return load(self.out)
 
 

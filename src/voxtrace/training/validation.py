@@ -12,7 +12,7 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
 from voxtrace.fit import case_features, measured_features, measured_intervals
 from voxtrace.inference import predict
-from voxtrace.metrics import dice, mean_interval, volume_ml
+from voxtrace.metrics import dice, mean_interval, volume_ml, without_ignored
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
@@ -89,11 +89,42 @@ class Validation:
         }
 
 
-def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> tuple[float, LabelMap | None]:
-    """Return the mean foreground Dice of a few whole cases, without mirroring, and the labels of the first of them."""
+@dataclass(frozen=True, eq=False)
+class QuickValidation:
+    """A validation during training.
+
+    Attributes
+    ----------
+    dice
+        Mean over the cases of their mean over the foreground labels, as in :class:`Validation`; None where no case has
+        a label.
+    per_label, per_case
+        Mean Dice by name of the label and of the case; NaN where it is not known.
+    shown
+        Labels of the first case.
+    """
+
+    dice: float | None
+    per_label: Mapping[str, float]
+    per_case: Mapping[str, float]
+    shown: LabelMap
+
+
+def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> QuickValidation:
+    """Segment a few whole cases (at least one) without mirroring, and return their Dice."""
     found = [_validated(bundle, case, device, mirror=False) for case in cases]
-    scores = [case.dice[-1] for case, _ in found]
-    return float(np.nanmean(np.asarray(scores))), found[0][1] if found else None
+    scores = np.asarray([case.dice[-1] for case, _ in found])  # (cases, labels)
+    names = [name for value, name in bundle.plan.labels.items() if value]
+    per_case = {case.name: _nanmean(case.dice[-1]) for case, _ in found}
+    overall = _nanmean(np.asarray(list(per_case.values())))
+    per_label = {name: _nanmean(scores[:, k]) for k, name in enumerate(names)}
+    return QuickValidation(overall if np.isfinite(overall) else None, per_label, per_case, found[0][1])
+
+
+def _nanmean(values: Array) -> float:
+    """Return the mean of the finite values; NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def validate_cases(
@@ -114,15 +145,18 @@ def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> 
     """Segment a case; return its scores, and the labels of the last step."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
     names = {value: name for value, name in bundle.plan.labels.items() if value}
-    maps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
+    steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
+    # voxels that nobody annotated count neither in Dice nor in volumes
+    pairs = [without_ignored(step, case.labels, bundle.plan.ignored) for step in steps]
+    maps, reference = [step for step, _ in pairs], pairs[-1][1]
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(one, case.labels, value) for value in names] for one in maps]),
+        dice=np.asarray([[dice(one, reference, value) for value in names] for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
-        reference_ml={value: volume_ml(case.labels, value) for value in names},
+        reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
     )
-    return validated, maps[-1]
+    return validated, steps[-1]
 
 
 def _mean(values: Array) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""What a run opens beside its network before it begins, and takes up when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voxtrace.errors import UsageError
+from voxtrace.training.checkpoint import TrainingCheckpoint
+from voxtrace.training.events import EVENTS, EventLog
+from voxtrace.training.kept import BestWeights
+from voxtrace.training.preview import PreviewTrace, find_case, names_of
+from voxtrace.training.training_run import TrainingRun
+from voxtrace.volume import Case
+
+
+def check_parts(run: TrainingRun) -> None:
+    """Refuse windows that cannot be spread evenly over the passes of an update.
+
+    Raises
+    ------
+    UsageError
+        As said.
+    """
+    batch, passes = run.plan.batch_size, run.config.accumulate
+    if passes < 1 or batch % passes:
+        raise UsageError(
+            f"{batch} windows in an update cannot be spread evenly over {passes} passes; give an --accumulate that "
+            f"divides {batch}, or another --batch-size."
+        )
+
+
+def open_beside(run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case]) -> None:
+    """Open the events and the preview of a run, in the process that writes.
+
+    Raises
+    ------
+    UsageError
+        The preview names no case.
+    """
+    run.case_names = names_of(cases)
+    everyone = (*run.case_names, *names_of(validate))
+    if run.config.anonymous_names:  # as the card calls them
+        run.shown_names = {name: f"case_{number:04d}" for number, name in enumerate(everyone, start=1)}
+    if not run.processes.first:
+        return
+    run.events = EventLog(run.work / EVENTS, run.config.tensorboard)
+    if run.config.preview:
+        out = run.out.with_name(f"{run.out.name}.preview")
+        run.preview = PreviewTrace(find_case(run.config.preview, validate, cases), run.work, out)
+
+
+def begin_events(run: TrainingRun, checkpoint: TrainingCheckpoint | None) -> None:
+    """Write down that the run begins, or goes on from a checkpoint: what came after it is done again."""
+    run.events.rewind(run.done)
+    if run.preview is not None:
+        run.preview.rewind(run.done)
+    run.events.write(
+        "begin",
+        run.done,
+        run.total,
+        method=run.method.key,
+        phases={phase.name: phase.iterations for phase in run.phases},
+        device=run.device,
+        precision=run.precision,
+        processes=run.processes.count,
+        resumed=checkpoint is not None,
+    )
+
+
+def take_best(run: TrainingRun) -> None:
+    """Put the weights with the best validation into the network, where they were asked for and there are some."""
+    best = BestWeights(run.work).load() if run.config.weights == "best" else None
+    if best is not None:
+        run.network.load_state_dict(best)

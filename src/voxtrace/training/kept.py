@@ -1,0 +1,110 @@
+"""Which checkpoints a run keeps: the last, the best, some for good, and the one from which it can be made longer.
+
+::
+
+    checkpoint.pt                   the last; a run that is resumed goes on from it
+    best.pt                         weights with the best validation of the last phase
+    checkpoint-000500.pt            kept for good, where asked for
+    before_fall.pt                  where a constant rate begins to fall; the finished bundle has it as continue.pt
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxtrace.atomic import atomic_file
+from voxtrace.training.checkpoint import FILE
+from voxtrace.training.config import TrainConfig
+from voxtrace.training.schedule import fall_begins
+
+BEST, BEFORE_FALL, CONTINUE = "best.pt", "before_fall.pt", "continue.pt"
+
+
+class Keeping:
+    """Says when a checkpoint is due in one phase, and keeps copies of some.
+
+    Parameters
+    ----------
+    work
+        Folder of the run.
+    config
+        How often.
+    before, iterations
+        Updates of the phases before, and of this one.
+    last
+        Whether this is the last phase.
+    """
+
+    def __init__(
+        self,
+        work: Path,
+        config: TrainConfig,
+        before: int,
+        iterations: int,
+        last: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._work, self._config, self._before, self._iterations, self._clock = work, config, before, iterations, clock
+        self._saved = clock()
+        self._fall = fall_begins(iterations) if last and config.rate_schedule == "constant" else 0
+
+    def due(self, done: int) -> bool:
+        """Return whether a checkpoint is due after ``done`` updates of the phase."""
+        config, minutes = self._config, (self._clock() - self._saved) / 60
+        return (
+            done in (self._iterations, self._fall)
+            or (config.checkpoint_minutes is not None and minutes >= config.checkpoint_minutes)
+            or (bool(config.checkpoint_every) and done % (config.checkpoint_every or 1) == 0)
+            or self._for_good(done)
+        )
+
+    def saved(self, done: int) -> None:
+        """Note that the checkpoint was written, and copy it where it is kept for longer."""
+        self._saved = self._clock()
+        if self._for_good(done):
+            copy(self._work / FILE, self._work / f"checkpoint-{self._before + done:06d}.pt")
+        if self._fall and done == self._fall:
+            copy(self._work / FILE, self._work / BEFORE_FALL)
+
+    def _for_good(self, done: int) -> bool:
+        every = self._config.keep_every
+        return bool(every) and (self._before + done) % every == 0
+
+
+class BestWeights:
+    """The weights with the best validation of the last phase, in a file of the run."""
+
+    def __init__(self, work: Path) -> None:
+        self._file = work / BEST
+        self.dice = -1.0
+
+    def restore(self, dice: list[float]) -> None:
+        """Go on from a checkpoint, with the validations that it knows; what came later is done again."""
+        self.dice = max(dice, default=-1.0)
+
+    def offer(self, network: dict[str, Any], dice: float) -> None:
+        """Keep weights whose validation is better than all before."""
+        if dice <= self.dice:
+            return
+        self.dice = dice
+        with atomic_file(self._file) as file:
+            torch.save({"network": network, "dice": dice}, file)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the weights; None where there was no validation."""
+        if not self._file.is_file():
+            return None
+        stored: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
+        return dict(stored["network"])
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    with atomic_file(target) as file:
+        shutil.copyfile(source, file)

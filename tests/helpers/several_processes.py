@@ -1,0 +1,63 @@
+"""Train methods in two processes on this machine and print the curve of each: run by Fabric's launcher, with gloo.
+
+python several_processes.py FOLDER METHOD …
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cases import ball, small_plan
+from voxtrace.methods import method
+from voxtrace.training import train
+
+ITERATIONS, CASES = 8, 4
+OPTIONS = {"meddanet": {"rate": 1e-4}}  # as published; Adam's first steps at a larger one make much of rounding
+WIDE = {"meddanet": (1, 64, 64)}  # whose statistics of a mini-batch of small maps would be of a few numbers
+
+
+def curve(name: str, out: Path, windows: int, **config: Any) -> list[list[float]]:
+    """Return the terms of the loss at each update of so many windows in a process."""
+    m = method(name, **OPTIONS.get(name, {}))
+    plan = small_plan(iterations=ITERATIONS, batch_dice=True)
+    if name in WIDE:
+        plan = plan.model_copy(update={"window": (16, *WIDE[name][1:])})
+        windows *= 4
+    plan = m.adapt(plan).model_copy(update={"batch_size": windows})
+    cases = [ball(seed) for seed in range(CASES)]
+    run = train(Fixed.of(m), plan, cases, out=out, device="cpu", precision="float32", half=False, **config)
+    return [list(progress.loss.values()) for progress in run if progress.loss]
+
+
+class Fixed:
+    """Makes a method that leaves a plan's mini-batch as it is."""
+
+    @staticmethod
+    def of(made: Any) -> Any:
+        """Return the method, whose ``adapt`` changes nothing more."""
+
+        class Same(type(made)):  # type: ignore[misc]
+            def adapt(self, plan: Any) -> Any:
+                return plan
+
+        return Same(**made.to_json()["options"])
+
+
+def main() -> None:
+    """Print a JSON object: the curve of each method."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    curves = {name: curve(name, folder / name, windows=2, devices=2) for name in names}
+    if (torch.distributed.get_rank() if torch.distributed.is_initialized() else 0) == 0:
+        (folder / "curves.json").write_text(json.dumps(curves))
+
+
+if __name__ == "__main__":
+    main()
