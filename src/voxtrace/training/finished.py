@@ -39,6 +39,17 @@ def settings(
 def finished(
     run: TrainingRun, asked: Mapping[str, Any], cases: Sequence[Case], validate: Sequence[Case]
 ) -> Generator[TrainProgress, None, Bundle]:
+    """Yield progress and the sentence that nothing is to do; return the bundle at ``run.out``, see :func:`compared`."""
+    bundle = yield from compared(run, asked, cases, validate)
+    done = bundle.card.get("provenance", {}).get("iterations", bundle.plan.iterations)
+    sentence = f"{run.out} is finished with {done} iterations; nothing done"
+    yield TrainProgress("compare", len(cases), len(cases), seconds=run.seconds, message=sentence)
+    return bundle
+
+
+def compared(
+    run: TrainingRun, asked: Mapping[str, Any], cases: Sequence[Case], validate: Sequence[Case]
+) -> Generator[TrainProgress, None, Bundle]:
     """Yield progress while the cases are compared with those of the bundle at ``run.out``; return it unchanged.
 
     Raises
@@ -58,8 +69,6 @@ def finished(
     if differing:
         raise InputError(f"{run.out} is finished, and had {in_words(differing)}; choose another --out.")
     yield from _compare(run, provenance, (*_each(cases), *_each(validate)), len(cases) + len(validate))
-    sentence = f"{run.out} is finished with {done} iterations; nothing done"
-    yield TrainProgress("compare", len(cases), len(cases), seconds=run.seconds, message=sentence)
     return bundle
 
 
