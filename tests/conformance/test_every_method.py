@@ -16,6 +16,7 @@ from torch import nn
 from cases import ball, drain
 from chance import chance, drawn
 from tolerance import Counted, InFloat64, distance
+from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError
 from voxtrace.inference.step_check import check_step
 from voxtrace.method import Batch, Method, OptionInfo, TrainState
@@ -23,6 +24,7 @@ from voxtrace.methods import METHODS, method
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training import train
+from voxtrace.training.takeover import take_over
 from voxtrace.windows import Decision, Window
 
 pytestmark = [pytest.mark.numeric, pytest.mark.parametrize("name", sorted(METHODS))]
@@ -175,6 +177,27 @@ def test_windows_in_a_batch_do_not_see_each_other(name: str) -> None:
     for both, one, (logits, allowed) in zip(together, alone, exact, strict=True):
         assert distance(both.logits[:1], logits) <= allowed
         assert distance(one.logits, logits) <= allowed
+
+
+@drawn()
+def test_weights_follow_channels_and_labels_that_change_places(name: str) -> None:
+    """Labels only where no noise is drawn for them: it would stay where it is."""
+    m, first = method(name), Plan.example(channels=2, labels=3, window=(16, 16, 16), base_width=4)
+    swapped, rows = {0: "background", 1: "label 2", 2: "label 1"}, [0, 1, 2] if m.random else [0, 2, 1]
+    others = first.model_copy(
+        update={"channels": first.channels[::-1], "labels": first.labels if m.random else swapped}
+    )
+    old, new = m.adapt(first), m.adapt(others)
+    start = Bundle(m, old, m.build(old).eval())
+    network = m.build(new)
+    assert take_over(m, new, network, start).complete
+    images = torch.randn(BATCH, 2, *old.window, generator=chance(1))
+    noise = GridNoise(0, [Window(0, 0, 0)] * BATCH, old.window, (), "cpu")
+    with torch.no_grad(), InFloat64():
+        before = list(m.infer(cast(Any, dict(start.network.named_children())), images, noise))
+        after = list(m.infer(cast(Any, dict(network.eval().named_children())), images.flip(1), noise))
+    for was, now in zip(before, after, strict=True):
+        torch.testing.assert_close(now.logits, was.logits[:, rows], rtol=1e-6, atol=1e-6)
 
 
 def test_inference_can_be_abandoned_midway(name: str) -> None:

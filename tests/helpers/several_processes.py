@@ -1,6 +1,6 @@
 """Train methods in two processes on this machine and print the curve of each: run by Fabric's launcher, with gloo.
 
-    python several_processes.py FOLDER METHOD …
+python several_processes.py FOLDER METHOD …
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def made_dataset(folder: Path, n_cases: int = 3) -> Path:
     for n, name in enumerate(names):
         scan(folder / "imagesTr" / f"{name}_0000.nii.gz", seed=n)
         labels(folder / "labelsTr" / f"{name}.nii.gz", block=4 + n)
-    record = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "one": 1, "two": 2}, "file_ending": ".nii.gz"}
+    names_of_labels = {"background": 0, "label 1": 1, "label 2": 2}  # as the bundle of these tests has them
+    record = {"channel_names": {"0": "MRI"}, "labels": names_of_labels, "file_ending": ".nii.gz"}
     (folder / "dataset.json").write_text(json.dumps(record))
     (folder / "splits_final.json").write_text(json.dumps([{"train": names[:-1], "val": names[-1:]}]))
     return folder
@@ -193,13 +194,14 @@ def test_a_receipt_says_what_was_gained(tmp_path: Path) -> None:
             "planned_iterations": 1000,
             "minutes": 2.0,
             "device": "cpu",
-            "initial": {"name": "liver"},
+            "initial": {"name": "liver", "told": ["initialised anew: spleen; taken over: liver"]},
         },
         "metrics": {"fine_tuning": {"cases": 3, "dice_before": 0.8125, "dice_after": 0.875}},
     }
     made = receipt(record, tmp_path, 130.0)
     assert made.lines == (
         "Fine-tuned from liver on 12 cases of Livers.",
+        "Initialised anew: spleen; taken over: liver.",
         "Dice 0.812 before, 0.875 after, on 3 held-back cases.",
         "90 of 1,000 iterations, ended by the time limit of 2 min, in 2.2 min, on cpu.",
         f"Lies in {tmp_path}.",

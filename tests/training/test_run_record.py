@@ -9,7 +9,15 @@ import pytest
 
 from voxtrace.errors import InputError
 from voxtrace.training.identity import CaseIdentity
-from voxtrace.training.run_record import RUN, RunRecord, differences, in_words, load_record, open_record, save_record
+from voxtrace.training.run_record import (
+    RUN,
+    TrainingRecord,
+    differences,
+    in_words,
+    load_record,
+    open_record,
+    save_record,
+)
 
 ASKED: dict[str, Any] = {
     "method": {"name": "unet", "options": {}},
@@ -91,7 +99,7 @@ def test_what_was_read_returns_from_the_file(tmp_path: Path) -> None:
 
 
 def test_a_corrected_label_file_is_told_and_written_down() -> None:
-    record, _ = RunRecord(ASKED).took([case("a"), case("b")], [case("c")], 0)
+    record, _ = TrainingRecord(ASKED).took([case("a"), case("b")], [case("c")], 0)
     record, told = record.took([case("a", labels="2"), case("b")], [case("c")], 25)
     assert "labels of a; prepared anew, training goes on with them from iteration 25" in told
     assert list(record.changed) == [{"name": "a", "what": ["labels"], "after_iterations": 25}]
@@ -100,13 +108,13 @@ def test_a_corrected_label_file_is_told_and_written_down() -> None:
 
 
 def test_changed_scores_count_as_a_change() -> None:
-    record, _ = RunRecord(ASKED).took([case("a"), case("b")], [], 0)
+    record, _ = TrainingRecord(ASKED).took([case("a"), case("b")], [], 0)
     _, told = record.took([case("a"), CaseIdentity("b", ("image of b",), "1", {"reliability": 0.1})], [], 5)
     assert "scores of b" in told
 
 
 def test_the_images_of_another_dataset_under_the_same_names_are_refused() -> None:
-    record, _ = RunRecord(ASKED).took([case("a"), case("b")], [], 0)
+    record, _ = TrainingRecord(ASKED).took([case("a"), case("b")], [], 0)
     with pytest.raises(InputError, match="all 2 training images are others"):
         record.took([case("a", "x"), case("b", "y")], [], 5)
     _, told = record.took([case("a", "x"), case("b")], [], 5)

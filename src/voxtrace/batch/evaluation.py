@@ -107,7 +107,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 
 def _scores(pair: Pair, tolerance_mm: float, ignored: int | None) -> dict[int, Scores]:
-    from voxtrace.io import read_labels
+    from voxtrace.io.child.guarded import read_labels
 
     maps = without_ignored(read_labels(pair.prediction), read_labels(pair.reference), ignored)
     found = evaluate_case(*maps, tolerance_mm)

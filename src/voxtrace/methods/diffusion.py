@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
 from voxtrace.method import Augmentation, Batch, Method, Noise, Optimiser, Parts, Phase, Step, TrainState, option
+from voxtrace.nn.averages import mean_logits
 from voxtrace.nn.known import cross_entropy, known, one_hot
 from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import LEVELS, TimeUNet, level_widths
@@ -71,6 +72,7 @@ class Diffusion(Method):
     recycling: bool = option(
         True, "Noise the network's own prediction in training; false noises the true mask (ablation)."
     )
+    ce_only: bool = option(False, "Learn from cross-entropy alone, without Dice (ablation).")
     predict: Literal["mask", "noise"] = option(
         "mask", "What the network's output is: the mask, or the noise (ablation)."
     )
@@ -153,6 +155,8 @@ class Diffusion(Method):
         x_t = schedule.noised(seen, t, noise)
         output = net.denoise(images, x_t, t - 1).float()
         terms = segmentation_loss(self._read(schedule, output, x_t, t)[0], batch.labels)
+        if self.ce_only:
+            del terms["dice"]
         if self.predict == "noise":
             shown = known(batch.labels, net.blank.n_labels)
             terms["noise"] = NOISE_WEIGHT * F.mse_loss(output * shown, noise * shown)
@@ -275,14 +279,6 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     missed = torch.where(present, 1.0 - overlap / sizes.clamp(min=1.0), 0.0)
     dice = (missed.sum(1) / present.sum(1).clamp(min=1)).mean()
     return {"cross_entropy": cross_entropy(logits, labels), "dice": dice}
-
-
-def mean_logits(members: list[Tensor]) -> Tensor:
-    """Return the logarithm of the mean probability of several answers (B, K, Z, Y, X); a single one is unchanged."""
-    if len(members) == 1:
-        return members[0]
-    # log of a mean of exponentials, without leaving the logarithm.
-    return torch.stack([logits.log_softmax(1) for logits in members]).logsumexp(0) - math.log(len(members))
 
 
 def peak_rate(rate: float, iterations: int) -> float:

@@ -13,6 +13,7 @@ from voxtrace.plan import Normalisation, Plan, View
 _RESAMPLING = "resample_data_or_seg_to_shape"
 _COARSE = 3.0  # nnU-Net's threshold of anisotropy
 _EPOCH = 250  # iterations
+_SMALLEST_STD = 1e-8  # nnU-Net divides by no less
 _READERS: dict[str, Literal["stored", "ras"]] = {
     "SimpleITKIO": "stored",
     "NibabelIO": "stored",
@@ -98,7 +99,11 @@ def _normalisation(plans: Mapping[str, Any], settings: Mapping[str, Any], channe
         measured = plans["foreground_intensity_properties_per_channel"][str(channel)]
         lower, upper = float(measured["percentile_00_5"]), float(measured["percentile_99_5"])
         return Normalisation(
-            scheme="ct", lower=lower, upper=upper, mean=float(measured["mean"]), std=float(measured["std"])
+            scheme="ct",
+            lower=lower,
+            upper=upper,
+            mean=float(measured["mean"]),
+            std=max(float(measured["std"]), _SMALLEST_STD),
         )
     others = {
         "ZScoreNormalization": Normalisation(scheme="zscore_inside" if masked else "zscore"),

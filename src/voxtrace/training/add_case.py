@@ -15,7 +15,7 @@ import numpy as np
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import DatasetError
 from voxtrace.io import write
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset import REFERENCE
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.training.split import SPLITS, read_splits, subject_of
@@ -230,14 +230,17 @@ def _add_to_splits(folder: Path, name: str) -> bool:
     file = folder / SPLITS
     if not file.is_file():
         return False
-    splits, subject = read_json(file), subject_of(name)
-    known = any(name in split[part] for split in splits for part in ("train", "val"))
-    for split in () if known else splits:
-        held = any(subject_of(other) == subject for other in split["val"])
-        split["val" if held else "train"].append(name)
-    if not known:
-        _write_json(file, splits)
-    return not any(name in split["val"] for split in splits)
+    try:
+        splits, subject = read_json(file), subject_of(name)
+        known = any(name in split[part] for split in splits for part in ("train", "val"))
+        for split in () if known else splits:
+            held = any(subject_of(other) == subject for other in split["val"])
+            split["val" if held else "train"].append(name)
+        if not known:
+            _write_json(file, splits)
+        return not any(name in split["val"] for split in splits)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{file} holds no folds ({brief(error)}); correct or remove it.") from error
 
 
 def _write_record(folder: Path, listing: DatasetListing, count: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
+from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.takeover import Takeover
 from voxtrace.training.training_run import TrainingRun, versions
 from voxtrace.training.validation import Validation
@@ -17,7 +18,7 @@ ANONYMOUS = "anonymous_names"  # in the provenance, where cases have no names of
 
 def make_card(
     run: TrainingRun,
-    scans: Sequence[TrainingScans],
+    cases: Sequence[PreprocessedCase],
     validation: Validation | None,
     takeover: Takeover | None,
     about: Mapping[str, Any],
@@ -27,7 +28,7 @@ def make_card(
 
     ``before`` holds the scores of the first validation cases before fine-tuning.
     """
-    described = run.method.describe(run.network)
+    described, scans = run.method.describe(run.network), [case.scan for case in cases]
     card = {
         "name": run.out.name,
         "licence": "not stated",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.errors import DatasetError
-from voxtrace.io import read, read_labels
+from voxtrace.io.child.guarded import read, read_labels
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset_cache import stored_folds
 from voxtrace.training.dataset_listing import SEE_ALL, DatasetListing, read_listing

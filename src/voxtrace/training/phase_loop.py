@@ -187,9 +187,7 @@ class PhaseLoop:
         self.watch.restore(checkpoint.dice)
         return checkpoint.iteration
 
-    def _after(
-        self, iteration: int, rate: float, terms: dict[str, float], validate: Sequence[Case]
-    ) -> TrainProgress:
+    def _after(self, iteration: int, rate: float, terms: dict[str, float], validate: Sequence[Case]) -> TrainProgress:
         """Validate and keep a checkpoint where they are due; return what there is to report."""
         done, watch = iteration + 1, self.watch
         found = None

@@ -22,6 +22,7 @@ from voxtrace.volume import Array, Case
 SAMPLES_PER_CASE = 10_000
 SHORT_AUGMENTATION = 2 / 3  # a short run underfits, and strong augmentation adds to it
 SMALL_WINDOW = 0.25  # fraction of the median case; for smaller windows nnU-Net sums Dice over the batch
+_SMALLEST_STD = 1e-8  # of intensities that are all alike, as in nnU-Net
 LEAST_WINDOW = 8  # voxels along two axes, which leave 4 after one pooling
 MOST_OF_DATASET = 0.05  # of its voxels in one update, as nnU-Net has it
 MOSTLY_EMPTY = 0.25  # fraction of exact zeros above which MR counts as skull-stripped
@@ -258,7 +259,7 @@ def _median_shape(found: Fingerprint, spacing_mm: Triple) -> list[int]:
 def _normalisation(channel: str, stats: tuple[float, float, float, float], found: Fingerprint) -> Normalisation:
     if channel.upper() == "CT":
         lower, upper, mean, std = stats
-        return Normalisation(scheme="ct", lower=lower, upper=upper, mean=mean, std=std)
+        return Normalisation(scheme="ct", lower=lower, upper=upper, mean=mean, std=max(std, _SMALLEST_STD))
     return Normalisation(scheme="zscore_nonzero" if found.zero_fraction > MOSTLY_EMPTY else "zscore")
 
 

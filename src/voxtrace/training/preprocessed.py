@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from voxtrace.atomic import atomic_folder
+from voxtrace.errors import OutputError
 from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
+from voxtrace.safe_text import read_json
 from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.volume import Array, Case
 
@@ -46,8 +48,7 @@ class PreprocessedCase:
     @property
     def scan(self) -> TrainingScans:
         """Size, spacing and intensities of the scan, as the ranges of one case."""
-        stored = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
-        found = TrainingScans.from_record({"training_scans": stored})
+        found = TrainingScans.from_record({"training_scans": read_json(self.folder / "scan.json")})
         assert found is not None
         return found
 
@@ -103,10 +104,33 @@ def _load_or_preprocess(
     source = unread(cases, number)
     identity = identify(source)
     made_from = json.dumps({**how, "case": identity.to_json()})
-    if _stored_source(target) != made_from:
+    found = _stored(target, identity) if _stored_source(target) == made_from else None
+    if found is None:
         rng = np.random.default_rng([how["seed"], number])
         _preprocess(source if isinstance(source, Case) else source.load(), plan, target, rng, made_from)
-    return PreprocessedCase(target, identity.scores, identity)
+        found = _stored(target, identity)
+    if found is None:
+        raise OutputError(f"{target} does not hold what was just written into it; check the disk.")
+    return found
+
+
+def _stored(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
+    """Return the case in a folder; None where it is not there, or damaged, so that it is made again."""
+    try:
+        case = PreprocessedCase(target, identity.scores, identity)
+        return case if case.scan.cases and _fit_together(case.image, case.labels, case.foreground) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, EOFError):
+        return None
+
+
+def _fit_together(image: Array, labels: Array, foreground: Array) -> bool:
+    """Return whether arrays are of the types and shapes that are written, and every drawn voxel lies in them."""
+    if image.ndim != 4 or image.dtype != np.float32 or labels.shape != image.shape[1:] or labels.dtype.kind != "u":
+        return False
+    if foreground.ndim != 2 or foreground.shape[1] != 4 or foreground.dtype != np.int32:
+        return False
+    voxels = foreground[:, 1:]
+    return not len(voxels) or bool((voxels >= 0).all() and (voxels < labels.shape).all())
 
 
 def _stored_source(target: Path) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import InputError
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.training.identity import CaseIdentity, change_words, changed_cases, few, is_another_dataset
 
 RUN = "run.json"
@@ -31,7 +31,7 @@ SETTINGS = ("method", "plan", *_PLAIN)
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class TrainingRecord:
     """What is being trained.
 
     Attributes
@@ -58,7 +58,7 @@ class RunRecord:
         return {**self.settings, "known": known, "stretches": list(self.stretches), "changed": list(self.changed)}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> RunRecord:
+    def from_json(cls, record: Mapping[str, Any]) -> TrainingRecord:
         """Return the record that :meth:`to_json`, or an earlier version, wrote.
 
         Raises
@@ -74,7 +74,7 @@ class RunRecord:
 
     def took(
         self, training: Sequence[CaseIdentity], held_back: Sequence[CaseIdentity], done: int
-    ) -> tuple[RunRecord, str]:
+    ) -> tuple[TrainingRecord, str]:
         """Return the record with the cases as they were read now, and a sentence that says which changed.
 
         ``done`` is the number of iterations that were trained before.
@@ -96,7 +96,7 @@ class RunRecord:
         return taken, f"changed since this run began: {change_words(new)}; prepared anew, {where}" if new else ""
 
 
-def load_record(folder: Path) -> RunRecord | None:
+def load_record(folder: Path) -> TrainingRecord | None:
     """Return the record of a run's folder; None where there is none.
 
     Raises
@@ -108,18 +108,20 @@ def load_record(folder: Path) -> RunRecord | None:
     if not file.is_file():
         return None
     try:
-        return RunRecord.from_json(read_json(file))
+        return TrainingRecord.from_json(read_json(file))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
+        raise InputError(
+            f"{file} does not describe a run ({brief(error)}); delete {folder} and train again."
+        ) from error
 
 
-def save_record(folder: Path, record: RunRecord) -> None:
+def save_record(folder: Path, record: TrainingRecord) -> None:
     """Write the record of a run's folder, whole or not at all."""
     with atomic_file(folder / RUN) as temporary:
         temporary.write_text(json.dumps(record.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def open_record(folder: Path, settings: Mapping[str, Any], stretch: Mapping[str, Any]) -> RunRecord:
+def open_record(folder: Path, settings: Mapping[str, Any], stretch: Mapping[str, Any]) -> TrainingRecord:
     """Write down what is being trained, or check that the folder's run is the same one; return the record.
 
     Raises
@@ -128,7 +130,7 @@ def open_record(folder: Path, settings: Mapping[str, Any], stretch: Mapping[str,
         The run in the folder was asked for with other settings; the sentence says which.
     """
     before = load_record(folder)
-    record = before or RunRecord(settings)
+    record = before or TrainingRecord(settings)
     if before is not None and (differing := differences(before.settings, settings)):
         raise InputError(
             f"the run in {folder} had {in_words(differing)}; resume with the same, or choose another output."

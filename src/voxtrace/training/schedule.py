@@ -25,9 +25,7 @@ def fall_begins(iterations: int) -> int:
     return iterations - max(1, round(FALLING * iterations))
 
 
-def rate_factor(
-    kind: RateSchedule, schedule: Callable[[int, int], float], iteration: int, iterations: int
-) -> float:
+def rate_factor(kind: RateSchedule, schedule: Callable[[int, int], float], iteration: int, iterations: int) -> float:
     """Return the fraction of the first rate at an iteration; a method's warm-up is kept.
 
     Examples

@@ -70,7 +70,10 @@ class TrainSetup:
         """Return whether the initial bundle is a start for this dataset, by its first case; None without one."""
         if self.initial is None or not self.cases:
             return None
-        return fit_to_start(self.initial.record, self.cases[0].volume)
+        record = self.initial.record
+        # its channels are matched by name, so that another order is none to warn of
+        reordered = {**record["plan"], "channels": list(self.plan.channels)}
+        return fit_to_start({**record, "plan": reordered}, self.cases[0].volume)
 
     def train(self, cancel: Callable[[], bool]) -> Generator[TrainProgress, None, Bundle]:
         """Train; see :func:`voxtrace.training.train`."""

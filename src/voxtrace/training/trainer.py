@@ -57,14 +57,12 @@ def train(
     out
         Bundle folder; the run's own files lie beside it in ``<out>.work`` until it is done.
     initial
-        A bundle to start from; see :func:`voxtrace.training.takeover.take_over`. What begins anew is told in messages
-        and in the bundle's provenance.
+        A bundle to start from; what begins anew is told in messages and in the card. See :func:`take_over`.
     resume
-        Go on from the last checkpoint of a run that was interrupted. A case whose files changed since is prepared anew;
-        a bundle that is finished is returned, with a message.
+        Go on from the last checkpoint of an interrupted run; a case whose files changed is prepared anew. A finished
+        bundle is returned as it is.
     about
-        What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance. Its ``dataset``, ``fold``
-        and ``label_folder`` must be the same when a run is resumed.
+        What the card should say: ``name``, ``licence``, ``intended_use`` and more provenance.
     cancel
         Called at every iteration; when it returns True a checkpoint is written and Cancelled raised.
     **config
@@ -72,14 +70,12 @@ def train(
 
     Raises
     ------
-    InputError
-        The run that is resumed, or the bundle that is finished, is of other settings or cases; the sentence says which.
-    PlanError
-        The initial bundle has other channels, or no weight that fits.
+    InputError, PlanError
+        What is resumed had other settings or cases, or no weight of the initial bundle fits; the sentence says which.
     OutputError
-        There is a bundle or an unfinished run at ``out`` already (and ``resume`` is False).
+        There is a bundle or an unfinished run at ``out`` already.
     EngineError
-        A loss, gradient or weight is not a usable number (the last checkpoint is kept), or the device failed.
+        A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
     check_parts(run)
@@ -103,8 +99,7 @@ def train(
             return load(run.out)
         take_best(run)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    scans = [case.scan for case in preprocessed]
-    bundle = run.finish(make_card(run, scans, validation, takeover, about or {}, before))
+    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about or {}, before))
     run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle

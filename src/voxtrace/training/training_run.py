@@ -34,15 +34,15 @@ from voxtrace.training.begun import work_folder
 from voxtrace.training.checkpoint import FILE as CHECKPOINT
 from voxtrace.training.checkpoint import TrainingCheckpoint, load_checkpoint, save_checkpoint
 from voxtrace.training.config import TrainConfig, memory_layout, open_fabric
-from voxtrace.training.identity import identify, unread
-from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
 from voxtrace.training.events import EventLog
 from voxtrace.training.finish import MADE, clear_temporaries, put_in_place
+from voxtrace.training.identity import identify, unread
 from voxtrace.training.lengths import continued
+from voxtrace.training.preprocessed import PreprocessedCase, preprocess_cases
 from voxtrace.training.preview import PreviewTrace
 from voxtrace.training.processes import Processes
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.run_record import RunRecord, open_record, save_record
+from voxtrace.training.run_record import TrainingRecord, open_record, save_record
 from voxtrace.training.time_budget import TimeBudget
 from voxtrace.volume import Case
 
@@ -84,7 +84,7 @@ class TrainingRun:
         What is being trained, as ``run.json`` says; set when the run's folder is acquired.
     """
 
-    record: RunRecord
+    record: TrainingRecord
 
     def __init__(self, method: Method, plan: Plan, config: TrainConfig, out: Path, cancel: Callable[[], bool]) -> None:
         self.method, self.plan, self.config, self.out, self.cancel = method, plan, config, out, cancel
@@ -191,9 +191,7 @@ class TrainingRun:
             point = {"iteration": float(done), **{name: round(value, 4) for name, value in terms.items()}}
             self.history.append(point if dice is None else {**point, "validation_dice": round(dice, 4)})
 
-    def save(
-        self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float]
-    ) -> None:
+    def save(self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float]) -> None:
         """Write a checkpoint in place of the one before, unless a number in it is not finite."""
         network = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
         checkpoint = TrainingCheckpoint(
@@ -225,8 +223,10 @@ class TrainingRun:
         self.phases = continued(self.phases, checkpoint, self.config.rate_schedule)
         self.total = sum(phase.iterations for phase in self.phases)
         try:
+            if checkpoint.phase >= len(self.phases):
+                raise RuntimeError("it is of a later phase than there is")
             self.network.load_state_dict(checkpoint.network)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
         self._seconds_before = checkpoint.seconds

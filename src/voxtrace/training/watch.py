@@ -126,9 +126,7 @@ class Watch:
             self._judge(found.dice, state.iteration + 1)
         return found
 
-    def note(
-        self, state: TrainState, rate: float, terms: dict[str, float], found: QuickValidation | None
-    ) -> None:
+    def note(self, state: TrainState, rate: float, terms: dict[str, float], found: QuickValidation | None) -> None:
         """Keep the curve, and write an event where one is due."""
         run = self.run
         run.log_point(state.iteration + 1, terms, found.dice if found else None)
@@ -149,9 +147,7 @@ class Watch:
             method=dict(run.method.training_report(run.network, state)),
         )
 
-    def progress(
-        self, done: int, rate: float, terms: dict[str, float], found: QuickValidation | None
-    ) -> TrainProgress:
+    def progress(self, done: int, rate: float, terms: dict[str, float], found: QuickValidation | None) -> TrainProgress:
         """Return the report of an update."""
         message, self._message = self._message, ""
         return TrainProgress(

@@ -23,6 +23,7 @@ def receipt(record: Mapping[str, Any], folder: Path, seconds: float) -> TrainRec
     metrics: Mapping[str, Any] = record.get("metrics", {})
     lines = (
         _trained_on(provenance),
+        *(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in provenance.get("initial", {}).get("told", ())),
         _dice(metrics),
         f"{_iterations(provenance)} in {_time(seconds)}, on {provenance.get('device', 'an unknown device')}.",
         f"Lies in {folder}.",
