@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 # fields of a request that are TrainConfig's
-CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names")
+CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared")
 
 
 @dataclass(frozen=True, eq=False)
