@@ -96,10 +96,8 @@ class Optimiser:
         ``sgd`` has Nesterov momentum; ``adam`` adds weight decay to the gradient (L2), ``adamw`` decouples it.
     rate
         Learning rate where the schedule is 1.
-    momentum
-        Read by ``sgd`` only.
-    betas, amsgrad
-        Read by ``adam`` and ``adamw`` only.
+    momentum, betas, amsgrad
+        The first is read by ``sgd`` only, the others by ``adam`` and ``adamw`` only.
     weight_decay, clip_norm
         As torch has them; gradients are clipped to a global norm of ``clip_norm``.
     schedule
@@ -185,17 +183,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainState:
-    """State of training at one iteration.
+    """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone.
 
-    Attributes
-    ----------
-    phase, iteration
-        Where training is; the iteration counts in the phase, from 0.
-    rng
-        Random numbers of this iteration alone.
-    part, parts
-        The windows at hand are one of so many equal parts of the mini-batch, in order: other processes, or other
-        passes of this one, have the others. Each part gets the same random numbers.
+    The windows at hand are ``part`` of ``parts`` equal parts of the mini-batch, in order; other processes, or passes of
+    this one, have the others, with the same random numbers.
     """
 
     phase: Phase
@@ -223,7 +214,6 @@ class Noise(Protocol):
 
     def normal(self, step: int, channels: int) -> Tensor:
         """Return N(0, 1) noise (B, channels, Z, Y, X) for the windows at hand."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -346,8 +336,7 @@ class Method(ABC):
 
     def windowing(self, plan: Plan) -> Windowing:
         """Return where windows lie, in which order they run and how they are blended."""
-        # An imported nnU-Net model blends with nnU-Net's own weights.
-        return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)
+        return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)  # imported: nnU-Net's weights
 
     def value_costs(self, plan: Plan) -> Mapping[str, tuple[float, ...]]:
         """Return the GFLOP of one window for each value of ``value_names``, by fact; {} where costs do not differ."""
@@ -370,8 +359,7 @@ class Method(ABC):
 def changed(method: Method, **options: Any) -> Method:
     """Return the method with other options, or refuse unknown names."""
     known = {info.name for info in method.options()}
-    # Refused here, because the dataclass would raise a TypeError without the list of names.
-    for name in options:
+    for name in options:  # the dataclass would raise a TypeError without the list of names
         if name not in known:
             raise MethodError(
                 f"{method.key} has no option {name!r}; it has {', '.join(sorted(known)) or 'no options'}."
@@ -383,7 +371,6 @@ def changed_after_training(method: Method, **options: Any) -> Method:
     """Return the method with other options for a prediction, or refuse those on which the weights depend."""
     live = {info.name for info in method.options() if info.live}
     for name, value in options.items():
-        # The trained value may be repeated; unknown names are refused below.
         if name not in live and hasattr(method, name) and getattr(method, name) != value:
             raise MethodError(
                 f"{name} of {method.key} was fixed in training; "

@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import fuzz_child
 import fuzz_inputs
+import pytest
+
 from voxtrace.errors import ReadError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzz_mutations import NUMBERS, VALUES, WORDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuzz_mutations import NUMBERS, VALUES, WORDS
 from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.errors import PlanError, VoxTraceError
 from voxtrace.fit import check_record

@@ -16,7 +16,10 @@ RANGE = ("smallest", "largest")
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A volume, DICOM folder, bundle, trace, or folder of predictions.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="A volume, DICOM folder, bundle, trace, folder of predictions, or OUT.work of a training."),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Say what a path holds: a volume's passport, DICOM series, a bundle's card, a trace's steps or a ledger.

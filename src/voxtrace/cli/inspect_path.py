@@ -17,13 +17,12 @@ UID_DIGITS = 12  # enough to tell series apart, too few to look a patient up
 
 
 def inspect_path(path: Path) -> dict[str, Any]:
-    """Return what a path holds, as JSON values; ``kind`` is volume, segmentation, dicom, bundle, trace or ledger."""
-    from voxtrace.batch.ledger import NAME, Ledger
-    from voxtrace.bundle import JSON, card, shipped
-    from voxtrace.cli.inspect_trace import inspect_trace
+    """Return what a path holds, as JSON values.
+
+    ``kind`` is volume, segmentation, dicom, bundle, trace, ledger or training run.
+    """
+    from voxtrace.bundle import card, shipped
     from voxtrace.io.integrity import check_regular
-    from voxtrace.io.suffixes import is_zarr
-    from voxtrace.trace import Trace
 
     if not path.exists():
         if str(path) in shipped():
@@ -32,21 +31,35 @@ def inspect_path(path: Path) -> dict[str, Any]:
             f"{path} does not exist; give a volume, a DICOM folder, a bundle, a trace or a ledger's folder."
         )
     check_regular(path)
-    if path.is_file():
-        return {"kind": "ledger", **Ledger(path.parent).summary()} if path.name == NAME else _file(path)
+    return _file(path) if path.is_file() else _folder(path)
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    from voxtrace.batch.ledger import NAME, Ledger
+    from voxtrace.bundle import JSON, card
+    from voxtrace.cli.inspect_trace import inspect_trace
+    from voxtrace.io.suffixes import is_zarr
+    from voxtrace.trace import Trace
+    from voxtrace.training.run_state import is_run, run_state
+
     if (path / JSON).is_file():
         return {"kind": "bundle", **card(path)}
     if (path / "trace.json").is_file():
         return inspect_trace(Trace.load(path))
     if (path / NAME).is_file():
         return {"kind": "ledger", **Ledger(path).summary()}
+    if is_run(path):
+        return run_state(path)
     return _passport(path) if is_zarr(path) else _study(path)
 
 
 def _file(path: Path) -> dict[str, Any]:
+    from voxtrace.batch.ledger import NAME, Ledger
     from voxtrace.io.described import opened
     from voxtrace.io.suffixes import is_archive, is_dicomdir, is_zarr, stem_of
 
+    if path.name == NAME:
+        return {"kind": "ledger", **Ledger(path.parent).summary()}
     if is_archive(path):
         with opened(path) as inside:
             found = _study(inside) if inside.is_dir() and not is_zarr(inside) else _passport(inside)

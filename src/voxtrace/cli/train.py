@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ from voxtrace.cli.arguments import (
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
-from voxtrace.cli.show_training import show_training
+from voxtrace.cli.show_training import is_first_process, show_training
 from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
@@ -67,7 +67,55 @@ Rate = Annotated[
         min=1e-12, help="Learning rate in place of the method's; unset, the method's, and a tenth of it with --from."
     ),
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare windows; 0 uses this one.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Processes that prepare windows; 0 uses this one, and unset up to 8 work beside a GPU.",
+        show_default=False,
+    ),
+]
+RateSchedule = Annotated[
+    Literal["method", "constant"],
+    typer.Option(
+        help="How the rate goes: as the method has it, or constant with a fall in the last fifth; such a run can be "
+        "made longer with --resume and more --iterations."
+    ),
+]
+Average = Annotated[
+    float, typer.Option(min=0, max=0.99999, help="Average the weights with this decay, e.g. 0.999; 0 does not.")
+]
+Weights = Annotated[
+    Literal["last", "best"], typer.Option(help="Weights of the bundle: the last, or those of the best validation.")
+]
+Accumulate = Annotated[
+    int, typer.Option(min=1, help="Spread the windows of an update over this many passes, which saves memory.")
+]
+Devices = Annotated[
+    int, typer.Option(min=1, help="Devices of this machine that train together, each with --batch-size windows.")
+]
+Nodes = Annotated[int, typer.Option(min=1, help="Machines that train together; see the docs, or use torchrun.")]
+CheckpointEvery = Annotated[
+    float, typer.Option("--checkpoint-every", min=0.01, help="Minutes between two checkpoints.", metavar="MINUTES")
+]
+KeepEvery = Annotated[
+    int, typer.Option(min=0, help="Iterations between two checkpoints that stay in OUT.work; 0 keeps the last.")
+]
+Preview = Annotated[
+    str,
+    typer.Option(
+        metavar="CASE",
+        help="Segment this case at every validation, into the trace OUT.preview over training time.",
+        show_default=False,
+    ),
+]
+TensorBoard = Annotated[
+    Path | None, typer.Option("--tensorboard", help="Folder for TensorBoard's files.", show_default=False)
+]
+Fork = Annotated[
+    Path | None,
+    typer.Option(help="Go on, as a new run, from the state of the run in this OUT.work, or of a checkpoint in it."),
+]
 Minutes = Annotated[
     float | None,
     typer.Option(
@@ -124,7 +172,18 @@ def train(
     precision: Precision = "auto",
     rate: Rate = None,
     minutes: Minutes = None,
-    workers: Workers = 0,
+    rate_schedule: RateSchedule = "method",
+    average: Average = 0.0,
+    weights: Weights = "last",
+    accumulate: Accumulate = 1,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+    checkpoint_minutes: CheckpointEvery = 5.0,
+    keep_every: KeepEvery = 0,
+    preview: Preview = "",
+    tensorboard: TensorBoard = None,
+    fork: Fork = None,
+    workers: Workers = None,
     batch_size: BatchSize = None,
     labels: Labels = "",
     plan: PlanFile = None,
@@ -139,36 +198,23 @@ def train(
     The options of the method may follow as flags of their own, for example --cycles 5; `voxtrace methods` lists them.
     Ctrl-C keeps a checkpoint beside the bundle, in OUT.work, and --resume goes on from there.
     """
+    asked = dict(locals())  # by the names of TrainRequest's fields
     with reserve_stdout_for_json(as_json):
-        request = TrainRequest(
-            dataset=dataset,
-            method=method,
-            options=_method_options(method, initial, settings or [], context.args),
-            initial=initial,
-            fold=fold,
-            labels=labels,
-            out=out,
-            name=name,
-            iterations=iterations,
-            batch_size=batch_size,
-            rate=rate,
-            minutes=minutes,
-            device=device,
-            precision=precision,
-            seed=seed,
-            workers=workers,
-            resume=resume,
-            plan=plan,
-            window=window_voxels(window),
-            spacing_mm=spacing_mm(spacing),
-            prepared=prepared,
-            anonymous_names=anonymous_names,
-        )
-        bundle = _train(request)
+        bundle = _train(_request(asked))
+    if not is_first_process():
+        return
     if as_json:
         print_json({"bundle": str(bundle.path), "digest": bundle.digest, "card": dict(bundle.card)})
     else:
         print_line(f"the bundle lies in {bundle.path}")
+
+
+def _request(asked: dict[str, Any]) -> TrainRequest:
+    """Return what was asked for by flags, by their names."""
+    flags, settings = asked.pop("context").args, asked.pop("settings") or []
+    del asked["as_json"]
+    asked["window"], asked["spacing_mm"] = window_voxels(asked["window"]), spacing_mm(asked.pop("spacing"))
+    return TrainRequest(**asked, options=_method_options(asked["method"], asked["initial"], settings, flags))
 
 
 def _method_options(method: str | None, initial: str | None, settings: list[str], flags: list[str]) -> dict[str, Any]:
@@ -186,7 +232,8 @@ def _train(request: TrainRequest) -> Bundle:
     with stop_on_interrupt() as cancel:
         setup = show_training(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
-        echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
+        if is_first_process():
+            echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
         if found := setup.fit_of_start():
             warn_of_fit(found, str(request.initial))
         return show_training(setup.train(cancel))

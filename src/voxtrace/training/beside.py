@@ -38,6 +38,9 @@ def open_beside(run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case
         The preview names no case.
     """
     run.case_names = names_of(cases)
+    everyone = (*run.case_names, *names_of(validate))
+    if run.config.anonymous_names:  # as the card calls them
+        run.shown_names = {name: f"case_{number:04d}" for number, name in enumerate(everyone, start=1)}
     if not run.processes.first:
         return
     run.events = EventLog(run.work / EVENTS, run.config.tensorboard)

@@ -107,7 +107,7 @@ def open_fabric(config: TrainConfig) -> tuple[Fabric, str]:
     devices, nodes = started_from_outside() or (config.devices, config.nodes)
     where: dict[str, Any] = {"devices": 1 if device.index is None else [device.index]}
     if devices * nodes > 1:
-        if device.index is not None:
+        if ":" in str(device):  # one of them by its number
             raise UsageError(f"--device {config.device} is one of them; ask for {device.type} with several devices.")
         where = several(device.type, devices, nodes)
     fabric = Fabric(accelerator=device.type, precision=FABRIC_PRECISION[precision], **where)

@@ -27,16 +27,28 @@ def put_in_place(made: Path, out: Path, work: Path) -> None:
             copy(work / name, made / kept)
     with atomic_file(work / PLACED) as file:
         file.write_text(json.dumps({"digest": _digest(made)}), encoding="utf-8")
+    exchange(made, out, work / PREVIOUS)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def exchange(made: Path, out: Path, previous: Path) -> None:
+    """Give a folder its place; what lay there before goes to ``previous`` and is removed.
+
+    Raises
+    ------
+    OutputError
+        The system refuses.
+    """
     try:
         if out.is_dir() and not any(out.iterdir()):
             out.rmdir()
         if out.exists():
-            remove_folder(work / PREVIOUS)
-            out.rename(work / PREVIOUS)
+            remove_folder(previous)
+            out.rename(previous)
         made.rename(out)
     except OSError as error:
         raise output_error(out, error) from error
-    shutil.rmtree(work, ignore_errors=True)
+    remove_folder(previous)
 
 
 def clear_finished(out: Path, work: Path) -> None:

@@ -58,8 +58,7 @@ class Keeping:
         """Return whether a checkpoint is due after ``done`` updates of the phase."""
         config, minutes = self._config, (self._clock() - self._saved) / 60
         return (
-            done == self._iterations
-            or done == self._fall
+            done in (self._iterations, self._fall)
             or (config.checkpoint_minutes is not None and minutes >= config.checkpoint_minutes)
             or (bool(config.checkpoint_every) and done % (config.checkpoint_every or 1) == 0)
             or self._for_good(done)

@@ -14,9 +14,11 @@ from voxtrace.inference import predict
 from voxtrace.metrics import dice
 from voxtrace.trace import Provenance, Trace
 from voxtrace.training.dataset import CaseFolder
+from voxtrace.training.finish import exchange
 from voxtrace.volume import Array, Case, LabelMap
 
 FOLDER = "preview"  # of a run: one file of labels for each time
+MADE, PREVIOUS = "trace", "previous"  # in that folder, so that a run that is killed leaves nothing beside it
 
 
 class PreviewTrace:
@@ -44,7 +46,8 @@ class PreviewTrace:
         labels = np.asarray(predict(bundle, self._case.volume, keep="last", device=device, mirror=False).trace.labels)
         with atomic_file(self._work / f"{done:09d}.npy") as file:
             np.save(file, labels[-1])
-        self._trace(bundle).save(self._out)
+        self._trace(bundle).save(self._work / MADE)
+        exchange(self._work / MADE, self._out, self._work / PREVIOUS)
 
     def _files(self) -> list[Path]:
         return sorted(self._work.glob("[0-9]*.npy"))

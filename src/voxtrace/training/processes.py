@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed
 
 from voxtrace.errors import UsageError

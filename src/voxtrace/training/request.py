@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class TrainRequest:
         Voxels and spacing (Z, Y, X) in place of those that would be planned.
     rate, minutes, device, precision, seed, workers, anonymous_names, prepared
         See :class:`~voxtrace.training.config.TrainConfig`.
+    rate_schedule, average, weights, accumulate, devices, nodes
+        See there.
+    checkpoint_minutes, keep_every, preview, tensorboard
+        See there.
+    fork
+        A run's folder, or one of its checkpoints, whose state a new run at ``out`` goes on from.
     resume
         Go on from the last checkpoint of a run that was interrupted, with its plan and its method's options.
     """
@@ -57,8 +63,19 @@ class TrainRequest:
     device: str = "auto"
     precision: str = "auto"
     seed: int = 0
-    workers: int = 0
+    workers: int | None = 0
     anonymous_names: bool = False
+    rate_schedule: Literal["method", "constant"] = "method"
+    average: float = 0.0
+    weights: Literal["last", "best"] = "last"
+    accumulate: int = 1
+    devices: int = 1
+    nodes: int = 1
+    checkpoint_minutes: float | None = 5.0
+    keep_every: int = 0
+    preview: str = ""
+    tensorboard: Path | None = None
+    fork: Path | None = None
     resume: bool = False
     plan: Path | None = None
     window: tuple[int, int, int] | None = None

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.fit import Fit, fit_to_start
-from voxtrace.training.begun import BegunRun, begun_run
+from voxtrace.training.begun import BegunRun, begun_run, work_folder
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.dataset_plan import DatasetPlan, matching_plan, plan_file, stored_plan, with_folds
+from voxtrace.training.fork import fork_run
 from voxtrace.training.planning import Fingerprint, plan_dataset, scan_cases
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.request import TrainRequest
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
 
 # fields of a request that are TrainConfig's
-CONFIG = ("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared")
+CONFIG = (
+    *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
+    *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
+    *("checkpoint_minutes", "keep_every", "preview", "tensorboard"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +93,7 @@ class TrainSetup:
             out=self.out,
             validate=self.validate,
             initial=self.initial,
-            resume=asked.resume,
+            resume=asked.resume or asked.fork is not None,
             about=self.about,
             cancel=cancel,
             **config,
@@ -99,7 +104,8 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     """Yield progress in phase ``"plan"`` while cases are read to plan for them; return the training that was asked for.
 
     Every case is read for the plan, those held back too, so that every fold has the same one; it is kept in the
-    dataset's cache (:mod:`voxtrace.training.dataset_plan`). Nothing else is written.
+    dataset's cache (:mod:`voxtrace.training.dataset_plan`). Nothing else is written,
+    unless a run is forked: its copy is.
 
     Raises
     ------
@@ -119,7 +125,10 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     cases, validate = (everything, ()) if request.fold is None else fold(dataset, request.fold)
     initial = load(request.initial) if request.initial else None
     out = request.out or Path(f"{file_name(dataset.name)}-{method_key(request.method, request.initial)}")
-    begun = begun_run(out, dataset) if request.resume else None
+    if request.fork is not None:
+        fork_run(request.fork, work_folder(out))
+    goes_on = request.resume or request.fork is not None
+    begun = begun_run(out, dataset) if goes_on else None
     method = _method(request, initial, begun)
     plan = yield from _plan(request, dataset, given, initial, begun, cancel)
     return TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))

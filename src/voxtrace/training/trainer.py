@@ -87,6 +87,17 @@ def train(
     takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
     open_beside(run, cases, validate)
+    return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
+
+
+def _trained(
+    run: TrainingRun,
+    preprocessed: list[PreprocessedCase],
+    validate: Sequence[Case],
+    takeover: Takeover | None,
+    about: Mapping[str, Any],
+) -> Generator[TrainProgress, None, Bundle]:
+    """Yield progress while the network is trained and validated; return the bundle, which the first process writes."""
     with _torch_errors():
         before = None
         if takeover and takeover.complete and run.processes.first:
@@ -99,7 +110,7 @@ def train(
             return load(run.out)
         take_best(run)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about or {}, before))
+    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about, before))
     run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle

@@ -74,8 +74,8 @@ class TrainingRun:
         Those that train together, and which this one is.
     events, preview
         What the run writes down of itself, and of one case.
-    case_names
-        Of the training cases, in their order.
+    case_names, shown_names
+        Of the training cases, in their order; and name -> name in what the run writes down, of all cases.
     advised, reopened
         Whether the advice to stop early was given; whether a finished bundle is made longer.
     history
@@ -106,6 +106,7 @@ class TrainingRun:
         self.events = EventLog(None)
         self.preview: PreviewTrace | None = None
         self.case_names: tuple[str, ...] = ()
+        self.shown_names: dict[str, str] = {}
         self.advised = self.reopened = False
         self.budget = TimeBudget(config.minutes)
         self._last_checkpoint = ""

@@ -98,8 +98,8 @@ class Watch:
 
     def begin(self, chances: Array) -> None:
         """Write down which cases the phase draws, and how often."""
-        names = self.run.case_names
-        drawn = {names[k]: round(float(p), 6) for k, p in enumerate(chances) if p > 0 and k < len(names)}
+        names = [self._shown(name) for name in self.run.case_names]
+        drawn = {name: round(float(p), 6) for name, p in zip(names, chances, strict=True) if p > 0}
         self.tell("phase", self.run.done - self.run.before(self.number), cases=drawn)
 
     def tell(self, event: str, iteration: int, **facts: Any) -> None:
@@ -120,7 +120,8 @@ class Watch:
         if not cases:
             return None
         found = quick_dice(bundle, cases[: run.config.quick_cases], run.device)
-        facts = {"dice": found.dice, "dice_per_label": found.per_label, "cases": found.per_case}
+        facts = {"dice": found.dice, "dice_per_label": found.per_label, "cases": {}}
+        facts["cases"] = {self._shown(name): value for name, value in found.per_case.items()}
         self.tell("validation", state.iteration + 1, **facts)
         if found.dice is not None:
             self._judge(found.dice, state.iteration + 1)
@@ -163,6 +164,9 @@ class Watch:
             message=message,
             preview=found.shown if found else None,
         )
+
+    def _shown(self, name: str) -> str:
+        return self.run.shown_names.get(name, name)
 
     def _bundle(self, state: TrainState) -> Bundle:
         return self.run.bundle(self.run.method.trained_so_far(state))
