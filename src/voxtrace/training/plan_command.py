@@ -13,7 +13,6 @@ from voxtrace.training.device import training_device
 from voxtrace.training.doctor import Examination, Fault, Needs, check_needs, needs_of
 from voxtrace.training.planning import combine, plan_dataset
 
-
 # faults of names and values with which no plan can be made
 LABELS_WRONG = ("no background", "two names", "one name", "numbering", "drawn nowhere")
 
