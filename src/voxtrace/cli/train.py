@@ -132,6 +132,14 @@ PlanFile = Annotated[
         show_default=False,
     ),
 ]
+Prepared = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder in which prepared cases stay, for the runs of other folds and methods with the same plan; unset, "
+        "they are made for this run and removed at its end.",
+        show_default=False,
+    ),
+]
 AnonymousNames = Annotated[
     bool,
     typer.Option(
@@ -181,6 +189,7 @@ def train(
     plan: PlanFile = None,
     window: WindowSize = None,
     spacing: Spacing = None,
+    prepared: Prepared = None,
     anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:

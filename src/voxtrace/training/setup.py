@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # fields of a request that are TrainConfig's
 CONFIG = (
-    *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names"),
+    *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
     *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
     *("checkpoint_minutes", "keep_every", "preview", "tensorboard"),
 )
