@@ -31,6 +31,7 @@ from typing import Any
 import napari
 import numpy as np
 from PIL import Image
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QLabel
 
 import voxtrace
@@ -69,6 +70,7 @@ class Window:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             QApplication.processEvents()
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)  # as a running event loop does
             time.sleep(0.005)
 
     def until(self, condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:

@@ -79,8 +79,10 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what the tests compile and find away from the user's own cache."""
     from voxtrace.runtime.arithmetic import verdicts
     from voxtrace.runtime.openvino import cache
+    from voxtrace.training import dataset_cache
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "user_folder", lambda: tmp_path_factory.getbasetemp() / "openvino")
         patch.setattr(verdicts, "user_folder", lambda: tmp_path_factory.getbasetemp() / "arithmetic")
+        patch.setattr(dataset_cache, "user_folder", lambda: tmp_path_factory.getbasetemp() / "datasets")
         yield

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.atomic import atomic_folder
-from voxtrace.errors import BundleError, MethodError, VoxTraceError
-from voxtrace.fit import SEVERITY, Fit, facts_of, fit, measured_lines
-from voxtrace.safe_text import read_json
+from voxtrace.errors import BundleError, MethodError
+from voxtrace.fit import SEVERITY, Fit, check_record, facts_of, fit, measured_lines
+from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,10 +93,11 @@ def load(path: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        A file is missing or altered, the format is unknown, the weights do not fit the method, or a weight is nan or
-        inf.
+        A file is missing or altered, the format is unknown, the weights do not fit the method by shape or type, a
+        weight is nan or inf, or the network would be far larger than the file of its weights.
     """
     from voxtrace.methods import method as make_method
+    from voxtrace.nn.build_limit import limited_build
     from voxtrace.plan import Plan
 
     folder = find(path)
@@ -104,9 +105,14 @@ def load(path: str | Path) -> Bundle:
     try:
         made = make_method(record["method"]["name"], **record["method"]["options"])
         plan = Plan.model_validate(record["plan"])
-        network = made.build(plan)
-    except (VoxTraceError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder / JSON} does not describe a model this version can build: {error}") from error
+        with limited_build((folder / WEIGHTS).stat().st_size):
+            network = made.build(plan)
+    except MemoryError:
+        raise
+    except Exception as error:  # a method that is built from a stranger's numbers fails in many ways
+        raise BundleError(
+            f"{folder / JSON} does not describe a model this version can build: {brief(error)}"
+        ) from error
     _fill(network, _unpacked(network, _read_weights(folder / WEIGHTS), folder), folder)
     about = {k: v for k, v in record.items() if k not in ("method", "plan", "files", "digest", "format")}
     return Bundle(made, plan, network.eval(), about, folder, record["digest"])
@@ -207,11 +213,12 @@ def card(path: str | Path) -> dict[str, Any]:
     try:
         record = read_json(folder / JSON)
     except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / JSON} cannot be read as JSON ({error}); copy the bundle again.") from error
+        raise BundleError(f"{folder / JSON} cannot be read as JSON ({brief(error)}); copy the bundle again.") from error
     if not isinstance(record, dict) or record.get("format") not in (FORMAT, PACKED_FORMAT):
         raise BundleError(
             f"{folder} is not a bundle of format {FORMAT} or {PACKED_FORMAT}; it may come from a newer version."
         )
+    check_record(record, folder / JSON)
     _check_hashes(folder, record)
     return record
 
@@ -275,7 +282,7 @@ def _check_hashes(folder: Path, record: dict[str, Any]) -> None:
     if told != _digest({k: v for k, v in record.items() if k != "digest"}):
         raise BundleError(f"{folder / JSON} was altered: its content does not match its digest. Copy the bundle again.")
     for name in (WEIGHTS, CARD):
-        if not (folder / name).is_file():
+        if not (folder / name).is_file() or name not in record["files"]:
             raise BundleError(f"{folder} lacks {name}; copy the bundle again.")
         if _sha256(folder / name) != record["files"][name]:
             raise BundleError(f"{folder / name} was altered: its SHA-256 is not as recorded. Copy the bundle again.")
@@ -290,7 +297,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     try:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:
-        raise BundleError(f"{file} is not a safetensors file ({error}); copy the bundle again.") from error
+        raise BundleError(f"{file} is not a safetensors file ({brief(error)}); copy the bundle again.") from error
     if name := first_not_finite(weights):
         raise BundleError(f"{file}: {name} holds nan or inf, so its labels would mean nothing; train it again.")
     return weights
@@ -315,13 +322,17 @@ def _check_storable(network: nn.Module, half: bool) -> None:
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    from voxtrace.nn.build_limit import same_kind
+
     expected = network.state_dict()
     for name, tensor in expected.items():
         if name not in weights or weights[name].shape != tensor.shape:
             got = tuple(weights[name].shape) if name in weights else "nothing"
             raise BundleError(f"{folder}: {name} is {got}, the method expects {tuple(tensor.shape)}.")
+        if not same_kind(weights[name], tensor):
+            raise BundleError(f"{folder}: {name} holds {weights[name].dtype}, the method expects {tensor.dtype}.")
     if extra := sorted(set(weights) - set(expected)):
-        raise BundleError(f"{folder}: {extra[0]} is in the weights, but not in the network of this method.")
+        raise BundleError(f"{folder}: {brief(extra[0])} is in the weights, but not in the network of this method.")
     network.load_state_dict({name: weights[name].to(expected[name].dtype) for name in expected})
 
 

@@ -12,6 +12,7 @@
     │   ├── DatasetError      a dataset folder that is not in the expected layout
     │   └── BundleError       a bundle that is incomplete, altered or does not fit
     ├── OutputError           nothing could be written where it was asked for
+    │   └── ReadBackError     what was written reads back as something else, or not at all
     ├── EngineError           the network itself failed: out of memory, a missing device
     └── Cancelled             the user asked to stop; not a failure
 
@@ -59,6 +60,10 @@ class BundleError(InputError):
 
 class OutputError(VoxTraceError):
     """Nothing could be written where it was asked for."""
+
+
+class ReadBackError(OutputError):
+    """What was written reads back as something else, or not at all; it was not kept."""
 
 
 class EngineError(VoxTraceError):

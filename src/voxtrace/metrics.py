@@ -23,7 +23,7 @@ Maier-Hein et al., Metrics reloaded, Nature Methods 2024 (HD95: the larger of bo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +135,25 @@ def evaluate_case(prediction: LabelMap, reference: LabelMap, tolerance_mm: float
     labels = {*prediction.values, *reference.values, *prediction.names, *reference.names} - {0}
     names = {**prediction.names, **reference.names}
     return {k: _scores(prediction, reference, k, names.get(k, f"label {k}"), tolerance_mm) for k in sorted(labels)}
+
+
+def without_ignored(prediction: LabelMap, reference: LabelMap, ignored: int | None) -> tuple[LabelMap, LabelMap]:
+    """Return both maps with background where the reference has the value ``ignored``; None leaves them as they are.
+
+    Voxels that nobody annotated then count neither for nor against a prediction.
+
+    Raises
+    ------
+    GeometryError
+        The maps do not lie on one grid.
+    """
+    if ignored is None:
+        return prediction, reference
+    _check_one_grid(prediction, reference)
+    left_out = reference.data == ignored
+    names = {value: name for value, name in reference.names.items() if value != ignored}
+    shown = replace(reference, data=np.where(left_out, 0, reference.data), names=names)
+    return replace(prediction, data=np.where(left_out, 0, prediction.data)), shown
 
 
 def evaluate_label(prediction: LabelMap, reference: LabelMap, label: int, tolerance_mm: float = 1.0) -> Scores:

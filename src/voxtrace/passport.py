@@ -80,5 +80,14 @@ class Passport:
 
     @staticmethod
     def from_json(values: Iterable[Mapping[str, Any]]) -> Passport:
-        """Return the passport that :meth:`as_json` described."""
-        return Passport(tuple(Finding(**value) for value in values))
+        """Return the passport that :meth:`as_json` described.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A finding is not as that writes it.
+        """
+        findings = tuple(Finding(**value) for value in values)
+        if not all(finding.verdict in _SEVERITY for finding in findings):
+            raise ValueError(f"a finding has a verdict other than {', '.join(_SEVERITY)}")
+        return Passport(findings)

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from voxtrace.errors import PlanError
+from voxtrace.safe_text import brief
 
 Shape = tuple[int, int, int]
 Triple = tuple[float, float, float]
+
+# What a plan may ask for. A plan may come from a stranger, and its numbers decide how much memory is taken.
+MOST_VOXELS = 1 << 24  # of a window; nnU-Net's largest has 12.6 million
+MOST_LABELS = 1 << 10
+MOST_CHANNELS = 1 << 8
+MOST_STAGES = 12
+LONGEST_NAME = 200  # letters
+_FINITE = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+_Axis = Annotated[int, Field(ge=0, le=2)]
+_Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+_Intensity = Annotated[float, Field(ge=-1e30, le=1e30)]
+_Width = Annotated[int, Field(ge=1, le=4096)]
+_Millimetres = Annotated[float, Field(ge=1e-3, le=1e3)]
+_Voxels = Annotated[int, Field(ge=1, le=1 << 13)]
+_Blocks = Annotated[int, Field(ge=1, le=64)]
+_Kernel = Annotated[int, Field(ge=1, le=15)]
+_Stride = Annotated[int, Field(ge=1, le=16)]
 
 SMALLEST_MAP = 4  # voxels along an axis of the coarsest feature map, as nnU-Net plans it
 ANISOTROPY = 2.0  # from this factor of the finest spacing on an axis is neither pooled nor convolved
@@ -27,13 +45,13 @@ class Normalisation(BaseModel):
     values as they are.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _FINITE
 
     scheme: Literal["ct", "zscore", "zscore_nonzero", "zscore_inside", "range", "none"] = "zscore"
-    lower: float = 0.0
-    upper: float = 0.0
-    mean: float = 0.0
-    std: float = 1.0
+    lower: _Intensity = 0.0
+    upper: _Intensity = 0.0
+    mean: _Intensity = 0.0
+    std: Annotated[float, Field(ge=1e-12, le=1e30)] = 1.0
 
 
 class Topology(BaseModel):
@@ -51,15 +69,15 @@ class Topology(BaseModel):
         Convolutions of each decoder stage, finest first, one entry fewer than ``widths``; empty means two each.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _FINITE
 
-    widths: tuple[int, ...]
-    kernels: tuple[Shape, ...]
-    strides: tuple[Shape, ...]
+    widths: Annotated[tuple[_Width, ...], Field(min_length=1, max_length=MOST_STAGES)]
+    kernels: tuple[tuple[_Kernel, _Kernel, _Kernel], ...]
+    strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
     encoder: Literal["plain", "residual"] = "plain"
-    stem: Annotated[int, Field(ge=0)] = 0
-    blocks: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    merges: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    stem: Annotated[int, Field(ge=0, le=4096)] = 0
+    blocks: tuple[_Blocks, ...] = ()
+    merges: tuple[_Blocks, ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Topology:
@@ -108,18 +126,27 @@ class View(BaseModel):
         What is averaged over overlapping windows, mirror images and several networks.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _FINITE
 
     orientation: Literal["stored", "ras"] = "stored"
-    axes: tuple[int, int, int] = (0, 1, 2)
+    axes: tuple[_Axis, _Axis, _Axis] = (0, 1, 2)
     crop: bool = True
-    resampled: tuple[int, ...] = (0, 1, 2)
-    coarse: Annotated[float, Field(gt=1.0)] | None = None
+    resampled: tuple[_Axis, ...] = (0, 1, 2)
+    coarse: Annotated[float, Field(gt=1.0, le=1e6)] | None = None
     average: Literal["logits", "probabilities"] = "logits"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> View:
+        if len(set(self.axes)) != 3 or len(set(self.resampled)) != len(self.resampled):
+            raise PlanError(f"axes {self.axes} and {self.resampled} name an axis twice; name each once.")
+        return self
 
 
 class Plan(BaseModel):
     """What must be fixed before a network can be built. Frozen; JSON by ``model_dump_json``.
+
+    Every field has bounds, because a plan may come from a stranger; one outside of them raises
+    :class:`~voxtrace.errors.PlanError`.
 
     Attributes
     ----------
@@ -128,7 +155,7 @@ class Plan(BaseModel):
     window
         Input size of the network, voxels along (Z, Y, X).
     overlap
-        Fraction of a window shared with its neighbour in inference, 0 ≤ overlap < 1.
+        Fraction of a window shared with its neighbour in inference, 0 to 0.95.
     channels
         Name of each input channel.
     labels
@@ -151,25 +178,40 @@ class Plan(BaseModel):
         are small compared with the volume, labels missing from a window would otherwise dominate the loss.
     batch_size, iterations
         Windows in one optimiser update; number of updates.
+    ignore
+        Whether the label value after the last one marks voxels of the training set that are neither learned nor scored.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _FINITE
 
-    spacing_mm: Triple
-    window: Shape
-    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
-    channels: tuple[str, ...]
-    labels: dict[int, str]
+    spacing_mm: tuple[_Millimetres, _Millimetres, _Millimetres]
+    window: tuple[_Voxels, _Voxels, _Voxels]
+    overlap: Annotated[float, Field(ge=0.0, le=0.95)] = 0.5
+    channels: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=MOST_CHANNELS)]
+    labels: Annotated[dict[int, _Name], Field(min_length=1, max_length=MOST_LABELS)]
     normalisation: tuple[Normalisation, ...]
     interpolation: Literal["linear", "cubic", "spline"] = "cubic"
     topology: Topology
     view: View | None = None
-    mirror_axes: tuple[int, ...] = (0, 1, 2)
+    mirror_axes: tuple[_Axis, ...] = (0, 1, 2)
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     batch_dice: bool = False
-    batch_size: Annotated[int, Field(ge=1)] = 2
-    iterations: Annotated[int, Field(ge=1)] = 250_000
-    modality: str = ""
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 2
+    iterations: Annotated[int, Field(ge=1, le=10**9)] = 250_000
+    modality: _Name = ""
+    ignore: bool = False
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_our_words(cls, given: Any, validate: ModelWrapValidatorHandler[Plan]) -> Plan:
+        try:
+            return validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise PlanError(
+                f"a plan's {brief(where)} is {brief(repr(first['input']))}: {brief(first['msg'])}; correct the plan."
+            ) from error
 
     @model_validator(mode="after")
     def _fits_together(self) -> Plan:
@@ -180,8 +222,10 @@ class Plan(BaseModel):
             raise PlanError(
                 f"{len(self.normalisation)} normalisations for {len(self.channels)} channels; give one for each."
             )
-        if min(self.window) < 1 or min(self.spacing_mm) <= 0:
-            raise PlanError(f"window {self.window} and spacing {self.spacing_mm} mm must be positive.")
+        if math.prod(self.window) > MOST_VOXELS:
+            raise PlanError(f"window {self.window} has more than {MOST_VOXELS:,} voxels; plan a smaller one.")
+        if len(set(self.mirror_axes)) != len(self.mirror_axes):
+            raise PlanError(f"mirror axes {self.mirror_axes} name an axis twice; name each once.")
         return self
 
     @property
@@ -193,6 +237,11 @@ class Plan(BaseModel):
     def n_labels(self) -> int:
         """Number of labels K, the background included."""
         return len(self.labels)
+
+    @property
+    def ignored(self) -> int | None:
+        """The label value of voxels that are neither learned nor scored, the one after the last label; or None."""
+        return self.n_labels if self.ignore else None
 
     def with_window(self, window: Shape) -> Plan:
         """Return the plan for another window; refuse one that the topology cannot halve evenly."""

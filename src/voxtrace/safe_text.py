@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,8 @@ MOST_BYTES = 1 << 28
 _MOST_DIGITS = 19
 _LARGEST = 1 << 63
 _MOST_DEPTH = 64
+_LARGEST_COST = 400 << 20  # bytes of memory
+_BRIEF = 300  # letters
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -43,19 +46,22 @@ def printable(text: str) -> str:
     return _CONTROL.sub(_visible, well_formed(text))
 
 
-def parse_json(text: str | bytes, *, allow_nan: bool = False) -> Any:
+def parse_json(text: str | bytes, *, allow_nan: bool = False, keep_bytes: bool = False) -> Any:
     """Return what a JSON document says.
 
-    ``allow_nan`` takes NaN and infinity, which other programs write though JSON has none.
+    ``allow_nan`` takes NaN and infinity, which other programs write though JSON has none. ``keep_bytes`` leaves lone
+    surrogates as they are, which stand for bytes of a file's name; without it they become ``%`` and hexadecimal digits.
 
     Raises
     ------
     ValueError
-        When it is no JSON in UTF-8, is longer than 256 MiB, is nested deeper than 64 levels, or holds NaN, infinity or
-        a whole number of more than 64 bits.
+        When it is no JSON in UTF-8, is longer than 256 MiB or would take more than about 400 MiB of memory, is nested
+        deeper than 64 levels, or holds NaN, infinity or a whole number of more than 64 bits.
     """
     if len(text) > MOST_BYTES:
         raise ValueError(f"it has {len(text)} bytes; expected at most {MOST_BYTES}")
+    if (cost := _cost(text)) > _LARGEST_COST:
+        raise ValueError(f"it would take {cost >> 20} MiB of memory; expected at most {_LARGEST_COST >> 20}")
     decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:
         found = json.loads(
@@ -64,7 +70,7 @@ def parse_json(text: str | bytes, *, allow_nan: bool = False) -> Any:
             parse_float=float if allow_nan else _finite,
             parse_constant=float if allow_nan else _refuse_constant,
         )
-        return _checked(found, _MOST_DEPTH)
+        return _checked(found, _MOST_DEPTH, (lambda text: text) if keep_bytes else well_formed)
     except RecursionError as error:
         raise ValueError(f"it is nested deeper than {_MOST_DEPTH} levels") from error
 
@@ -86,10 +92,29 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
     return parse_json(path.read_bytes(), allow_nan=allow_nan)
 
 
-def _checked(value: Any, depth: int) -> Any:
-    """Return a value whose texts have no lone surrogates; refuse one that is nested too deeply."""
+def brief(error: object) -> str:
+    r"""Return what an error says, or a name, on one line of at most 300 letters that a terminal shows.
+
+    Examples
+    --------
+    >>> brief(ValueError("one\n  two"))
+    'one two'
+    """
+    text = " ".join(printable(str(error)[: 2 * _BRIEF]).split())
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 1] + "…"
+
+
+def _cost(text: str | bytes) -> int:
+    """Return about how many bytes the values of a document take while they are read, by its brackets and commas."""
+    content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    lists, names, commas = (content.count(one) for one in (b"[", b"{", b","))
+    return 2 * len(text) + 128 * lists + 464 * names + 60 * commas
+
+
+def _checked(value: Any, depth: int, text: Callable[[str], str]) -> Any:
+    """Return a value with each of its texts changed; refuse one that is nested too deeply."""
     if isinstance(value, str):
-        return well_formed(value)
+        return text(value)
     if not isinstance(value, (dict, list)):
         return value
     if depth == 0:
@@ -97,8 +122,8 @@ def _checked(value: Any, depth: int) -> Any:
     if isinstance(value, list):
         # long lists of numbers need no copy
         plain = not any(isinstance(one, (str, list, dict)) for one in value)
-        return value if plain else [_checked(one, depth - 1) for one in value]
-    return {well_formed(key): _checked(one, depth - 1) for key, one in value.items()}
+        return value if plain else [_checked(one, depth - 1, text) for one in value]
+    return {text(key): _checked(one, depth - 1, text) for key, one in value.items()}
 
 
 def _whole(text: str) -> int:

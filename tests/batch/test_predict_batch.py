@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import errno
 import os
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 import pytest
 
+import awkward_dicom as dicom
 import made
 from fakes import Nearest, bundle
+from voxtrace.atomic import output_error
 from voxtrace.batch import BatchSummary, CaseEvent, CaseInput, Entry, Ledger, PredictJob, find_cases, predict_cases
 from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.inference import PredictOptions
+from voxtrace.io import verification
 
 
 @pytest.fixture
@@ -63,14 +68,44 @@ def test_an_unexpected_fault_of_one_case_ends_no_other(job: PredictJob, monkeypa
 
 
 def test_trouble_that_every_case_would_meet_ends_the_run(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(labels: object, path: Path) -> Path:
-        raise OutputError("no space left.")
+    def refuse(*_: object) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        raise output_error(job.out / "a.nii.gz", error) from error
 
-    monkeypatch.setattr("voxtrace.io.write", refuse)
-    with pytest.raises(OutputError):
+    monkeypatch.setattr("voxtrace.io.export.export_all", refuse)
+    with pytest.raises(OutputError, match="no space left"):
         drain(job)
     assert {name: entry.status for name, entry in Ledger(job.out).latest().items()} == {"a": "failed"}
     assert [path.name for path in job.out.iterdir()] == ["ledger.jsonl"]
+
+
+def test_what_is_read_back_wrong_is_one_case_that_fails(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_back = verification._nifti
+
+    def unreadable(path: Path) -> object:
+        if path.name.endswith("-a.nii.gz"):
+            raise OSError(errno.EIO, "Input/output error")
+        return read_back(path)
+
+    monkeypatch.setattr(verification, "_nifti", unreadable)
+    _, summary = drain(job)
+    assert tuple(summary.done) == ("b",)
+    assert "cannot be read back" in summary.failed[0].error
+    assert sorted(path.name for path in job.out.iterdir()) == ["b.nii.gz", "b.trace", "ledger.jsonl"]
+
+
+def test_a_dicom_segmentation_says_what_computed_it(job: PredictJob, tmp_path: Path) -> None:
+    dicom.save(tmp_path / "ct", dicom.images(dicom.place()), seed=1)
+    cases = find_cases([tmp_path / "ct", job.cases[0].paths[0]])
+    _, summary = drain(replace(job, cases=cases, suffix=".seg.dcm"))
+    assert tuple(summary.done) == ("ct",)
+    assert [entry.case for entry in summary.failed] == ["a"]  # NIfTI has no images to refer to
+    assert "does not know the DICOM images" in summary.failed[0].error
+    written = pydicom.dcmread(job.out / "ct.seg.dcm")
+    algorithm = written.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert algorithm.AlgorithmName == job.bundle_name
+    assert "method=Nearest label" in algorithm.AlgorithmParameters
+    assert "steps=3" in algorithm.AlgorithmParameters
 
 
 def test_cancelling_keeps_what_is_done(job: PredictJob) -> None:

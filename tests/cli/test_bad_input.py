@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 import made
 from made import Outcome, Run
-from voxtrace.errors import OutputError
+from voxtrace.atomic import output_error
 
 
 def not_a_volume(folder: Path) -> Path:
@@ -115,11 +116,12 @@ def test_an_output_below_a_file_is_refused(run: Run, bundle: Path, tmp_path: Pat
 def test_a_failing_label_map_takes_its_trace_with_it(
     run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(labels: object, path: Path) -> Path:
-        raise OutputError(f"{path} could not be written: there is no space left on the disk. Free some space.")
+    def refuse(labels: object, path: Path, options: object) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        raise output_error(path, error) from error
 
     scan = made.scan(tmp_path / "a.nii.gz")
-    monkeypatch.setattr("voxtrace.io.write", refuse)
+    monkeypatch.setattr("voxtrace.io.export.export_all", refuse)
     outcome = run("predict", scan, "-m", bundle, "-o", tmp_path / "out")
     assert_refused(outcome, tmp_path / "out", 3)
     assert "no space left" in outcome.sentence

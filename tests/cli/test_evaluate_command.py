@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import made
 from made import Run
+from voxtrace.io import write
+from voxtrace.volume import Geometry, LabelMap
 
 # A block of 3³ inside one of 4³: Dice 2·27 / (27 + 64); label 2 agrees.
 SMALLER = 2 * 27 / (27 + 64)
@@ -80,3 +83,19 @@ def test_names_that_are_none_are_refused(run: Run, folders: tuple[Path, Path], t
     outcome = run("evaluate", *folders, "--names", tmp_path / "names.json")
     assert outcome.code == 3
     assert "names no labels" in outcome.sentence
+
+
+def test_voxels_that_the_reference_ignores_are_left_out(run: Run, tmp_path: Path) -> None:
+    reference, prediction = np.zeros(made.SHAPE, np.uint8), np.zeros(made.SHAPE, np.uint8)
+    reference[:, :, :3], reference[:, :, 3:] = 1, 2
+    prediction[:] = 1
+    for kind, data in (("reference", reference), ("prediction", prediction)):
+        write(LabelMap(data, Geometry.from_spacing(made.SHAPE, (1.0, 1.0, 1.0))), tmp_path / kind / "a.nii.gz")
+    folders = ("evaluate", tmp_path / "prediction", tmp_path / "reference", "--json")
+    labels = {"background": 0, "liver": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {**labels, "ignore": 2}}))
+    document = run(*folders).json
+    assert document["mean"]["dice"] == 1.0
+    assert list(document["labels"]) == ["1"]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    assert run(*folders).json["mean"]["dice"] < 0.5

@@ -55,8 +55,11 @@ def test_each_folder_may_have_a_flag_of_its_own(run: Run, dataset: Path) -> None
 
 def test_the_table_names_the_kept_folder(run: Run, dataset: Path) -> None:
     lines = run("score", dataset, "--labels", *_folders(dataset)).out.splitlines()
-    assert lines[0].split() == ["case", "kept", "reliability", "difficulty", "smallest", "Dice"]
-    assert lines[1].split() == ["a", str(dataset.parent / "x"), *["0.8984"] * 2, "0.7967"]
+    assert lines[0].split() == ["case", "kept", "reliability", "difficulty", "smallest", "Dice", "voxels"]
+    row = lines[1].split()
+    assert row[:-1] == ["a", str(dataset.parent / "x"), *["0.8984"] * 2, "0.7967"]
+    assert int(row[-1]) > 0
+    assert lines[-1].startswith("1 easy (difficulty above 0.9), 1 hard (above 0.8), 0 left out of a curriculum")
 
 
 def test_a_case_that_cannot_be_scored_leaves_1(run: Run, dataset: Path) -> None:

@@ -218,6 +218,14 @@ def test_mirroring_changes_nothing_for_a_method_that_looks_at_single_voxels() ->
         assert_entropies_are_those_of_float64(answer.trace, volume)
 
 
+def test_mirroring_without_an_axis_is_refused_not_recorded() -> None:
+    volume = ball((16, 16, 16))
+    none = bundle(Nearest(n_steps=2), window=(8, 16, 16), mirror_axes=())
+    with pytest.raises(UsageError, match="has no axis to mirror; leave --mirror out"):
+        predict(none, volume, mirror=True)
+    assert predict(replace(none, card={"name": "fake", "mirror": True}), volume).facts["mirror"] is False
+
+
 def test_mirroring_follows_the_bundle_s_card_unless_told() -> None:
     told = replace(noisy(), card={"name": "fake", "mirror": True})
     volume = ball((8, 16, 16))

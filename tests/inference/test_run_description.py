@@ -70,7 +70,7 @@ class _Sparse(fakes.Nearest):
     """Looks where the centre of a z start is not empty."""
 
     def windowing(self, plan: Plan) -> Windowing:
-        schedule = Adaptive(empty_below=1000.0)
+        schedule = Adaptive(rule="code")
         return Windowing(schedule, keeps=schedule.keeps)
 
 

@@ -17,7 +17,8 @@ import voxtrace
 from voxtrace.errors import OutputError
 from voxtrace.io import formats
 from voxtrace.io.export import ExportOptions, Written
-from voxtrace.io.formats import FORMATS, WRITTEN, Format, endings, written_ending, written_format
+from voxtrace.io.formats import READ, WRITTEN, Format, endings, written_ending, written_format
+from voxtrace.plugin.work.path_kinds import kind_of_path
 from voxtrace.volume import Geometry, LabelMap
 
 MANIFEST = yaml.safe_load((Path(__file__).resolve().parents[2] / "napari.yaml").read_text(encoding="utf-8"))
@@ -30,8 +31,21 @@ def labels() -> LabelMap:
 
 def test_napari_is_offered_every_file_that_can_be_read() -> None:
     [reader] = MANIFEST["contributions"]["readers"]
-    read = endings(one for one in FORMATS if one.reads)
+    read = [*endings(READ), *(ending for one in READ for ending in one.voxels_beside)]
     assert sorted(reader["filename_patterns"]) == sorted(f"*{ending}" for ending in read)
+
+
+def test_every_ending_that_is_offered_is_a_scan_or_label_map_for_the_window(tmp_path: Path) -> None:
+    for ending in endings(READ):
+        (tmp_path / f"a{ending}").write_bytes(bytes(128) + b"DICM")
+        assert kind_of_path(tmp_path / f"a{ending}") == "scan", ending
+
+
+def test_every_format_that_is_read_has_a_line_in_the_docs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scans.md").read_text(encoding="utf-8")
+    opened = page[page.index("## What can be opened") : page.index("### In the window")]
+    missing = [ending for one in READ if one.holds == "voxels" for ending in one.endings if f"`{ending}`" not in opened]
+    assert not missing
 
 
 def test_napari_is_offered_every_format_that_can_be_written() -> None:

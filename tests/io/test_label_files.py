@@ -176,13 +176,19 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path, suffix: str) -> None:
     ("name", "words"),
     [
         ("a.mgz", "FreeSurfer"),
-        ("a.gipl.gz", "is GIPL"),
+        ("a.gipl.gz", "a GIPL header"),
         ("a.img", "two files"),
         ("a.BRIK", "AFNI"),
         ("a.tgz", "unpack"),
+        ("a.mnc.gz", "gunzip"),
+        ("a.zip", "not a zip archive"),
+        ("a.par", "no PAR header"),
+        ("a.hdr", "NIfTI"),
+        ("a.mnc", "netCDF or HDF5"),
+        ("a.zarr", "which is a folder"),
     ],
 )
-def test_other_formats_are_named_with_a_converter(tmp_path: Path, name: str, words: str) -> None:
+def test_other_formats_are_named(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_bytes(b"some bytes")
     for function in (read, read_labels):
         with pytest.raises(ReadError, match=words):

@@ -221,6 +221,7 @@ def test_options_reach_the_schedule() -> None:
     m = CDLUNet(empty_below=7, tube_labels="2, 1", central_only=True)
     windowing = m.windowing(SMALL)
     assert windowing.schedule == Adaptive(7, frozenset({1, 2}), central_only=True)
+    assert CDLUNet(rule="code").windowing(SMALL).schedule == Adaptive(rule="code")
     assert windowing.keeps is not everything
 
 
@@ -230,8 +231,9 @@ def test_the_even_lattice_can_be_chosen() -> None:
     assert windowing.keeps is everything
 
 
-def test_a_scan_of_nothing_costs_half_its_centres(network: CDLUNetNetwork) -> None:
-    """Background wins everywhere, so of z starts 0, 4, 8, 12 those at 4 and 12 are skipped, and all is background."""
+@pytest.mark.parametrize(("rule", "z_starts"), [("paper", [0, 4, 8, 12]), ("code", [0, 8])])
+def test_a_scan_of_nothing_costs_its_centres(network: CDLUNetNetwork, rule: str, z_starts: list[int]) -> None:
+    """Background wins everywhere, so only centres run, by the published code every other one of them."""
     from voxtrace.bundle import Bundle
     from voxtrace.inference import predict
     from voxtrace.volume import Geometry, Volume
@@ -241,7 +243,34 @@ def test_a_scan_of_nothing_costs_half_its_centres(network: CDLUNetNetwork) -> No
             nn.init.zeros_(cast(nn.Conv3d, head).weight)  # equal logits: the background is the first of equals
     shape = (20, 16, 40)
     data = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)).numpy()
-    bundle = Bundle(CDLUNet(), SMALL, network.eval(), {})
+    bundle = Bundle(CDLUNet(rule=cast(Any, rule)), SMALL, network.eval(), {})
     result = predict(bundle, Volume(data, Geometry.from_spacing(shape, (1.0, 1.0, 1.0))), precision="float32")
-    assert [tuple(box[:3]) for box in result.trace.windows] == [(0, 0, 12), (8, 0, 12)]
+    assert [tuple(box[:3]) for box in result.trace.windows] == [(z, 0, 12) for z in z_starts]
     assert not result.labels.data.any()
+
+
+@pytest.mark.parametrize(
+    ("course", "learned"),
+    [
+        ("easy_then_hard", ["e", "eh"]),
+        ("only_easy", ["e", "e"]),
+        ("only_hard", ["h", "h"]),
+        ("all_at_once", ["eh", "eh"]),
+    ],
+)
+def test_each_course_learns_its_cases_over_the_same_updates(course: str, learned: list[str]) -> None:
+    cases = {
+        "e": {"difficulty": 0.95},
+        "h": {"difficulty": 0.85},
+        "d": {"difficulty": 0.5},
+        "n": {"difficulty": math.nan},
+    }
+    phases = CDLUNet(course=cast(Any, course)).phases(SMALL)
+    found = ["".join(name for name, scores in cases.items() if phase.case_weight(scores, 0.5)) for phase in phases]
+    assert found == learned
+    assert [phase.iterations for phase in phases] == [p.iterations for p in CDLUNet().phases(SMALL)]
+
+
+def test_a_case_whose_kept_labels_are_empty_is_never_learned() -> None:
+    scores = {"difficulty": 1.0, "foreground_voxels": 0.0}
+    assert [phase.case_weight(scores, 0.0) for phase in CDLUNet().phases(SMALL)] == [0, 0]

@@ -19,11 +19,11 @@ from voxtrace.methods.diffusion import (
     Diffusion,
     DiffusionNetwork,
     as_mask,
-    mean_logits,
     peak_rate,
     segmentation_loss,
     warm_cosine,
 )
+from voxtrace.nn.averages import mean_logits
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import TimeUNet, time_embedding
@@ -538,3 +538,10 @@ def test_the_continuous_noisy_mask_is_shown_for_each_label() -> None:
         assert step.label_maps["noisy"] is step.extras["noisy"]
         assert step.label_maps["noisy"].shape == (1, K, *SIZE)
     assert float(steps[0].label_maps["noisy"].std()) == pytest.approx(1, abs=0.1)  # pure noise
+
+
+def test_cross_entropy_alone_can_be_learned(network: DiffusionNetwork, batch: Batch) -> None:
+    both = Diffusion().loss(network, batch, _state())
+    alone = Diffusion(ce_only=True).loss(network, batch, _state())
+    assert [sorted(both), sorted(alone)] == [["cross_entropy", "dice"], ["cross_entropy"]]
+    assert torch.equal(both["cross_entropy"], alone["cross_entropy"])

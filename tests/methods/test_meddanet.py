@@ -395,8 +395,7 @@ def test_the_bank_has_400_parts_in_450_of_the_updates() -> None:
     assert (bank.rotation_p, bank.scale_p, bank.intensity, bank.mirror) == (0, 0, "linear", True)
     assert phases[1].optimiser.rate == 1e-2
     assert phases[1].foreground == 0.0
-    assert phases[1].augmentation.intensity == "none"
-    assert not phases[1].augmentation.mirror
+    assert phases[1].augmentation == bank
 
 
 @pytest.mark.parametrize(("updates", "router"), [(4500, 500), (1000, 300), (160, 48), (2, 1)])
@@ -428,6 +427,22 @@ def test_the_dice_loss_sums_over_labels_and_over_the_whole_batch() -> None:
     answer = torch.tensor([[[[1, 1, 0, 0]]], [[[1, 0, 0, 0]]]])
     logits = 100.0 * Says(answer)(numbered(2))
     assert float(dice_loss_over_batch(logits, truth)) == pytest.approx(1 - 4 / 6 + 1 + 1, abs=1e-4)
+    background = 1 - 2 * float(((truth == 0) & (logits.argmax(1) == 0)).sum()) / float(
+        (truth == 0).sum() + (logits.argmax(1) == 0).sum()
+    )
+    assert float(dice_loss_over_batch(logits, truth, first=0)) == pytest.approx(
+        background + 1 - 4 / 6 + 1 + 1, abs=1e-4
+    )
+
+
+def test_what_is_worth_its_cost_is_judged_by_published_costs_unless_told(network: MedDANetNetwork) -> None:
+    """At a fraction of the widths 1/F is so large that its softmax is 1, 0, 0, 0."""
+    S = torch.zeros(4, 1)
+    assert M.candidate_costs(network, S).tolist() == pytest.approx(GMAC_128)
+    assert MedDANet(setting="slice").candidate_costs(network, S).tolist() == pytest.approx([2.126, 3.75, 8.882, 19.878])
+    own = MedDANet(choice_cost="own").candidate_costs(network, S)
+    assert torch.equal(own, network.cost.published(torch.device("cpu")))
+    assert (1 / own).softmax(0).tolist() == pytest.approx([1, 0, 0, 0], abs=1e-4)
 
 
 def test_the_values_of_the_choice_have_names_and_costs(network: MedDANetNetwork) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 import torch
 
 import made_nnunet
+import planted
 from voxtrace.errors import InputError
+from voxtrace.io.child.process import SWITCH
+from voxtrace.io.child.readers import call, end_readers
 from voxtrace.nnunet import import_model
 
 Parts = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]  # plans, dataset, checkpoint
@@ -33,10 +37,6 @@ def a_cascade(parts: Parts) -> None:
 
 def regions(parts: Parts) -> None:
     parts[1]["labels"] = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "rest": 3}
-
-
-def an_ignore_label(parts: Parts) -> None:
-    parts[1]["labels"]["ignore"] = 4
 
 
 def a_gap_in_the_labels(parts: Parts) -> None:
@@ -106,7 +106,6 @@ def a_checkpoint_of_something_else(parts: Parts) -> None:
 REFUSED: list[tuple[Callable[[Parts], None], str]] = [
     (a_cascade, "second stage of a cascade"),
     (regions, r"'whole' stands for \[1, 2, 3\].*overlapping regions"),
-    (an_ignore_label, "ignore label"),
     (a_gap_in_the_labels, r"\[0, 1, 2, 7\] are not consecutive"),
     (another_network, "somewhere.UMambaBot; only PlainConvUNet and ResidualEncoderUNet"),
     (another_activation, "another activation"),
@@ -169,6 +168,26 @@ def test_a_checkpoint_with_code_in_it_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more than tensors and numbers, and was not opened"):
         import_model(model, tmp_path / "bundle")
     assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what a process may do")
+def test_code_that_ran_all_the_same_could_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "checkpoint.pth").write_bytes(pickle.dumps(Harmful(tmp_path / "harm")))
+    monkeypatch.setenv("PYTHONPATH", str(Path(planted.__file__).parent))
+    end_readers()
+    with pytest.raises(InputError, match="PermissionError"):
+        call("planted:unpickle", (tmp_path / "checkpoint.pth",), (tmp_path / "checkpoint.pth",))
+    end_readers()
+    assert not (tmp_path / "harm").exists()
+    planted.unpickle(tmp_path / "checkpoint.pth")
+    assert (tmp_path / "harm").exists()
+
+
+def test_a_checkpoint_is_unpickled_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_nnunet.model(tmp_path / "model")
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpickled in the program's own process"))
+    assert (import_model(tmp_path / "model", tmp_path / "bundle")[0] / "bundle.json").is_file()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"network_weights": {}}, protocol=2)])

@@ -11,9 +11,10 @@ import pytest
 from made_layers import made_trace, made_volume
 from voxtrace import palette
 from voxtrace.errors import GeometryError
+from voxtrace.plugin.controllers.compat import axis_names, camera
 from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.display_space import edge_letters, flip_z, geometry_of, layer_transform, obliquity_note
-from voxtrace.plugin.layers.manual_labels import stated_geometry
+from voxtrace.plugin.layers.manual_labels import geometry_drawn_on, stated_geometry
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
 TILT = np.radians(20.0)
@@ -51,7 +52,7 @@ def test_the_shown_frame_is_right_handed_in_the_patient(model: Any, volume: Volu
     toward = {"I": (0, 0, -1), "P": (0, -1, 0), "L": (-1, 0, 0)}
     data, about, _ = display.image_layers(volume)[0]
     model.add_image(data, **about)
-    assert model.scene.camera.handedness == "right"
+    assert camera(model).handedness == "right"
     assert np.linalg.det([toward[name] for name in about["axis_labels"]]) == pytest.approx(1.0)
     assert min(about["scale"]) > 0
 
@@ -107,6 +108,21 @@ def test_of_a_stepped_layer_the_last_step_is_the_answer(trace: Any) -> None:
 def test_labels_drawn_elsewhere_are_refused() -> None:
     with pytest.raises(GeometryError, match="position in the patient is unknown"):
         stated_geometry((4, 6, 5), {"axis_labels": ("-3", "-2", "-1"), "units": ("pixel",) * 3})
+
+
+def test_labels_drawn_on_a_scan_are_placed_by_it_under_napari_default_axis_names_too(volume: Volume) -> None:
+    geometry, place = volume.geometry, layer_transform(volume.geometry)
+    drawn = {"scale": place.scale_mm, "translate": place.translate_mm, "units": ("mm",) * 3}
+    drawn["axis_labels"] = ("-3", "-2", "-1")  # of new labels, before napari 0.9
+    assert geometry_drawn_on(geometry.shape, drawn, [geometry]) == geometry
+    with pytest.raises(GeometryError, match="not along I, P, L in mm"):
+        stated_geometry(geometry.shape, drawn)  # nothing to compare with
+    with pytest.raises(GeometryError, match="match none"):
+        geometry_drawn_on(geometry.shape, {**drawn, "translate": (5.0, 0.0, 0.0)}, [geometry])
+    with pytest.raises(GeometryError, match="lie along x, y, z"):
+        geometry_drawn_on(geometry.shape, {**drawn, "axis_labels": ("x", "y", "z")}, [geometry])
+    with pytest.raises(GeometryError, match="in mm"):
+        geometry_drawn_on(geometry.shape, {**drawn, "units": ("pixel",) * 3}, [geometry])
 
 
 def test_each_channel_is_a_layer_and_the_first_is_visible() -> None:
@@ -169,4 +185,4 @@ def test_layers_agree_in_units_so_the_scale_bar_keeps_mm(model: Any, volume: Vol
     for data, about, kind in [*display.image_layers(volume), display.trace_layer(made_trace(), "prediction")]:
         getattr(model, f"add_{kind}" if kind == "labels" else "add_image")(data, **about)
     assert [str(unit) for unit in model.layers.units] == ["pixel", "millimeter", "millimeter", "millimeter"]
-    assert model.dims.axis_labels == ("cycle", "I", "P", "L")
+    assert axis_names(model) == ("cycle", "I", "P", "L")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,31 @@ def test_a_dock_that_is_open_comes_to_the_front(make_napari_viewer_proxy: Any, b
     state = viewer_state_of(viewer)
     state._bundle_registry = BundleRegistry([bundle])
     assert state.open_dock("batch") is state.open_dock("batch")
+
+
+@pytest.mark.parametrize("name", ["segment", "think", "what_if", "batch", "train"])
+def test_a_dock_that_runs_or_trains_networks_waits_for_its_turn(
+    make_napari_viewer_proxy: Any, qtbot: Any, bundle: Path, name: str
+) -> None:
+    from voxtrace.plugin.models.bundles import BundleRegistry
+    from voxtrace.plugin.models.messages import WAITING
+    from voxtrace.plugin.work.events import Cancel, Done, Event, Progressed
+
+    viewer = make_napari_viewer_proxy()
+    state = viewer_state_of(viewer)
+    state._bundle_registry = BundleRegistry([bundle])
+    runner, heard = state.open_dock(name).runner, list[Event]()
+
+    def job(cancel: Cancel) -> Iterator[None]:
+        yield from ()
+
+    with state.engine_turn:  # another dock computes
+        runner.start(job, heard.append)
+        qtbot.waitUntil(lambda: bool(heard), timeout=20_000)
+        assert [one.progress for one in heard if isinstance(one, Progressed)] == [WAITING]
+        assert len(heard) == 1
+    qtbot.waitUntil(lambda: not runner.busy, timeout=20_000)
+    assert isinstance(heard[-1], Done)
 
 
 def test_a_scan_opens_whatever_its_name(

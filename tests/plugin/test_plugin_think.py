@@ -48,6 +48,7 @@ def test_every_method_is_offered_what_it_has() -> None:
     assert any(found.largest is not None for found in offers.values())
     assert any(found.random for found in offers.values())
     assert any(found.most_steps > found.steps for found in offers.values())
+    assert [dict(found.every_window) for found in offers.values() if found.every_window] == [{"windows": "regular"}]
     for key, found in offers.items():
         assert (found.largest is not None) == bool(METHODS[key].value_names)
 
@@ -60,6 +61,21 @@ def test_what_is_asked_for_becomes_options_and_all_else_stays() -> None:
     assert after.method_options == {"alpha": 1, "force": "two"}
     plain = longer(before, ThinkOffer(), ThinkChoice(6, 5, True))
     assert (plain.steps, plain.seeds, plain.method_options) == (None, 1, {"alpha": 1})
+
+
+def test_where_windows_are_skipped_thinking_longer_skips_none() -> None:
+    asked = ThinkOffer(every_window={"windows": "regular"})
+    assert asked.possible
+    before = PredictOptions(method_options={"alpha": 1})
+    assert longer(before, asked, ThinkChoice()).method_options == {"alpha": 1, "windows": "regular"}
+
+
+def test_a_window_that_was_skipped_can_be_taken() -> None:
+    visited, skipped = np.array([[0, 0, 0, 4, 3, 5]]), np.array([[0, 3, 0, 4, 6, 5]])
+    trace = replace(made_trace(), windows=visited, network_shape=(4, 6, 5), facts={"cost": np.ones((3, 1))})
+    trace = replace(trace, window_sets={"skipped": skipped, "discarded": visited})
+    assert window_at(trace, (1, 5, 2)) == Box((0, 3, 0), (4, 6, 5))
+    assert window_at(trace, (1, 1, 2)) == Box((0, 0, 0), (4, 3, 5))
 
 
 def test_the_window_whose_centre_is_nearest_is_taken() -> None:

@@ -14,6 +14,7 @@ import pytest
 from made_layers import ImmediateRunner, Recorded, made_volume
 from voxtrace import io
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
+from voxtrace.io.child import guarded
 from voxtrace.plugin.controllers.layers import known_source, source_of, timepoint_count
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.layers import display
@@ -71,8 +72,10 @@ def test_a_film_too_large_for_memory_is_read_frame_by_frame(tmp_path: Path, monk
     voxels = film(tmp_path / "film.nii")
     monkeypatch.setattr(display, "IN_MEMORY_BYTES", 100)
     read: list[int] = []
-    original = io.read
-    monkeypatch.setattr(io, "read", lambda path, timepoint=None: read.append(timepoint) or original(path, timepoint))
+    original = guarded.read
+    monkeypatch.setattr(
+        guarded, "read", lambda path, timepoint=None: read.append(timepoint) or original(path, timepoint)
+    )
     [(data, _, _)] = load([tmp_path / "film.nii"])
     assert read == [0]
     assert not isinstance(data, np.ndarray)

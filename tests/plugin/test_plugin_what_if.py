@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from made_layers import ImmediateRunner, Recorded
 from voxtrace.inference.options import PredictOptions
 from voxtrace.methods import METHODS
 from voxtrace.plugin.controllers.what_if import NOTHING, WhatIfController
-from voxtrace.plugin.models.methods import Capabilities, MethodRegistry
+from voxtrace.plugin.models.methods import Capabilities, MethodRegistry, capabilities
 from voxtrace.plugin.models.what_if import MeasuredSetting, options_for, rows
 from voxtrace.trace import WhatIf
+from voxtrace.trace.alternatives import NOTHING_SKIPPED
 
 ABLE = Capabilities("m", "cycle", 3, 9, (FORCE,), value_names={"network": ("skip", "S", "L")})
 FOUND = (
@@ -47,6 +49,16 @@ def test_a_row_becomes_the_options_that_run_it() -> None:
     assert all(row.options.overlap == 0.25 for row in table[1:])
     assert options_for("every window by S", PredictOptions(), ABLE).method_options == {"force": "one"}
     assert options_for("every window by skip", PredictOptions(), ABLE) is None
+
+
+def test_a_run_that_skips_nothing_has_options_where_the_method_can_be_told_to() -> None:
+    able_to = [capabilities(kind()) for kind in METHODS.values()]
+    assert sum(options_for(NOTHING_SKIPPED, PredictOptions(), able) is not None for able in able_to) == 1
+    able = replace(ABLE, every_window={"windows": "regular"})
+    before = PredictOptions(method_options={"alpha": 1})
+    assert options_for(NOTHING_SKIPPED, before, able).method_options == {"alpha": 1, "windows": "regular"}
+    assert options_for(NOTHING_SKIPPED, before, ABLE) is None
+    assert options_for("S in place of skip", before, able) is None
 
 
 @pytest.fixture

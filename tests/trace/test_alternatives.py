@@ -98,6 +98,23 @@ def test_a_choice_everywhere_has_a_cost_and_no_labels() -> None:
     assert "every window by none" not in found
 
 
+def test_a_choice_in_place_of_a_free_one_costs_what_its_windows_would() -> None:
+    found = rows(made_trace())
+    # One of four windows went to "none", which costs nothing; 7 GFLOP were spent.
+    assert found["small in place of none"] == WhatIf(
+        "small in place of none", 3, pytest.approx(8 / 7), pytest.approx(2.5 + 10 * 8 / 7), None, False
+    )
+    assert found["large in place of none"].window_steps_fraction == pytest.approx(11 / 7)
+    assert "none in place of none" not in found
+
+
+def test_windows_that_were_skipped_would_cost_as_much_as_those_that_ran() -> None:
+    three = np.array([(0, 0, 0, 1, 1, 4)] * 3)
+    found = rows(drawn(window_sets={"skipped": three}))["no window skipped"]  # beside the two that ran
+    assert found == WhatIf("no window skipped", 3, 2.5, pytest.approx(4.0 + 6.0 * 2.5), None, False)
+    assert "no window skipped" not in rows(drawn(window_sets={"discarded": three}))
+
+
 def test_without_all_steps_only_costs_are_told() -> None:
     trace = drawn(labels=drawn().labels[-1:], provenance=Provenance())
     found = rows(trace)

@@ -93,5 +93,5 @@ def test_pieces_that_would_take_all_memory_are_refused(folder: Path) -> None:
     about = json.loads(file.read_text(encoding="utf-8"))
     about["shape"] = about["chunk_grid"]["configuration"]["chunk_shape"] = [2, 100_000, 100_000, 3]
     file.write_text(json.dumps(about), encoding="utf-8")
-    with pytest.raises(ReadError, match="at most 1 GiB"):
+    with pytest.raises(ReadError, match="at most 256 MiB"):
         Trace.load(folder)

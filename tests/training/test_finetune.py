@@ -236,6 +236,18 @@ def test_fine_tuning_ct_to_mr_from_a_request_normalises_as_mr(tmp_path: Path) ->
     assert card["provenance"]["initial"]["told"] == [text for text in messages if text and not text.startswith("wrote")]
 
 
+@drawn()
+def test_a_denoised_mask_follows_labels_that_change_places() -> None:
+    start = bundle("diffusion", labels=("a", "b"))
+    network, taken = started(start, labels={0: "background", 1: "b", 2: "a"})
+    assert taken.complete
+    images, noisy, t = torch.randn(1, 1, 16, 16, 16), torch.randn(1, 3, 16, 16, 16), torch.zeros(1)
+    with torch.no_grad():
+        before = start.network.get_submodule("denoise")(images, noisy, t)
+        after = network.eval().get_submodule("denoise")(images, noisy[:, [0, 2, 1]], t)
+    torch.testing.assert_close(after, before[:, [0, 2, 1]], rtol=1e-4, atol=1e-4)
+
+
 def test_plans_of_example_networks_have_axes_that_count_channels_and_labels() -> None:
     plan = Plan.example(channels=2, labels=3, window=(16, 16, 16), base_width=4)
     axes = counting_axes(method("diffusion"), method("diffusion").adapt(plan))

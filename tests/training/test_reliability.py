@@ -73,10 +73,21 @@ def test_four_candidates_are_judged_by_three_others_each() -> None:
 
 
 def test_dice_is_the_mean_over_foreground_labels() -> None:
-    """Label 1: 2·1 / (2 + 1); label 2: 2·1 / (1 + 2); label 3 on neither side: 1."""
+    """Label 1: 2·1 / (2 + 1); label 2: 2·1 / (1 + 2); label 3 on neither side takes no part."""
+    dice = pairwise_dice([_row(0, 1, 1, 2), _row(0, 1, 2, 3)], n_labels=5)
+    assert dice[0, 1] == dice[1, 0] == pytest.approx((2 / 3 + 0 + 0) / 3)
     dice = pairwise_dice([_row(0, 1, 1, 2), _row(0, 1, 2, 2)], n_labels=4)
-    assert dice[0, 1] == dice[1, 0] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert dice[0, 1] == dice[1, 0] == pytest.approx(2 / 3)
     assert dice[0, 0] == 1
+
+
+def test_maps_that_are_all_empty_do_not_agree() -> None:
+    """Three empty maps have no score; of two empty ones and a full one, the full one disagrees with both."""
+    nothing = reliability_scores(pairwise_dice([_row(0, 0)] * 3, 2))
+    assert nothing.chosen == 0
+    assert np.isnan([nothing.reliability, nothing.difficulty, nothing.difficulty_min]).all()
+    one = reliability_scores(pairwise_dice([_row(0, 0), _row(0, 0), _row(0, 1)], 2))
+    assert [one.chosen, one.difficulty, one.difficulty_min] == [0, 0.0, 0.0]
 
 
 def test_the_background_takes_part_if_asked_for() -> None:
@@ -132,6 +143,7 @@ def test_scores_and_chosen_labels_are_written_and_read_by_training(unlabelled: t
         "reliability": score.reliability,
         "difficulty": score.difficulty,
         "difficulty_min": score.difficulty_min,
+        "foreground_voxels": np.count_nonzero(b.data),
     }
     overlap = 2 * np.count_nonzero(b.data & np.roll(b.data, 2, axis=0)) / (2 * np.count_nonzero(b.data))
     assert score.difficulty_min == pytest.approx(overlap)

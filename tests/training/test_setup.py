@@ -85,10 +85,17 @@ def test_what_is_said_is_taken(balls: Path, tmp_path: Path) -> None:
 
 
 def test_planning_reports_each_case_and_can_be_stopped(balls: Path) -> None:
-    events = list(set_up(TrainRequest(balls, fold=0), never))
-    assert events == [TrainProgress("plan", n, 4) for n in (1, 2, 3, 4)]
     with pytest.raises(Cancelled, match="nothing was written"):
         drain(set_up(TrainRequest(balls), lambda: True))
+    events = list(set_up(TrainRequest(balls, fold=0), never))
+    assert events == [TrainProgress("plan", n, 5) for n in (1, 2, 3, 4, 5)]  # the one held back, too
+
+
+def test_every_fold_and_method_has_one_plan_which_is_made_once(balls: Path) -> None:
+    first = made(TrainRequest(balls, fold=0))
+    events = list(set_up(TrainRequest(balls, fold=1, method="unet"), never))
+    assert events == []
+    assert made(TrainRequest(balls, fold=1, method="unet")).plan == first.plan
 
 
 @pytest.mark.parametrize("method", [None, "recyclenet", "unet"])

@@ -73,38 +73,54 @@ def test_the_coarse_grid_is_a_centre_and_four_corners() -> None:
     assert corners == [(0, 72, 24), (0, 72, 120), (0, 136, 24), (0, 136, 120)]
 
 
+CODE = Adaptive(rule="code")
+
+
 def test_an_empty_centre_skips_its_neighbours_and_the_next_start() -> None:
     """Of z starts 0, 16, 32, 48, 64 the one at 16 is empty: 32 is never looked at, 48 is run in full."""
-    rows = visited(Adaptive(), (96, 250, 250), lambda w: spots(999) if w.z == 16 else FULL)
+    rows = visited(CODE, (96, 250, 250), lambda w: spots(999) if w.z == 16 else FULL)
     assert [(row[0].z, len(row)) for row in rows] == [(0, 1), (0, 8), (16, 1), (48, 1), (48, 8), (64, 1), (64, 8)]
 
 
 def test_in_an_empty_scan_every_other_centre_runs() -> None:
-    rows = visited(Adaptive(), (96, 250, 250), lambda _: spots(0))
+    rows = visited(CODE, (96, 250, 250), lambda _: spots(0))
     assert [[w.z for w in row] for row in rows] == [[0], [32], [64]]
 
 
 def test_a_thousand_foreground_voxels_are_not_empty() -> None:
-    assert Adaptive().is_empty(spots(999))
-    assert not Adaptive().is_empty(spots(1000))
+    assert CODE.is_empty(spots(999))
+    assert not CODE.is_empty(spots(1000))
 
 
 def test_the_threshold_shrinks_with_the_window() -> None:
     """A window of 16³ has 1/192 of the published voxels: 1000 / 192 = 5.2."""
-    assert Adaptive().is_empty(spots(5, (16, 16, 16)))
-    assert not Adaptive().is_empty(spots(6, (16, 16, 16)))
+    assert CODE.is_empty(spots(5, (16, 16, 16)))
+    assert not CODE.is_empty(spots(6, (16, 16, 16)))
 
 
 def test_zero_never_skips() -> None:
-    rows = visited(Adaptive(empty_below=0), (96, 250, 250), lambda _: spots(0))
+    rows = visited(Adaptive(empty_below=0, rule="code"), (96, 250, 250), lambda _: spots(0))
     assert sum(map(len, rows)) == 45
 
 
 def test_only_the_answer_of_an_empty_centre_is_thrown_away() -> None:
-    adaptive = Adaptive()
+    adaptive = CODE
     assert not adaptive.keeps(Decision(Centre(0, 0, 0), {}, spots(999)))
     assert adaptive.keeps(Decision(Centre(0, 0, 0), {}, FULL))
     assert adaptive.keeps(Decision(Window(0, 0, 0), {}, spots(999)))
+
+
+def test_by_the_paper_only_a_centre_without_foreground_skips_and_only_its_neighbours() -> None:
+    """Of z starts 0, 16, 32, 48, 64 the one at 16 holds one voxel and the one at 48 none."""
+    rows = visited(Adaptive(), (96, 250, 250), lambda w: spots({16: 1, 48: 0}.get(w.z, 2000)))
+    full = [(z, n) for z in (0, 16, 32) for n in (1, 8)]
+    assert [(row[0].z, len(row)) for row in rows] == [*full, (48, 1), (64, 1), (64, 8)]
+    assert Adaptive().keeps(Decision(Centre(0, 0, 0), {}, spots(0)))
+
+
+def test_by_either_rule_zero_never_skips() -> None:
+    rows = visited(Adaptive(empty_below=0), (96, 250, 250), lambda _: spots(0))
+    assert sum(map(len, rows)) == 45
 
 
 def test_equal_starts_run_once() -> None:
@@ -149,7 +165,7 @@ def test_windows_lie_inside_and_run_once_whatever_the_length(length: int) -> Non
                 assert len(windows) == len(set(windows))
 
 
-TUBES = Adaptive(tube_labels=frozenset({5, 6, 10}), central_only=True)
+TUBES = Adaptive(tube_labels=frozenset({5, 6, 10}), central_only=True, rule="code")
 
 
 def tube(front: int, back: int, label: int = 5) -> Array:
@@ -176,6 +192,13 @@ def test_a_tube_beside_an_organ_is_none_but_beside_too_few_voxels_it_is(voxels: 
     labels = tube(0, 0)
     labels[5].reshape(-1)[10_000 : 10_000 + voxels] = 1
     assert sum(map(len, visited(TUBES, (32, 337, 337), lambda _: labels))) == windows
+
+
+def test_by_the_paper_a_single_voxel_beside_a_tube_is_an_organ() -> None:
+    labels = tube(0, 0)
+    labels[5, 5, 5] = 1
+    by_paper = Adaptive(tube_labels=frozenset({5}))
+    assert [by_paper.is_tube(labels), by_paper.is_tube(tube(0, 0))] == [False, True]
 
 
 def test_where_nothing_is_too_few_a_single_voxel_beside_a_tube_counts() -> None:
@@ -207,7 +230,7 @@ def test_the_engine_leaves_background_where_the_schedule_did_not_look() -> None:
     from voxtrace.volume import Geometry, Volume
     from voxtrace.windows import Windowing
 
-    adaptive = Adaptive(empty_below=786_432 // 2)  # half a window
+    adaptive = Adaptive(empty_below=786_432 // 2, rule="code")  # half a window
 
     class Looking(fakes.Nearest):
         def windowing(self, plan: Any) -> Windowing:

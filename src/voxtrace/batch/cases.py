@@ -2,7 +2,7 @@
 
 What counts as one case::
 
-    scan.nii.gz                    a file
+    scan.nii.gz                    a file, or an OME-Zarr folder
     scan_0000.nii.gz … _0003       files of one stem, numbered by channel (nnU-Net's names)
     study/*.dcm                    a folder with DICOM files in it or in its subfolders: one series, or, for a model of
                                    several channels, a series for each channel
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtrace.errors import ReadError, UsageError, VoxTraceError
-from voxtrace.io.suffixes import SUFFIXES, is_dicom, is_named_dicom, stem_of, suffix_of
+from voxtrace.io.foreign.partner_files import header_or_same
+from voxtrace.io.suffixes import is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
@@ -66,7 +67,7 @@ class CaseInput:
             A numbered channel file is missing, a file is not a volume or has no such time point, or no series fits a
             channel.
         """
-        from voxtrace.io import read, read_study
+        from voxtrace.io.child.guarded import read, read_study
 
         self._check_numbers()
         if self.channels:
@@ -117,8 +118,8 @@ def find_cases(
 
 
 def stem(path: Path) -> str:
-    """Return the name of a file without the suffix of its format, or the name of a folder."""
-    return well_formed(path.resolve().name) if path.is_dir() else stem_of(path)
+    """Return the name of a file or an OME-Zarr folder without the suffix of its format, or the name of a folder."""
+    return well_formed(path.resolve().name) if path.is_dir() and not is_zarr(path) else stem_of(path)
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:
@@ -129,7 +130,11 @@ def holds_dicom(folder: Path, *, below: bool = False) -> bool:
     inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     if any(_is_readable_dicom(path) for path in inside):
         return True
-    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and p.suffix not in RESULT_SUFFIXES)
+    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and _is_searched(p))
+
+
+def _is_searched(folder: Path) -> bool:
+    return folder.suffix not in RESULT_SUFFIXES and not is_zarr(folder)
 
 
 def _is_readable_dicom(path: Path) -> bool:
@@ -142,20 +147,20 @@ def _is_readable_dicom(path: Path) -> bool:
 def _volumes_in(given: Path, channels: int) -> list[Path]:
     if not given.exists():
         raise UsageError(f"input {given} does not exist; give a file, a DICOM folder or a folder of these.")
-    if not given.is_dir():
-        return [given]
+    if not given.is_dir() or is_zarr(given):
+        return [header_or_same(given)]
     # hidden files are temporary files of this and other programs
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
-    volumes = [p for p in inside if suffix_of(p) and _is_file_or_broken(p)]
+    volumes = [p for p in inside if is_zarr(p) or (suffix_of(p) and _is_file_or_broken(p))]
     # files beside DICOM images are cases of their own, never instead of the series
     if volumes and holds_dicom(given):
         return [*volumes, given]
     if not volumes and holds_dicom(given):
         return [given]
     # folders are searched for DICOM in depth, but only the folder itself for other volumes
-    studies = [p for p in inside if p.suffix not in RESULT_SUFFIXES and _is_study(p)]
+    studies = [p for p in inside if _is_searched(p) and _is_study(p)]
     if not volumes and not studies:
-        raise ReadError(f"folder {given} holds no volume; expected {', '.join(SUFFIXES)} or DICOM files in it.")
+        raise ReadError(f"folder {given} holds no volume; expected {listed()} or DICOM files in it.")
     return [given] if not volumes and _are_parts(studies, channels) else volumes + studies
 
 
@@ -184,7 +189,7 @@ def _are_parts(folders: Sequence[Path], channels: int) -> bool:
 
 def _usable_series(folder: Path) -> int:
     """Return how many series of a folder can be opened; 0 where it cannot be read, which its case will say."""
-    from voxtrace.io.dicom import find_series
+    from voxtrace.io.child.guarded import find_series
 
     try:
         return sum(series.usable for series in find_series(folder))
@@ -194,7 +199,7 @@ def _usable_series(folder: Path) -> int:
 
 def _with_series(case: CaseInput, channels: Sequence[str], series: Sequence[str]) -> CaseInput:
     """Return the case of a DICOM folder with its channels and their series; others unchanged."""
-    if len(case.paths) > 1 or not case.paths[0].is_dir():
+    if len(case.paths) > 1 or not case.paths[0].is_dir() or is_zarr(case.paths[0]):
         return case
     return replace(case, channels=tuple(channels), series=tuple(series))
 
@@ -211,7 +216,7 @@ def _grouped(files: Iterable[Path], channels: int) -> tuple[CaseInput, ...]:
 
 def _name_and_number(path: Path, channels: int) -> tuple[str, str]:
     """Return the case name and the channel number; ``""`` where the name has no channel number."""
-    match = None if path.is_dir() else _NUMBERED.fullmatch(stem(path))
+    match = None if path.is_dir() and not is_zarr(path) else _NUMBERED.fullmatch(stem(path))
     if match and channels > 1:
         return match["stem"], match["channel"]
     # nnU-Net numbers the only channel of a case, too
@@ -222,7 +227,7 @@ def _name_and_number(path: Path, channels: int) -> tuple[str, str]:
 
 def _at_timepoints(case: CaseInput, timepoint: int | Literal["all"]) -> list[CaseInput]:
     """Return a case for each time point that is wanted; a file with one time point stays as it is."""
-    from voxtrace.io import count_timepoints
+    from voxtrace.io.child.guarded import count_timepoints
 
     try:
         many = count_timepoints(case.paths[0])

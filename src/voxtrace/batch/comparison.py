@@ -137,7 +137,7 @@ def _regions(case: Triplet) -> Disagreement:
 
 
 def _read(path: Path, name: str) -> LabelMap:
-    from voxtrace.io import read_labels
+    from voxtrace.io.child.guarded import read_labels
 
     return replace(read_labels(path), name=name)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from voxtrace.batch.cases import find_cases
 from voxtrace.errors import InputError, UsageError, VoxTraceError
-from voxtrace.metrics import MEASURES, Scores, evaluate_case, mean_interval
+from voxtrace.metrics import MEASURES, Scores, evaluate_case, mean_interval, without_ignored
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,14 @@ def match(predictions: Path, references: Path) -> Matched:
     return Matched(pairs, tuple(sorted(true.keys() - made.keys())), tuple(sorted(made.keys() - true.keys())))
 
 
-def score_pairs(pairs: Sequence[Pair], tolerance_mm: float = 1.0) -> Iterator[Scored]:
-    """Yield the scores of each pair; a pair that cannot be compared has an error in place of scores."""
+def score_pairs(pairs: Sequence[Pair], tolerance_mm: float = 1.0, ignored: int | None = None) -> Iterator[Scored]:
+    """Yield the scores of each pair; a pair that cannot be compared has an error in place of scores.
+
+    Voxels where the reference has the value ``ignored`` are left out.
+    """
     for pair in pairs:
         try:
-            yield Scored(pair.case, _scores(pair, tolerance_mm))
+            yield Scored(pair.case, _scores(pair, tolerance_mm, ignored))
         except VoxTraceError as error:
             yield Scored(pair.case, error=str(error))
 
@@ -103,10 +106,11 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {case.name: case.paths[0] for case in find_cases([folder])}
 
 
-def _scores(pair: Pair, tolerance_mm: float) -> dict[int, Scores]:
-    from voxtrace.io import read_labels
+def _scores(pair: Pair, tolerance_mm: float, ignored: int | None) -> dict[int, Scores]:
+    from voxtrace.io.child.guarded import read_labels
 
-    found = evaluate_case(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm)
+    maps = without_ignored(read_labels(pair.prediction), read_labels(pair.reference), ignored)
+    found = evaluate_case(*maps, tolerance_mm)
     # the scores of a label in neither map are undefined
     return {label: scores for label, scores in found.items() if scores.volume_ml > 0 or scores.reference_ml > 0}
 

@@ -16,7 +16,7 @@ from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
 
-LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".seg.nrrd", ".seg.dcm", ".dcm")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 from voxtrace.atomic import output_error
+from voxtrace.errors import OutputError
 from voxtrace.inference.options import PredictOptions
+from voxtrace.safe_text import parse_json
 
 NAME = "ledger.jsonl"
 
@@ -127,6 +129,8 @@ class Ledger:
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not self.path.is_file():
+                raise OutputError(f"{self.path} is a device, a pipe or a folder; expected a file. Remove it.")
             # "a" writes at the end wherever the file is read, "+" allows to read its last byte
             with self.path.open("ab+") as file:
                 # a byte of a name that is no UTF-8 becomes an escape of JSON, and is the same byte when it is read
@@ -169,9 +173,10 @@ def _parsed(line: str) -> Entry | None:
     if len(line) > _LONGEST_LINE:
         return None
     try:
-        content = json.loads(line)
+        # names of files may hold bytes that are no UTF-8, and are compared with those of the next run
+        content = parse_json(line, allow_nan=True, keep_bytes=True)
         return Entry(**content) if _is_entry(content) else None
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         return None
 
 

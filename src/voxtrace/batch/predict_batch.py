@@ -27,7 +27,7 @@ from voxtrace.batch.run_lock import RunLock, remove_leftovers, run_lock
 from voxtrace.batch.sources import describe_sources, same_sources
 from voxtrace.batch.trust import trust_of
 from voxtrace.bundle import verdict
-from voxtrace.errors import Cancelled, OutputError, VoxTraceError
+from voxtrace.errors import Cancelled, OutputError, ReadBackError, VoxTraceError
 
 if TYPE_CHECKING:
     from voxtrace.fit import Fit
@@ -235,16 +235,25 @@ def _inputs(case: CaseInput) -> list[str]:
 
 
 def _of_one_case(error: OutputError) -> bool:
-    """Return whether only this case's outputs cannot be written: by their name, or by what has that name."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_A_NAME
+    """Return whether another case may be written all the same: only what the system refuses meets every case.
+
+    A name that the disk cannot have, and what was read back wrong, are faults of one case.
+    """
+    cause = error.__cause__
+    if isinstance(error, ReadBackError) or not isinstance(cause, OSError) or cause.errno is None:
+        return True
+    return cause.errno in _OF_A_NAME
 
 
 def _write_labels(result: Result, labels_path: Path, trace_path: Path) -> None:
     """Write the label map beside the trace that the engine wrote; if that fails, remove the trace."""
-    from voxtrace.io import write
+    from voxtrace.io.export import Algorithm, ExportOptions, export_all
+    from voxtrace.trace.places import spent_gflop
 
+    trace = result.trace
+    made_by = Algorithm.of(trace.provenance, trace.n_steps, trace.step_word, spent_gflop(trace))
     try:
-        write(result.labels, labels_path)
+        export_all(result.labels, labels_path, ExportOptions(algorithm=made_by))
     except BaseException:
         remove_folder(trace_path)
         raise

@@ -78,7 +78,7 @@ def for_record(text: str, case: CaseInput) -> str:
 
 
 def _without_descriptions(text: str, path: Path) -> str:
-    from voxtrace.io.dicom import find_series
+    from voxtrace.io.child.guarded import find_series
 
     if not path.is_dir():
         return text

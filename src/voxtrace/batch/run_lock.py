@@ -19,6 +19,7 @@ from typing import IO
 
 from voxtrace.atomic import output_error, remove_folder
 from voxtrace.errors import OutputError
+from voxtrace.safe_text import parse_json
 
 LOCK = ".voxtrace-run.lock"
 _MOST_BYTES = 1 << 20
@@ -132,8 +133,8 @@ def _content(file: IO[bytes]) -> dict[str, object]:
     """Return what a lock file says; empty where it was cut short or cannot be read."""
     try:
         file.seek(0)
-        found = json.loads(file.read(_MOST_BYTES).decode("utf-8", "replace"))
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(file.read(_MOST_BYTES).decode("utf-8", "replace"))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from voxtrace.batch.cases import RESULT_SUFFIXES, CaseInput
 from voxtrace.io.contents import content_digest, parts_of
-from voxtrace.io.suffixes import is_dicom, suffix_of
+from voxtrace.io.suffixes import is_archive, is_dicom, is_voxels_beside, is_zarr, suffix_of
 
 
 def describe_sources(case: CaseInput) -> list[dict[str, Any]]:
@@ -56,7 +56,9 @@ def _files(path: Path) -> Iterator[Path]:
     """Yield every file that reading ``path`` may look at."""
     if path.is_dir():
         yield from _files_below(path)
-    elif not suffix_of(path):  # one file of a DICOM series, whose others lie beside it
+    elif is_archive(path):
+        yield path
+    elif not suffix_of(path) and not is_voxels_beside(path):  # one file of a DICOM series, whose others lie beside it
         yield from sorted(filter(is_dicom, path.absolute().parent.iterdir()))
     else:
         yield path
@@ -64,10 +66,15 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the DICOM files below a folder; results that lie there, too, are no part of the case."""
+    """Yield the DICOM files below a folder, or all files of an OME-Zarr image.
+
+    Results that lie there, too, are no part of the case.
+    """
+    image = is_zarr(folder)
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.endswith(RESULT_SUFFIXES))
-        yield from (file for name in sorted(names) if is_dicom(file := Path(root, name)))
+        files = (Path(root, name) for name in sorted(names))
+        yield from (file for file in files if image or is_dicom(file))
 
 
 def _measured(files: Sequence[Path]) -> dict[str, int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from voxtrace.errors import UsageError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 BundleNames = Annotated[
@@ -21,5 +24,58 @@ Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cu
 Precision = Annotated[str, typer.Option(help="Numbers to compute in: auto, float32, bfloat16, …")]
 Seed = Annotated[int, typer.Option(help="Start of the random numbers; the same seed gives the same result.", min=0)]
 DatasetFolder = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="Folder in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr.")
+    Path,
+    typer.Argument(
+        metavar="DATASET",
+        help="Folder of a dataset (nnU-Net's raw layout, the Decathlon's, BraTS names), or a CSV with image and label.",
+    ),
 ]
+WindowSize = Annotated[
+    str | None,
+    typer.Option("--window", metavar="ZxYxX", help="Voxels of a window in place of the planned ones, e.g. 32x128x128."),
+]
+Spacing = Annotated[
+    str | None,
+    typer.Option("--spacing", metavar="ZxYxX", help="Spacing in mm in place of the planned one, e.g. 3x0.8x0.8."),
+]
+
+
+def window_voxels(text: str | None) -> tuple[int, int, int] | None:
+    """Return voxels (Z, Y, X) of ``--window``; None where it is not given.
+
+    Raises
+    ------
+    UsageError
+        It is not three whole numbers from 1 on, or one for a cube.
+    """
+    if text is None:
+        return None
+    numbers = _three(text, r"[0-9]{1,5}")
+    if numbers is None or min(numbers) < 1:
+        raise UsageError(f"--window {text!r} is no window; expected whole voxels ZxYxX, such as 32x128x128.")
+    z, y, x = numbers
+    return int(z), int(y), int(x)
+
+
+def spacing_mm(text: str | None) -> tuple[float, float, float] | None:
+    """Return mm (Z, Y, X) of ``--spacing``; None where it is not given.
+
+    Raises
+    ------
+    UsageError
+        It is not three positive numbers, or one for all axes.
+    """
+    if text is None:
+        return None
+    numbers = _three(text, r"[0-9]{1,5}(\.[0-9]{1,9})?")
+    if numbers is None or min(numbers) <= 0:
+        raise UsageError(f"--spacing {text!r} is no spacing; expected mm ZxYxX, such as 3x0.8x0.8.")
+    return numbers
+
+
+def _three(text: str, number: str) -> tuple[float, float, float] | None:
+    words = [word.strip() for word in re.split(r"[x×,]", text.strip().lower())]
+    if len(words) not in (1, 3) or not all(re.fullmatch(number, word) for word in words):
+        return None
+    z, y, x = [float(word) for word in words] * (3 if len(words) == 1 else 1)
+    return z, y, x

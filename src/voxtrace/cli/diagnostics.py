@@ -40,6 +40,7 @@ def diagnose() -> tuple[Diagnostic, ...]:
         _processor(),
         _memory(),
         _disk(),
+        _reading(),
         _cuda(),
         _runtimes(),
         _auto(),
@@ -98,6 +99,20 @@ def _disk() -> Diagnostic:
     if free_gb >= LEAST_DISK_GB:
         return Diagnostic("disk", "good", found)
     return Diagnostic("disk", "note", found, "choose an output folder on another disk")
+
+
+def _reading() -> Diagnostic:
+    """Say what a file can do while it is read."""
+    from voxtrace.io.child.readers import protection_here
+
+    try:
+        held = protection_here()
+    except VoxTraceError as error:
+        return Diagnostic("reading files", "bad", str(error), "install the package again")
+    if held is None:
+        found = "in the program's own process, without limits, as VOXTRACE_READ_IN_PROCESS asks"
+        return Diagnostic("reading files", "note", found, "unset it to read files of others")
+    return Diagnostic("reading files", "good" if held.is_complete else "note", held.sentence)
 
 
 def _cuda() -> Diagnostic:

@@ -14,6 +14,8 @@ from voxtrace.cli.output import echo, print_json, print_table, progress_bar, res
 from voxtrace.errors import DatasetError
 from voxtrace.safe_text import read_json
 
+IGNORE = "ignore"  # nnU-Net's name of voxels that nobody annotated
+
 if TYPE_CHECKING:
     from voxtrace.batch.evaluation import Matched, Scored
 
@@ -31,16 +33,19 @@ def evaluate(
     """Score label maps against references of the same name: Dice, surface Dice (NSD) and HD95.
 
     The mean Dice is the mean over cases of the mean over foreground labels; a label in neither map of a case is left
-    out. References without a prediction are listed and left out: the means are over the cases that were predicted.
+    out, and so are voxels that the reference has as `ignore`, as the dataset.json names them. References without a
+    prediction are listed and left out: the means are over the cases that were predicted.
     Intervals are 95 % bootstrap intervals over cases.
     """
     from voxtrace.batch.evaluation import match, score_pairs, summarise
 
     with reserve_stdout_for_json(as_json), progress_bar() as bar:
         matched = match(predictions, reference)
-        pairs = score_pairs(matched.pairs, tolerance_mm)
+        named = names_for(names, reference)
+        ignored = next((value for value, name in named.items() if name.casefold() == IGNORE), None)
+        pairs = score_pairs(matched.pairs, tolerance_mm, ignored)
         scored = list(bar.track(pairs, total=len(matched.pairs), description="scoring"))
-        summary = summarise(scored, names_for(names, reference))
+        summary = summarise(scored, named)
     document = {**summary, "missing": list(matched.missing), "extra": list(matched.extra), "tolerance_mm": tolerance_mm}
     if as_json:
         print_json(document)

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _ENDINGS = ", ".join(endings((*WRITTEN, *MAPS)))
 
 
+class NgffChoice(StrEnum):
+    """Versions of OME-Zarr."""
+
+    ZARR2 = "0.4"
+    ZARR3 = "0.5"
+
+
 class SegChoice(StrEnum):
     """How DICOM-SEG stores labels."""
 
@@ -29,10 +36,26 @@ class SegChoice(StrEnum):
     LABELMAP = "labelmap"
 
 
+GivenLabels = Annotated[
+    Path,
+    typer.Argument(
+        help="A label map (NIfTI, NRRD, DICOM-SEG, RTSTRUCT …), a trace, or a folder of DICOM images to be stored as a "
+        "volume."
+    ),
+]
+TheirScan = Annotated[
+    Path | None,
+    typer.Option(
+        help="The scan, on the label map's grid: for figures in the table; OME-Zarr stores it with the labels."
+    ),
+]
+NgffVersion = Annotated[
+    NgffChoice, typer.Option(help="Version of OME-Zarr: 0.4, for every viewer, or 0.5, which is zarr 3.")
+]
+
+
 def export(
-    labels: Annotated[
-        Path, typer.Argument(help="A label map (NIfTI, NRRD, MetaImage, DICOM-SEG, RTSTRUCT), or a trace.")
-    ],
+    labels: GivenLabels,
     out: Annotated[
         list[Path],
         typer.Argument(
@@ -44,9 +67,7 @@ def export(
         Path | None,
         typer.Option(help="Folder of the DICOM images that were segmented, or one file of their series."),
     ] = None,
-    image: Annotated[
-        Path | None, typer.Option(help="The scan, on the label map's grid, for mean and percentiles in the table.")
-    ] = None,
+    image: TheirScan = None,
     each: Annotated[bool, typer.Option("--each", help="STL: a file NAME.<label>.stl for each label.")] = False,
     smooth_mm: Annotated[
         float, typer.Option(min=0.0, help="Smooth surfaces with a Gaussian of this standard deviation in mm.")
@@ -69,21 +90,24 @@ def export(
         list[str] | None, typer.Option(help="RTSTRUCT: take this region alone; may be given several times.")
     ] = None,
     unit: Annotated[str, typer.Option(help="Unit of a parametric map, e.g. mm; DICOM records it.")] = "",
+    ngff: NgffVersion = NgffChoice.ZARR2,
     as_json: AsJson = False,
 ) -> None:
     """Export a label map: DICOM-SEG, RTSTRUCT, 3D Slicer's .seg.nrrd, surfaces in mm, a table of each label.
 
     Files are read back and compared before they take their names. DICOM carries the patient's entries of the images.
     """
-    from voxtrace import io
+    from voxtrace.io.child.guarded import read
     from voxtrace.io.export import ExportOptions
 
     with reserve_stdout_for_json(as_json):
         item = Exported(labels, source, tuple(only or ()), trace)
         _check_names(out, each, of_trace=item.is_trace)
         item.open_for(out)
-        scan = io.read(image) if image is not None else None
-        options = ExportOptions(source, scan, each, smooth_mm, manual, False, "", seg.value, item.algorithm, unit=unit)
+        scan = read(image) if image is not None else None
+        options = ExportOptions(
+            source, scan, each, smooth_mm, manual, False, "", seg.value, item.algorithm, unit=unit, ngff=ngff.value
+        )
         records = [_one(item, path, options, maps=maps) for path in out]
     if as_json:
         print_json({"labels": str(labels), "note": item.note, "written": records})

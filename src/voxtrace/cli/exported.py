@@ -45,6 +45,13 @@ class Exported:
         return is_trace(self.path)
 
     @cached_property
+    def is_series(self) -> bool:
+        """Whether it is a folder of DICOM images, which formats that hold voxels store as a volume."""
+        from voxtrace.io.suffixes import is_zarr
+
+        return self.path.is_dir() and not self.is_trace and not is_zarr(self.path)
+
+    @cached_property
     def trace(self) -> Trace | None:
         """The trace that it is, or that made it; None where there is none."""
         from voxtrace.trace import Trace
@@ -55,14 +62,13 @@ class Exported:
     @cached_property
     def labels(self) -> LabelMap:
         """The label map; of a trace that of its last step."""
-        from voxtrace import io
-        from voxtrace.io.export import is_rtstruct, is_seg, read_rtstruct, read_seg
+        from voxtrace.io.child.guarded import is_rtstruct, is_seg, read_labels, read_rtstruct, read_seg
 
         if self.is_trace and self.trace is not None:
             return answer_of(self.trace, self.path.stem)
         if is_rtstruct(self.path):
             return read_rtstruct(self.path, self.source, self.only)
-        return read_seg(self.path) if is_seg(self.path) else io.read_labels(self.path)
+        return read_seg(self.path) if is_seg(self.path) else read_labels(self.path)
 
     @property
     def note(self) -> str:
@@ -86,7 +92,8 @@ class Exported:
         ReadError, GeometryError
             When it cannot be read.
         """
-        if any(chosen.holds != "map" for path in out if (chosen := written_format(path)) is not None):
+        known = [chosen for path in out if (chosen := written_format(path)) is not None]
+        if any(chosen.holds != "map" and not (self.is_series and chosen.holds == "voxels") for chosen in known):
             _ = self.labels
 
     def write(self, path: Path, options: ExportOptions, *, maps: bool) -> Written:
@@ -97,7 +104,7 @@ class Exported:
         OutputError
             As :func:`voxtrace.io.export.export`.
         """
-        from voxtrace import io
+        from voxtrace.io.child.guarded import read
         from voxtrace.io.export import export_all
 
         chosen = written_format(path)
@@ -106,5 +113,7 @@ class Exported:
         if chosen is not None and chosen.holds == "map":
             if self.is_trace:
                 raise OutputError(f"{path}: a trace holds several maps; name a folder and add --maps.")
-            return export_all(io.read(self.path), path, options)
+            return export_all(read(self.path), path, options)
+        if chosen is not None and chosen.holds == "voxels" and self.is_series:
+            return export_all(read(self.path), path, options)
         return export_all(self.labels, path, options)

@@ -24,11 +24,11 @@ def film(
     height: Annotated[int, typer.Option(help="Height of the plane in pixels.")] = 420,
 ) -> None:
     """Write a film of a trace: one slice with the labels of each step, and mL of each label."""
-    from voxtrace import io
     from voxtrace.film import FilmOptions, write_film
+    from voxtrace.io.child.guarded import read
     from voxtrace.trace import Trace
 
     options = FilmOptions(plane, index, per_second, height)  # type: ignore[arg-type]
     loaded = Trace.load(trace)
-    written = write_film(loaded, out, io.read(scan) if scan is not None else None, options)
+    written = write_film(loaded, out, read(scan) if scan is not None else None, options)
     echo(f"wrote {written}: {loaded.labels.shape[0]} {loaded.step_word}s")

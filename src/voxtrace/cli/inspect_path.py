@@ -38,6 +38,7 @@ def _folder(path: Path) -> dict[str, Any]:
     from voxtrace.batch.ledger import NAME, Ledger
     from voxtrace.bundle import JSON, card
     from voxtrace.cli.inspect_trace import inspect_trace
+    from voxtrace.io.suffixes import is_zarr
     from voxtrace.trace import Trace
     from voxtrace.training.run_state import is_run, run_state
 
@@ -47,27 +48,33 @@ def _folder(path: Path) -> dict[str, Any]:
         return inspect_trace(Trace.load(path))
     if (path / NAME).is_file():
         return {"kind": "ledger", **Ledger(path).summary()}
-    return run_state(path) if is_run(path) else _study(path)
+    if is_run(path):
+        return run_state(path)
+    return _passport(path) if is_zarr(path) else _study(path)
 
 
 def _file(path: Path) -> dict[str, Any]:
     from voxtrace.batch.ledger import NAME, Ledger
-    from voxtrace.io.suffixes import is_dicomdir
+    from voxtrace.io.described import opened
+    from voxtrace.io.suffixes import is_archive, is_dicomdir, is_zarr, stem_of
 
     if path.name == NAME:
         return {"kind": "ledger", **Ledger(path.parent).summary()}
+    if is_archive(path):
+        with opened(path) as inside:
+            found = _study(inside) if inside.is_dir() and not is_zarr(inside) else _passport(inside)
+            return {**found, "name": stem_of(path)} if "name" in found else found
     return _study(path.resolve().parent) if is_dicomdir(path) else _passport(path)
 
 
 def _passport(path: Path) -> dict[str, Any]:
-    from voxtrace.io import count_timepoints, export, label_names, read
-    from voxtrace.io.suffixes import suffix_of
+    from voxtrace.io.child.guarded import count_timepoints, is_seg, label_names, read, read_seg
 
-    if export.is_seg(path):
-        return _label_map(export.read_seg(path))
+    if is_seg(path):
+        return _label_map(read_seg(path))
     frames = count_timepoints(path)
     volume = read(path, 0 if frames > 1 else None)
-    names = label_names(path) if suffix_of(path) else {}
+    names = label_names(path)
     geometry = volume.geometry
     grid = geometry.grid
     return {
@@ -108,7 +115,7 @@ def _label_map(labels: LabelMap) -> dict[str, Any]:
 
 
 def _study(folder: Path) -> dict[str, Any]:
-    from voxtrace.io.dicom import find_series
+    from voxtrace.io.child.guarded import find_series
 
     series = find_series(folder)
     if not series:

@@ -33,7 +33,10 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Skip cases already completed with the same bundle and options.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist already.")]
-Suffix = Annotated[Literal["nii.gz", "nii", "nrrd", "mha"], typer.Option(help="Format of the label maps.")]
+Suffix = Annotated[
+    Literal["nii.gz", "nii", "nrrd", "mha", "seg.nrrd", "seg.dcm"],
+    typer.Option(help="Format of the label maps; seg.dcm, DICOM-SEG, of scans that are DICOM alone."),
+]
 Timepoint = Annotated[
     str | None,
     typer.Option(

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import SOME_FAILED
 from voxtrace.cli.interrupt import stop_on_interrupt
-from voxtrace.cli.output import echo, print_json, print_table, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
 
 if TYPE_CHECKING:
     from voxtrace.training.reliability import DatasetScores
@@ -98,6 +98,7 @@ def _document(scoring: DatasetScores) -> dict[str, Any]:
         "labels": [str(folder) for folder in scoring.candidates],
         "background": scoring.background,
         "cases": {name: asdict(score) for name, score in scoring.cases.items()},
+        "curriculum": _curriculum(scoring),
         "failed": [{"case": name, "error": error} for name, error in scoring.failed.items()],
         "missing": list(scoring.missing),
     }
@@ -111,10 +112,42 @@ def _print(scoring: DatasetScores) -> None:
             f"{s.reliability:.4f}",
             f"{s.difficulty:.4f}",
             f"{s.difficulty_min:.4f}",
+            s.foreground_voxels,
         )
         for name, s in scoring.cases.items()
     ]
-    print_table(("case", "kept", "reliability", "difficulty", "smallest Dice"), rows)
+    print_table(("case", "kept", "reliability", "difficulty", "smallest Dice", "voxels"), rows)
+    counts = _curriculum(scoring)
+    print_line()
+    print_line(
+        f"{counts['easy']} easy (difficulty above {counts['easy_above']:g}), {counts['hard']} hard (above "
+        f"{counts['hard_above']:g}), {counts['dropped']} left out of a curriculum (`voxtrace train --method cdlunet`)."
+    )
+    if counts["without_foreground"]:
+        echo(f"{counts['without_foreground']} kept label maps are empty; a curriculum never learns them.")
+
+
+def _curriculum(scoring: DatasetScores) -> dict[str, Any]:
+    """Return how many cases the curriculum's default thresholds call easy and hard, and how many are left out."""
+    from voxtrace.methods.cdlunet import CDLUNet, chosen
+
+    method = CDLUNet()
+
+    def count(above: float, most: float) -> int:
+        scores = [
+            {"difficulty": s.difficulty, "foreground_voxels": s.foreground_voxels} for s in scoring.cases.values()
+        ]
+        return sum(chosen(s, 0.0, key="difficulty", above=above, most=most) > 0 for s in scores)
+
+    easy, hard = count(method.easy_above, 1.0), count(method.hard_above, method.easy_above)
+    return {
+        "easy_above": method.easy_above,
+        "hard_above": method.hard_above,
+        "easy": easy,
+        "hard": hard,
+        "dropped": len(scoring.cases) - easy - hard,
+        "without_foreground": sum(s.foreground_voxels == 0 for s in scoring.cases.values()),
+    }
 
 
 def _exit(scoring: DatasetScores, dataset: Path) -> None:

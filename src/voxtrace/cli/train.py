@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, Precision, Seed
+from voxtrace.cli.arguments import (
+    AsJson,
+    DatasetFolder,
+    Device,
+    Precision,
+    Seed,
+    Spacing,
+    WindowSize,
+    spacing_mm,
+    window_voxels,
+)
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
@@ -113,6 +123,15 @@ Minutes = Annotated[
     ),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Windows in an update; the plan's if unset.")]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        help="A plan with folds that `voxtrace plan DATASET --out FILE` wrote; unset, the one in the dataset's cache, "
+        "which every fold and method shares.",
+        show_default=False,
+    ),
+]
 AnonymousNames = Annotated[
     bool,
     typer.Option(
@@ -159,6 +178,9 @@ def train(
     workers: Workers = None,
     batch_size: BatchSize = None,
     labels: Labels = "",
+    plan: PlanFile = None,
+    window: WindowSize = None,
+    spacing: Spacing = None,
     anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:
@@ -182,6 +204,7 @@ def _request(asked: dict[str, Any]) -> TrainRequest:
     """Return what was asked for by flags, by their names."""
     flags, settings = asked.pop("context").args, asked.pop("settings") or []
     del asked["as_json"]
+    asked["window"], asked["spacing_mm"] = window_voxels(asked["window"]), spacing_mm(asked.pop("spacing"))
     return TrainRequest(**asked, options=_method_options(asked["method"], asked["initial"], settings, flags))
 
 

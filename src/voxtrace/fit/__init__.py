@@ -14,6 +14,7 @@ Everything here reads the *record* of a bundle (``voxtrace.bundle.card(path)``, 
 
 from __future__ import annotations
 
+from voxtrace.fit.card_record import check_record
 from voxtrace.fit.card_text import measured_lines
 from voxtrace.fit.cost import PredictionCost
 from voxtrace.fit.estimate import Estimate, estimate, remember_run
@@ -38,6 +39,7 @@ __all__ = [
     "Severity",
     "TrainingScans",
     "case_features",
+    "check_record",
     "estimate",
     "expected_dice",
     "facts_of",

@@ -17,7 +17,9 @@ import platformdirs
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
+from voxtrace.safe_text import read_json
 
+_LARGEST = 1e300
 EDITION = 1
 MOST_RUNS = 200  # the oldest are forgotten
 
@@ -60,10 +62,20 @@ def speed_file() -> Path:
 def measured_runs() -> tuple[MeasuredRun, ...]:
     """Return the remembered runs, the newest last; nothing where the file is not one of ours."""
     try:
-        stored = json.loads(speed_file().read_text("utf-8"))
-        return tuple(MeasuredRun(**run) for run in stored["runs"]) if stored["edition"] == EDITION else ()
+        stored = read_json(speed_file())
+        runs = tuple(MeasuredRun(**run) for run in stored["runs"]) if stored["edition"] == EDITION else ()
+        return runs if all(_is_right(run) for run in runs) else ()
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def _is_right(run: MeasuredRun) -> bool:
+    """Return whether texts are texts and numbers are numbers."""
+    texts = (run.digest, run.device, run.runtime, run.precision)
+    numbers = (run.seconds_per_pass, run.seconds_per_voxel, run.seconds_fixed, run.gflop_per_pass)
+    return all(isinstance(one, str) for one in texts) and all(
+        isinstance(one, int | float) and 0 <= one < _LARGEST for one in numbers
+    )
 
 
 def remember(run: MeasuredRun) -> None:

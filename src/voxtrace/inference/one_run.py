@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
-from voxtrace.errors import EngineError
+from voxtrace.errors import EngineError, UsageError
 from voxtrace.fit import facts_of, remember_run
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
@@ -88,12 +88,22 @@ def _prepared(
         grid=grid,
         members=members,
         options=options,
-        mirror=bool(card.get("mirror", False)) if options.mirror is None else options.mirror,
+        mirror=_mirrors(options.mirror, bool(card.get("mirror", False)), bundles[0]),
         overlap=overlap,
         check=check,
         batch=options.batch or _batch_size(plan.window, members[0].opened.device),
     )
     return run, streams
+
+
+def _mirrors(asked: bool | None, usual: bool, bundle: Bundle) -> bool:
+    """Return whether windows are mirrored: as asked, or as the bundle's card says; never where there is no axis."""
+    if asked and not bundle.plan.mirror_axes:
+        raise UsageError(
+            f"mirroring was asked for, but {bundle.name or 'this bundle'} was trained without mirror images and has no "
+            "axis to mirror; leave --mirror out."
+        )
+    return bool(bundle.plan.mirror_axes) and (usual if asked is None else asked)
 
 
 def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:

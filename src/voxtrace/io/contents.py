@@ -7,12 +7,17 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from voxtrace.io.suffixes import stem_of
+
 _HEADER_BYTES = 1 << 16
-_PARTS = (".mhd", ".nhdr", ".hdr", ".img")  # formats that keep header and voxels in two files
+# formats that keep header and voxels in two files
+_PARTS = (".mhd", ".nhdr", ".hdr", ".hdr.gz", ".img", ".img.gz", ".par", ".rec")
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of one image's or label map's file; of one in two files, of both, with the second's name."""
+    """Return the SHA-256 of an image's or label map's file; of several files or a folder, of all with their names."""
+    if path.is_dir():
+        return content_digest(sorted(file for file in path.rglob("*") if file.is_file()), path.absolute())
     with path.open("rb") as stream:
         content = hashlib.file_digest(stream, "sha256")
     for part in parts_of(path):
@@ -32,11 +37,11 @@ def content_digest(files: Iterable[Path], base: Path) -> str:
 
 def parts_of(path: Path) -> Iterator[Path]:
     """Yield the files beside a header that have its stem, or that it names."""
-    if path.suffix.lower() not in _PARTS:
+    if not path.name.lower().endswith(_PARTS):
         return
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     for one in sorted(path.absolute().parent.iterdir()):
         named = os.fsencode(one.name) in header
-        if one.name != path.name and one.is_file() and (named or one.name.startswith(f"{path.stem}.")):
+        if one.name != path.name and one.is_file() and (named or one.name.startswith(f"{stem_of(path)}.")):
             yield one

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Content = Literal["images", "voxels", "labels", "contours", "surfaces", "table", "map"]
+Content = Literal["images", "voxels", "labels", "contours", "surfaces", "table", "map", "archive"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Format:
         How names of its files end, in lower case; the first is the one that is suggested.
     holds
         ``images``: the slices of a DICOM series; ``voxels``: a volume or a label map on its grid; ``labels``: a label
-        map; ``contours``, ``surfaces``, ``table``: what is derived from a label map; ``map``: a number for each voxel.
+        map; ``contours``, ``surfaces``, ``table``: what is derived from a label map; ``map``: a number for each voxel;
+        ``archive``: any of these, packed.
     reads
         Whether :func:`voxtrace.read` opens it.
     writer
@@ -39,6 +40,10 @@ class Format:
         Whether its files refer to the DICOM images that were segmented.
     splits_labels
         Whether it can be written as one file for each label.
+    folder
+        Whether what looks like one file is a folder.
+    voxels_beside
+        How the name of a file ends that lies beside a header and holds its voxels.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Format:
     writer: str = ""
     needs_source: bool = False
     splits_labels: bool = False
+    folder: bool = False
+    voxels_beside: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -81,8 +88,17 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("Surface in mm, OBJ with colours", (".obj",), "surfaces", writer=f"{_EXPORT}.mesh"),
     Format("Table: mL, HU, components, as CSV", (".csv",), "table", writer=f"{_EXPORT}.table"),
     Format("Table: mL, HU, components, as JSON", (".json",), "table", writer=f"{_EXPORT}.table"),
+    Format("OME-Zarr", (".ome.zarr", ".zarr"), "voxels", reads=True, writer=f"{_EXPORT}.ome_zarr", folder=True),
     Format("DICOM images", (".dcm", ".ima"), "images", reads=True),
+    Format("NRRD with its voxels beside it", (".nhdr",), "voxels", reads=True),
+    Format("NIfTI in two files", (".hdr", ".hdr.gz"), "voxels", reads=True, voxels_beside=(".img", ".img.gz")),
+    Format("FreeSurfer", (".mgz", ".mgh"), "voxels", reads=True),
+    Format("GIPL", (".gipl", ".gipl.gz"), "voxels", reads=True),
+    Format("MINC", (".mnc",), "voxels", reads=True),
+    Format("Philips PAR/REC", (".par",), "voxels", reads=True, voxels_beside=(".rec",)),
+    Format("Zip archive", (".zip",), "archive", reads=True),
 )
+READ: Final[tuple[Format, ...]] = tuple(one for one in FORMATS if one.reads)
 WRITTEN: Final[tuple[Format, ...]] = tuple(one for one in FORMATS if one.writes)
 # for volumes alone, so the window does not offer them for labels
 MAPS: Final[tuple[Format, ...]] = (

@@ -55,6 +55,17 @@ def check_unpacked_size(expected: int, packed: int, path: Path) -> None:
     """
     if expected > _LARGEST_RATIO * packed + 1024:
         raise damaged(path, f"{packed} bytes cannot hold the {expected} bytes of voxels that its header promises")
+    check_packed_size(expected, packed, path)
+
+
+def check_packed_size(expected: int, packed: int, path: Path) -> None:
+    """Refuse voxels that would take too much memory for a file of ``packed`` bytes, however they are packed.
+
+    Raises
+    ------
+    ReadError
+        When they take more than 768 MiB, and more than a hundred times the file.
+    """
     if expected > max(_BUDGET, _BUDGET_RATIO * packed):
         raise ReadError(
             f"{path} promises {expected / 1e9:.3g} GB of voxels in a file of {packed / 1e6:.3g} MB; expected at most "

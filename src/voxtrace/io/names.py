@@ -20,8 +20,8 @@ Colours = dict[int, Triple]
 
 DESCRIPTION = "Description"  # key of free text in NRRD and MetaImage
 _SEGMENT = re.compile(r"Segment(\d+)_LabelValue")
-_LARGEST_LABEL = 65535
-_LONGEST_NAME = 1000
+LARGEST_LABEL = 65535
+LONGEST_NAME = 1000
 _LABEL = re.compile(r"[0-9]{1,5}")
 
 
@@ -105,9 +105,9 @@ def _read_entries(entries: Iterable[tuple[int, str, Triple | None]]) -> tuple[Na
     colours: Colours = {}
     for value, name, colour in entries:
         # label 0 is the background, which other programs name, too
-        if 0 < value <= _LARGEST_LABEL and name:
-            names[value] = well_formed(name[:_LONGEST_NAME])
-        if 0 < value <= _LARGEST_LABEL and colour is not None:
+        if 0 < value <= LARGEST_LABEL and name:
+            names[value] = well_formed(name[:LONGEST_NAME])
+        if 0 < value <= LARGEST_LABEL and colour is not None:
             colours[value] = colour
     return names, colours
 

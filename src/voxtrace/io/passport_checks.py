@@ -51,9 +51,12 @@ def check_origin(description: str) -> tuple[Finding, ...]:
     return (MADE_UP,) if description == MADE_UP_DESCRIPTION else ()
 
 
-def check_intensities(array: Array, rescale: tuple[float, float] | None) -> Finding:
-    """Return the number type of voxels (Z, Y, X), and how a NIfTI header rescales them (slope, intercept; or None)."""
+def check_intensities(array: Array, rescale: tuple[float, float] | None, scaled: str = "") -> Finding:
+    """Return the number type of voxels (Z, Y, X), and how they were rescaled.
+
+    ``rescale`` is the slope and intercept of a NIfTI header, or None; ``scaled`` says in words what else was done.
+    """
     if rescale is None:
-        return Finding("intensities", "fine", f"{array.dtype}, as stored")
+        return Finding("intensities", "fine", f"{array.dtype}, {scaled or 'as stored'}")
     slope, intercept = rescale
     return Finding("intensities", "fine", f"{array.dtype}, scaled by {slope:g} with intercept {intercept:g}")

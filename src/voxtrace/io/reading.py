@@ -12,16 +12,27 @@ from typing import Any
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
+from voxtrace.io.described import open_described, opened
 from voxtrace.io.dicom import channels_of, find_series, in_words, kind_of, named, stack_series
 from voxtrace.io.dicom import load as load_dicom
 from voxtrace.io.integrity import check_finite, check_regular, count_bad
 from voxtrace.io.itk import grid_of, simpleitk
-from voxtrace.io.names import from_keys, from_xml
+from voxtrace.io.names import from_xml
 from voxtrace.io.nifti import read_header
 from voxtrace.io.segment_layers import read_label_image
 from voxtrace.io.stored_image import read_stored_image
-from voxtrace.io.suffixes import NIFTI, NRRD, foreign_format, is_dicom, listed, stem_of, suffix_of
-from voxtrace.io.text_formats import open_text_image
+from voxtrace.io.suffixes import (
+    NIFTI,
+    ZARR,
+    foreign_format,
+    is_archive,
+    is_dicom,
+    is_voxels_beside,
+    is_zarr,
+    listed,
+    stem_of,
+    suffix_of,
+)
 from voxtrace.io.timepoints import count_timepoints as count_volumes
 from voxtrace.io.turning import turned
 from voxtrace.io.whole_labels import whole_labels
@@ -38,8 +49,9 @@ def read(path: str | Path | Sequence[str | Path], frame: int | None = None, chan
     Parameters
     ----------
     path
-        A NIfTI, NRRD or MetaImage file; a folder with one DICOM series; one file of a series; or several paths,
-        whose volumes become the channels (C) of one.
+        A file in a format of :mod:`voxtrace.io.formats`; a folder with one DICOM series; one file of a series; an
+        OME-Zarr folder; a zip archive with one of these; or several paths, whose volumes become the channels (C) of
+        one.
     frame
         Which frame of a file with time as its fourth dimension, from 0; see :func:`count_timepoints`.
     channels
@@ -82,22 +94,22 @@ def count_timepoints(path: str | Path) -> int:
         When there is no such file, or it is no scalar volume of three or four dimensions.
     """
     path = Path(path)
-    with _readable(path):
-        if _is_series(path):
+    with _readable(path), opened(path) as meant:
+        if _is_series(meant):
             return 1
-        _check_volume_file(path)
-        if suffix_of(path) in NIFTI:
-            header = read_header(path).header
-            return count_volumes(header.sizes, header.components, "", path)
-        return open_text_image(path).timepoints
+        _check_volume_file(meant)
+        if suffix_of(meant) in NIFTI:
+            header = read_header(meant).header
+            return count_volumes(header.sizes, header.components, "", meant)
+        return open_described(meant).timepoints
 
 
 def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
     """Return the label map in a file, in canonical orientation, with the names and colours the file carries.
 
     Names come from the label table in a NIfTI header (as VoxTrace, TotalSegmentator and Connectome Workbench write
-    it), from 3D Slicer's segment keys in NRRD and MetaImage files, or from the segments of a DICOM-SEG. ``frame``
-    picks one of several over time.
+    it), from 3D Slicer's segment keys in NRRD and MetaImage files, from the segments of a DICOM-SEG, from the colour
+    table in a FreeSurfer volume, or from the properties of OME-Zarr labels. ``frame`` picks one of several over time.
 
     Raises
     ------
@@ -112,9 +124,9 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
         return read_seg(path)
     if not suffix_of(path) and is_rtstruct(path):
         return read_rtstruct(path)
-    _check_volume_file(path)
-    with _readable(path):
-        stored = read_label_image(path, frame)
+    with _readable(path), opened(path) as meant:
+        _check_volume_file(meant)
+        stored = read_label_image(meant, frame)
     canonical = np.ascontiguousarray(stored.grid.layout.to_canonical(whole_labels(stored.array, path)))
     try:
         note = DEMONSTRATION if stored.description == DEMONSTRATION else ""
@@ -125,16 +137,18 @@ def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
 
 
 def label_names(path: str | Path) -> dict[int, str]:
-    """Return the names of labels that a NIfTI, NRRD or MetaImage file carries in its header; the voxels are left alone.
+    """Return the names of labels that a file carries in its header; the voxels are left alone.
 
     Empty when it names none.
     """
     path = Path(path)
-    _check_volume_file(path)
-    with _readable(path):
-        if suffix_of(path) in NIFTI:
-            return from_xml(read_header(path).extensions)[0]
-        return from_keys(open_text_image(path).entries, ascii_only=suffix_of(path) not in NRRD)[0]
+    with _readable(path), opened(path) as meant:
+        if _is_series(meant):
+            return {}
+        _check_volume_file(meant)
+        if suffix_of(meant) in NIFTI:
+            return from_xml(read_header(meant).extensions)[0]
+        return dict(open_described(meant).names)
 
 
 def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str] = ()) -> Volume:
@@ -190,7 +204,7 @@ def from_sitk(image: Any, name: str = "volume") -> Volume:
 
 def _read_channels(path: Path, channels: int) -> Volume:
     """Return the volumes of a file as channels where there are as many; else the only volume of a file."""
-    count = 1 if channels == 1 or path.is_dir() else count_timepoints(path)
+    count = 1 if channels == 1 or (path.is_dir() and not is_zarr(path)) else count_timepoints(path)
     if count == 1:
         return _read_one(path, None)
     if count != channels:
@@ -206,11 +220,12 @@ def _read_channels(path: Path, channels: int) -> Volume:
 
 
 def _read_one(path: Path, frame: int | None) -> Volume:
-    with _readable(path):
-        if _is_series(path):
-            return _read_dicom(path, frame)
-        _check_volume_file(path)
-        stored = read_stored_image(path, frame)
+    with _readable(path), opened(path) as meant:
+        if _is_series(meant):
+            volume = _read_dicom(meant, frame)
+            return _without_files(volume, stem_of(path)) if is_archive(path) else volume
+        _check_volume_file(meant)
+        stored = read_stored_image(meant, frame)
     name = stem_of(path) if stored.timepoints == 1 else f"{stem_of(path)}_t{frame or 0:03d}"
     return _canonical(stored.array, stored.grid, name, stored.passport)
 
@@ -227,6 +242,13 @@ def _read_dicom(path: Path, frame: int | None) -> Volume:
     return replace(volume, modality=series.modality)
 
 
+def _without_files(volume: Volume, name: str) -> Volume:
+    """Return a volume that remembers no source images, whose files were unpacked and are gone."""
+    grid = volume.geometry.grid
+    plain = Grid(grid.size, grid.spacing_mm, grid.origin_mm, grid.direction)
+    return replace(volume, geometry=Geometry.from_grid(plain), name=name)
+
+
 def _canonical(array: Array, grid: Grid, name: str, passport: Passport | None = None) -> Volume:
     return Volume(
         turned(array, grid.layout)[np.newaxis], Geometry.from_grid(grid), name=name, passport=passport or Passport()
@@ -234,19 +256,30 @@ def _canonical(array: Array, grid: Grid, name: str, passport: Passport | None = 
 
 
 def _is_series(path: Path) -> bool:
-    return path.is_dir() or (path.is_file() and not suffix_of(path) and is_dicom(path))
+    if path.is_dir():
+        return not is_zarr(path)
+    return path.is_file() and not suffix_of(path) and is_dicom(path)
 
 
 def _check_volume_file(path: Path) -> None:
+    if is_zarr(path):
+        return
     if path.is_dir():
         raise ReadError(f"{path} is a folder; expected a file ending in {listed()}.")
     if not path.exists():
         raise ReadError(f"{path} does not exist; check the path.")
     check_regular(path)
+    if suffix_of(path) in ZARR:
+        raise ReadError(f"{path} is a file, though its name says OME-Zarr, which is a folder; check the file.")
     if not suffix_of(path):
         kind = kind_of(path) if is_dicom(path) else ""
         if kind:
             raise ReadError(f"{path} is {in_words(kind)}; expected a file ending in {listed()}, or a DICOM series.")
+        if is_voxels_beside(path):
+            raise ReadError(
+                f"{path} holds the voxels of a scan in two files, and no header of its name lies beside it; copy both "
+                "files together."
+            )
         foreign, remedy = foreign_format(path)
         if foreign:
             raise ReadError(f"{path} is {foreign}, which is not read; expected {listed()}. Convert it with {remedy}.")

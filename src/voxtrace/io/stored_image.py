@@ -1,4 +1,4 @@
-"""A NIfTI, NRRD or MetaImage file -> voxels on a right-angled grid in mm, with what was found on the way.
+"""A file or folder that holds a volume -> voxels on a right-angled grid in mm, with what was found on the way.
 
 Arrays here are as the file has them, (Z, Y, X) of the *stored* grid; :mod:`voxtrace.io.reading` turns them into
 canonical orientation.
@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voxtrace.errors import ReadError
+from voxtrace.io.described import open_described
 from voxtrace.io.integrity import check_finite, check_not_empty, count_bad
-from voxtrace.io.names import DESCRIPTION, Colours, Names, from_keys, from_xml
+from voxtrace.io.names import Colours, Names, from_xml
 from voxtrace.io.nifti import NiftiGrid, affine_of, read_nifti
 from voxtrace.io.nifti.voxels import rescaled
 from voxtrace.io.orthogonalise import orthogonalise, resample
 from voxtrace.io.passport_checks import check_intensities, check_origin, check_position, check_spacing
 from voxtrace.io.raw_affine import RawAffine
-from voxtrace.io.suffixes import NIFTI, NRRD, suffix_of
-from voxtrace.io.text_formats import open_text_image
+from voxtrace.io.suffixes import NIFTI, suffix_of
 from voxtrace.io.timepoints import check_timepoint, count_timepoints
 from voxtrace.passport import Passport
 from voxtrace.volume import Array, Grid
@@ -54,7 +54,7 @@ class StoredImage:
 
 
 def read_stored_image(path: Path, frame: int | None = None, *, labels: bool = False) -> StoredImage:
-    """Return one volume of a NIfTI, NRRD or MetaImage file on a right-angled grid.
+    """Return one volume of a file or an OME-Zarr folder on a right-angled grid.
 
     Voxels of a sheared grid are resampled, ``labels`` by nearest neighbour.
 
@@ -65,7 +65,7 @@ def read_stored_image(path: Path, frame: int | None = None, *, labels: bool = Fa
         transform in its header can be used.
     """
     check_not_empty(path)
-    return _read_nifti(path, frame, labels) if suffix_of(path) in NIFTI else _read_text(path, frame, labels)
+    return _read_nifti(path, frame, labels) if suffix_of(path) in NIFTI else _read_described(path, frame, labels)
 
 
 def _read_nifti(path: Path, frame: int | None, labels: bool) -> StoredImage:
@@ -97,21 +97,19 @@ def _read_nifti(path: Path, frame: int | None, labels: bool) -> StoredImage:
     return StoredImage(array, grid, Passport(findings), count, *from_xml(file.extensions), header.description)
 
 
-def _read_text(path: Path, frame: int | None, labels: bool) -> StoredImage:
-    """Return a volume whose header is text: NRRD or MetaImage."""
-    image = open_text_image(path)
+def _read_described(path: Path, frame: int | None, labels: bool) -> StoredImage:
+    image = open_described(path, labels=labels)
     chosen = check_timepoint(image.timepoints, frame, path)
     affine = RawAffine.of(image.grid)
     spacing = check_spacing(affine, path)
-    values = image.read(frame or 0, path)
+    values = image.read(frame or 0)
     if values.dtype.kind == "f":
         check_finite(count_bad(values), values.size, path)
     fit = orthogonalise(affine, path)
     array = resample(values, affine, fit.affine, labels=labels) if fit.resample else values
     grid = image.grid if fit.affine is affine else fit.affine.grid()
-    intensities = check_intensities(values, None)
-    description = image.entries.get(DESCRIPTION, "")
-    origin = check_origin(description)
+    intensities = check_intensities(values, None, image.scaled)
+    origin = check_origin(image.description)
     findings = (*check_position(grid), spacing, *image.findings, fit.finding, *chosen, intensities, *origin)
-    names, colours = from_keys(image.entries, ascii_only=suffix_of(path) not in NRRD)
-    return StoredImage(array, grid, Passport(findings), image.timepoints, names, colours, description)
+    passport = Passport(findings)
+    return StoredImage(array, grid, passport, image.timepoints, image.names, image.colours, image.description)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from voxtrace.io.formats import FORMATS, WRITTEN, endings
+from voxtrace.io.formats import FORMATS, READ, WRITTEN, endings
 from voxtrace.safe_text import well_formed
 
-SUFFIXES: tuple[str, ...] = endings(one for one in FORMATS if one.holds == "voxels")
+SUFFIXES: tuple[str, ...] = endings(one for one in WRITTEN if one.holds == "voxels" and not one.folder)
 NRRD: tuple[str, ...] = (".nrrd", ".nhdr")
-READABLE: tuple[str, ...] = (*SUFFIXES, ".nhdr")  # a header whose voxels lie beside it is read, never written
+TEXT: tuple[str, ...] = (*NRRD, ".mha", ".mhd")  # formats whose headers are text
+ZARR: tuple[str, ...] = endings(one for one in FORMATS if one.folder)
+READABLE: tuple[str, ...] = endings(one for one in READ if one.holds == "voxels")
+_ARCHIVES = endings(one for one in FORMATS if one.holds == "archive")
+_VOXELS_BESIDE = tuple(dict.fromkeys(ending for one in READ for ending in one.voxels_beside))
 NIFTI: tuple[str, ...] = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".nii"))
 _DICOM_ENDINGS = endings(one for one in FORMATS if one.holds == "images")
 _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".") > 1 and ending not in SUFFIXES)
@@ -17,15 +22,14 @@ _DOUBLE_ENDINGS = tuple(ending for ending in endings(WRITTEN) if ending.count(".
 _FIRST_ELEMENTS = tuple(
     b"\x08\x00" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0")
 )
+ZARR_METADATA: tuple[str, ...] = ("zarr.json", ".zgroup", ".zattrs")  # files that stand for the folder they lie in
+_GROUP = re.compile(rb'"node_type"\s*:\s*"group"')
+_MOST_METADATA = 1 << 20
 
 _FOREIGN = {  # what else scans come in, and what turns it into NIfTI
-    (".mgz", ".mgh"): ("FreeSurfer", "`mri_convert IN OUT.nii.gz`"),
-    (".mnc", ".mnc.gz"): ("MINC", "`mnc2nii IN OUT.nii`"),
-    (".gipl", ".gipl.gz"): ("GIPL", "ITK-SNAP"),
-    (".hdr", ".img", ".hdr.gz", ".img.gz"): ("Analyze, or NIfTI in two files", "`fslchfiletype NIFTI_GZ IN`"),
+    (".mnc.gz",): ("packed MINC", "`gunzip IN`, and give the .mnc"),
     (".head", ".brik", ".brik.gz"): ("AFNI", "`3dAFNItoNIFTI IN`"),
-    (".par", ".rec"): ("Philips PAR/REC", "`dcm2niix FOLDER`"),
-    (".zip", ".7z", ".tar", ".tar.gz", ".tgz", ".rar"): ("an archive", "an unpacker: give the folder or file in it"),
+    (".7z", ".tar", ".tar.gz", ".tgz", ".rar", ".iso"): ("an archive", "an unpacker: give the folder or file in it"),
 }
 
 
@@ -34,8 +38,8 @@ def foreign_format(path: Path) -> tuple[str, str]:
 
     Examples
     --------
-    >>> foreign_format(Path("brain.mgz"))[0], foreign_format(Path("brain.txt"))
-    ('FreeSurfer', ('', ''))
+    >>> foreign_format(Path("brain+orig.HEAD"))[0], foreign_format(Path("brain.txt"))
+    ('AFNI', ('', ''))
     """
     name = path.name.lower()
     return next((said for endings_, said in _FOREIGN.items() if name.endswith(endings_)), ("", ""))
@@ -44,7 +48,31 @@ def foreign_format(path: Path) -> tuple[str, str]:
 def suffix_of(path: Path) -> str:
     """Return the suffix in lower case, ``".nii.gz"`` in one piece; ``""`` when it is none of ``READABLE``."""
     name = path.name.lower()
-    return next((suffix for suffix in READABLE if name.endswith(suffix)), "")
+    return max((suffix for suffix in READABLE if name.endswith(suffix)), key=len, default="")
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is an archive that is unpacked to be read, by the end of its name."""
+    return path.name.lower().endswith(_ARCHIVES) and path.is_file()
+
+
+def is_zarr(path: Path) -> bool:
+    """Return whether a path is a folder that holds a zarr group, which an OME-Zarr image is; names play no part."""
+    if not path.is_dir():
+        return False
+    newer = path / "zarr.json"
+    if not newer.is_file():
+        return (path / ".zgroup").is_file()
+    with newer.open("rb") as file:
+        return _GROUP.search(file.read(_MOST_METADATA)) is not None
+
+
+def is_voxels_beside(path: Path) -> bool:
+    """Return whether a file holds the voxels of a header beside it, by the end of its name and by its first bytes.
+
+    DICOM files are called ``.img``, too.
+    """
+    return path.name.lower().endswith(_VOXELS_BESIDE) and path.is_file() and not is_dicom(path)
 
 
 def stem_of(path: Path) -> str:
@@ -53,7 +81,8 @@ def stem_of(path: Path) -> str:
     A byte of the name that is no UTF-8 becomes ``%`` and two hexadecimal digits.
     """
     name = path.name.lower()
-    suffix = next((ending for ending in _DOUBLE_ENDINGS if name.endswith(ending)), suffix_of(path))
+    beside = next((ending for ending in sorted(_VOXELS_BESIDE, key=len)[::-1] if name.endswith(ending)), "")
+    suffix = next((ending for ending in _DOUBLE_ENDINGS if name.endswith(ending)), suffix_of(path) or beside)
     return well_formed(path.name[: -len(suffix)] if suffix else path.stem)
 
 
@@ -94,5 +123,6 @@ def _continues_element(begin: bytes) -> bool:
 
 
 def listed() -> str:
-    """Return the suffixes as words for a message: ``.nii.gz, .nii, .nrrd, .mha or .mhd``."""
-    return f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    """Return the suffixes of what is read as words for a message: ``.nii.gz, .nii, .nrrd, … or .zip``."""
+    known = (*READABLE, *_ARCHIVES)
+    return f"{', '.join(known[:-1])} or {known[-1]}"

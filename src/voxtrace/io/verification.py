@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from voxtrace.errors import OutputError, ReadError
+from voxtrace.errors import ReadBackError, ReadError
 from voxtrace.io.gzip import DAMAGED_STREAM, as_bytes, checksum, chunks, open_plain_or_gzip
 from voxtrace.io.nifti import NiftiGrid, affine_of, parse_header
 from voxtrace.io.nifti.header import HEADER_BYTES
@@ -67,25 +67,25 @@ def verify_written(path: Path, array: Array, expected: ExpectedFile) -> None:
 
     Raises
     ------
-    OutputError
+    ReadBackError
         When the file puts them elsewhere, holds others, or cannot be read back.
     """
     try:
         affine, found = _nifti(path) if suffix_of(path) in NIFTI else _text(path)
     except _UNREADABLE as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise OutputError(f"what was written cannot be read back ({reason}). {_REMEDY}") from error
+        raise ReadBackError(f"what was written cannot be read back ({reason}). {_REMEDY}") from error
     if affine.size != expected.size:
-        raise OutputError(f"the written file has {affine.size} voxels where {expected.size} were to be. {_REMEDY}")
+        raise ReadBackError(f"the written file has {affine.size} voxels where {expected.size} were to be. {_REMEDY}")
     found_mm = expected.voxels @ affine.steps_mm.T + affine.origin_mm
     apart_mm = float(np.linalg.norm(found_mm - expected.landmarks_mm, axis=1).max())
     # NaN fails this comparison, as it should
     if not apart_mm <= expected.tolerance_mm:
-        raise OutputError(
+        raise ReadBackError(
             f"the written file puts a corner of the volume {apart_mm:.3g} mm from where it belongs. {_REMEDY}"
         )
     if found != checksum(as_bytes(array)):
-        raise OutputError(f"the written file holds other voxels than were to be written. {_REMEDY}")
+        raise ReadBackError(f"the written file holds other voxels than were to be written. {_REMEDY}")
 
 
 def _nifti(path: Path) -> tuple[RawAffine, int]:

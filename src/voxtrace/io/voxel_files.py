@@ -46,6 +46,8 @@ class VoxelFile:
         Lines before the voxels, or before their packed stream.
     skip
         Unpacked bytes before the voxels; -1 for voxels at the very end.
+    rest
+        How many bytes may follow the voxels.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class VoxelFile:
     start: int = 0
     skip_lines: int = 0
     skip: int = 0
+    rest: int = _PADDING
 
 
 def named_file(header: Path, name: str) -> Path:
@@ -132,7 +135,8 @@ def read_voxels(files: Sequence[VoxelFile], dtype: str, count: int, part: tuple[
     found = np.empty(part[1] - part[0], dtype)
     target = as_bytes(found)
     for number, file in enumerate(files):
-        _fill(target, part[0] * itemsize - number * each, _pieces(file, np.dtype(dtype), each, header), header, each)
+        pieces = _pieces(file, np.dtype(dtype), each, header)
+        _fill(target, part[0] * itemsize - number * each, pieces, header, (each, each + file.rest))
     return found
 
 
@@ -156,11 +160,13 @@ def _check_size(file: VoxelFile, expected: int, header: Path) -> None:
 def _check_exact(file: VoxelFile, found: int, expected: int, header: Path) -> None:
     if found < expected:
         raise _wrong_size(header, max(0, found), expected)
-    if found > expected:
+    if found > expected + file.rest:
+        raise _wrong_size(header, found, expected)
+    if found > expected and file.rest == _PADDING:
         with file.path.open("rb") as opened:
             opened.seek(file.start + file.skip + expected)
-            rest = opened.read(_PADDING + 1)
-        if len(rest) > _PADDING or rest.strip(b"\0\r\n "):
+            rest = opened.read(_PADDING)
+        if rest.strip(b"\0\r\n "):
             raise _wrong_size(header, found, expected)
 
 
@@ -168,15 +174,15 @@ def _wrong_size(header: Path, found: int, expected: int) -> ReadError:
     return damaged(header, f"it holds {found} bytes of voxels where its header promises {expected}")
 
 
-def _fill(target: memoryview, first: int, pieces: Iterator[Any], header: Path, expected: int) -> None:
-    """Copy bytes ``first`` … of pieces into a target; they must be as many as expected."""
-    position = 0
+def _fill(target: memoryview, first: int, pieces: Iterator[Any], header: Path, limits: tuple[int, int]) -> None:
+    """Copy bytes ``first`` … of pieces into a target; there must be no fewer and no more of them than the limits."""
+    position, (expected, most) = 0, limits
     for piece in pieces:
         begin, end = max(0, position - first), min(len(target), position + len(piece) - first)
         if begin < end:
             target[begin:end] = memoryview(piece)[begin + first - position : end + first - position]
         position += len(piece)
-        if position > expected + _PADDING:
+        if position > most:
             raise damaged(header, f"it holds more than the {expected} bytes of voxels that its header promises")
     if position < expected:
         raise _wrong_size(header, position, expected)

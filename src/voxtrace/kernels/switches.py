@@ -15,6 +15,7 @@ import platformdirs
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import UsageError
+from voxtrace.safe_text import read_json
 
 GROUPS = ("winograd", "sparse", "voxelwise")
 
@@ -27,7 +28,7 @@ def user_file() -> Path:
 def disabled() -> tuple[str, ...]:
     """Return the groups that are switched off, in the order of ``GROUPS``; none if the file is missing or damaged."""
     try:
-        stored = json.loads(user_file().read_text("utf-8"))["disabled"]
+        stored = read_json(user_file())["disabled"]
     except (OSError, ValueError, KeyError, TypeError):
         return ()
     return tuple(group for group in GROUPS if isinstance(stored, list) and group in stored)

@@ -60,6 +60,11 @@ class CDLUNet(Method):
         0.80, "Difficulty score above which a case is in the hard phase; below, it is dropped.", low=0.0, high=1.0
     )
     hard_only: bool = option(False, "Leave the easy cases out of the hard phase.")
+    course: Literal["easy_then_hard", "only_easy", "only_hard", "all_at_once"] = option(
+        "easy_then_hard",
+        "Which cases the two phases learn: the paper's curriculum, or, for comparison over the same updates and rates, "
+        "easy cases alone, hard cases alone, or both from the start.",
+    )
     score: Literal["mean", "min"] = option(
         "mean", "Which Dice of the kept label with the other candidates is compared: their mean or the smallest."
     )
@@ -68,10 +73,16 @@ class CDLUNet(Method):
         "Windows in inference: the centre first and the rest where it is not empty, or all of a lattice.",
         live=True,
     )
+    rule: Literal["paper", "code"] = option(
+        "paper",
+        "Where the neighbours of a centre window are skipped: where it has no foreground, or as in the published code "
+        "where it has little, and then its own result and the next z start are dropped too.",
+        live=True,
+    )
     empty_below: int = option(
         1000,
-        "Foreground voxels below which the centre window is empty, its neighbours and the next z start are skipped; "
-        "for a window of 32×128×192 and scaled with its size, 0 never skips.",
+        "Foreground voxels below which the centre window is empty by the rule of the published code; for a window of "
+        "32×128×192 and scaled with its size. 0 never skips, by either rule.",
         low=0,
         live=True,
         high=786_432,
@@ -142,19 +153,29 @@ class CDLUNet(Method):
         easy = round(EASY_FRACTION * plan.iterations)
         # Name of the score that is stored with each case.
         key = "difficulty" if self.score == "mean" else "difficulty_min"
-        most = self.easy_above if self.hard_only else 1.0
-        courses = (("easy", easy, self.easy_above, 1.0), ("hard", plan.iterations - easy, self.hard_above, most))
+        updates = (("easy", easy), ("hard", plan.iterations - easy))
         return tuple(
             Phase(name, n, case_weight=partial(chosen, key=key, above=above, most=most), augmentation=AUGMENTATION)
-            for name, n, above, most in courses
+            for (name, n), (above, most) in zip(updates, self.courses(), strict=True)
             if n
         )
+
+    def courses(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return above and up to which difficulty score cases are learned, in the first phase and in the second."""
+        easy, both = (self.easy_above, 1.0), (self.hard_above, 1.0)
+        hard = (self.hard_above, self.easy_above)
+        return {
+            "easy_then_hard": (easy, hard if self.hard_only else both),
+            "only_easy": (easy, easy),
+            "only_hard": (hard, hard),
+            "all_at_once": (both, both),
+        }[self.course]
 
     def windowing(self, plan: Plan) -> Windowing:
         """Return the adaptive schedule, or the even lattice."""
         if self.windows == "regular":
             return Windowing()
-        schedule = Adaptive(self.empty_below, self.tubes(), self.central_only)
+        schedule = Adaptive(self.empty_below, self.tubes(), self.central_only, self.rule)
         return Windowing(schedule, keeps=schedule.keeps)
 
     def tubes(self) -> frozenset[int]:
@@ -186,8 +207,11 @@ class CDLUNet(Method):
 
 
 def chosen(scores: Mapping[str, float], progress: float, *, key: str, above: float, most: float) -> float:
-    """Return 1 for a case with ``above < scores[key] ≤ most``, else 0; a case without the score counts as easiest."""
-    return float(above < scores.get(key, 1.0) <= most)
+    """Return 1 for a case with ``above < scores[key] ≤ most``, else 0; a case without the score counts as easiest.
+
+    A case whose kept labels have no foreground at all is never learned: its candidates agree on nothing.
+    """
+    return float(above < scores.get(key, 1.0) <= most and scores.get("foreground_voxels", 1.0) > 0)
 
 
 class LightUnet(nn.Module):

@@ -31,6 +31,8 @@ from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
 from voxtrace.method import Augmentation, Batch, Method, Noise, Optimiser, Parts, Phase, Step, TrainState, option
+from voxtrace.nn.averages import mean_logits
+from voxtrace.nn.known import cross_entropy, known, one_hot
 from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import LEVELS, TimeUNet, level_widths
 from voxtrace.plan import Plan, Topology
@@ -70,6 +72,7 @@ class Diffusion(Method):
     recycling: bool = option(
         True, "Noise the network's own prediction in training; false noises the true mask (ablation)."
     )
+    ce_only: bool = option(False, "Learn from cross-entropy alone, without Dice (ablation).")
     predict: Literal["mask", "noise"] = option(
         "mask", "What the network's output is: the mask, or the noise (ablation)."
     )
@@ -152,8 +155,11 @@ class Diffusion(Method):
         x_t = schedule.noised(seen, t, noise)
         output = net.denoise(images, x_t, t - 1).float()
         terms = segmentation_loss(self._read(schedule, output, x_t, t)[0], batch.labels)
+        if self.ce_only:
+            del terms["dice"]
         if self.predict == "noise":
-            terms["noise"] = NOISE_WEIGHT * F.mse_loss(output, noise)
+            shown = known(batch.labels, net.blank.n_labels)
+            terms["noise"] = NOISE_WEIGHT * F.mse_loss(output * shown, noise * shown)
         return terms
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
@@ -251,8 +257,11 @@ class Blank(nn.Module):
 
 
 def as_mask(labels: Tensor, n_labels: int) -> Tensor:
-    """Return x_0 (B, K, Z, Y, X) float32, 1 at each voxel's label and −1 elsewhere, for labels (B, Z, Y, X)."""
-    return 2.0 * F.one_hot(labels, n_labels).movedim(-1, 1).float() - 1.0
+    """Return x_0 (B, K, Z, Y, X) float32, 1 at each voxel's label and −1 elsewhere, for labels (B, Z, Y, X).
+
+    Voxels that nobody annotated have 0, which tells nothing.
+    """
+    return (2.0 * one_hot(labels, n_labels).float() - 1.0) * known(labels, n_labels)
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -261,22 +270,15 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     Dice is 2Σpg/(Σp + Σg) of each window and label, without smoothing, averaged over the labels that the window has;
     a window of background alone counts 0. Logits (B, K, Z, Y, X), labels (B, Z, Y, X).
     """
-    truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1)[:, 1:].flatten(2)  # (B, K − 1, voxels)
-    p = logits.softmax(1)[:, 1:].flatten(2)
+    shown = known(labels, logits.shape[1])
+    truth = one_hot(labels, logits.shape[1])[:, 1:].flatten(2)  # (B, K − 1, voxels)
+    p = (logits.softmax(1)[:, 1:] * shown).flatten(2)
     present = truth.sum(2) > 0  # (B, K − 1)
     overlap, sizes = 2.0 * (p * truth).sum(2), p.sum(2) + truth.sum(2)
     # The clamp changes nothing for a present label, whose size is at least 1; it avoids 0/0 for the others.
     missed = torch.where(present, 1.0 - overlap / sizes.clamp(min=1.0), 0.0)
     dice = (missed.sum(1) / present.sum(1).clamp(min=1)).mean()
-    return {"cross_entropy": F.cross_entropy(logits, labels), "dice": dice}
-
-
-def mean_logits(members: list[Tensor]) -> Tensor:
-    """Return the logarithm of the mean probability of several answers (B, K, Z, Y, X); a single one is unchanged."""
-    if len(members) == 1:
-        return members[0]
-    # log of a mean of exponentials, without leaving the logarithm.
-    return torch.stack([logits.log_softmax(1) for logits in members]).logsumexp(0) - math.log(len(members))
+    return {"cross_entropy": cross_entropy(logits, labels), "dice": dice}
 
 
 def peak_rate(rate: float, iterations: int) -> float:

@@ -97,10 +97,20 @@ class E2ENet(Method):
     shift: int = option(
         1, "Slices that a third of the channels moves up and a third down; 0 keeps them in place.", low=0, high=16
     )
+    shift_axis: Literal["z", "y", "x"] = option(
+        "z",
+        "Axis along which channels are shifted and kernels are flat: depth with 1×3×3 (paper), or, to compare, Y with "
+        "3×1×3 or X with 3×3×1.",
+    )
     strict_shift: bool = option(False, "Shift maps of one or two channels, too, as the released code does.")
     cubic: bool = option(False, "Ablation: 3×3×3 kernels in encoder and last nodes instead of the depth shift.")
     heads: Literal["paper", "code"] = option(
         "paper", "Weights of the heads in training, finest first: 4:2:1:0 (paper) or 8:4:2:1 (released code)."
+    )
+    grow: Literal["paper", "code"] = option(
+        "paper",
+        "Where new connections come from: those that were off before pruning (paper), or all that are off (released "
+        "code, which lets pruned ones return).",
     )
     gradient: Literal["all", "active"] = option(
         "all",
@@ -128,10 +138,12 @@ class E2ENet(Method):
         width = self.width or _first_width(planned)
         topology = Topology(widths=level_widths(width, len(strides)), kernels=(FLAT,) * len(strides), strides=strides)
         check_divisible(plan.window, topology)
-        if plan.window[0] < 2 * topology.divisor[0]:
+        axis = self._axis
+        if plan.window[axis] < 2 * topology.divisor[axis]:
             raise PlanError(
-                f"window {plan.window} has {plan.window[0] // topology.divisor[0]} slice at the coarsest level, and "
-                f"e2enet shifts features along depth; use a window of at least {2 * topology.divisor[0]} along Z."
+                f"window {plan.window} has {plan.window[axis] // topology.divisor[axis]} slice at the coarsest level, "
+                f"and e2enet shifts features along {('depth', 'Y', 'X')[axis]}; use a window of at "
+                f"least {2 * topology.divisor[axis]} along {self.shift_axis.upper()}."
             )
         return plan.model_copy(update={"topology": topology})
 
@@ -139,7 +151,9 @@ class E2ENet(Method):
         """Return the network: children ``encode``, ``stage1`` … ``stage{L−1}``, ``head0`` … ``head3``."""
         S = self.sparsity
         active = self.gradient == "active"
-        options = FusionOptions(1 - S, self.level0_density, self.shift, self.strict_shift, self.cubic, active)
+        options = FusionOptions(
+            1 - S, self.level0_density, self.shift, self.strict_shift, self.cubic, active, self._axis
+        )
         return E2ENetNetwork(plan, options)
 
     def fine_tuned(self) -> Self:
@@ -152,6 +166,10 @@ class E2ENet(Method):
             return True
         moves = depth_moves(len(order), self.shift, self.strict_shift)
         return [moves[before] for before in order] == moves
+
+    @property
+    def _axis(self) -> int:
+        return "zyx".index(self.shift_axis)
 
     # Inference and loss
 
@@ -188,7 +206,7 @@ class E2ENet(Method):
         if not self.dynamic or t == T or t % delta_T:
             return
         for conv in net.masked:
-            prune_and_grow(conv, f_decay(t, T), optimizer.state, state.rng)
+            prune_and_grow(conv, f_decay(t, T), optimizer.state, state.rng, returns=self.grow == "code")
         net.updates += 1
         net.count_sources()
 
@@ -257,16 +275,22 @@ def f_decay(t: int, T: int) -> float:
 
 
 @torch.no_grad()
-def prune_and_grow(conv: Masked, fraction: float, optimizer_state: Any, rng: torch.Generator) -> None:
-    """Exchange ``⌈fraction · active⌉`` kernels of one tensor; the number of active ones does not change.
+def prune_and_grow(
+    conv: Masked, fraction: float, optimizer_state: Any, rng: torch.Generator, returns: bool = False
+) -> None:
+    """Exchange up to ``⌈fraction · active⌉`` kernels of one tensor; the number of active ones does not change.
 
-    Growth draws from all kernels that are off, those just pruned included, as in the released code. A dense tensor
-    stays as it is.
+    Growth draws from the kernels that were off before pruning (Algorithm 1, lines 20 and 21); where fewer were off, so
+    many are exchanged. With ``returns`` it draws from all that are off after it, those just pruned included, as the
+    released code does. A dense tensor stays as it is.
     """
     M = conv.mask.view(-1)  # (kernels,)
     if bool(M.all()):
         return
     n = math.ceil(fraction * conv.active_kernels)
+    inactive = (~M).nonzero()[:, 0]
+    if not returns:
+        n = min(n, inactive.numel())
 
     # Prune: exactly n active kernels of smallest L1 norm, also where norms are equal.
     L1 = conv.weight.float().abs().sum((2, 3, 4)).flatten()  # (kernels,)
@@ -274,7 +298,8 @@ def prune_and_grow(conv: Masked, fraction: float, optimizer_state: Any, rng: tor
     conv.apply_mask(optimizer_state)
 
     # Grow: weight and momentum of inactive kernels are 0, so the output does not jump.
-    inactive = (~M).nonzero()[:, 0]
+    if returns:
+        inactive = (~M).nonzero()[:, 0]
     drawn = torch.randperm(inactive.numel(), generator=rng, device=rng.device)[:n]
     M[inactive[drawn.to(inactive.device)]] = True
 

@@ -42,7 +42,6 @@ from torch.nn import functional
 
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import (
-    NO_AUGMENTATION,
     Augmentation,
     Batch,
     Figure,
@@ -57,12 +56,14 @@ from voxtrace.method import (
 )
 from voxtrace.methods.published import meddanet as published
 from voxtrace.nn.across import over_processes
+from voxtrace.nn.known import known, one_hot
 from voxtrace.nn.losses import hard_dice
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
 from voxtrace.windows import Windowing, strided, uniform
 
+AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
 LEAST_WARM_UP = 100  # updates
 LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
@@ -105,6 +106,17 @@ class MedDANet(Method):
     )
     softmax_on_dice: bool = option(False, "Compare candidates by the softmax of their Dice (ablation).")
     softmax_on_cost: bool = option(True, "Compare candidates by the softmax of 1/GMAC; off compares 1/GMAC (ablation).")
+    choice_cost: Literal["published", "own"] = option(
+        "published",
+        "F, the cost of the candidates in the choice of the best one: for the published widths and windows, for "
+        "which alpha is meant, or of the networks that are trained; narrow ones cost so little that the softmax only "
+        "asks for M1.",
+    )
+    loss_labels: Literal["foreground", "all"] = option(
+        "foreground",
+        "Labels in the Dice loss of the bank: without the background (released code), or with it (the paper's C, as it "
+        "lists four classes).",
+    )
     regions: Literal["labels", "brats"] = option(
         "labels", "What Dice is averaged over: each label, or whole tumour, tumour core and enhancing tumour."
     )
@@ -185,14 +197,14 @@ class MedDANet(Method):
                 bank,
                 trains=tuple(f"{name}." for name in CANDIDATES),
                 optimiser=_adam(self.rate_for(bank), BANK_EPOCHS),
-                augmentation=Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear"),
+                augmentation=AUGMENTATION,
             ),
             Phase(
                 "router",
                 decision,
                 trains="router.",
                 optimiser=_adam(1e-2, DECISION_EPOCHS),
-                augmentation=NO_AUGMENTATION,  # D* is worked out on slices as inference sees them
+                augmentation=AUGMENTATION,  # flips and intensities as published; D* is that of the slice as D sees it
                 foreground=0.0,  # and as often as it sees them
             ),
         )
@@ -207,7 +219,8 @@ class MedDANet(Method):
         if state.phase.name == BANK:
             # eq. 5: the mean over the n candidates still in training; those that left are not run.
             active = net.candidates[self.left_so_far(state) :]
-            losses = {name: dice_loss_over_batch(M(batch.images), batch.labels) for name, M in active}
+            first = 0 if self.loss_labels == "all" else 1
+            losses = {name: dice_loss_over_batch(M(batch.images), batch.labels, first) for name, M in active}
             return {name: loss / len(active) for name, loss in losses.items()}
         wanted = self.best_actions(net, batch)  # D*, (B,)
         scores = net.router(batch.images).float()  # D(x), (B, 5)
@@ -237,14 +250,21 @@ class MedDANet(Method):
     @torch.no_grad()
     def best_actions(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
         """Return D* (B,) of slices; the candidates are in evaluation mode."""
-        P_f = batch.labels.flatten(1).count_nonzero(1)  # (B,)
+        drawn = (batch.labels > 0) & (batch.labels < net.skip.n_labels)
+        P_f = drawn.flatten(1).count_nonzero(1)  # (B,)
         shown = P_f > 0
         actions = torch.zeros_like(P_f)  # 0: skip
         if bool(shown.any()):
             x, y = batch.images[shown], batch.labels[shown]
             S = torch.stack([self.slice_dice(M(x), y) for _, M in net.candidates])  # (4, slices shown)
-            actions[shown] = 1 + self.worth(S, net.cost.published(S.device)).argmax(0)
+            actions[shown] = 1 + self.worth(S, self.candidate_costs(net, S)).argmax(0)
         return actions
+
+    def candidate_costs(self, net: MedDANetNetwork, S: Tensor) -> Tensor:
+        """Return F (4,), GMAC of M_1 … M_4 as the paper counts, on the device and in the number type of S."""
+        if self.choice_cost == "own":
+            return net.cost.published(S.device).to(S)
+        return S.new_tensor(published.CANDIDATES_GMAC[128 if self.setting == "window" else 240])
 
     def worth(self, S: Tensor, F: Tensor) -> Tensor:
         """Return what each candidate is worth on each slice (eq. 4), (4, B), of its Dice S (4, B) and cost F (4,)."""
@@ -260,7 +280,7 @@ class MedDANet(Method):
         """
         each_label = tuple((label,) for label in range(1, logits.shape[1]))
         regions = BRATS_REGIONS if self.regions == "brats" else each_label
-        strongest = logits.argmax(1)  # (B, 1, Y, X)
+        strongest = logits.argmax(1) * (labels < logits.shape[1])  # (B, 1, Y, X), 0 where nobody annotated
         return torch.stack([hard_dice(strongest, labels, region) for region in regions]).mean(0)
 
     # Inference
@@ -299,15 +319,15 @@ class MedDANet(Method):
         return published.figures()
 
 
-def dice_loss_over_batch(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return Σ_c [1 − 2·Σpg / (Σp + Σg + 1e-5)] over the foreground labels, sums over the whole mini-batch (eq. 5).
+def dice_loss_over_batch(logits: Tensor, labels: Tensor, first: int = 1) -> Tensor:
+    """Return Σ_c [1 − 2·Σpg / (Σp + Σg + 1e-5)] over labels from ``first`` on, sums over the mini-batch (eq. 5).
 
     Logits (B, K, 1, Y, X), labels (B, 1, Y, X); between 0 and K − 1. A label that the mini-batch lacks counts 1. The
-    paper's C counts the background as well; its successor's code leaves it out, and so does this.
+    paper's C counts the background as well; its successor's code leaves it out, and so does this by default.
     """
-    p = logits.float().softmax(1)  # (B, K, 1, Y, X)
-    g = functional.one_hot(labels, logits.shape[1]).movedim(-1, 1)  # (B, K, 1, Y, X)
-    both, total = (over_processes(t[:, 1:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − 1,)
+    p = logits.float().softmax(1) * known(labels, logits.shape[1])  # (B, K, 1, Y, X), 0 where nobody annotated
+    g = one_hot(labels, logits.shape[1])  # (B, K, 1, Y, X)
+    both, total = (over_processes(t[:, first:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − first,)
     return (1.0 - 2.0 * both / (total + 1e-5)).sum()
 
 

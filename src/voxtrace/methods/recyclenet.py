@@ -11,7 +11,7 @@ cycle before; each cycle ends in a decision::
 Legend: x image, z projected image, r recycled features, N cycles, N_max the most cycles at this time of training.
 
 Training draws N ~ Uniform{1, …, N_max} for each mini-batch, runs cycles 1…N−1 without a graph and learns from the
-last cycle alone; N_max rises 1, 2, 3 over the first 20 %, the next 20 % and the last 60 % of the run.
+last cycle alone; N_max rises by one with every fifth of the run, up to 3 by default: 20 %, 20 % and 60 % of it.
 
 References
 ----------
@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
 from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
+from voxtrace.nn.averages import running_mean_logits
 from voxtrace.nn.flops import parameters
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.unet import UNetNetwork, check_plan
@@ -37,8 +38,6 @@ from voxtrace.plan import Plan
 
 EPS = 1e-5
 MOST_CYCLES = 64
-PUBLISHED_EPOCHS = 1000
-EPOCH_SECONDS = (74.0, 85.1, 96.0)  # published, while N_max is 1 (the plain U-Net), 2 (15 % more) and 3
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,16 @@ class RecycleNet(Method):
     schedule: Literal["sampled", "increasing", "static"] = option(
         "sampled", "Cycles of a mini-batch: drawn from 1 to N_max, N_max itself, or always two."
     )
-    norm: Literal["instance", "layer"] = option(
-        "instance", "Normalisation of recycled features, without weights: over each window, or over channels."
+    norm: Literal["instance", "layer", "window"] = option(
+        "window",
+        "Normalisation of recycled features, without weights: each channel over the window, each voxel over the "
+        "channels, or all of a window at once, which keeps the ratio of channels.",
+    )
+
+    average: bool = option(
+        False,
+        "Decide after each cycle by the mean probability of all cycles so far (paper, section 3) instead of its own.",
+        live=True,
     )
     warm_up: bool = option(
         True,
@@ -107,14 +114,20 @@ class RecycleNet(Method):
         """Yield the decision after each cycle; recycling restarts at 0 for each window."""
         z = parts["project"](images)
         r = torch.zeros_like(z)  # r_0, (B, w0, Z, Y, X)
-        for _ in range(self.cycles):
+        mean = None
+        for cycle in range(1, self.cycles + 1):
             r = parts["recycle"](z + self.normalised(r))  # r_i, (B, w0, Z, Y, X)
-            yield Step(parts["decide"](r))  # y_i, (B, K, Z, Y, X)
+            decided = parts["decide"](r)  # y_i, (B, K, Z, Y, X)
+            if self.average:
+                decided = mean = decided if mean is None else running_mean_logits(mean, decided, cycle)
+            yield Step(decided)
 
     def normalised(self, r: Tensor) -> Tensor:
         """Return norm(r) of recycled features (B, w0, Z, Y, X); norm(0) = 0, so one cycle is the plain U-Net."""
         if self.norm == "instance":
             return F.instance_norm(r, eps=EPS)
+        if self.norm == "window":
+            return F.group_norm(r, 1, eps=EPS)  # one group: mean and deviation over channels and voxels
         return F.layer_norm(r.movedim(1, -1), r.shape[1:2], eps=EPS).movedim(-1, 1)
 
     def draw_cycles(self, state: TrainState) -> int:
@@ -141,20 +154,20 @@ class RecycleNet(Method):
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
-        """Return what recycling adds to the plain U-Net: no parameters, and training time while N_max > 1."""
-        return (
-            Figure("parameters beyond the plain U-Net's", 0, "parameters", 0, "architecture", _extra_parameters),
-            Figure("mean training epoch", 89.4, "s", 0.05, "training time", _mean_epoch_s),
-        )
+        """Return what recycling adds to the plain U-Net: no parameters."""
+        return (Figure("parameters beyond the plain U-Net's", 0, "parameters", 0, "section 2", _extra_parameters),)
 
 
 def most_cycles(progress: float, train_cycles: int = 3) -> int:
-    """Return N_max at a fraction of the run: 1 up to 20 %, 2 up to 40 %, then ``train_cycles``.
+    """Return N_max at a fraction of the run: 1 in the first fifth, and one more with every further fifth.
 
-    With the paper's 1000 epochs this is ``min(3, 1 + ⌊epoch / 200⌋)``.
+    With the paper's 1000 epochs and 3 cycles this is ``min(3, 1 + ⌊epoch / 200⌋)``. More than five cycles rise evenly
+    over the fifths, so that the last one trains with all of them.
     """
-    fifth = int(progress * 5 + 1e-9)  # 200/1000 · 5 may come out just below 1
-    return min(train_cycles, 1 + fifth) if fifth < 2 else train_cycles
+    fifth = min(4, int(progress * 5 + 1e-9))  # 200/1000 · 5 may come out just below 1
+    if train_cycles > 5:
+        return 1 + (train_cycles - 1) * fifth // 4
+    return min(train_cycles, 1 + fifth)
 
 
 def _extra_parameters() -> float:
@@ -162,9 +175,3 @@ def _extra_parameters() -> float:
     plan = Plan.example(labels=14)
     with torch.device("meta"):  # shapes without memory
         return parameters(RecycleNet().build(plan)) - parameters(UNetNetwork(plan))
-
-
-def _mean_epoch_s() -> float:
-    """Return seconds of an epoch, averaged over the run, from the published seconds at each N_max."""
-    seconds = [EPOCH_SECONDS[most_cycles(epoch / PUBLISHED_EPOCHS) - 1] for epoch in range(PUBLISHED_EPOCHS)]
-    return sum(seconds) / len(seconds)

@@ -22,15 +22,16 @@ def all_finite(tensor: Tensor) -> bool:
 
 def first_not_finite(tensors: Mapping[str, Any]) -> str:
     """Return the dotted name of the first tensor with nan or inf, in nested mappings and lists too; "" if none."""
-    return next((name for name, tensor in _walk(tensors, "") if not all_finite(tensor)), "")
+    return next((name for name, tensor in tensors_in(tensors, "") if not all_finite(tensor)), "")
 
 
-def _walk(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+def tensors_in(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield the dotted name of each tensor in nested mappings and lists, and the tensor."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _walk(item, f"{name}.{key}" if name else str(key))
+            yield from tensors_in(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
-            yield from _walk(item, f"{name}.{number}")
+            yield from tensors_in(item, f"{name}.{number}")

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from voxtrace.nn.across import over_processes
+from voxtrace.nn.known import cross_entropy, known, one_hot
 
 SMOOTH = 1e-5
 
@@ -22,11 +23,13 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
     """Return minus the mean soft Dice of the foreground labels, between −1 (perfect) and 0.
 
     ``−mean_c (2·Σpg + 1e-5) / (Σp + Σg + 1e-5)`` with p = softmax(logits); logits (B, K, Z, Y, X), labels (B, Z, Y, X).
-    A label that is absent and not predicted counts as 1. ``over_batch`` sums over the batch before the ratio, over
+    A label that is absent and not predicted counts as 1. Voxels with a label of K or more are left out, see
+    :mod:`voxtrace.nn.known`. ``over_batch`` sums over the batch before the ratio, over
     that of all processes where several train together.
     """
-    p = logits.float().softmax(1)[:, 1:].flatten(2)  # (B, K − 1, voxels)
-    g = F.one_hot(labels, logits.shape[1]).movedim(-1, 1)[:, 1:].flatten(2).to(p.dtype)
+    shown = known(labels, logits.shape[1])
+    p = (logits.float().softmax(1)[:, 1:] * shown).flatten(2)  # (B, K − 1, voxels)
+    g = one_hot(labels, logits.shape[1])[:, 1:].flatten(2).to(p.dtype)
     both, sizes = (p * g).sum(2), p.sum(2) + g.sum(2)  # each (B, K − 1)
     if over_batch:
         both, sizes = over_processes(both.sum(0)), over_processes(sizes.sum(0))
@@ -36,7 +39,7 @@ def dice_loss(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> Te
 def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, over_batch: bool = False) -> dict[str, Tensor]:
     """Return the two terms of nnU-Net's loss at one resolution, weighted 1 : 1."""
     dice = dice_loss(logits, labels, over_batch=over_batch)
-    return {"dice": dice, "cross_entropy": F.cross_entropy(logits.float(), labels)}
+    return {"dice": dice, "cross_entropy": cross_entropy(logits.float(), labels)}
 
 
 def hard_dice(answer: Tensor, truth: Tensor, region: Sequence[int]) -> Tensor:

@@ -57,6 +57,8 @@ class FusionOptions:
         3×3×3 kernels in the encoder and the last nodes, and no shift (ablation).
     active_gradient
         See :class:`voxtrace.nn.masked.Masked`.
+    axis
+        Along which channels move and flat kernels are one voxel thick: 0 depth (the paper's), 1 Y, 2 X (ablations).
     """
 
     density: float
@@ -65,6 +67,7 @@ class FusionOptions:
     strict_shift: bool = False
     cubic: bool = False
     active_gradient: bool = False
+    axis: int = 0
 
 
 def depth_shift(x: Tensor, distance: int = 1, strict: bool = False) -> Tensor:
@@ -113,6 +116,26 @@ class ShiftedBlock(nn.Module):
         return activated  # (B, Cout, Z/sz, Y/sy, X/sx)
 
 
+class TurnedBlock(nn.Module):
+    """A shifted block along another axis than depth: the map is turned so that this axis comes first, and back."""
+
+    def __init__(self, block: ShiftedBlock, axis: int) -> None:
+        super().__init__()
+        self.block = block
+        self.axis = axis
+
+    @property
+    def conv(self) -> nn.Conv3d:
+        """The block's convolution, whose kernel and stride are for the turned map."""
+        return self.block.conv
+
+    def forward(self, maps: Tensor | Sequence[Tensor]) -> Tensor:
+        """Return the activated map of one map, or of several concatenated along channels."""
+        x = torch.cat(list(maps), dim=1) if isinstance(maps, (list, tuple)) else cast(Tensor, maps)
+        activated: Tensor = self.block(x.transpose(2, 2 + self.axis)).transpose(2, 2 + self.axis)
+        return activated
+
+
 class FlatEncoder(nn.Module):
     """Two blocks on each level; the first carries the stride."""
 
@@ -123,7 +146,10 @@ class FlatEncoder(nn.Module):
         padding = (kernel[0] // 2, 1, 1)
         self.levels = nn.ModuleList(
             nn.Sequential(
-                _block(nn.Conv3d(n_in, n_out, kernel, stride, padding), options),
+                _block(
+                    nn.Conv3d(n_in, n_out, kernel, stride if options.cubic else _turned(stride, options.axis), padding),
+                    options,
+                ),
                 _block(nn.Conv3d(n_out, n_out, kernel, 1, padding), options),
             )
             for n_in, n_out, stride in zip((plan.n_channels, *widths), widths, strides, strict=False)
@@ -167,7 +193,8 @@ class FusionNode(nn.Module):
     def sources(self) -> Tensor:
         """Return how many active kernels of the first convolution read each of SOURCES, (3,) int64."""
         # Only the first convolution reads other nodes; the second of a last node reads its own map.
-        mask = cast(MaskedConv3d, self.fuse[0].conv).mask  # (Cout, Cin)
+        first = cast(ShiftedBlock | TurnedBlock, self.fuse[0])
+        mask = cast(MaskedConv3d, first.conv).mask  # (Cout, Cin)
         return torch.stack([group.sum() for group in mask.split_with_sizes(self.widths, dim=1)])
 
     def connections(self) -> dict[str, Any]:
@@ -265,5 +292,13 @@ class E2ENetNetwork(nn.Module):
             head.sources.copy_(cast(FusionNode, stage[-1]).sources())
 
 
-def _block(conv: nn.Conv3d, options: FusionOptions) -> ShiftedBlock:
-    return ShiftedBlock(conv, 0 if options.cubic else options.shift, options.strict_shift)
+def _block(conv: nn.Conv3d, options: FusionOptions) -> ShiftedBlock | TurnedBlock:
+    block = ShiftedBlock(conv, 0 if options.cubic else options.shift, options.strict_shift)
+    return TurnedBlock(block, options.axis) if options.axis and not options.cubic else block
+
+
+def _turned(stride: Shape, axis: int) -> Shape:
+    """Return a stride for a map whose axis 0 has changed places with ``axis``."""
+    order = list(stride)
+    order[0], order[axis] = order[axis], order[0]
+    return (order[0], order[1], order[2])

@@ -13,6 +13,7 @@ from voxtrace.plan import Normalisation, Plan, View
 _RESAMPLING = "resample_data_or_seg_to_shape"
 _COARSE = 3.0  # nnU-Net's threshold of anisotropy
 _EPOCH = 250  # iterations
+_SMALLEST_STD = 1e-8  # nnU-Net divides by no less
 _READERS: dict[str, Literal["stored", "ras"]] = {
     "SimpleITKIO": "stored",
     "NibabelIO": "stored",
@@ -27,7 +28,7 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
     Raises
     ------
     InputError
-        The model is a cascade, has regions or an ignore label, or uses a preprocessor, reader, normalisation or
+        The model is a cascade, has regions, or uses a preprocessor, reader, normalisation or
         resampling that is not supported.
     """
     settings = folder.configuration(configuration)
@@ -73,7 +74,7 @@ def _check_kind(folder: ModelFolder, configuration: str, settings: Mapping[str, 
 
 
 def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
-    """Return label value -> name, or refuse regions and ignored voxels."""
+    """Return label value -> name without the ignore label, or refuse regions."""
     labels: dict[int, str] = {}
     for name, given in dataset["labels"].items():
         values = given if isinstance(given, (list, tuple)) else [given]
@@ -82,8 +83,8 @@ def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
                 f"label {name!r} stands for {list(values)}: the model was trained on overlapping regions, which are "
                 "not reproduced here; import a model of plain labels."
             )
-        if name == "ignore":
-            raise InputError("the dataset has an ignore label, which is not reproduced here; import another model.")
+        if name == "ignore":  # marks voxels of the training set; the network has no output for it
+            continue
         labels[int(values[0])] = str(name)
     if sorted(labels) != list(range(len(labels))):
         raise InputError(f"label values {sorted(labels)} are not consecutive from 0, as nnU-Net asks; copy it again.")
@@ -98,7 +99,11 @@ def _normalisation(plans: Mapping[str, Any], settings: Mapping[str, Any], channe
         measured = plans["foreground_intensity_properties_per_channel"][str(channel)]
         lower, upper = float(measured["percentile_00_5"]), float(measured["percentile_99_5"])
         return Normalisation(
-            scheme="ct", lower=lower, upper=upper, mean=float(measured["mean"]), std=float(measured["std"])
+            scheme="ct",
+            lower=lower,
+            upper=upper,
+            mean=float(measured["mean"]),
+            std=max(float(measured["std"]), _SMALLEST_STD),
         )
     others = {
         "ZScoreNormalization": Normalisation(scheme="zscore_inside" if masked else "zscore"),

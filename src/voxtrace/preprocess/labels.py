@@ -14,6 +14,8 @@ from voxtrace.volume import Array, LabelMap
 def network_labels(labels: LabelMap, plan: Plan, grid: NetworkGrid | None = None) -> Array:
     """Return the label map on the network grid, (Z', Y', X') uint8 (uint16 above 255 labels), without padding.
 
+    A plan with an ignored label keeps its value, ``plan.ignored``.
+
     ``grid`` is that of the volume beside it; without it the label map is not cropped. Each label's mask is
     resampled linearly and the strongest label wins (the lower value in a tie); a grid that is the network's already is
     returned unchanged.
@@ -24,7 +26,7 @@ def network_labels(labels: LabelMap, plan: Plan, grid: NetworkGrid | None = None
         The map holds a label value that the plan does not name.
     """
     _check_labels(labels, plan)
-    kind = np.uint8 if plan.n_labels <= 256 else np.uint16
+    kind = np.uint8 if plan.n_labels + plan.ignore <= 256 else np.uint16
     grid = grid or network_grid(labels.geometry, plan)
     data = grid.crop_order.view(labels.data)
     if grid.identity:
@@ -44,7 +46,7 @@ def network_labels(labels: LabelMap, plan: Plan, grid: NetworkGrid | None = None
 
 
 def _check_labels(labels: LabelMap, plan: Plan) -> None:
-    unknown = [value for value in labels.values if value not in plan.labels]
+    unknown = [value for value in labels.values if value not in plan.labels and value != plan.ignored]
     if unknown:
         raise InputError(
             f"{labels.name} holds label values {unknown} that the plan does not name; it has "

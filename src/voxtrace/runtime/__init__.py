@@ -64,8 +64,11 @@ def open_runtime(
     EngineError
         The device was asked for and this machine has none.
     """
+    from voxtrace.runtime.quota import keep_to_quota
+
     if runtime not in ("auto", *RUNTIMES):
         raise UsageError(f"runtime {runtime!r} is unknown; use 'auto' or one of {', '.join(map(repr, RUNTIMES))}.")
+    keep_to_quota()
     asked = RuntimeChoice(runtime, precision, f"{runtime} was asked for")
     choice = choose_runtime(network, device, precision, calls) if runtime == "auto" else asked
     loaded = _OPENERS[choice.runtime](network, device, choice.precision)

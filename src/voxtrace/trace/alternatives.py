@@ -9,7 +9,11 @@ its labels; that follows from the facts of the windows. Its last labels then sta
 overlap, the labels of a voxel are a blend that the trace does not hold: there the window whose centre is nearest is
 taken, and the count is an estimate.
 
-*One choice everywhere*: costs follow from the costs of the values, labels would need a run.
+*Nothing skipped*: what windows that did not run would have cost, each as much as the mean of those that ran; labels
+would need a run.
+
+*One choice everywhere*, or in place of a choice that costs nothing: costs follow from the costs of the values, labels
+would need a run.
 """
 
 from __future__ import annotations
@@ -20,11 +24,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxtrace.errors import Cancelled
-from voxtrace.trace.places import along_slices, spent_gflop
+from voxtrace.trace.places import PlaceRow, along_slices, spent_gflop
 from voxtrace.trace.plane_writer import chunk_depth
 from voxtrace.trace.trace import INDEX, Trace
 from voxtrace.volume import Array
 
+NOTHING_SKIPPED = "no window skipped"
 THRESHOLDS = (0.0, 0.0001, 0.001, 0.01, 0.05)
 CHANGED, COMPUTED = "changed_fraction", "computed"
 COARSE = 4  # voxels: how finely the nearest window is looked for where windows overlap
@@ -37,7 +42,8 @@ class WhatIf:
     Attributes
     ----------
     name
-        E.g. "stop after 3 cycles", "stop early below 0.1 %", "every window by M4".
+        E.g. "stop after 3 cycles", "stop early below 0.1 %", "no window skipped", "every window by M4", or
+        "M1 in place of skip".
     steps
         Mean number of steps that a window runs.
     window_steps_fraction
@@ -59,7 +65,7 @@ class WhatIf:
 
 
 def what_if(trace: Trace, cancel: Callable[[], bool] | None = None) -> tuple[WhatIf, ...]:
-    """Return what was run, then fewer steps, thresholds for stopping early, and each choice taken everywhere.
+    """Return what was run, then fewer steps, thresholds for stopping early, nothing skipped, and other choices.
 
     Reads the labels of all steps once, a few planes at a time: seconds for a large trace.
 
@@ -85,7 +91,7 @@ def what_if(trace: Trace, cancel: Callable[[], bool] | None = None) -> tuple[Wha
     for threshold, stop, changed in zip(THRESHOLDS, stops, counts[len(fewer) :], strict=False):
         # the step that changes too little has still run
         rows.append(_row(trace, f"stop early below {100 * threshold:g} %", stop + 1, changed, measured=exact))
-    return (*rows, *_everywhere(trace))
+    return (*rows, *_unskipped(trace), *_everywhere(trace))
 
 
 def _as_run(trace: Trace) -> WhatIf:
@@ -202,8 +208,17 @@ def _overlapping(windows: Array) -> bool:
     return False
 
 
+def _unskipped(trace: Trace) -> Iterator[WhatIf]:
+    """Yield a row for a run in which every window that was skipped had run."""
+    skipped, ran = len(trace.window_sets.get("skipped", ())), len(trace.windows)
+    if skipped and ran:
+        times, as_run = 1 + skipped / ran, _as_run(trace)
+        fraction, seconds = as_run.window_steps_fraction * times, _seconds(trace, times)
+        yield WhatIf(NOTHING_SKIPPED, as_run.steps, fraction, seconds, None, measured=False)
+
+
 def _everywhere(trace: Trace) -> Iterator[WhatIf]:
-    """Yield a row for each choice that costs something, taken for every window."""
+    """Yield a row for each choice that costs something: taken for every window, and in place of a free choice."""
     for row in along_slices(trace, trace.n_steps - 1):
         if row.kind != "window fact" or row.unit != INDEX or not row.costs:
             continue
@@ -212,9 +227,18 @@ def _everywhere(trace: Trace) -> Iterator[WhatIf]:
         if not values.size or values.max() >= len(row.costs) or values.min() < 0:
             continue
         actual = spent_gflop(trace) or float(np.asarray(row.costs)[values].sum())
-        for value, cost in enumerate(row.costs):
-            if cost > 0 and actual > 0:
-                fraction = cost * values.size / actual
-                seconds = _seconds(trace, fraction)
-                name = f"every window by {row.value_name(value)}"
-                yield WhatIf(name, trace.n_steps, fraction, seconds, None, measured=False)
+        if actual > 0:
+            for name, gflop in _spent_otherwise(row, values, actual):
+                fraction = gflop / actual
+                yield WhatIf(name, trace.n_steps, fraction, _seconds(trace, fraction), None, measured=False)
+
+
+def _spent_otherwise(row: PlaceRow, values: Array, actual: float) -> Iterator[tuple[str, float]]:
+    """Yield the name and GFLOP of each costly choice for every window, and in place of each free one that was taken."""
+    costly = [(row.value_name(value), cost) for value, cost in enumerate(row.costs) if cost > 0]
+    for name, cost in costly:
+        yield f"every window by {name}", cost * values.size
+    for free in (value for value in np.unique(values) if row.costs[value] == 0):
+        windows = int(np.count_nonzero(values == free))
+        for name, cost in costly:
+            yield f"{name} in place of {row.value_name(free)}", actual + cost * windows

@@ -13,21 +13,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import ReadError
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.trace.plane_writer import PlaneWriter, chunk_depth
+from voxtrace.trace.stored_array import StoredArray
 from voxtrace.volume import Array
-
-if TYPE_CHECKING:
-    import zarr
 
 EDITS, LOG, LABELS = "edits", "edits.json", "labels.zarr"
 _FORMAT = "voxtrace edits 1"
+_MOST_STEPS = 1 << 16
+_LONGEST = 1000  # letters
+_REMEDY = "Remove it to open the trace without edits."
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ class EditedLabels:
     Attributes
     ----------
     labels
-        (Z, Y, X) on the trace's grid; a zarr array where they lie on disk.
+        (Z, Y, X) on the trace's grid; a :class:`StoredArray` where they lie on disk.
     edits
         The log.
     began
         The step that was copied, counted from 0 among those whose labels were kept.
     """
 
-    labels: Array | zarr.Array[Any]
+    labels: Array | StoredArray
     edits: tuple[Edit, ...]
     began: int = 0
 
@@ -112,16 +113,28 @@ def load_edits(folder: str | Path) -> EditedLabels | None:
     source = Path(folder) / EDITS
     if not source.is_dir():
         return None
-    import zarr  # here: a tenth of a second that the window does not wait for where there are no edits
-
     try:
         record = read_json(source / LOG)
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']!r}, expected {_FORMAT!r}")
-        labels = zarr.open_array(source / LABELS, mode="r")
-        return EditedLabels(labels, from_json(record["edits"]), int(record["began"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReadError(f"{source} is damaged ({error}). Remove it to open the trace without edits.") from error
+        edits, began = from_json(record["edits"]), int(record["began"])
+        if not 0 <= began < _MOST_STEPS:
+            raise ValueError(f"began is {began}; expected the number of a step")
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        raise ReadError(f"{source} is damaged ({brief(error)}). {_REMEDY}") from error
+    return EditedLabels(_stored_labels(source), edits, began)
+
+
+def _stored_labels(source: Path) -> StoredArray:
+    if not (source / LABELS).resolve().is_relative_to(source.resolve()):
+        raise ReadError(f"{source / LABELS} leads elsewhere; expected a folder in it. {_REMEDY}")
+    labels = StoredArray(source / LABELS, _REMEDY)
+    if labels.ndim != 3 or labels.dtype.kind != "u":
+        raise ReadError(
+            f"{labels.folder} holds numbers of type {labels.dtype} along {labels.ndim} axes; expected whole numbers "
+            f"along 3. {_REMEDY}"
+        )
+    return labels
 
 
 def read_edits(folder: str | Path) -> EditedLabels | None:
@@ -136,8 +149,21 @@ def as_json(edits: Sequence[Edit]) -> list[dict[str, Any]]:
 
 
 def from_json(values: Sequence[Mapping[str, Any]]) -> tuple[Edit, ...]:
-    """Return the edits that :func:`as_json` described."""
-    return tuple(Edit(**value) for value in values)
+    """Return the edits that :func:`as_json` described.
+
+    Raises
+    ------
+    ValueError
+        One is not as that writes it.
+    """
+    edits = tuple(Edit(**value) for value in values)
+    for edit in edits:
+        texts, numbers = (edit.time, edit.what, edit.name, edit.station), (edit.label, edit.voxels)
+        if not all(isinstance(one, str) and len(one) <= _LONGEST for one in texts):
+            raise ValueError(f"an edit has a text that is none, or of more than {_LONGEST} letters")
+        if not all(type(one) is int and one >= 0 for one in numbers):
+            raise ValueError(f"an edit has the label {edit.label!r} and {edit.voxels!r} voxels; expected whole numbers")
+    return edits
 
 
 def counted(edits: Sequence[Edit]) -> str:

@@ -17,11 +17,10 @@ Characters of a name that file systems refuse are written as % and two hexadecim
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -30,10 +29,8 @@ from voxtrace.errors import ReadError
 from voxtrace.safe_text import read_json
 from voxtrace.trace.description import NodeChart, Provenance
 from voxtrace.trace.plane_writer import PlaneWriter, chunk_depth
+from voxtrace.trace.stored_array import StoredArray
 from voxtrace.volume import Array, Grid, Shape
-
-if TYPE_CHECKING:
-    import zarr
 
 RECORD = "trace.json"
 LABELS = "labels.zarr"
@@ -43,7 +40,6 @@ MAPS, MEMBERS = "maps", "members"
 REFUSED = re.compile(r'[%/\\:*?"<>|\x00-\x1f]')  # in names of files, by one system or another
 
 _LONGEST_NAME = 200
-_LARGEST_CHUNK = 1 << 30  # bytes
 
 Boxes = list[tuple[int, int, int, int, int, int]]
 
@@ -209,9 +205,10 @@ def check_name(name: str) -> None:
         )
 
 
-def lies_in(labels: Array | zarr.Array[Any], folder: Path) -> bool:
-    """Tell whether labels are the zarr array of the trace in this folder."""
-    root = getattr(getattr(labels, "store", None), "root", None)
+def lies_in(labels: Any, folder: Path) -> bool:
+    """Tell whether labels are the array on disk of the trace in this folder."""
+    stored = isinstance(labels, StoredArray)
+    root = labels.folder if stored else getattr(getattr(labels, "store", None), "root", None)
     return root is not None and Path(root).resolve() == (folder / LABELS).resolve()
 
 
@@ -253,19 +250,11 @@ def open_arrays(folder: Path, names: Iterable[str], kind: str = "") -> dict[str,
     return {name: open_array(folder, file_of(name, kind)) for name in names}
 
 
-def open_array(folder: Path, name: str) -> Any:
+def open_array(folder: Path, name: str) -> StoredArray:
     """Return an array of the folder, still on disk, e.g. ``labels.zarr``."""
-    import zarr
-
     if not (folder / name).resolve().is_relative_to(folder.resolve()):
         raise ReadError(f"{folder / name} leads out of the trace; expected a folder in it. Predict the case again.")
-    found = zarr.open_array(folder / name, mode="r")
-    if found.dtype.kind not in "uif" or math.prod(found.chunks) * found.dtype.itemsize > _LARGEST_CHUNK:
-        raise ReadError(
-            f"{folder / name} has numbers of type {found.dtype} in pieces of {found.chunks}; expected plain numbers in "
-            "pieces of at most 1 GiB. Predict the case again."
-        )
-    return found
+    return StoredArray(folder / name)
 
 
 def rows(values: Mapping[str, Array]) -> dict[str, Rows]:

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import GeometryError, ReadError
 from voxtrace.passport import Passport
+from voxtrace.safe_text import brief
 from voxtrace.trace import files
 from voxtrace.trace.description import NodeChart, Provenance, TraceRow
 from voxtrace.trace.plane_writer import chunk_depth
+from voxtrace.trace.record_checks import check_opened
 from voxtrace.trace.step_counts import MapRange, StepCounts
+from voxtrace.trace.stored_array import StoredArray
 from voxtrace.volume import Array, Geometry, Shape
 
-if TYPE_CHECKING:
-    import zarr
-
-    Planes = Array | zarr.Array[Any]
-
-
+Planes = Array | StoredArray
 INDEX = "index"  # the unit of a number that names something, e.g. a network; such numbers are not averaged
 CHANGED_VOXELS = "changed_voxels"
 
@@ -36,8 +33,8 @@ class Trace:
     Attributes
     ----------
     labels
-        (S, Z, Y, X) uint8 or uint16 on the input's grid; a zarr array when it lies on disk. When only the last step
-        was kept its first axis has length 1, while ``facts`` still tell of every step.
+        (S, Z, Y, X) uint8 or uint16 on the input's grid; a :class:`.StoredArray` when it lies on disk. When
+        only the last step was kept its first axis has length 1, while ``facts`` still tell of every step.
     facts
         Name -> (S, W) float32: a number for every step and window; NaN where it does not apply.
     windows
@@ -65,8 +62,8 @@ class Trace:
         Name -> (S, Z) float32: a number for every kept step and slice of the input's grid; NaN where it is not known.
         ``changed_voxels`` is there for every method of which all steps were kept.
     maps
-        Name -> (S, Z, Y, X) float32, a scalar map of the method at each kept step; NaN where no window lay. A zarr
-        array when it lies on disk.
+        Name -> (S, Z, Y, X) float32, a scalar map of the method at each kept step; NaN where no window lay. A
+        :class:`.StoredArray` when it lies on disk.
     ranges
         Name of a map -> (S, 2), see :meth:`map_ranges`, or None when not counted yet.
     areas
@@ -256,9 +253,13 @@ class Trace:
         """
         folder = Path(folder)
         try:
-            return _opened(files.read_record(folder), folder)
-        except (OSError, ValueError, TypeError, LookupError, ArithmeticError, ValidationError, GeometryError) as error:
-            raise ReadError(f"{folder} is a damaged trace ({error}). Predict the case again.") from error
+            trace = _opened(files.read_record(folder), folder)
+        except (ReadError, MemoryError):
+            raise
+        except Exception as error:  # of pydantic, numpy and zarr, which have many classes
+            raise ReadError(f"{folder} is a damaged trace ({brief(error)}). Predict the case again.") from error
+        check_opened(trace, folder)
+        return trace
 
     def record(self) -> files.TraceRecord:
         """Return what ``trace.json`` holds: everything but the voxels."""

@@ -15,13 +15,14 @@ import numpy as np
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import DatasetError
 from voxtrace.io import write
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset import REFERENCE
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
+from voxtrace.training.split import SPLITS, read_splits, subject_of
 from voxtrace.volume import LabelMap, Volume
 
 PROVENANCE = "provenance"
-_IMAGES, _RECORD, _SPLITS = "imagesTr", "dataset.json", "splits_final.json"
+_IMAGES, _RECORD = "imagesTr", "dataset.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +94,17 @@ def add_case(folder: str | Path, case: NewCase, *, replace_case: bool = False) -
     _check(case)
     is_new = not (folder / _RECORD).is_file()
     listing = _begun(folder, case) if is_new else read_listing(folder)
+    if listing.layout != "raw":
+        raise DatasetError(
+            f"{folder} lists its cases in dataset.json; cases are added to nnU-Net's raw layout. Write a copy in that "
+            "layout with `voxtrace plan DATASET --fix OUT`, or begin a dataset in an empty folder."
+        )
     labels = _renumbered(case.labels, listing)
     _check_channels(case, listing)
     if case.name in listing.images and not replace_case:
         raise DatasetError(f"{listing.name} has a case {case.name} already. Choose another name, or replace it.")
+    if (folder / SPLITS).is_file():
+        read_splits(folder / SPLITS)  # refused before anything is written
     before = set(listing.images)
     with _all_or_none(_paths(folder, case, listing), keep=case.name in before):
         _write(folder, case, labels, listing)
@@ -215,16 +223,24 @@ def _all_or_none(paths: Iterator[Path], keep: bool) -> Iterator[None]:
 
 
 def _add_to_splits(folder: Path, name: str) -> bool:
-    """Add a case to the training cases of every fold, unless it is in one already; tell whether there are folds."""
-    file = folder / _SPLITS
+    """Add a case to every fold, unless it is in one already; tell whether it is trained on in all of them.
+
+    It joins the validation cases of a fold that holds another case of its subject back.
+    """
+    file = folder / SPLITS
     if not file.is_file():
         return False
-    splits = read_json(file)
-    if not any(name in split[part] for split in splits for part in ("train", "val")):
-        for split in splits:
-            split["train"] = [*split["train"], name]
-        _write_json(file, splits)
-    return True
+    try:
+        splits, subject = read_json(file), subject_of(name)
+        known = any(name in split[part] for split in splits for part in ("train", "val"))
+        for split in () if known else splits:
+            held = any(subject_of(other) == subject for other in split["val"])
+            split["val" if held else "train"].append(name)
+        if not known:
+            _write_json(file, splits)
+        return not any(name in split["val"] for split in splits)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{file} holds no folds ({brief(error)}); correct or remove it.") from error
 
 
 def _write_record(folder: Path, listing: DatasetListing, count: int) -> None:

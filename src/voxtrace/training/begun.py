@@ -53,4 +53,8 @@ def begun_run(out: Path, dataset: Dataset) -> BegunRun | None:
             f"{folder / RUN} describes no run that this version can go on with ({error}); train again with another "
             "--out."
         ) from error
-    return BegunRun(made, plan.model_copy(update={"channels": dataset.channels, "labels": dataset.labels}))
+    return BegunRun(made, _with_names(plan, dataset))
+
+
+def _with_names(plan: Plan, dataset: Dataset) -> Plan:
+    return plan.model_copy(update={"channels": dataset.channels, "labels": dataset.labels, "ignore": dataset.ignore})

@@ -11,8 +11,11 @@ import torch
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import InputError
+from voxtrace.nn.tensor_file import load_tensors
+from voxtrace.safe_text import brief
 
 FILE = "checkpoint.pt"
+_MOST_ITERATIONS = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,19 @@ def load_checkpoint(folder: Path) -> TrainingCheckpoint | None:
     if not file.is_file():
         return None
     try:
-        return TrainingCheckpoint(**torch.load(file, map_location="cpu", weights_only=True))
-    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{file} is not a checkpoint ({error}); delete {folder} and train again.") from error
+        found = TrainingCheckpoint(**load_tensors(file))
+        _check(found)
+    except (OSError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        raise InputError(f"{file} is not a checkpoint ({brief(error)}); delete {folder} and train again.") from error
+    return found
+
+
+def _check(found: TrainingCheckpoint) -> None:
+    """Raise ValueError where a part of a checkpoint is not of its kind."""
+    numbers, mappings = (found.phase, found.iteration), (found.network, found.optimizer)
+    if not all(type(one) is int and 0 <= one < _MOST_ITERATIONS for one in numbers):
+        raise ValueError("its place in the run is no number")
+    if not all(isinstance(one, dict) and all(isinstance(key, str) for key in one) for one in mappings):
+        raise ValueError("its weights or its optimiser have no names")
+    if not isinstance(found.history, list) or not all(isinstance(row, dict) for row in found.history):
+        raise ValueError("its curve is no list of numbers by name")

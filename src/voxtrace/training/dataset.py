@@ -1,12 +1,15 @@
-"""Datasets in nnU-Net's raw layout, with scores and chosen labels where ``voxtrace score`` wrote them.
+"""Datasets in any of the layouts, with scores and chosen labels where ``voxtrace score`` wrote them.
 
-::
+In nnU-Net's raw layout::
 
     dataset.json
     imagesTr/<case>_0000.nii.gz     a file for each channel
     labelsTr/<case>.nii.gz          reference labels
     labelsChosen/<case>.nii.gz      read for cases without reference labels
     scores.json                     scores of each case, by which training samples cases
+    splits_final.json               folds; drawn by subject where it is missing
+
+:mod:`voxtrace.training.layouts` has the others.
 """
 
 from __future__ import annotations
@@ -16,31 +19,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxtrace.errors import DatasetError
-from voxtrace.io import read, read_labels
+from voxtrace.io.child.guarded import read, read_labels
 from voxtrace.safe_text import read_json
-from voxtrace.training.dataset_listing import read_listing
-from voxtrace.volume import Case
+from voxtrace.training.dataset_cache import stored_folds
+from voxtrace.training.dataset_listing import SEE_ALL, DatasetListing, read_listing
+from voxtrace.training.split import SPLITS, Fold, check_apart, folds_of, held_back, read_splits, subjects_of
+from voxtrace.volume import Case, Volume
 
-FOLDS = 5
 REFERENCE, CHOSEN = "labelsTr", "labelsChosen"
 SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """The files of one case: an image for each channel, in order, and its labels; and its scores for sampling."""
+    """The files of one case: an image for each channel, in order, and its labels; and its scores for sampling.
+
+    One image may hold every channel in its fourth dimension; ``channels`` is their number.
+    """
 
     name: str
     images: tuple[Path, ...]
     labels: Path
     scores: Mapping[str, float] = field(default_factory=dict)
+    channels: int = 1
 
     def load(self) -> Case:
         """Read the case."""
-        return Case(self.name, read(self.images), read_labels(self.labels), self.scores)
+        return Case(self.name, read_image(self.images, self.channels), read_labels(self.labels), self.scores)
 
 
 class CaseFolder(Sequence[Case]):
@@ -78,14 +84,31 @@ class Dataset:
         (training names, validation names) for each fold.
     licence
         As ``dataset.json`` states it.
+    subjects
+        Case -> who was scanned.
+    source
+        The file that has the folds; ``""`` where they were drawn.
+    ignore
+        Whether the label value after the last one marks voxels that are neither learned nor scored.
+    path
+        The folder or CSV.
     """
 
     name: str
     channels: tuple[str, ...]
     labels: dict[int, str]
     files: tuple[CaseFiles, ...]
-    folds: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    folds: tuple[Fold, ...]
     licence: str = ""
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    ignore: bool = False
+    path: Path = Path()
+
+    @property
+    def ignored(self) -> int | None:
+        """The label value of voxels that are neither learned nor scored, or None."""
+        return len(self.labels) if self.ignore else None
 
     def cases(self, names: Sequence[str]) -> CaseFolder:
         """Return the named cases, unread."""
@@ -96,48 +119,91 @@ class Dataset:
         return CaseFolder([by_name[name] for name in names])
 
 
+def read_image(images: Sequence[Path], channels: int) -> Volume:
+    """Return the volume (C, Z, Y, X) of a case: a file a channel, or one file with every channel.
+
+    Raises
+    ------
+    ReadError
+        A file cannot be read, or one file holds another number of channels.
+    GeometryError
+        The channels lie on different grids.
+    """
+    return read(images[0], channels=channels) if len(images) == 1 else read(images)
+
+
 def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
-    """Return what a dataset folder holds; no voxel is read.
+    """Return what a dataset's folder, or CSV, holds; no image is read.
 
     ``labels`` names the folder inside with the labels to learn. Unset, these are in ``labelsTr`` and, for cases that it
-    lacks, in ``labelsChosen``.
+    lacks, in ``labelsChosen``; in other layouts where the dataset says. Folds are those of ``splits_final.json``, or of
+    the column ``fold``; otherwise five are drawn by subject, see :mod:`voxtrace.training.split`.
 
     Raises
     ------
     DatasetError
-        The folder lacks ``dataset.json`` or cases, a channel or a label file is missing, labels are regions, or
-        ``scores.json`` was not written by ``voxtrace score``.
+        There is no dataset of a known layout, a channel or a label file is missing, labels are regions or not numbered
+        0, 1, 2 …, or ``scores.json`` or ``splits_final.json`` have another structure.
     """
-    folder = Path(folder)
-    listing = read_listing(folder)
-    scores = _scores(folder)
+    path = Path(folder)
+    listing = read_listing(path)
+    inside = path if path.is_dir() else path.parent
+    scores = _scores(inside)
     files = tuple(
-        CaseFiles(name, images, _label_file(folder, labels, name, listing.ending), scores.get(name, {}))
+        CaseFiles(name, images, _label_file(inside, labels, name, listing), scores.get(name, {}), len(listing.channels))
         for name, images in listing.images.items()
     )
+    subjects = subjects_of(list(listing.images), listing.subjects)
+    folds, source = _folds(path, inside, listing, subjects)
     return Dataset(
         name=listing.name,
         channels=listing.channels,
         labels=listing.labels,
         files=files,
-        folds=_folds(folder, [f.name for f in files]),
+        folds=folds,
         licence=listing.licence,
+        subjects=subjects,
+        source=source,
+        ignore=listing.ignore,
+        path=path,
     )
 
 
 def fold(dataset: Dataset, number: int) -> tuple[CaseFolder, CaseFolder]:
-    """Return (training cases, validation cases) of a fold, 0-based, from ``splits_final.json`` or a seeded 5-fold."""
+    """Return (training cases, validation cases) of a fold, 0-based.
+
+    Raises
+    ------
+    DatasetError
+        There is no such fold, it names cases that the dataset lacks, or it trains and validates on one subject.
+    """
     if not 0 <= number < len(dataset.folds):
         raise DatasetError(f"fold {number} was asked for; {dataset.name} has folds 0 to {len(dataset.folds) - 1}.")
     training, validation = dataset.folds[number]
+    check_apart(dataset.folds[number], dataset.subjects, number, dataset.source or dataset.name)
     return dataset.cases(training), dataset.cases(validation)
 
 
-def _label_file(folder: Path, labels: str, name: str, ending: str) -> Path:
-    candidates = [folder / kind / f"{name}{ending}" for kind in ((labels,) if labels else (REFERENCE, CHOSEN))]
+def _folds(
+    path: Path, inside: Path, listing: DatasetListing, subjects: Mapping[str, str]
+) -> tuple[tuple[Fold, ...], str]:
+    """Return the folds, and the file that they are from; ``""`` where they are drawn."""
+    if listing.held_in:
+        return held_back(listing.held_in, list(listing.images)), str(path)
+    if (inside / SPLITS).is_file():
+        return read_splits(inside / SPLITS), str(inside / SPLITS)
+    return folds_of(subjects, stored_folds(path, subjects.values())), ""
+
+
+def _label_file(folder: Path, labels: str, name: str, listing: DatasetListing) -> Path:
+    if labels:
+        candidates = [folder / labels / f"{name}{listing.ending}"]
+    else:
+        stated = listing.label_files.get(name)
+        candidates = [*([stated] if stated else []), folder / CHOSEN / f"{name}{listing.ending}"]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise DatasetError(f"case {name}: {candidates[0]} is missing; add it or remove the case.")
+        raise DatasetError(f"case {name}: {candidates[0]} is missing; add it or remove the case. {SEE_ALL}")
     return found
 
 
@@ -154,20 +220,3 @@ def _scores(folder: Path) -> dict[str, dict[str, float]]:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{file} holds no scores of cases; write it again with `voxtrace score`.") from error
-
-
-def _folds(folder: Path, names: list[str]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-    file = folder / "splits_final.json"
-    if file.is_file():
-        try:
-            splits = [(tuple(split["train"]), tuple(split["val"])) for split in read_json(file)]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(
-                f"{file} holds no folds ({error!r}); expected [{{'train': [...], 'val': [...]}}, ...]."
-            ) from error
-        if not all(isinstance(name, str) for fold in splits for part in fold for name in part):
-            raise DatasetError(f"{file} names cases by something other than text; correct it.")
-        return tuple(splits)
-    shuffled = [names[i] for i in np.random.default_rng(12345).permutation(len(names))]
-    held = [tuple(sorted(shuffled[k::FOLDS])) for k in range(min(FOLDS, len(names)))]
-    return tuple((tuple(n for n in names if n not in out), out) for out in held)

@@ -1,19 +1,21 @@
-"""Names, channels, labels and image files of a dataset folder; label files need not exist."""
+"""Names, channels, labels and image files of a dataset, checked; label files need not exist."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from voxtrace.errors import DatasetError
-from voxtrace.io.suffixes import SUFFIXES
-from voxtrace.safe_text import read_json
+from voxtrace.training.layouts import FoundCase, FoundDataset, find_dataset
+
+SEE_ALL = "`voxtrace plan` lists every fault of a dataset, `--fix OUT` writes a copy without them."
 
 
 @dataclass(frozen=True)
 class DatasetListing:
-    """Names and image files of a dataset in nnU-Net's raw layout.
+    """Names and image files of a dataset.
 
     Attributes
     ----------
@@ -26,9 +28,19 @@ class DatasetListing:
     ending
         Of every image and label file, e.g. ``.nii.gz``.
     images
-        Case -> its files, one a channel, in order; sorted by case.
+        Case -> its files, one a channel, in order, or one with every channel; sorted by case.
     licence
         As ``dataset.json`` states it.
+    layout
+        As :class:`~voxtrace.training.layouts.FoundDataset` has it.
+    label_files
+        Case -> its label map; cases of which the layout names none are left out.
+    subjects
+        Case -> who was scanned, where the dataset states it.
+    held_in
+        Case -> the fold that holds it back, where the dataset states it.
+    ignore
+        Whether the label value after the last one marks voxels that are neither learned nor scored.
     """
 
     name: str
@@ -37,78 +49,65 @@ class DatasetListing:
     ending: str
     images: dict[str, tuple[Path, ...]]
     licence: str
+    layout: str = "raw"
+    label_files: Mapping[str, Path] = field(default_factory=dict)
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    held_in: Mapping[str, int] = field(default_factory=dict)
+    ignore: bool = False
 
 
-def read_listing(folder: Path) -> DatasetListing:
-    """Return names, channels, labels and image files of a dataset folder, whether or not it has label files.
+def read_listing(path: Path) -> DatasetListing:
+    """Return names, channels, labels and image files of a dataset's folder, or CSV, whether or not it has label files.
 
     Raises
     ------
     DatasetError
-        The folder lacks ``dataset.json`` or cases, a channel is missing, or labels are regions.
+        The dataset has no known layout, a channel is missing, labels are regions, or their values or names are not
+        unique, or not 0, 1, 2 ….
     """
-    record = _record(folder)
-    channels = record.get("channel_names") or record.get("modality")
-    if not isinstance(channels, dict) or not channels:
-        raise DatasetError(f"{folder / 'dataset.json'} names no channels; expected channel_names, e.g. {{'0': 'CT'}}.")
-    if not all(str(key).isdigit() and len(str(key)) < 5 for key in channels):
-        raise DatasetError(f"{folder / 'dataset.json'} does not number its channels; expected {{'0': 'CT'}}.")
-    ending = str(record.get("file_ending", ".nii.gz"))
-    if ending not in SUFFIXES:
-        raise DatasetError(
-            f"{folder / 'dataset.json'} has the file_ending {ending[:40]!r}; expected one of {', '.join(SUFFIXES)}."
-        )
+    found = find_dataset(path)
+    _check_labels(found)
+    _check_files(found.cases)
     return DatasetListing(
-        name=str(record.get("name") or folder.name),
-        channels=tuple(str(channels[key]) for key in sorted(channels, key=int)),
-        labels=_labels(record, folder),
-        ending=ending,
-        images=_images(folder, ending, len(channels)),
-        licence=str(record.get("licence") or record.get("license") or ""),
+        name=found.name,
+        channels=found.channels,
+        labels=found.labels,
+        ending=found.ending,
+        images={case.name: case.images for case in found.cases},
+        licence=found.licence,
+        layout=found.layout,
+        label_files={case.name: case.labels for case in found.cases if case.labels},
+        subjects={case.name: case.subject for case in found.cases if case.subject},
+        held_in={case.name: case.fold for case in found.cases if case.fold is not None},
+        ignore=found.ignore is not None,
     )
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    file = folder / "dataset.json"
-    if not file.is_file():
+def repeated(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that occur more than once, whatever their case, sorted."""
+    return tuple(sorted(name for name, n in Counter(map(str.casefold, names)).items() if n > 1))
+
+
+def _check_labels(found: FoundDataset) -> None:
+    values = [value for _, value in found.declared]
+    if 0 not in values:
+        raise DatasetError(f"{found.source} names no background; add 'background': 0 to its labels. {SEE_ALL}")
+    if twice := sorted({value for value in values if values.count(value) > 1}):
+        names = ", ".join(name for name, value in found.declared if value == twice[0])
+        raise DatasetError(f"{found.source} has two names for the label value {twice[0]}: {names}; keep one. {SEE_ALL}")
+    if same := repeated(name for name, _ in found.declared):
+        raise DatasetError(f"{found.source} gives the name {same[0]!r} to several label values; rename one. {SEE_ALL}")
+    if sorted(values) != list(range(len(values))):
+        raise DatasetError(f"{found.source}: label values {sorted(values)} are not 0, 1, 2 …; renumber them. {SEE_ALL}")
+    if found.ignore not in (None, len(values)):
         raise DatasetError(
-            f"{folder} has no dataset.json; expected nnU-Net's raw layout: dataset.json, imagesTr, labelsTr."
+            f"{found.source}: the ignore label has the value {found.ignore}; expected {len(values)}, the one after the "
+            f"last label. Renumber it. {SEE_ALL}"
         )
-    try:
-        record = read_json(file)
-    except ValueError as error:
-        raise DatasetError(f"{file} is not JSON ({error}); correct it.") from error
-    if not isinstance(record, dict):
-        raise DatasetError(f"{file} holds {type(record).__name__}; expected a JSON object.")
-    return record
 
 
-def _labels(record: dict[str, Any], folder: Path) -> dict[int, str]:
-    raw = record.get("labels")
-    if not isinstance(raw, dict) or not raw:
-        raise DatasetError(f"{folder / 'dataset.json'} names no labels; expected e.g. {{'background': 0, 'liver': 1}}.")
-    try:
-        pairs = [(int(k), str(v)) if str(k).isdigit() else (int(v), str(k)) for k, v in raw.items()]
-    except (TypeError, ValueError) as error:
-        raise DatasetError(
-            f"{folder / 'dataset.json'}: labels must be whole numbers, not regions ({error})."
-        ) from error
-    labels = dict(sorted(pairs))
-    if sorted(labels) != list(range(len(labels))):
-        raise DatasetError(
-            f"{folder / 'dataset.json'}: label values {sorted(labels)} are not 0, 1, 2 …; renumber them."
-        )
-    return labels
-
-
-def _images(folder: Path, ending: str, n_channels: int) -> dict[str, tuple[Path, ...]]:
-    first = f"_0000{ending}"
-    names = sorted(f.name.removesuffix(first) for f in (folder / "imagesTr").glob(f"*{first}"))
-    if not names:
-        raise DatasetError(f"{folder / 'imagesTr'} holds no *{first}; expected one file a case and channel.")
-    files = {name: tuple(folder / "imagesTr" / f"{name}_{c:04d}{ending}" for c in range(n_channels)) for name in names}
-    for name, images in files.items():
-        for path in images:
+def _check_files(cases: Iterable[FoundCase]) -> None:
+    for case in cases:
+        for path in case.images:
             if not path.is_file():
-                raise DatasetError(f"case {name}: {path} is missing; add it or remove the case.")
-    return files
+                raise DatasetError(f"case {case.name}: {path} is missing; add it or remove the case. {SEE_ALL}")

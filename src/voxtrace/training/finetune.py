@@ -45,6 +45,7 @@ def finetune_plan(
     changes = {
         "channels": dataset.channels,
         "labels": dataset.labels,
+        "ignore": dataset.ignore,
         "normalisation": tuple(rule.model_dump() for rule in rules),
         "modality": modality,
         "iterations": iterations or plan.iterations,

@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from voxtrace.atomic import atomic_folder
+from voxtrace.errors import OutputError
 from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
+from voxtrace.safe_text import read_json
 from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.volume import Array, Case
 
@@ -46,8 +48,7 @@ class PreprocessedCase:
     @property
     def scan(self) -> TrainingScans:
         """Size, spacing and intensities of the scan, as the ranges of one case."""
-        stored = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
-        found = TrainingScans.from_record({"training_scans": stored})
+        found = TrainingScans.from_record({"training_scans": read_json(self.folder / "scan.json")})
         assert found is not None
         return found
 
@@ -63,7 +64,7 @@ class PreprocessedCase:
 
     @property
     def foreground(self) -> Array:
-        """(N, 4) int32: label, z, y, x; empty for a case without labels."""
+        """(N, 4) int32: label, z, y, x; the background (0) occurs only where voxels are ignored."""
         return _mapped(self.folder / "foreground.npy")
 
 
@@ -103,10 +104,33 @@ def _load_or_preprocess(
     source = unread(cases, number)
     identity = identify(source)
     made_from = json.dumps({**how, "case": identity.to_json()})
-    if _stored_source(target) != made_from:
+    found = _stored(target, identity) if _stored_source(target) == made_from else None
+    if found is None:
         rng = np.random.default_rng([how["seed"], number])
         _preprocess(source if isinstance(source, Case) else source.load(), plan, target, rng, made_from)
-    return PreprocessedCase(target, identity.scores, identity)
+        found = _stored(target, identity)
+    if found is None:
+        raise OutputError(f"{target} does not hold what was just written into it; check the disk.")
+    return found
+
+
+def _stored(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
+    """Return the case in a folder; None where it is not there, or damaged, so that it is made again."""
+    try:
+        case = PreprocessedCase(target, identity.scores, identity)
+        return case if case.scan.cases and _fit_together(case.image, case.labels, case.foreground) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, EOFError):
+        return None
+
+
+def _fit_together(image: Array, labels: Array, foreground: Array) -> bool:
+    """Return whether arrays are of the types and shapes that are written, and every drawn voxel lies in them."""
+    if image.ndim != 4 or image.dtype != np.float32 or labels.shape != image.shape[1:] or labels.dtype.kind != "u":
+        return False
+    if foreground.ndim != 2 or foreground.shape[1] != 4 or foreground.dtype != np.int32:
+        return False
+    voxels = foreground[:, 1:]
+    return not len(voxels) or bool((voxels >= 0).all() and (voxels < labels.shape).all())
 
 
 def _stored_source(target: Path) -> str | None:
@@ -129,16 +153,17 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, 
     with atomic_folder(target) as folder:
         np.save(folder / "image.npy", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
         np.save(folder / "labels.npy", labels)
-        np.save(folder / "foreground.npy", _draw_foreground(labels, rng))
+        np.save(folder / "foreground.npy", _draw_foreground(labels, rng, plan))
         (folder / SOURCE).write_text(made_from, encoding="utf-8")
         scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)
         (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
 
 
-def _draw_foreground(labels: Array, rng: np.random.Generator) -> Array:
+def _draw_foreground(labels: Array, rng: np.random.Generator, plan: Plan) -> Array:
+    """Return label and place of voxels of each label; with an ignored label, the background's too, and none of its."""
     rows = [np.zeros((0, 4), np.int32)]
     for value in np.unique(labels):
-        if value == 0:
+        if value == plan.ignored or (value == 0 and not plan.ignore):
             continue
         voxels = np.argwhere(labels == value)
         chosen = voxels[rng.permutation(len(voxels))[:VOXELS_PER_LABEL]]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -28,8 +28,9 @@ import numpy.typing as npt
 
 from voxtrace.atomic import atomic_file, atomic_folder
 from voxtrace.errors import Cancelled, DatasetError, GeometryError, UsageError, VoxTraceError
-from voxtrace.io import read, write
-from voxtrace.training.dataset import CHOSEN, SCORES
+from voxtrace.io import write
+from voxtrace.io.child.guarded import read
+from voxtrace.training.dataset import CHOSEN, SCORES, read_image
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 from voxtrace.volume import Array, Geometry, LabelMap
 
@@ -51,6 +52,10 @@ class CaseScore:
         Which candidate is kept, 0-based: that of the largest RS, the first of equals.
     reliabilities
         RS of each candidate.
+    foreground_voxels
+        Of the kept candidate; a case with 0 is flagged, and learned by no curriculum.
+
+    A score is NaN where no label is in any of the maps that are compared.
     """
 
     reliability: float
@@ -58,6 +63,7 @@ class CaseScore:
     difficulty_min: float
     chosen: int
     reliabilities: tuple[float, ...]
+    foreground_voxels: int = 1
 
 
 @dataclass(frozen=True)
@@ -131,15 +137,18 @@ def score_dataset(
 
 
 def reliability_scores(dice: npt.NDArray[np.float64]) -> CaseScore:
-    """Return the scores that follow from the Dice of each pair of candidates, (n, n) symmetric; n is at least 3."""
+    """Return the scores that follow from the Dice of each pair of candidates, (n, n) symmetric; n is at least 3.
+
+    A pair with a Dice of NaN, two maps without any label, is left out.
+    """
     n = len(dice)
-    others = dice[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-    reliabilities = others.mean(axis=1)
-    kept = int(np.argmax(reliabilities.round(TIE)))
+    others = np.ma.masked_invalid(dice[~np.eye(n, dtype=bool)].reshape(n, n - 1))
+    reliabilities = others.mean(axis=1).filled(np.nan)
+    kept = int(np.argmax(np.nan_to_num(reliabilities, nan=-1.0).round(TIE)))
     return CaseScore(
         reliability=float(reliabilities[kept]),
-        difficulty=float(others[kept].mean()),
-        difficulty_min=float(others[kept].min()),
+        difficulty=float(reliabilities[kept]),
+        difficulty_min=float(np.ma.filled(others[kept].min(), np.nan)),
         chosen=kept,
         reliabilities=tuple(float(r) for r in reliabilities),
     )
@@ -148,7 +157,8 @@ def reliability_scores(dice: npt.NDArray[np.float64]) -> CaseScore:
 def pairwise_dice(maps: Sequence[Array], n_labels: int, *, background: bool = False) -> npt.NDArray[np.float64]:
     """Return the Dice of each pair of label maps (Z, Y, X), averaged over labels: (n, n), 1 on the diagonal.
 
-    A label that neither map has counts 1. The background takes part if asked for.
+    A label that neither map has is left out of the mean: two maps that both miss an organ do not agree on it. The Dice
+    of two maps without any label is NaN. The background takes part if asked for.
     """
     dice = np.eye(len(maps))
     for i, j in combinations(range(len(maps)), 2):
@@ -206,9 +216,10 @@ def _score_cases(
 
 def _score(listing: DatasetListing, name: str, paths: Sequence[Path], target: Path, background: bool) -> CaseScore:
     """Score one case and write its chosen labels into ``target``."""
-    geometry = read(listing.images[name][0]).geometry
+    geometry = read_image(listing.images[name], len(listing.channels)).geometry
     maps = [_candidate(path, geometry, len(listing.labels)) for path in paths]
     score = reliability_scores(pairwise_dice(maps, len(listing.labels), background=background))
+    score = replace(score, foreground_voxels=int(np.count_nonzero(maps[score.chosen])))
     names = {value: label for value, label in listing.labels.items() if value}
     write(LabelMap(maps[score.chosen], geometry, names, name=name), target / f"{name}{listing.ending}")
     return score
@@ -234,8 +245,10 @@ def _mean_dice(one: Array, other: Array, n_labels: int, first: int) -> float:
         pairs += np.bincount((a.astype(np.int64) * n_labels + b).ravel(), minlength=pairs.size)
     table = pairs.reshape(n_labels, n_labels)
     both, total = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
-    dice = np.where(total > 0, 2.0 * both / np.maximum(total, 1), 1.0)
-    return float(dice[first:].mean())
+    present = total[first:] > 0
+    if not present.any():
+        return float("nan")
+    return float((2.0 * both[first:][present] / total[first:][present]).mean())
 
 
 def _record(scoring: DatasetScores, file: Path) -> None:

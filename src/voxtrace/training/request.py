@@ -15,7 +15,7 @@ class TrainRequest:
     Attributes
     ----------
     dataset
-        Folder in nnU-Net's raw layout.
+        Folder or CSV in one of the layouts of :mod:`voxtrace.training.layouts`.
     method
         Key of the method; unset, it is the initial bundle's, or ``voxtrace.methods.DEFAULT_METHOD``.
     options
@@ -32,6 +32,10 @@ class TrainRequest:
         What the bundle is called; unset, as its folder.
     iterations, batch_size
         Optimiser updates, and windows in each, in place of the plan's.
+    plan
+        File of a plan that ``voxtrace plan --out`` wrote, with the folds; unset, those in the dataset's cache.
+    window, spacing_mm
+        Voxels and spacing (Z, Y, X) in place of those that would be planned.
     rate, minutes, device, precision, seed, workers, anonymous_names
         See :class:`~voxtrace.training.config.TrainConfig`.
     rate_schedule, average, weights, accumulate, devices, nodes
@@ -73,3 +77,6 @@ class TrainRequest:
     tensorboard: Path | None = None
     fork: Path | None = None
     resume: bool = False
+    plan: Path | None = None
+    window: tuple[int, int, int] | None = None
+    spacing_mm: tuple[float, float, float] | None = None

@@ -19,7 +19,7 @@ from typing import Any
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import InputError
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.training.identity import CaseIdentity, change_words, changed_cases, few, is_another_dataset
 
 RUN = "run.json"
@@ -110,7 +110,9 @@ def load_record(folder: Path) -> TrainingRecord | None:
     try:
         return TrainingRecord.from_json(read_json(file))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} does not describe a run ({error}); delete {folder} and train again.") from error
+        raise InputError(
+            f"{file} does not describe a run ({brief(error)}); delete {folder} and train again."
+        ) from error
 
 
 def save_record(folder: Path, record: TrainingRecord) -> None:

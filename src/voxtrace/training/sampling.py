@@ -74,7 +74,7 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def _place(self, case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> tuple[list[int], int]:
         """Return where the box around a window begins, and the seed of its augmentation."""
-        start = draw_start(case.labels.shape, self.plan.window, _centre(case, rng) if forced else None, rng)
+        start = draw_start(case.labels.shape, self.plan.window, _centre(case, forced, rng), rng)
         size = self.augmenter.box_size
         shift = [int(rng.integers(-most, most + 1)) if most else 0 for most in self.phase.augmentation.shift_voxels]
         # the box of the augmenter is larger than the window, which lies in its middle
@@ -103,12 +103,17 @@ def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: n
     return start
 
 
-def _centre(case: PreprocessedCase, rng: np.random.Generator) -> Array | None:
-    """Return a random voxel (z, y, x) of a random label of the case; None when it has no label."""
-    foreground = case.foreground
-    if len(foreground) == 0:
+def _centre(case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> Array | None:
+    """Return the voxel (z, y, x) that a window is centred on, or None for a window anywhere.
+
+    Forced: a random voxel of a random label of the case. Otherwise, and where no label is drawn, a voxel that is not
+    ignored, if the case has such; voxels of the background are stored for this.
+    """
+    rows = case.foreground
+    shown = rows[rows[:, 0] > 0]
+    if forced and len(shown):
+        rows = shown[shown[:, 0] == rng.choice(np.unique(shown[:, 0]))]
+    elif len(rows) == len(shown):
         return None
-    label = rng.choice(np.unique(foreground[:, 0]))
-    rows = foreground[foreground[:, 0] == label]
     centre: Array = rows[rng.integers(len(rows)), 1:]
     return centre

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.errors import Cancelled
+from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.fit import Fit, fit_to_start
 from voxtrace.training.begun import BegunRun, begun_run, work_folder
 from voxtrace.training.dataset import Dataset, fold, open_dataset
+from voxtrace.training.dataset_plan import DatasetPlan, matching_plan, plan_file, stored_plan, with_folds
 from voxtrace.training.fork import fork_run
 from voxtrace.training.planning import Fingerprint, plan_dataset, scan_cases
 from voxtrace.training.progress import TrainProgress
@@ -73,7 +75,10 @@ class TrainSetup:
         """Return whether the initial bundle is a start for this dataset, by its first case; None without one."""
         if self.initial is None or not self.cases:
             return None
-        return fit_to_start(self.initial.record, self.cases[0].volume)
+        record = self.initial.record
+        # its channels are matched by name, so that another order is none to warn of
+        reordered = {**record["plan"], "channels": list(self.plan.channels)}
+        return fit_to_start({**record, "plan": reordered}, self.cases[0].volume)
 
     def train(self, cancel: Callable[[], bool]) -> Generator[TrainProgress, None, Bundle]:
         """Train; see :func:`voxtrace.training.train`."""
@@ -98,7 +103,9 @@ class TrainSetup:
 def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[TrainProgress, None, TrainSetup]:
     """Yield progress in phase ``"plan"`` while cases are read to plan for them; return the training that was asked for.
 
-    Nothing is written, unless a run is forked: its copy is.
+    Every case is read for the plan, those held back too, so that every fold has the same one; it is kept in the
+    dataset's cache (:mod:`voxtrace.training.dataset_plan`). Nothing else is written,
+    unless a run is forked: its copy is.
 
     Raises
     ------
@@ -112,6 +119,8 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     from voxtrace.bundle import load
 
     dataset = open_dataset(request.dataset, request.labels)
+    given = _given_plan(request, dataset)
+    dataset = with_folds(dataset, given) if given else dataset
     everything = dataset.cases([files.name for files in dataset.files])
     cases, validate = (everything, ()) if request.fold is None else fold(dataset, request.fold)
     initial = load(request.initial) if request.initial else None
@@ -121,30 +130,38 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     goes_on = request.resume or request.fork is not None
     begun = begun_run(out, dataset) if goes_on else None
     method = _method(request, initial, begun)
-    plan = yield from _plan(request, dataset, cases, initial, begun, cancel)
+    plan = yield from _plan(request, dataset, given, initial, begun, cancel)
     return TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))
 
 
-def plan_cases(
-    dataset: Dataset,
-    cases: Sequence[Case],
-    *,
-    device: str = "auto",
-    memory_gb: float | None = None,
-    iterations: int | None = None,
-    cancel: Callable[[], bool] = lambda: False,
-) -> Generator[TrainProgress, None, tuple[Fingerprint, Plan]]:
-    """Yield progress while every case is read once; return what they look like and the plan for a device."""
+def stored_or_planned(
+    dataset: Dataset, device: str, labels: str, cancel: Callable[[], bool]
+) -> Generator[TrainProgress, None, DatasetPlan]:
+    """Yield progress while every case is read, unless the dataset's plan for a device is stored; return that plan."""
     from voxtrace.training.device import training_device
 
-    kind, memory = training_device(device, memory_gb)
-    scan = scan_cases(cases)
+    kind, memory = training_device(device)
+    file = plan_file(dataset, kind, memory, labels)
+    stored = stored_plan(file, dataset)
+    if stored is None:
+        cases = dataset.cases([files.name for files in dataset.files])
+        found = yield from _scanned(cases, dataset, cancel)
+        stored = DatasetPlan.of(dataset, kind, found, plan_dataset(dataset, found, device=kind, memory_gb=memory))
+        with suppress(OutputError):  # a cache that cannot be written costs the next run a reading, and no more
+            stored.write(file)
+    return stored
+
+
+def _scanned(
+    cases: Sequence[Case], dataset: Dataset, cancel: Callable[[], bool]
+) -> Generator[TrainProgress, None, Fingerprint]:
+    scan = scan_cases(cases, ignored=dataset.ignored)
     while True:
         try:
             read = next(scan)
         except StopIteration as end:
             found: Fingerprint = end.value
-            return found, plan_dataset(dataset, found, device=kind, memory_gb=memory, iterations=iterations)
+            return found
         yield TrainProgress("plan", read, len(cases))
         if cancel():
             raise Cancelled("stopped while planning; nothing was written.")
@@ -182,30 +199,71 @@ def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | Non
     return method(request.method or DEFAULT_METHOD, **request.options)  # takes over the initial weights that fit
 
 
+def _given_plan(request: TrainRequest, dataset: Dataset) -> DatasetPlan | None:
+    """Return the plan of the file that a request names; None where it names none."""
+    asked = [name for name in ("plan", "window", "spacing_mm") if getattr(request, name) is not None]
+    if request.initial and asked:
+        raise UsageError(
+            f"--{asked[0].removesuffix('_mm')} does not go with --from: a bundle is fine-tuned with its own plan. "
+            "Leave one of them out."
+        )
+    if request.plan and len(asked) > 1:
+        raise UsageError(
+            f"--{asked[1].removesuffix('_mm')} does not go with --plan, whose plan is taken as it is. Write another "
+            "with `voxtrace plan DATASET --window … --spacing … --out FILE`."
+        )
+    return matching_plan(request.plan, dataset) if request.plan else None
+
+
 def _plan(
     request: TrainRequest,
     dataset: Dataset,
-    cases: Sequence[Case],
+    given: DatasetPlan | None,
     initial: Bundle | None,
     begun: BegunRun | None,
     cancel: Callable[[], bool],
 ) -> Generator[TrainProgress, None, Plan]:
-    """Return the plan of the run that goes on, the initial bundle's for this dataset, or a new one; with changes."""
+    """Return the plan of the run that goes on, the initial bundle's for this dataset, or the dataset's own."""
     from voxtrace.training.finetune import finetune_plan, needs_planning
 
     planned = None
-    if begun is None and (initial is None or needs_planning(initial, dataset)):
-        _, planned = yield from plan_cases(
-            dataset, cases, device=request.device, iterations=request.iterations, cancel=cancel
-        )
+    asked = bool(given or request.window or request.spacing_mm)
+    if asked or (begun is None and (initial is None or needs_planning(initial, dataset))):
+        stored = given or (yield from stored_or_planned(dataset, request.device, request.labels, cancel))
+        planned = stored.plan if given else _changed(stored, request, dataset)
     if begun is not None:
-        plan = begun.plan.model_copy(update={"iterations": request.iterations} if request.iterations else {})
+        plan = begun.plan
+        _check_begun(begun, planned)
     elif initial is not None:
         plan = finetune_plan(initial, dataset, iterations=request.iterations, planned=planned)
     else:
         assert planned is not None
         plan = planned
-    return plan.model_copy(update={"batch_size": request.batch_size}) if request.batch_size else plan
+    changes = {"batch_size": request.batch_size, "iterations": request.iterations}
+    return plan.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def _check_begun(begun: BegunRun, asked: Plan | None) -> None:
+    """Refuse to go on with a run by another window or spacing than it began with."""
+    wanted = begun.method.adapt(asked) if asked else begun.plan
+    if (wanted.window, wanted.spacing_mm) != (begun.plan.window, begun.plan.spacing_mm):
+        raise UsageError(
+            f"the run was begun with the window {begun.plan.window} at {begun.plan.spacing_mm} mm, not "
+            f"{wanted.window} at {wanted.spacing_mm} mm; leave out --plan, --window and --spacing, or begin another "
+            "with --out."
+        )
+
+
+def _changed(stored: DatasetPlan, request: TrainRequest, dataset: Dataset) -> Plan:
+    """Return the dataset's plan, made again where a request asks for a window or spacing."""
+    from voxtrace.training.device import training_device
+
+    if request.window is None and request.spacing_mm is None:
+        return stored.plan
+    kind, memory = training_device(request.device)
+    return plan_dataset(
+        dataset, stored.found, device=kind, memory_gb=memory, window=request.window, spacing_mm=request.spacing_mm
+    )
 
 
 def _about(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:

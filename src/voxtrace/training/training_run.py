@@ -224,8 +224,10 @@ class TrainingRun:
         self.phases = continued(self.phases, checkpoint, self.config.rate_schedule)
         self.total = sum(phase.iterations for phase in self.phases)
         try:
+            if checkpoint.phase >= len(self.phases):
+                raise RuntimeError("it is of a later phase than there is")
             self.network.load_state_dict(checkpoint.network)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
         self._seconds_before = checkpoint.seconds

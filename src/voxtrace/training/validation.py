@@ -12,7 +12,7 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
 from voxtrace.fit import case_features, measured_features, measured_intervals
 from voxtrace.inference import predict
-from voxtrace.metrics import dice, mean_interval, volume_ml
+from voxtrace.metrics import dice, mean_interval, volume_ml, without_ignored
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
@@ -145,15 +145,18 @@ def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> 
     """Segment a case; return its scores, and the labels of the last step."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
     names = {value: name for value, name in bundle.plan.labels.items() if value}
-    maps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
+    steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
+    # voxels that nobody annotated count neither in Dice nor in volumes
+    pairs = [without_ignored(step, case.labels, bundle.plan.ignored) for step in steps]
+    maps, reference = [step for step, _ in pairs], pairs[-1][1]
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(one, case.labels, value) for value in names] for one in maps]),
+        dice=np.asarray([[dice(one, reference, value) for value in names] for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
-        reference_ml={value: volume_ml(case.labels, value) for value in names},
+        reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
     )
-    return validated, maps[-1]
+    return validated, steps[-1]
 
 
 def _mean(values: Array) -> dict[str, Any]:

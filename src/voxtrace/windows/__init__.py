@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voxtrace.windows.adaptive import PUBLISHED_WINDOW, Adaptive
+from voxtrace.windows.coverage import coverage, covered
 from voxtrace.windows.grid import (
     Decision,
     Row,
@@ -35,6 +36,8 @@ __all__ = [
     "Windowing",
     "by_slices",
     "count_windows",
+    "coverage",
+    "covered",
     "endless_gaussian",
     "everything",
     "gaussian",

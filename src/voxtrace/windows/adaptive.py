@@ -9,13 +9,14 @@ Windows of one z start in the (Y, X) plane; the result of C decides whether the 
         n  C  n                       C
         n  n  n                    n     n
 
-Where C is *empty* its result is discarded, its neighbours are skipped, and so is the next z start. Voxels that no
-window covers are background.
+Where C is *empty* its neighbours are skipped. By the paper's rule a centre without any foreground is empty, and nothing
+else follows from it; by the rule of the published code a centre with little foreground is empty too, its own result is
+discarded, and the next z start is skipped as well. Voxels that no window covers are background.
 
 References
 ----------
 CDL-UNet, a curriculum-driven lightweight 3D U-Net, MICCAI FLARE 2024 (https://openreview.net/forum?id=1ZR6Hsb8z3):
-the idea. Starts and thresholds are those of its published code.
+section 2.2.4, the idea and the rule "paper". Starts, thresholds and the rule "code" are those of its published code.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -54,15 +55,15 @@ class Adaptive:
     """CDL-UNet's schedule: the centre window first, and its neighbours only where it is not empty.
 
     It is used as ``Windowing(schedule=adaptive, keeps=adaptive.keeps)``: the schedule decides which windows run,
-    ``keeps`` which of them contribute to the result (an empty centre does not).
+    ``keeps`` which of them contribute to the result (by the rule "code" an empty centre does not).
 
     Along z, windows lie as in :func:`regular`. Every window runs at most once.
 
     Attributes
     ----------
     empty_below
-        A centre window with fewer foreground voxels is empty. The number is for a window of 32×128×192 and scales with
-        the window's size; 0 never skips.
+        By the rule "code" a centre window with fewer foreground voxels is empty. The number is for a window of
+        32×128×192 and scales with the window's size. 0 never skips, by either rule.
     tube_labels
         Where the centre would be empty without these labels, only its neighbours along y run, each if the labels reach
         the centre's face on that side; in the coarse grid none runs. Empty: the rule is off.
@@ -70,11 +71,16 @@ class Adaptive:
         Leave the outer voxels of a wide scan background, as published: beyond 2 windows along an axis in the fine
         grid and 1.5 in the coarse one. Otherwise such an axis gets the even lattice that covers all of it; in the
         coarse grid its windows lie side by side, and the centre covers their seams.
+    rule
+        What a centre with little or no foreground means, see the top of this module. With a perfect network the rule
+        "code" loses every structure smaller than its threshold that lies alone in a centre, or in the z start after an
+        empty one.
     """
 
     empty_below: float = 1000.0
     tube_labels: frozenset[int] = frozenset()
     central_only: bool = False
+    rule: Literal["paper", "code"] = "paper"
 
     def __call__(self, shape: Shape, window: Shape, overlap: float) -> Schedule:
         """Yield the centre of each z start, then those of its neighbours that must run; return those that need not."""
@@ -86,7 +92,7 @@ class Adaptive:
             (decision,) = yield [Centre(z, y.centre, x.centre)]
             if self.is_empty(decision.labels):
                 skipped += _around(decision.window, y, x)
-                if (following := next(along_z, None)) is not None:  # skip the next z start as well
+                if self.rule == "code" and (following := next(along_z, None)) is not None:
                     centre = Centre(following, y.centre, x.centre)
                     skipped += [centre, *_around(centre, y, x)]
                 continue
@@ -108,8 +114,8 @@ class Adaptive:
         return bool(np.count_nonzero(labels) < self._least(labels))
 
     def keeps(self, decision: Decision) -> bool:
-        """Return whether a result is kept: all except those of empty centres."""
-        return not (isinstance(decision.window, Centre) and self.is_empty(decision.labels))
+        """Return whether a result is kept: all, or by the rule "code" all except those of empty centres."""
+        return not (self.rule == "code" and isinstance(decision.window, Centre) and self.is_empty(decision.labels))
 
     def is_tube(self, labels: Array) -> bool:
         """Return whether labels (Z, Y, X) of a window are tubes: all, or all except too few voxels for an organ."""
@@ -120,6 +126,8 @@ class Adaptive:
 
     def _least(self, labels: Array) -> float:
         """Return how many foreground voxels a window must have in order not to be empty."""
+        if self.rule == "paper":
+            return min(1.0, self.empty_below)
         return self.empty_below * labels.size / math.prod(PUBLISHED_WINDOW)
 
     def _neighbours(self, decision: Decision, y: AxisStarts, x: AxisStarts, coarse: bool) -> Iterator[Window]:

@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset
 from exported import Made, complaints, make
 from voxtrace import palette
 from voxtrace.errors import OutputError
-from voxtrace.io.export import copied_attributes, export, export_all, read_seg
+from voxtrace.io.export import copied_attributes, dicomseg, export, export_all, read_seg
+from voxtrace.io.export.dicom_file import fault_of
 from voxtrace.io.export.label_style import colour_of
 from voxtrace.volume import Geometry, LabelMap
 
@@ -163,6 +164,36 @@ def test_a_class_that_highdicom_does_not_know_is_refused_in_a_sentence(tmp_path:
         image = pydicom.dcmread(file)
         image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.9999"
         image.save_as(file)
-    with pytest.raises(OutputError, match=r"hold values that no DICOM file can be made of.*\.seg\.nrrd"):
+    with pytest.raises(OutputError, match=r"kind \(SOP Class UID\) is none that the standard knows.*\.seg\.nrrd"):
         export(case.labels, tmp_path / "a.dcm")
     assert not (tmp_path / "a.dcm").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (TypeError("unhashable"), r"could not be made \(TypeError\), and the headers .* are not the cause"),
+        (MemoryError(), "the memory does not suffice"),
+    ],
+)
+def test_the_images_are_not_blamed_for_another_fault(
+    axial: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, words: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(dicomseg, "_segmentation", fail)
+    with pytest.raises(OutputError, match=words):
+        export(axial.labels, tmp_path / "a.dcm")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_value_that_cannot_be_written_is_named_without_telling_it() -> None:
+    header = Dataset()
+    header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    header.PatientID = "42"
+    assert fault_of([header]) == ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header.Rows = 123456789  # of 16 bits
+    assert fault_of([header]) == "Rows holds a value that cannot be written"

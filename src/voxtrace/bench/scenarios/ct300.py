@@ -22,6 +22,7 @@ from voxtrace.bench.settings import BenchSettings, monai_competitor, nnunet, vox
 FULL, ADAPTIVE = "voxtrace", "voxtrace, adaptive windows"
 SAME_ANSWER = {"nnU-Net": 0.99, "MONAI": 0.95}  # least fraction of equal voxels; MONAI interpolates differently
 TUBES = "tube_labels=4 5"  # aorta and spine
+CODE = "rule=code"  # of the published code: empty centres skip the next z start, too
 MOST_LOST = 0.01  # of mean Dice
 LEAST_DICE = 0.5  # of all windows: if the network finds little, skipping empty windows is no achievement
 WINDOW_QUICK = (8, 32, 48)
@@ -32,7 +33,7 @@ def run(settings: BenchSettings) -> Outcome:
     scan = _scan(settings)
     models = make_models(settings.folder / "models", WINDOW_QUICK if settings.quick else None)
     full = voxtrace_competitor(settings, "ct300", FULL, [scan], models.unet)
-    adaptive = voxtrace_competitor(settings, "ct300", ADAPTIVE, [scan], models.cdlunet, "--set", TUBES)
+    adaptive = voxtrace_competitor(settings, "ct300", ADAPTIVE, [scan], models.cdlunet, "--set", TUBES, "--set", CODE)
     # nnU-Net needs an interpreter of its own and may be missing.
     theirs = [
         c for c in (nnunet(settings, "ct300", scan, models), monai_competitor(settings, "ct300", scan, models)) if c

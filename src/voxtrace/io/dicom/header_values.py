@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _NEEDED = frozenset(
         "PerFrameFunctionalGroupsSequence",
     )
 )
+_PLAIN = frozenset(("CS", "DA", "DS", "FD", "IS", "TM", "UI", "US"))  # the same in every character set
+_SHORT = 256  # bytes of a value that is worth keeping
 _LARGEST = 1e30
 _SHOWN = 40  # letters of a value in a sentence
 
@@ -52,11 +55,11 @@ def values_of(header: Dataset, names: Mapping[int, str]) -> Values:
     """
     found: Values = {}
     for tag in list(header.keys()):
-        name = names.get(tag)
+        name = names.get(int(tag))
         if name is None:
             continue
         try:
-            found[name] = header[tag].value
+            found[name] = _value_of(header, tag)
         except Exception as error:
             if name in _NEEDED:
                 raise HeaderValueError(_told(name, _raw(header, tag))) from error
@@ -72,6 +75,22 @@ def known_values(header: Dataset, names: Mapping[int, str]) -> Values:
         except Exception:  # pydicom has errors of many classes; what cannot be understood is not known
             continue
     return found
+
+
+def _value_of(header: Dataset, tag: Any) -> Any:
+    raw = header.get_item(tag)
+    if raw.is_raw and raw.VR in _PLAIN and raw.value and len(raw.value) <= _SHORT:
+        return _converted(int(tag), raw.VR, raw.value, raw.is_implicit_VR, raw.is_little_endian)
+    return header[tag].value
+
+
+@lru_cache(maxsize=4096)  # most values are the same in all slices of a series
+def _converted(tag: int, vr: str, value: bytes, implicit: bool, little: bool) -> Any:
+    from pydicom.dataelem import RawDataElement, convert_raw_data_element
+    from pydicom.tag import BaseTag
+
+    raw = RawDataElement(BaseTag(tag), vr, len(value), value, 0, implicit, little)
+    return convert_raw_data_element(raw).value
 
 
 def numbers_of(values: Values, name: str, count: int) -> Numbers:

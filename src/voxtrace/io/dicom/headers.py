@@ -81,17 +81,15 @@ def slices_of(path: Path) -> tuple[Slice, ...]:
 def _wanted() -> dict[int, str]:
     """Return tag -> name for the attributes that are read."""
     from pydicom.datadict import tag_for_keyword
-    from pydicom.tag import Tag
 
-    return {Tag(tag_for_keyword(name) or 0): name for name in _TAGS}
+    # plain numbers: those of pydicom compare themselves in Python, some hundred times a file
+    return {int(tag_for_keyword(name) or 0): name for name in _TAGS}
 
 
 @cache
 def _all_tags() -> tuple[int, ...]:
-    """Return the tags that are read, private ones included, as pydicom has them."""
-    from pydicom.tag import Tag
-
-    return (*_wanted(), *map(Tag, PRIVATE_TAGS))
+    """Return the tags that are read, private ones included."""
+    return (*_wanted(), *PRIVATE_TAGS)
 
 
 def _from_file(path: Path, file: BufferedReader) -> tuple[Slice, ...]:

@@ -22,6 +22,7 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 FREE_BYTES = 1 << 26
 LARGEST_RATIO = 100
 _CHUNK = 1 << 20
+_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # of 32 and 64 bits, and whole numbers
 
 
 def parse(
@@ -38,43 +39,47 @@ def parse(
     Exception
         Whatever pydicom raises for elements that cannot be parsed; callers make one sentence of it.
     """
-    import pydicom
     from pydicom.dataset import FileMetaDataset
+    from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
 
     known = dicom_start(file.read(132))
     file.seek(0)
     if known is None:
         return None
     options: dict[str, Any] = {
-        "specific_tags": None if tags is None else list(tags),
-        "stop_before_pixels": not pixels,
+        "specific_tags": None if tags is None else [tag if isinstance(tag, int) else Tag(tag) for tag in tags],
+        "stop_when": None if pixels else _at_pixels,
     }
     try:
-        return pydicom.dcmread(file, force=not known, **options), file
+        # what dcmread does with an open file, without making all tags anew
+        return read_partial(file, force=not known, **options), file
     except _WholeFileError:
         meta = _meta(file)
         stream = BytesIO(_inflated(file))
-    dataset = pydicom.dcmread(stream, force=True, **options)
+    dataset = read_partial(stream, force=True, **options)
     dataset.file_meta = FileMetaDataset(meta)
     return dataset, stream
+
+
+def _at_pixels(tag: int, vr: str | None, length: int) -> bool:
+    return tag in _PIXELS
 
 
 class _WholeFileError(Exception):
     """Someone asked for all the rest of a file: pydicom does, to inflate it without a limit."""
 
 
-class _Guarded(BufferedReader):
-    """A file that is read piece by piece only."""
+class _Guarded(FileIO):
+    """A file that is read piece by piece only. Its buffer asks it for the rest; the pieces cost no call of Python."""
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0:
-            raise _WholeFileError
-        return super().read(size)
+    def readall(self) -> bytes:
+        raise _WholeFileError
 
 
 def opened(path: Path) -> BufferedReader:
     """Return a file that is open for :func:`parse`."""
-    return _Guarded(FileIO(path))
+    return BufferedReader(_Guarded(path))
 
 
 def open_dicom(path: Path, *, tags: Sequence[int | str] | None = None, pixels: bool = False) -> Dataset:

@@ -50,7 +50,7 @@ def write_matched(labels: LabelMap, array: Array, sources: SourceImages, path: P
     values = tuple(sorted({*labels.values, *options.tracking}))
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, and DICOM-SEG has no empty segmentation to say so.")
-    with dicom_file(path) as temporary:
+    with dicom_file(path, sources.headers) as temporary:
         _segmentation(labels, values, array, sources, options).save_as(temporary)
         if options.seg == "labelmap":
             verify_frames(temporary, array, sources, path)
@@ -118,7 +118,7 @@ def equipment(algorithm: Algorithm) -> dict[str, Any]:
     return {
         "manufacturer": NAME,
         "manufacturer_model_name": NAME,
-        "software_versions": algorithm.software,
+        "software_versions": list(algorithm.software),
         "device_serial_number": version(),  # required by DICOM; a program has no serial number
     }
 

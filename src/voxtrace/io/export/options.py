@@ -11,6 +11,7 @@ from voxtrace.io.export.algorithm import Algorithm
 from voxtrace.volume import Volume
 
 SegmentationType = Literal["binary", "labelmap"]
+NgffVersion = Literal["0.4", "0.5"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ExportOptions:
         A folder with the DICOM images that were segmented, or one file of their series. Needed by DICOM formats when
         the label map does not remember its images.
     image
-        The volume whose intensities the table describes, on the label map's grid.
+        The volume whose intensities the table describes, on the label map's grid; OME-Zarr stores it with its labels.
     each
         Write one STL file for each label, ``NAME.<label>.stl``, in place of one with all.
     smooth_mm
@@ -45,6 +46,8 @@ class ExportOptions:
         UID of the new DICOM series; ``""`` for one of its own.
     unit
         The unit of a scalar map; DICOM records it.
+    ngff
+        Version of OME-Zarr: ``0.4`` (zarr 2), which most viewers read, or ``0.5`` (zarr 3).
     """
 
     source: Path | None = None
@@ -59,6 +62,7 @@ class ExportOptions:
     tracking: Mapping[int, str] = field(default_factory=dict)
     series_uid: str = ""
     unit: str = ""
+    ngff: NgffVersion = "0.4"
 
     @property
     def made_by(self) -> str:

@@ -14,7 +14,6 @@ from voxtrace.io.dicom import DicomGrid, SourceFrame
 from voxtrace.io.dicom.positions import ROUNDING_MM, are_rounded
 from voxtrace.io.dicom.slices import is_rounded_orientation
 from voxtrace.io.export.copied_attributes import copied
-from voxtrace.io.export.dicom_file import usable_headers
 from voxtrace.io.export.find_source_series import find_source_series
 from voxtrace.io.export.on_grid import OnGrid
 from voxtrace.io.export.source_headers import ImagePlanePosition, complete, frame_count, plane_position_of, read_header
@@ -90,11 +89,6 @@ def match(labels: OnGrid, source: Path | None) -> tuple[Array, SourceImages]:
 
 
 def _source_images(grid: DicomGrid, name: str) -> SourceImages:
-    with usable_headers(name):
-        return _read_images(grid, name)
-
-
-def _read_images(grid: DicomGrid, name: str) -> SourceImages:
     # a multi-frame file occurs once for each frame
     files = tuple(dict.fromkeys(source.path for source in grid.sources))
     headers, changes = copied(read_header(file) for file in files)
@@ -113,11 +107,17 @@ def _read_images(grid: DicomGrid, name: str) -> SourceImages:
 def _plane_positions(
     sources: Sequence[SourceFrame], headers: Sequence[Dataset], frames: Sequence[tuple[int, int]]
 ) -> tuple[ImagePlanePosition, ...]:
-    found = [plane_position_of(headers[i], frame) if frame < frame_count(headers[i]) else None for i, frame in frames]
-    for source, position in zip(sources, found, strict=True):
-        if position is None:
-            raise GeometryError(f"{source.path} does not say where its frame {source.frame + 1} lies; export it again.")
-    return tuple(position for position in found if position is not None)
+    return tuple(_plane_position(source, headers[i], frame) for source, (i, frame) in zip(sources, frames, strict=True))
+
+
+def _plane_position(source: SourceFrame, header: Dataset, frame: int) -> ImagePlanePosition:
+    try:
+        found = plane_position_of(header, frame) if frame < frame_count(header) else None
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError):  # of values in the header alone
+        found = None
+    if found is None:
+        raise GeometryError(f"{source.path} does not say where its frame {source.frame + 1} lies; export it again.")
+    return found
 
 
 def _planes_of(grid: Grid) -> list[ImagePlanePosition]:

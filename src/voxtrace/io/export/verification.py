@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtrace.errors import OutputError
+from voxtrace.errors import ReadBackError
 from voxtrace.volume import Array, Grid
 
 TOLERANCE_MM = 0.01
@@ -25,12 +25,12 @@ def check_corners(written: Array, expected: Array, path: Path, tolerance_mm: flo
 
     Raises
     ------
-    OutputError
+    ReadBackError
         With the largest distance in mm.
     """
     error_mm = float(np.abs(written - expected).max()) if np.isfinite(written).all() else float("inf")
     if error_mm > tolerance_mm:
-        raise OutputError(
+        raise ReadBackError(
             f"{path.name}: read back, its grid lies {error_mm:.3g} mm from where it should; nothing was kept. "
             "Choose another format, and report this as a fault in VoxTrace."
         )
@@ -41,11 +41,11 @@ def check_equal(what: str, written: object, expected: object, path: Path) -> Non
 
     Raises
     ------
-    OutputError
+    ReadBackError
         With both values.
     """
     if written != expected:
-        raise OutputError(
+        raise ReadBackError(
             f"{path.name}: read back, it has {what} {written} where {expected} was written; nothing was kept. "
             "Report this as a fault in VoxTrace."
         )

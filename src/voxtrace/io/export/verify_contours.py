@@ -21,7 +21,7 @@ def verify_contours(file: Path, array: Array, values: tuple[int, ...], sources: 
 
     Raises
     ------
-    OutputError
+    ReadBackError
         With what differs.
     """
     import pydicom

@@ -20,7 +20,7 @@ def verify_seg(file: Path, numbers: Array, sources: SourceImages, path: Path) ->
 
     Raises
     ------
-    OutputError
+    ReadBackError
         With what differs.
     """
     import pydicom
@@ -49,7 +49,7 @@ def verify_frames(file: Path, array: Array, sources: SourceImages, path: Path) -
 
     Raises
     ------
-    OutputError
+    ReadBackError
         With what differs.
     """
     import pydicom
@@ -75,7 +75,7 @@ def check_planes(written: Dataset, shape: tuple[int, ...], sources: SourceImages
 
     Raises
     ------
-    OutputError
+    ReadBackError
         With what differs.
     """
     check_equal("planes of", (int(written.Rows), int(written.Columns)), shape[1:], path)

@@ -187,22 +187,29 @@ NIFTI2: Final = Fields(
 )
 
 
-def parse_header(start: bytes, path: Path) -> NiftiHeader:
+def parse_header(start: bytes, path: Path, *, pair: bool = False) -> NiftiHeader:
     """Return the header in the first ``HEADER_BYTES`` bytes of a file.
 
     Raises
     ------
     ReadError
-        When these are no header of NIfTI-1 or NIfTI-2 in one file.
+        When these are no header of NIfTI-1 or NIfTI-2 in one file, or of a ``pair`` of header and voxels.
     """
     # the first number of a header is its own length, in the byte order of the file
     for fields in (NIFTI1, NIFTI2):
         order = next((order for order in "<>" if start[:4] == struct.pack(f"{order}i", fields.size)), "")
-        if order and len(start) >= fields.size and (fields is NIFTI2 or start[344:347] == b"n+1"):
+        if order and len(start) >= fields.size and _is_meant(start, fields, pair=pair):
             header = _unpacked(start, order, fields)
             if header is not None:
                 return header
     raise ReadError(f"{path} is not a NIfTI file, though its name says so; expected a NIfTI-1 or -2 header.")
+
+
+def _is_meant(start: bytes, fields: Fields, *, pair: bool) -> bool:
+    """Return whether a header says that its voxels lie in the same file, or beside it in a pair."""
+    if fields is NIFTI2:
+        return start[4:7] == b"ni2" if pair else True
+    return start[344:347] == (b"ni1" if pair else b"n+1")
 
 
 def _unpacked(start: bytes, order: str, fields: Fields) -> NiftiHeader | None:

@@ -24,6 +24,7 @@ import torch
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
+from voxtrace.safe_text import read_json
 
 Algorithm = Literal["direct", "dense"]
 ROUNDS, CLEAR = 4, 2.0
@@ -51,7 +52,7 @@ class MeasuredChoices:
 
     def _read(self) -> dict[str, Algorithm]:
         try:
-            stored = json.loads(self.file.read_text("utf-8")) if self.file else {}
+            stored = read_json(self.file) if self.file else {}
         except (OSError, ValueError):
             return {}
         return {k: v for k, v in stored.items() if v in ("direct", "dense")} if isinstance(stored, dict) else {}

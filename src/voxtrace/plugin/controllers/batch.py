@@ -153,6 +153,7 @@ class BatchController:
 
     def _advance(self, progress: JobStage | BatchProgress) -> None:
         if isinstance(progress, JobStage):
+            self._time_left = TimeLeft.start()  # a run may have waited for another one
             self._view.show_state(panel_state.working(progress))
             return
         if progress.rows:

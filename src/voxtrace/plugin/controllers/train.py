@@ -13,7 +13,7 @@ from voxtrace.bundle import card
 from voxtrace.errors import MethodError
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry
-from voxtrace.plugin.models.messages import JobStage, TrainPreview, TrainReport
+from voxtrace.plugin.models.messages import WAITING, JobStage, TrainPreview, TrainReport
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import DatasetFit, TrainForm, TrainStart, has_listing, ready, resumable
 from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt
@@ -79,7 +79,7 @@ class TrainController:
         self._chosen: TrainStart | None = None
         self._picked = False  # by the user: then a dataset does not change it
         self._looked_at, self._fit = "", DatasetFit("")
-        self._began_s = 0.0
+        self._began_s: float | None = None  # once it need not wait for another run
         bundles.changed.connect(self.refresh)
         self._methods.changed.connect(self.refresh)
         self.refresh()
@@ -185,7 +185,7 @@ class TrainController:
             return
         self._view.clear_curves()
         self._view.show_receipt(None)
-        self._dice, self._began_s = 0.0, time.monotonic()
+        self._dice, self._began_s = 0.0, None
         self._show(panel_state.PanelState("Starting …", "busy", busy=True))
         self._runner.start(partial(jobs.train, self.request), self._on_event)
 
@@ -223,6 +223,8 @@ class TrainController:
             self._end(panel_state.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
 
     def _advance(self, report: JobStage | TrainReport) -> None:
+        if report != WAITING and self._began_s is None:
+            self._began_s = time.monotonic()
         state = panel_state.working(report)
         if isinstance(report, TrainReport):
             self._view.add_report(report)
@@ -235,7 +237,8 @@ class TrainController:
 
     def _finish(self, folder: Path) -> None:
         known = self._bundles.add(folder)  # updates the pickers of both panels
-        self._view.show_receipt(receipt(card(folder), folder, time.monotonic() - self._began_s))
+        took_s = time.monotonic() - self._began_s if self._began_s is not None else 0.0
+        self._view.show_receipt(receipt(card(folder), folder, took_s))
         self._show(
             panel_state.PanelState(
                 f"Done. {known.name} is now in the picker of the Segment panel.", "done", can_start=False

@@ -196,10 +196,10 @@ def _in_memory(labels: Any) -> Any:
 
 
 def lazy(values: Any) -> Any:
-    """Return a zarr array as a dask array, which napari reads plane by plane."""
+    """Return an array on disk as a dask array, which napari reads plane by plane."""
     import dask.array
 
-    return dask.array.from_zarr(values)  # type: ignore[no-untyped-call]
+    return dask.array.from_array(values, chunks=values.chunks, name=False)  # type: ignore[no-untyped-call]
 
 
 def _drawable(channel: Any) -> Any:

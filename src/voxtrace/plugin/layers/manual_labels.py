@@ -17,12 +17,16 @@ from voxtrace.plugin.layers.display_space import AXES, LayerTransform, geometry_
 from voxtrace.volume import Geometry
 
 _REMEDY = "Select the scan, press the new-labels button, and draw there."
+_UNNAMED = ("-3", "-2", "-1")  # napari's names of axes that were given none
 _SAME_MM = 1e-2
 _SAME_SPACING_MM = 1e-4
 
 
-def stated_geometry(shape: Sequence[int], attributes: Mapping[str, Any]) -> Geometry:
+def stated_geometry(shape: Sequence[int], attributes: Mapping[str, Any], named: bool = True) -> Geometry:
     """Return the axis-aligned geometry given by a layer's own scale and translation.
+
+    ``named=False`` also takes axes under napari's default names, for labels whose position is then compared with scans:
+    before 0.9, new labels inherit scale, translation and unit of the layers, but not the names of their axes.
 
     Raises
     ------
@@ -33,7 +37,8 @@ def stated_geometry(shape: Sequence[int], attributes: Mapping[str, Any]) -> Geom
     if len(shape) != 3:
         words = " × ".join(str(n) for n in shape)
         raise GeometryError(f"these labels have {len(shape)} axes ({words}); expected the three of a scan. {_REMEDY}")
-    if axes != AXES or any(unit not in ("mm", "millimeter") for unit in units):
+    known = axes == AXES or (axes == _UNNAMED and not named)
+    if not known or any(unit not in ("mm", "millimeter") for unit in units):
         raise GeometryError(
             f"these labels lie along {', '.join(axes) or 'axes without names'}, not along {', '.join(AXES)} in mm: "
             f"their position in the patient is unknown. {_REMEDY}"
@@ -56,7 +61,7 @@ def geometry_drawn_on(shape: Sequence[int], attributes: Mapping[str, Any], scans
     GeometryError
         The layer's position is unknown, or it matches no open scan, or several with different geometries.
     """
-    stated = stated_geometry(shape, attributes)
+    stated = stated_geometry(shape, attributes, named=False)
     fitting = [scan for scan in scans if _is_same_position(scan, stated)]
     if not fitting:
         raise GeometryError(

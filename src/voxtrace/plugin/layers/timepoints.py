@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace import io
+from voxtrace.io.child import guarded
 from voxtrace.passport import Finding, Passport
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.display_space import AXES, STEP_UNITS, flip_z
@@ -70,7 +70,7 @@ def read_timepoints(path: Path, count: int) -> TimepointsSource:
     ReadError
         When a time point cannot be read.
     """
-    first = io.read(path, 0)
+    first = guarded.read(path, 0)
     name = first.name.removesuffix("_t000")
     finding = Finding("frames", "fine", f"{count} frames over time")
     volume = replace(first, name=name, passport=_with(first.passport, finding))
@@ -79,7 +79,7 @@ def read_timepoints(path: Path, count: int) -> TimepointsSource:
     timepoints = np.empty((count, *first.geometry.shape), first.data.dtype)
     timepoints[0] = first.data[0]
     for timepoint in range(1, count):
-        timepoints[timepoint] = io.read(path, timepoint).data[0]
+        timepoints[timepoint] = guarded.read(path, timepoint).data[0]
     return TimepointsSource(volume, timepoints)
 
 
@@ -116,7 +116,7 @@ def _lazy(path: Path, first: Volume, count: int) -> Any:
     import dask.array
 
     def timepoint(index: int) -> Any:
-        return io.read(path, index).data[0]
+        return guarded.read(path, index).data[0]
 
     shape, dtype = first.geometry.shape, first.data.dtype
     parts = [dask.array.from_delayed(dask.delayed(timepoint)(i), shape, dtype) for i in range(count)]  # type: ignore[attr-defined,no-untyped-call]

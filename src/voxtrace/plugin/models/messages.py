@@ -36,6 +36,9 @@ class JobStage:
     slices: int = 0
 
 
+WAITING = JobStage("Waiting for another run to end …")
+
+
 @dataclass(frozen=True, eq=False)
 class ProvisionalAnswer:
     """Labels that grow while they are computed: the layer of an array that the job fills in slice by slice.

@@ -7,12 +7,14 @@ this module does not import torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from voxtrace.errors import MethodError
+from voxtrace.plan import Plan
+from voxtrace.windows.grid import regular
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
@@ -40,6 +42,8 @@ class Capabilities:
         Whether another seed gives another answer.
     value_names
         Name of a fact that names something -> what its values stand for.
+    every_window
+        Options with which every window of an even lattice runs; empty where that is so already, or cannot be asked for.
     """
 
     title: str
@@ -51,6 +55,7 @@ class Capabilities:
     extras: tuple[str, ...] = ()
     random: bool = False
     value_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    every_window: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -71,6 +76,7 @@ def capabilities(method: Method) -> Capabilities:
         extras=tuple(method.extras),
         random=method.random,
         value_names=dict(method.value_names),
+        every_window=_option_of_every_window(method),
     )
 
 
@@ -86,6 +92,18 @@ def _options_set_by_steps(method: Method) -> tuple[frozenset[str], int]:
             highs = [info.high for info in method.options() if info.name in changed and info.high is not None]
             return frozenset(changed), max(method.steps, int(min(highs, default=MAX_STEPS)))
     return frozenset(), 0
+
+
+def _option_of_every_window(method: Method) -> dict[str, Any]:
+    """Return the choice of an option with which windows lie in the even lattice; {} where they do or none gives it."""
+
+    def is_even(one: Method) -> bool:
+        return one.windowing(Plan.example()).schedule is regular
+
+    if is_even(method):
+        return {}
+    choices = ((info.name, choice) for info in method.options() if info.live for choice in info.choices)
+    return next(({name: value} for name, value in choices if is_even(replace(method, **{name: value}))), {})
 
 
 class MethodRegistry:

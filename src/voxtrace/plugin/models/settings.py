@@ -13,6 +13,7 @@ from psygnal import Signal
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
+from voxtrace.safe_text import read_json
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class JsonSettingsStore:
     def read(self) -> Mapping[str, Any]:
         """Return what is stored; nothing where the file is missing or damaged."""
         try:
-            stored = json.loads(self.path.read_text("utf-8"))
+            stored = read_json(self.path)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:

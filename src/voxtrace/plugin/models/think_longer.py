@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class ThinkOffer:
         Whether more seeds give more answers.
     largest
         The largest network of a routing method; None where there is none.
+    every_window
+        Options with which no window is skipped; empty where none is skipped anyway.
     """
 
     step_word: str = "step"
@@ -48,11 +50,12 @@ class ThinkOffer:
     most_steps: int = 0
     random: bool = False
     largest: LargestNetwork | None = None
+    every_window: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def possible(self) -> bool:
         """Whether anything can be asked for."""
-        return self.most_steps > self.steps or self.random or self.largest is not None
+        return self.most_steps > self.steps or self.random or self.largest is not None or bool(self.every_window)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def offer(able: Capabilities | None, steps: int) -> ThinkOffer:
     if able is None:
         return ThinkOffer(steps=steps)
     largest = largest_network(able.options, able.value_names)
-    return ThinkOffer(able.step_word, steps, able.max_steps, able.random, largest)
+    return ThinkOffer(able.step_word, steps, able.max_steps, able.random, largest, able.every_window)
 
 
 def largest_network(options: Sequence[OptionInfo], value_names: Mapping[str, tuple[str, ...]]) -> LargestNetwork | None:
@@ -93,23 +96,27 @@ def largest_network(options: Sequence[OptionInfo], value_names: Mapping[str, tup
 
 
 def longer(options: PredictOptions, asked: ThinkOffer, choice: ThinkChoice) -> PredictOptions:
-    """Return the options of a run with what was asked for; every step is kept."""
+    """Return the options of a run with what was asked for; every step is kept, no window is skipped."""
     changes: dict[str, Any] = {"keep": "labels", "settle": None}
     if asked.most_steps:
         changes["steps"] = choice.steps
     if asked.random:
         changes["seeds"] = choice.seeds
+    own = {**options.method_options, **asked.every_window}
     if choice.largest and asked.largest is not None:
-        changes["method_options"] = {**options.method_options, asked.largest.option: asked.largest.value}
+        own[asked.largest.option] = asked.largest.value
+    changes["method_options"] = own
     return replace(options, **changes)
 
 
 def window_at(trace: Trace, voxel: Shape) -> Box | None:
     """Return the window whose centre lies nearest to a voxel (z, y, x), in voxels of the trace's grid.
 
-    Of windows that do not hold the voxel none is taken; None where the trace knows no windows there.
+    A window that was skipped is one, too. Of windows that do not hold the voxel none is taken; None where the trace
+    knows no windows there.
     """
-    boxes = trace.boxes() + 0.5
+    known = [trace.boxes(), *(trace.boxes(found) for name, found in trace.window_sets.items() if name == "skipped")]
+    boxes = np.concatenate(known) + 0.5
     if not len(boxes):
         return None
     at = np.asarray(voxel) + 0.5

@@ -12,6 +12,7 @@ from voxtrace.inference.options import PredictOptions
 from voxtrace.plugin.models.methods import Capabilities
 from voxtrace.plugin.models.model_cards import time_words
 from voxtrace.trace import WhatIf
+from voxtrace.trace.alternatives import NOTHING_SKIPPED
 
 COLUMNS = ("Setting", "Time, changed", "")
 _FEWER = re.compile(r"stop after (\d+) ")
@@ -96,6 +97,8 @@ def options_for(name: str, options: PredictOptions, able: Capabilities | None) -
         return None
     if (fewer := _FEWER.match(name)) and able.max_steps:
         return replace(options, steps=int(fewer[1]))
+    if name == NOTHING_SKIPPED and able.every_window:
+        return replace(options, method_options={**options.method_options, **able.every_window})
     if early := _EARLY.match(name):
         return replace(options, settle=float(f"{float(early[1]) / 100:.6g}"))
     if everywhere := _EVERYWHERE.match(name):

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtrace import io
+from voxtrace.io.child import guarded
 from voxtrace.plugin.controllers.batch import BatchController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
@@ -25,10 +25,10 @@ class BatchWidget(Panel):
     """Segments many cases as ``voxtrace predict`` does, lists them worst first and opens the one that is clicked."""
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
-        self.view, self.runner = QtBatchView(), runner or ThreadRunner()
+        state = viewer_state_of(napari_viewer)
+        self.view, self.runner = QtBatchView(), runner or ThreadRunner(state.engine_turn)
         super().__init__(self.view)
         self._viewer, self._opened, self._reading = napari_viewer, Path(), None
-        state = viewer_state_of(napari_viewer)
         background = LatestInBackground()
         self.controller = BatchController(state.bundle_registry, self.view, self.runner, self.open_case, background)
         view, controller = self.view, self.controller
@@ -90,4 +90,4 @@ def read_case(row: CaseRow, trace: Path) -> list[display.LayerData]:
 def _scan_layers(row: CaseRow) -> list[display.LayerData]:
     if not row.inputs or not all(path.exists() for path in row.inputs):
         return []  # moved, or from a ledger that did not say where the scan lay; the trace is shown alone
-    return list(display.image_layers(io.read(row.inputs[0] if len(row.inputs) == 1 else list(row.inputs))))
+    return list(display.image_layers(guarded.read(row.inputs[0] if len(row.inputs) == 1 else list(row.inputs))))

@@ -12,7 +12,8 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QWidget
 
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.io.foreign.partner_files import header_or_same
+from voxtrace.io.suffixes import ZARR_METADATA, is_archive, suffix_of
 from voxtrace.plugin.controllers.compat import unwrapped
 from voxtrace.plugin.controllers.layers import add_layers
 from voxtrace.plugin.npe2.notifications import notify
@@ -23,7 +24,8 @@ from voxtrace.plugin.work.path_kinds import kind_of_path
 def open_scan(viewer: Any, path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> None:
     """Open a scan, a label map, a DICOM file or folder, or a trace; several paths are one scan.
 
-    DICOM files need no suffix; ``trace.json``, ``bundle.json`` and ``dataset.json`` stand for their folder. A bundle
+    DICOM files need no suffix; ``trace.json``, ``bundle.json``, ``dataset.json`` and the metadata of zarr stand for
+    their folder. A bundle
     goes to the Segment panel, a dataset to the training panel. An error, and a path that holds none of these, is told
     in a notification.
     """
@@ -42,7 +44,7 @@ def open_scan(viewer: Any, path: str | PathLike[str] | Sequence[str | PathLike[s
 
 
 def _meant(path: Path) -> Path:
-    return path.parent if path.name in ("trace.json", "bundle.json", "dataset.json") else path
+    return path.parent if path.name in ("trace.json", "bundle.json", "dataset.json", *ZARR_METADATA) else path
 
 
 def accept_drops(viewer: Any) -> None:
@@ -86,10 +88,13 @@ def dropped_paths(event: QDropEvent) -> list[Path]:
 
 
 def grouped(paths: Sequence[Path]) -> list[list[Path]]:
-    """Return paths that are opened together: DICOM files of a folder are one group, all else is opened one by one."""
+    """Return paths that are opened together: DICOM files of a folder are one group, all else is opened one by one.
+
+    Of a scan in two files its header is opened.
+    """
     groups: dict[Any, list[Path]] = {}
-    for path in paths:
-        together = path.is_file() and not suffix_of(path)
+    for path in dict.fromkeys(header_or_same(one) for one in paths):
+        together = path.is_file() and not suffix_of(path) and not is_archive(path)
         groups.setdefault(path.parent if together else path, []).append(path)
     return list(groups.values())
 

@@ -8,9 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from voxtrace import io
-from voxtrace.io.export import is_seg, read_seg
-from voxtrace.io.suffixes import suffix_of
+from voxtrace.io.child import guarded
+from voxtrace.io.suffixes import is_archive, is_voxels_beside, is_zarr, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.contrast import looks_like_labels
 from voxtrace.plugin.layers.timepoints import read_timepoints, timepoints_layer
@@ -87,22 +86,22 @@ def load(paths: Sequence[Path]) -> list[Any]:
     first, alone = paths[0], len(paths) == 1
     if is_trace(first):
         return open_trace(first).layers()
-    if alone and is_seg(first):
-        return [display.label_layer(read_seg(first))]
-    if alone and suffix_of(first):
+    if alone and guarded.is_seg(first):
+        return [display.label_layer(guarded.read_seg(first))]
+    if alone and (suffix_of(first) or is_archive(first) or is_zarr(first) or is_voxels_beside(first)):
         return _load_file(first)
-    return list(display.image_layers(io.read(first if alone else list(paths))))
+    return list(display.image_layers(guarded.read(first if alone else list(paths))))
 
 
 def _load_file(path: Path) -> list[Any]:
-    count = io.count_timepoints(path)
+    count = guarded.count_timepoints(path)
     if count > 1:
         return [timepoints_layer(read_timepoints(path, count))]
     if _names_labels(path):
-        return [display.label_layer(io.read_labels(path))]
-    volume = io.read(path)
+        return [display.label_layer(guarded.read_labels(path))]
+    volume = guarded.read(path)
     if looks_like_labels(volume.data[0]):
-        return [display.label_layer(io.read_labels(path))]
+        return [display.label_layer(guarded.read_labels(path))]
     return list(display.image_layers(volume))
 
 
@@ -118,7 +117,7 @@ def _load_for_window(paths: Sequence[Path], scans: Sequence[OpenScan]) -> list[A
 def _load_or_ask(paths: Sequence[Path], scans: Sequence[OpenScan]) -> list[Any] | Study | OpenedTrace:
     if is_trace(paths[0]):
         return open_trace(paths[0], scans)
-    if len(paths) == 1 and is_seg(paths[0]):
+    if len(paths) == 1 and guarded.is_seg(paths[0]):
         return load(paths)
     study = study_at(paths)
     if study is None:
@@ -134,7 +133,7 @@ def _scans(viewer: Any) -> Sequence[OpenScan]:
 
 def _names_labels(path: Path) -> bool:
     """Tell whether a file's header names labels, so that it is a label map; its voxels are not read."""
-    return path.name.lower().endswith(".seg.nrrd") or bool(io.label_names(path))
+    return path.name.lower().endswith(".seg.nrrd") or bool(guarded.label_names(path))
 
 
 def _as_paths(path: Paths) -> list[Path]:

@@ -21,10 +21,10 @@ class TrainWidget(Panel):
     """Trains on a dataset folder, from a bundle or from scratch, with live curves."""
 
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
-        self.view, self.runner = QtTrainView(), runner or ThreadRunner()
+        state = viewer_state_of(napari_viewer)
+        self.view, self.runner = QtTrainView(), runner or ThreadRunner(state.engine_turn)
         super().__init__(self.view)
         preload_pyqtgraph()
-        state = viewer_state_of(napari_viewer)
         self._viewer, self._state = napari_viewer, state
         self._learned: Any = None  # the layer of the held-back case
         background = LatestInBackground()

@@ -73,7 +73,7 @@ class ViewerState:
         self.dataset: Any = None  # the folder that dataset_changed told of last
         self.dataset_changed.connect(self._keep_dataset)
         self.choosers: list[Any] = []  # open dialogs that ask which series to open
-        self.engine_turn = threading.Lock()  # of the panels that run the engine, one at a time
+        self.engine_turn = threading.Lock()  # of the panels that run or train networks, one at a time
         self._bundle_registry: BundleRegistry | None = None
         self._method_registry: MethodRegistry | None = None
         # by name, because opening a path needs this module in turn

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListWidget,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -23,7 +24,7 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.models.batch import CaseRow
 from voxtrace.plugin.models.panel_state import LegendRow, PanelState
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import fill, note, picker
+from voxtrace.plugin.views.widgets import fill, fill_height, note, picker
 
 LIST_LINES, TABLE_LINES, ODD_CHARACTERS = 2, 18, 28
 
@@ -79,7 +80,10 @@ class QtBatchView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self._form, self.state, self.filter, self.order, self.table, self.detail):
-            layout.addWidget(widget)
+            layout.addWidget(widget, int(widget is self.table))
+        layout.addStretch(0)
+        self._form.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # the table takes the height
+        fill_height(self)
 
     def _prepare_table(self) -> None:
         self.table.setAccessibleName("Cases, worst first")

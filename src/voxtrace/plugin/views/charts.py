@@ -13,6 +13,7 @@ from voxtrace.plugin.models.panel_state import loss_name, words
 from voxtrace.plugin.models.theme_colours import ThemeColours
 from voxtrace.plugin.views.theme import colours, on_theme
 
+_LEAST_DICE_RANGE = 0.02  # finer ticks would say more than a validation knows, and run into the label
 _LEFT_PX = 66  # room for the label and seven digits; an automatic width overlaps them at first
 MAX_POINTS = 2000  # of a curve; longer curves drop every second point
 
@@ -107,6 +108,8 @@ class TrainingChart(QWidget):
             plot = self._plots[name] = _plot(
                 170 if name == "loss" else 130, label, "iteration" if name == "dice" else ""
             )
+            if name == "dice":
+                plot.getViewBox().setLimits(minYRange=_LEAST_DICE_RANGE)
             if name == "loss":
                 plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
             symbol = {"symbol": "o", "symbolSize": 7, "symbolPen": None}

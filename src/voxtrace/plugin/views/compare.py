@@ -93,7 +93,7 @@ class QtCompareView(QWidget):
         self.table.setColumnWidth(0, self.table.fontMetrics().averageCharWidth() * _NAME_CHARACTERS)
         buttons = QGridLayout()
         for i, button in enumerate((self.side, self.differences, self.vote)):
-            buttons.addWidget(button, 0, i)
+            buttons.addWidget(button, i // 2, i % 2, 1, 1 + i // 2)
         against = QHBoxLayout()
         against.addWidget(QLabel("Against"))
         against.addWidget(self.reference, 1)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from voxtrace.plugin.models.measures import COLUMNS, Measurement, cells
 from voxtrace.plugin.views.theme import set_tone
-from voxtrace.plugin.views.widgets import note
+from voxtrace.plugin.views.widgets import fill_height, note
 
 _TOOLS = (
     ("line", "Line", "Length in mm."),
@@ -54,7 +54,7 @@ class QtMeasureView(QWidget):
         tools, actions = QHBoxLayout(), QHBoxLayout()
         for button in self.tools.values():
             self._group.addButton(button)
-            tools.addWidget(button, 1)
+            tools.addWidget(button)  # as wide as its text asks for
         for button in (self.labels, self.copy, self.clear):
             actions.addWidget(button, 1)
         self.message.hide()
@@ -71,6 +71,7 @@ class QtMeasureView(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.table, 1)
         layout.addLayout(actions)
+        fill_height(self)
 
     def _connect(self) -> None:
         for name, button in self.tools.items():

@@ -6,15 +6,14 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-_FILTERS = (
-    "Scans and DICOM (*)",
-    "NIfTI, NRRD, MetaImage (*.nii *.nii.gz *.nrrd *.mha *.mhd)",
-    "DICOM (*.dcm *.ima *.DCM *.IMA)",
-)
+from voxtrace.io.formats import READ
+
+_VOLUMES = " ".join(f"*{ending}" for one in READ if one.holds != "images" for ending in one.endings)
+_FILTERS = ("Scans and DICOM (*)", f"Volumes ({_VOLUMES})", "DICOM (*.dcm *.ima *.DCM *.IMA)")
 
 
 def ask_for_scan(folder: Path) -> Path | None:
     """Ask for a file; any file of a DICOM series stands for its folder. None when the user cancels."""
-    title = "Open a scan: a NIfTI, NRRD or MetaImage file, or any file of a DICOM folder"
+    title = "Open a scan: a volume file, or any file of a DICOM or OME-Zarr folder"
     chosen, _ = QFileDialog.getOpenFileName(QApplication.activeWindow(), title, str(folder), ";;".join(_FILTERS))
     return Path(chosen) if chosen else None

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.models.panel_state import Level
 from voxtrace.plugin.models.places import ListedPlace
 from voxtrace.plugin.views.theme import follow_theme, set_tone
-from voxtrace.plugin.views.widgets import fill, note, picker
+from voxtrace.plugin.views.widgets import fill, fill_height, note, picker
 
 _COLUMNS = ("", "mL", "Label", "What differs", "")
 _STRETCHED = 3
@@ -83,6 +83,7 @@ class QtPlacesView(QWidget):
         assert numbers is not None
         assert header is not None
         numbers.hide()
+        numbers.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)  # also when the panel gets another width
         header.setHighlightSections(False)
         for column in range(len(_COLUMNS)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
@@ -122,6 +123,7 @@ class QtPlacesView(QWidget):
         layout.addLayout(contours)
         layout.addWidget(self.undecided)
         layout.addStretch(0)
+        fill_height(self)
         self.fit.hide()
 
     def _connect(self) -> None:
@@ -165,7 +167,6 @@ class QtPlacesView(QWidget):
             else:
                 self.table.selectRow(current)
                 self.table.setCurrentCell(current, 0)
-        self.table.resizeRowsToContents()
         for name in ("accept", "repaint", "replace", "back"):
             self.buttons[name].setEnabled(current is not None)
         self.buttons["next"].setEnabled(any(row.decision == "open" for row in rows))

@@ -93,7 +93,8 @@ class QtThinkView(QWidget):
 
     def set_offer(self, offer: ThinkOffer, of: str) -> None:
         """Offer what can be asked for, of the result with this name; ``""`` where there is none."""
-        self.of.setText(f"Of {of}." if of else "")
+        unskipped = " Every window of the part runs; none is skipped." if offer.every_window else ""
+        self.of.setText(f"Of {of}.{unskipped}" if of else "")
         self.of.setVisible(bool(of))
         if (self.steps.maximum(), self.steps.property("taken")) != (max(1, offer.most_steps), offer.steps):
             self.steps.setRange(1, max(1, offer.most_steps))

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.models.what_if import COLUMNS, WhatIfRow
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import note
+from voxtrace.plugin.views.widgets import fill_height, note
 
 
 class QtWhatIfView(QWidget):
@@ -49,6 +49,7 @@ class QtWhatIfView(QWidget):
         table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         if (rows := table.verticalHeader()) is not None:
             rows.hide()
+            rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)  # also when the panel gets another width
         if (head := table.horizontalHeader()) is not None:
             head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -57,7 +58,8 @@ class QtWhatIfView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.of, self.explained, table, self.state):
-            layout.addWidget(widget)
+            layout.addWidget(widget, int(widget is table))
+        fill_height(self)
 
     def set_rows(self, of: str, rows: Sequence[WhatIfRow]) -> None:
         """Show the table of the result with this name; no rows empty it."""
@@ -74,7 +76,6 @@ class QtWhatIfView(QWidget):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(number, column, item)
             self._set_button(number, row)
-        self.table.resizeRowsToContents()
 
     def _set_button(self, number: int, row: WhatIfRow) -> None:
         if row.options is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.views.docks import join_tabs
 from voxtrace.plugin.views.theme import follow_theme, set_tone
 
+MOST_PANEL_CHARACTERS = 60  # a panel's minimum width; what needs more is cut
 PANEL_CHARACTERS = 52  # width of a panel: beside it a scan still has two thirds of 1280 pixels
 
 
@@ -45,22 +46,40 @@ def fill(box: QComboBox, entries: Sequence[str], chosen: int) -> None:
 
 
 class Panel(QScrollArea):
-    """The content of a dock widget: parts from top to bottom in a vertical scroll area."""
+    """The content of a dock widget: parts from top to bottom in a vertical scroll area.
+
+    Height that is left goes to the parts that :func:`fill_height`, else it stays below them.
+    """
 
     def __init__(self, *parts: QWidget) -> None:
         super().__init__()
         content = QWidget()
         layout = QVBoxLayout(content)
-        for part in parts:
-            layout.addWidget(part)
-        layout.addStretch(1)
+        tall = [part.sizePolicy().verticalPolicy() == QSizePolicy.Policy.Expanding for part in parts]
+        for part, stretch in zip(parts, tall, strict=True):
+            layout.addWidget(part, int(stretch))
+        layout.addStretch(int(not any(tall)))
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(content.fontMetrics().averageCharWidth() * PANEL_CHARACTERS)
         follow_theme(self)
         self._joined = False
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size at which no part is cut at the right, as long as its parts fit into a panel."""
+        content, bar = self.widget(), self.verticalScrollBar()
+        assert content is not None
+        assert bar is not None
+        character, needed = content.fontMetrics().averageCharWidth(), content.minimumSizeHint().width()
+        least, most = PANEL_CHARACTERS * character, MOST_PANEL_CHARACTERS * character
+        return QSize(max(least, min(most, needed + bar.sizeHint().width())), super().minimumSizeHint().height())
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Ask the window for another width where the parts need one."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Become a tab of a panel that is open already, the first time that it is shown."""
@@ -72,6 +91,11 @@ class Panel(QScrollArea):
 
     def _join_tabs(self) -> None:
         join_tabs(self, Panel)
+
+
+def fill_height(part: QWidget) -> None:
+    """Let a part of a panel take the height that is left, e.g. for its table."""
+    part.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
 
 class Collapsible(QWidget):

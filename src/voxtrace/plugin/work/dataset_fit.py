@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from voxtrace import io
 from voxtrace.errors import VoxTraceError
 from voxtrace.fit import ScanFacts, facts_of, fit, suggest
 from voxtrace.plugin.models.train_form import DatasetFit
+from voxtrace.training.dataset import read_image
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
 
 _MODALITIES = {"ct": "CT", "mr": "MR", "mri": "MR", "t1": "MR", "t2": "MR", "flair": "MR", "pet": "PT"}
@@ -32,7 +32,7 @@ def dataset_fit(dataset: str, records: Mapping[Path, Mapping[str, Any]]) -> Data
 def first_case(listing: DatasetListing) -> ScanFacts:
     """Return what the first case is like; modality and channels as ``dataset.json`` names them."""
     paths = next(iter(listing.images.values()))
-    facts = facts_of(io.read(paths[0] if len(paths) == 1 else list(paths)))
+    facts = facts_of(read_image(paths, len(listing.channels)))
     stated = {_MODALITIES[word] for name in listing.channels for word in name.lower().split() if word in _MODALITIES}
     modality = facts.modality or (stated.pop() if len(stated) == 1 else "")
     return replace(facts, modality=modality, names=listing.channels)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtrace.errors import Cancelled, ReadError
-from voxtrace.io.dicom import Series, find_series, stack_series, thumbnail
-from voxtrace.io.suffixes import is_dicom, is_dicomdir, suffix_of
+from voxtrace.io.child.guarded import find_series, stack_series, thumbnail
+from voxtrace.io.dicom import Series
+from voxtrace.io.suffixes import is_dicom, is_dicomdir, is_zarr, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.series_rows import channel_names
@@ -60,7 +61,7 @@ def study_at(paths: Sequence[Path]) -> Study | None:
     ReadError
         When a DICOM header cannot be read.
     """
-    if len(paths) == 1 and paths[0].is_dir():
+    if len(paths) == 1 and paths[0].is_dir() and not is_zarr(paths[0]):
         found = find_series(paths[0])
         return Study(paths[0].resolve().name, found) if found else None
     if not all(path.is_file() and not suffix_of(path) and is_dicom(path) for path in paths):

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from voxtrace.io.suffixes import is_dicom, suffix_of
+from voxtrace.io.suffixes import is_archive, is_dicom, is_voxels_beside, is_zarr, suffix_of
 
 PathKind = Literal["scan", "trace", "bundle", "dataset", ""]
 # How much of a folder is searched before it counts as one without DICOM.
@@ -24,14 +24,20 @@ def kind_of_path(path: Path) -> PathKind:
         The path cannot be read.
     """
     if not path.is_dir():
-        return "scan" if suffix_of(path) or (path.is_file() and is_dicom(path)) else ""
+        return "scan" if suffix_of(path) or is_archive(path) or _is_scan(path) else ""
     if is_trace(path):
         return "trace"
+    if is_zarr(path):
+        return "scan"
     if (path / "bundle.json").is_file():
         return "bundle"
     if (path / "dataset.json").is_file() and (path / "imagesTr").is_dir():
         return "dataset"
     return "scan" if any(is_dicom(file) for file in islice(_files(path), _MAX_FOLDERS)) else ""
+
+
+def _is_scan(path: Path) -> bool:
+    return path.is_file() and (is_dicom(path) or is_voxels_beside(path))
 
 
 def is_trace(path: Path) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, Signal
 
-from voxtrace.plugin.models.messages import JobStage
+from voxtrace.plugin.models.messages import WAITING
 from voxtrace.plugin.work.events import Cancel, Done, Event, Failed, Job, Progressed, Stopped, drain, error_message
 
 WAIT_S = 0.05  # between two looks whether an earlier job has ended
@@ -87,7 +87,7 @@ class ThreadRunner:
             if self._turn.acquire(timeout=WAIT_S):
                 return True
             if look == SAY_AFTER:
-                emit(Progressed(JobStage("Waiting for another run to end …")))
+                emit(Progressed(WAITING))
             if cancelled():
                 break
         return False

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from voxtrace import io
 from voxtrace.errors import VoxTraceError
+from voxtrace.io.child import guarded
 from voxtrace.io.suffixes import SUFFIXES
 from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
@@ -82,9 +82,9 @@ def scan_note(opened: OpenedTrace) -> str:
 def _scan_beside(path: Path, names: Sequence[str], trace: Trace) -> Volume | None:
     for files in _candidates(_folders(path), names):
         try:
-            if io.label_names(files[0]):
+            if guarded.label_names(files[0]):
                 continue
-            volume = io.read(files[0] if len(files) == 1 else list(files))
+            volume = guarded.read(files[0] if len(files) == 1 else list(files))
         except VoxTraceError:  # another file of this name; the trace opens without it
             continue
         if volume.geometry.is_close(trace.geometry) and not contrast.looks_like_labels(volume.data[0]):

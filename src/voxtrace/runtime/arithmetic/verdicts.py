@@ -21,6 +21,7 @@ import torch
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.kernels.sparse.measured_choice import processor_name
+from voxtrace.safe_text import read_json
 
 EDITION = 1  # of the check; another one checks every layer again
 
@@ -112,7 +113,7 @@ def _about(device: torch.device) -> dict[str, Any]:
 def _read(file: Path | None, about: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return what a file says of layers, nothing where it is not a file of ours about this machine."""
     try:
-        told = json.loads(file.read_text("utf-8")) if file else {}
+        told = read_json(file) if file else {}
     except (OSError, ValueError):
         return {}
     if not isinstance(told, dict) or any(told.get(name) != value for name, value in about.items()):

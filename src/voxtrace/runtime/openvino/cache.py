@@ -19,6 +19,7 @@ from voxtrace.atomic import atomic_folder, remove_folder
 from voxtrace.errors import OutputError
 from voxtrace.runtime.openvino.compiled import core
 from voxtrace.runtime.openvino.convert import Converted
+from voxtrace.safe_text import read_json
 
 GB = 10**9
 FILES = ("model.xml", "model.bin")
@@ -44,7 +45,7 @@ class Cache:
         if not entry.is_dir():
             return None
         try:
-            entry_json = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+            entry_json = read_json(entry / "entry.json")
             if entry_json["sha256"] != _digests(entry):
                 raise ValueError("altered")
             model = core().read_model(entry / FILES[0])

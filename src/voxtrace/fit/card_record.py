@@ -1,0 +1,128 @@
+"""What a bundle's record must be like before anyone reads it: types and bounds of every field that is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from voxtrace.errors import BundleError
+from voxtrace.safe_text import brief
+
+_Name = Annotated[str, Field(max_length=200)]
+_Text = Annotated[str, Field(max_length=20_000)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
+_Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
+_Row = Annotated[tuple[_Number, ...], Field(max_length=1000)]
+_Truth = Annotated[bool, Field(strict=True)]
+_Pair = tuple[_Number, _Number]
+
+
+class _Part(BaseModel):
+    """A part of a record; what it does not list is told, and read by nobody."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _MethodRecord(_Part):
+    name: _Name
+    options: dict[_Name, Any]
+
+
+class _Intensities(_Part):
+    low: _Row
+    high: _Row
+
+
+class _Trained(_Part):
+    cases: _Count
+    made_up: _Count
+    spacing_mm: tuple[tuple[_Amount, _Amount, _Amount], tuple[_Amount, _Amount, _Amount]]
+    size_mm: tuple[tuple[_Amount, _Amount, _Amount], tuple[_Amount, _Amount, _Amount]]
+    intensities: list[_Intensities]
+
+
+class _Interval(_Part):
+    cases: _Count
+    level: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    factors: tuple[_Amount, _Amount]
+    predicted_ml: tuple[_Amount, _Amount]
+
+
+class _Intervals(_Part):
+    names: dict[_Name, _Name]
+    labels: dict[_Name, _Interval]
+
+
+class _Foretold(_Part):
+    feature: _Name
+    values: Annotated[list[_Number], Field(min_length=1, max_length=10**6)]
+    dice: Annotated[list[_Number], Field(min_length=1, max_length=10**6)]
+    error: _Number
+    error_without: _Number = 0.0
+    rank_correlation: _Number = 0.0
+
+
+class _Expected(_Part):
+    cases: _Count
+    features: dict[_Name, _Pair]
+    dice: _Foretold | None = None
+
+
+class _Cost(_Part):
+    gflop_per_window: _Amount = 0.0
+    steps: Annotated[int, Field(strict=True, ge=1, le=10**6)] = 1
+    steps_are_passes: _Truth = False
+
+
+class _Validation(_Part):
+    per_case: list[dict[str, Any]] = []
+
+
+class _Metrics(_Part):
+    validation: _Validation | None = None
+
+
+class _CardRecord(_Part):
+    format: _Name
+    method: _MethodRecord
+    plan: dict[str, Any]
+    digest: _Name
+    files: dict[_Name, _Name]
+    name: _Name = ""
+    licence: _Text = ""
+    intended_use: _Text = ""
+    mirror: _Truth = False
+    demonstration: _Truth = False
+    provenance: dict[str, Any] = {}
+    metrics: _Metrics = _Metrics()
+    network: dict[str, Any] = {}
+    training_scans: _Trained | None = None
+    intervals: _Intervals | None = None
+    expected: _Expected | None = None
+    cost: _Cost = _Cost()
+
+
+def check_record(record: Mapping[str, Any], where: object) -> None:
+    """Refuse a bundle's record with a field of another type, or out of bounds.
+
+    Raises
+    ------
+    BundleError
+        With the first such field; ``where`` is the file.
+    """
+    try:
+        found = _CardRecord.model_validate(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = brief(".".join(map(str, first["loc"])))
+        raise BundleError(
+            f"{where}: {field} is {brief(repr(first['input']))}: {brief(first['msg'])}. Ask whoever made the bundle."
+        ) from error
+    foretold = found.expected and found.expected.dice
+    if foretold and len(foretold.values) != len(foretold.dice):
+        raise BundleError(f"{where}: expected.dice has values and Dice of different numbers of cases. Ask its maker.")
+    if found.intervals and not found.intervals.labels.keys() <= found.intervals.names.keys():
+        raise BundleError(f"{where}: intervals has labels without a name. Ask whoever made the bundle.")

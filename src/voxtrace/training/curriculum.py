@@ -1,0 +1,40 @@
+"""Which cases each phase learns, known before any work: from their scores alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from voxtrace.errors import DatasetError
+from voxtrace.method import Phase
+
+PROGRESS = (0.0, 0.5, 1.0)  # of a phase, where weights that change with it are looked at
+
+
+def cases_by_phase(phases: Sequence[Phase], scores: Mapping[str, Mapping[str, float]]) -> dict[str, list[str]]:
+    """Return the names of the cases that each phase learns.
+
+    Parameters
+    ----------
+    phases
+        Of the method that is trained.
+    scores
+        Case name -> its scores, as ``voxtrace score`` wrote them; empty for a case without.
+
+    Raises
+    ------
+    DatasetError
+        A phase would learn no case.
+    """
+    learned = {
+        phase.name: [
+            name for name, of_case in scores.items() if any(phase.case_weight(of_case, p) > 0 for p in PROGRESS)
+        ]
+        for phase in phases
+    }
+    if empty := [name for name, names in learned.items() if not names]:
+        counts = ", ".join(f"{name}: {len(names)}" for name, names in learned.items())
+        raise DatasetError(
+            f"phase {empty[0]!r} has no case to learn (cases per phase: {counts}); lower its threshold with --set, "
+            "or score the cases anew with `voxtrace score`."
+        )
+    return learned

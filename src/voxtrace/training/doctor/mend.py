@@ -1,0 +1,183 @@
+"""A copy of a dataset in nnU-Net's raw layout without its faults: headers copied, labels re-mapped, cases left out.
+
+Only what is harmless is changed; everything that was done is written into the copy's ``fix.json``. The dataset itself
+is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxtrace.atomic import atomic_folder
+from voxtrace.errors import DatasetError, OutputError
+from voxtrace.io import read, read_labels, write
+from voxtrace.safe_text import read_json
+from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
+from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering
+from voxtrace.training.doctor.examine import Examination
+from voxtrace.training.doctor.examine_case import ExaminedCase
+from voxtrace.training.doctor.grids import on_grid_of
+from voxtrace.training.layouts.record import FILE, IGNORE
+from voxtrace.training.split import SPLITS, held_back
+from voxtrace.volume import LabelMap, Volume
+
+REPORT = "fix.json"
+_LISTS = ("training", "test", "dataset", "modality", "numTest", "tensorImageSize")  # of the layout before
+
+
+def mend(examined: Examination, out: Path) -> tuple[str, ...]:
+    """Write a copy of a dataset without its faults; return the names of the cases that were left out.
+
+    Raises
+    ------
+    DatasetError
+        No case would be left.
+    OutputError
+        There is something at ``out``, or the system refuses.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out} exists already; choose another folder for the copy.")
+    dropped = {fault.case for fault in examined.bad if fault.mending == "leave out"}
+    kept = [one for one in examined.cases if one.case.name not in dropped]
+    if not kept:
+        raise DatasetError(f"every case of {examined.found.name} would be left out; nothing was written.")
+    table = _table(examined, kept)
+    with atomic_folder(out) as folder:
+        for one in kept:
+            _copy_case(one, examined, table, folder)
+        _write_record(examined, table, len(kept), folder)
+        _write_folds(examined, [one.case.name for one in kept], folder)
+        _copy_beside(examined.found.folder, folder)
+        _copy_tests(examined, dropped, folder)
+        _dump(folder / REPORT, [fault.to_json() for fault in examined.faults if fault.mending])
+    return tuple(sorted(dropped & {case.name for case in (*examined.found.cases, *examined.found.tests)}))
+
+
+def _table(examined: Examination, kept: list[ExaminedCase]) -> Mapping[int, int]:
+    """Return declared value -> value in the copy, without labels that are drawn in no case that is kept."""
+    found = examined.found
+    mapped = [replace(one, values=_after(one, mapping_of(one, found, examined.cases))) for one in kept]
+    return renumbering(found, not_drawn(found, mapped))
+
+
+def _after(one: ExaminedCase, mapping: Mapping[int, int]) -> dict[int, int]:
+    return {mapping.get(value, value): count for value, count in one.values.items()}
+
+
+def _copy_case(one: ExaminedCase, examined: Examination, table: Mapping[int, int], folder: Path) -> None:
+    found, case = examined.found, one.case
+    assert case.labels is not None  # a case without labels is left out
+    names = [f"{case.name}_{channel:04d}{found.ending}" for channel in range(len(found.channels))]
+    moved = any(fault.kind == "grid" for fault in one.faults)
+    as_is = len(case.images) == len(names) and all(path.name.endswith(found.ending) for path in case.images)
+    (folder / "imagesTr").mkdir(exist_ok=True)
+    first = read(case.images[0], channels=len(names) if len(case.images) == 1 else 1)
+    if as_is and not moved:
+        for path, name in zip(case.images, names, strict=True):
+            shutil.copyfile(path, folder / "imagesTr" / name)
+    else:
+        for volume, name in zip(_channels(one, first, len(names)), names, strict=True):
+            write(volume, folder / "imagesTr" / name)
+    kind = CHOSEN if case.labels.parent.name == CHOSEN else REFERENCE
+    target = folder / kind / f"{case.name}{found.ending}"
+    target.parent.mkdir(exist_ok=True)
+    mapping = mapping_of(one, found, examined.cases)
+    final = {value: table[mapping.get(value, value)] for value in one.values}
+    if all(old == new for old, new in final.items()) and not moved and case.labels.name.endswith(found.ending):
+        shutil.copyfile(case.labels, target)
+    else:
+        write(_mended_labels(read_labels(case.labels), first, final, _names(examined, table)), target)
+
+
+def _channels(one: ExaminedCase, first: Volume, count: int) -> list[Volume]:
+    """Return each channel as a volume on the grid of the first."""
+    volumes = [first, *(read(path) for path in one.case.images[1:])]
+    return [
+        replace(first, data=_moved(volume, first)[c : c + 1], channels=())
+        for volume in volumes
+        for c in range(volume.data.shape[0])
+    ][:count]
+
+
+def _moved(volume: Volume, first: Volume) -> Any:
+    same = volume.geometry.is_close(first.geometry)
+    return volume.data if same else on_grid_of(volume.data, volume.geometry, first.geometry)
+
+
+def _mended_labels(labels: LabelMap, image: Volume, values: Mapping[int, int], names: Mapping[int, str]) -> LabelMap:
+    """Return labels with other values, on the grid of their image."""
+    table = np.arange(max([*values, 0]) + 1, dtype=np.uint16)
+    for old, new in values.items():
+        table[old] = new
+    data = table[labels.data]
+    if not labels.geometry.is_close(image.geometry):
+        data = on_grid_of(data, labels.geometry, image.geometry)
+    shown = {value: name for value, name in names.items() if value}
+    return LabelMap(data.astype(np.uint8 if data.max() < 256 else np.uint16), image.geometry, shown, {}, labels.name)
+
+
+def _names(examined: Examination, table: Mapping[int, int]) -> dict[int, str]:
+    """Return value in the copy -> name; a name that occurs before gets its value."""
+    names: dict[int, str] = {}
+    for value, name in {0: "background", **examined.found.labels}.items():
+        if value in table and value != examined.found.ignore:
+            taken = {other.casefold() for other in names.values()}
+            names[table[value]] = f"{name} {value}" if name.casefold() in taken else name
+    return names
+
+
+def _write_record(examined: Examination, table: Mapping[int, int], count: int, folder: Path) -> None:
+    found = examined.found
+    beside = found.folder / FILE
+    before = read_json(beside) if beside.is_file() else {}
+    labels = {name: value for value, name in _names(examined, table).items()}
+    if found.ignore is not None:
+        labels[IGNORE] = table[found.ignore]
+    record = {
+        **{key: value for key, value in before.items() if key not in _LISTS},
+        "name": found.name,
+        "channel_names": {str(number): name for number, name in enumerate(found.channels)},
+        "labels": labels,
+        "numTraining": count,
+        "file_ending": found.ending,
+    }
+    if subjects := {case.name: case.subject for case in found.cases if case.subject}:
+        record["subjects"] = subjects
+    _dump(folder / FILE, record)
+
+
+def _write_folds(examined: Examination, names: list[str], folder: Path) -> None:
+    """Write the folds that the dataset states, unless something is wrong with them that the copy leaves out."""
+    held = {one.case.name: one.case.fold for one in examined.cases if one.case.fold is not None}
+    folds = held_back({name: fold for name, fold in held.items() if name in names}, names) if held else examined.folds
+    wrong = any(fault.kind == "folds" and fault.mending == "not copied" for fault in examined.faults)
+    if folds and not wrong:
+        splits = [{"train": [n for n in a if n in names], "val": [n for n in b if n in names]} for a, b in folds]
+        _dump(folder / SPLITS, splits)
+
+
+def _copy_beside(source: Path, folder: Path) -> None:
+    if (source / SCORES).is_file():
+        shutil.copyfile(source / SCORES, folder / SCORES)
+    if (source / "provenance").is_dir():
+        shutil.copytree(source / "provenance", folder / "provenance")
+
+
+def _copy_tests(examined: Examination, dropped: set[str], folder: Path) -> None:
+    """Copy test cases as they are, without those that are left out."""
+    for case in examined.found.tests:
+        for path in () if case.name in dropped else (*case.images, case.labels):
+            if path is not None and path.is_file():
+                (folder / path.parent.name).mkdir(exist_ok=True)
+                shutil.copyfile(path, folder / path.parent.name / path.name)
+
+
+def _dump(file: Path, values: Any) -> None:
+    file.write_text(json.dumps(values, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")

@@ -1,0 +1,25 @@
+"""Which cases a curriculum learns."""
+
+from __future__ import annotations
+
+import pytest
+
+from voxtrace.errors import DatasetError
+from voxtrace.methods.cdlunet import CDLUNet
+from voxtrace.plan import Plan
+from voxtrace.training.curriculum import cases_by_phase
+
+pytestmark = pytest.mark.numeric
+
+SCORES = {"a": {"difficulty": 0.95}, "b": {"difficulty": 0.85}, "c": {"difficulty": 0.5}, "d": {}}
+
+
+def test_cases_are_told_by_phase() -> None:
+    phases = CDLUNet().phases(Plan.example())
+    assert cases_by_phase(phases, SCORES) == {"easy": ["a", "d"], "hard": ["a", "b", "d"]}
+
+
+def test_a_phase_without_a_case_is_refused_with_the_counts() -> None:
+    phases = CDLUNet(easy_above=0.97).phases(Plan.example())
+    with pytest.raises(DatasetError, match=r"phase 'easy' has no case to learn \(cases per phase: easy: 0, hard: 2\)"):
+        cases_by_phase(phases, {name: SCORES[name] for name in "abc"})

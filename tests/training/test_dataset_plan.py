@@ -1,0 +1,172 @@
+"""One plan a dataset: every fold has it, a file carries it with the folds, and another dataset refuses it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cases import ball, ball_dataset, drain
+from made import bundle_folder
+from voxtrace.errors import PlanError, UsageError
+from voxtrace.io import read, write
+from voxtrace.training import Fingerprint, TrainRequest, TrainSetup, open_dataset, plan_dataset, set_up
+from voxtrace.training.add_case import NewCase, add_case
+from voxtrace.training.dataset_plan import DatasetPlan, plan_file, read_plan, stored_plan
+from voxtrace.training.planning import CPU, combine, fit_window, measure_case
+
+
+@pytest.fixture
+def balls(tmp_path: Path) -> Path:
+    """Twelve balls."""
+    return ball_dataset(tmp_path / "balls", 12)
+
+
+def made(request: TrainRequest) -> TrainSetup:
+    return drain(set_up(request, lambda: False))
+
+
+def planned(folder: Path) -> DatasetPlan:
+    dataset = open_dataset(folder)
+    found = combine([measure_case(case) for case in dataset.cases([f.name for f in dataset.files])])
+    return DatasetPlan.of(dataset, "cpu", found, plan_dataset(dataset, found))
+
+
+def add(folder: Path, number: int) -> None:
+    case = ball(number)
+    add_case(folder, NewCase(f"ball_{number:03d}", (case.volume,), replace(case.labels, names={1: "ball"})))
+
+
+def test_a_plan_returns_from_its_file_as_it_was(balls: Path, tmp_path: Path) -> None:
+    plan = planned(balls)
+    plan.write(tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json") == plan
+
+
+def test_the_plan_of_a_file_is_trained_by_with_its_folds(balls: Path, tmp_path: Path) -> None:
+    plan = planned(balls)
+    other = replace(
+        plan,
+        plan=plan.plan.model_copy(update={"window": (8, 8, 8), "iterations": 3}),
+        folds=((("ball_001", "ball_002"), ("ball_003",)),),
+    )
+    other.write(tmp_path / "plan.json")
+    ready = made(TrainRequest(balls, plan=tmp_path / "plan.json", method="unet", fold=0))
+    assert (ready.plan.window, ready.plan.iterations) == ((8, 8, 8), 3)
+    training, validation = ({case.name for case in part} for part in (ready.cases, ready.validate))
+    assert "ball_003" in validation
+    assert {"ball_001", "ball_002"} <= training
+    # cases that the plan does not name are where the dataset has them
+    assert validation - {"ball_003"} <= set(open_dataset(balls).folds[0][1])
+    assert training | validation == {f"ball_{number:03d}" for number in range(12)}
+
+
+def test_a_case_that_is_added_or_removed_changes_no_plan(balls: Path) -> None:
+    first = made(TrainRequest(balls, fold=0))
+    add(balls, 20)
+    for file in balls.rglob("ball_011*"):
+        file.unlink()
+    events = list(set_up(TrainRequest(balls, fold=0), lambda: False))
+    again = made(TrainRequest(balls, fold=0))
+    assert events == []
+    assert again.plan == first.plan
+    held = {case.name for case in first.validate} - {"ball_011"}
+    assert held <= {case.name for case in again.validate}
+
+
+def test_the_plan_of_a_file_takes_added_cases_and_drops_removed_ones(balls: Path, tmp_path: Path) -> None:
+    plan = planned(balls)
+    plan.write(tmp_path / "plan.json")
+    add(balls, 20)
+    for file in balls.rglob("ball_011*"):
+        file.unlink()
+    folds = plan.folds_for(open_dataset(balls))
+    assert sorted(name for _, held in folds for name in held) == sorted(
+        {f"ball_{n:03d}" for n in range(11)} | {"ball_020"}
+    )
+    assert all(set(held) - {"ball_011"} <= set(new) for (_, held), (_, new) in zip(plan.folds, folds, strict=True))
+
+
+def test_a_dataset_whose_images_have_changed_is_planned_anew(balls: Path) -> None:
+    made(TrainRequest(balls))
+    file = balls / "imagesTr" / "ball_004_0000.nii.gz"
+    volume = read(file)
+    write(replace(volume, data=volume.data * np.float32(3.7)), file)
+    assert len(list(set_up(TrainRequest(balls), lambda: False))) == 12
+
+
+def test_a_stored_plan_that_is_damaged_is_made_anew(balls: Path) -> None:
+    made(TrainRequest(balls, device="cpu"))
+    dataset = open_dataset(balls)
+    file = plan_file(dataset, "cpu", 8.0)
+    assert stored_plan(file, dataset) is not None
+    file.write_text("{")
+    assert stored_plan(file, dataset) is None
+    assert len(list(set_up(TrainRequest(balls, device="cpu"), lambda: False))) == 12
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"channels": ("CT",)}, "it has the channels CT, the dataset MR"),
+        ({"labels": {0: "background", 1: "disc"}}, "it has the labels background, disc, the dataset background, ball"),
+        ({"ignore": True}, "it has the labels"),
+    ],
+)
+def test_the_plan_of_another_dataset_is_refused(
+    balls: Path, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    plan = planned(balls)
+    replace(plan, plan=plan.plan.model_copy(update=changes)).write(tmp_path / "plan.json")
+    with pytest.raises(PlanError, match=said):
+        made(TrainRequest(balls, plan=tmp_path / "plan.json"))
+    replace(plan, images={"else": ("1",)}).write(tmp_path / "plan.json")
+    with pytest.raises(PlanError, match="it names none of the dataset's cases"):
+        made(TrainRequest(balls, plan=tmp_path / "plan.json"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "voxtrace dataset plan", "version": 1}'])
+def test_a_file_that_holds_no_plan_is_refused(balls: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(PlanError, match=r"plan\.json holds no plan of a dataset .*`voxtrace plan DATASET --out FILE`"):
+        made(TrainRequest(balls, plan=tmp_path / "plan.json"))
+
+
+def test_window_and_spacing_can_be_asked_for(balls: Path) -> None:
+    ready = made(TrainRequest(balls, method="unet", window=(8, 16, 16), spacing_mm=(2.0, 1.0, 1.0), batch_size=3))
+    assert ready.plan.window == (8, 16, 16)
+    assert ready.plan.spacing_mm == (2.0, 1.0, 1.0)
+    assert ready.plan.batch_size == 3
+    with pytest.raises(PlanError, match="window"):
+        made(TrainRequest(balls, method="unet", window=(9, 17, 16)))
+
+
+def test_choices_that_contradict_one_another_are_refused(balls: Path, tmp_path: Path) -> None:
+    planned(balls).write(tmp_path / "plan.json")
+    start = bundle_folder(tmp_path / "tiny")
+    with pytest.raises(UsageError, match="--plan does not go with --from"):
+        made(TrainRequest(balls, initial=start, plan=tmp_path / "plan.json"))
+    with pytest.raises(UsageError, match="--spacing does not go with --from"):
+        made(TrainRequest(balls, initial=start, spacing_mm=(1.0, 1.0, 1.0)))
+    with pytest.raises(UsageError, match="--window does not go with --plan"):
+        made(TrainRequest(balls, plan=tmp_path / "plan.json", window=(8, 8, 8)))
+
+
+def test_an_update_holds_a_twentieth_of_the_dataset_at_most(tmp_path: Path) -> None:
+    """nnU-Net's cap; for 204 hippocampi of 36×50×35 voxels it has 7 windows of 40×56×40."""
+    found = Fingerprint(((36, 50, 35),) * 204, ((1.0, 1.0, 1.0),) * 204, ((0.0, 9.0, 4.0, 2.0),), 0.0)
+    dataset = open_dataset(ball_dataset(tmp_path / "balls"))
+    assert plan_dataset(dataset, found, device="cuda", memory_gb=80).batch_size == 7
+    few = replace(found, shapes=found.shapes[:5], spacings_mm=found.spacings_mm[:5])
+    assert plan_dataset(dataset, few, device="cuda", memory_gb=80).batch_size == 2
+
+
+@pytest.mark.parametrize("shape", [(5, 5, 5), (7, 7, 7), (1, 6, 6), (3, 64, 5)])
+def test_cases_smaller_than_the_least_window_are_padded_to_it(shape: tuple[int, int, int]) -> None:
+    window, topology = fit_window(shape, (1.0, 1.0, 1.0), CPU)
+    assert len(topology.widths) >= 2
+    assert sorted(window)[1] >= 8
+    assert all(n >= size for n, size in zip(window, shape, strict=True))
