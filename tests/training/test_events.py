@@ -13,7 +13,7 @@ import pytest
 
 from cases import ball, drain, small_plan
 from voxtrace.cli import show_training as shown
-from voxtrace.errors import Cancelled, UsageError
+from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.methods import METHODS, method
 from voxtrace.trace import Trace
 from voxtrace.training import TrainProgress, train
@@ -217,5 +217,8 @@ def test_a_case_is_shown_as_it_is_learned(tmp_path: Path) -> None:
     assert trace.facts["iteration"][:, 0].tolist() == [4, 8, 12]
     assert np.isfinite(trace.facts["dice"]).all()
     assert trace.step_word == "validation"
+    (tmp_path / "d.preview").mkdir()
+    with pytest.raises(OutputError, match=r"d\.preview exists already; move it away"):
+        drain(_train("unet", tmp_path / "d", preview=CASES[0].name))
     with pytest.raises(UsageError, match=r"--preview nobody names no case; give one of ball_003"):
         drain(_train("unet", tmp_path / "c", preview="nobody"))

@@ -169,6 +169,8 @@ def test_averaged_weights_go_on_exactly_where_they_stopped(tmp_path: Path, name:
     drain(_train(tmp_path / "b", name=name, average=0.9, resume=True))
     assert _same(tmp_path / "b", tmp_path / "whole")
     assert not _same(tmp_path / "plain", tmp_path / "whole")
+    assert load(tmp_path / "whole").card["provenance"]["average"] == 0.9
+    assert "average" not in load(tmp_path / "plain").card["provenance"]
 
 
 @pytest.mark.parametrize("name", ["unet", "recyclenet", "diffusion"])
