@@ -17,6 +17,7 @@ from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.work.trace_open import open_trace
 from voxtrace.trace.edits import save_edits
+from voxtrace.volume import LabelMap
 
 
 def at_once(function: Callable[[], Any], on_result: Callable[[Any], None], on_error: Callable[[str], None]) -> None:
@@ -108,6 +109,76 @@ def test_who_draws_anew_is_offered_nothing_any_more(autosave: AutosaveController
     assert autosave.sentence
     layer.paint((0, 1, 1, 1), 1)
     assert autosave.sentence == ""
+
+
+def scan_of(model: Any, value: int = 0) -> Any:
+    volume = replace(made_volume(), data=made_volume().data + value)
+    data, about, _ = display.image_layers(volume)[0]
+    return model.add_image(data, **about)
+
+
+def drawn_by_hand(model: Any) -> Any:
+    """Labels as the new-labels button makes them, with a stroke."""
+    scan = scan_of(model)
+    place = {key: getattr(scan, key) for key in ("scale", "translate", "units", "axis_labels")}
+    layer = model.add_labels(np.zeros(scan.data.shape, np.int32), name="drawn", **place)
+    layer.brush_size = 1
+    layer.paint((0, 5, 0), 3)
+    return layer
+
+
+def test_labels_drawn_by_hand_are_offered_with_their_scan_and_come_back_as_a_layer(
+    autosave: AutosaveController, edits: EditController, model: Any, unsaved_edits: Path
+) -> None:
+    expected = drawn_by_hand(model).data.copy()
+    assert np.count_nonzero(expected == 3) > 0
+    autosave.keep()
+    model.layers.clear()
+    scan_of(model, 5)
+    assert autosave.sentence == ""  # another scan
+    scan_of(model)
+    assert "were not saved" in autosave.sentence
+    autosave.restore()
+    restored = model.layers[-1]
+    assert restored.name.endswith("restored labels")
+    np.testing.assert_array_equal(restored.data, expected)
+    assert np.allclose(restored.translate, model.layers[-2].translate)
+    assert len(list(unsaved_edits.iterdir())) == 1
+    edits.saved.emit(restored)
+    assert list(unsaved_edits.iterdir()) == []
+
+
+def test_labels_from_a_file_are_kept_with_the_scan_that_they_lie_on(autosave: AutosaveController, model: Any) -> None:
+    scan = scan_of(model)
+    labels = LabelMap(np.zeros(scan.data.shape, np.uint8), made_volume().geometry, {1: "liver"})
+    data, about, _ = display.label_layer(labels)
+    layer = model.add_labels(data, **about)
+    layer.brush_size = 1
+    layer.paint((0, 5, 0), 1)
+    autosave.keep()
+    model.layers.clear()
+    scan_of(model)
+    assert "Restore them?" in autosave.sentence
+    autosave.discard()
+    assert autosave.sentence == ""
+    model.layers.clear()
+    scan_of(model)
+    assert autosave.sentence == ""
+
+
+def test_who_draws_on_the_scan_anew_is_offered_nothing_any_more(autosave: AutosaveController, model: Any) -> None:
+    drawn_by_hand(model)
+    autosave.keep()
+    model.layers.clear()
+    drawn_by_hand(model)
+    model.layers.selection.active = model.layers[0]
+    assert autosave.sentence == ""
+
+
+def test_labels_that_lie_on_no_open_scan_are_not_kept(autosave: AutosaveController, model: Any) -> None:
+    layer = model.add_labels(np.zeros((4, 6, 5), np.uint8))
+    layer.paint((0, 5, 0), 1)
+    assert not autosave.has_unsaved
 
 
 def test_a_full_disk_disturbs_nobody(

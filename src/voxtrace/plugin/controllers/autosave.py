@@ -1,4 +1,8 @@
-"""Keep edits that were not saved, offer them when the same result is shown again, forget them when they are saved."""
+"""Keep edits that were not saved, offer them when they are wanted again, forget them when they are saved.
+
+Edits of a result are offered with the same result; labels without steps, drawn by hand or opened from a file, with the
+scan that they lie on, and come back as a layer of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Labels
+import numpy as np
+from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
+from voxtrace.errors import GeometryError
 from voxtrace.plugin.controllers.edits import EditController
-from voxtrace.plugin.controllers.layers import known_source, label_source
+from voxtrace.plugin.controllers.layers import TRANSFORM, add_layers, known_source, label_source, timepoint_count
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.manual_labels import geometry_drawn_on
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.work import recovery
 from voxtrace.plugin.work.recovery import Unsaved
 from voxtrace.trace.edits import EditedLabels
+from voxtrace.volume import Geometry, LabelMap
 
+SPATIAL = 3  # axes of labels that lie on one scan
 Background = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[str], None]], Any]
 
 
@@ -29,6 +39,7 @@ class AutosaveController:
         self._viewer, self._edits, self._background = viewer, edits, background
         self._unsaved: dict[str, tuple[Labels, Path]] = {}  # unique id -> layer, and where its edits are kept
         self._offers: dict[str, EditedLabels] = {}
+        self._restored: dict[str, Image] = {}  # unique id of labels that were restored -> the scan they lie on
         self._tasks: list[Any] = []
         edits.changed.connect(self._on_changed)
         edits.saved.connect(self._on_saved)
@@ -86,10 +97,15 @@ class AutosaveController:
 
     def _take(self) -> list[Unsaved]:
         waiting, self._unsaved = list(self._unsaved.values()), {}
-        return [Unsaved(folder, layer.data, layer.data.edits) for layer, folder in waiting]
+        return [Unsaved(folder, layer.data, self._edits.edits(layer)) for layer, folder in waiting]
 
-    def _restore(self, layer: Labels, found: EditedLabels) -> None:
-        if layer in self._viewer.layers:
+    def _restore(self, layer: Layer, found: EditedLabels) -> None:
+        if layer not in self._viewer.layers:
+            return
+        if isinstance(layer, Image):
+            [added] = add_layers(self._viewer, [_restored(layer, found)])
+            self._restored[added.unique_id] = layer
+        else:
             layer.data.restore(found.labels, found.edits, found.began)
             layer.refresh(extent=False)
 
@@ -97,24 +113,27 @@ class AutosaveController:
         self._viewer.status = sentence
 
     def _on_changed(self, layer: Labels) -> None:
-        if isinstance(layer.data, StepArray) and layer.data.edited_from is not None:
+        if not isinstance(layer.data, StepArray) or layer.data.edited_from is not None:
             # found out now: when the window closes, the scan is gone before
             folder = None if layer.unique_id in self._unsaved else self._folder(layer)
             if folder is not None:
                 self._unsaved[layer.unique_id] = (layer, folder)
             # who draws anew does not want the old edits
-            if self._offers.pop(layer.unique_id, None) is not None:
+            scan = self._scan_below(layer)
+            offered = [self._offers.pop(one.unique_id, None) for one in (layer, scan) if one is not None]
+            if any(found is not None for found in offered):
                 self.offered.emit("")
 
     def _on_saved(self, layer: Labels) -> None:
         self._unsaved.pop(layer.unique_id, None)
-        if isinstance(layer.data, StepArray):
-            self._forget(layer)
+        self._forget(layer)
 
     def _on_inserted(self, event: Any) -> None:
         layer = event.value
-        folder = self._folder(layer) if isinstance(layer, Labels) and isinstance(layer.data, StepArray) else None
-        found = recovery.kept(folder) if folder is not None and layer.data.edited_from is None else None
+        begun = isinstance(layer.data, StepArray) and layer.data.edited_from is not None
+        wanted = isinstance(layer, Image) or isinstance(layer.data, StepArray)
+        folder = self._folder(layer) if wanted and not begun else None
+        found = recovery.kept(folder) if folder is not None else None
         if found is not None:
             self._offers[layer.unique_id] = found
             self.offered.emit(recovery.offer(found))
@@ -127,13 +146,52 @@ class AutosaveController:
         if folder is not None and folder.exists():
             self._tasks.append(self._background(lambda: recovery.forget(folder), _ignore, _ignore))
 
-    def _folder(self, layer: Labels) -> Path | None:
+    def _folder(self, layer: Layer) -> Path | None:
+        """Return where edits of a result are kept; of a scan or of other labels, where labels that lie on it are."""
+        if not isinstance(layer, Labels):
+            known = known_source(layer)
+            return recovery.drawn_folder(known.volume) if known is not None and known.channel == 0 else None
+        if not isinstance(layer.data, StepArray):
+            scan = self._scan_below(layer)
+            return self._folder(scan) if scan is not None else None
+        return self._result_folder(layer)
+
+    def _scan_below(self, layer: Labels) -> Image | None:
+        """Return the scan on which labels without steps lie; None where none is open or they cannot be placed."""
+        if (scan := self._restored.get(layer.unique_id)) in self._viewer.layers:
+            return scan
+        if not isinstance(layer.data, np.ndarray) or layer.ndim != SPATIAL:
+            return None
+        scans = [x for x in self._viewer.layers if isinstance(x, Image) and timepoint_count(x) == 1]
+        known = {x: source for x in scans if (source := known_source(x)) is not None and source.channel == 0}
+        try:
+            geometry = self._geometry(layer, [source.volume.geometry for source in known.values()])
+        except GeometryError:
+            return None
+        return next((x for x, source in known.items() if source.volume.geometry.is_close(geometry)), None)
+
+    def _geometry(self, layer: Labels, scans: list[Geometry]) -> Geometry:
+        source = label_source(layer)
+        if source is not None:
+            return source.geometry
+        attributes = {key: getattr(layer, key) for key in TRANSFORM}
+        return geometry_drawn_on(layer.data.shape, attributes, scans)
+
+    def _result_folder(self, layer: Labels) -> Path | None:
         source = label_source(layer)
         if source is None or source.kind != "labels":
             return None
         scan = next((x for x in self._viewer.layers if x.unique_id == source.scan), None)
         known = known_source(scan) if scan is not None else None
         return recovery.recovery_folder(source, known.volume if known is not None else None)
+
+
+def _restored(scan: Image, found: EditedLabels) -> display.LayerData:
+    """Return the layer of labels that were drawn on a scan and not saved."""
+    source = known_source(scan)
+    assert source is not None, "there was an offer from it"
+    labels = LabelMap(np.asarray(found.labels), source.volume.geometry, name=f"{scan.name} · restored labels")
+    return display.label_layer(labels)
 
 
 def _ignore(_: Any) -> None:

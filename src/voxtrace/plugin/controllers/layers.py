@@ -20,7 +20,7 @@ from voxtrace.plugin.work.saving import OpenScan
 
 _SHOWS_CT: weakref.WeakKeyDictionary[Image, bool] = weakref.WeakKeyDictionary()
 COPY = "voxtrace_copy"  # in the metadata of a second layer of a scan, which is shown below one of several results
-_TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 def add_layers(viewer: Any, layers: Sequence[display.LayerData]) -> list[Layer]:
@@ -69,7 +69,7 @@ def source_of(scan: Image, timepoint: int = 0) -> display.ImageSource:
         voxels lie.
     """
     known = scan.metadata.get(display.KEY)
-    attributes = {key: getattr(scan, key) for key in ("name", "metadata", *_TRANSFORM)}
+    attributes = {key: getattr(scan, key) for key in ("name", "metadata", *TRANSFORM)}
     if isinstance(known, (TimepointsSource, display.ImageSource)):
         check_unmoved(known.volume.geometry, attributes, f"The scan {scan.name}")
     elif not is_axis_aligned(attributes):
@@ -149,7 +149,7 @@ def open_scans(layers: Iterable[Layer]) -> tuple[OpenScan, ...]:
 def _source_of_other_plugin(layer: Image) -> display.ImageSource | None:
     """Return the source of another plugin's image layer, where its position in the patient is known; else None."""
     try:
-        stated_geometry(layer.data.shape, {key: getattr(layer, key) for key in _TRANSFORM})
+        stated_geometry(layer.data.shape, {key: getattr(layer, key) for key in TRANSFORM})
         return source_of(layer)
     except GeometryError:
         return None

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -15,7 +16,7 @@ from voxtrace.errors import OutputError, ReadError
 from voxtrace.plugin.layers.display import LabelSource
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.trace.edits import Edit, EditedLabels, counted, load_edits, read_edits, save_edits
-from voxtrace.volume import Volume
+from voxtrace.volume import Array, Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Unsaved:
     """Edits to keep: where, of which labels, and how many there were when they were taken."""
 
     folder: Path
-    data: StepArray
+    data: StepArray | Array
     edits: tuple[Edit, ...]
 
 
@@ -41,20 +42,38 @@ def recovery_folder(source: LabelSource, scan: Volume | None) -> Path | None:
         return None
     made, geometry = source.trace.provenance, source.geometry
     key = [geometry.shape, geometry.affine, made.bundle, made.weights_sha256, source.trace.n_steps]
+    return _folder(key, scan)
+
+
+def drawn_folder(scan: Volume) -> Path:
+    """Return where labels without steps that lie on a scan are kept: the same place for the same scan."""
+    return _folder(["drawn", scan.geometry.shape, scan.geometry.affine], scan)
+
+
+def _folder(key: list[Any], scan: Volume | None) -> Path:
     digest = hashlib.sha256(json.dumps(key).encode())
     if scan is not None:
-        digest.update(scan.data[:, geometry.shape[0] // 2].tobytes())
+        digest.update(scan.data[:, scan.geometry.shape[0] // 2].tobytes())
     return root() / digest.hexdigest()[:32]
 
 
 def keep(unsaved: Unsaved) -> int:
     """Write edits into their folder, and return how many there were; called in a thread."""
     data = unsaved.data
-    labels = data.edited
-    if labels is None or data.edited_from is None:
+    steps = isinstance(data, StepArray)
+    labels, began = (data.edited, data.edited_from) if steps else (narrowed(data), 0)
+    if labels is None or began is None:
         return 0
-    save_edits(unsaved.folder, np.ascontiguousarray(labels[::-1]), unsaved.edits, data.edited_from)
+    save_edits(unsaved.folder, np.ascontiguousarray(labels[::-1]), unsaved.edits, began)
     return len(unsaved.edits)
+
+
+def narrowed(labels: Array) -> Array | None:
+    """Return labels in 8 or 16 bits; None where a value is negative or needs more."""
+    least, most = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if least < 0 or most > np.iinfo(np.uint16).max:
+        return None
+    return labels.astype(np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16)
 
 
 def kept(folder: Path) -> EditedLabels | None:
