@@ -7,6 +7,7 @@
 #   make test-isa   the numeric tests under each instruction set that this processor has
 #   make test-gpu    the tests that need a CUDA device
 #   make test-pyside, make test-napari08   the tests of the window with PySide6, and with napari 0.8
+#   make fuzz        10,000 damaged files of every format, each read in a child; goes on where it was stopped (fuzz/)
 #   make bench       compare with nnU-Net and MONAI (about an hour), and write docs/benchmarks.md
 #   make docs        the documentation as HTML, in site/
 #   make clean       forget the environment and everything that was built
@@ -22,6 +23,7 @@ PEER ?= .venv-peer
 PYSIDE ?= .venv-pyside
 NAPARI08 ?= .venv-napari08
 BENCH_ARGS ?=
+FUZZ_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
@@ -31,7 +33,7 @@ ifeq ($(shell uname -s)$(DISPLAY_HERE),Linux)
 WINDOW := xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24 +extension GLX"
 endif
 
-.PHONY: demo test check lint test-slow test-isa test-gpu test-pyside test-napari08 bench docs clean
+.PHONY: demo test check lint test-slow fuzz test-isa test-gpu test-pyside test-napari08 bench docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/run.stamp
@@ -50,6 +52,9 @@ lint: $(VENV)/dev.stamp $(VENV)/audit.stamp
 
 test-slow: $(VENV)/dev.stamp
 	$(WINDOW) $(BIN)/pytest -m "slow and not gpu" $(PYTEST_ARGS)
+
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python scripts/fuzz.py --count 10000 --corpus tests/fuzz/corpus --out fuzz --progress $(FUZZ_ARGS)
 
 test-isa: $(VENV)/dev.stamp
 	$(BIN)/python scripts/test_isa.py $(PYTEST_ARGS)

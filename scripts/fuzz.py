@@ -16,13 +16,14 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[variable] = "1"  # a forked child has no threads of its parent
+os.environ["VOXTRACE_READ_IN_PROCESS"] = "1"  # the child of each input takes the place of the reader process
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "fuzz"), str(ROOT / "tests" / "helpers")]
 
@@ -38,6 +39,8 @@ def main() -> int:
     """Run the inputs that are wanted, print a table, and return the exit code."""
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.hostile:
+        return _hostile(options.only)
     bases = _bases(options.out / BASES)
     done = _done(options.out / RESULTS)
     numbers = options.only or range(options.first, options.first + options.count)
@@ -64,24 +67,66 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=int, nargs="*", default=(), help="these numbers, in place of a range")
     parser.add_argument("--out", type=Path, default=Path("fuzz"), help="where results and findings go (./fuzz)")
     parser.add_argument("--corpus", type=Path, help="a folder of inputs to run as well, such as tests/fuzz/corpus")
+    parser.add_argument("--hostile", action="store_true", help="read the files made on purpose instead, and time them")
     parser.add_argument("--progress", action="store_true", help="print a line for each 500 inputs")
     return parser.parse_args()
 
 
-def _bases(folder: Path) -> list[fuzz_inputs.Base]:
-    """Return the bases; they are made in a child, because their making starts threads."""
-    if not folder.is_dir():
-        child = os.fork()
-        if child == 0:
-            import fuzz_bases
+def _hostile(only: Sequence[int]) -> int:
+    """Read each of the files that a stranger would make on purpose, print a table, and return the exit code."""
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="voxtrace-fuzz-") as folder:
+        _without_kernels(Path(folder) / "own")
+        for number, (name, kind) in _in_child(lambda: _make_hostile(Path(folder), only)):
+            path = Path(folder) / str(number)
+            steps = lambda kind=kind, path=path: fuzz_readers.readers(kind, path)  # noqa: E731
+            outcome, _ = fuzz_child.run(path, steps)
+            bad += outcome.outcome not in fuzz_child.GOOD
+            print(json.dumps({"name": name, **asdict(outcome)}), flush=True)
+    return int(bad > 0)
 
-            fuzz_bases.make(folder.with_name("bases.new"))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if status:
-            raise SystemExit("the bases could not be made")
+
+def _make_hostile(folder: Path, only: Sequence[int]) -> list[tuple[int, tuple[str, str]]]:
+    """Write each into a folder of its number, and return numbers, names and kinds."""
+    import fuzz_hostile
+
+    made = []
+    for number, (name, (kind, maker)) in enumerate(fuzz_hostile.HOSTILE.items()):
+        if not only or number in only:
+            (folder / str(number)).mkdir()
+            maker(folder / str(number))
+            made.append((number, (name, kind)))
+    return made
+
+
+def _in_child(make: Callable[[], Any]) -> Any:
+    """Return what a function returned in a child, as JSON; here no library is loaded and no thread started by it."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, json.dumps(make()).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit("the inputs could not be made")
+    return json.loads(told)
+
+
+def _bases(folder: Path) -> list[fuzz_inputs.Base]:
+    """Return the bases, which are made where they are not there yet."""
+    if not folder.is_dir():
+        _in_child(lambda: _make_bases(folder.with_name("bases.new")))
         folder.with_name("bases.new").rename(folder)
     return fuzz_inputs.bases(folder)
+
+
+def _make_bases(folder: Path) -> None:
+    import fuzz_bases
+
+    fuzz_bases.make(folder)
 
 
 def _done(file: Path) -> dict[int | str, dict[str, Any]]:
@@ -122,7 +167,8 @@ def _without_kernels(folder: Path) -> None:
     from voxtrace.kernels import switches
 
     folder.mkdir(exist_ok=True)
-    os.environ["XDG_CACHE_HOME"] = str(folder)  # what is remembered there does not count as elsewhere
+    # what is remembered or unpacked there does not count as elsewhere
+    os.environ["XDG_CACHE_HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     (folder / "kernels.json").write_text(json.dumps({"disabled": switches.GROUPS}))
     switches.user_file = lambda: folder / "kernels.json"
 

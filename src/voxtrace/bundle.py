@@ -105,6 +105,7 @@ def load(path: str | Path) -> Bundle:
     try:
         made = make_method(record["method"]["name"], **record["method"]["options"])
         plan = Plan.model_validate(record["plan"])
+        made.adapt(plan)  # refuses a plan that the method cannot use
         with limited_build((folder / WEIGHTS).stat().st_size):
             network = made.build(plan)
     except MemoryError:

@@ -338,6 +338,14 @@ class Method(ABC):
         """Return where windows lie, in which order they run and how they are blended."""
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)  # imported: nnU-Net's weights
 
+    def covering(self, least: float) -> Self:
+        """Return the method as it is used after training, where its windows reach ``least`` of every known label.
+
+        Called with the smallest part (0 to 1) of any label of any training case, for windows that are skipped by
+        decisions. The default returns the method unchanged.
+        """
+        return self
+
     def value_costs(self, plan: Plan) -> Mapping[str, tuple[float, ...]]:
         """Return the GFLOP of one window for each value of ``value_names``, by fact; {} where costs do not differ."""
         return {}

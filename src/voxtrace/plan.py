@@ -72,12 +72,12 @@ class Topology(BaseModel):
     model_config = _FINITE
 
     widths: Annotated[tuple[_Width, ...], Field(min_length=1, max_length=MOST_STAGES)]
-    kernels: tuple[tuple[_Kernel, _Kernel, _Kernel], ...]
-    strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
+    kernels: Annotated[tuple[tuple[_Kernel, _Kernel, _Kernel], ...], Field(max_length=MOST_STAGES)]
+    strides: Annotated[tuple[tuple[_Stride, _Stride, _Stride], ...], Field(max_length=MOST_STAGES)]
     encoder: Literal["plain", "residual"] = "plain"
     stem: Annotated[int, Field(ge=0, le=4096)] = 0
-    blocks: tuple[_Blocks, ...] = ()
-    merges: tuple[_Blocks, ...] = ()
+    blocks: Annotated[tuple[_Blocks, ...], Field(max_length=MOST_STAGES)] = ()
+    merges: Annotated[tuple[_Blocks, ...], Field(max_length=MOST_STAGES)] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Topology:
@@ -131,7 +131,7 @@ class View(BaseModel):
     orientation: Literal["stored", "ras"] = "stored"
     axes: tuple[_Axis, _Axis, _Axis] = (0, 1, 2)
     crop: bool = True
-    resampled: tuple[_Axis, ...] = (0, 1, 2)
+    resampled: Annotated[tuple[_Axis, ...], Field(max_length=3)] = (0, 1, 2)
     coarse: Annotated[float, Field(gt=1.0, le=1e6)] | None = None
     average: Literal["logits", "probabilities"] = "logits"
 
@@ -189,11 +189,11 @@ class Plan(BaseModel):
     overlap: Annotated[float, Field(ge=0.0, le=0.95)] = 0.5
     channels: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=MOST_CHANNELS)]
     labels: Annotated[dict[int, _Name], Field(min_length=1, max_length=MOST_LABELS)]
-    normalisation: tuple[Normalisation, ...]
+    normalisation: Annotated[tuple[Normalisation, ...], Field(max_length=MOST_CHANNELS)]
     interpolation: Literal["linear", "cubic", "spline"] = "cubic"
     topology: Topology
     view: View | None = None
-    mirror_axes: tuple[_Axis, ...] = (0, 1, 2)
+    mirror_axes: Annotated[tuple[_Axis, ...], Field(max_length=3)] = (0, 1, 2)
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     batch_dice: bool = False
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 2
@@ -217,7 +217,9 @@ class Plan(BaseModel):
     def _fits_together(self) -> Plan:
         # Label values are the channels of the logits.
         if sorted(self.labels) != list(range(len(self.labels))):
-            raise PlanError(f"label values {sorted(self.labels)} are not consecutive from 0; renumber the labels.")
+            raise PlanError(
+                f"label values {brief(sorted(self.labels))} are not consecutive from 0; renumber the labels."
+            )
         if len(self.normalisation) != len(self.channels):
             raise PlanError(
                 f"{len(self.normalisation)} normalisations for {len(self.channels)} channels; give one for each."

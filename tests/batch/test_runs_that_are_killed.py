@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,17 @@ from voxtrace.batch.run_lock import LOCK, run_lock
 from voxtrace.errors import OutputError, UsageError
 from voxtrace.inference import PredictOptions
 
+KILLED = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_runs_that_are_killed import job_of
+from voxtrace.batch import predict_cases
+job = job_of(Path(sys.argv[1]), ("a",))
+for event in predict_cases(job):
+    if event.progress is not None and any(path.name.endswith("-a.trace") for path in job.out.iterdir()):
+        os.kill(os.getpid(), int(sys.argv[3]))
+"""
 HELD = """
 import sys, time
 from pathlib import Path
@@ -120,6 +132,20 @@ def test_what_a_killed_run_left_half_written_goes_and_nothing_else(tmp_path: Pat
     drain(job)
     kept = {".0123abcd-other.trace", ".hidden", ".git", "a.nii.gz", "a.trace", "ledger.jsonl"}
     assert {path.name for path in job.out.iterdir()} == kept
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGHUP"])
+def test_hidden_folders_of_a_killed_run_are_removed_by_the_next(name: str, tmp_path: Path) -> None:
+    job, number = job_of(tmp_path, ("a",)), getattr(signal, name)
+    tests = Path(__file__).parent
+    words = [sys.executable, "-c", KILLED, str(tmp_path), str(tests), str(int(number))]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(tests)])}
+    assert subprocess.run(words, env=environment, check=False, timeout=120).returncode == -number
+    left = {path.name for path in job.out.iterdir()}
+    assert any(path.startswith(".") and path.endswith("-a.trace") for path in left)
+    assert tuple(drain(replace(job, resume=True))[1].done) == ("a",)
+    assert {path.name for path in job.out.iterdir()} == {"a.nii.gz", "a.trace", "ledger.jsonl"}
 
 
 def test_names_as_long_as_the_disk_allows_are_written_and_longer_ones_fail_alone(tmp_path: Path) -> None:

@@ -61,6 +61,42 @@ def test_fine_tuning_starts_from_a_bundle(run: Run, bundle: Path, dataset: Path,
     assert tuned.plan.window == load(bundle).plan.window
 
 
+def two_channels(dataset: Path, *names: str) -> None:
+    """Give each case the same image as two channels of these names."""
+    for image in sorted((dataset / "imagesTr").iterdir()):
+        image.with_name(image.name.replace("_0000", "_0001")).write_bytes(image.read_bytes())
+    record = json.loads((dataset / "dataset.json").read_text())
+    channels = {str(number): name for number, name in enumerate(names)}
+    (dataset / "dataset.json").write_text(json.dumps({**record, "channel_names": channels}))
+
+
+def test_channels_may_come_in_another_order_but_not_under_other_names(run: Run, dataset: Path, tmp_path: Path) -> None:
+    start = made.bundle_folder(tmp_path / "start", channels=2)
+    two_channels(dataset, "channel 1", "channel 0")
+    words = ("train", dataset, "--from", start, *SMALL, "--rate", 1e-12, "-o")
+    outcome = run(*words, tmp_path / "b")
+    assert outcome.code == 0
+    assert "channels continue the bundle's: channel 1 its channel 1, channel 0 its channel 0" in outcome.err
+    first, before = (load(tmp_path / name).network.state_dict() for name in ("b", "start"))
+    kernel = next(name for name, value in before.items() if value.ndim == 5 and value.shape[1] == 2)
+    assert abs(first[kernel] - before[kernel][:, [1, 0]]).max() < 1e-3
+    two_channels(dataset, "T1", "channel 0")
+    outcome = run(*words, tmp_path / "c")
+    assert (outcome.code, "channel_names in dataset.json" in outcome.sentence) == (2, True)
+
+
+def test_resume_of_a_finished_bundle_says_so_and_another_fold_is_refused(
+    run: Run, dataset: Path, bundle: Path, tmp_path: Path
+) -> None:
+    words = ("train", dataset, "--from", bundle, *SMALL, "--fold", 0, "-o", tmp_path / "b", "--resume")
+    assert run(*words).code == 0
+    outcome = run(*words)
+    assert outcome.code == 0
+    assert "is finished with 4 iterations; nothing done" in outcome.err
+    outcome = run(*words, "--fold", 1)
+    assert (outcome.code, "another fold (0, now 1)" in outcome.sentence) == (3, True)
+
+
 def test_another_method_takes_over_the_weights_that_fit(run: Run, bundle: Path, dataset: Path, tmp_path: Path) -> None:
     outcome = run("train", dataset, "--from", bundle, "--method", "unet", "-o", tmp_path / "b", *SMALL)
     assert outcome.code == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -109,6 +110,16 @@ def _labels(shape: tuple[int, int, int] = (4, 6, 5)) -> LabelMap:
 
 def _file(name: str, labels: bool = False) -> Callable[[Path], None]:
     return lambda folder: _written(voxtrace.write(_labels() if labels else _volume(), folder / name))
+
+
+def _archive(packing: int) -> Callable[[Path], None]:
+    def maker(folder: Path) -> None:
+        image = voxtrace.write(_volume(), folder / "a.nii")
+        with zipfile.ZipFile(folder / "a.zip", "w", packing) as archive:
+            archive.writestr(zipfile.ZipInfo("in/a.nii"), image.read_bytes(), packing)
+        image.unlink()
+
+    return maker
 
 
 def _source(folder: Path) -> None:
@@ -304,6 +315,8 @@ _MAKERS: dict[str, dict[str, Callable[[Path], None]]] = {
         "pair": _nibabel("a.img", "Nifti1Pair"),
         "analyze": _nibabel("a.hdr", "AnalyzeImage"),
     },
+    "archive": {"packed": _archive(zipfile.ZIP_DEFLATED), "stored": _archive(zipfile.ZIP_STORED)},
+    "omezarr": {"image": _file("a.ome.zarr"), "labels": _file("a.ome.zarr", labels=True)},
     "dicom": {
         "plain": _series(),
         "implicit": _series(ImplicitVRLittleEndian),
@@ -327,3 +340,4 @@ _MAKERS: dict[str, dict[str, Callable[[Path], None]]] = {
     "nnunet": {"model": _nnunet},
     "remembered": {"files": _remembered},
 }
+BINARY_SEG, TRACE, UNET = _MAKERS["derived"]["binary"], _trace, _MAKERS["bundle"]["unet"]

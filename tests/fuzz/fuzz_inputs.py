@@ -69,7 +69,7 @@ def drawn(number: int, among: list[Base]) -> Damaged:
     for _ in range(chance.choice((1, 1, 1, 2))):
         path = chance.choice(_often(base.files))
         changed[path] = _changed(base.files[path], path, base, chance)
-    return Damaged(number, kind, base.name, _sealed(base, changed))
+    return Damaged(number, kind, base.name, sealed(base, changed))
 
 
 def _often(files: Files) -> list[str]:
@@ -90,7 +90,7 @@ def _changed(content: bytes, path: str, base: Base, chance: Chance) -> bytes | s
     return damaged(content, path, chance)
 
 
-def _sealed(base: Base, changed: dict[str, bytes | str | None]) -> dict[str, bytes | str | None]:
+def sealed(base: Base, changed: dict[str, bytes | str | None]) -> dict[str, bytes | str | None]:
     """Write the right digests into a bundle, as a stranger who makes one does."""
     path = "bundle/bundle.json"
     if base.kind != "bundle" or not all(isinstance(content, bytes) for content in changed.values()):

@@ -375,5 +375,5 @@ _FORMS: tuple[tuple[tuple[str, ...], Callable[[bytes, Chance], bytes]], ...] = (
     ((".dcm", "0000", "0001", "0002"), dicom),
     ((".nii", ".nii.gz", ".hdr", ".img"), nifti),
     ((".safetensors",), safetensors),
-    ((".pt", ".pth"), archive),
+    ((".pt", ".pth", ".zip"), archive),
 )

@@ -228,7 +228,7 @@ def emptied(folder: Path) -> None:
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[str, Reader]]]] = {
-    **dict.fromkeys(("nifti", "nrrd", "metaimage", "foreign"), _volume),
+    **dict.fromkeys(("nifti", "nrrd", "metaimage", "foreign", "archive", "omezarr"), _volume),
     "dicom": _study,
     "derived": _derived,
     "export": _export,

@@ -20,26 +20,27 @@ CORPUS = Path(__file__).with_name("corpus")
 COUNT = 500
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Return how each input of a round ended."""
-    out = tmp_path_factory.mktemp("fuzz")
-    command = [sys.executable, ROOT / "scripts" / "fuzz.py", "--count", str(COUNT), "--corpus", CORPUS, "--out", out]
+@pytest.mark.timeout(1800)  # half a minute on a machine that does nothing else
+def test_every_damaged_file_is_answered_or_refused_in_our_words(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "fuzz.py",
+        "--count",
+        str(COUNT),
+        "--corpus",
+        CORPUS,
+        "--out",
+        tmp_path,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    return [json.loads(line) for line in (out / "results.jsonl").read_text("utf-8").splitlines()]
-
-
-def test_every_damaged_file_is_answered_or_refused_in_our_words(results: list[dict[str, Any]]) -> None:
-    bad = [one for one in results if one["outcome"] not in fuzz_child.GOOD]
-    assert bad == []
+    results = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text("utf-8").splitlines()]
+    assert [one for one in results if one["outcome"] not in fuzz_child.GOOD] == []
     assert len(results) == COUNT + len(fuzz_inputs.kept(CORPUS))
-
-
-def test_the_round_damages_what_it_is_to_damage(results: list[dict[str, Any]]) -> None:
+    # what is damaged must not all be answered, nor all refused
     outcomes = Counter((one["kind"], one["outcome"]) for one in results)
-    assert sum(outcomes[kind, "error"] for kind, _ in outcomes) > COUNT / 5
-    assert sum(outcomes[kind, "answer"] for kind, _ in outcomes) > COUNT / 5
+    assert sum(outcomes[kind, "error"] for kind in {kind for kind, _ in outcomes}) > COUNT / 5
+    assert sum(outcomes[kind, "answer"] for kind in {kind for kind, _ in outcomes}) > COUNT / 5
     assert all(
         outcomes[kind, "error"] for kind in ("bundle", "dataset", "dicom", "metaimage", "nifti", "nrrd", "trace")
     )

@@ -86,8 +86,7 @@ def test_any_json_is_a_value_or_a_value_error(value: Any) -> None:
 def test_any_plan_is_within_bounds_or_refused(document: Any) -> None:
     try:
         plan = Plan.model_validate(document)
-    except PlanError as error:
-        assert len(str(error)) < 2000
+    except PlanError:
         return
     assert 1e-3 <= min(plan.spacing_mm) <= max(plan.spacing_mm) <= 1e3
     assert plan.window[0] * plan.window[1] * plan.window[2] <= 1 << 24

@@ -94,6 +94,17 @@ def count_threads(*_: Any) -> int:
     return len(done)
 
 
+def run_event_loop(*_: Any) -> int:
+    """Run an event loop, as zarr does."""
+    import asyncio
+
+    async def one() -> int:
+        await asyncio.get_running_loop().run_in_executor(None, len, "x")
+        return 1
+
+    return asyncio.run(one())
+
+
 def answer_twice(pipe: int) -> int:
     """Send what looks like the answer of the call that follows."""
     send(pipe, {"token": "guessed", "value": 41})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import pkgutil
 import signal
@@ -23,7 +24,7 @@ import awkward_dicom
 import made
 import planted
 from voxtrace import errors, io
-from voxtrace.errors import GeometryError, ReadError
+from voxtrace.errors import Cancelled, GeometryError, ReadError
 from voxtrace.geometry import Grid
 from voxtrace.io.child import guarded, inputs, messages, readers, values
 from voxtrace.io.child.process import SWITCH, ReaderProcess
@@ -206,6 +207,7 @@ def test_no_connection_can_be_opened_and_no_signal_sent() -> None:
 @linux
 def test_threads_of_libraries_still_start() -> None:
     assert run("count_threads") == 8
+    assert run("run_event_loop") == 1
 
 
 def test_temporary_files_are_removed_after_each_call() -> None:
@@ -289,6 +291,43 @@ def test_ctrl_c_ends_a_read_at_once_and_the_next_one_works() -> None:
     with pytest.raises(KeyboardInterrupt):
         run("hang")
     assert run("echo", 1) == 1
+
+
+def test_a_read_is_stopped_from_another_thread() -> None:
+    found: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            run("hang")
+        except Cancelled as error:
+            found.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    _until(lambda: thread.ident in readers._busy)
+    time.sleep(0.3)
+    readers.stop_reads([thread.ident or 0, 1])
+    thread.join(20)
+    assert len(found) == 1
+    assert run("echo", 1) == 1
+
+
+@pytest.mark.parametrize("other", ["/etc/passwd", "{0}/../../etc/passwd", "{0}x/a"])
+def test_an_answer_names_no_file_elsewhere(other: str, tmp_path: Path) -> None:
+    # a series with such a path would be read by a later call
+    assert run("echo", tmp_path / "a" / "b", paths=(tmp_path,)) == tmp_path / "a" / "b"
+    with pytest.raises(ReadError, match="none of its inputs"):
+        run("echo", [{"x": Path(other.format(tmp_path))}], paths=(tmp_path,))
+
+
+def test_a_document_of_too_many_values_is_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_MOST_VALUES", 100)
+    came, sent = os.pipe()
+    messages.send(sent, {"x": [[]] * 200})
+    with pytest.raises(messages.BrokenMessageError, match="too many values"):
+        messages.receive(came, 0)
+    os.close(came)
+    os.close(sent)
 
 
 def test_a_fork_of_the_program_leaves_the_process_to_it() -> None:
@@ -396,6 +435,10 @@ def test_a_file_opens_only_what_may_belong_to_it(tmp_path: Path) -> None:
         "f.mhd": (b"ElementDataFile = d%03d.raw 1 2 1\n", None),
         "g.nhdr": (b"NRRD0004\ndata file: LIST\nvoxels.raw\n", None),
         "h.nhdr": (b"NRRD0004\ndata file: below/voxels.raw\n", None),
+        "i.hdr": (b"", ("i.img",)),
+        "i.img": (b"", ("i.hdr",)),
+        "j.mgz": (b"", ()),
+        "k.zip": (b"", ()),
         "voxels.raw": (b"", None),
         "image": (b"", None),
     }
@@ -438,6 +481,14 @@ def test_limits_grow_with_the_files(tmp_path: Path) -> None:
     small, large = (inputs.allowed_for([tmp_path / name]) for name in ("small.nii", "large.nii"))
     assert large.seconds > small.seconds + 1000
     assert small.memory <= inputs.LEAST_MEMORY <= large.memory or large.memory < inputs.LEAST_MEMORY
+
+
+def test_the_functions_have_the_arguments_of_the_originals() -> None:
+    for name, home in guarded.FUNCTIONS.items():
+        module, _, original = home.partition(":")
+        expected = inspect.signature(getattr(importlib.import_module(module), original)).parameters
+        found = inspect.signature(getattr(guarded, name)).parameters
+        assert [(p.name, p.default) for p in found.values()] == [(p.name, p.default) for p in expected.values()], name
 
 
 def test_errors_that_come_back_are_of_the_project() -> None:

@@ -17,6 +17,7 @@ import awkward_dicom as awkward
 from voxtrace.errors import ReadError
 from voxtrace.io import read, read_labels
 from voxtrace.io.dicom import Series, find_series, load, load_series
+from voxtrace.io.export import read_rtstruct
 from voxtrace.io.suffixes import is_dicom
 
 PLAIN = awkward.place()
@@ -117,6 +118,13 @@ def test_inflation_has_a_budget(tmp_path: Path) -> None:
     good, reason = good_and_bad(tmp_path)
     assert "inflates to more than 100 times its size" in reason
     assert good.images == 4
+
+
+def test_contours_that_inflate_without_end_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.rtstruct.dcm"
+    path.write_bytes(deflated(128))
+    with pytest.raises(ReadError, match=r"a\.rtstruct\.dcm: .* inflates to more than 100 times its size"):
+        read_rtstruct(path, tmp_path)
 
 
 def test_deflated_images_are_read(tmp_path: Path) -> None:

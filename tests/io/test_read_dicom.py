@@ -146,7 +146,7 @@ def test_a_tilted_gantry_is_straightened(series: Path) -> None:
 def test_a_slice_of_another_pixel_spacing_is_a_series_of_its_own(series: Path) -> None:
     change(slices(series)[1], PixelSpacing=[2.0, 2.0])
     volume = read(series)
-    assert volume.notes[0].startswith("series: 1 that cannot be opened: 1 CT Abdomen phantom (1 image)")
+    assert volume.notes[0].startswith("series: 1 that cannot be opened: 1 CT (1 image)")
     assert "missing slices: 1 of 5" in volume.notes[1]
 
 

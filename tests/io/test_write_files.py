@@ -197,3 +197,14 @@ def test_the_grid_of_a_real_dicom_series_comes_back_exactly(tmp_path: Path, real
     assert grid(out) == (image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     again = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(out)))
     assert np.array_equal(again > 0, SimpleITK.GetArrayFromImage(image) > 0)
+
+
+@pytest.mark.parametrize("name", ["a.MHD", "a.Mha"])
+def test_metaimage_in_capital_letters_that_itk_does_not_open_is_refused(tmp_path: Path, name: str) -> None:
+    made = labels_on(Geometry.from_spacing((4, 5, 6), (1.0, 1.0, 1.0)))
+    with pytest.raises(OutputError, match=f"name it .*a{name[1:].lower()}"):
+        write(made, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    for other in ("a.NII.GZ", "a.NRRD"):
+        write(made, tmp_path / other)
+        assert SimpleITK.ReadImage(str(tmp_path / other)).GetDimension() == 3

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from cases import ball, ball_dataset, drain
 from made import bundle_folder
 from voxtrace.errors import PlanError, UsageError
-from voxtrace.io import read, write
-from voxtrace.training import Fingerprint, TrainRequest, TrainSetup, open_dataset, plan_dataset, set_up
+from voxtrace.io import read, read_labels, write
+from voxtrace.methods import method
+from voxtrace.training import Fingerprint, TrainRequest, TrainSetup, fold, open_dataset, plan_dataset, set_up, train
 from voxtrace.training.add_case import NewCase, add_case
 from voxtrace.training.dataset_plan import DatasetPlan, plan_file, read_plan, stored_plan
 from voxtrace.training.planning import CPU, combine, fit_window, measure_case
+from voxtrace.training.preprocessed import preprocess_cases
 
 
 @pytest.fixture
@@ -170,3 +173,40 @@ def test_cases_smaller_than_the_least_window_are_padded_to_it(shape: tuple[int, 
     assert len(topology.widths) >= 2
     assert sorted(window)[1] >= 8
     assert all(n >= size for n, size in zip(window, shape, strict=True))
+
+
+def test_prepared_cases_are_shared_by_folds_and_methods_and_change_no_weight(balls: Path, tmp_path: Path) -> None:
+    plan = planned(balls).plan.model_copy(update={"iterations": 2, "batch_size": 2})
+    dataset, shared = open_dataset(balls), tmp_path / "prepared"
+    weights = []
+    for number, (name, fold_number, prepared) in enumerate(
+        [("unet", 0, shared), ("unet", 0, None), ("unet", 1, shared), ("recyclenet", 0, shared)]
+    ):
+        chosen = method(name)
+        cases, _ = fold(dataset, fold_number)
+        out = tmp_path / str(number)
+        before = {folder: folder.stat().st_mtime_ns for folder in shared.glob("*/image.npy")}
+        bundle = drain(train(chosen, chosen.adapt(plan), cases, out=out, prepared=prepared, device="cpu"))
+        weights.append(bundle.network.state_dict())
+        assert before.items() <= {folder: folder.stat().st_mtime_ns for folder in shared.glob("*/image.npy")}.items()
+    assert len(list(shared.iterdir())) == 12  # each case once
+    assert all(torch.equal(one, weights[1][key]) for key, one in weights[0].items())
+
+
+def test_a_shared_case_that_is_damaged_or_of_other_labels_is_prepared_again(balls: Path, tmp_path: Path) -> None:
+    dataset, plan, shared = open_dataset(balls), planned(balls).plan, tmp_path / "prepared"
+
+    def prepare() -> list[Path]:
+        done = preprocess_cases(dataset.cases(["ball_000", "ball_001"]), plan, shared, 0, shared=True)
+        return [case.folder for case in done]
+
+    first, second = prepare()
+    (first / "image.npy").write_bytes(b"")
+    file = balls / "labelsTr" / "ball_001.nii.gz"
+    labels = read_labels(file)
+    write(replace(labels, data=labels.data[::-1].copy()), file)
+    again, corrected = prepare()
+    assert again == first
+    assert np.load(first / "image.npy").shape[0] == 1
+    assert corrected != second
+    assert len(list(shared.iterdir())) == 3

@@ -199,9 +199,10 @@ def test_folds_of_a_wrong_structure_are_a_fault_among_others(balls: Path) -> Non
     (balls / "splits_final.json").write_text(json.dumps({"train": ["ball_000"]}))
     assert kinds(look(balls)) == [("folds", "")]
     (balls / "splits_final.json").write_text(json.dumps([{"train": ["ball_000", "gone"], "val": ["ball_001"]}]))
-    found = kinds(look(balls))
-    assert ("folds", "gone") in found
-    assert ("folds", "ball_009") in found
+    strange, unlisted = look(balls).faults
+    assert (strange.level, unlisted.level) == ("fault", "note")
+    assert "names 1 case that the dataset does not have: gone." in strange.what
+    assert "has 8 cases in no fold, which --fold leaves out: ball_002, ball_003" in unlisted.what
 
 
 def test_test_cases_are_read_too_and_need_no_labels(balls: Path, tmp_path: Path) -> None:

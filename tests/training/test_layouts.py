@@ -120,12 +120,15 @@ def test_brats_names_are_known(tmp_path: Path, names: tuple[str, ...], enhancing
     separator = "-" if enhancing == 3 else "_"
     for number in range(3):
         name = f"BraTS-GLI-{number:05d}-000"
-        case, inner = ball(number), tmp_path / "brats" / name
+        # as published since 2019, and in folders by grade before; some years came with tables of other things
+        case, inner = ball(number), tmp_path / "brats" / ("HGG" if enhancing == 4 else ".") / name
         for channel in names:
             write(case.volume, inner / f"{name}{separator}{channel}.nii.gz")
         data = case.labels.data * enhancing
         data[0, 0, :2] = (1, 2)
         write(LabelMap(data, case.labels.geometry), inner / f"{name}{separator}seg.nii.gz")
+    for table_name in ("survival_info.csv", "name_mapping.csv"):
+        (tmp_path / "brats" / table_name).write_text("ID,Age\n1,60\n")
     if enhancing == 4:
         with pytest.raises(DatasetError, match=r"label values \[0, 1, 2, 4\] are not 0, 1, 2 …; renumber them"):
             open_dataset(tmp_path / "brats")
@@ -137,6 +140,21 @@ def test_brats_names_are_known(tmp_path: Path, names: tuple[str, ...], enhancing
         assert dataset.labels[3] == "enhancing tumour"
         assert dataset.cases(["BraTS-GLI-00001-000"])[0].labels.values == (1, 2, 3)
         assert dataset.subjects["BraTS-GLI-00001-000"] == "BraTS-GLI-00001"
+
+
+def test_a_folder_may_hold_one_csv_and_the_names_of_its_labels(raw: Path, tmp_path: Path) -> None:
+    folder = table(raw, tmp_path / "other").parent
+    assert read_listing(folder).layout == "csv"
+    assert open_dataset(folder).labels == {0: "background", 1: "ball"}
+
+
+def test_a_link_that_leads_nowhere_is_a_missing_file(raw: Path) -> None:
+    gone = raw / "imagesTr" / "ball_002_0000.nii.gz"
+    gone.unlink()
+    gone.symlink_to(raw / "nowhere.nii.gz")
+    (raw / "imagesTr" / "ball_002_0001.nii.gz").unlink()
+    with pytest.raises(DatasetError, match=r"case ball_002: .*ball_002_0000\.nii\.gz is missing"):
+        open_dataset(raw)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

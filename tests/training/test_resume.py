@@ -26,7 +26,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A request for four iterations on four of five balls."""
 
     def small(dataset: Any, found: Any, **about: Any) -> Any:
-        return small_plan(iterations=about["iterations"] or 4, labels=dataset.labels, channels=dataset.channels)
+        return small_plan(iterations=4, labels=dataset.labels, channels=dataset.channels)
 
     monkeypatch.setattr(setup, "plan_dataset", small)
     folder = ball_dataset(tmp_path / "balls")

@@ -37,7 +37,11 @@ def case(name: str, image: str = "", labels: str = "1") -> CaseIdentity:
     return CaseIdentity(name, (image or f"image of {name}",), labels)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"method": 3}', '{"known": {"training": [1]}}'])
+DAMAGED = ['{"method": 3}', '{"method": {"options": 3}}', '{"plan": []}', '{"training": 5}', '{"held_back": [{}]}']
+DAMAGED += ['{"known": {"training": [1]}}', '{"known": []}', '{"stretches": [3]}', '{"changed": 3}']
+
+
+@pytest.mark.parametrize("content", ["{", "[]", *DAMAGED])
 def test_a_record_that_describes_no_run_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / RUN).write_text(content)
     with pytest.raises(InputError, match="does not describe a run"):

@@ -186,6 +186,8 @@ class _Batch:
             template = replace(template, fit=found.to_json())
             yield replace(here, kind="running", fit=found)
             result = yield from self._segment(here, volume, later)
+            del volume  # writing turns the labels over, for which the scan's memory serves
+            _write_labels(result, self.job.labels_path(here.case), self.job.trace_path(here.case))
             entry = _done(_timed(template, began), result, self.job.bundles[0].record, found)
             entry = replace(entry, files=self.prefetcher.sources(), choice=here.case.choice())
         except Cancelled:
@@ -201,13 +203,14 @@ class _Batch:
             log.debug("case %s failed", here.case.name, exc_info=True)
             entry = replace(_timed(template, began), status="failed", error=_sentence(error))
         self.ledger.append(replace(entry, error=for_record(entry.error, here.case)))
-        entry = replace(entry, error=hide_names(entry.error, here.case))
+        told = for_record if here.case.anonymous else hide_names  # the words of a series may name a patient, too
+        entry = replace(entry, error=told(entry.error, here.case))
         return replace(here, kind="done" if entry.status == "done" else "failed", entry=entry)
 
     def _segment(
         self, here: CaseEvent, volume: Volume, later: Sequence[CaseInput]
     ) -> Generator[CaseEvent, None, Result]:
-        """Segment one case and write its outputs."""
+        """Segment one case, and write its trace meanwhile."""
         from voxtrace.inference import segment
 
         self.prefetcher.begin(later)
@@ -226,7 +229,6 @@ class _Batch:
         finally:
             # closes the engine's generator when this one is closed early, so that no partial trace stays
             engine.close()
-        _write_labels(result, labels_path, trace_path)
         return result
 
 

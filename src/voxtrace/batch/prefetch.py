@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.sources import describe_sources
 from voxtrace.io import load_writers
+from voxtrace.io.child.readers import stop_reads
 from voxtrace.volume import Volume
 
 
@@ -55,8 +57,14 @@ class CasePrefetcher:
 @contextmanager
 def prefetching() -> Iterator[CasePrefetcher]:
     """Yield a prefetcher; reads that have not begun at the end of the block are cancelled."""
-    executor = ThreadPoolExecutor(1, thread_name_prefix="voxtrace-read")
+    threads: list[int] = []
+    executor = ThreadPoolExecutor(
+        1, thread_name_prefix="voxtrace-read", initializer=lambda: threads.append(threading.get_ident())
+    )
     try:
         yield CasePrefetcher(executor)
+    except BaseException:
+        stop_reads(threads)  # nobody waits for a file that may take long
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

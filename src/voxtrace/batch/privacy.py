@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from voxtrace.volume import Volume
 
 _COLUMNS = ("case", "name", "input")
 _SHORTEST = 3  # letters of a name that are replaced wherever they occur
+_SHORTEST_NUMBER = 5  # digits of one
 
 
 def names_file(out: Path) -> Path:
@@ -65,11 +68,24 @@ def hide_names(text: str, case: CaseInput) -> str:
         for known in (str(whole), str(path), str(whole.parent), str(path.parent), whole.name, stem(path)):
             if len(known) >= _SHORTEST:
                 text = text.replace(known, case.name)
+        for name in _names_below(path):
+            if name in text:
+                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", case.name, text)
     return text
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    """Yield the names of files and folders in a folder, except numbers too short for a patient's."""
+    for _, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if len(name) >= (_SHORTEST_NUMBER if name.isdecimal() else _SHORTEST):
+                yield name
 
 
 def for_record(text: str, case: CaseInput) -> str:
     """Return an error as the ledger may keep it: without the descriptions of DICOM series, and without hidden names."""
+    if not text:  # most cases; looking through a folder of images takes time
+        return text
     for path in case.paths:
         # what cannot be listed has no series whose words could be in the text
         with suppress(OSError, VoxTraceError):

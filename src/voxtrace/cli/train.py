@@ -21,7 +21,8 @@ from voxtrace.cli.arguments import (
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
-from voxtrace.cli.show_training import is_first_process, show_training
+from voxtrace.cli.show_training import show_training
+from voxtrace.training.first_process import is_first_process
 from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
@@ -132,6 +133,14 @@ PlanFile = Annotated[
         show_default=False,
     ),
 ]
+Prepared = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder in which prepared cases stay, for the runs of other folds and methods with the same plan; unset, "
+        "they are made for this run and removed at its end.",
+        show_default=False,
+    ),
+]
 AnonymousNames = Annotated[
     bool,
     typer.Option(
@@ -181,6 +190,7 @@ def train(
     plan: PlanFile = None,
     window: WindowSize = None,
     spacing: Spacing = None,
+    prepared: Prepared = None,
     anonymous_names: AnonymousNames = False,
     as_json: AsJson = False,
 ) -> None:
@@ -223,8 +233,10 @@ def _train(request: TrainRequest) -> Bundle:
     with stop_on_interrupt() as cancel:
         setup = show_training(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
+        if any(n != len(setup.cases) for n in setup.cases_per_phase.values()):
+            numbers += f" ({', '.join(f'{phase}: {n}' for phase, n in setup.cases_per_phase.items())})"
         if is_first_process():
             echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
-        if found := setup.fit_of_start():
+        if is_first_process() and (found := setup.fit_of_start()):
             warn_of_fit(found, str(request.initial))
         return show_training(setup.train(cancel))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.atomic import atomic_file
+from voxtrace.errors import OutputError
 from voxtrace.io import metaimage, nrrd
 from voxtrace.io.export.options import ExportOptions, Written
 from voxtrace.io.gzip import FAST_LEVEL, as_bytes, deflated, gzip_ng
@@ -22,6 +23,7 @@ from voxtrace.passport import MADE_UP_DESCRIPTION
 from voxtrace.volume import Array, Grid, LabelMap, Volume
 
 _PIECE = 1 << 20
+_METAIMAGE = (".mha", ".mhd")
 
 
 def write(item: LabelMap | Volume, path: Path, options: ExportOptions) -> Written:
@@ -32,9 +34,15 @@ def write(item: LabelMap | Volume, path: Path, options: ExportOptions) -> Writte
     Raises
     ------
     OutputError
-        When the volume has several channels, the system refuses, or the file read back is not as expected.
+        When the volume has several channels, the name ends in capital letters that other programs do not take for
+        MetaImage, the system refuses, or the file read back is not as expected.
     """
     suffix = suffix_of(path)
+    if suffix in _METAIMAGE and not path.name.endswith(suffix):
+        raise OutputError(
+            f"{path}: ITK and 3D Slicer open MetaImage by an ending in small letters alone; "
+            f"name it {path.name[: -len(suffix)]}{suffix}."
+        )
     array, expected = stored_array(item), ExpectedFile.of(item.geometry)
     if suffix in NIFTI:
         extension = to_xml(item) if isinstance(item, LabelMap) else ""

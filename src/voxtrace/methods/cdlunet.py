@@ -21,9 +21,9 @@ Thresholds, starts of windows and details of the network are those of its publis
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -177,6 +177,10 @@ class CDLUNet(Method):
             return Windowing()
         schedule = Adaptive(self.empty_below, self.tubes(), self.central_only, self.rule)
         return Windowing(schedule, keeps=schedule.keeps)
+
+    def covering(self, least: float) -> Self:
+        """Return the method with the even lattice of windows where the adaptive ones miss a part of a known label."""
+        return replace(self, windows="regular") if least < 1.0 and self.windows == "adaptive" else self
 
     def tubes(self) -> frozenset[int]:
         """Return ``tube_labels`` as numbers, or refuse anything else."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
+from voxtrace.training.config import chosen
+from voxtrace.training.curriculum import learned_cases
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.takeover import Takeover
 from voxtrace.training.training_run import TrainingRun, versions
@@ -29,6 +31,7 @@ def make_card(
     ``before`` holds the scores of the first validation cases before fine-tuning.
     """
     described, scans = run.method.describe(run.network), [case.scan for case in cases]
+    learned = learned_cases(run.phases, [case.scores for case in cases])
     card = {
         "name": run.out.name,
         "licence": "not stated",
@@ -37,7 +40,7 @@ def make_card(
         **about,
         **measured_entries(scans, validation),
         "cost": window_cost(run.method, run.plan, run.network),
-        "provenance": {**_provenance(run, len(scans), takeover), **about.get("provenance", {})},
+        "provenance": {**_provenance(run, len(scans), takeover), **learned, **about.get("provenance", {})},
         **({"network": described} if described else {}),
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),
@@ -90,6 +93,7 @@ def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> di
         "precision": run.precision,
         "versions": versions(),
     }
+    provenance |= chosen(run.config, run.processes.count)
     if run.config.minutes is not None:
         provenance |= {"minutes": run.config.minutes, "planned_iterations": run.total}
     if arithmetic := run.arithmetic.to_json():

@@ -65,5 +65,7 @@ def _check(found: TrainingCheckpoint) -> None:
         raise ValueError("its place in the run is no number")
     if not all(isinstance(one, dict) and all(isinstance(key, str) for key in one) for one in mappings):
         raise ValueError("its weights or its optimiser have no names")
+    if type(found.seconds) is not float or not 0.0 <= found.seconds < _MOST_ITERATIONS:
+        raise ValueError("its time is no number of seconds")
     if not isinstance(found.history, list) or not all(isinstance(row, dict) for row in found.history):
         raise ValueError("its curve is no list of numbers by name")

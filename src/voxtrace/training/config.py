@@ -56,6 +56,9 @@ class TrainConfig:
     workers
         Processes that augment; 0 augments in this one, None takes some where the network runs on a GPU. The weights do
         not depend on it.
+    prepared
+        Folder of prepared cases that runs of any fold and method share; None keeps them in the run's own, until it is
+        done.
     anonymous_names
         Call cases ``case_0001`` and up in the bundle's card, where their files may be named after patients.
     preview
@@ -91,9 +94,18 @@ class TrainConfig:
     workers: int | None = 0
     preview: str = ""
     tensorboard: Path | None = None
+    prepared: Path | None = None
     anonymous_names: bool = False
     half: bool = True
     gradient_bound: float = 1e5
+
+
+def chosen(config: TrainConfig, processes: int) -> dict[str, Any]:
+    """Return what was chosen of how weights come about beyond device, precision and rate, as a card's entries."""
+    named = {name: getattr(config, name) for name in ("rate_schedule", "average", "weights", "accumulate")}
+    usual = TrainConfig()
+    told = {name: value for name, value in named.items() if value != getattr(usual, name)}
+    return {**told, **({"processes": processes} if processes > 1 else {})}
 
 
 def open_fabric(config: TrainConfig) -> tuple[Fabric, str]:

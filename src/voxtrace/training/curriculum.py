@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from voxtrace.errors import DatasetError
 from voxtrace.method import Phase
@@ -38,3 +39,12 @@ def cases_by_phase(phases: Sequence[Phase], scores: Mapping[str, Mapping[str, fl
             "or score the cases anew with `voxtrace score`."
         )
     return learned
+
+
+def learned_cases(phases: Sequence[Phase], scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return what a card says where not every phase learned every case: how many each learned, and all together."""
+    names = cases_by_phase(phases, {str(number): of_case for number, of_case in enumerate(scores)})
+    if all(len(cases) == len(scores) for cases in names.values()):
+        return {}
+    together = {case for cases in names.values() for case in cases}
+    return {"cases_learned": len(together), "cases_per_phase": {name: len(cases) for name, cases in names.items()}}

@@ -9,6 +9,7 @@ from typing import Any
 from voxtrace.bundle import Bundle, load
 from voxtrace.errors import Cancelled, InputError
 from voxtrace.training.card import ANONYMOUS, CASE_LISTS
+from voxtrace.training.coverage import as_asked
 from voxtrace.training.identity import CaseIdentity, case_names, change_words, changed_cases, identify, unread
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.run_record import differences, in_words
@@ -38,6 +39,17 @@ def settings(
 def finished(
     run: TrainingRun, asked: Mapping[str, Any], cases: Sequence[Case], validate: Sequence[Case]
 ) -> Generator[TrainProgress, None, Bundle]:
+    """Yield progress and the sentence that nothing is to do; return the bundle at ``run.out``, see :func:`compared`."""
+    bundle = yield from compared(run, asked, cases, validate)
+    done = bundle.card.get("provenance", {}).get("iterations", bundle.plan.iterations)
+    sentence = f"{run.out} is finished with {done} iterations; nothing done"
+    yield TrainProgress("compare", len(cases), len(cases), seconds=run.seconds, message=sentence)
+    return bundle
+
+
+def compared(
+    run: TrainingRun, asked: Mapping[str, Any], cases: Sequence[Case], validate: Sequence[Case]
+) -> Generator[TrainProgress, None, Bundle]:
     """Yield progress while the cases are compared with those of the bundle at ``run.out``; return it unchanged.
 
     Raises
@@ -57,8 +69,6 @@ def finished(
     if differing:
         raise InputError(f"{run.out} is finished, and had {in_words(differing)}; choose another --out.")
     yield from _compare(run, provenance, (*_each(cases), *_each(validate)), len(cases) + len(validate))
-    sentence = f"{run.out} is finished with {done} iterations; nothing done"
-    yield TrainProgress("compare", len(cases), len(cases), seconds=run.seconds, message=sentence)
     return bundle
 
 
@@ -98,4 +108,4 @@ def _made_with(bundle: Bundle) -> dict[str, Any]:
         if not provenance.get(ANONYMOUS):
             known |= {part: [case["name"] for case in provenance[part]] for part in CASE_LISTS}
     plan = bundle.plan.model_dump(mode="json")
-    return {**known, "method": bundle.method.to_json(), "plan": plan}
+    return {**known, "method": as_asked(bundle).to_json(), "plan": plan}

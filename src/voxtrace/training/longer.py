@@ -12,7 +12,7 @@ from typing import Any
 
 from voxtrace.bundle import card
 from voxtrace.training.checkpoint import FILE, load_checkpoint
-from voxtrace.training.finished import finished
+from voxtrace.training.finished import compared
 from voxtrace.training.kept import BEFORE_FALL, CONTINUE, copy
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.run_record import load_record, save_record
@@ -35,9 +35,7 @@ def reopened(
     done = made.get("provenance", {}).get("iterations", 0)
     if not (_extensible(run) and run.total > done and (run.out / CONTINUE).is_file()):
         return False
-    for progress in finished(run, _with_iterations(asked, made["plan"]["iterations"]), cases, validate):
-        if progress.phase != "done":
-            yield progress
+    yield from compared(run, _with_iterations(asked, made["plan"]["iterations"]), cases, validate)
     if run.processes.first and not (run.work / FILE).is_file():
         run.work.mkdir(exist_ok=True)
         copy(run.out / CONTINUE, run.work / FILE)

@@ -13,6 +13,9 @@ from voxtrace.training.device import training_device
 from voxtrace.training.doctor import Examination, Fault, Needs, check_needs, needs_of
 from voxtrace.training.planning import combine, plan_dataset
 
+# faults of names and values with which no plan can be made
+LABELS_WRONG = ("no background", "two names", "one name", "numbering", "drawn nowhere")
+
 
 @dataclass(frozen=True)
 class PlanChoices:
@@ -60,7 +63,7 @@ def plan_examined(examined: Examination, choices: PlanChoices) -> Planned:
     The plan that the dataset's cache has is kept, so that later folds have that of earlier ones, unless ``choices``
     asks for another. A plan is stored there only for a dataset without faults.
     """
-    if wrong := [fault for fault in examined.bad if not fault.case and fault.mending in ("rename", "renumber")]:
+    if wrong := [fault for fault in examined.bad if fault.kind in LABELS_WRONG]:
         return Planned(None, f"{wrong[0].what} {wrong[0].remedy}")
     try:
         found = combine(examined.measures)

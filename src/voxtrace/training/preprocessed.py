@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -68,13 +69,19 @@ class PreprocessedCase:
         return _mapped(self.folder / "foreground.npy")
 
 
-def preprocess_cases(cases: Sequence[Case], plan: Plan, folder: Path, seed: int) -> Iterator[PreprocessedCase]:
-    """Yield every case preprocessed under ``folder``, in order; one that was made of the same files already is kept."""
+def preprocess_cases(
+    cases: Sequence[Case], plan: Plan, folder: Path, seed: int, *, shared: bool = False
+) -> Iterator[PreprocessedCase]:
+    """Yield every case preprocessed under ``folder``, in order; one that was made of the same files already is kept.
+
+    Cases lie in folders with their number, or in a ``shared`` folder with a digest of what they are made from: every
+    run that prepares the same case in the same way, e.g. for another fold or method, then takes it from there.
+    """
     how = {"plan": _preprocessing_of(plan), "seed": seed}
     waiting: deque[Future[PreprocessedCase]] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="voxtrace-preprocess") as pool:
         for number in range(len(cases)):
-            waiting.append(pool.submit(_load_or_preprocess, cases, number, plan, folder / f"{number:05d}", how))
+            waiting.append(pool.submit(_load_or_preprocess, cases, number, plan, folder, how, shared))
             if len(waiting) == AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:
@@ -99,14 +106,16 @@ def _mapped(file: Path) -> Array:
 
 
 def _load_or_preprocess(
-    cases: Sequence[Case], number: int, plan: Plan, target: Path, how: Mapping[str, Any]
+    cases: Sequence[Case], number: int, plan: Plan, folder: Path, how: Mapping[str, Any], shared: bool
 ) -> PreprocessedCase:
     source = unread(cases, number)
     identity = identify(source)
     made_from = json.dumps({**how, "case": identity.to_json()})
+    target = folder / (hashlib.sha256(made_from.encode()).hexdigest()[:24] if shared else f"{number:05d}")
     found = _stored(target, identity) if _stored_source(target) == made_from else None
     if found is None:
-        rng = np.random.default_rng([how["seed"], number])
+        # by name, not number, which is another in another fold
+        rng = np.random.default_rng([how["seed"], zlib.crc32(identity.name.encode("utf-8", "surrogatepass"))])
         _preprocess(source if isinstance(source, Case) else source.load(), plan, target, rng, made_from)
         found = _stored(target, identity)
     if found is None:
@@ -150,7 +159,8 @@ def _preprocessing_of(plan: Plan) -> str:
 def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, made_from: str) -> None:
     grid = grid_of(case.volume, plan)
     labels = network_labels(case.labels, plan, grid)
-    with atomic_folder(target) as folder:
+    # of two runs that share the folder and prepare a case at once, the first one's is kept
+    with atomic_folder(target, replace=target.exists()) as folder:
         np.save(folder / "image.npy", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
         np.save(folder / "labels.npy", labels)
         np.save(folder / "foreground.npy", _draw_foreground(labels, rng, plan))

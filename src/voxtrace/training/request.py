@@ -36,7 +36,7 @@ class TrainRequest:
         File of a plan that ``voxtrace plan --out`` wrote, with the folds; unset, those in the dataset's cache.
     window, spacing_mm
         Voxels and spacing (Z, Y, X) in place of those that would be planned.
-    rate, minutes, device, precision, seed, workers, anonymous_names
+    rate, minutes, device, precision, seed, workers, anonymous_names, prepared
         See :class:`~voxtrace.training.config.TrainConfig`.
     rate_schedule, average, weights, accumulate, devices, nodes
         See there.
@@ -80,3 +80,4 @@ class TrainRequest:
     plan: Path | None = None
     window: tuple[int, int, int] | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    prepared: Path | None = None

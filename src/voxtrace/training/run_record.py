@@ -69,8 +69,9 @@ class TrainingRecord:
         known = record.get("known", {})
         training, held_back = (tuple(map(CaseIdentity.from_json, known.get(name, ()))) for name in _CASES)
         settings = {name: record[name] for name in SETTINGS if name in record}
-        dict(settings.get("plan", {})), dict(settings.get("method", {}))
-        return cls(settings, training, held_back, tuple(record.get("stretches", ())), tuple(record.get("changed", ())))
+        _check(settings)
+        stretches, changed = (tuple(map(dict, record.get(name, ()))) for name in ("stretches", "changed"))
+        return cls(settings, training, held_back, stretches, changed)
 
     def took(
         self, training: Sequence[CaseIdentity], held_back: Sequence[CaseIdentity], done: int
@@ -94,6 +95,17 @@ class TrainingRecord:
         taken = replace(self, training=tuple(training), held_back=tuple(held_back), changed=(*self.changed, *rows))
         where = f"training goes on with them from iteration {done}" if done else "training begins with them"
         return taken, f"changed since this run began: {change_words(new)}; prepared anew, {where}" if new else ""
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    """Raise TypeError where settings that are compared one by one are not of their kind."""
+    method = settings.get("method", {})
+    if not all(isinstance(one, dict) for one in (method, method.get("options", {}), settings.get("plan", {}))):
+        raise TypeError("its method or its plan has no names")
+    for name in _CASES:
+        names = settings.get(name, [])
+        if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+            raise TypeError("its cases have no names")
 
 
 def load_record(folder: Path) -> TrainingRecord | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.fit import Fit, fit_to_start
 from voxtrace.training.begun import BegunRun, begun_run, work_folder
+from voxtrace.training.curriculum import cases_by_phase
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.dataset_plan import DatasetPlan, matching_plan, plan_file, stored_plan, with_folds
 from voxtrace.training.fork import fork_run
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 # fields of a request that are TrainConfig's
 CONFIG = (
-    *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names"),
+    *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
     *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
     *("checkpoint_minutes", "keep_every", "preview", "tensorboard"),
 )
@@ -70,6 +71,12 @@ class TrainSetup:
     def phases(self) -> tuple[Phase, ...]:
         """The phases that will be trained, in order."""
         return self.method.phases(self.plan)
+
+    @property
+    def cases_per_phase(self) -> dict[str, int]:
+        """How many cases each phase learns, by their scores."""
+        scores = {files.name: files.scores for files in getattr(self.cases, "files", ())}
+        return {name: len(names) for name, names in cases_by_phase(self.phases, scores).items()}
 
     def fit_of_start(self) -> Fit | None:
         """Return whether the initial bundle is a start for this dataset, by its first case; None without one."""
@@ -131,7 +138,9 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     begun = begun_run(out, dataset) if goes_on else None
     method = _method(request, initial, begun)
     plan = yield from _plan(request, dataset, given, initial, begun, cancel)
-    return TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))
+    setup = TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))
+    cases_by_phase(setup.phases, {files.name: files.scores for files in cases.files})  # refuses a phase without a case
+    return setup
 
 
 def stored_or_planned(

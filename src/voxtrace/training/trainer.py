@@ -19,6 +19,7 @@ from voxtrace.plan import Plan
 from voxtrace.training.beside import begin_events, check_parts, open_beside, take_best
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
+from voxtrace.training.coverage import covering, label_coverage, with_coverage
 from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
@@ -109,8 +110,11 @@ def _trained(
             run.processes.wait()
             return load(run.out)
         take_best(run)
+        reached = label_coverage(run.method, run.plan, preprocessed)
+        run.method, asked = covering(run.method, reached)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    bundle = run.finish(make_card(run, preprocessed, validation, takeover, about, before))
+    card = make_card(run, preprocessed, validation, takeover, about, before)
+    bundle = run.finish(with_coverage(card, reached, asked))
     run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle

@@ -119,8 +119,8 @@ class TrainingRun:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the network runs on a GPU."""
-        return self.device != "cpu"
+        """Whether the network runs on a CUDA device."""
+        return self.device == "cuda"
 
     @property
     def seconds(self) -> float:
@@ -163,7 +163,9 @@ class TrainingRun:
     def preprocess(self, cases: Sequence[Case]) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
         """Yield progress while every case is normalised and brought to the network grid; return them all."""
         done: list[PreprocessedCase] = []
-        for case in preprocess_cases(cases, self.plan, self.work / "cases", self.config.seed):
+        shared = self.config.prepared
+        folder = shared or self.work / "cases"
+        for case in preprocess_cases(cases, self.plan, folder, self.config.seed, shared=bool(shared)):
             done.append(case)
             yield TrainProgress("prepare", len(done), len(cases), seconds=self.seconds)
             if self.cancel():

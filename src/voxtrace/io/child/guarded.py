@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtrace.io.child.readers import call
+from voxtrace.io.suffixes import is_dicom
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -72,21 +73,21 @@ def find_series(folder: Path) -> tuple[Series, ...]:
     return tuple(_run("find_series", [folder], folder))
 
 
-def stack_series(series: Sequence[Series], channels: Sequence[str] = ()) -> Volume:
+def stack_series(series: Sequence[Series], names: Sequence[str] = (), onto: int = 0) -> Volume:
     """Return DICOM series as the channels of a volume; see :func:`voxtrace.io.dicom.stack_series`."""
-    found: Volume = _run("stack_series", _files(series), tuple(series), tuple(channels))
+    found: Volume = _run("stack_series", _files(series), tuple(series), tuple(names), onto)
     return found
 
 
-def thumbnail(series: Series) -> npt.NDArray[np.uint8]:
+def thumbnail(series: Series, edge: int = 96) -> npt.NDArray[np.uint8]:
     """Return a small picture of a DICOM series; see :func:`voxtrace.io.dicom.thumbnail`."""
-    found: npt.NDArray[np.uint8] = _run("thumbnail", _files([series]), series)
+    found: npt.NDArray[np.uint8] = _run("thumbnail", _files([series]), series, edge)
     return found
 
 
 def is_seg(path: str | Path) -> bool:
     """Return whether a file is a DICOM-SEG; see :func:`voxtrace.io.export.is_seg`."""
-    return bool(_run("is_seg", [Path(path)], Path(path)))
+    return _is_dicom_file(Path(path)) and bool(_run("is_seg", [Path(path)], Path(path)))
 
 
 def read_seg(path: str | Path) -> LabelMap:
@@ -97,7 +98,7 @@ def read_seg(path: str | Path) -> LabelMap:
 
 def is_rtstruct(path: str | Path) -> bool:
     """Return whether a file is an RTSTRUCT; see :func:`voxtrace.io.export.is_rtstruct`."""
-    return bool(_run("is_rtstruct", [Path(path)], Path(path)))
+    return _is_dicom_file(Path(path)) and bool(_run("is_rtstruct", [Path(path)], Path(path)))
 
 
 def read_rtstruct(path: str | Path, source: str | Path | None = None, only: Sequence[str] = ()) -> LabelMap:
@@ -107,6 +108,11 @@ def read_rtstruct(path: str | Path, source: str | Path | None = None, only: Sequ
         "read_rtstruct", [Path(path), *([] if images is None else [images])], Path(path), images, tuple(only)
     )
     return found
+
+
+def _is_dicom_file(path: Path) -> bool:
+    """Return whether a file begins as DICOM: its first bytes are compared, nothing is parsed."""
+    return path.is_file() and is_dicom(path)
 
 
 def _run(name: str, paths: Sequence[Path], *arguments: Any) -> Any:

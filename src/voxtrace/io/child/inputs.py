@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.io.suffixes import NIFTI, NRRD, suffix_of
+from voxtrace.io.suffixes import NIFTI, NRRD, TEXT, is_archive, is_voxels_beside, stem_of, suffix_of
 
 LEAST_MEMORY = 2 << 30  # bytes
 MEMORY_PER_BYTE = 60  # of the files: packed twenty times, and three times the volume while it is decoded
@@ -20,7 +20,6 @@ LEAST_SECONDS = 60.0
 SECONDS_PER_MIB = 1.0
 _OF_FREE = 0.9
 _HEADER_BYTES = 1 << 16
-_WITH_PARTS = (*NRRD, ".mha", ".mhd")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def _places(path: Path) -> Iterator[Path]:
     """Yield what may be read for a path: itself, and what may lie beside it, or the folder where that is not known."""
     yield path.absolute()
     with suppress(OSError, ValueError):  # no file can have such a name, or it cannot be looked at; reading says so
-        if path.is_dir() or suffix_of(path) in NIFTI:
+        if path.is_dir() or suffix_of(path) in NIFTI or is_archive(path):
             return
         parts = _parts(path)
         if parts is None:
@@ -69,24 +68,26 @@ def _places(path: Path) -> Iterator[Path]:
 
 
 def _parts(path: Path) -> list[Path] | None:
-    """Return the files in which a header's voxels may lie; None where any file of its folder may be meant.
+    """Return the files in which the rest of a scan may lie; None where any file of its folder may be meant.
 
-    These are files that it names, or that have its stem. A header that numbers or lists files, and an image of a DICOM
-    series, may mean any.
+    These are files that have its stem, or that a header of text names. A header that numbers or lists files, and an
+    image of a DICOM series, may mean any.
     """
-    if suffix_of(path) not in _WITH_PARTS or not path.is_file():
+    if not (suffix_of(path) or is_voxels_beside(path)) or not path.is_file():
         return None
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    begin = header.partition(b"\n\n")[0] if path.suffix.lower() in NRRD else header.partition(b"LOCAL")[0]
-    if any(word in begin for word in (b"%", b"LIST", b"/", b"\\")):
+    header = _header(path) if suffix_of(path) in TEXT else b""
+    if any(word in header for word in (b"%", b"LIST", b"/", b"\\")):
         return None
     names = (entry.name for entry in os.scandir(path.absolute().parent) if not entry.is_dir())
-    return [
-        path.absolute().with_name(name)
-        for name in names
-        if os.fsencode(name) in begin or name.startswith(f"{path.stem}.")
-    ]
+    stem = f"{stem_of(path)}."
+    return [path.absolute().with_name(name) for name in names if name.startswith(stem) or os.fsencode(name) in header]
+
+
+def _header(path: Path) -> bytes:
+    """Return the text of a header, up to voxels that follow in the same file."""
+    with path.open("rb") as file:
+        begin = file.read(_HEADER_BYTES)
+    return begin.partition(b"\n\n" if suffix_of(path) in NRRD else b"LOCAL")[0]
 
 
 def _entries(place: Path) -> Iterator[os.DirEntry[str]]:

@@ -21,6 +21,7 @@ _CHUNK = 1 << 18
 _GIVEN_BACK = 1 << 24  # bytes of an array that was sent, at once
 _KINDS = "biuf"  # booleans, integers, floating-point numbers
 _MOST_ARRAYS = 100_000
+_MOST_VALUES = 10_000_000  # in a document, each of which takes about a hundred bytes of memory
 _MADV_DONTNEED = 4
 
 
@@ -61,6 +62,8 @@ def receive(pipe: int, most: int) -> tuple[dict[str, Any], list[Array]]:
         raise BrokenMessageError(f"a document of {length} bytes")
     text = bytearray(length)
     _fill_whole(pipe, memoryview(text))
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise BrokenMessageError("a document of too many values")
     try:
         document = parse_json(bytes(text), allow_nan=True)
         arrays = [np.empty(shape, dtype) for dtype, shape in _described(document, most)]

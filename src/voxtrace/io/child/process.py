@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from voxtrace.errors import ReadError
+from voxtrace.errors import Cancelled, ReadError
 from voxtrace.io.child.inputs import Allowed
 from voxtrace.io.child.messages import BrokenMessageError, receive, send
 from voxtrace.io.child.protection import Protection
@@ -69,6 +69,8 @@ class ReaderProcess:
         ------
         LostAnswerError
             When what came belongs to an earlier call, or the process was gone before this one. It is ended.
+        Cancelled
+            When another thread called :meth:`stop`.
         """
         token = secrets.token_hex(8)
         call = {
@@ -80,7 +82,7 @@ class ReaderProcess:
             "memory": allowed.memory,
             "seconds": allowed.seconds,
         }
-        late = threading.Event()
+        self._stopped, late = False, threading.Event()
         timer = threading.Timer(allowed.seconds + _MARGIN_S, self._stop_late, (late,))
         timer.daemon = True
         timer.start()
@@ -89,6 +91,8 @@ class ReaderProcess:
             document, arrays = receive(self._answers, allowed.memory)
         except _GONE as error:
             words = self._last_words(late)
+            if self._stopped:
+                raise Cancelled("stopped while a file was read.") from error
             # files are read in forks of it, so that none of them can have ended it before the answer began
             if self.protection.forks and not late.is_set() and not isinstance(error, BrokenMessageError):
                 raise LostAnswerError from error
@@ -125,6 +129,11 @@ class ReaderProcess:
         with suppress(OSError, ValueError):
             self._close_pipes()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End it from another thread than the one that waits for its answer."""
+        self._stopped = True
+        self._signal()
 
     def forget(self) -> None:
         """Close the pipes in a fork of the program, to which the process does not belong."""

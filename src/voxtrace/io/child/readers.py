@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from voxtrace.errors import ReadError, VoxTraceError
 from voxtrace.io.child.inputs import Allowed, allowed_for
 from voxtrace.io.child.process import SWITCH, LostAnswerError, ReaderProcess
 from voxtrace.io.child.protection import Protection
-from voxtrace.io.child.values import decoded
+from voxtrace.io.child.values import decoded, paths_in
 from voxtrace.volume import Array
 
 _MOST_IDLE = 2
@@ -26,6 +26,7 @@ _KILLED = 9
 _idle: list[ReaderProcess] = []
 _idle_heavy: list[ReaderProcess] = []
 _started: weakref.WeakSet[ReaderProcess] = weakref.WeakSet()
+_busy: dict[int, ReaderProcess] = {}  # by the thread that waits for an answer
 _lock = threading.Lock()
 
 
@@ -87,15 +88,24 @@ def _reader(idle: list[ReaderProcess]) -> Iterator[ReaderProcess]:
             reader.kill()
         reader = ReaderProcess()
         _started.add(reader)
+    _busy[threading.get_ident()] = reader
     try:
         yield reader
     finally:
+        del _busy[threading.get_ident()]
         with _lock:
             kept = reader.is_alive and len(idle) < _MOST_IDLE
             if kept:
                 idle.append(reader)
         if not kept:
             reader.close()
+
+
+def stop_reads(threads: Iterable[int]) -> None:
+    """End the calls that these threads wait for, by their numbers; they raise :class:`Cancelled`."""
+    for thread in threads:
+        if (reader := _busy.get(thread)) is not None:
+            reader.stop()
 
 
 def end_readers() -> None:
@@ -115,6 +125,7 @@ def _forget() -> None:
     for reader in tuple(_started):
         reader.forget()
     _started.clear()
+    _busy.clear()
     _idle.clear()
     _idle_heavy.clear()
 
@@ -125,12 +136,21 @@ def _value(answer: Mapping[str, Any], arrays: Sequence[Array], named: str, allow
     if "value" not in answer:
         raise ReadError(f"{named} cannot be read: {_reason(answer, allowed)}")
     try:
+        _check_paths(paths_in(answer["value"]), allowed)
         return decoded(answer["value"], arrays)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, VoxTraceError) as error:
         raise ReadError(
             f"{named} cannot be read: the process that reads it answered with something else ({error!r}). The file may "
             "be made to do harm; do not open it in other programs."
         ) from error
+
+
+def _check_paths(found: Iterable[Path], allowed: Allowed) -> None:
+    """Refuse an answer with paths elsewhere than the call could look: later calls would look there."""
+    places = {place for path in allowed.paths for place in (path, path.resolve())}
+    for folder in {Path(os.path.normpath(path.absolute())) for path in found}:
+        if places.isdisjoint((folder, *folder.parents)):
+            raise ValueError("a path that is none of its inputs")
 
 
 def _class(name: Any) -> type[VoxTraceError]:

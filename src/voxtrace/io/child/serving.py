@@ -30,7 +30,7 @@ from voxtrace.io.child.messages import receive, send
 from voxtrace.io.child.protection import Protection, confine, protection
 from voxtrace.io.child.values import from_text
 
-_HEAVY = ("pydicom", "SimpleITK", "highdicom")  # imported once a call has needed them, for the calls that follow
+_HEAVY = ("pydicom", "SimpleITK", "highdicom", "zarr", "h5py")  # imported once a call has needed them, for later calls
 _PARENT_DEATH = 1
 _BROKEN = 70  # exit code when a fork died within its answer
 _MOST = 0  # a call has no arrays

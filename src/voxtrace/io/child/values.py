@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,18 @@ def decoded(document: Any, arrays: Sequence[Array]) -> Any:
         [named] = rest
         return _class(kind)(**{name: decoded(one, arrays) for name, one in named.items()})
     return _DECODERS[kind](rest, arrays)
+
+
+def paths_in(document: Any) -> Iterator[Path]:
+    """Yield the paths in what :func:`encoded` described."""
+    if isinstance(document, dict):
+        for one in document.values():
+            yield from paths_in(one)
+    elif isinstance(document, list) and document[:1] == ["path"] and len(document) == 2:
+        yield from_text(str(document[1]))
+    elif isinstance(document, list):
+        for one in document:
+            yield from paths_in(one)
 
 
 def _encoded_array(value: Array, arrays: list[Array]) -> list[Any]:

@@ -94,8 +94,8 @@ def open_dicom(path: Path, *, tags: Sequence[int | str] | None = None, pixels: b
         with opened(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that violate the standard; what matters is checked by callers
             parsed = parse(file, tags=tags, pixels=pixels)
-    except ReadError:
-        raise
+    except ReadError as error:
+        raise ReadError(f"{path}: {error}.") from error
     except Exception as error:
         raise ReadError(
             f"{path} cannot be read as DICOM ({words_of(error)}); copy or export the file again."

@@ -11,7 +11,7 @@ from voxtrace.io.dicom.files import links_in
 from voxtrace.io.dicom.grid import DicomGrid
 from voxtrace.io.dicom.headers import slices_of
 from voxtrace.io.dicom.opening import kind_of, words_of
-from voxtrace.io.dicom.series import Series, find_series, without_words
+from voxtrace.io.dicom.series import Series, find_series
 from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.dicom.voxels import voxels_of
 from voxtrace.io.suffixes import is_dicomdir
@@ -55,9 +55,7 @@ def load(path: Path, series: str = "") -> LoadedSeries:
         return load_series(named(found, series, path))
     wanted = _only(found, path)
     loaded = load_series(replace(wanted, name=path.resolve().name) if path.is_dir() else wanted)
-    # a passport goes into results, where the words of other series have no business
-    others = without_words(_others(found, wanted), [s for s in found if s.uid != wanted.uid])
-    return replace(loaded, passport=others + loaded.passport)
+    return replace(loaded, passport=_others(found, wanted) + loaded.passport)
 
 
 def load_series(series: Series) -> LoadedSeries:
@@ -137,11 +135,11 @@ def _listed(words: Sequence[str], apart: str = "; ") -> str:
     return apart.join(words[:_LISTED]) + more
 
 
-def _reasons(found: Sequence[Series]) -> str:
-    """Return why series cannot be opened, each reason once with the series it holds for."""
+def _reasons(found: Sequence[Series], *, described: bool = True) -> str:
+    """Return why series cannot be opened, each reason once with the series it holds for, with their descriptions."""
     by_reason: dict[str, list[str]] = {}
     for one in found:
-        by_reason.setdefault(_reason(one), []).append(one.title)
+        by_reason.setdefault(_reason(one), []).append(one.title if described else one.kind)
     return _listed(
         [f"{titles[0]}{f' and {len(titles) - 1} more' if titles[1:] else ''}: {r}" for r, titles in by_reason.items()]
     )
@@ -181,7 +179,8 @@ def _others(found: Sequence[Series], wanted: Series) -> Passport:
     left = [s for s in found if s is not wanted]
     if not left:
         return Passport()
-    found_out = f"{len(left)} that cannot be opened: {_reasons(left)}"
+    # a passport goes into results, where the scanner's words have no business: anything may stand in them
+    found_out = f"{len(left)} that cannot be opened: {_reasons(left, described=False)}"
     # a file that is damaged beyond its series UID may belong to any series
     if any(_may_belong(s, wanted) for s in left):
         return Passport((Finding("series", "corrected", found_out, "left out, though part of the same series"),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -129,17 +129,6 @@ class Series:
     def _called(self, words: str) -> str:
         images = f"({self.images} image{'s' if self.images != 1 else ''})"
         return " ".join(filter(None, (self.number, self.modality, words, images)))
-
-
-def without_words(passport: Passport, series: Iterable[Series]) -> Passport:
-    """Return a passport in which these series are called by number and kind, without the scanner's words for them."""
-    findings = []
-    for one in passport.findings:
-        found = one.found
-        for other in series:
-            found = found.replace(other.title, other.kind)
-        findings.append(replace(one, found=found))
-    return Passport(tuple(findings))
 
 
 def find_series(folder: Path) -> tuple[Series, ...]:

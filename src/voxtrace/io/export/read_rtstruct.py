@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
+from voxtrace.io.dicom import open_dicom
 from voxtrace.io.export.fill import toggle
 from voxtrace.io.export.find_source_series import grids_in
 from voxtrace.io.export.segments import VALUE_WORDS
@@ -47,7 +48,7 @@ def is_rtstruct(path: str | Path) -> bool:
     if not path.is_file() or not is_dicom(path):
         return False
     try:
-        return str(_header(path, ["SOPClassUID"]).get("SOPClassUID", "")) == _CLASS
+        return str(open_dicom(path, tags=["SOPClassUID"]).get("SOPClassUID", "")) == _CLASS
     except ReadError:
         return False
 
@@ -82,7 +83,7 @@ def read_rtstruct(path: str | Path, source: str | Path | None = None, only: Sequ
         )
     with warnings.catch_warnings():  # values that violate the standard are checked where they matter
         warnings.simplefilter("ignore")
-        dataset = _header(path)
+        dataset = open_dicom(path, pixels=True)
         regions = _chosen(_regions(dataset, path), tuple(only), path)
         grid = _grid(dataset, Path(source), path)
     array = _filled(regions, grid, path)
@@ -90,17 +91,6 @@ def read_rtstruct(path: str | Path, source: str | Path | None = None, only: Sequ
     names = {region.value: region.name for region in regions}
     colours = {region.value: region.colour for region in regions if region.colour is not None}
     return LabelMap(data, Geometry.from_grid(grid), names, colours, stem_of(path))
-
-
-def _header(path: Path, tags: list[str] | None = None) -> Dataset:
-    import pydicom
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, specific_tags=tags)
-    except Exception as error:  # pydicom's errors have no common class
-        raise ReadError(f"{path} cannot be read as DICOM ({error}); copy or export the file again.") from error
 
 
 def _regions(dataset: Dataset, path: Path) -> tuple[_Region, ...]:

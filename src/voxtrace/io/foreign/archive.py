@@ -24,6 +24,7 @@ from voxtrace.safe_text import well_formed
 
 MOST_FILES = 50_000
 _MOST_DEPTH = 24
+_LONGEST_PART, _LONGEST_NAME = 200, 1000  # bytes of a name, letters of a path
 _MOST_RATIO = 1100  # deflate never packs more bytes than this into one; other ways are not taken
 _LONGEST_DIRECTORY = 1 << 25  # bytes of the list of files
 _END, _END_BYTES = b"PK\5\6", (1 << 16) + 22
@@ -120,6 +121,12 @@ def _target(one: zipfile.ZipInfo, path: Path) -> PurePosixPath:
         raise ReadError(
             f"{path} holds a file called {well_formed(one.filename)[:80]!r}, which leads out of the archive's folder; "
             "nothing was unpacked. Ask for another copy."
+        )
+    longest = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
+    if longest > _LONGEST_PART or len(one.filename) > _LONGEST_NAME:
+        raise ReadError(
+            f"{path} holds a file whose name is too long for most systems ({len(one.filename)} letters); unpack it by "
+            "hand, and give the folder."
         )
     return PurePosixPath(*(part for part in parts if part not in ("", ".")))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voxtrace.errors import VoxTraceError
 from voxtrace.io.child import guarded
-from voxtrace.io.suffixes import SUFFIXES
+from voxtrace.io.suffixes import READABLE
 from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.work.saving import OpenScan
@@ -105,11 +105,11 @@ def _candidates(folders: Iterable[Path], names: Sequence[str]) -> Iterator[tuple
     """Yield files that may be the scan: one of its name, or its channels, numbered from 0000."""
     for folder in folders:
         for name in names:
-            for suffix in SUFFIXES:
-                if (alone := folder / f"{name}{suffix}").is_file():
+            for suffix in READABLE:
+                if (alone := folder / f"{name}{suffix}").exists():
                     yield (alone,)
                 channels = list[Path]()
-                while (one := folder / f"{name}_{len(channels):04d}{suffix}").is_file():
+                while (one := folder / f"{name}_{len(channels):04d}{suffix}").exists():
                     channels.append(one)
                 if channels:
                     yield tuple(channels)

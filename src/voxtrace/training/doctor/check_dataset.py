@@ -116,12 +116,12 @@ def check_splits(found: FoundDataset, subjects: Mapping[str, str]) -> tuple[tupl
         return (), [Fault("folds", "", str(error), "Correct or delete it; folds are then drawn.", "not copied")]
     faults, names = list[Fault](), set(subjects)
     listed = {name for fold in folds for part in fold for name in part}
-    for name in sorted(listed - names):
-        what = f"{file} names the case {name}, which the dataset does not have."
-        faults.append(Fault("folds", name, what, "Remove the name, or add the case.", "rename"))
-    for name in sorted(names - listed):
-        what = f"{name} is in no fold of {file}; it is neither trained nor validated on with --fold."
-        faults.append(note("folds", name, what, "Add it to the folds."))
+    if strange := sorted(listed - names):
+        what = f"{file} names {_count(strange)} that the dataset does not have: {', '.join(strange)}."
+        faults.append(Fault("folds", "", what, "Remove the names, or add the cases.", "rename"))
+    if unlisted := sorted(names - listed):
+        what = f"{file} has {_count(unlisted)} in no fold, which --fold leaves out: {', '.join(unlisted)}."
+        faults.append(note("folds", "", what, "Add them to the folds."))
     for number, fold in enumerate(folds):
         try:
             check_apart(fold, subjects, number, str(file))
@@ -158,6 +158,10 @@ def check_needs(needs: Needs) -> list[Fault]:
         )
         faults.append(note("memory", "", what, "Close other programs, or plan a coarser grid with --spacing."))
     return faults
+
+
+def _count(names: Sequence[str]) -> str:
+    return "1 case" if len(names) == 1 else f"{len(names)} cases"
 
 
 def _same_labels(cases: Sequence[ExaminedCase]) -> list[Fault]:

@@ -29,15 +29,17 @@ def find_dataset(path: Path) -> FoundDataset:
         if path.suffix.lower() != ".csv":
             raise DatasetError(f"{path} is no dataset; expected a folder, a dataset.json or a .csv.")
         return read_table(path)
-    if (path / FILE).is_file():
-        return _described(read_record(path / FILE))
     tables = sorted(file for file in path.glob("*.csv") if not file.name.startswith("."))
+    if (path / FILE).is_file():
+        record = read_record(path / FILE)
+        # a dataset.json may only name the labels of a table
+        return read_table(tables[0]) if len(tables) == 1 and not _has_cases(record) else _described(record)
+    if is_brats(path):  # before tables: some years came with tables of other things
+        return read_brats(path)
     if len(tables) == 1:
         return read_table(tables[0])
     if len(tables) > 1:
         raise DatasetError(f"{path} holds {len(tables)} tables; give the one to use, e.g. {tables[0]}.")
-    if is_brats(path):
-        return read_brats(path)
     raise DatasetError(
         f"{path} has no dataset.json; expected nnU-Net's raw layout (dataset.json, imagesTr, labelsTr), the Medical "
         "Segmentation Decathlon's, a CSV with columns image and label, or folders with BraTS names."
@@ -50,6 +52,11 @@ def _described(record: DatasetRecord) -> FoundDataset:
     if isinstance(record.raw.get(TRAINING), list) and record.raw[TRAINING] and not _has_channels(record):
         return read_decathlon(record)
     return read_raw(record)
+
+
+def _has_cases(record: DatasetRecord) -> bool:
+    listed = any(isinstance(record.raw.get(name), (dict, list)) for name in (LISTING, TRAINING))
+    return listed or (record.file.parent / IMAGES).is_dir()
 
 
 def _has_channels(record: DatasetRecord) -> bool:

@@ -20,7 +20,7 @@ _NAMES = (("background", 0), ("necrotic core", 1), ("edema", 2))
 
 
 def is_brats(folder: Path) -> bool:
-    """Tell whether some folder in this one holds files with BraTS names."""
+    """Tell whether some folder in this one, or in one of its folders (HGG, LGG), holds files with BraTS names."""
     return next(_cases(folder), None) is not None
 
 
@@ -41,7 +41,7 @@ def read_brats(folder: Path) -> FoundDataset:
         )
     enhancing = 3 if kinds == {"-"} else 4
     endings = [ending for _, _, ending in found.values()]
-    cases = [_case(folder / name, *where) for name, where in found.items()]
+    cases = [_case(inner, *where) for inner, where in found.items()]
     return FoundDataset(
         "brats",
         folder,
@@ -51,18 +51,17 @@ def read_brats(folder: Path) -> FoundDataset:
         (*_NAMES, ("enhancing tumour", enhancing)),
         tuple(cases),
         ending=max(set(endings), key=endings.count),
-        hidden=tuple(file for name in found for file in hidden_files(folder / name)),
+        hidden=tuple(file for inner in found for file in hidden_files(inner)),
     )
 
 
-def _cases(folder: Path) -> Iterator[tuple[str, tuple[str, str, str]]]:
+def _cases(folder: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
     """Yield the folder of each case, and its files' beginning, separator and ending."""
-    for inner in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if inner.is_dir() and not inner.name.startswith("."):
-            for file in sorted(inner.iterdir()):
-                if begun := _begun(file):
-                    yield inner.name, begun
-                    break
+    for inner in sorted((*folder.glob("*/"), *folder.glob("*/*/"))):
+        if not inner.name.startswith("."):
+            begun = next((found for file in sorted(inner.iterdir()) if (found := _begun(file))), None)
+            if begun:
+                yield inner, begun
 
 
 def _begun(file: Path) -> tuple[str, str, str] | None:

@@ -66,7 +66,7 @@ def hidden_files(folder: Path) -> tuple[Path, ...]:
 
 def _visible(folder: Path) -> tuple[Path, ...]:
     found = folder.iterdir() if folder.is_dir() else ()
-    return tuple(sorted(f for f in found if not f.name.startswith(".") and f.is_file()))
+    return tuple(sorted(f for f in found if not f.name.startswith(".") and (f.is_file() or f.is_symlink())))
 
 
 def _bare(file: Path, ending: str) -> str:

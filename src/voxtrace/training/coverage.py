@@ -1,0 +1,63 @@
+"""Coverage of the training labels by windows that are skipped by decisions, and the option that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from voxtrace.bundle import Bundle
+from voxtrace.method import Method, changed
+from voxtrace.plan import Plan
+from voxtrace.training.preprocessed import PreprocessedCase
+from voxtrace.windows import coverage, everything
+
+CHOSEN = "chosen_after_training"  # in the provenance: option -> the value that was asked for
+
+
+def label_coverage(method: Method, plan: Plan, cases: Sequence[PreprocessedCase]) -> dict[str, Any] | None:
+    """Return which part of each label's voxels a method's windows reach on the cases, were its network perfect.
+
+    ``"labels"`` has name -> mean over the cases with that label, ``"least"`` the smallest part of any label of any
+    case, ``"cases"`` their number. None for windows that do not depend on decisions, and without labelled cases.
+    """
+    windowing = method.windowing(plan)
+    if windowing.keeps is everything:
+        return None
+    found = [coverage(windowing, _drawn(case, plan), plan.window, plan.overlap) for case in cases]
+    parts = {name: [row[value] for row in found if value in row] for value, name in plan.labels.items() if value}
+    known = {name: values for name, values in parts.items() if values}
+    if not known:
+        return None
+    return {
+        "labels": {name: round(float(np.mean(values)), 4) for name, values in known.items()},
+        "least": round(min(min(values) for values in known.values()), 4),
+        "cases": len(found),
+    }
+
+
+def covering(method: Method, found: dict[str, Any] | None) -> tuple[Method, dict[str, Any]]:
+    """Return the method as it is to be used with such a coverage, and asked-for values of options that changed."""
+    if found is None:
+        return method, {}
+    chosen = method.covering(found["least"])
+    before, now = method.to_json()["options"], chosen.to_json()["options"]
+    return chosen, {name: value for name, value in before.items() if now[name] != value}
+
+
+def with_coverage(card: dict[str, Any], found: dict[str, Any] | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a card that says what the windows reach, and which options were chosen by that."""
+    chosen = {"provenance": {**card["provenance"], CHOSEN: asked}} if asked else {}
+    return {**card, **({"coverage": found} if found else {}), **chosen}
+
+
+def as_asked(bundle: Bundle) -> Method:
+    """Return a finished bundle's method with the options that its training was asked for."""
+    return changed(bundle.method, **bundle.card.get("provenance", {}).get(CHOSEN, {}))
+
+
+def _drawn(case: PreprocessedCase, plan: Plan) -> Any:
+    """Return the labels of a case; voxels that nobody annotated are background."""
+    labels = np.asarray(case.labels)
+    return np.where(labels < plan.n_labels, labels, 0)
