@@ -9,6 +9,7 @@ from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
 from voxtrace.training.curriculum import learned_cases
 from voxtrace.training.preprocessed import PreprocessedCase
+from voxtrace.training.run_record import CONFIGURED
 from voxtrace.training.takeover import Takeover
 from voxtrace.training.training_run import TrainingRun, versions
 from voxtrace.training.validation import Validation
@@ -87,7 +88,7 @@ def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> di
         "cases": n_cases,
         "iterations": run.done,
         "seconds": round(run.all_seconds, 1),
-        "seed": run.config.seed,
+        **{name: getattr(run.config, name) for name in (*CONFIGURED, "rate_schedule")},
         "device": run.device,
         "precision": run.precision,
         "versions": versions(),
