@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voxtrace.cli.output import echo, progress_bar
+from voxtrace.training.first_process import is_first_process
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -31,11 +31,6 @@ def show_training(task: Generator[TrainProgress, None, Result], clock: Callable[
                 return result
             if is_first_process():
                 shown.take(progress)
-
-
-def is_first_process() -> bool:
-    """Return whether this process speaks, of several that train together."""
-    return all(int(os.environ.get(name, "0") or 0) == 0 for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
 class _Shown:

@@ -21,7 +21,8 @@ from voxtrace.cli.arguments import (
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
-from voxtrace.cli.show_training import is_first_process, show_training
+from voxtrace.cli.show_training import show_training
+from voxtrace.training.first_process import is_first_process
 from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
@@ -236,6 +237,6 @@ def _train(request: TrainRequest) -> Bundle:
             numbers += f" ({', '.join(f'{phase}: {n}' for phase, n in setup.cases_per_phase.items())})"
         if is_first_process():
             echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
-        if found := setup.fit_of_start():
+        if is_first_process() and (found := setup.fit_of_start()):
             warn_of_fit(found, str(request.initial))
         return show_training(setup.train(cancel))

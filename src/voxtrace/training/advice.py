@@ -30,7 +30,7 @@ class Advice:
         """The advice in words."""
         return (
             f"validation has levelled off: the rest of this phase is expected to add {self.expected_gain:.3f} Dice "
-            f"(± {self.margin:.3f}), and what the falling rate adds; Ctrl-C and --resume --minutes end it early."
+            f"(± {self.margin:.3f}), beside what the falling rate adds; Ctrl-C, then --resume --minutes 0.01 ends it."
         )
 
 

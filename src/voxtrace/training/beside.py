@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voxtrace.errors import UsageError
+from voxtrace.errors import OutputError, UsageError
 from voxtrace.training.checkpoint import TrainingCheckpoint
 from voxtrace.training.events import EVENTS, EventLog
 from voxtrace.training.kept import BestWeights
-from voxtrace.training.preview import PreviewTrace, find_case, names_of
+from voxtrace.training.preview import FOLDER, PreviewTrace, find_case, names_of
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.volume import Case
 
@@ -36,6 +36,8 @@ def open_beside(run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case
     ------
     UsageError
         The preview names no case.
+    OutputError
+        There is a preview of another run.
     """
     run.case_names = names_of(cases)
     everyone = (*run.case_names, *names_of(validate))
@@ -46,6 +48,8 @@ def open_beside(run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case
     run.events = EventLog(run.work / EVENTS, run.config.tensorboard)
     if run.config.preview:
         out = run.out.with_name(f"{run.out.name}.preview")
+        if out.exists() and not (run.work / FOLDER).exists():
+            raise OutputError(f"{out} exists already; move it away, or train without --preview.")
         run.preview = PreviewTrace(find_case(run.config.preview, validate, cases), run.work, out)
 
 

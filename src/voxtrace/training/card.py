@@ -7,6 +7,7 @@ from typing import Any
 
 from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
+from voxtrace.training.config import chosen
 from voxtrace.training.curriculum import learned_cases
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.run_record import CONFIGURED
@@ -93,6 +94,7 @@ def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> di
         "precision": run.precision,
         "versions": versions(),
     }
+    provenance |= chosen(run.config, run.processes.count)
     if run.config.minutes is not None:
         provenance |= {"minutes": run.config.minutes, "planned_iterations": run.total}
     if arithmetic := run.arithmetic.to_json():

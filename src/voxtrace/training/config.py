@@ -100,6 +100,14 @@ class TrainConfig:
     gradient_bound: float = 1e5
 
 
+def chosen(config: TrainConfig, processes: int) -> dict[str, Any]:
+    """Return what was chosen of how weights come about beyond device, precision and rate, as a card's entries."""
+    named = {name: getattr(config, name) for name in ("rate_schedule", "average", "weights", "accumulate")}
+    usual = TrainConfig()
+    told = {name: value for name, value in named.items() if value != getattr(usual, name)}
+    return {**told, **({"processes": processes} if processes > 1 else {})}
+
+
 def open_fabric(config: TrainConfig) -> tuple[Fabric, str]:
     """Return Lightning's Fabric for a configuration, and the precision it computes in."""
     device, _ = choose_device(config.device)

@@ -9,6 +9,7 @@ from pathlib import Path
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import OutputError, UsageError
 from voxtrace.training.events import EVENTS
+from voxtrace.training.first_process import is_first_process, wait_for
 from voxtrace.training.run_record import RUN
 
 CHECKPOINT, CASES = "checkpoint.pt", "cases"
@@ -16,6 +17,8 @@ CHECKPOINT, CASES = "checkpoint.pt", "cases"
 
 def fork_run(source: Path, work: Path) -> None:
     """Copy a run's state into the folder of a new one, whole or not at all; prepared cases are linked.
+
+    Of several processes that train together the first does it, and the others wait.
 
     Parameters
     ----------
@@ -31,6 +34,9 @@ def fork_run(source: Path, work: Path) -> None:
     OutputError
         The new run's folder exists already.
     """
+    if not is_first_process():
+        wait_for(work / CHECKPOINT)
+        return
     folder, checkpoint = (source.parent, source) if source.is_file() else (source, source / CHECKPOINT)
     if not (checkpoint.is_file() and (folder / RUN).is_file()):
         raise UsageError(

@@ -119,8 +119,8 @@ class TrainingRun:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the network runs on a GPU."""
-        return self.device != "cpu"
+        """Whether the network runs on a CUDA device."""
+        return self.device == "cuda"
 
     @property
     def seconds(self) -> float:
