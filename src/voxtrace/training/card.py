@@ -10,7 +10,6 @@ from voxtrace.fit import TrainingScans
 from voxtrace.training.config import chosen
 from voxtrace.training.curriculum import learned_cases
 from voxtrace.training.preprocessed import PreprocessedCase
-from voxtrace.training.run_record import CONFIGURED
 from voxtrace.training.takeover import Takeover
 from voxtrace.training.training_run import TrainingRun, versions
 from voxtrace.training.validation import Validation
@@ -89,7 +88,7 @@ def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> di
         "cases": n_cases,
         "iterations": run.done,
         "seconds": round(run.all_seconds, 1),
-        **{name: getattr(run.config, name) for name in (*CONFIGURED, "rate_schedule")},
+        "seed": run.config.seed,
         "device": run.device,
         "precision": run.precision,
         "versions": versions(),

@@ -101,8 +101,9 @@ def _compare(
 def _made_with(bundle: Bundle) -> dict[str, Any]:
     """Return what a bundle was made with, as :func:`settings`; what its card does not say is left out."""
     provenance = bundle.card.get("provenance", {})
-    known = {name: provenance[name] for name in (*CONFIGURED, "cases", *_STATED) if name in provenance}
+    known = {name: provenance[name] for name in ("seed", "cases", *_STATED) if name in provenance}
     if "held_back" in provenance:
+        known["average"] = provenance.get("average", 0.0)
         known |= {name: provenance.get(name) for name in _STATED}
         known["initial"] = provenance.get("initial", {}).get("digest", "")
         if not provenance.get(ANONYMOUS):
