@@ -44,20 +44,23 @@ def main() -> int:
     bases = _bases(options.out / BASES)
     done = _done(options.out / RESULTS)
     numbers = options.only or range(options.first, options.first + options.count)
-    wanted = [fuzz_inputs.drawn(number, bases) for number in numbers]
-    wanted += fuzz_inputs.kept(options.corpus) if options.corpus else []
-    left = [made for made in wanted if made.number not in done]
+    kept = {made.number: made for made in fuzz_inputs.kept(options.corpus)} if options.corpus else {}
+    wanted = [*numbers, *kept]
+    left = [
+        (one, kept[one].kind if one in kept else fuzz_inputs.kind_of(one, bases)) for one in wanted if one not in done
+    ]
     with tempfile.TemporaryDirectory(prefix="voxtrace-fuzz-") as folder:
         for heavy in (False, True):  # a process that has not loaded torch forks twice as fast
             those = [base for base in bases if (base.kind in HEAVY) == heavy]
             refused = _warm_up(those, Path(folder))
-            inputs = [made for made in left if heavy == (made.kind in HEAVY)]
-            for count, made in enumerate(inputs, 1):
+            inputs = [number for number, kind in left if heavy == (kind in HEAVY)]
+            for count, number in enumerate(inputs, 1):
+                made = kept[number] if number in kept else fuzz_inputs.drawn(number, bases)
                 done[made.number] = _one(made, those, refused, Path(folder), options.out)
                 if options.progress and count % 500 == 0:
                     print(f"{count}: {dict(Counter(one['outcome'] for one in done.values()))}", flush=True)
-    _print([done[made.number] for made in wanted])
-    return int(any(done[made.number]["outcome"] not in fuzz_child.GOOD for made in wanted))
+    _print([done[number] for number in wanted])
+    return int(any(done[number]["outcome"] not in fuzz_child.GOOD for number in wanted))
 
 
 def _options() -> argparse.Namespace:

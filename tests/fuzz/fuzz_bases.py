@@ -33,6 +33,7 @@ from voxtrace.methods import method
 from voxtrace.plan import Plan
 from voxtrace.trace import edits
 from voxtrace.training.checkpoint import TrainingCheckpoint, save_checkpoint
+from voxtrace.training.events import EventLog
 from voxtrace.training.preprocessed import preprocess_cases
 from voxtrace.training.run_record import open_record, save_record
 from voxtrace.volume import Geometry, LabelMap, Volume
@@ -251,6 +252,11 @@ def _run(folder: Path) -> None:
     save_record(
         folder, open_record(folder, {"method": {"name": "unet"}, "plan": {"window": [16, 16, 16]}, "seed": 0}, {})
     )
+    (folder / "placed.json").write_text(json.dumps({"digest": "ab"}))
+    torch.save({"network": network.state_dict(), "dice": 0.5}, folder / "best.pt")
+    log = EventLog(folder / "events.jsonl")
+    log.write("update", 1, 9, loss={"dice": 0.5}, rate=0.1)
+    log.write("validation", 2, 9, dice=0.5, dice_per_label={"liver": None})
     assert list(preprocess_cases([cases.ball(0)], cases.small_plan(), folder / "cases", 0))
 
 

@@ -59,11 +59,16 @@ def kept(corpus: Path) -> list[Damaged]:
     return found
 
 
+def kind_of(number: int, among: list[Base]) -> str:
+    """Return the kind of the input of a number."""
+    kinds = sorted({base.kind for base in among})
+    return random.Random(f"kind {number}").choice([*kinds, *(one for one in kinds if one in KINDS_TWICE)])
+
+
 def drawn(number: int, among: list[Base]) -> Damaged:
     """Return the input of a number."""
+    kind = kind_of(number, among)
     chance = random.Random(f"voxtrace {number}")
-    kinds = sorted({base.kind for base in among})
-    kind = chance.choice([*kinds, *(one for one in kinds if one in KINDS_TWICE)])
     base = chance.choice([one for one in among if one.kind == kind])
     changed: dict[str, bytes | str | None] = {}
     for _ in range(chance.choice((1, 1, 1, 2))):

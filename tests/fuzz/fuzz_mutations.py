@@ -93,8 +93,14 @@ def _damage(content: bytes, name: str, chance: Chance) -> bytes:
     form = next((one for ends, one in _FORMS if name.endswith(ends)), binary)
     try:
         return form(content, chance)
-    except (ValueError, LookupError, struct.error, zipfile.BadZipFile, RecursionError, UnicodeError):
+    except _NO_FORM:
         return binary(content, chance)  # an earlier damage was so great that it has no form any more
+
+
+_NO_FORM = (
+    *(ValueError, LookupError, struct.error, RecursionError, UnicodeError, EOFError, OSError, zlib.error),
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, AttributeError, TypeError),
+)
 
 
 def _packed(content: bytes, name: str, chance: Chance) -> bytes:

@@ -170,6 +170,9 @@ def _added(folder: Path) -> None:
 def _run(folder: Path) -> Iterator[tuple[str, Reader]]:
     import cases
     from voxtrace.training.checkpoint import load_checkpoint
+    from voxtrace.training.events import EventLog, read_events, scalars
+    from voxtrace.training.finish import clear_finished
+    from voxtrace.training.kept import BestWeights
     from voxtrace.training.preprocessed import preprocess_cases
     from voxtrace.training.run_record import open_record
 
@@ -183,6 +186,10 @@ def _run(folder: Path) -> Iterator[tuple[str, Reader]]:
     yield "checkpoint", lambda: load_checkpoint(folder)
     yield "run", lambda: open_record(folder, {"method": {"name": "unet"}, "seed": 0}, {})
     yield "preprocessed", preprocessed
+    yield "best", lambda: BestWeights(folder).load()
+    yield "events", lambda: [list(scalars(event)) for event in read_events(folder / "events.jsonl")]
+    yield "rewind", lambda: EventLog(folder / "events.jsonl").rewind(1)
+    yield "clear", lambda: clear_finished(folder / "bundle", folder)
 
 
 def _nnunet(folder: Path) -> Iterator[tuple[str, Reader]]:

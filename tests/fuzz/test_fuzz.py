@@ -111,3 +111,13 @@ def test_each_kind_of_harm_is_told_from_an_answer(
     monkeypatch.setattr(fuzz_child, "SECONDS", 1)
     made, _ = fuzz_child.run(tmp_path, lambda: [("step", step)])
     assert made.outcome == outcome
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_files_made_on_purpose_are_refused_in_time_and_memory(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "scripts" / "fuzz.py", "--hostile", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) > 20, done.stderr
+    assert [one for one in results if one["outcome"] != "error"] == []

@@ -10,6 +10,7 @@ from pathlib import Path
 from voxtrace.errors import ReadError
 
 _HEADER_BYTES = 1 << 24
+_MOST_LINES = 1 << 16
 _NAME_FIELDS = ("elementdatafile", "datafile")
 
 
@@ -99,8 +100,12 @@ def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines at the start of a file, of at most 16 MiB together."""
     with path.open("rb") as file:
         left = _HEADER_BYTES
+        count = 0
         while left > 0 and (line := file.readline(left)):
             left -= len(line)
+            count += 1
+            if count > _MOST_LINES:
+                raise ReadError(f"{path} has a header of more than {_MOST_LINES} lines; correct or convert the file.")
             yield line
 
 

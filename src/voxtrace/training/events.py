@@ -28,8 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.atomic import atomic_file, output_error
+from voxtrace.safe_text import parse_json
 
 EVENTS = "events.jsonl"
+_GROUPS = ("loss", "method", "dice_per_label")
 MOST_LINES = 2000  # about as many updates are written down, however long a run is
 
 
@@ -88,11 +90,21 @@ def read_events(file: Path) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
-                event = json.loads(line)
+                event = parse_json(line)
             except ValueError:
                 continue
-            if isinstance(event, dict) and isinstance(event.get("done"), int):
+            if _is_event(event):
                 yield event
+
+
+def _is_event(value: Any) -> bool:
+    """Return whether a line is an event whose numbers are numbers."""
+    if not isinstance(value, dict) or not isinstance(value.get("done"), int) or not isinstance(value.get("event"), str):
+        return False
+    groups = [value.get(name, {}) for name in _GROUPS]
+    return all(isinstance(group, dict) for group in groups) and all(
+        number is None or isinstance(number, (int, float)) for group in groups for number in group.values()
+    )
 
 
 def scalars(event: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -102,7 +114,7 @@ def scalars(event: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name in ("rate", "iterations_per_s", "busy", "memory_mb", "dice"):
         if isinstance(event.get(name), (int, float)):
             yield name, float(event[name])
-    for group in ("loss", "method", "dice_per_label"):
+    for group in _GROUPS:
         for name, value in event.get(group, {}).items():
             if value is not None:
                 yield f"{group}/{name}", float(value)

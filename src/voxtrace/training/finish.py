@@ -9,6 +9,7 @@ from pathlib import Path
 
 from voxtrace.atomic import atomic_file, output_error, remove_folder
 from voxtrace.bundle import JSON
+from voxtrace.safe_text import read_json
 from voxtrace.training.events import EVENTS
 from voxtrace.training.kept import BEFORE_FALL, CONTINUE, copy
 
@@ -54,13 +55,13 @@ def exchange(made: Path, out: Path, previous: Path) -> None:
 def clear_finished(out: Path, work: Path) -> None:
     """Remove the folder of a run that was stopped after its bundle took its place; of a run that goes on, nothing."""
     try:
-        placed = json.loads((work / PLACED).read_text(encoding="utf-8"))["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
+        placed = read_json(work / PLACED)["digest"]
+    except (OSError, ValueError, LookupError, TypeError):
         # the note may be gone already; a folder with a checkpoint is of a run that goes on
         if work.is_dir() and not (work / "checkpoint.pt").is_file() and not (work / "run.json").is_file():
             shutil.rmtree(work, ignore_errors=True)
         return
-    if placed == _digest(out):
+    if _has_digest(out, placed):
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -76,4 +77,12 @@ def clear_temporaries(work: Path) -> None:
 
 
 def _digest(bundle: Path) -> str:
-    return str(json.loads((bundle / JSON).read_text(encoding="utf-8")).get("digest", ""))
+    return str(read_json(bundle / JSON).get("digest", ""))
+
+
+def _has_digest(bundle: Path, digest: object) -> bool:
+    """Return whether a bundle lies there that has a digest; one that cannot be read has none."""
+    try:
+        return bool(digest) and _digest(bundle) == digest
+    except (OSError, ValueError, AttributeError):
+        return False

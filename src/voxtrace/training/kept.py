@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import time
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from typing import Any
 import torch
 
 from voxtrace.atomic import atomic_file
+from voxtrace.errors import InputError
+from voxtrace.nn.tensor_file import load_tensors
+from voxtrace.safe_text import brief
 from voxtrace.training.checkpoint import FILE
 from voxtrace.training.config import TrainConfig
 from voxtrace.training.schedule import fall_begins
@@ -97,11 +101,19 @@ class BestWeights:
             torch.save({"network": network, "dice": dice}, file)
 
     def load(self) -> dict[str, Any] | None:
-        """Return the weights; None where there was no validation."""
+        """Return the weights; None where there was no validation.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
         if not self._file.is_file():
             return None
-        stored: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
-        return dict(stored["network"])
+        try:
+            return dict(load_tensors(self._file)["network"])
+        except (OSError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
+            raise InputError(f"{self._file} holds no weights ({brief(error)}); delete it and resume.") from error
 
 
 def copy(source: Path, target: Path) -> None:

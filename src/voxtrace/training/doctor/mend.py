@@ -17,7 +17,8 @@ import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import DatasetError, OutputError
-from voxtrace.io import read, read_labels, write
+from voxtrace.io import write
+from voxtrace.io.child.guarded import read, read_labels
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
 from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering
