@@ -336,7 +336,7 @@ class Method(ABC):
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)  # imported: nnU-Net's weights
 
     def covering(self, least: float) -> Self:
-        """Return the method as it is used after training, whose windows reach ``least`` (0 to 1) of known labels."""
+        """Return the method as it is used after training, where its windows reach ``least`` (0 to 1) of the labels."""
         return self
 
     def value_costs(self, plan: Plan) -> Mapping[str, tuple[float, ...]]:
