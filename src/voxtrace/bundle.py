@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
 FORMAT, PACKED_FORMAT = "voxtrace-bundle/1", "voxtrace-bundle/2"
 JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
-ACTIVE, BITS = ".active", ".bits"  # after the name of a weight, of a mask
-HALF_RANGE = 65_504  # the largest float16
+ACTIVE, BITS, HALF_RANGE = ".active", ".bits", 65_504  # after the name of a weight, of a mask; the largest float16
 SHIPPED = Path(__file__).with_name("shipped")
 
 

@@ -1,8 +1,7 @@
 """The interface of a method: a published algorithm and its hyper-parameters; weights live in the network.
 
-A method implements a few functions and nothing else. The engine owns windows, blending, mirroring, seeds and precision
-(:mod:`voxtrace.inference`); the trainer owns optimiser, schedule, sampling and checkpoints
-(:mod:`voxtrace.training`).
+A method implements a few functions and nothing else. :mod:`voxtrace.inference` owns windows, blending, mirroring, seeds
+and precision; :mod:`voxtrace.training` owns optimiser, schedule, sampling and checkpoints.
 """
 
 from __future__ import annotations
@@ -222,12 +221,10 @@ class Figure:
 
     Attributes
     ----------
-    what
-        E.g. ``"cost of M1, 4×128×128"``.
-    value, unit, tolerance
-        As printed, e.g. 0.605 ``"GMAC"``; how far ours may differ, in the same unit.
+    what, value, unit, tolerance
+        E.g. ``"cost of M1, 4×128×128"``; as printed, 0.605 ``"GMAC"``; how far ours may differ, in the same unit.
     convention
-        How cost is counted, see :func:`voxtrace.nn.flops.flops`; empty for other numbers.
+        How cost is counted, see :func:`voxtrace.nn.flops.flops`; else empty.
     source
         Where it is printed, e.g. ``"Table 1"``.
     ours
@@ -339,11 +336,7 @@ class Method(ABC):
         return Windowing() if plan.view is None else Windowing(blend=endless_gaussian)  # imported: nnU-Net's weights
 
     def covering(self, least: float) -> Self:
-        """Return the method as it is used after training, where its windows reach ``least`` of every known label.
-
-        Called with the smallest part (0 to 1) of any label of any training case, for windows that are skipped by
-        decisions. The default returns the method unchanged.
-        """
+        """Return the method as it is used after training, where its windows reach ``least`` (0 to 1) of the labels."""
         return self
 
     def value_costs(self, plan: Plan) -> Mapping[str, tuple[float, ...]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,17 @@ import awkward_dicom as dicom
 import made
 from fakes import Nearest, bundle
 from voxtrace.atomic import output_error
-from voxtrace.batch import BatchSummary, CaseEvent, CaseInput, Entry, Ledger, PredictJob, find_cases, predict_cases
+from voxtrace.batch import (
+    BatchSummary,
+    CaseEvent,
+    CaseInput,
+    Entry,
+    Ledger,
+    PredictJob,
+    find_cases,
+    predict_batch,
+    predict_cases,
+)
 from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.inference import PredictOptions
 from voxtrace.io import verification
@@ -77,6 +88,26 @@ def test_trouble_that_every_case_would_meet_ends_the_run(job: PredictJob, monkey
         drain(job)
     assert {name: entry.status for name, entry in Ledger(job.out).latest().items()} == {"a": "failed"}
     assert [path.name for path in job.out.iterdir()] == ["ledger.jsonl"]
+
+
+def test_the_scan_is_gone_when_its_labels_are_written(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = CaseInput.read, predict_batch._write_labels
+    scans: list[weakref.ref[object]] = []
+    alive: list[bool] = []
+
+    def noted(case: CaseInput) -> object:
+        volume = read(case)
+        scans.append(weakref.ref(volume))
+        return volume
+
+    def looked_at(*arguments: object) -> None:
+        alive.append(scans[0]() is not None)
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CaseInput, "read", noted)
+    monkeypatch.setattr(predict_batch, "_write_labels", looked_at)
+    drain(replace(job, cases=job.cases[:1]))
+    assert alive == [False]
 
 
 def test_what_is_read_back_wrong_is_one_case_that_fails(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -330,6 +330,43 @@ def test_a_document_of_too_many_values_is_no_message(monkeypatch: pytest.MonkeyP
     os.close(sent)
 
 
+RESIDENT = """
+import sys
+from voxtrace.io.child import serving
+from voxtrace.io.child.protection import Protection
+serving.protection = Protection
+serving.main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process has no signal to die of")
+def test_without_forks_calls_run_one_after_another_in_the_process_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    popen = subprocess.Popen
+
+    def resident(command: list[str], **options: Any) -> Any:
+        return popen([command[0], "-P", "-c", RESIDENT, command[-1]], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", resident)
+    scan = made.scan(tmp_path / "scan.nii.gz")
+    assert same(guarded.read(scan), io.read(scan))
+    assert run("process_number") == os.getpid()
+    left = Path(run("write_temporary"))
+    run("echo", 1)
+    assert not left.exists()
+    with pytest.raises(ReadError, match=r"crashed \(SIGSEGV\)"):
+        run("crash")
+    with monkeypatch.context() as patch:
+        short(patch, 1.0)
+        with pytest.raises(ReadError, match="took longer than 1 s"):
+            run("hang")
+    assert run("echo", 2) == 2
+    held = readers.protection_here()
+    assert held is not None
+    assert "not limited on this system: memory, access to files, network" in held.sentence
+
+
 def test_a_fork_of_the_program_leaves_the_process_to_it() -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this system has no fork")

@@ -75,6 +75,16 @@ def test_ct_is_normalised_by_the_measured_foreground(tmp_path: Path) -> None:
     assert (rule.scheme, rule.lower, rule.upper, rule.mean, rule.std) == ("ct", -150.0, 250.0, 40.0, 70.0)
 
 
+def test_an_ignore_label_is_no_output_of_the_network(tmp_path: Path) -> None:
+    made, about = made_nnunet.plans(), made_nnunet.dataset()
+    expected = {value: name for name, value in about["labels"].items()}
+    about["labels"]["ignore"] = len(expected)
+    net = made_nnunet.network(made)
+    made_nnunet.write(tmp_path / "model", made, about, {"0": made_nnunet.checkpoint(net)})
+    plan = bundles.load(import_model(tmp_path / "model", tmp_path / "bundle")[0]).plan
+    assert plan.labels == expected
+
+
 def test_plans_of_older_versions_are_read(tmp_path: Path) -> None:
     theirs = made_nnunet.model(tmp_path / "model")
     made = made_nnunet.plans()

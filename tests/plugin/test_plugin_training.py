@@ -154,7 +154,7 @@ def test_a_training_is_planned_for_the_device_it_will_run_on(tmp_path: Path, mon
     request = TrainRequest(dataset, method="unet", fold=0, out=tmp_path / "new", iterations=4)
     with pytest.raises(Cancelled):
         list(jobs.train(request, lambda: False))
-    assert asked == {"device": "cuda", "memory_gb": 12.0, "iterations": 4}
+    assert asked == {"device": "cuda", "memory_gb": 12.0}
 
 
 def test_a_dataset_starts_from_a_model_that_fits_it_and_never_from_one_for_made_up_scans(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def small(dataset: Any, found: Any, **about: Any) -> Plan:
-    return small_plan(iterations=about["iterations"])
+    return small_plan()
 
 
 def trained_in_the_window(dataset: Path, out: Path, bundles: list[Path], options: dict[str, Any]) -> Path:

@@ -18,7 +18,8 @@ from voxtrace.io import read, read_labels, write
 from voxtrace.training import fold, open_dataset
 from voxtrace.training.doctor import Examination, examine, mend
 from voxtrace.training.doctor.grids import header_fits
-from voxtrace.volume import Geometry, LabelMap
+from voxtrace.training.plan_command import PlanChoices, plan_examined
+from voxtrace.volume import Geometry, Grid, LabelMap
 
 
 @pytest.fixture
@@ -220,3 +221,46 @@ def test_test_cases_are_read_too_and_need_no_labels(balls: Path, tmp_path: Path)
     assert mend(examined, tmp_path / "copy") == ("imagesTs/ball_100", "imagesTs/ball_101")
     assert [file.name for file in (tmp_path / "copy" / "imagesTs").iterdir()] == ["ball_102_0000.nii.gz"]
     assert look(tmp_path / "copy").faults == ()
+
+
+def test_channels_that_differ_in_their_origin_are_copied_onto_the_first_and_labels_stay(
+    balls: Path, tmp_path: Path
+) -> None:
+    second_channel(balls)
+    file = balls / "imagesTr" / "ball_003_0001.nii.gz"
+    volume = read(file)
+    grid = volume.geometry.grid
+    moved = Geometry.from_grid(Grid(grid.size, grid.spacing_mm, (3.0, 0.0, 0.0), grid.direction))
+    write(replace(volume, geometry=moved), file)
+    examined = look(balls)
+    assert kinds(examined) == [("grid", "ball_003")]
+    assert mend(examined, tmp_path / "copy") == ()
+    assert look(tmp_path / "copy").faults == ()
+    for kind in ("labelsTr/ball_003", "imagesTr/ball_002_0001"):
+        assert (tmp_path / "copy" / f"{kind}.nii.gz").read_bytes() == (balls / f"{kind}.nii.gz").read_bytes()
+    np.testing.assert_array_equal(read(tmp_path / "copy" / "imagesTr" / file.name).data, volume.data)
+
+
+def test_a_label_that_only_a_case_left_out_has_stays_for_a_person_to_decide(balls: Path, tmp_path: Path) -> None:
+    def rare(labels: LabelMap) -> LabelMap:
+        data = labels.data.copy()
+        data[0, 0, :2] = (2, 77)
+        return LabelMap(data, labels.geometry)
+
+    relabel(balls, rare, "ball_004")
+    describe(balls, labels={"background": 0, "ball": 1, "rare": 2})
+    assert mend(look(balls), tmp_path / "copy") == ("ball_004",)
+    assert open_dataset(tmp_path / "copy").labels == {0: "background", 1: "ball", 2: "rare"}
+    assert kinds(look(tmp_path / "copy")) == [("drawn nowhere", "")]
+
+
+def test_without_names_for_the_labels_there_is_no_plan_and_the_reason_is_said(balls: Path) -> None:
+    describe(balls, labels={"background": 0, "ball": 1, "again": 1})
+    planned = plan_examined(look(balls), PlanChoices(device="cpu"))
+    assert planned.document is None
+    assert "two names for the label value 1: ball, again" in planned.why_not
+    describe(balls, labels={"background": 0, "ball": 1, "never": 2})
+    planned = plan_examined(look(balls), PlanChoices(device="cpu"))
+    assert planned.document is not None
+    assert planned.document.plan.n_labels == 3
+    assert planned.kept is None  # a plan is kept for a dataset without faults

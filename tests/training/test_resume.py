@@ -81,13 +81,14 @@ def _rename_label(folder: Path) -> None:
         (None, {"fold": 1}, r"another fold \(0, now 1\)"),
         (None, {"fold": None}, r"another fold \(0, now none\)"),
         (None, {"seed": 1}, r"another seed \(0, now 1\)"),
+        (None, {"average": 0.9}, r"another average \(0\.0, now 0\.9\)"),
         (None, {"iterations": 9}, r"another iterations \(4, now 9\)"),
         (None, {"batch_size": 1}, r"another batch size \(2, now 1\)"),
         (None, {"method": "recyclenet"}, r"another method \(unet, now recyclenet\)"),
         (_rename_label, {}, r"another labels"),
         (_swap, {}, "training images are others"),
     ],
-    ids=["fold", "all cases", "seed", "iterations", "batch", "method", "labels", "images"],
+    ids=["fold", "all cases", "seed", "average", "iterations", "batch", "method", "labels", "images"],
 )
 def test_a_run_of_something_else_is_refused(
     asked: dict[str, Any], change: Callable[[Path], None] | None, more: dict[str, Any], told: str

@@ -12,7 +12,7 @@ from voxtrace.training.card import ANONYMOUS, CASE_LISTS
 from voxtrace.training.coverage import as_asked
 from voxtrace.training.identity import CaseIdentity, case_names, change_words, changed_cases, identify, unread
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.run_record import differences, in_words
+from voxtrace.training.run_record import CONFIGURED, differences, in_words
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.volume import Case
 
@@ -27,7 +27,7 @@ def settings(
     return {
         "method": run.method.to_json(),
         "plan": run.plan.model_dump(mode="json"),
-        "seed": run.config.seed,
+        **{name: getattr(run.config, name) for name in CONFIGURED},
         "cases": len(cases),
         "initial": initial.digest if initial else "",
         "training": list(case_names(cases)),
@@ -103,6 +103,7 @@ def _made_with(bundle: Bundle) -> dict[str, Any]:
     provenance = bundle.card.get("provenance", {})
     known = {name: provenance[name] for name in ("seed", "cases", *_STATED) if name in provenance}
     if "held_back" in provenance:
+        known["average"] = provenance.get("average", 0.0)
         known |= {name: provenance.get(name) for name in _STATED}
         known["initial"] = provenance.get("initial", {}).get("digest", "")
         if not provenance.get(ANONYMOUS):

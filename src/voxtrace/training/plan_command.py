@@ -14,7 +14,7 @@ from voxtrace.training.doctor import Examination, Fault, Needs, check_needs, nee
 from voxtrace.training.planning import combine, plan_dataset
 
 # faults of names and values with which no plan can be made
-LABELS_WRONG = ("no background", "two names", "one name", "numbering", "drawn nowhere")
+LABELS_WRONG = ("no background", "two names", "one name", "numbering")
 
 
 @dataclass(frozen=True)

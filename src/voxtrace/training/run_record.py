@@ -2,10 +2,11 @@
 
 ::
 
-    method, plan, seed, dataset, fold, label_folder, initial      as asked for
+    method, plan, dataset, fold, label_folder, initial      as asked for
+    seed, average                                           of the configuration
     training, held_back                                     names of the cases: the split
     known                                                   hashes of images and labels, once the cases were read
-    stretches                                               device, precision, rate, versions; one for each start
+    stretches                                               device, precision, rate, versions …; one for each start
     changed                                                 files that were others when a run was resumed
 """
 
@@ -26,7 +27,8 @@ RUN = "run.json"
 MOST_TOLD, LONGEST_VALUE = 3, 60
 _WORDS = {"initial": "initial bundle", "training": "training cases", "held_back": "held-back cases"}
 _CASES = ("training", "held_back")
-_PLAIN = ("dataset", "fold", "label_folder", "initial", "seed", "cases", *_CASES)
+CONFIGURED = ("seed", "average")  # fields of a configuration that stay; checkpoints hold the schedule of the rate
+_PLAIN = ("dataset", "fold", "label_folder", "initial", *CONFIGURED, "cases", *_CASES)
 SETTINGS = ("method", "plan", *_PLAIN)
 
 

@@ -157,8 +157,9 @@ class TrainingRun:
     @property
     def stretch(self) -> dict[str, Any]:
         """How this start of the run computes, as JSON values."""
-        how = {"device": self.device, "precision": self.precision, "rate": self.config.rate}
-        return {**how, "minutes": self.config.minutes, "versions": versions()}
+        how = {"device": self.device, "precision": self.precision, "processes": self.processes.count}
+        given = {name: getattr(self.config, name) for name in ("rate", "minutes", "accumulate", "weights")}
+        return {**how, **given, "versions": versions()}
 
     def preprocess(self, cases: Sequence[Case]) -> Generator[TrainProgress, None, list[PreprocessedCase]]:
         """Yield progress while every case is normalised and brought to the network grid; return them all."""

@@ -25,7 +25,7 @@ from voxtrace.io.child.values import as_text, encoded
 from voxtrace.volume import Array
 
 SWITCH = "VOXTRACE_READ_IN_PROCESS"
-_MARGIN_S = 10.0  # the reader process itself ends a call in time where it can
+_MARGIN_S = 10.0  # a reader process that forks ends a call in time itself
 _PIPE_BYTES = 1 << 18
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # a process with threads must not fork
@@ -83,7 +83,8 @@ class ReaderProcess:
             "seconds": allowed.seconds,
         }
         self._stopped, late = False, threading.Event()
-        timer = threading.Timer(allowed.seconds + _MARGIN_S, self._stop_late, (late,))
+        margin = _MARGIN_S if self.protection.forks else 0.0
+        timer = threading.Timer(allowed.seconds + margin, self._stop_late, (late,))
         timer.daemon = True
         timer.start()
         try:

@@ -33,6 +33,7 @@ from voxtrace.io.child.values import from_text
 _HEAVY = ("pydicom", "SimpleITK", "highdicom", "zarr", "h5py")  # imported once a call has needed them, for later calls
 _PARENT_DEATH = 1
 _BROKEN = 70  # exit code when a fork died within its answer
+_LATER_S = 10.0  # who asks ends a call in time, unless it is gone
 _MOST = 0  # a call has no arrays
 
 
@@ -60,7 +61,9 @@ def _serve(calls: int, answers: int, held: Protection, scratch: Path) -> None:
             if held.forks:
                 _answer_in_fork(calls, answers, call, held, scratch)
             else:
-                faulthandler.dump_traceback_later(call["seconds"], exit=True, file=sys.__stderr__ or sys.stderr)
+                faulthandler.dump_traceback_later(
+                    call["seconds"] + _LATER_S, exit=True, file=sys.__stderr__ or sys.stderr
+                )
                 _enter(call)
                 answer(answers, call)
                 faulthandler.cancel_dump_traceback_later()

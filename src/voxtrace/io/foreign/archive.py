@@ -34,9 +34,12 @@ _FAULTS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
-    NotImplementedError,
-    RuntimeError,
+    struct.error,
     EOFError,
+    LookupError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
     ValueError,
 )
 _NOT_MEANT = ("__MACOSX", ".DS_Store")

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -78,6 +79,9 @@ class QtPlacesView(QWidget):
         table.setToolTip("Select a place to go there.")
         table.setShowGrid(False)
         table.setMinimumHeight(160)
+        # the buttons follow a short list
+        table.setSizeAdjustPolicy(QAbstractItemView.SizeAdjustPolicy.AdjustToContents)
+        table.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Maximum)
         table.setTabKeyNavigation(False)  # Tab goes on to the buttons
         numbers, header = table.verticalHeader(), table.horizontalHeader()
         assert numbers is not None

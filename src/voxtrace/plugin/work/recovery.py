@@ -60,8 +60,7 @@ def _folder(key: list[Any], scan: Volume | None) -> Path:
 def keep(unsaved: Unsaved) -> int:
     """Write edits into their folder, and return how many there were; called in a thread."""
     data = unsaved.data
-    steps = isinstance(data, StepArray)
-    labels, began = (data.edited, data.edited_from) if steps else (narrowed(data), 0)
+    labels, began = (data.edited, data.edited_from) if isinstance(data, StepArray) else (narrowed(data), 0)
     if labels is None or began is None:
         return 0
     save_edits(unsaved.folder, np.ascontiguousarray(labels[::-1]), unsaved.edits, began)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.errors import VoxTraceError
-from voxtrace.io import read, read_labels
+from voxtrace.io.child.guarded import read, read_labels
 from voxtrace.training.doctor.faults import Fault, note
 from voxtrace.training.doctor.grids import difference, header_fits
 from voxtrace.training.layouts import FoundCase, FoundDataset

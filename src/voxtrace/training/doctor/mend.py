@@ -17,7 +17,8 @@ import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import DatasetError, OutputError
-from voxtrace.io import read, read_labels, write
+from voxtrace.io import write
+from voxtrace.io.child.guarded import read, read_labels
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
 from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering
@@ -48,7 +49,7 @@ def mend(examined: Examination, out: Path) -> tuple[str, ...]:
     kept = [one for one in examined.cases if one.case.name not in dropped]
     if not kept:
         raise DatasetError(f"every case of {examined.found.name} would be left out; nothing was written.")
-    table = _table(examined, kept)
+    table = _table(examined)
     with atomic_folder(out) as folder:
         for one in kept:
             _copy_case(one, examined, table, folder)
@@ -60,10 +61,13 @@ def mend(examined: Examination, out: Path) -> tuple[str, ...]:
     return tuple(sorted(dropped & {case.name for case in (*examined.found.cases, *examined.found.tests)}))
 
 
-def _table(examined: Examination, kept: list[ExaminedCase]) -> Mapping[int, int]:
-    """Return declared value -> value in the copy, without labels that are drawn in no case that is kept."""
+def _table(examined: Examination) -> Mapping[int, int]:
+    """Return declared value -> value in the copy, without labels that are drawn in no case of the dataset.
+
+    A label that is drawn only in cases that are left out stays, for a person to decide.
+    """
     found = examined.found
-    mapped = [replace(one, values=_after(one, mapping_of(one, found, examined.cases))) for one in kept]
+    mapped = [replace(one, values=_after(one, mapping_of(one, found, examined.cases))) for one in examined.cases]
     return renumbering(found, not_drawn(found, mapped))
 
 
@@ -72,38 +76,47 @@ def _after(one: ExaminedCase, mapping: Mapping[int, int]) -> dict[int, int]:
 
 
 def _copy_case(one: ExaminedCase, examined: Examination, table: Mapping[int, int], folder: Path) -> None:
+    """Copy the files of a case; those that stay as they are byte by byte."""
     found, case = examined.found, one.case
     assert case.labels is not None  # a case without labels is left out
-    names = [f"{case.name}_{channel:04d}{found.ending}" for channel in range(len(found.channels))]
-    moved = any(fault.kind == "grid" for fault in one.faults)
-    as_is = len(case.images) == len(names) and all(path.name.endswith(found.ending) for path in case.images)
-    (folder / "imagesTr").mkdir(exist_ok=True)
-    first = read(case.images[0], channels=len(names) if len(case.images) == 1 else 1)
-    if as_is and not moved:
-        for path, name in zip(case.images, names, strict=True):
-            shutil.copyfile(path, folder / "imagesTr" / name)
-    else:
-        for volume, name in zip(_channels(one, first, len(names)), names, strict=True):
-            write(volume, folder / "imagesTr" / name)
+    first = _copy_images(one, examined, folder / "imagesTr")
     kind = CHOSEN if case.labels.parent.name == CHOSEN else REFERENCE
     target = folder / kind / f"{case.name}{found.ending}"
     target.parent.mkdir(exist_ok=True)
     mapping = mapping_of(one, found, examined.cases)
     final = {value: table[mapping.get(value, value)] for value in one.values}
-    if all(old == new for old, new in final.items()) and not moved and case.labels.name.endswith(found.ending):
+    labels = read_labels(case.labels)
+    same = all(old == new for old, new in final.items()) and labels.geometry.is_close(first.geometry)
+    if same and case.labels.name.endswith(found.ending):
         shutil.copyfile(case.labels, target)
     else:
-        write(_mended_labels(read_labels(case.labels), first, final, _names(examined, table)), target)
+        write(_mended_labels(labels, first, final, _names(examined, table)), target)
 
 
-def _channels(one: ExaminedCase, first: Volume, count: int) -> list[Volume]:
+def _copy_images(one: ExaminedCase, examined: Examination, folder: Path) -> Volume:
+    """Copy the images of a case, a file a channel on the grid of the first; return the first as it was read."""
+    images, ending, count = one.case.images, examined.found.ending, len(examined.found.channels)
+    names = [f"{one.case.name}_{channel:04d}{ending}" for channel in range(count)]
+    volumes = [read(path, channels=count if len(images) == 1 else 1) for path in images]
+    on_one_grid = all(volume.geometry.is_close(volumes[0].geometry) for volume in volumes)
+    folder.mkdir(exist_ok=True)
+    if len(images) == count and on_one_grid and all(path.name.endswith(ending) for path in images):
+        for path, name in zip(images, names, strict=True):
+            shutil.copyfile(path, folder / name)
+    else:
+        for volume, name in zip(_channels(volumes), names, strict=True):
+            write(volume, folder / name)
+    return volumes[0]
+
+
+def _channels(volumes: list[Volume]) -> list[Volume]:
     """Return each channel as a volume on the grid of the first."""
-    volumes = [first, *(read(path) for path in one.case.images[1:])]
+    first = volumes[0]
     return [
         replace(first, data=_moved(volume, first)[c : c + 1], channels=())
         for volume in volumes
         for c in range(volume.data.shape[0])
-    ][:count]
+    ]
 
 
 def _moved(volume: Volume, first: Volume) -> Any:
