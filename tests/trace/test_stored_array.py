@@ -127,6 +127,19 @@ def test_a_header_that_no_trace_has_is_refused(folder: Path, changes: dict[str, 
         StoredArray(folder)
 
 
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/null", "/"])
+def test_a_header_or_chunk_that_is_a_device_is_not_read(folder: Path, target: str) -> None:
+    chunk = folder / "c" / "0" / "0" / "0" / "0"
+    chunk.unlink()
+    chunk.symlink_to(target)
+    with pytest.raises(ReadError, match="leads elsewhere"):
+        StoredArray(folder)[:]
+    (folder / "zarr.json").unlink()
+    (folder / "zarr.json").symlink_to(target)
+    with pytest.raises(ReadError, match="has no header"):
+        StoredArray(folder)
+
+
 def test_a_chunk_that_leads_elsewhere_is_not_read(folder: Path) -> None:
     file = folder / "c" / "0" / "0" / "0" / "0"
     file.rename(folder.parent / "elsewhere")
