@@ -183,7 +183,7 @@ def _names(values: Values) -> dict[str, Any]:
     mosaic = ("MOSAIC",) if values.get("is mosaic") and "MOSAIC" not in kinds else ()
     return {
         "series": str(values.get("SeriesInstanceUID") or ""),
-        "number": "" if values.get("SeriesNumber") is None else str(values["SeriesNumber"]),
+        "number": "" if values.get("SeriesNumber") is None else str(values["SeriesNumber"])[:_LONGEST_TEXT],
         "modality": str(values.get("Modality") or "")[:_LONGEST_TEXT],
         "description": str(values.get("SeriesDescription") or "").strip()[:_LONGEST_TEXT],
         "kind": str(values.get("SOPClassUID") or ""),
