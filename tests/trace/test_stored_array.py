@@ -118,6 +118,7 @@ def test_zstd_without_the_right_size_is_refused(tmp_path: Path, packed: bool) ->
         {"shape": [2, -5, 6, 7]},
         {"zarr_format": 2},
         {"shape": []},
+        {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 0, 6, 7]}}},
     ],
     ids=str,
 )

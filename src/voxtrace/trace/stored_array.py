@@ -90,6 +90,8 @@ class StoredArray:
 
     def _check(self) -> str:
         """Return how chunks are packed; refuse what no trace holds, or what is too large to be believed."""
+        if min(self.chunks, default=0) < 1:
+            raise self._damaged(f"it lies in pieces of {self.chunks}")
         if math.prod(self._counts) > _MOST_CHUNKS:
             raise self._damaged(f"it lies in {math.prod(self._counts)} pieces; expected at most {_MOST_CHUNKS}")
         codecs = [codec.to_dict()["name"] for codec in self._array.metadata.codecs]
