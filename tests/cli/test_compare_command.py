@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import made
 from made import Run
+from voxtrace.io import write
+from voxtrace.volume import Geometry, LabelMap
 
 # A block of 3³ inside one of 4³: Dice 2·27 / (27 + 64); label 2 agrees.
 SMALLER = 2 * 27 / (27 + 64)
@@ -133,3 +136,21 @@ def test_voxels_that_the_reference_ignores_score_neither(run: Run, folders: tupl
     command = ("compare", *folders, "--reference", tmp_path / "true", "--json")
     assert list(run(*command, "--names", names).json["reference"]["labels"]) == ["1"]
     assert set(run(*command).json["reference"]["labels"]) == {"1", "2"}
+
+
+def test_a_label_is_matched_by_its_name(run: Run, tmp_path: Path) -> None:
+    """The same spleen as 1 in one file, and as 2 behind a liver in the other and in the reference."""
+    spleen, both = np.zeros(made.SHAPE, np.uint8), np.zeros(made.SHAPE, np.uint8)
+    spleen[2:5, 2:8, 2:8], both[2:5, 2:8, 2:8] = 1, 2
+    both[6:8, 10:14, 10:14] = 1
+    geometry = Geometry.from_spacing(made.SHAPE, (2.0, 1.0, 1.0))
+    write(LabelMap(spleen, geometry, {1: "spleen"}), tmp_path / "one" / "a.seg.nrrd")
+    for folder in ("other", "true"):
+        write(LabelMap(both, geometry, {1: "liver", 2: "Spleen"}), tmp_path / folder / "a.seg.nrrd")
+    folders = (tmp_path / "one", tmp_path / "other")
+    alone = run("compare", *folders, "--json").json
+    named = {record["name"].casefold(): record for record in alone["agreement"]["labels"].values()}
+    assert (named["spleen"]["dice"], named["liver"]["dice"]) == (1.0, 0.0)
+    against = run("compare", *folders, "--reference", tmp_path / "true", "--json").json["reference"]["labels"]
+    assert (against["2"]["one"], against["2"]["other"]) == (1.0, 1.0)
+    assert (against["1"]["one"], against["1"]["other"]) == (0.0, 1.0)

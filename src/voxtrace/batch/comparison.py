@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.batch.against import against_reference, mean_difference
-from voxtrace.batch.evaluation import Pair, Scored, match, score_pairs, summarise
+from voxtrace.batch.evaluation import Scored, match, summarise
 from voxtrace.batch.paired import Paired, worse
-from voxtrace.errors import InputError
+from voxtrace.errors import InputError, VoxTraceError
+from voxtrace.metrics import evaluate_case, in_either, without_ignored
 from voxtrace.trace.disagreement import Disagreement, of_label_maps, regions, with_common_values
 from voxtrace.volume import LabelMap
 
@@ -104,12 +105,10 @@ def compare_cases(
     Voxels where the reference has the value ``ignored`` are left out of the scores against it.
     """
     for case in cases:
-        agreement = _scored(case.case, case.one, case.other, tolerance_mm)
-        against = [
-            None if case.reference is None else _scored(case.case, path, case.reference, tolerance_mm, ignored)
-            for path in (case.one, case.other)
-        ]
-        yield Compared(case.case, agreement, None if agreement.error else _regions(case), *against)
+        try:
+            yield _compared(case, tolerance_mm, ignored)
+        except VoxTraceError as error:
+            yield Compared(case.case, Scored(case.case, error=str(error)))
 
 
 def summary(compared: Sequence[Compared], names: Mapping[int, str], titles: tuple[str, str]) -> dict[str, Any]:
@@ -165,13 +164,26 @@ def _pairs(good: Sequence[Compared]) -> list[tuple[Scored, Scored]]:
     return [(one.one, one.other) for one in good if one.one is not None and one.other is not None]
 
 
-def _scored(case: str, one: Path, other: Path, tolerance_mm: float, ignored: int | None = None) -> Scored:
-    [scored] = score_pairs([Pair(case, one, other)], tolerance_mm, ignored)
-    return scored
+def _compared(case: Triplet, tolerance_mm: float, ignored: int | None) -> Compared:
+    one, other, reference = _maps(case)
+
+    def scored(made: LabelMap, true: LabelMap, left_out: int | None = None) -> Scored:
+        found = evaluate_case(*without_ignored(made, true, left_out), tolerance_mm)
+        return Scored(case.case, in_either(found))
+
+    agreement = scored(one, other)
+    against = [None if reference is None else scored(made, reference, ignored) for made in (one, other)]
+    return Compared(case.case, agreement, regions(of_label_maps([one, other])), *against)
 
 
-def _regions(case: Triplet) -> Disagreement:
-    return regions(of_label_maps(with_common_values([_read(case.one, "A"), _read(case.other, "B")])))
+def _maps(case: Triplet) -> tuple[LabelMap, LabelMap, LabelMap | None]:
+    """Return both predictions and the reference, in which a name has one value: that of the reference."""
+    one, other = _read(case.one, "A"), _read(case.other, "B")
+    if case.reference is None:
+        one, other = with_common_values([one, other])
+        return one, other, None
+    true, one, other = with_common_values([_read(case.reference, "the reference"), one, other])
+    return one, other, true
 
 
 def _read(path: Path, name: str) -> LabelMap:

@@ -90,7 +90,7 @@ def _print_against(against: dict[str, Any]) -> None:
     labels = [(f"{k} {record['name']}", *_difference_row(record)) for k, record in against["labels"].items()]
     print_table(("Dice of the label", *columns), labels)
     print_line()
-    worst = [_worst_row(case) for case in against["cases"][:MOST_WORST]]
+    worst = [_worst_row(case, against["labels"]) for case in against["cases"][:MOST_WORST]]
     print_table(("worst for B", "A", "B", "A − B", "most in label"), worst)
 
 
@@ -98,8 +98,9 @@ def _difference_row(record: dict[str, Any]) -> tuple[object, ...]:
     return (record["one"], record["other"], record["mean"], record["ci95"], record["p"], record["n"])
 
 
-def _worst_row(case: dict[str, Any]) -> tuple[object, ...]:
-    label = max(case["labels"], key=lambda k: case["labels"][k]["difference"], default="–")
+def _worst_row(case: dict[str, Any], labels: dict[str, Any]) -> tuple[object, ...]:
+    most = max(case["labels"], key=lambda k: case["labels"][k]["difference"], default=None)
+    label = "–" if most is None else f"{most} {labels[most]['name']}"
     return (case["case"], case["one"], case["other"], case["difference"], label)
 
 
