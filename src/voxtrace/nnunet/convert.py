@@ -56,7 +56,8 @@ def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
     # Missing or malformed keys anywhere in the JSON files.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
-            f"{model.path / 'plans.json'} or dataset.json is not as nnU-Net v2 writes it ({brief(repr(error))}); copy it again."
+            f"{model.path / 'plans.json'} or dataset.json is not as nnU-Net v2 writes it ({brief(repr(error))}); "
+            "copy it again."
         ) from error
     unet = method("unet")
     with limited_build(model.checkpoint(fold, which).stat().st_size):

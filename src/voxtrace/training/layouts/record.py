@@ -104,8 +104,8 @@ def _pair(key: str, value: Any, file: Path) -> tuple[str, int]:
     """Return name and value of an entry: nnU-Net writes name: value, the Decathlon value: name."""
     if isinstance(value, list):
         raise DatasetError(
-            f"{file}: the label {brief(repr(key))} stands for the values {brief(value)}. Regions that overlap cannot be trained here; "
-            "give each value a name of its own, e.g. {'background': 0, 'edema': 1, 'core': 2}."
+            f"{file}: the label {brief(repr(key))} stands for the values {brief(value)}. Regions that overlap "
+            "cannot be trained here; give each value a name of its own, e.g. {'background': 0, 'edema': 1, 'core': 2}."
         )
     label = brief(repr(key))
     name, number = (value, key) if key.isdecimal() and isinstance(value, str) else (key, value)
