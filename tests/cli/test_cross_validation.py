@@ -15,9 +15,12 @@ import pytest
 import made
 from made import Run
 from voxtrace import io
-from voxtrace.bundle import annotate, card, load, save
+from voxtrace.bundle import Bundle, annotate, card, load, save
 from voxtrace.errors import BundleError, Cancelled
+from voxtrace.inference import check_compatible
 from voxtrace.inference.fold_folder import fold_paths, is_fold_folder, load_members, member_paths
+from voxtrace.methods import method
+from voxtrace.plan import Plan
 from voxtrace.training import set_up
 from voxtrace.training.cross_validation import set_up_folds
 from voxtrace.training.pooled_scores import pooled_scores
@@ -207,3 +210,17 @@ def test_a_case_that_two_folds_hold_back_counts_once(trained: Path) -> None:
     assert (pooled["cases"], len(pooled["per_case"])) == (2, 4)
     assert pooled["dice_per_label"]["one"] == {"n": 2, "mean": 0.5, "ci95": [0.5, 0.5]}
     assert pooled["dice_per_label"]["two"] == {"n": 0, "mean": None, "ci95": [None, None]}
+
+
+def test_folds_whose_windows_were_chosen_after_training_get_those_that_suit_all(tmp_path: Path) -> None:
+    asked = method("cdlunet")
+    plan = asked.adapt(Plan.example(labels=3, window=(16, 32, 32), base_width=4))
+    for number, least in enumerate((1.0, 0.9)):
+        made_by = asked.covering(least)
+        about: dict[str, Any] = {"name": f"fold {number}", "coverage": {"least": least}}
+        if made_by != asked:
+            about["provenance"] = {"chosen_after_training": {"windows": "adaptive"}}
+        save(Bundle(made_by, plan, made_by.build(plan).eval(), about), tmp_path / "light" / f"fold_{number}")
+    loaded = load_members([tmp_path / "light"])
+    assert [one.method.to_json()["options"]["windows"] for one in loaded] == ["regular", "regular"]
+    assert check_compatible(loaded)

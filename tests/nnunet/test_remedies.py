@@ -79,7 +79,7 @@ def test_a_model_of_which_no_fold_has_ended_names_the_option(tmp_path: Path) -> 
         import_model(path, tmp_path / "out")
     assert import_model(path, tmp_path / "out", which="best")
     (path / "fold_0" / "checkpoint_best.pth").rename(path / "fold_0" / "checkpoint_latest.pth")
-    with pytest.raises(InputError, match="only checkpoint_latest.pth: no fold has ended; go on with nnUNetv2_train"):
+    with pytest.raises(InputError, match=r"only checkpoint_latest.pth: no fold has ended; go on with nnUNetv2_train"):
         import_model(path, tmp_path / "out2")
 
 
@@ -108,7 +108,7 @@ def test_resampling_by_torch_is_linear(tmp_path: Path, forced: bool | None, coar
 
 @pytest.mark.parametrize("changes", [{"mode": "bicubic"}, {"aniso_axis_mode": "linear"}, {"force_separate_z": True}])
 def test_torch_in_another_mode_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="resamples data by resample_torch_fornnunet.*expected"):
+    with pytest.raises(InputError, match=r"resamples data by resample_torch_fornnunet.*expected"):
         import_model(model(tmp_path / "model", **by_torch(**changes)), tmp_path / "out")
 
 
