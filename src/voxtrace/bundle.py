@@ -110,9 +110,8 @@ def load(path: str | Path) -> Bundle:
     except MemoryError:
         raise
     except Exception as error:  # a method that is built from a stranger's numbers fails in many ways
-        raise BundleError(
-            f"{folder / JSON} does not describe a model this version can build: {brief(error)}"
-        ) from error
+        reason = f"does not describe a model this version can build: {brief(error)}"
+        raise BundleError(f"{folder / JSON} {reason}") from error
     _fill(network, _unpacked(network, _read_weights(folder / WEIGHTS), folder), folder)
     about = {k: v for k, v in record.items() if k not in ("method", "plan", "files", "digest", "format")}
     return Bundle(made, plan, network.eval(), about, folder, record["digest"])

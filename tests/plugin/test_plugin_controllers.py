@@ -330,7 +330,11 @@ def test_methods_can_be_picked_once_a_thread_has_brought_them(view: Recorded, ru
     assert view.last("set_starts") == (["RecycleNet, from scratch", "U-Net, from scratch"], 0)
     title, options, values = view.last("set_options")
     assert title == "RecycleNet"
-    assert [info.name for info in options] == list(values) == ["cycles", "train_cycles", "schedule", "norm", "average"]
+    assert (
+        [info.name for info in options]
+        == list(values)
+        == ["cycles", "train_cycles", "schedule", "norm", "average", "warm_up"]
+    )
 
 
 def test_methods_that_cannot_be_loaded_are_said_to_be_so(view: Recorded, runner: ImmediateRunner) -> None:

@@ -118,12 +118,26 @@ def test_zstd_without_the_right_size_is_refused(tmp_path: Path, packed: bool) ->
         {"shape": [2, -5, 6, 7]},
         {"zarr_format": 2},
         {"shape": []},
+        {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 0, 6, 7]}}},
     ],
     ids=str,
 )
 def test_a_header_that_no_trace_has_is_refused(folder: Path, changes: dict[str, Any]) -> None:
     change(folder, **changes)
     with pytest.raises(ReadError, match="is damaged"):
+        StoredArray(folder)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/null", "/"])
+def test_a_header_or_chunk_that_is_a_device_is_not_read(folder: Path, target: str) -> None:
+    chunk = folder / "c" / "0" / "0" / "0" / "0"
+    chunk.unlink()
+    chunk.symlink_to(target)
+    with pytest.raises(ReadError, match="leads elsewhere"):
+        StoredArray(folder)[:]
+    (folder / "zarr.json").unlink()
+    (folder / "zarr.json").symlink_to(target)
+    with pytest.raises(ReadError, match="has no header"):
         StoredArray(folder)
 
 

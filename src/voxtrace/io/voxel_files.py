@@ -7,6 +7,7 @@ memory is taken; packed voxels are unpacked up to that size, and their checksum 
 from __future__ import annotations
 
 import bz2
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -66,9 +67,10 @@ def named_file(header: Path, name: str) -> Path:
     ReadError
         When it lies elsewhere than beside or below the header, does not exist, or is no regular file.
     """
-    folder = header.parent.resolve()
+    folder = os.path.realpath(header.parent)
     path = header.parent / name
-    if "\0" in name or Path(name).is_absolute() or not path.resolve().is_relative_to(folder):
+    # unlike Path.resolve, realpath takes a link that leads to itself
+    if "\0" in name or Path(name).is_absolute() or not Path(os.path.realpath(path)).is_relative_to(folder):
         raise ReadError(
             f"{header} says that its voxels lie in {name}; expected a file beside or below it. "
             "Move the voxels there, and correct the name in the header."

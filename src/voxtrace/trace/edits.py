@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -126,7 +127,7 @@ def load_edits(folder: str | Path) -> EditedLabels | None:
 
 
 def _stored_labels(source: Path) -> StoredArray:
-    if not (source / LABELS).resolve().is_relative_to(source.resolve()):
+    if not Path(os.path.realpath(source / LABELS)).is_relative_to(os.path.realpath(source)):
         raise ReadError(f"{source / LABELS} leads elsewhere; expected a folder in it. {_REMEDY}")
     labels = StoredArray(source / LABELS, _REMEDY)
     if labels.ndim != 3 or labels.dtype.kind != "u":

@@ -38,6 +38,9 @@ def _wrong(trace: Any) -> Iterator[str]:
 
 
 def _wrong_geometry(geometry: Geometry) -> Iterator[str]:
+    if [len(row) for row in geometry.affine] != [4] * 4:
+        yield "its affine is no 4×4 matrix"
+        return
     affine = np.asarray(geometry.affine, np.float64)
     if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.array_equal(affine[3], (0, 0, 0, 1)):
         yield "its affine is no 4×4 matrix of finite numbers with 0 0 0 1 in its last row"

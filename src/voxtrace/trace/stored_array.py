@@ -21,6 +21,7 @@ from voxtrace.volume import Array
 
 _LARGEST_CHUNK = 1 << 28  # bytes
 _LARGEST_UNWRITTEN = 3 << 28  # bytes of an array whose chunks are not all there
+_LONGEST_HEADER = 1 << 20  # bytes
 _MOST_AXES = 4
 _MOST_CHUNKS = 1 << 20
 _CODECS = ("blosc", "zstd")
@@ -78,6 +79,10 @@ class StoredArray:
     def _opened(self) -> Any:
         import zarr
 
+        header = self.folder / "zarr.json"
+        # a device is no file, and would be read for ever
+        if not header.is_file() or header.stat().st_size > _LONGEST_HEADER:
+            raise self._damaged(f"it has no header of at most {_LONGEST_HEADER >> 10} KiB")
         try:
             return zarr.open_array(self.folder, mode="r", zarr_format=3)
         except Exception as error:
@@ -85,6 +90,8 @@ class StoredArray:
 
     def _check(self) -> str:
         """Return how chunks are packed; refuse what no trace holds, or what is too large to be believed."""
+        if min(self.chunks, default=0) < 1:
+            raise self._damaged(f"it lies in pieces of {self.chunks}")
         if math.prod(self._counts) > _MOST_CHUNKS:
             raise self._damaged(f"it lies in {math.prod(self._counts)} pieces; expected at most {_MOST_CHUNKS}")
         codecs = [codec.to_dict()["name"] for codec in self._array.metadata.codecs]

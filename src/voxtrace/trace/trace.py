@@ -254,11 +254,11 @@ class Trace:
         folder = Path(folder)
         try:
             trace = _opened(files.read_record(folder), folder)
+            check_opened(trace, folder)
         except (ReadError, MemoryError):
             raise
         except Exception as error:  # of pydantic, numpy and zarr, which have many classes
             raise ReadError(f"{folder} is a damaged trace ({brief(error)}). Predict the case again.") from error
-        check_opened(trace, folder)
         return trace
 
     def record(self) -> files.TraceRecord:

@@ -31,6 +31,7 @@ from voxtrace.atomic import atomic_file, output_error
 from voxtrace.safe_text import parse_json
 
 EVENTS = "events.jsonl"
+_WITH_NUMBERS = ("update", "validation")
 _GROUPS = ("loss", "method", "dice_per_label")
 MOST_LINES = 2000  # about as many updates are written down, however long a run is
 
@@ -101,7 +102,7 @@ def _is_event(value: Any) -> bool:
     """Return whether a line is an event whose numbers are numbers."""
     if not isinstance(value, dict) or not isinstance(value.get("done"), int) or not isinstance(value.get("event"), str):
         return False
-    groups = [value.get(name, {}) for name in _GROUPS]
+    groups = [value.get(name, {}) for name in _GROUPS] if value["event"] in _WITH_NUMBERS else []
     return all(isinstance(group, dict) for group in groups) and all(
         number is None or isinstance(number, (int, float)) for group in groups for number in group.values()
     )
@@ -109,7 +110,7 @@ def _is_event(value: Any) -> bool:
 
 def scalars(event: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Yield name and value of the numbers of an update or a validation, as TensorBoard shows them."""
-    if event["event"] not in ("update", "validation"):
+    if event["event"] not in _WITH_NUMBERS:
         return
     for name in ("rate", "iterations_per_s", "busy", "memory_mb", "dice"):
         if isinstance(event.get(name), (int, float)):

@@ -30,6 +30,7 @@ from voxtrace.io.dicom.storage import STORAGE_TAGS, has_lookup_table, storage_of
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_LONGEST_TEXT = 200  # letters; the standard has 64
 _TAGS = (
     "SOPClassUID",
     "SeriesInstanceUID",
@@ -182,9 +183,9 @@ def _names(values: Values) -> dict[str, Any]:
     mosaic = ("MOSAIC",) if values.get("is mosaic") and "MOSAIC" not in kinds else ()
     return {
         "series": str(values.get("SeriesInstanceUID") or ""),
-        "number": "" if values.get("SeriesNumber") is None else str(values["SeriesNumber"]),
-        "modality": str(values.get("Modality") or ""),
-        "description": str(values.get("SeriesDescription") or "").strip(),
+        "number": "" if values.get("SeriesNumber") is None else str(values["SeriesNumber"])[:_LONGEST_TEXT],
+        "modality": str(values.get("Modality") or "")[:_LONGEST_TEXT],
+        "description": str(values.get("SeriesDescription") or "").strip()[:_LONGEST_TEXT],
         "kind": str(values.get("SOPClassUID") or ""),
         "image_type": kinds + mosaic,
     }

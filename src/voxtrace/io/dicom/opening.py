@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voxtrace.errors import ReadError
 from voxtrace.io.suffixes import dicom_start
+from voxtrace.safe_text import brief
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -111,7 +112,7 @@ def kind_of(path: Path) -> str:
         warnings.simplefilter("ignore")
         header = open_dicom(path, tags=["SOPClassUID", "Modality"])
         name = uid_name(class_of(header))
-        return name.removesuffix(" Storage") if name else str(header.get("Modality", ""))
+        return name.removesuffix(" Storage") if name else brief(header.get("Modality", ""))
     return ""
 
 

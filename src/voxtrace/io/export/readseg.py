@@ -17,6 +17,7 @@ from voxtrace.io.dicom.pixel_extent import extent_fault, pixel_element
 from voxtrace.io.export.seg_frames import SegFrame, frames_of, stack_frames
 from voxtrace.io.export.segments import VALUE_WORDS
 from voxtrace.io.suffixes import is_dicom, stem_of
+from voxtrace.safe_text import brief
 from voxtrace.volume import Array, Geometry, Grid, LabelMap, Triple
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _check_extent(path: Path) -> None:
         header, stream = parsed
         kind = str(header.get("SegmentationType", ""))
         if kind not in ("BINARY", "LABELMAP", "FRACTIONAL"):
-            said = f"a {kind.lower()} segmentation" if kind else "a segmentation of unknown kind"
+            said = f"a {brief(kind.lower())} segmentation" if kind else "a segmentation of unknown kind"
             raise ReadError(f"{path} is {said}; expected a binary or fractional one or a label map.")
         element = pixel_element(header, stream)
         if element is None:

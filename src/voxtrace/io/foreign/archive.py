@@ -143,6 +143,8 @@ def _check_entry(one: zipfile.ZipInfo, path: Path) -> None:
         raise ReadError(f"{path} is locked with a password; unpack it, and give the folder.")
     if one.compress_type not in _PACKINGS:
         raise ReadError(f"{path} packs {name!r} in an unusual way; expected deflate. Unpack it, and give the folder.")
+    if not 0 <= one.header_offset < path.stat().st_size:
+        raise damaged(path, f"{name!r} begins outside of it")
     if one.file_size > _MOST_RATIO * one.compress_size + 1024:
         raise damaged(path, f"{name!r} promises {one.file_size} bytes out of {one.compress_size}")
 
