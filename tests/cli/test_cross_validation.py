@@ -104,6 +104,8 @@ def test_a_fold_that_was_interrupted_goes_on_and_a_finished_one_is_left(
     with pytest.raises(Cancelled):
         finish(running)
     assert (out / "fold_1.work" / "checkpoint.pt").is_file()
+    shown = run("inspect", out, "--json").json
+    assert (shown["unfinished"], [one["folder"] for one in shown["members"]]) == (["fold_1"], ["fold_0"])
     with pytest.raises(BundleError, match=r"not whole: fold_1 .*--resume"):
         fold_paths(out)
     assert run("train", dataset, "--cv", "--resume", "-o", out, *HOW).code == 0
@@ -112,6 +114,17 @@ def test_a_fold_that_was_interrupted_goes_on_and_a_finished_one_is_left(
     assert [line["resumed"] for line in begins if line["event"] == "begin"][-1]
     undisturbed, resumed = (load(folder / "fold_1").network.state_dict() for folder in (trained, out))
     assert all((undisturbed[name] == resumed[name]).all() for name in undisturbed)
+
+
+def test_every_fold_is_fine_tuned_from_one_bundle_with_its_plan(dataset: Path, tmp_path: Path) -> None:
+    start = made.bundle_folder(tmp_path / "start")
+    asked = TrainRequest(dataset, initial=start, out=tmp_path / "cv", device="cpu", prepared=tmp_path / "mine")
+    folds = finish(set_up_folds(asked, lambda: False))
+    assert [(one.fold, one.plan, one.initial, one.prepared) for one in folds.requests] == [
+        (number, None, start, tmp_path / "mine") for number in range(2)
+    ]
+    assert not folds.own_cases
+    assert json.loads((tmp_path / "cv" / "cross_validation.json").read_text())["finished"] == []
 
 
 def _after_an_update(work: Path) -> Any:
@@ -128,6 +141,7 @@ def _after_an_update(work: Path) -> Any:
         (("--fold", 0), "--fold does not go with --cv"),
         (("--devices", 2), "--cv trains on one device"),
         (("--fork", "somewhere.work"), "--fork does not go with --cv"),
+        (("--from", "hippocampus-unet"), "--window does not go with --from"),
     ],
 )
 def test_options_of_a_single_training_are_refused(
@@ -192,7 +206,7 @@ def test_folds_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (10, 2, 0):
         made.bundle_folder(tmp_path / "many" / f"fold_{number}")
     assert [path.name for path in fold_paths(tmp_path / "many")] == ["fold_0", "fold_2", "fold_10"]
-    assert member_paths(["ball-unet", tmp_path / "many"])[0] == "ball-unet"
+    assert member_paths(["hippocampus-unet", tmp_path / "many"])[0] == "hippocampus-unet"
     assert len(load_members([tmp_path / "many"])) == 3
     assert not is_fold_folder(tmp_path / "many" / "fold_0")
 

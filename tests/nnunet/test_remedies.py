@@ -43,12 +43,16 @@ def unfinish(folder: Path, *kinds: str) -> None:
     final.unlink()
 
 
-@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod.", "inside _orig_mod."])
 def test_names_of_compiled_and_distributed_networks_are_the_same(tmp_path: Path, prefix: str) -> None:
     made = made_nnunet.plans()
     record = made_nnunet.checkpoint(made_nnunet.network(made))
     plain = made_nnunet.write(tmp_path / "plain", made, made_nnunet.dataset(), {"0": record})
-    named = {f"{prefix}{name}": tensor for name, tensor in record["network_weights"].items()}
+    inside = prefix.removeprefix("inside ") if prefix.startswith("inside ") else ""
+    named = {
+        name.replace("encoder.stages.", f"encoder.{inside}stages.") if inside else f"{prefix}{name}": tensor
+        for name, tensor in record["network_weights"].items()
+    }
     other = made_nnunet.write(
         tmp_path / "other", made, made_nnunet.dataset(), {"0": {**record, "network_weights": named}}
     )

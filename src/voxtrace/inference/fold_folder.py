@@ -45,14 +45,29 @@ def fold_paths(folder: str | Path) -> tuple[Path, ...]:
         A fold is not finished, or two are of other methods, labels or plans; also as :func:`voxtrace.bundle.card`.
     """
     folder = Path(folder)
-    paths = sorted((file.parent for file in folder.glob(f"{FOLD}*/{JSON}")), key=lambda path: (len(path.name), path))
-    if missing := _unfinished(folder, {path.name for path in paths}):
+    paths = finished_folds(folder)
+    if missing := unfinished_folds(folder):
         raise BundleError(
             f"{folder} is not whole: {', '.join(missing)} of its folds are not finished. Go on with `voxtrace train "
             f"--cv --resume --out {folder}`, or give the finished folds with an -m each."
         )
     _check_alike(folder, paths)
-    return tuple(paths)
+    return paths
+
+
+def finished_folds(folder: Path) -> tuple[Path, ...]:
+    """Return the bundles that lie in a folder of folds so far, in the order of their numbers; none is read."""
+    found = (file.parent for file in folder.glob(f"{FOLD}*/{JSON}"))
+    return tuple(sorted(found, key=lambda path: (len(path.name), path)))
+
+
+def unfinished_folds(folder: Path) -> list[str]:
+    """Return the names of folds that were begun, or that a cross-validation has, and that are no bundles yet."""
+    begun = {path.name.removesuffix(".work") for path in folder.glob(f"{FOLD}*.work")}
+    told = fold_summary(folder).get("folds", 0)
+    planned = {f"{FOLD}{number}" for number in range(told if isinstance(told, int) else 0)}
+    finished = {path.name for path in finished_folds(folder)}
+    return sorted((begun | planned) - finished, key=lambda name: (len(name), name))
 
 
 def member_paths(models: Sequence[str | Path]) -> tuple[str | Path, ...]:
@@ -103,14 +118,6 @@ def fold_summary(folder: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise BundleError(f"{file} cannot be read as JSON ({error}); copy it again.") from error
     return record if isinstance(record, dict) else {}
-
-
-def _unfinished(folder: Path, finished: set[str]) -> list[str]:
-    """Return the names of folds that were begun, or that a cross-validation has, and that are no bundles yet."""
-    begun = {path.name.removesuffix(".work") for path in folder.glob(f"{FOLD}*.work")}
-    told = fold_summary(folder).get("folds", 0)
-    planned = {f"{FOLD}{number}" for number in range(told if isinstance(told, int) else 0)}
-    return sorted((begun | planned) - finished, key=lambda name: (len(name), name))
 
 
 def _check_alike(folder: Path, paths: Sequence[Path]) -> None:

@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from voxtrace.errors import InputError
 from voxtrace.nnunet.remedies import OTHER_FILES
 
-_PREFIX = re.compile(r"^(?:_orig_mod\.|module\.)+")  # of a network that was compiled, or trained on several GPUs
+# of a network that was compiled, whole or in parts, or trained on several GPUs
+_PREFIX = re.compile(r"^(?:_orig_mod\.|module\.)+|(?<=\.)_orig_mod\.")
 _AGAIN = re.compile(r"^decoder\.encoder\.|\.all_modules\.")
 _RULES = (
     (r"encoder\.stem\.convs\.0\.", "project.stem."),

@@ -106,7 +106,9 @@ def set_up_folds(request: TrainRequest, cancel: Callable[[], bool]) -> Generator
     dataset = open_dataset(request.dataset, request.labels)
     out = request.out or Path(f"{file_name(dataset.name)}-{method_key(request.method, request.initial)}-cv")
     _check_place(out, request)
-    if request.initial is None:
+    if request.initial is not None:
+        given_plan(request, dataset)  # refuses a plan beside the bundle's
+    else:
         stored = yield from _one_plan(request, dataset, out, cancel)
         dataset = with_folds(dataset, stored)
         _check_folds(dataset)
