@@ -239,10 +239,10 @@ def find(path: str | Path) -> Path:
         return folder
     if str(path) in shipped():
         return shipped()[str(path)]
-    raise BundleError(
-        f"{path} is neither a bundle folder (with {JSON}) nor a shipped bundle; shipped are "
-        f"{', '.join(shipped()) or 'none'}."
-    )
+    if folds := sorted(folder.glob(f"fold_*/{JSON}")):
+        raise BundleError(f"{path} is a folder of folds; give one of them, e.g. {folds[0].parent}.")
+    known = ", ".join(shipped()) or "none"
+    raise BundleError(f"{path} is neither a bundle folder (with {JSON}) nor a shipped bundle; shipped are {known}.")
 
 
 def readable_card(bundle: Bundle) -> str:
