@@ -272,7 +272,7 @@ def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Return entries of the card without the lists of cases, which bundle.json holds."""
     entries = {name: value for name, value in entries.items() if name not in ("training", "held_back")}
     listed = entries.get("validation", {})
-    short = {name: value for name, value in listed.items() if name != "per_case"}
+    short = {name: value for name, value in listed.items() if name not in ("per_case", "measures_per_label")}
     return {**entries, "validation": short} if listed else entries
 
 
