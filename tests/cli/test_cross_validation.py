@@ -75,6 +75,13 @@ def test_the_folds_share_a_plan_and_their_scores_are_pooled(trained: Path) -> No
         rows = [case["dice"][label] for one in (first, second) for case in one["metrics"]["validation"]["per_case"]]
         assert summary["dice_per_label"][label]["mean"] == pytest.approx(np.mean(rows), abs=1e-4)
         assert summary["dice_per_label"][label]["n"] == 4
+        measured = [
+            case["measures"][label]["volume_bias_ml"]
+            for one in (first, second)
+            for case in one["metrics"]["validation"]["per_case"]
+        ]
+        pooled = summary["measures_per_label"][label]["volume_bias_ml"]
+        assert (pooled["n"], pooled["mean"]) == (4, pytest.approx(np.mean(measured), abs=1e-4))
 
 
 def test_the_table_has_a_line_a_label(run: Run, dataset: Path, trained: Path) -> None:
