@@ -75,6 +75,13 @@ def test_the_folds_share_a_plan_and_their_scores_are_pooled(trained: Path) -> No
         rows = [case["dice"][label] for one in (first, second) for case in one["metrics"]["validation"]["per_case"]]
         assert summary["dice_per_label"][label]["mean"] == pytest.approx(np.mean(rows), abs=1e-4)
         assert summary["dice_per_label"][label]["n"] == 4
+        measured = [
+            case["measures"][label]["volume_bias_ml"]
+            for one in (first, second)
+            for case in one["metrics"]["validation"]["per_case"]
+        ]
+        pooled = summary["measures_per_label"][label]["volume_bias_ml"]
+        assert (pooled["n"], pooled["mean"]) == (4, pytest.approx(np.mean(measured), abs=1e-4))
 
 
 def test_the_table_has_a_line_a_label(run: Run, dataset: Path, trained: Path) -> None:
@@ -238,3 +245,13 @@ def test_folds_whose_windows_were_chosen_after_training_get_those_that_suit_all(
     loaded = load_members([tmp_path / "light"])
     assert [one.method.to_json()["options"]["windows"] for one in loaded] == ["regular", "regular"]
     assert check_compatible(loaded)
+
+
+@pytest.mark.parametrize("content", ["not JSON", "[]", "{}", '{"folds": 1e9, "dice": {}, "dice_per_label": {}}'])
+def test_a_damaged_summary_is_named(run: Run, tmp_path: Path, content: str) -> None:
+    made.bundle_folder(tmp_path / "folds" / "fold_0")
+    (tmp_path / "folds" / "cross_validation.json").write_text(content)
+    outcome = run("predict", made.scan(tmp_path / "a.nii.gz"), "-m", tmp_path / "folds", "-o", tmp_path / "out")
+    assert outcome.code != 0
+    assert "cross_validation.json" in outcome.sentence
+    assert "copy it again" in outcome.sentence

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.bundle import JSON, card
 from voxtrace.errors import BundleError
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
 
 FOLD, SUMMARY = "fold_", "cross_validation.json"
+MOST_FOLDS = 10_000  # a file that says more is no summary
 CHOSEN = "chosen_after_training"  # in a card's provenance: option -> the value that was asked for
 SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")  # of plans that are averaged
 
@@ -64,8 +65,7 @@ def finished_folds(folder: Path) -> tuple[Path, ...]:
 def unfinished_folds(folder: Path) -> list[str]:
     """Return the names of folds that were begun, or that a cross-validation has, and that are no bundles yet."""
     begun = {path.name.removesuffix(".work") for path in folder.glob(f"{FOLD}*.work")}
-    told = fold_summary(folder).get("folds", 0)
-    planned = {f"{FOLD}{number}" for number in range(told if isinstance(told, int) else 0)}
+    planned = {f"{FOLD}{number}" for number in range(fold_summary(folder).get("folds", 0))}
     finished = {path.name for path in finished_folds(folder)}
     return sorted((begun | planned) - finished, key=lambda name: (len(name), name))
 
@@ -108,7 +108,7 @@ def fold_summary(folder: Path) -> Mapping[str, Any]:
     Raises
     ------
     BundleError
-        The file is damaged.
+        The file is damaged, or no such summary.
     """
     file = folder / SUMMARY
     if not file.is_file():
@@ -116,8 +116,16 @@ def fold_summary(folder: Path) -> Mapping[str, Any]:
     try:
         record = read_json(file)
     except (OSError, ValueError) as error:
-        raise BundleError(f"{file} cannot be read as JSON ({error}); copy it again.") from error
-    return record if isinstance(record, dict) else {}
+        raise BundleError(f"{file} cannot be read as JSON ({brief(error)}); copy it again.") from error
+    scores = [record.get(name) for name in ("dice", "dice_per_label")] if isinstance(record, dict) else [None]
+    if not all(isinstance(one, dict) for one in scores) or not 0 < _number(record.get("folds")) <= MOST_FOLDS:
+        raise BundleError(f"{file} is not as `voxtrace train --cv` writes it; copy it again.")
+    found: Mapping[str, Any] = record
+    return found
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _check_alike(folder: Path, paths: Sequence[Path]) -> None:

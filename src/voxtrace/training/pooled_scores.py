@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from voxtrace.bundle import card
-from voxtrace.metrics import Interval, mean_interval
+from voxtrace.metrics import MEASURES, Interval, mean_interval
 
 NAN = float("nan")
 
 
 def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
-    """Return n, mean and 95 % interval of the Dice over the held-back cases of folds, as JSON values.
+    """Return n, mean and 95 % interval of Dice and other measures over the held-back cases of folds, as JSON values.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
     -------
     dict
         ``cases``; ``dice``, over cases of their mean over the labels; ``dice_per_label``, over the cases with that
-        label; ``per_fold``; ``per_case``. A case that several folds hold back counts once, with its mean.
+        label; ``measures_per_label``, the other measures of :data:`voxtrace.metrics.MEASURES` (HD95 in mm, volumes in
+        mL); ``per_fold``; ``per_case``. A case that several folds hold back counts once, with its mean.
 
     Raises
     ------
@@ -36,11 +37,13 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
     records = {number: card(path) for number, path in folds.items()}
     labels = _labels(records)
     rows = [row for number, record in records.items() for row in _rows(number, record, labels)]
-    cases = _by_case(rows)
+    together = _by_case(rows)
+    cases = [[_mean(label) for label in zip(*(row["dice"] for row in same), strict=True)] for same in together]
     return {
         "cases": len(cases),
         "dice": _told(mean_interval(_mean(scores) for scores in cases)),
         "dice_per_label": {name: _told(mean_interval(scores[k] for scores in cases)) for k, name in enumerate(labels)},
+        "measures_per_label": {name: _measures(together, name) for name in labels},
         "per_fold": [_of_fold(number, record, rows) for number, record in records.items()],
         "per_case": [
             {"fold": row["fold"], "name": row["name"], "dice": dict(zip(labels, map(_known, row["dice"]), strict=True))}
@@ -74,16 +77,27 @@ def _rows(number: int, record: Mapping[str, Any], labels: Sequence[str]) -> list
         # names may be made up, one count for each fold: the hashes of its files say which case it is
         identity = (*files["images"], files["labels"]) if files else (row["name"],)
         scores = [NAN if told.get(name) is None else float(told[name]) for name in labels]
-        found.append({"fold": number, "name": row["name"], "identity": identity, "dice": scores})
+        beside = {"measures": row.get("measures", {})}  # cards of earlier versions have none
+        found.append({"fold": number, "name": row["name"], "identity": identity, "dice": scores, **beside})
     return found
 
 
-def _by_case(rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-    """Return the Dice (labels,) of each case, the mean over the folds that held it back."""
-    together: dict[tuple[str, ...], list[list[float]]] = {}
+def _by_case(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Return the rows of each case, one for each fold that held it back."""
+    together: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        together.setdefault(row["identity"], []).append(row["dice"])
-    return [[_mean(label) for label in zip(*scores, strict=True)] for scores in together.values()]
+        together.setdefault(row["identity"], []).append(row)
+    return list(together.values())
+
+
+def _measures(cases: Sequence[Sequence[Mapping[str, Any]]], label: str) -> dict[str, Any]:
+    """Return every measure but Dice of a label over cases, each with the number of values in its mean."""
+    found = {}
+    for measure in MEASURES:
+        if measure != "dice":
+            told = [[row["measures"].get(label, {}).get(measure) for row in case] for case in cases]
+            found[measure] = _told(mean_interval(_mean([v for v in case if v is not None]) for case in told))
+    return found
 
 
 def _of_fold(number: int, record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
