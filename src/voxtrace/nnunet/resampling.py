@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from voxtrace.errors import InputError
 from voxtrace.nnunet.remedies import RETRAIN
+from voxtrace.safe_text import brief
 
 _SPLINE, _TORCH = "resample_data_or_seg_to_shape", "resample_torch_fornnunet"
 _COARSE = 3.0  # nnU-Net's threshold of anisotropy
@@ -55,7 +56,8 @@ def _coarse(settings: Mapping[str, Any], what: str) -> float | None:
         expected |= {"order": _ORDERS[what], "order_z": 0}
     if name not in (_SPLINE, _TORCH) or {"is_seg": False, **given} != expected or forced is True:
         raise InputError(
-            f"the model resamples {what} by {name} with {settings[f'resampling_fn_{what}_kwargs']}; expected "
+            f"the model resamples {what} by {brief(name)} with "
+            f"{brief(repr(settings[f'resampling_fn_{what}_kwargs']))}; expected "
             f"{_SPLINE} of order {_ORDERS[what]} (order_z 0), or {_TORCH} (linear), with force_separate_z null or "
             f"false; {RETRAIN}."
         )
