@@ -469,9 +469,14 @@ def test_a_file_opens_only_what_may_belong_to_it(tmp_path: Path) -> None:
         "d.mhd": (b"ElementDataFile = voxels.raw\n", ("d.zraw", "voxels.raw")),
         "e.nhdr": (b"NRRD0004\ndata file: voxels.raw\n", ("voxels.raw",)),
         "d.zraw": (b"", None),
-        "f.mhd": (b"ElementDataFile = d%03d.raw 1 2 1\n", None),
-        "g.nhdr": (b"NRRD0004\ndata file: LIST\nvoxels.raw\n", None),
-        "h.nhdr": (b"NRRD0004\ndata file: below/voxels.raw\n", None),
+        "f.mhd": (b"ElementDataFile = n%03d.raw 1 2 1\n", ("n001.raw", "n002.raw")),
+        "g.nhdr": (b"NRRD0004\ndata file: LIST\nvoxels.raw\n", ("voxels.raw",)),
+        "h.nhdr": (b"NRRD0004\ndata file: below/voxels.raw\n", ("below/voxels.raw",)),
+        "l.nrrd": (b"NRRD0004\n# see http://teem.sourceforge.net/nrrd/\nencoding: raw\n\n", ()),
+        "m.mha": (b"Comment = T1/T2 100%, LIST\nElementDataFile = LOCAL\n", ()),
+        "o.nhdr": (b"NRRD0004\ndata file: ../voxels.raw\n", ()),
+        "n001.raw": (b"", None),
+        "n002.raw": (b"", None),
         "i.hdr": (b"", ("i.img",)),
         "i.img": (b"", ("i.hdr",)),
         "j.mgz": (b"", ()),
@@ -479,11 +484,19 @@ def test_a_file_opens_only_what_may_belong_to_it(tmp_path: Path) -> None:
         "voxels.raw": (b"", None),
         "image": (b"", None),
     }
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "voxels.raw").write_bytes(b"")
     for name, (text, _) in files.items():
         (tmp_path / name).write_bytes(text)
     for name, (_, others) in files.items():
         expected = {tmp_path} if others is None else {tmp_path / other for other in others}
         assert set(inputs.allowed_for([tmp_path / name]).paths) == {tmp_path / name, *expected}, name
+
+
+@pytest.mark.parametrize("name", ["none.mhd", "none.dcm", "none", "none.zip"])
+def test_what_does_not_exist_opens_itself_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / "none.raw").write_bytes(b"x")
+    assert inputs.allowed_for([tmp_path / name]).paths == (tmp_path / name,)
 
 
 @linux
