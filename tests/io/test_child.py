@@ -30,6 +30,7 @@ from voxtrace.io.child import guarded, inputs, messages, readers, values
 from voxtrace.io.child.process import SWITCH, ReaderProcess
 from voxtrace.io.child.readers import call, end_readers
 from voxtrace.io.dicom import find_series
+from voxtrace.io.export.find_source_series import grids_in
 from voxtrace.volume import Geometry, LabelMap
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory, files and calls of a process")
@@ -380,6 +381,18 @@ def test_a_fork_of_the_program_leaves_the_process_to_it() -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, _places()), os.environ["PYTHONPATH"]])}
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, env=env)
     assert before == (run("process_number") if sys.platform == "linux" else 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process has no signal to die of")
+def test_an_export_looks_for_its_source_series_in_a_reader_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = awkward_dicom.save(tmp_path / "ct", awkward_dicom.images(awkward_dicom.place()))
+    [grid] = grids_in(folder)
+    assert grid.size == io.read(folder).geometry.grid.size
+    monkeypatch.setitem(guarded.FUNCTIONS, "find_series", "planted:crash")
+    with pytest.raises(ReadError, match="crashed"):
+        list(grids_in(folder))
 
 
 def test_every_grid_crosses() -> None:
