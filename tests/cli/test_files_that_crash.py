@@ -13,6 +13,7 @@ import planted
 from made import Run
 from voxtrace.io.child import guarded, readers
 from voxtrace.io.child.process import SWITCH
+from voxtrace.training.layouts.table import read_table
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +43,12 @@ def test_commands_say_which_file_it_was(tmp_path: Path, run: Run) -> None:
     found = run("evaluate", labels, labels)
     assert found.code != 0
     assert "labels.nii.gz cannot be read: reading it crashed (SIGSEGV)" in found.err + found.out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process has no signal to die of")
+def test_a_table_of_cases_says_nothing_of_labels_that_crash(tmp_path: Path) -> None:
+    made.scan(tmp_path / "scan.nii.gz")
+    made.labels(tmp_path / "labels.nii.gz")
+    table = tmp_path / "cases.csv"
+    table.write_text("image,label\nscan.nii.gz,labels.nii.gz\n")
+    assert read_table(table).declared == (("background", 0),)

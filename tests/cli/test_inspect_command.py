@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import nibabel
@@ -11,6 +12,8 @@ import made
 import voxtrace
 from made import Run
 from made_traces import made_trace
+from voxtrace.io import described
+from voxtrace.io.child.process import SWITCH
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, Grid
 
@@ -165,3 +168,19 @@ def test_a_trace_says_how_it_was_made(run: Run, tmp_path: Path) -> None:
     text = run("inspect", tmp_path / "a.trace").out
     assert "made scan" not in text
     assert "skipped: 1" in text
+
+
+def test_an_archive_is_unpacked_in_a_reader_process(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SWITCH, raising=False)
+    scan = made.scan(tmp_path / "a.nii.gz")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(scan, "a.nii.gz")
+
+    def refuse(path: Path) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(described, "unpacked", refuse)
+    found = run("inspect", tmp_path / "b.zip", "--json").json
+    expected = run("inspect", scan, "--json").json
+    assert {**found, "name": "a"} == expected
+    assert found["name"] == "b"

@@ -30,6 +30,7 @@ from voxtrace.io.child import guarded, inputs, messages, readers, values
 from voxtrace.io.child.process import SWITCH, ReaderProcess
 from voxtrace.io.child.readers import call, end_readers
 from voxtrace.io.dicom import find_series
+from voxtrace.io.export.find_source_series import grids_in
 from voxtrace.volume import Geometry, LabelMap
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory, files and calls of a process")
@@ -382,6 +383,18 @@ def test_a_fork_of_the_program_leaves_the_process_to_it() -> None:
     assert before == (run("process_number") if sys.platform == "linux" else 0)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process has no signal to die of")
+def test_an_export_looks_for_its_source_series_in_a_reader_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = awkward_dicom.save(tmp_path / "ct", awkward_dicom.images(awkward_dicom.place()))
+    [grid] = grids_in(folder)
+    assert grid.size == io.read(folder).geometry.grid.size
+    monkeypatch.setitem(guarded.FUNCTIONS, "find_series", "planted:crash")
+    with pytest.raises(ReadError, match="crashed"):
+        list(grids_in(folder))
+
+
 def test_every_grid_crosses() -> None:
     package = importlib.import_module("voxtrace.io")
     for module in pkgutil.walk_packages(package.__path__, "voxtrace.io."):
@@ -469,9 +482,14 @@ def test_a_file_opens_only_what_may_belong_to_it(tmp_path: Path) -> None:
         "d.mhd": (b"ElementDataFile = voxels.raw\n", ("d.zraw", "voxels.raw")),
         "e.nhdr": (b"NRRD0004\ndata file: voxels.raw\n", ("voxels.raw",)),
         "d.zraw": (b"", None),
-        "f.mhd": (b"ElementDataFile = d%03d.raw 1 2 1\n", None),
-        "g.nhdr": (b"NRRD0004\ndata file: LIST\nvoxels.raw\n", None),
-        "h.nhdr": (b"NRRD0004\ndata file: below/voxels.raw\n", None),
+        "f.mhd": (b"ElementDataFile = n%03d.raw 1 2 1\n", ("n001.raw", "n002.raw")),
+        "g.nhdr": (b"NRRD0004\ndata file: LIST\nvoxels.raw\n", ("voxels.raw",)),
+        "h.nhdr": (b"NRRD0004\ndata file: below/voxels.raw\n", ("below/voxels.raw",)),
+        "l.nrrd": (b"NRRD0004\n# see http://teem.sourceforge.net/nrrd/\nencoding: raw\n\n", ()),
+        "m.mha": (b"Comment = T1/T2 100%, LIST\nElementDataFile = LOCAL\n", ()),
+        "o.nhdr": (b"NRRD0004\ndata file: ../voxels.raw\n", ()),
+        "n001.raw": (b"", None),
+        "n002.raw": (b"", None),
         "i.hdr": (b"", ("i.img",)),
         "i.img": (b"", ("i.hdr",)),
         "j.mgz": (b"", ()),
@@ -479,11 +497,19 @@ def test_a_file_opens_only_what_may_belong_to_it(tmp_path: Path) -> None:
         "voxels.raw": (b"", None),
         "image": (b"", None),
     }
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "voxels.raw").write_bytes(b"")
     for name, (text, _) in files.items():
         (tmp_path / name).write_bytes(text)
     for name, (_, others) in files.items():
         expected = {tmp_path} if others is None else {tmp_path / other for other in others}
         assert set(inputs.allowed_for([tmp_path / name]).paths) == {tmp_path / name, *expected}, name
+
+
+@pytest.mark.parametrize("name", ["none.mhd", "none.dcm", "none", "none.zip"])
+def test_what_does_not_exist_opens_itself_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / "none.raw").write_bytes(b"x")
+    assert inputs.allowed_for([tmp_path / name]).paths == (tmp_path / name,)
 
 
 @linux

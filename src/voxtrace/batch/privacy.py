@@ -14,12 +14,15 @@ from pathlib import Path
 from voxtrace.atomic import atomic_file
 from voxtrace.batch.cases import CaseInput, stem
 from voxtrace.errors import ReadError, VoxTraceError
+from voxtrace.io.suffixes import TEXT, is_archive, stem_of, suffix_of
 from voxtrace.passport import Passport
+from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
 _COLUMNS = ("case", "name", "input")
 _SHORTEST = 3  # letters of a name that are replaced wherever they occur
 _SHORTEST_NUMBER = 5  # digits of one
+_CUT = (80,)  # letters of a name that messages quote at most
 
 
 def names_file(out: Path) -> Path:
@@ -52,34 +55,68 @@ def with_anonymous_names(cases: Sequence[CaseInput], out: Path) -> tuple[CaseInp
 
 def renamed(volume: Volume, case: CaseInput) -> Volume:
     """Return a volume that is called as its anonymous case, also in what was found while it was read."""
+    names = _names(case)
     findings = tuple(
-        replace(one, found=hide_names(one.found, case), remedy=hide_names(one.remedy, case))
+        replace(one, found=_without(one.found, names, case), remedy=_without(one.remedy, names, case))
         for one in volume.passport.findings
     )
     return replace(volume, name=case.name, passport=Passport(findings))
 
 
 def hide_names(text: str, case: CaseInput) -> str:
-    """Return a text in which the paths and names of an anonymous case's files are the name of the case."""
-    if not case.anonymous:
-        return text
+    """Return a text in which the paths and names of an anonymous case's files are the name of the case.
+
+    These are also the names of files in its folder or archive, and of those that its header names.
+    """
+    return _without(text, _names(case), case) if text and case.anonymous else text
+
+
+def _without(text: str, names: Sequence[str], case: CaseInput) -> str:
     for path in case.paths:
         whole = path.absolute()
         for known in (str(whole), str(path), str(whole.parent), str(path.parent), whole.name, stem(path)):
             if len(known) >= _SHORTEST:
                 text = text.replace(known, case.name)
-        for name in _names_below(path):
-            if name in text:
-                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", case.name, text)
+    for name in names:
+        if name in text:
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", case.name, text)
     return text
 
 
-def _names_below(folder: Path) -> Iterator[str]:
-    """Yield the names of files and folders in a folder, except numbers too short for a patient's."""
-    for _, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            if len(name) >= (_SHORTEST_NUMBER if name.isdecimal() else _SHORTEST):
-                yield name
+def _names(case: CaseInput) -> list[str]:
+    """Return the names of files and folders of a case, the longest first: a short one may be a part of it."""
+    found = {name for path in case.paths for written in _written_names(path) for name in _spellings(written)}
+    return sorted(
+        (name for name in found if len(name) >= (_SHORTEST_NUMBER if name.isdecimal() else _SHORTEST)),
+        key=lambda name: (-len(name), name),
+    )
+
+
+def _written_names(path: Path) -> Iterator[str]:
+    """Yield the names in a folder, in an archive, beside an image of a DICOM series, and those in a header."""
+    from voxtrace.io.child.guarded import inner_names
+
+    if path.is_dir():
+        for _, folders, files in os.walk(path):
+            yield from (*folders, *files)
+        return
+    if is_archive(path):
+        yield path.name.split(".")[0]  # what is unpacked is called so
+    if is_archive(path) or suffix_of(path) in TEXT:
+        with suppress(OSError, VoxTraceError):  # without a list of names, no message has one
+            yield from inner_names(path)
+    elif not suffix_of(path):
+        with suppress(OSError):
+            yield from (entry.name for entry in os.scandir(path.absolute().parent))
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield a name as messages may spell it: whole, its parts, without its ending, escaped, and cut short."""
+    for part in {name, *re.split(r"[/\\]", name)}:
+        yield from (part, stem_of(Path(part)))
+    shown = well_formed(name)
+    for length in (len(shown), *_CUT):
+        yield from (shown[:length], repr(shown[:length])[1:-1])
 
 
 def for_record(text: str, case: CaseInput) -> str:
@@ -94,12 +131,10 @@ def for_record(text: str, case: CaseInput) -> str:
 
 
 def _without_descriptions(text: str, path: Path) -> str:
-    from voxtrace.io.child.guarded import find_series
+    from voxtrace.io.child.guarded import series_titles
 
-    if not path.is_dir():
-        return text
-    for series in find_series(path):
-        text = text.replace(series.title, series.kind)
+    for title, kind in series_titles(path):
+        text = text.replace(title, kind)
     return text
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from voxtrace.batch.cases import RESULT_SUFFIXES, CaseInput
 from voxtrace.io.contents import content_digest, parts_of
 from voxtrace.io.suffixes import is_archive, is_dicom, is_voxels_beside, is_zarr, suffix_of
+
+_FOLDERS = 4  # with images, whose contents are remembered: cases of one folder follow one another
+
+
+class _State(NamedTuple):
+    """A file as the system last saw it change; other contents have another state."""
+
+    path: Path
+    size: int
+    changed_ns: int
+    written_ns: int
 
 
 def describe_sources(case: CaseInput) -> list[dict[str, Any]]:
@@ -58,11 +70,36 @@ def _files(path: Path) -> Iterator[Path]:
         yield from _files_below(path)
     elif is_archive(path):
         yield path
-    elif not suffix_of(path) and not is_voxels_beside(path):  # one file of a DICOM series, whose others lie beside it
-        yield from sorted(filter(is_dicom, path.absolute().parent.iterdir()))
+    elif _is_one_image(path):
+        yield from _images_among(_states_in(path.absolute().parent))
     else:
         yield path
         yield from parts_of(path)
+
+
+def _is_one_image(path: Path) -> bool:
+    """Return whether a path is one file of a DICOM series, whose others lie beside it."""
+    return not path.is_dir() and not is_archive(path) and not suffix_of(path) and not is_voxels_beside(path)
+
+
+def _states_in(folder: Path) -> tuple[_State, ...]:
+    with os.scandir(folder) as entries:
+        return tuple(sorted(_state(Path(entry.path)) for entry in entries if entry.is_file()))
+
+
+def _state(file: Path) -> _State:
+    found = file.stat()
+    return _State(file, found.st_size, found.st_ctime_ns, found.st_mtime_ns)
+
+
+@lru_cache(_FOLDERS)
+def _images_among(states: tuple[_State, ...]) -> tuple[Path, ...]:
+    return tuple(state.path for state in states if is_dicom(state.path))
+
+
+@lru_cache(_FOLDERS)
+def _digest_of(states: tuple[_State, ...], base: Path) -> str:
+    return content_digest([state.path for state in states], base)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -88,4 +125,6 @@ def _measured(files: Sequence[Path]) -> dict[str, int]:
 
 def _digest(path: Path, files: Sequence[Path]) -> str:
     """Return one SHA-256 of names and contents."""
+    if _is_one_image(path):
+        return _digest_of(tuple(map(_state, files)), path.absolute().parent)
     return content_digest(files, path.absolute() if path.is_dir() else path.absolute().parent)

@@ -59,16 +59,32 @@ def _folder(path: Path) -> dict[str, Any]:
 
 def _file(path: Path) -> dict[str, Any]:
     from voxtrace.batch.ledger import NAME, Ledger
-    from voxtrace.io.described import opened
-    from voxtrace.io.suffixes import is_archive, is_dicomdir, is_zarr, stem_of
+    from voxtrace.io.child.readers import call
+    from voxtrace.io.suffixes import is_archive, is_dicomdir
 
     if path.name == NAME:
         return {"kind": "ledger", **Ledger(path.parent).summary()}
     if is_archive(path):
-        with opened(path) as inside:
-            found = _study(inside) if inside.is_dir() and not is_zarr(inside) else _passport(inside)
-            return {**found, "name": stem_of(path)} if "name" in found else found
+        # in a reader process: what is unpacked goes with it, however the program ends
+        found: dict[str, Any] = call(f"{__name__}:inspect_archive", (path,), [path])
+        return found
     return _study(path.resolve().parent) if is_dicomdir(path) else _passport(path)
+
+
+def inspect_archive(path: Path) -> dict[str, Any]:
+    """Return what the one scan or study in an archive holds, as JSON values, unpacked in the process at hand.
+
+    Raises
+    ------
+    ReadError
+        When the archive is refused, or what is in it cannot be read.
+    """
+    from voxtrace.io.described import opened
+    from voxtrace.io.suffixes import is_zarr, stem_of
+
+    with opened(path) as inside:
+        found = _study(inside) if inside.is_dir() and not is_zarr(inside) else _passport(inside)
+    return {**found, "name": stem_of(path)} if "name" in found else found
 
 
 def _passport(path: Path) -> dict[str, Any]:

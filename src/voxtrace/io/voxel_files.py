@@ -89,14 +89,25 @@ def named_files(header: Path, names: Sequence[str]) -> tuple[Path, ...]:
     ReadError
         When one of them may not be named, or the numbering makes no sense.
     """
+    return tuple(named_file(header, name) for name in meant_names(header, names))
+
+
+def meant_names(header: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of files that the words of a header mean, whether or not there are such files.
+
+    Raises
+    ------
+    ReadError
+        When a numbering makes no sense.
+    """
     first = names[0]
     words = first.split()
     if words[:1] and words[0].upper() == "LIST":
-        return tuple(named_file(header, name) for name in names[1:])
+        return tuple(names[1:])
     if "%" not in first or (header.parent / first).exists():
-        return (named_file(header, first),)
+        return (first,)
     start, stop, step = _numbering(header, words)
-    return tuple(named_file(header, words[0] % number) for number in range(start, stop + 1, step))
+    return tuple(words[0] % number for number in range(start, stop + 1, step))
 
 
 def _numbering(header: Path, words: Sequence[str]) -> tuple[int, int, int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FUNCTIONS = {
     "count_timepoints": "voxtrace.io.reading:count_timepoints",
     "find_series": "voxtrace.io.dicom:find_series",
+    "inner_names": "voxtrace.io.inner_names:inner_names",
     "is_rtstruct": "voxtrace.io.export.read_rtstruct:is_rtstruct",
     "is_seg": "voxtrace.io.export.readseg:is_seg",
     "label_names": "voxtrace.io.reading:label_names",
@@ -33,6 +34,7 @@ FUNCTIONS = {
     "read_rtstruct": "voxtrace.io.export.read_rtstruct:read_rtstruct",
     "read_seg": "voxtrace.io.export.readseg:read_seg",
     "read_study": "voxtrace.io.reading:read_study",
+    "series_titles": "voxtrace.io.inner_names:series_titles",
     "stack_series": "voxtrace.io.dicom:stack_series",
     "thumbnail": "voxtrace.io.dicom:thumbnail",
 }
@@ -77,6 +79,16 @@ def stack_series(series: Sequence[Series], names: Sequence[str] = (), onto: int 
     """Return DICOM series as the channels of a volume; see :func:`voxtrace.io.dicom.stack_series`."""
     found: Volume = _run("stack_series", _files(series), tuple(series), tuple(names), onto)
     return found
+
+
+def inner_names(path: Path) -> tuple[str, ...]:
+    """Return the names of files in an archive, or that a header names; see :mod:`voxtrace.io.inner_names`."""
+    return tuple(_run("inner_names", [path], path))
+
+
+def series_titles(path: Path) -> tuple[tuple[str, str], ...]:
+    """Return title and kind of the DICOM series in a folder or an archive; see :mod:`voxtrace.io.inner_names`."""
+    return tuple((title, kind) for title, kind in _run("series_titles", [path], path))
 
 
 def thumbnail(series: Series, edge: int = 96) -> npt.NDArray[np.uint8]:

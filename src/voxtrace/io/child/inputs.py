@@ -12,14 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.io.suffixes import NIFTI, NRRD, TEXT, is_archive, is_voxels_beside, stem_of, suffix_of
+from voxtrace.errors import ReadError
+from voxtrace.io.header_names import names_in_header
+from voxtrace.io.suffixes import NIFTI, is_archive, is_voxels_beside, stem_of, suffix_of
+from voxtrace.io.voxel_files import named_files
 
 LEAST_MEMORY = 2 << 30  # bytes
 MEMORY_PER_BYTE = 60  # of the files: packed twenty times, and three times the volume while it is decoded
 LEAST_SECONDS = 60.0
 SECONDS_PER_MIB = 1.0
 _OF_FREE = 0.9
-_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -58,36 +60,22 @@ def _places(path: Path) -> Iterator[Path]:
     """Yield what may be read for a path: itself, and what may lie beside it, or the folder where that is not known."""
     yield path.absolute()
     with suppress(OSError, ValueError):  # no file can have such a name, or it cannot be looked at; reading says so
-        if path.is_dir() or suffix_of(path) in NIFTI or is_archive(path):
+        if not path.is_file() or suffix_of(path) in NIFTI or is_archive(path):
             return
-        parts = _parts(path)
-        if parts is None:
+        if suffix_of(path) or is_voxels_beside(path):
+            yield from _parts(path)
+        else:  # an image of a DICOM series, whose others may have any name
             yield from (path.absolute().parent, path.resolve().parent)
-        else:
-            yield from parts
 
 
-def _parts(path: Path) -> list[Path] | None:
-    """Return the files in which the rest of a scan may lie; None where any file of its folder may be meant.
-
-    These are files that have its stem, or that a header of text names. A header that numbers or lists files, and an
-    image of a DICOM series, may mean any.
-    """
-    if not (suffix_of(path) or is_voxels_beside(path)) or not path.is_file():
-        return None
-    header = _header(path) if suffix_of(path) in TEXT else b""
-    if any(word in header for word in (b"%", b"LIST", b"/", b"\\")):
-        return None
-    names = (entry.name for entry in os.scandir(path.absolute().parent) if not entry.is_dir())
+def _parts(path: Path) -> Iterator[Path]:
+    """Yield the files in which the rest of a scan may lie: those that have its stem, or that its header names."""
     stem = f"{stem_of(path)}."
-    return [path.absolute().with_name(name) for name in names if name.startswith(stem) or os.fsencode(name) in header]
-
-
-def _header(path: Path) -> bytes:
-    """Return the text of a header, up to voxels that follow in the same file."""
-    with path.open("rb") as file:
-        begin = file.read(_HEADER_BYTES)
-    return begin.partition(b"\n\n" if suffix_of(path) in NRRD else b"LOCAL")[0]
+    names = (entry.name for entry in os.scandir(path.absolute().parent) if not entry.is_dir())
+    yield from (path.absolute().with_name(name) for name in names if name.startswith(stem))
+    with suppress(ReadError):  # reading says what is wrong with the header, or with what it names
+        if named := names_in_header(path):
+            yield from (file.absolute() for file in named_files(path, named))
 
 
 def _entries(place: Path) -> Iterator[os.DirEntry[str]]:

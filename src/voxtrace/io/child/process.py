@@ -184,7 +184,8 @@ def _start(scratch: str) -> subprocess.Popen[bytes]:
     own = [] if package in sysconfig.get_paths().values() else [package]
     places = [*own, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = dict.fromkeys(_ONE_THREAD, "1")
-    env = {**os.environ, **threads, "MALLOC_ARENA_MAX": "2"}
+    # what it runs reads in itself: it can start no process
+    env = {**os.environ, **threads, "MALLOC_ARENA_MAX": "2", SWITCH: "1"}
     if places:
         env["PYTHONPATH"] = os.pathsep.join(places)
     posix = os.name == "posix"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.errors import GeometryError, ReadError
-from voxtrace.io.dicom import DicomGrid, find_series, grid_of
+from voxtrace.io.child.guarded import find_series
+from voxtrace.io.dicom import DicomGrid, grid_of
 from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.export.on_grid import OnGrid
 from voxtrace.io.suffixes import is_dicomdir

@@ -196,3 +196,20 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(one)
         else:
             yield one
+
+
+def names_in_archive(path: Path) -> tuple[str, ...]:
+    """Return the names of all files and folders that an archive lists; nothing is unpacked.
+
+    Raises
+    ------
+    ReadError
+        When the list cannot be read.
+    """
+    check_not_empty(path)
+    _check_directory(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(archive.namelist())
+    except _FAULTS as error:
+        raise damaged(path, "its list of files cannot be read") from error

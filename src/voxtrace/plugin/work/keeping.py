@@ -11,7 +11,7 @@ import numpy as np
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import Cancelled, OutputError
-from voxtrace.io.dicom import DicomGrid
+from voxtrace.io.dicom import DicomGrid, open_dicom
 from voxtrace.io.export import ExportOptions, export_all
 from voxtrace.io.export.report import Report, html, write_html
 from voxtrace.io.export.table import measure
@@ -231,12 +231,10 @@ def _is_answer(on_screen: LabelsOnScreen) -> bool:
 
 def _patient(labels: LabelMap) -> dict[str, str]:
     """Return the patient's name and id from the labels' DICOM images; nothing where there are none."""
-    from pydicom import dcmread
-
     stored = labels.geometry.stored
     if not isinstance(stored, DicomGrid) or not stored.sources:
         return {}
-    header = dcmread(stored.sources[0].path, stop_before_pixels=True, specific_tags=["PatientName", "PatientID"])
+    header = open_dicom(stored.sources[0].path, tags=["PatientName", "PatientID"])
     return {"Name": str(header.get("PatientName", "")), "ID": str(header.get("PatientID", ""))}
 
 

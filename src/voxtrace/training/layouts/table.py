@@ -94,7 +94,7 @@ def _channels(columns: Sequence[str]) -> tuple[str, ...]:
 
 def _declared(cases: Sequence[FoundCase]) -> tuple[tuple[str, int], ...]:
     """Return the labels that occur in the label files; those that cannot be read say nothing."""
-    from voxtrace.io import read_labels
+    from voxtrace.io.child.guarded import read_labels
 
     names: dict[int, str] = {}
     for case in cases:
