@@ -337,3 +337,18 @@ def test_both_files_of_a_pair_are_one_case(tmp_path: Path) -> None:
         [case] = find_cases(given)
         assert (case.name, case.paths) == ("a", (tmp_path / "a.hdr",))
         assert describe_sources(case)[0]["files"] == 2
+
+
+def test_each_header_goes_with_the_voxels_packed_as_it_is(tmp_path: Path) -> None:
+    plain, packed = voxels(), voxels((4, 6, 7)) + 500
+    nibabel.save(nibabel.Nifti1Pair(packed, np.diag([3.0, 3, 3, 1])), tmp_path / "a.img")
+    for ending in ("hdr", "img"):
+        (tmp_path / f"a.{ending}.gz").write_bytes(gzip.compress((tmp_path / f"a.{ending}").read_bytes()))
+    nibabel.save(nibabel.Nifti1Pair(plain, AFFINE), tmp_path / "a.img")
+    for ending in ("hdr", "img"):
+        check_places(read(tmp_path / f"a.{ending}"), plain, AFFINE)
+        check_places(read(tmp_path / f"a.{ending}.gz"), packed, np.diag([3.0, 3, 3, 1]))
+    (tmp_path / "a.hdr.gz").unlink()
+    for ending in ("hdr", "img", "img.gz"):
+        with pytest.raises(ReadError, match=r"in a\.img or in a\.img\.gz; expected one"):
+            read(tmp_path / f"a.{ending}")
