@@ -118,6 +118,8 @@ def test_a_damaged_colour_table_names_nothing_it_does_not_hold(tmp_path: Path, c
         (4, -1, "at least one along each axis"),
         (4, 1 << 30, "promises"),
         (20, 6, "FreeSurfer type 6"),
+        (28, 0x0002_3F80, "goodRASFlag 2"),
+        (28, -0x0001 << 16 | 0x3F80, "goodRASFlag -1"),
     ],
 )
 def test_freesurfer_headers_that_make_no_sense_are_refused(tmp_path: Path, at: int, value: int, words: str) -> None:
@@ -228,17 +230,56 @@ def test_gipl_headers_that_make_no_sense_are_refused(
 # MINC
 
 
-@pytest.mark.parametrize("name", ["tiny.mnc", "minc1_1_scale.mnc", "minc1_4d.mnc", "minc1-no-att.mnc"])
+@pytest.mark.parametrize("name", ["tiny.mnc", "minc1_1_scale.mnc", "minc1_4d.mnc"])
 def test_minc_1_is_read_as_nibabel_reads_it(name: str) -> None:
     like_nibabel(NIBABEL / name, 1 if "4d" in name else None)
 
 
-@pytest.mark.parametrize(
-    "name", ["small.mnc", "minc2_1_scale.mnc", "minc2_4d.mnc", "minc2-no-att.mnc", "minc2-4d-d.mnc"]
-)
+@pytest.mark.parametrize("name", ["small.mnc", "minc2_1_scale.mnc", "minc2_4d.mnc", "minc2-4d-d.mnc"])
 def test_minc_2_is_read_as_nibabel_reads_it(name: str) -> None:
     pytest.importorskip("h5py")
     like_nibabel(NIBABEL / name, 1 if "4d" in name else None)
+
+
+@pytest.mark.parametrize("name", ["minc1-no-att.mnc", "minc2-no-att.mnc"])
+def test_minc_without_steps_is_refused(name: str) -> None:
+    with pytest.raises(ReadError, match="does not say the step of xspace"):
+        read(NIBABEL / name)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "words"),
+    [("start", None, "the start of yspace"), ("units", b"m", "measures yspace in 'm'"), ("units", b"", "")],
+)
+def test_minc_measures_in_mm_or_is_refused(tmp_path: Path, attribute: str, value: bytes | None, words: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = Path(shutil.copy(NIBABEL / "minc2_1_scale.mnc", tmp_path / "a.mnc"))
+    with h5py.File(path, "a") as file:
+        attributes = file["minc-2.0/dimensions/yspace"].attrs
+        del attributes[attribute]
+        if value is not None:
+            attributes[attribute] = value
+    if not words:
+        return like_nibabel(path)
+    with pytest.raises(ReadError, match=words):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "order"), [((20,), None), ((20,), "yspace"), ((3,), "zspace"), ((10,), None), ((10, 3), "zspace,yspace")]
+)
+def test_minc_2_scales_of_another_axis_are_refused(tmp_path: Path, shape: tuple[int, ...], order: str | None) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = Path(shutil.copy(NIBABEL / "minc2_1_scale.mnc", tmp_path / "a.mnc"))
+    with h5py.File(path, "a") as file:
+        group = file["minc-2.0/image/0"]
+        for name, value in (("image-min", 0.0), ("image-max", 9.0)):
+            del group[name]
+            group[name] = np.full(shape, value)
+            if order is not None:
+                group[name].attrs["dimorder"] = order
+    with pytest.raises(ReadError, match="expected it over the first axes"):
+        read(path)
 
 
 def test_minc_2_without_h5py_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,11 @@ def open_mgh(path: Path) -> DescribedImage:
             f"{path} holds numbers of a type that cannot be read (FreeSurfer type {kind}); expected whole numbers or "
             "float. Convert it with `mri_convert -odt float IN OUT.nii.gz`."
         )
+    if placed not in (0, 1):
+        raise ReadError(
+            f"{path} has goodRASFlag {placed}, which programs read differently: some place it by its header, some do "
+            "not; expected 0 or 1. Correct its header."
+        )
     numbers = np.array(_HEADER.unpack_from(start)[8:], np.float64)
     steps_mm, origin_mm = _affine(numbers, sizes[:3], known=placed == 1)
     expected = math.prod(sizes) * np.dtype(_TYPES[kind]).itemsize
