@@ -133,6 +133,31 @@ def test_freesurfer_headers_that_make_no_sense_are_refused(tmp_path: Path, at: i
             read(tmp_path / f"a{ending}")
 
 
+@pytest.mark.parametrize("ending", [".mgh", ".mgz"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("air", [0, 1, 300])
+def test_a_frame_that_freesurfer_does_not_count_is_refused(tmp_path: Path, ending: str, dtype: Any, air: int) -> None:
+    values = np.full((6, 6, 7, 2), air % 256, dtype)
+    values[2:4, 2:4, 2:4] = 77
+    nibabel.save(nibabel.MGHImage(values, AFFINE), tmp_path / "a.mgh")  # type: ignore[no-untyped-call]
+    content = bytearray((tmp_path / "a.mgh").read_bytes())
+    struct.pack_into(">i", content, 16, 1)
+    path = tmp_path / f"b{ending}"
+    path.write_bytes(gzip.compress(content) if ending == ".mgz" else content)
+    with pytest.raises(ReadError, match="may be more voxels"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", bytes(20), bytes(32), bytes(20) + b"\xff" * 4 + bytes(8), bytes(20) + b"\0\0\0\2abc"]
+)
+def test_what_freesurfer_may_end_with_is_read(tmp_path: Path, rest: bytes) -> None:
+    values = voxels(dtype=np.uint8)
+    nibabel.save(nibabel.MGHImage(values, AFFINE), tmp_path / "a.mgh")  # type: ignore[no-untyped-call]
+    (tmp_path / "a.mgh").write_bytes((tmp_path / "a.mgh").read_bytes()[: 284 + values.nbytes] + rest)
+    check_places(read(tmp_path / "a.mgh"), values, AFFINE)
+
+
 def test_freesurfer_that_is_cut_or_misnamed_is_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.MGHImage(voxels(), AFFINE), tmp_path / "a.mgh")  # type: ignore[no-untyped-call]
     content = (tmp_path / "a.mgh").read_bytes()
