@@ -75,8 +75,8 @@ def _in_mm(axis: MincAxis, name: str, path: Path) -> float:
     found = axis.number(name)
     if found is None:
         raise ReadError(
-            f"{path} does not say the {name} of {axis.name}; expected it in mm. Add it with `minc_modify_header -dinsert "
-            f"{axis.name}:{name}=VALUE`."
+            f"{path} does not say the {name} of {axis.name}; expected it in mm. Add it with `minc_modify_header "
+            f"-dinsert {axis.name}:{name}=VALUE`."
         )
     return found
 
