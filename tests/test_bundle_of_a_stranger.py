@@ -90,6 +90,8 @@ def test_half_and_brain_floats_are_weights() -> None:
         ("demonstration", 2),
         ("metrics", []),
         ("metrics", {"validation": {"per_case": 3}}),
+        ("metrics", {"validation": {"measures": {"dice": {"mean": "0.9", "n": 1}}}}),
+        ("metrics", {"validation": {"measures_per_label": {"liver": {"dice": {"mean": 0.9, "ci95": [0.8], "n": 1}}}}}),
         ("provenance", "a"),
         ("training_scans", {"cases": "many"}),
         ("intervals", {"labels": {"1": {}}, "names": {}}),

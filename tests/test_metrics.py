@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from voxtrace import metrics
 from voxtrace.errors import GeometryError
 from voxtrace.metrics import dice, evaluate_case, hd95_mm, mean_interval, nsd, surface, surface_distances_mm, volume_ml
 from voxtrace.volume import Geometry, LabelMap
@@ -148,3 +149,26 @@ def test_infinite_values_are_left_out_of_the_mean_and_counted_out() -> None:
     assert mean_interval([1.0, math.inf, 3.0]).mean == 2.0
     assert mean_interval([1.0, math.inf, 3.0]).count == 2
     assert math.isnan(mean_interval([]).mean)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_distances_from_a_tree_are_those_of_the_map(seed: int) -> None:
+    """To the last bit: a distance of 1 mm must lie within a tolerance of 1 mm, whichever way it is found."""
+    rng = np.random.default_rng(seed)
+    spacing_mm = tuple(rng.choice([0.3, 0.7, 0.8, 1.1, 2.5], 3))
+    one, other = rng.random((2, 9, 13, 11)) < (0.05, 0.3, 0.8)[seed % 3]
+    there = ndimage.distance_transform_edt(~other, sampling=spacing_mm)[one]
+    assert np.array_equal(metrics._distances_of_few(one, other, spacing_mm), there)
+
+
+def test_far_specks_have_the_same_scores_by_tree_and_by_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, made = np.zeros((2, 40, 60, 60), bool)
+    truth[15:22, 20:30, 20:30] = True
+    made[15:21, 21:30, 20:31] = True
+    made[1, 1, 1] = made[38, 58, 58] = True
+    found = []
+    for sparse in (1, metrics.SPARSE, 10**9):  # the tree for any mask, what is faster, the map for any mask
+        monkeypatch.setattr(metrics, "SPARSE", sparse)
+        found.append(evaluate_case(labels(made), labels(truth))[1])
+    assert found[0] == found[1] == found[2]
+    assert found[0].hd95_mm > 0

@@ -239,10 +239,10 @@ def find(path: str | Path) -> Path:
         return folder
     if str(path) in shipped():
         return shipped()[str(path)]
-    raise BundleError(
-        f"{path} is neither a bundle folder (with {JSON}) nor a shipped bundle; shipped are "
-        f"{', '.join(shipped()) or 'none'}."
-    )
+    if folds := sorted(folder.glob(f"fold_*/{JSON}")):
+        raise BundleError(f"{path} is a folder of folds; give one of them, e.g. {folds[0].parent}.")
+    known = ", ".join(shipped()) or "none"
+    raise BundleError(f"{path} is neither a bundle folder (with {JSON}) nor a shipped bundle; shipped are {known}.")
 
 
 def readable_card(bundle: Bundle) -> str:
@@ -272,7 +272,7 @@ def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Return entries of the card without the lists of cases, which bundle.json holds."""
     entries = {name: value for name, value in entries.items() if name not in ("training", "held_back")}
     listed = entries.get("validation", {})
-    short = {name: value for name, value in listed.items() if name != "per_case"}
+    short = {name: value for name, value in listed.items() if name not in ("per_case", "measures_per_label")}
     return {**entries, "validation": short} if listed else entries
 
 

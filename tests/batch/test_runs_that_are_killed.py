@@ -20,8 +20,10 @@ from voxtrace.errors import OutputError, UsageError
 from voxtrace.inference import PredictOptions
 
 KILLED = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
+if sys.argv[3] != str(int(signal.SIGKILL)):
+    signal.signal(int(sys.argv[3]), signal.SIG_DFL)  # nohup leaves it ignored
 sys.path.insert(0, sys.argv[2])
 from test_runs_that_are_killed import job_of
 from voxtrace.batch import predict_cases

@@ -8,6 +8,7 @@ import pytest
 
 import made
 from made import Run
+from made_traces import made_trace
 from voxtrace.io import write
 from voxtrace.volume import Geometry, LabelMap
 
@@ -99,3 +100,53 @@ def test_voxels_that_the_reference_ignores_are_left_out(run: Run, tmp_path: Path
     assert list(document["labels"]) == ["1"]
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
     assert run(*folders).json["mean"]["dice"] < 0.5
+
+
+def test_an_absent_label_counts_1_where_asked_for(run: Run, tmp_path: Path) -> None:
+    for side in ("made", "true"):
+        made.labels(tmp_path / side / "a.nii.gz", block=0)
+    made.labels(tmp_path / "made" / "b.nii.gz", block=3)
+    made.labels(tmp_path / "true" / "b.nii.gz", block=4)
+    command = ("evaluate", tmp_path / "made", tmp_path / "true", "--json", "--absent")
+    left_out, counted = run(*command, "nan").json, run(*command, "one").json
+    assert (left_out["labels"]["1"]["dice_n"], left_out["labels"]["1"]["dice"]) == (1, pytest.approx(SMALLER))
+    assert (counted["labels"]["1"]["dice_n"], counted["labels"]["1"]["dice"]) == (2, pytest.approx((1 + SMALLER) / 2))
+    assert (left_out["absent"], counted["absent"]) == ("nan", "one")
+    assert run(*command[:-1]).json == left_out
+
+
+def test_volumes_and_the_wider_surface_dice_are_told(run: Run, folders: tuple[Path, Path]) -> None:
+    document = run("evaluate", *folders, "--json").json
+    voxel_ml = document["cases"][0]["labels"]["1"]["reference_ml"] / 64
+    liver = document["labels"]["1"]
+    assert liver["volume_bias_ml"] == pytest.approx(-(64 - 27) * voxel_ml / 2)
+    assert liver["volume_error_ml"] == pytest.approx((64 - 27) * voxel_ml / 2)
+    assert liver["nsd"] < liver["nsd_2mm"] <= 1.0
+    lines = run("evaluate", *folders).out.splitlines()
+    assert any("NSD 2 mm" in line and "bias mL" in line for line in lines)
+
+
+def test_the_table_tells_how_many_cases_a_mean_has(run: Run, folders: tuple[Path, Path]) -> None:
+    made.labels(folders[0] / "c.nii.gz", block=0)
+    liver = run("evaluate", *folders).out.splitlines()[1]
+    assert liver.split()[:3] == ["1", "liver", "3"]
+    assert liver.endswith("n 2")  # no HD95 where the label was missed
+
+
+def test_a_trace_is_scored_step_by_step(run: Run, tmp_path: Path) -> None:
+    trace = made_trace(steps=3)
+    trace.save(tmp_path / "trace")
+    write(
+        LabelMap(np.asarray(trace.labels[2]), trace.geometry, {1: "liver", 2: "spleen", 3: "kidney"}),
+        tmp_path / "t.nii.gz",
+    )
+    command = ("evaluate", tmp_path / "trace", tmp_path / "t.nii.gz")
+    document = run(*command, "--json").json
+    assert [step["step"] for step in document["steps"]] == [1, 2, 3]
+    first, last = document["steps"][0], document["steps"][-1]
+    assert last["dice"] == last["labels"]["1"] == 1.0
+    counts = [int((trace.labels[step] == 1).sum()) for step in (0, 2)]  # the first step lies within the last
+    assert first["labels"]["1"] == pytest.approx(2 * counts[0] / sum(counts))
+    assert first["dice"] == pytest.approx((first["labels"]["1"] + first["labels"]["2"]) / 2)
+    assert len(run(*command).out.splitlines()) == 4
+    assert run("evaluate", tmp_path / "trace", tmp_path).code == 2

@@ -44,7 +44,15 @@ _CARD = {  # everything that a card may say
     "licence": "CC0",
     "intended_use": "Tests.",
     "provenance": {"cases": 2},
-    "metrics": {"validation": {"per_case": [{"name": "a", "dice": 0.9}]}},
+    "metrics": {
+        "validation": {
+            "per_case": [{"name": "a", "dice": 0.9}],
+            "measures": {"dice": {"mean": 0.9, "ci95": [0.8, 1.0], "n": 2}},
+            "measures_per_label": {
+                "liver": {"dice": {"mean": 0.9, "ci95": [0.8, 1.0], "n": 2}, "nsd": {"mean": None, "n": 0}}
+            },
+        }
+    },
     "training_scans": {
         "cases": 2,
         "made_up": 0,

@@ -152,7 +152,7 @@ def _document(folder: Path) -> object:
 
 
 def _dataset(folder: Path) -> Iterator[tuple[str, Reader]]:
-    from voxtrace.cli.evaluate import names_for
+    from voxtrace.cli.label_names import names_for
     from voxtrace.training import fold, open_dataset
 
     yield "open", lambda: [case.load() for case in open_dataset(folder).files]

@@ -64,7 +64,7 @@ def another_normalisation(parts: Parts) -> None:
 
 
 def another_resampling(parts: Parts) -> None:
-    configuration(parts)["resampling_fn_data"] = "resample_torch_fornnunet"
+    configuration(parts)["resampling_fn_data"] = "resample_of_my_own"
 
 
 def another_spline(parts: Parts) -> None:
@@ -107,12 +107,12 @@ REFUSED: list[tuple[Callable[[Parts], None], str]] = [
     (a_cascade, "second stage of a cascade"),
     (regions, r"'whole' stands for \[1, 2, 3\].*overlapping regions"),
     (a_gap_in_the_labels, r"\[0, 1, 2, 7\] are not consecutive"),
-    (another_network, "somewhere.UMambaBot; only PlainConvUNet and ResidualEncoderUNet"),
+    (another_network, "somewhere.UMambaBot; only PlainConvUNet and ResidualEncoderUNet.*nnUNetv2_predict"),
     (another_activation, "another activation"),
     (another_norm, "another normalisation"),
     (an_even_kernel, "odd kernels"),
     (another_normalisation, "channel 0 is normalised by QuantileNormalization"),
-    (another_resampling, "resamples data by resample_torch_fornnunet"),
+    (another_resampling, "resamples data by resample_of_my_own.*train it again with nnU-Net's own"),
     (another_spline, "of order 3"),
     (another_preprocessor, "preprocessor_name is MyPreprocessor"),
     (another_reader, "reads images with NaturalImage2DIO"),

@@ -206,5 +206,10 @@ def test_a_receipt_says_what_was_gained(tmp_path: Path) -> None:
         "90 of 1,000 iterations, ended by the time limit of 2 min, in 2.2 min, on cpu.",
         f"Lies in {tmp_path}.",
     )
+    empty = {"provenance": {"cases": 1}, "metrics": {"validation": {"cases": 2, "dice": {"mean": None}}}}
+    assert (
+        "No label was found or drawn in 2 held-back cases, so the Dice is not known."
+        in receipt(empty, tmp_path, 4.0).lines
+    )
     alone = receipt({"provenance": {"cases": 1, "iterations": 5}}, tmp_path, 4.0)
     assert alone.lines[:2] == ("Trained from scratch on 1 case.", "No case was held back, so its Dice is not known.")

@@ -1,22 +1,30 @@
 """Predictions against references: match the files, score each case, and give means with confidence intervals.
 
 A case's score is the mean over its foreground labels (nnU-Net's foreground mean); the mean score is the mean of these
-over cases. A label in neither map of a case has no score there and is left out of the means. Cases without a prediction
-are listed and left out too: the means are over the cases that were predicted.
+over cases. A label in neither map of a case has no score there and is left out of the means, or counts as found where
+that is asked for. Cases without a prediction are listed and left out too: the means are over the cases that were
+predicted. Training records the same means of validation cases in the card.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxtrace.batch.cases import find_cases
 from voxtrace.errors import InputError, UsageError, VoxTraceError
-from voxtrace.metrics import MEASURES, Scores, evaluate_case, mean_interval, without_ignored
+from voxtrace.metrics import (
+    MEASURES,
+    Scores,
+    case_mean,
+    counted_absent,
+    evaluate_case,
+    in_either,
+    mean_interval,
+    without_ignored,
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,7 @@ class Scored:
 
     def mean(self, measure: str) -> float:
         """Return the mean of a measure over the labels where it is finite; NaN when there are none."""
-        values = [v for scores in self.labels.values() if np.isfinite(v := getattr(scores, measure))]
-        return float(np.mean(values)) if values else float("nan")
+        return case_mean(self.labels, measure)
 
 
 def match(predictions: Path, references: Path) -> Matched:
@@ -83,6 +90,18 @@ def score_pairs(pairs: Sequence[Pair], tolerance_mm: float = 1.0, ignored: int |
             yield Scored(pair.case, error=str(error))
 
 
+def with_absent(scored: Sequence[Scored], names: Mapping[int, str], tolerance_mm: float = 1.0) -> list[Scored]:
+    """Return scores in which a label that neither map of a case has counts as rightly not found: 1, HD95 0 mm.
+
+    The labels are those of ``names`` (value -> name, without background and ignore label) and of any case.
+    """
+    found = {value: one.name for case in scored for value, one in case.labels.items()}
+    return [
+        case if case.error else replace(case, labels=counted_absent(case.labels, {**found, **names}, tolerance_mm))
+        for case in scored
+    ]
+
+
 def summarise(scored: Sequence[Scored], names: Mapping[int, str]) -> dict[str, Any]:
     """Return the scores of every case, of every label over cases, and of all, as JSON values.
 
@@ -110,9 +129,7 @@ def _scores(pair: Pair, tolerance_mm: float, ignored: int | None) -> dict[int, S
     from voxtrace.io.child.guarded import read_labels
 
     maps = without_ignored(read_labels(pair.prediction), read_labels(pair.reference), ignored)
-    found = evaluate_case(*maps, tolerance_mm)
-    # the scores of a label in neither map are undefined
-    return {label: scores for label, scores in found.items() if scores.volume_ml > 0 or scores.reference_ml > 0}
+    return in_either(evaluate_case(*maps, tolerance_mm))
 
 
 def _case_record(case: Scored) -> dict[str, Any]:

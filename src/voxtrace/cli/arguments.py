@@ -16,8 +16,8 @@ BundleNames = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A bundle folder, or the name of a shipped bundle. May be repeated, e.g. for the folds of one model: "
-        "their probabilities are averaged.",
+        help="A bundle folder, a folder of folds, or the name of a shipped bundle. The probabilities of folds, and of "
+        "several models where it is repeated, are averaged.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, …")]

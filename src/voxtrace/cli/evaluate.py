@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from voxtrace.cli.arguments import AsJson
+from voxtrace.cli.evaluate_trace import evaluate_trace, is_trace
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
-from voxtrace.cli.output import echo, print_json, print_table, progress_bar, reserve_stdout_for_json
-from voxtrace.errors import DatasetError
-from voxtrace.safe_text import read_json
+from voxtrace.cli.label_names import foreground, ignore_value, names_for
+from voxtrace.cli.output import echo, print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
 
-IGNORE = "ignore"  # nnU-Net's name of voxels that nobody annotated
+_FIRST = 3  # measures in the first table; the others stand in a second, for the width of a terminal
 
 if TYPE_CHECKING:
     from voxtrace.batch.evaluation import Matched, Scored
@@ -28,25 +28,37 @@ def evaluate(
         Path | None,
         typer.Option(help="A dataset.json with label names; that in the references' folder or above it, if unset."),
     ] = None,
+    absent: Annotated[
+        Literal["nan", "one"],
+        typer.Option(
+            help="A label in neither map of a case: left out (nan), or counted 1, HD95 0, as BraTS does (one)."
+        ),
+    ] = "nan",
     as_json: AsJson = False,
 ) -> None:
-    """Score label maps against references of the same name: Dice, surface Dice (NSD) and HD95.
+    """Score label maps against references of the same name: Dice, surface Dice (NSD), HD95 and volumes.
 
     The mean Dice is the mean over cases of the mean over foreground labels; a label in neither map of a case is left
-    out, and so are voxels that the reference has as `ignore`, as the dataset.json names them. References without a
-    prediction are listed and left out: the means are over the cases that were predicted.
-    Intervals are 95 % bootstrap intervals over cases.
+    out (see --absent), and so are voxels that the reference has as `ignore`, as the dataset.json names them. References
+    without a prediction are listed and left out: the means are over the cases that were predicted.
+    Intervals are 95 % bootstrap intervals over cases. A label that only one of the maps has makes no HD95: n tells the
+    number of cases in a mean where it is not that of the row. PREDICTIONS may be a trace: then Dice is told per step.
     """
-    from voxtrace.batch.evaluation import match, score_pairs, summarise
+    from voxtrace.batch.evaluation import match, score_pairs, summarise, with_absent
 
+    if is_trace(predictions):
+        evaluate_trace(predictions, reference, names_for(names, reference), absent, as_json)
+        return
     with reserve_stdout_for_json(as_json), progress_bar() as bar:
         matched = match(predictions, reference)
         named = names_for(names, reference)
-        ignored = next((value for value, name in named.items() if name.casefold() == IGNORE), None)
-        pairs = score_pairs(matched.pairs, tolerance_mm, ignored)
+        pairs = score_pairs(matched.pairs, tolerance_mm, ignore_value(named))
         scored = list(bar.track(pairs, total=len(matched.pairs), description="scoring"))
+        if absent == "one":
+            scored = with_absent(scored, foreground(named), tolerance_mm)
         summary = summarise(scored, named)
-    document = {**summary, "missing": list(matched.missing), "extra": list(matched.extra), "tolerance_mm": tolerance_mm}
+    document = {**summary, "missing": list(matched.missing), "extra": list(matched.extra)}
+    document |= {"tolerance_mm": tolerance_mm, "absent": absent}
     if as_json:
         print_json(document)
     else:
@@ -54,33 +66,28 @@ def evaluate(
     _exit(matched, scored)
 
 
-def names_for(file: Path | None, reference: Path) -> dict[int, str]:
-    """Return label names from a dataset.json: the given one, or that in the folder of the references or above it."""
-    nearby = (folder / "dataset.json" for folder in (reference, reference.resolve().parent))
-    found = file or next((path for path in nearby if path.is_file()), None)
-    if found is None:
-        return {}
-    try:
-        labels = read_json(found)["labels"]
-        return {int(value): str(name) for name, value in labels.items() if str(value).isdigit()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{found} names no labels; expected JSON with labels {{'liver': 1, …}}.") from error
-
-
 def _print(document: dict[str, Any]) -> None:
-    rows = [_row(f"{value} {record['name']}", record, record["n"]) for value, record in document["labels"].items()]
-    rows.append(_row("mean", document["mean"], document["n"]))
-    print_table(("label", "n", *(f"{heading} [95 %]" for heading, _ in _measures().values())), rows)
+    measures = list(_measures().items())
+    for shown in (measures[:_FIRST], measures[_FIRST:]):
+        rows = [_row(f"{k} {record['name']}", record, record["n"], shown) for k, record in document["labels"].items()]
+        rows.append(_row("mean", document["mean"], document["n"], shown))
+        print_table(("label", "n", *(f"{heading} [95 %]" for _, (heading, _) in shown)), rows)
+        if shown == measures[:_FIRST]:
+            print_line()
 
 
-def _row(name: str, record: dict[str, Any], n: int) -> tuple[str, ...]:
+def _row(name: str, record: dict[str, Any], n: int, shown: list[tuple[str, tuple[str, str]]]) -> tuple[str, ...]:
     """Return a row of the table: name, number of cases, and each measure with its interval."""
-    return (name, str(n), *(_cell(record, measure, form) for measure, (_, form) in _measures().items()))
+    return (name, str(n), *(_cell(record, measure, form, n) for measure, (_, form) in shown))
 
 
-def _cell(record: dict[str, Any], measure: str, form: str) -> str:
+def _cell(record: dict[str, Any], measure: str, form: str, n: int) -> str:
+    """Return mean and interval, with the number of cases where some are left out."""
+    if not record[f"{measure}_n"]:
+        return "–"
     low, high = record[f"{measure}_ci95"]
-    return f"{record[measure]:{form}} [{low:{form}}, {high:{form}}]"
+    fewer = f" n {record[f'{measure}_n']}" if record[f"{measure}_n"] != n else ""
+    return f"{record[measure]:{form}} [{low:{form}}, {high:{form}}]{fewer}"
 
 
 def _measures() -> Mapping[str, tuple[str, str]]:

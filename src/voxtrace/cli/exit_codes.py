@@ -5,6 +5,7 @@ from __future__ import annotations
 from voxtrace.errors import Cancelled, UsageError, VoxTraceError
 
 SOME_FAILED = 1
+ABOVE_LIMIT = 1  # of a command that judges
 WRONG_USAGE = 2
 NOTHING_DONE = 3
 INTERRUPTED = 130

@@ -45,6 +45,8 @@ def _print(document: dict[str, Any]) -> None:
             _print_findings(value)
         elif key in ("slice_facts", "maps"):
             _print_by_step(key.replace("_", " "), value)
+        elif key == "pooled":
+            _print_pooled(value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for number, item in enumerate(value, start=1):
                 print_line(f"\n{key} {number}")
@@ -65,6 +67,14 @@ def _print_by_step(title: str, outputs: dict[str, dict[str, Any]]) -> None:
     rows = [[*first, *(_cell(values.get(column)) for column in columns)] for first, values in lines]
     print_line()
     print_table([title, "unit", "step", *columns], rows)
+
+
+def _print_pooled(summary: dict[str, Any]) -> None:
+    """Print the scores of all held-back cases of a cross-validation."""
+    from voxtrace.training.pooled_scores import score_table
+
+    print_line()
+    print_table(*score_table(summary))
 
 
 def _cell(value: Any) -> Any:

@@ -19,7 +19,7 @@ UID_DIGITS = 12  # enough to tell series apart, too few to look a patient up
 def inspect_path(path: Path) -> dict[str, Any]:
     """Return what a path holds, as JSON values.
 
-    ``kind`` is volume, segmentation, dicom, bundle, trace, ledger or training run.
+    ``kind`` is volume, segmentation, dicom, bundle, ensemble (a folder of folds), trace, ledger or training run.
     """
     from voxtrace.bundle import card, shipped
     from voxtrace.io.integrity import check_regular
@@ -37,13 +37,17 @@ def inspect_path(path: Path) -> dict[str, Any]:
 def _folder(path: Path) -> dict[str, Any]:
     from voxtrace.batch.ledger import NAME, Ledger
     from voxtrace.bundle import JSON, card
+    from voxtrace.cli.inspect_folds import fold_facts
     from voxtrace.cli.inspect_trace import inspect_trace
+    from voxtrace.inference.fold_folder import is_fold_folder
     from voxtrace.io.suffixes import is_zarr
     from voxtrace.trace import Trace
     from voxtrace.training.run_state import is_run, run_state
 
     if (path / JSON).is_file():
         return {"kind": "bundle", **card(path)}
+    if is_fold_folder(path):
+        return fold_facts(path)
     if (path / "trace.json").is_file():
         return inspect_trace(Trace.load(path))
     if (path / NAME).is_file():

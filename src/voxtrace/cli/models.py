@@ -97,6 +97,8 @@ def import_nnunet(
         return
     for path in written:
         echo(f"{path} holds {card(path)['name']}; segment with: voxtrace predict SCAN -m {path} -o OUT")
+    if len(written) > 1:
+        echo(f"all {len(written)} together, averaged: voxtrace predict SCAN -m {out} -o OUT")
 
 
 def _made_for(record: dict[str, Any]) -> str:

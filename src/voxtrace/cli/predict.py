@@ -147,10 +147,11 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
     Whatever is wrong with the request as a whole is refused here, before the first case.
     """
     from voxtrace.batch import PredictJob, find_cases, with_anonymous_names
-    from voxtrace.bundle import card, load
+    from voxtrace.bundle import card
+    from voxtrace.inference.fold_folder import load_members, member_paths
 
     # the card is JSON and read without torch, so that reading the first case can begin
-    channels = card(request.models[0])["plan"]["channels"]
+    channels = card(member_paths(request.models)[0])["plan"]["channels"]
     cases = find_cases(request.inputs, channels, request.timepoint, request.series)
     if request.anonymous:
         cases = with_anonymous_names(cases, request.out)
@@ -160,7 +161,7 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
         from voxtrace.cli.method_options import method_options
         from voxtrace.inference import check_bundles, chosen_method
 
-        bundles = tuple(load(model) for model in request.models)
+        bundles = load_members(request.models)
     check_bundles(bundles, request.options)
     changed = method_options(type(bundles[0].method), request.settings, ())
     options = replace(request.options, method_options=changed)

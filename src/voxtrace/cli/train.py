@@ -18,6 +18,7 @@ from voxtrace.cli.arguments import (
     spacing_mm,
     window_voxels,
 )
+from voxtrace.cli.cross_validate import cross_validate
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, reserve_stdout_for_json
 from voxtrace.cli.show_fit import warn_of_fit
@@ -42,6 +43,15 @@ Out = Annotated[
 ]
 Fold = Annotated[
     int | None, typer.Option(min=0, help="Hold this fold back for validation; train on all cases if unset.")
+]
+CrossValidate = Annotated[
+    bool,
+    typer.Option(
+        "--cv",
+        help="Train every fold, one after another, into OUT/fold_0, …, with one plan and shared prepared cases, and "
+        "pool the scores of all held-back cases; OUT is a bundle for -m. --resume goes on with the folds that are not "
+        "finished. --minutes and --iterations are those of a fold.",
+    ),
 ]
 Iterations = Annotated[int | None, typer.Option(min=1, help="Optimiser updates; the plan's if unset.")]
 Initial = Annotated[
@@ -163,6 +173,7 @@ def train(
     method: MethodKey = None,
     out: Out = None,
     fold: Fold = None,
+    cv: CrossValidate = False,
     iterations: Iterations = None,
     seed: Seed = 0,
     initial: Initial = None,
@@ -200,6 +211,9 @@ def train(
     Ctrl-C keeps a checkpoint beside the bundle, in OUT.work, and --resume goes on from there.
     """
     asked = dict(locals())  # by the names of TrainRequest's fields
+    if asked.pop("cv"):
+        cross_validate(_request(asked), _train, as_json)
+        return
     with reserve_stdout_for_json(as_json):
         bundle = _train(_request(asked))
     if not is_first_process():

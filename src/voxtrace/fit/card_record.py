@@ -77,8 +77,16 @@ class _Cost(_Part):
     steps_are_passes: _Truth = False
 
 
+class _Mean(_Part):
+    mean: _Number | None
+    ci95: _Pair | None = None
+    n: _Count
+
+
 class _Validation(_Part):
     per_case: list[dict[str, Any]] = []
+    measures: dict[_Name, _Mean] = {}
+    measures_per_label: dict[_Name, dict[_Name, _Mean]] = {}
 
 
 class _Metrics(_Part):

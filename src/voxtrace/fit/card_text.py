@@ -1,4 +1,4 @@
-"""What card.md says of training scans, volume intervals and expected Dice."""
+"""What card.md says of training scans, measures of validation, volume intervals and expected Dice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from voxtrace.fit.training_scans import TrainingScans
 
 WARNING = "**Demonstration.** Trained on made-up scans: its answer on a patient means nothing."
 
+_MEASURES = {
+    "dice": "Dice",
+    "nsd": "NSD 1 mm",
+    "nsd_2mm": "NSD 2 mm",
+    "hd95_mm": "HD95 mm",
+    "volume_bias_ml": "volume bias mL",
+    "volume_error_ml": "volume error mL",
+}
+
 
 def measured_lines(record: Mapping[str, Any]) -> list[str]:
     """Return lines of Markdown; none where the card records none of it."""
     warning = [WARNING, ""] if is_demonstration(record) else []
-    return [*warning, *_scans(record), *_intervals(record), *_expected(record)]
+    return [*warning, *_scans(record), *_validated(record), *_intervals(record), *_expected(record)]
 
 
 def _scans(record: Mapping[str, Any]) -> Iterator[str]:
@@ -27,6 +36,27 @@ def _scans(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"- voxels of {_ends(scans.spacing_mm)} mm"
     yield f"- field of view of {_ends(scans.size_mm)} mm"
     yield ""
+
+
+def _validated(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("metrics", {}).get("validation") or {}
+    if not stored.get("measures_per_label"):
+        return
+    yield from ("## Held-back cases", "")
+    yield "Mean over cases, 95 % bootstrap interval and number of cases. A case that has a label neither in its"
+    yield "reference nor in the prediction is left out of the label's row; with the label in only one of them it has no"
+    yield "HD95. The last row is the mean over cases of the mean over their labels."
+    yield from ("", f"| label | {' | '.join(_MEASURES.values())} |", f"|{'---|' * (len(_MEASURES) + 1)}")
+    for name, row in {**stored["measures_per_label"], "mean": stored.get("measures", {})}.items():
+        yield f"| {name} | {' | '.join(_mean(row.get(measure)) for measure in _MEASURES)} |"
+    yield ""
+
+
+def _mean(found: Mapping[str, Any] | None) -> str:
+    if not found or found["mean"] is None:
+        return "–"
+    between = f" [{found['ci95'][0]:.3f}, {found['ci95'][1]:.3f}]" if found.get("ci95") else ""
+    return f"{found['mean']:.3f}{between}, n {found['n']}"
 
 
 def _intervals(record: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError, UsageError
 from voxtrace.inference.cancel_check import CancelCheck
+from voxtrace.inference.fold_folder import SAME_FIELDS
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.sliding_window import Member
 from voxtrace.method import Method, changed_after_training
@@ -17,7 +18,6 @@ from voxtrace.runtime.interrupt import interrupts
 from voxtrace.volume import Volume
 
 VOTING_FIELDS = ("channels", "labels")
-SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")
 
 
 def check_compatible(bundles: Sequence[Bundle]) -> Sequence[Bundle]:

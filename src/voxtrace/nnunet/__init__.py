@@ -6,7 +6,9 @@ checkpoint         the tensors of one fold, read without running code from the f
 architecture       the network of nnU-Net's plans as a topology
 plan               everything else in them as a plan
 weights            nnU-Net's tensors under the names of ours
+resampling         how images and probabilities are resampled
 convert            the whole import
+advice, remedies   what to do with a model that cannot be imported
 =================  ==================================================================================
 
 A model that cannot be reproduced exactly is refused with a sentence that says why.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voxtrace.errors import InputError
+from voxtrace.nnunet.remedies import RETRAIN
 from voxtrace.plan import Shape, Topology
 
 _CLASSES = {"PlainConvUNet": "plain", "ResidualEncoderUNet": "residual"}
@@ -25,7 +26,7 @@ def topology(configuration: Mapping[str, Any]) -> Topology:
     name, arguments = _network(configuration)
     encoder = _CLASSES.get(name.rpartition(".")[2])
     if encoder is None or not name.startswith(_LIBRARY):
-        raise InputError(f"the network is a {name}; only {' and '.join(_CLASSES)} can be imported.")
+        raise InputError(f"the network is a {name}; only {' and '.join(_CLASSES)} can be imported; {RETRAIN}.")
     # Only what our layers compute exactly is imported.
     _check_parts(arguments)
     n, flat = int(arguments["n_stages"]), len(configuration["patch_size"]) == 2
@@ -35,7 +36,7 @@ def topology(configuration: Mapping[str, Any]) -> Topology:
     if strides[0] != (1, 1, 1) or any(size % 2 == 0 for kernel in kernels for size in kernel):
         raise InputError(
             f"the network begins with stride {strides[0]} and has kernels {kernels}; only networks that begin at full "
-            "resolution and have odd kernels can be imported."
+            f"resolution and have odd kernels can be imported; {RETRAIN}."
         )
     return Topology(
         widths=_each(arguments["features_per_stage"], n),
@@ -87,7 +88,7 @@ def _check_parts(arguments: Mapping[str, Any]) -> None:
     if wrong := [part for part, usual in expected.items() if not usual]:
         raise InputError(
             f"the network has another {' and '.join(wrong)} than nnU-Net's own (instance norm with eps 1e-5, leaky "
-            "ReLU of slope 0.01, no dropout, basic blocks); only those can be imported."
+            f"ReLU of slope 0.01, no dropout, basic blocks); only those can be imported; {RETRAIN}."
         )
 
 

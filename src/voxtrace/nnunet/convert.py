@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle, save, window_cost
 from voxtrace.errors import InputError
 from voxtrace.methods import method
+from voxtrace.nn.build_limit import limited_build
 from voxtrace.nnunet.checkpoint import NnUNetCheckpoint, read_checkpoint
 from voxtrace.nnunet.folder import ModelFolder, Which, open_folder
 from voxtrace.nnunet.plan import plan_of
 from voxtrace.nnunet.weights import fill
+from voxtrace.safe_text import brief
 
 LICENCE = "unknown: as the model's authors gave it"
 INTENDED_USE = "What the model's authors intended. Not a medical device: a person must check every result."
@@ -51,12 +54,14 @@ def read_fold(model: ModelFolder, fold: str, which: Which = "final") -> Bundle:
     try:
         plan = plan_of(model, checkpoint.configuration, checkpoint.mirror_axes, checkpoint.epochs)
     # Missing or malformed keys anywhere in the JSON files.
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
-            f"{model.path / 'plans.json'} or dataset.json is not as nnU-Net v2 writes it ({error!r}); copy it again."
+            f"{model.path / 'plans.json'} or dataset.json is not as nnU-Net v2 writes it ({brief(repr(error))}); "
+            "copy it again."
         ) from error
     unet = method("unet")
-    network = unet.build(unet.adapt(plan))
+    with limited_build(model.checkpoint(fold, which).stat().st_size):
+        network = unet.build(unet.adapt(plan))
     fill(network, checkpoint.tensors, len(plan.topology.widths))
     card = _card(model, fold, which, checkpoint, bool(plan.mirror_axes))
     return Bundle(unet, plan, network.eval(), {**card, "cost": window_cost(unet, plan, network)})
@@ -70,21 +75,22 @@ def _card(model: ModelFolder, fold: str, which: Which, checkpoint: NnUNetCheckpo
         "imported_from": "nnU-Net v2",
         "dataset": dataset,
         "trainer": checkpoint.trainer,
-        "plans": model.plans.get("plans_name"),
+        "plans": str(model.plans.get("plans_name") or ""),
         "configuration": checkpoint.configuration,
         "fold": fold,
         "checkpoint": which,
         "epochs": checkpoint.epochs,
     }
-    scores = {
+    found = {
         "validation_dice": model.validation_dice(fold),
         "pseudo_dice_of_last_epoch": checkpoint.pseudo_dice,
     }
+    scores = {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
     return {
         "name": f"{dataset}-{checkpoint.configuration}-fold-{fold}",
         "licence": LICENCE,
         "intended_use": INTENDED_USE,
         "mirror": mirror,
         "provenance": provenance,
-        "metrics": {"nnunet": {name: value for name, value in scores.items() if value is not None}},
+        "metrics": {"nnunet": scores},
     }

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtrace.errors import InputError
+from voxtrace.nnunet.advice import no_checkpoint, unfinished, wrong_place
 from voxtrace.safe_text import read_json
 
 Which = Literal["final", "best"]
@@ -26,12 +27,17 @@ Which = Literal["final", "best"]
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """The folder's contents without the checkpoints: ``plans`` and ``dataset`` as read, names of the folds."""
+    """The folder's contents without the checkpoints: ``plans`` and ``dataset`` as read, names of the folds.
+
+    ``folds`` have a checkpoint of the kind ``which``, ``unfinished`` do not.
+    """
 
     path: Path
     plans: Mapping[str, Any]
     dataset: Mapping[str, Any]
     folds: tuple[str, ...]
+    unfinished: tuple[str, ...] = ()
+    which: Which = "final"
 
     def checkpoint(self, fold: str, which: Which) -> Path:
         """Return the checkpoint file of a fold."""
@@ -42,13 +48,19 @@ class ModelFolder:
 
         None selects every numbered fold, as nnU-Net does, or the fold "all" where there is no other. ``"all"`` selects
         the fold of that name, or every fold where there is none.
+
+        Raises
+        ------
+        InputError
+            There is no such fold, or one of them has not ended.
         """
-        numbered = tuple(name for name in self.folds if name != "all") or self.folds
-        if fold is None:
-            return numbered
-        names = [name.strip() for name in fold.split(",")]
-        if names == ["all"] and "all" not in self.folds:
-            return numbered
+        names = [name.strip() for name in fold.split(",")] if fold is not None else []
+        every = (*self.folds, *self.unfinished)
+        if fold is None or (names == ["all"] and "all" not in every):
+            names = [name for name in every if name != "all"] or list(every)
+        for name in names:
+            if name in self.unfinished:
+                raise InputError(unfinished(self.path, name, self.which, self.folds))
         if unknown := [name for name in names if name not in self.folds]:
             raise InputError(f"{self.path} has no trained fold {unknown[0]!r}; it has {', '.join(self.folds)}.")
         return tuple(names)
@@ -88,12 +100,14 @@ def open_folder(path: str | Path, which: Which = "final") -> ModelFolder:
     # A fold counts as trained if its checkpoint exists.
     found = sorted(file.parent.name for file in path.glob(f"fold_*/checkpoint_{which}.pth"))
     if not found:
-        raise InputError(f"{path} has no fold_*/checkpoint_{which}.pth; give the folder of a trained nnU-Net v2 model.")
-    return ModelFolder(path, plans, dataset, tuple(name.removeprefix("fold_") for name in found))
+        raise InputError(no_checkpoint(path, which))
+    begun = sorted({folder.name for folder in path.glob("fold_*") if folder.is_dir()} - set(found))
+    folds, rest = (tuple(name.removeprefix("fold_") for name in names) for names in (found, begun))
+    return ModelFolder(path, plans, dataset, folds, rest, which)
 
 
 def _json(file: Path, key: str) -> dict[str, Any]:
-    advice = "give the folder of a trained nnU-Net v2 model, e.g. nnUNetTrainer__nnUNetPlans__3d_fullres"
+    advice = wrong_place(file.parent)
     try:
         record = read_json(file, allow_nan=True)
     except OSError as error:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from voxtrace.errors import InputError
 from voxtrace.nnunet.architecture import topology
 from voxtrace.nnunet.folder import ModelFolder
+from voxtrace.nnunet.remedies import RETRAIN
+from voxtrace.nnunet.resampling import resampling
 from voxtrace.plan import Normalisation, Plan, View
 
-_RESAMPLING = "resample_data_or_seg_to_shape"
-_COARSE = 3.0  # nnU-Net's threshold of anisotropy
 _EPOCH = 250  # iterations
 _SMALLEST_STD = 1e-8  # nnU-Net divides by no less
 _READERS: dict[str, Literal["stored", "ras"]] = {
@@ -40,6 +40,7 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
     spacing = [float(mm) for mm in settings["spacing"]]
     across = [float(folder.plans["original_median_spacing_after_transp"][0])] if flat else []
     z, y, x = (*across, *spacing)
+    interpolation, coarse = resampling(settings)
     # A 2d model has windows one voxel thick.
     window = [1] * flat + [int(n) for n in settings["patch_size"]]
     return Plan(
@@ -48,9 +49,9 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
         channels=channels,
         labels=_labels(folder.dataset),
         normalisation=tuple(_normalisation(folder.plans, settings, c) for c in range(len(channels))),
-        interpolation="spline",
+        interpolation=interpolation,
         topology=topology(settings),
-        view=_view(folder.plans, settings, flat),
+        view=_view(folder.plans, coarse, flat),
         mirror_axes=tuple(axis + flat for axis in mirror_axes),
         batch_size=max(1, int(settings.get("batch_size", 2))),
         iterations=max(1, epochs or 1000) * _EPOCH,
@@ -67,10 +68,14 @@ def _check_kind(folder: ModelFolder, configuration: str, settings: Mapping[str, 
     for key, expected in {"preprocessor_name": "DefaultPreprocessor", "label_manager": "LabelManager"}.items():
         given = settings.get(key, folder.plans.get(key, expected))
         if given != expected:
-            raise InputError(f"the model's {key} is {given}; only nnU-Net's own {expected} is reproduced here.")
+            raise InputError(
+                f"the model's {key} is {given}; only nnU-Net's own {expected} is reproduced here; {RETRAIN}."
+            )
     reader = folder.plans.get("image_reader_writer", "SimpleITKIO")
     if reader not in _READERS:
-        raise InputError(f"the model reads images with {reader}; only {', '.join(_READERS)} are reproduced here.")
+        raise InputError(
+            f"the model reads images with {reader}; only {', '.join(_READERS)} are reproduced here; {RETRAIN}."
+        )
 
 
 def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
@@ -81,7 +86,7 @@ def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
         if len(values) != 1:
             raise InputError(
                 f"label {name!r} stands for {list(values)}: the model was trained on overlapping regions, which are "
-                "not reproduced here; import a model of plain labels."
+                f"not reproduced here; give each value a name of its own in dataset.json and {RETRAIN}."
             )
         if name == "ignore":  # marks voxels of the training set; the network has no output for it
             continue
@@ -112,36 +117,18 @@ def _normalisation(plans: Mapping[str, Any], settings: Mapping[str, Any], channe
         "NoNormalization": Normalisation(scheme="none"),
     }
     if scheme not in others:
-        raise InputError(f"channel {channel} is normalised by {scheme}; expected CTNormalization, {', '.join(others)}.")
+        raise InputError(
+            f"channel {channel} is normalised by {scheme}; expected CTNormalization, {', '.join(others)}; {RETRAIN}."
+        )
     return others[scheme]
 
 
-def _view(plans: Mapping[str, Any], settings: Mapping[str, Any], flat: bool) -> View:
+def _view(plans: Mapping[str, Any], coarse: float | None, flat: bool) -> View:
     z, y, x = (int(axis) for axis in plans["transpose_forward"])
     return View(
         orientation=_READERS[plans.get("image_reader_writer", "SimpleITKIO")],
         axes=(z, y, x),
         crop=True,
         resampled=(1, 2) if flat else (0, 1, 2),
-        coarse=_coarse(settings),
+        coarse=coarse,
     )
-
-
-def _coarse(settings: Mapping[str, Any]) -> float | None:
-    """Return the anisotropy above which the nearest value is taken along Z, or None; refuse other resampling."""
-    # Images and probabilities must follow the same rule: the plan has room for one.
-    found = set()
-    for what, order in {"data": 3, "probabilities": 1}.items():
-        name = settings[f"resampling_fn_{what}"]
-        given = dict(settings[f"resampling_fn_{what}_kwargs"])
-        limit = float(given.pop("separate_z_anisotropy_threshold", _COARSE))
-        forced = given.pop("force_separate_z", None)
-        if name != _RESAMPLING or given != {"is_seg": False, "order": order, "order_z": 0} or forced is True:
-            raise InputError(
-                f"the model resamples {what} by {name} with {settings[f'resampling_fn_{what}_kwargs']}; expected "
-                f"{_RESAMPLING} of order {order} (order_z 0, force_separate_z null or false)."
-            )
-        found.add(None if forced is False else limit)
-    if len(found) != 1:
-        raise InputError("the model resamples images and scores by different rules of anisotropy; expected one rule.")
-    return found.pop()

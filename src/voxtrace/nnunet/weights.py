@@ -25,7 +25,10 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from voxtrace.errors import InputError
+from voxtrace.nnunet.remedies import OTHER_FILES
 
+# of a network that was compiled, whole or in parts, or trained on several GPUs
+_PREFIX = re.compile(r"^(?:_orig_mod\.|module\.)+|(?<=\.)_orig_mod\.")
 _AGAIN = re.compile(r"^decoder\.encoder\.|\.all_modules\.")
 _RULES = (
     (r"encoder\.stem\.convs\.0\.", "project.stem."),
@@ -49,20 +52,25 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], n_stages: int) -> No
     """
     own = network.state_dict()
     # nnU-Net's copies, below the decoder and all_modules, are left out.
-    given = {renamed(name, n_stages): tensor for name, tensor in tensors.items() if not _AGAIN.search(name)}
+    plain = {_PREFIX.sub("", name): tensor for name, tensor in tensors.items()}
+    given = {renamed(name, n_stages): tensor for name, tensor in plain.items() if not _AGAIN.search(name)}
     for name, tensor in own.items():
         if name not in given and name.endswith(".bias"):
             given[name] = tensor.new_zeros(tensor.shape)
         if name not in given:
-            raise InputError(f"the checkpoint has no tensor for {name}; its network is not the one of plans.json.")
+            raise InputError(
+                f"the checkpoint has no tensor for {name}; its network is not the one of plans.json; {OTHER_FILES}."
+            )
         given[name] = _deep(given[name], tensor)
         if given[name].shape != tensor.shape:
             raise InputError(
                 f"the checkpoint's {name} (as it is called here) is {tuple(given[name].shape)}, plans.json and "
-                f"dataset.json make it {tuple(tensor.shape)}; its network is another one."
+                f"dataset.json make it {tuple(tensor.shape)}; its network is another one; {OTHER_FILES}."
             )
     if extra := sorted(set(given) - set(own)):
-        raise InputError(f"the checkpoint also holds {extra[0]}; its trainer builds another network than plans.json.")
+        raise InputError(
+            f"the checkpoint also holds {extra[0]}; its trainer builds another network than plans.json; {OTHER_FILES}."
+        )
     network.load_state_dict(given)
 
 

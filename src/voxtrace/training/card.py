@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ def make_card(
         **({"network": described} if described else {}),
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),
-            **({"fine_tuning": _gain(before, validation)} if before and validation else {}),
+            **_gain(before, validation),
             "curve": run.history,
         },
     }
@@ -76,10 +77,13 @@ def measured_entries(scans: Sequence[TrainingScans], validation: Validation | No
     }
 
 
-def _gain(before: Validation, after: Validation) -> dict[str, Any]:
-    """Return the mean Dice of the same cases before and after."""
+def _gain(before: Validation | None, after: Validation | None) -> dict[str, Any]:
+    """Return the mean Dice of the same cases before and after; nothing where either is not known."""
+    if before is None or after is None:
+        return {}
     cases = len(before.cases)
-    return {"cases": cases, "dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
+    dice = {"dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
+    return {"fine_tuning": {"cases": cases, **dice}} if all(map(math.isfinite, dice.values())) else {}
 
 
 def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> dict[str, Any]:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from voxtrace.bundle import Bundle
+from voxtrace.inference.fold_folder import CHOSEN
 from voxtrace.method import Method, changed
 from voxtrace.plan import Plan
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.windows import coverage, everything
-
-CHOSEN = "chosen_after_training"  # in the provenance: option -> the value that was asked for
 
 
 def label_coverage(method: Method, plan: Plan, cases: Sequence[PreprocessedCase]) -> dict[str, Any] | None:

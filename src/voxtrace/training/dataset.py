@@ -21,7 +21,7 @@ from typing import Any
 
 from voxtrace.errors import DatasetError
 from voxtrace.io.child.guarded import read, read_labels
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset_cache import stored_folds
 from voxtrace.training.dataset_listing import SEE_ALL, DatasetListing, read_listing
 from voxtrace.training.split import SPLITS, Fold, check_apart, folds_of, held_back, read_splits, subjects_of
@@ -115,7 +115,8 @@ class Dataset:
         by_name = {files.name: files for files in self.files}
         missing = [name for name in names if name not in by_name]
         if missing:
-            raise DatasetError(f"{self.name} has no case {missing[0]!r}, which its splits name; correct the splits.")
+            first = brief(repr(missing[0]))
+            raise DatasetError(f"{self.name} has no case {first}, which its splits name; correct the splits.")
         return CaseFolder([by_name[name] for name in names])
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,10 @@ def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
 
 
 def _mapped(file: Path) -> Array:
-    array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+    try:
+        array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (SyntaxError, TokenError) as error:  # the header is a literal of Python
+        raise ValueError(f"{file} is no array") from error
     return array
 
 

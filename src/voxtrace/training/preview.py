@@ -11,7 +11,7 @@ from voxtrace.atomic import atomic_file
 from voxtrace.bundle import Bundle
 from voxtrace.errors import UsageError
 from voxtrace.inference import predict
-from voxtrace.metrics import dice
+from voxtrace.metrics import dice, finite_mean, without_ignored
 from voxtrace.trace import Provenance, Trace
 from voxtrace.training.dataset import CaseFolder
 from voxtrace.training.finish import exchange
@@ -72,9 +72,9 @@ class PreviewTrace:
         )
 
     def _mean_dice(self, labels: Array, bundle: Bundle) -> float:
-        found = LabelMap(labels, self._case.labels.geometry)
-        each = np.asarray([dice(found, self._case.labels, value) for value in bundle.plan.labels if value])
-        return float(each[np.isfinite(each)].mean()) if np.isfinite(each).any() else float("nan")
+        made = LabelMap(labels, self._case.labels.geometry)
+        found, true = without_ignored(made, self._case.labels, bundle.plan.ignored)
+        return finite_mean(dice(found, true, value, absent=np.nan) for value in bundle.plan.labels if value)
 
 
 def find_case(name: str, *groups: Sequence[Case]) -> Case:

@@ -126,7 +126,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     from voxtrace.bundle import load
 
     dataset = open_dataset(request.dataset, request.labels)
-    given = _given_plan(request, dataset)
+    given = given_plan(request, dataset)
     dataset = with_folds(dataset, given) if given else dataset
     everything = dataset.cases([files.name for files in dataset.files])
     cases, validate = (everything, ()) if request.fold is None else fold(dataset, request.fold)
@@ -208,7 +208,7 @@ def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | Non
     return method(request.method or DEFAULT_METHOD, **request.options)  # takes over the initial weights that fit
 
 
-def _given_plan(request: TrainRequest, dataset: Dataset) -> DatasetPlan | None:
+def given_plan(request: TrainRequest, dataset: Dataset) -> DatasetPlan | None:
     """Return the plan of the file that a request names; None where it names none."""
     asked = [name for name in ("plan", "window", "spacing_mm") if getattr(request, name) is not None]
     if request.initial and asked:
@@ -239,7 +239,7 @@ def _plan(
     asked = bool(given or request.window or request.spacing_mm)
     if asked or (begun is None and (initial is None or needs_planning(initial, dataset))):
         stored = given or (yield from stored_or_planned(dataset, request.device, request.labels, cancel))
-        planned = stored.plan if given else _changed(stored, request, dataset)
+        planned = stored.plan if given else changed_plan(stored, request, dataset)
     if begun is not None:
         plan = begun.plan
         _check_begun(begun, planned)
@@ -263,7 +263,7 @@ def _check_begun(begun: BegunRun, asked: Plan | None) -> None:
         )
 
 
-def _changed(stored: DatasetPlan, request: TrainRequest, dataset: Dataset) -> Plan:
+def changed_plan(stored: DatasetPlan, request: TrainRequest, dataset: Dataset) -> Plan:
     """Return the dataset's plan, made again where a request asks for a window or spacing."""
     from voxtrace.training.device import training_device
 

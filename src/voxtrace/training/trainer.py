@@ -104,7 +104,7 @@ def _trained(
         if takeover and takeover.complete and run.processes.first:
             # with weights of its own, what was learned before says nothing yet
             first = validate[: run.config.quick_cases]
-            before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before")
+            before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before", only_dice=True)
         yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
         if not run.processes.first:
             run.processes.wait()

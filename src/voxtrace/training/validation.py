@@ -1,9 +1,13 @@
-"""Validation on whole cases, with the engine that users run: Dice and volumes with intervals, features of traces."""
+"""Validation on whole cases, with the engine that users run: measures with intervals, volumes, features of traces.
+
+Means are those of ``voxtrace evaluate``: of a case over the labels that it or its prediction has, then over cases
+(:mod:`voxtrace.metrics`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,9 +16,25 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
 from voxtrace.fit import case_features, measured_features, measured_intervals
 from voxtrace.inference import predict
-from voxtrace.metrics import dice, mean_interval, volume_ml, without_ignored
+from voxtrace.metrics import (
+    MEASURES,
+    WIDE_MM,
+    Interval,
+    Scores,
+    case_mean,
+    dice,
+    evaluate_label,
+    finite_mean,
+    in_either,
+    mean_interval,
+    volume_ml,
+    without_ignored,
+)
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
+
+TOLERANCE_MM = 1.0  # of the NSD in the card; beside it stands that at 2 mm
+ROUNDED = 4  # decimals in the card
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +51,8 @@ class ValidatedCase:
         Volume of each foreground label by value, at the last step and in the reference.
     features
         Of the trace; see :func:`voxtrace.fit.case_features`.
+    scores
+        Label value -> every measure at the last step, of the labels in either map; empty where only Dice was asked for.
     """
 
     name: str
@@ -38,6 +60,12 @@ class ValidatedCase:
     predicted_ml: Mapping[int, float]
     reference_ml: Mapping[int, float]
     features: Mapping[str, float]
+    scores: Mapping[int, Scores] = field(default_factory=dict)
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean Dice at the last step over the labels in either map; NaN where there is none."""
+        return finite_mean(self.dice[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,25 +81,41 @@ class Validation:
         return np.asarray([case.dice for case in self.cases])
 
     def mean_dice(self, cases: int | None = None) -> float:
-        """Return the mean foreground Dice at the last step, of the first cases or of all."""
-        return round(float(np.nanmean(np.nanmean(self.scores[:cases, -1], axis=1))), 4)
+        """Return the mean Dice at the last step, of the first cases or of all; NaN where none has a label."""
+        return round(finite_mean(case.mean_dice for case in self.cases[:cases]), ROUNDED)
 
     def to_json(self) -> dict[str, Any]:
-        """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case."""
+        """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case.
+
+        ``measures`` and ``measures_per_label`` hold every measure of ``voxtrace evaluate``, each with the number of
+        finite values in its mean.
+        """
         last = self.scores[:, -1]
+        per_step = [[finite_mean(case.dice[step]) for case in self.cases] for step in range(self.scores.shape[1])]
         return {
             "cases": len(self.cases),
-            "dice": _mean(np.nanmean(last, axis=1)),
+            "dice": _mean(per_step[-1]),
             "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.labels.values())},
-            "dice_per_step": [_mean(np.nanmean(step, axis=1))["mean"] for step in self.scores.transpose(1, 0, 2)],
+            "dice_per_step": [_mean(step)["mean"] for step in per_step],
+            **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
         }
+
+    def _measures(self) -> dict[str, Any]:
+        """Return the means of every measure, over cases of the mean over labels, and for each label."""
+        means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in MEASURES}
+        per_label = {
+            name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in MEASURES}
+            for k, name in self.labels.items()
+        }
+        tolerances = {"nsd": TOLERANCE_MM, "nsd_2mm": WIDE_MM}
+        return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
 
     def measured(self) -> dict[str, Any]:
         """Return what the card records as ``intervals`` and ``expected``, where there are cases enough."""
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
-        mean_dice = [float(np.nanmean(case.dice[-1])) for case in self.cases]
+        mean_dice = [case.mean_dice for case in self.cases]
         found = {
             "intervals": measured_intervals(predicted, reference, self.labels),
             "expected": measured_features([case.features for case in self.cases], mean_dice),
@@ -85,6 +129,10 @@ class Validation:
             "dice": {name: _known(v) for name, v in zip(names.values(), case.dice[-1], strict=True)},
             "predicted_ml": {names[value]: round(ml, 4) for value, ml in case.predicted_ml.items()},
             "reference_ml": {names[value]: round(ml, 4) for value, ml in case.reference_ml.items()},
+            "measures": {
+                names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
+                for k, scores in case.scores.items()
+            },
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
 
@@ -112,36 +160,40 @@ class QuickValidation:
 
 def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> QuickValidation:
     """Segment a few whole cases (at least one) without mirroring, and return their Dice."""
-    found = [_validated(bundle, case, device, mirror=False) for case in cases]
+    found = [_validated(bundle, case, device, mirror=False, only_dice=True) for case in cases]
     scores = np.asarray([case.dice[-1] for case, _ in found])  # (cases, labels)
     names = [name for value, name in bundle.plan.labels.items() if value]
-    per_case = {case.name: _nanmean(case.dice[-1]) for case, _ in found}
-    overall = _nanmean(np.asarray(list(per_case.values())))
-    per_label = {name: _nanmean(scores[:, k]) for k, name in enumerate(names)}
+    per_case = {case.name: case.mean_dice for case, _ in found}
+    overall = finite_mean(per_case.values())
+    per_label = {name: finite_mean(scores[:, k]) for k, name in enumerate(names)}
     return QuickValidation(overall if np.isfinite(overall) else None, per_label, per_case, found[0][1])
 
 
-def _nanmean(values: Array) -> float:
-    """Return the mean of the finite values; NaN where there is none."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
 def validate_cases(
-    bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool], phase: str = "validate"
+    bundle: Bundle,
+    cases: Sequence[Case],
+    device: str,
+    cancel: Callable[[], bool],
+    phase: str = "validate",
+    only_dice: bool = False,
 ) -> Generator[TrainProgress, None, Validation | None]:
-    """Yield progress while every case is segmented as a user would; return all scores, or None without cases."""
+    """Yield progress while every case is segmented as a user would; return all scores, or None without cases.
+
+    ``only_dice`` leaves the surface distances out, which take seconds for a large scan.
+    """
     done: list[ValidatedCase] = []
     for case in cases:
         if cancel():
             raise Cancelled("stopped while validating; the weights are in the checkpoint, resume validates again.")
-        done.append(_validated(bundle, case, device, mirror=None)[0])
+        done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice)[0])
         yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     return Validation(tuple(done), foreground) if done else None
 
 
-def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> tuple[ValidatedCase, LabelMap]:
+def _validated(
+    bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool
+) -> tuple[ValidatedCase, LabelMap]:
     """Segment a case; return its scores, and the labels of the last step."""
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
     names = {value: name for value, name in bundle.plan.labels.items() if value}
@@ -151,18 +203,27 @@ def _validated(bundle: Bundle, case: Case, device: str, mirror: bool | None) -> 
     maps, reference = [step for step, _ in pairs], pairs[-1][1]
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(one, reference, value) for value in names] for one in maps]),
+        dice=np.asarray([[dice(one, reference, value, absent=np.nan) for value in names] for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
         reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
+        scores={} if only_dice else _scores(maps[-1], reference, names),
     )
     return validated, steps[-1]
 
 
-def _mean(values: Array) -> dict[str, Any]:
-    interval = mean_interval(values[np.isfinite(values)])
-    return {"mean": round(interval.mean, 4), "ci95": [round(interval.low, 4), round(interval.high, 4)]}
+def _scores(prediction: LabelMap, reference: LabelMap, names: Mapping[int, str]) -> dict[int, Scores]:
+    return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in names})
+
+
+def _mean(values: Iterable[float]) -> dict[str, Any]:
+    interval = mean_interval(values)
+    return {"mean": _known(interval.mean), "ci95": _bounds(interval), "n": interval.count}
+
+
+def _bounds(interval: Interval) -> list[float] | None:
+    return [round(interval.low, ROUNDED), round(interval.high, ROUNDED)] if interval.count else None
 
 
 def _known(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
+    return round(float(value), ROUNDED) if np.isfinite(value) else None

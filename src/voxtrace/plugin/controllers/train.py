@@ -91,8 +91,9 @@ class TrainController:
 
     @property
     def starts(self) -> list[TrainStart]:
-        """What training can start from: every known bundle, then every method."""
-        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in self._bundles.bundles]
+        """What training can start from: every known bundle but folders of folds, then every method."""
+        single = [known for known in self._bundles.bundles if not known.folds]  # one has to be chosen
+        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
         methods = self._methods.classes.items()
         return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from psygnal import Signal
 
 from voxtrace import bundle
 from voxtrace.errors import BundleError
+from voxtrace.inference.fold_folder import fold_paths, is_fold_folder
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class KnownBundle:
         Whether it mirrors by default (test-time augmentation).
     about
         One or two sentences from its card.
+    folds
+        How many members it has, where it is a folder of folds; 0 for a bundle.
     record
         Everything that its ``bundle.json`` says, see :func:`voxtrace.bundle.card`.
     """
@@ -49,6 +52,7 @@ class KnownBundle:
     modality: str = ""
     mirror: bool = False
     about: str = ""
+    folds: int = 0
     record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def sentence(self, method: str = "") -> str:
@@ -59,17 +63,20 @@ class KnownBundle:
 
 
 def describe(path: str | Path) -> KnownBundle:
-    """Return what the card of a bundle says.
+    """Return what the card of a bundle says; of a folder of folds, that of the first.
 
     Raises
     ------
     BundleError
         The folder is not a bundle, is incomplete or was altered.
     """
-    folder = bundle.find(path)
-    record = bundle.card(folder)
+    folds = fold_paths(path) if is_fold_folder(path) else ()
+    folder = Path(path) if folds else bundle.find(path)
+    record = bundle.card(folds[0] if folds else folder)
+    if folds:
+        record = {**record, "name": f"{folder.name} ({len(folds)} folds)"}
     try:
-        return _known(folder, record)
+        return replace(_known(folder, record), folds=len(folds))
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{folder} lacks {error} in its description; it may come from a newer version. Update VoxTrace."
@@ -140,7 +147,7 @@ class BundleRegistry:
 
 
 def _is_bundle(folder: Path) -> bool:
-    return (folder / bundle.JSON).is_file()
+    return (folder / bundle.JSON).is_file() or is_fold_folder(folder)
 
 
 def match_channels(wanted: Sequence[str], offered: Sequence[str]) -> tuple[int | None, ...]:

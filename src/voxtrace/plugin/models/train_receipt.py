@@ -45,6 +45,8 @@ def _dice(metrics: Mapping[str, Any]) -> str:
         return f"Dice {gain['dice_before']:.3f} before, {gain['dice_after']:.3f} after, on {of}."
     if validation := metrics.get("validation"):
         of = _counted(validation["cases"], "held-back case")
+        if validation["dice"]["mean"] is None:
+            return f"No label was found or drawn in {of}, so the Dice is not known."
         return f"Dice {validation['dice']['mean']:.3f} on {of}; before it was not measured."
     return "No case was held back, so its Dice is not known."
 

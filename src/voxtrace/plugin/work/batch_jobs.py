@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from voxtrace.batch.ledger import Ledger
 from voxtrace.errors import ReadError
+from voxtrace.inference.fold_folder import load_members, member_paths
 from voxtrace.plugin.models.batch import BatchProgress, BatchRequest, CaseRow, row_of
 from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.work.events import Cancel
@@ -25,11 +26,11 @@ def predict(request: BatchRequest, cancel: Cancel) -> Generator[Stage, None, Bat
     from voxtrace.bundle import card
 
     yield JobStage("Looking for cases …")
-    cases = find_cases(request.inputs, card(request.bundle)["plan"]["channels"])
+    cases = find_cases(request.inputs, card(member_paths((request.bundle,))[0])["plan"]["channels"])
     yield BatchProgress(0, len(cases), "Loading the model …", rows=tuple(_waiting(case) for case in cases))
     with importing_torch():
-        from voxtrace.bundle import load
-    job = PredictJob((load(request.bundle),), cases, request.out, resume=True)
+        bundles = load_members((request.bundle,))
+    job = PredictJob(bundles, cases, request.out, resume=True)
     run = predict_cases(job, cancel)
     try:
         while True:

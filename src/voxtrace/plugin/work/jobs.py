@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled
+from voxtrace.inference.fold_folder import load_members
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.scalar_maps import layers_beside
 from voxtrace.plugin.layers.timepoints import timepoint_labels_layer
@@ -61,8 +62,8 @@ def methods() -> Mapping[str, type[Method]]:
 
 def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | ProvisionalAnswer, None, SegmentResult]:
     """Load the bundle, run the engine and make layers of the result."""
-    model = yield from _load_bundle(request.bundle, cancel)
-    result, store = yield from _predict(model, request, cancel, _growing(model, request))
+    models = yield from _load_bundles(request.bundle, cancel)
+    result, store = yield from _predict(models, request, cancel, _growing(models[0], request))
     yield JobStage("Making layers …")
     yield ProvisionalAnswer(None)  # removed now, so that the window does not do both at once
     trace = _on_scan(result.trace, request, store)
@@ -110,10 +111,10 @@ def segment_timepoints(
     request: TimepointsRequest, cancel: Cancel
 ) -> Generator[JobStage | ProvisionalAnswer, None, TimepointsResult]:
     """Load the bundle once, run the engine on each time point and make one layer of the results."""
-    model = yield from _load_bundle(request.each.bundle, cancel)
+    models = yield from _load_bundles(request.each.bundle, cancel)
     answers, seconds = [], 0.0
     for timepoint in request.timepoints:
-        run = _predict(model, request.at(timepoint), cancel)
+        run = _predict(models, request.at(timepoint), cancel)
         result, store = yield from _with_prefix(f"Frame {timepoint + 1} of {request.count}", run)
         _remove(store)  # only the label map is shown
         box, geometry = request.each.box, request.each.channels[0].volume.geometry
@@ -134,25 +135,26 @@ def _with_prefix(before: str, run: _Stages) -> _Stages:
         yield replace(stage, text=f"{before} · {stage.text}") if isinstance(stage, JobStage) else stage
 
 
-def _load_bundle(path: Path, cancel: Cancel) -> Generator[JobStage, None, Bundle]:
+def _load_bundles(path: Path, cancel: Cancel) -> Generator[JobStage, None, tuple[Bundle, ...]]:
+    """Return the bundle in a folder, or those of a folder of folds."""
     yield JobStage("Loading the model …")
     with importing_torch():
-        from voxtrace import bundle, inference  # noqa: F401 - the engine is imported here, where torch is
+        from voxtrace import inference  # noqa: F401 - the engine is imported here, where torch is
     check(cancel)
-    model = bundle.load(path)
+    models = load_members((path,))
     check(cancel)
-    return model
+    return models
 
 
 def _predict(
-    model: Bundle, request: SegmentRequest, cancel: Cancel, growing: GrowingAnswer | None = None
+    models: Sequence[Bundle], request: SegmentRequest, cancel: Cancel, growing: GrowingAnswer | None = None
 ) -> Generator[JobStage | ProvisionalAnswer, None, tuple[Result, Path | None]]:
     """Run the engine; return the result, and the trace's folder where it is too large for memory."""
     from voxtrace import inference
 
-    volume = _stacked(request, model)
+    model, volume = models[0], _stacked(request, models[0])
     store = _store(inference.trace_bytes(model.method, model.plan, request.options, volume.data[0].size))
-    run = inference.segment(model, volume, request.options, store=store, cancel=cancel)
+    run = inference.segment(models, volume, request.options, store=store, cancel=cancel)
     try:
         if growing is not None:
             yield growing.layer

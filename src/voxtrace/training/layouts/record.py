@@ -8,7 +8,7 @@ from typing import Any
 
 from voxtrace.errors import DatasetError
 from voxtrace.io.suffixes import SUFFIXES
-from voxtrace.safe_text import read_json
+from voxtrace.safe_text import brief, read_json
 
 FILE = "dataset.json"
 IGNORE = "ignore"  # nnU-Net's name of voxels that are not annotated
@@ -104,13 +104,18 @@ def _pair(key: str, value: Any, file: Path) -> tuple[str, int]:
     """Return name and value of an entry: nnU-Net writes name: value, the Decathlon value: name."""
     if isinstance(value, list):
         raise DatasetError(
-            f"{file}: the label {key!r} stands for the values {value}. Regions that overlap cannot be trained here; "
-            "give each value a name of its own, e.g. {'background': 0, 'edema': 1, 'core': 2}."
+            f"{file}: the label {brief(repr(key))} stands for the values {brief(value)}. Regions that overlap "
+            "cannot be trained here; give each value a name of its own, e.g. {'background': 0, 'edema': 1, 'core': 2}."
         )
+    label = brief(repr(key))
     name, number = (value, key) if key.isdecimal() and isinstance(value, str) else (key, value)
     whole = isinstance(number, int) and not isinstance(number, bool)
     if not whole and not (isinstance(number, str) and number.isdecimal()):
-        raise DatasetError(f"{file}: the label {key!r} has the value {value!r}; labels must be whole numbers.")
+        raise DatasetError(
+            f"{file}: the label {label} has the value {brief(repr(value))}; labels must be whole numbers."
+        )
     if not 0 <= int(number) <= _LARGEST:
-        raise DatasetError(f"{file}: the label {name!r} has the value {number}; expected 0 to {_LARGEST}.")
+        raise DatasetError(
+            f"{file}: the label {brief(repr(name))} has the value {brief(number)}; expected 0 to {_LARGEST}."
+        )
     return name, int(number)

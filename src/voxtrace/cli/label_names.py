@@ -1,0 +1,34 @@
+"""Names of labels, as a dataset.json beside the label maps has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from voxtrace.errors import DatasetError
+from voxtrace.safe_text import read_json
+
+IGNORE = "ignore"  # nnU-Net's name of voxels that nobody annotated
+
+
+def names_for(file: Path | None, reference: Path) -> dict[int, str]:
+    """Return label names from a dataset.json: the given one, or that in the folder of the references or above it."""
+    nearby = (folder / "dataset.json" for folder in (reference, reference.resolve().parent))
+    found = file or next((path for path in nearby if path.is_file()), None)
+    if found is None:
+        return {}
+    try:
+        labels = read_json(found)["labels"]
+        return {int(value): str(name) for name, value in labels.items() if str(value).isdigit()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{found} names no labels; expected JSON with labels {{'liver': 1, …}}.") from error
+
+
+def ignore_value(names: Mapping[int, str]) -> int | None:
+    """Return the value of voxels that nobody annotated; None where no label is called so."""
+    return next((value for value, name in names.items() if name.casefold() == IGNORE), None)
+
+
+def foreground(names: Mapping[int, str]) -> dict[int, str]:
+    """Return the labels without background and ignore label."""
+    return {value: name for value, name in names.items() if value and name.casefold() != IGNORE}

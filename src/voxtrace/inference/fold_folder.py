@@ -1,0 +1,154 @@
+"""A folder of folds is a bundle, too: the probabilities of its members are averaged.
+
+::
+
+    hippocampus/
+    ├── fold_0/, fold_1/, …      a bundle for each fold
+    └── cross_validation.json    where `voxtrace train --cv` made it: how many folds there are, and their pooled scores
+
+Free of torch until bundles are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtrace.bundle import JSON, card
+from voxtrace.errors import BundleError
+from voxtrace.safe_text import brief, read_json
+
+if TYPE_CHECKING:
+    from voxtrace.bundle import Bundle
+
+FOLD, SUMMARY = "fold_", "cross_validation.json"
+MOST_FOLDS = 10_000  # a file that says more is no summary
+CHOSEN = "chosen_after_training"  # in a card's provenance: option -> the value that was asked for
+SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")  # of plans that are averaged
+
+
+def is_fold_folder(path: str | Path) -> bool:
+    """Return whether a path is a folder of folds, whole or not, and no bundle itself."""
+    folder = Path(path)
+    if (folder / JSON).is_file():
+        return False
+    return (folder / SUMMARY).is_file() or any(folder.glob(f"{FOLD}*/{JSON}"))
+
+
+def fold_paths(folder: str | Path) -> tuple[Path, ...]:
+    """Return the bundles in a folder of folds, in the order of their numbers.
+
+    Raises
+    ------
+    BundleError
+        A fold is not finished, or two are of other methods, labels or plans; also as :func:`voxtrace.bundle.card`.
+    """
+    folder = Path(folder)
+    paths = finished_folds(folder)
+    if missing := unfinished_folds(folder):
+        raise BundleError(
+            f"{folder} is not whole: {', '.join(missing)} of its folds are not finished. Go on with `voxtrace train "
+            f"--cv --resume --out {folder}`, or give the finished folds with an -m each."
+        )
+    _check_alike(folder, paths)
+    return paths
+
+
+def finished_folds(folder: Path) -> tuple[Path, ...]:
+    """Return the bundles that lie in a folder of folds so far, in the order of their numbers; none is read."""
+    found = (file.parent for file in folder.glob(f"{FOLD}*/{JSON}"))
+    return tuple(sorted(found, key=lambda path: (len(path.name), path)))
+
+
+def unfinished_folds(folder: Path) -> list[str]:
+    """Return the names of folds that were begun, or that a cross-validation has, and that are no bundles yet."""
+    begun = {path.name.removesuffix(".work") for path in folder.glob(f"{FOLD}*.work")}
+    planned = {f"{FOLD}{number}" for number in range(fold_summary(folder).get("folds", 0))}
+    finished = {path.name for path in finished_folds(folder)}
+    return sorted((begun | planned) - finished, key=lambda name: (len(name), name))
+
+
+def member_paths(models: Sequence[str | Path]) -> tuple[str | Path, ...]:
+    """Return the bundles that models stand for: a folder of folds for each of them, any other for itself."""
+    return tuple(path for model in models for path in (fold_paths(model) if is_fold_folder(model) else (model,)))
+
+
+def load_members(models: Sequence[str | Path]) -> tuple[Bundle, ...]:
+    """Return the bundles that models stand for, loaded.
+
+    Folds whose methods differ only in options that were chosen after training, each by its own cases, get those that
+    suit all.
+
+    Raises
+    ------
+    BundleError
+        As :func:`fold_paths` and :func:`voxtrace.bundle.load`.
+    """
+    from voxtrace.bundle import load
+
+    loaded: list[Bundle] = []
+    for model in models:
+        folds = is_fold_folder(model)
+        bundles = [load(path) for path in (fold_paths(model) if folds else (model,))]
+        loaded += _as_one(bundles) if folds else bundles
+    return tuple(loaded)
+
+
+def asked_method(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return name and options of the method of a bundle's record, as its training was asked for them."""
+    method, chosen = record["method"], record.get("provenance", {}).get(CHOSEN, {})
+    return {**method, "options": {**method.get("options", {}), **chosen}}
+
+
+def fold_summary(folder: Path) -> Mapping[str, Any]:
+    """Return what a cross-validation wrote down of itself; {} where there is none.
+
+    Raises
+    ------
+    BundleError
+        The file is damaged, or no such summary.
+    """
+    file = folder / SUMMARY
+    if not file.is_file():
+        return {}
+    try:
+        record = read_json(file)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file} cannot be read as JSON ({brief(error)}); copy it again.") from error
+    scores = [record.get(name) for name in ("dice", "dice_per_label")] if isinstance(record, dict) else [None]
+    if not all(isinstance(one, dict) for one in scores) or not 0 < _number(record.get("folds")) <= MOST_FOLDS:
+        raise BundleError(f"{file} is not as `voxtrace train --cv` writes it; copy it again.")
+    found: Mapping[str, Any] = record
+    return found
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _check_alike(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse folds whose probabilities cannot be averaged voxel by voxel."""
+    records = [card(path) for path in paths]
+    for path, record in zip(paths[1:], records[1:], strict=True):
+        pairs = {"method": (asked_method(records[0]), asked_method(record))}
+        pairs |= {name: (records[0]["plan"].get(name), record["plan"].get(name)) for name in SAME_FIELDS}
+        for name, (ours, theirs) in pairs.items():
+            if ours != theirs:
+                raise BundleError(
+                    f"{folder}: {paths[0].name} has {name} {ours} and {path.name} {theirs}; folds of one method and "
+                    "plan are averaged. Move the other fold away, or give its bundle alone with -m."
+                )
+
+
+def _as_one(bundles: Sequence[Bundle]) -> list[Bundle]:
+    """Return bundles of one method: where options were chosen after training, those that suit every fold."""
+    from voxtrace.method import changed
+
+    first = bundles[0].method
+    if all(bundle.method == first for bundle in bundles):
+        return list(bundles)
+    asked = changed(first, **bundles[0].card.get("provenance", {}).get(CHOSEN, {}))
+    method = asked.covering(min(float(bundle.card.get("coverage", {}).get("least", 1.0)) for bundle in bundles))
+    return [replace(bundle, method=method) for bundle in bundles]
