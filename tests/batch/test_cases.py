@@ -194,3 +194,10 @@ def test_dicom_files_without_suffix_or_preamble_are_a_case(tmp_path: Path) -> No
             tmp_path / "old" / f"1.2.{number}", implicit_vr=True, little_endian=True, enforce_file_format=False
         )
     assert names(find_cases([tmp_path])) == ["old"]
+
+
+def test_archives_in_a_folder_are_cases(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "b.ZIP", "c.tar", "d.zip/notes.txt")
+    assert names(find_cases([tmp_path])) == ["a", "b"]
+    (tmp_path / "a.nii.gz").unlink()
+    assert names(find_cases([tmp_path])) == ["b"]

@@ -18,6 +18,7 @@ from voxtrace.cli.inspect_path import inspect_path
 from voxtrace.errors import ReadError
 from voxtrace.io import count_timepoints, read, read_labels, write
 from voxtrace.io.dicom import DicomGrid
+from voxtrace.io.foreign import archive
 from voxtrace.volume import LabelMap
 
 
@@ -175,3 +176,15 @@ def test_every_damage_of_an_archive_ends_in_our_error(tmp_path: Path) -> None:
         except ReadError:
             refused += 1
     assert refused > 100
+
+
+def test_an_archive_with_channels_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.arange(240, dtype=np.int16).reshape(3, 4, 5, 4)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, -2, 3, 1])), tmp_path / "a.nii")  # type: ignore[no-untyped-call]
+    path = packed(tmp_path / "x.zip", {"a.nii": (tmp_path / "a.nii").read_bytes()})
+    unpack, calls = archive._unpack, list[Path]()
+    monkeypatch.setattr(archive, "_unpack", lambda *given: (calls.append(given[0]), unpack(*given)))
+    np.testing.assert_array_equal(read(path, channels=4).data, read(tmp_path / "a.nii", channels=4).data)
+    assert calls == [path]
+    with pytest.raises(ReadError, match=r"x\.zip holds 4 volumes .* where 2 channels"):
+        read(path, channels=2)

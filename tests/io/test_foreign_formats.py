@@ -118,6 +118,8 @@ def test_a_damaged_colour_table_names_nothing_it_does_not_hold(tmp_path: Path, c
         (4, -1, "at least one along each axis"),
         (4, 1 << 30, "promises"),
         (20, 6, "FreeSurfer type 6"),
+        (28, 0x0002_3F80, "goodRASFlag 2"),
+        (28, -0x0001 << 16 | 0x3F80, "goodRASFlag -1"),
     ],
 )
 def test_freesurfer_headers_that_make_no_sense_are_refused(tmp_path: Path, at: int, value: int, words: str) -> None:
@@ -129,6 +131,31 @@ def test_freesurfer_headers_that_make_no_sense_are_refused(tmp_path: Path, at: i
     for ending in (".mgh", ".mgz"):
         with pytest.raises(ReadError, match=words):
             read(tmp_path / f"a{ending}")
+
+
+@pytest.mark.parametrize("ending", [".mgh", ".mgz"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("air", [0, 1, 300])
+def test_a_frame_that_freesurfer_does_not_count_is_refused(tmp_path: Path, ending: str, dtype: Any, air: int) -> None:
+    values = np.full((6, 6, 7, 2), air % 256, dtype)
+    values[2:4, 2:4, 2:4] = 77
+    nibabel.save(nibabel.MGHImage(values, AFFINE), tmp_path / "a.mgh")  # type: ignore[no-untyped-call]
+    content = bytearray((tmp_path / "a.mgh").read_bytes())
+    struct.pack_into(">i", content, 16, 1)
+    path = tmp_path / f"b{ending}"
+    path.write_bytes(gzip.compress(content) if ending == ".mgz" else content)
+    with pytest.raises(ReadError, match="may be more voxels"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", bytes(20), bytes(32), bytes(20) + b"\xff" * 4 + bytes(8), bytes(20) + b"\0\0\0\2abc"]
+)
+def test_what_freesurfer_may_end_with_is_read(tmp_path: Path, rest: bytes) -> None:
+    values = voxels(dtype=np.uint8)
+    nibabel.save(nibabel.MGHImage(values, AFFINE), tmp_path / "a.mgh")  # type: ignore[no-untyped-call]
+    (tmp_path / "a.mgh").write_bytes((tmp_path / "a.mgh").read_bytes()[: 284 + values.nbytes] + rest)
+    check_places(read(tmp_path / "a.mgh"), values, AFFINE)
 
 
 def test_freesurfer_that_is_cut_or_misnamed_is_refused(tmp_path: Path) -> None:
@@ -228,17 +255,57 @@ def test_gipl_headers_that_make_no_sense_are_refused(
 # MINC
 
 
-@pytest.mark.parametrize("name", ["tiny.mnc", "minc1_1_scale.mnc", "minc1_4d.mnc", "minc1-no-att.mnc"])
+@pytest.mark.parametrize("name", ["tiny.mnc", "minc1_1_scale.mnc", "minc1_4d.mnc"])
 def test_minc_1_is_read_as_nibabel_reads_it(name: str) -> None:
     like_nibabel(NIBABEL / name, 1 if "4d" in name else None)
 
 
-@pytest.mark.parametrize(
-    "name", ["small.mnc", "minc2_1_scale.mnc", "minc2_4d.mnc", "minc2-no-att.mnc", "minc2-4d-d.mnc"]
-)
+@pytest.mark.parametrize("name", ["small.mnc", "minc2_1_scale.mnc", "minc2_4d.mnc", "minc2-4d-d.mnc"])
 def test_minc_2_is_read_as_nibabel_reads_it(name: str) -> None:
     pytest.importorskip("h5py")
     like_nibabel(NIBABEL / name, 1 if "4d" in name else None)
+
+
+@pytest.mark.parametrize("name", ["minc1-no-att.mnc", "minc2-no-att.mnc"])
+def test_minc_without_steps_is_refused(name: str) -> None:
+    with pytest.raises(ReadError, match="does not say the step of xspace"):
+        read(NIBABEL / name)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "words"),
+    [("start", None, "the start of yspace"), ("units", b"m", "measures yspace in 'm'"), ("units", b"", "")],
+)
+def test_minc_measures_in_mm_or_is_refused(tmp_path: Path, attribute: str, value: bytes | None, words: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = Path(shutil.copy(NIBABEL / "minc2_1_scale.mnc", tmp_path / "a.mnc"))
+    with h5py.File(path, "a") as file:
+        attributes = file["minc-2.0/dimensions/yspace"].attrs
+        del attributes[attribute]
+        if value is not None:
+            attributes[attribute] = value
+    if words:
+        with pytest.raises(ReadError, match=words):
+            read(path)
+    else:
+        like_nibabel(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "order"), [((20,), None), ((20,), "yspace"), ((3,), "zspace"), ((10,), None), ((10, 3), "zspace,yspace")]
+)
+def test_minc_2_scales_of_another_axis_are_refused(tmp_path: Path, shape: tuple[int, ...], order: str | None) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = Path(shutil.copy(NIBABEL / "minc2_1_scale.mnc", tmp_path / "a.mnc"))
+    with h5py.File(path, "a") as file:
+        group = file["minc-2.0/image/0"]
+        for name, value in (("image-min", 0.0), ("image-max", 9.0)):
+            del group[name]
+            group[name] = np.full(shape, value)
+            if order is not None:
+                group[name].attrs["dimorder"] = order
+    with pytest.raises(ReadError, match="expected it over the first axes"):
+        read(path)
 
 
 def test_minc_2_without_h5py_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,3 +404,18 @@ def test_both_files_of_a_pair_are_one_case(tmp_path: Path) -> None:
         [case] = find_cases(given)
         assert (case.name, case.paths) == ("a", (tmp_path / "a.hdr",))
         assert describe_sources(case)[0]["files"] == 2
+
+
+def test_each_header_goes_with_the_voxels_packed_as_it_is(tmp_path: Path) -> None:
+    plain, packed = voxels(), voxels((4, 6, 7)) + 500
+    nibabel.save(nibabel.Nifti1Pair(packed, np.diag([3.0, 3, 3, 1])), tmp_path / "a.img")
+    for ending in ("hdr", "img"):
+        (tmp_path / f"a.{ending}.gz").write_bytes(gzip.compress((tmp_path / f"a.{ending}").read_bytes()))
+    nibabel.save(nibabel.Nifti1Pair(plain, AFFINE), tmp_path / "a.img")
+    for ending in ("hdr", "img"):
+        check_places(read(tmp_path / f"a.{ending}"), plain, AFFINE)
+        check_places(read(tmp_path / f"a.{ending}.gz"), packed, np.diag([3.0, 3, 3, 1]))
+    (tmp_path / "a.hdr.gz").unlink()
+    for ending in ("hdr", "img", "img.gz"):
+        with pytest.raises(ReadError, match=r"in a\.img or in a\.img\.gz; expected one"):
+            read(tmp_path / f"a.{ending}")

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from voxtrace.batch import CaseInput
+from voxtrace.batch.sources import describe_sources, same_sources
 from voxtrace.errors import ReadError
 from voxtrace.io import count_timepoints, read, read_labels, write
+from voxtrace.io.contents import file_digest
 from voxtrace.io.metaimage import open_metaimage
 from voxtrace.io.nrrd import open_nrrd
 from voxtrace.volume import Geometry, Grid, LabelMap
@@ -350,3 +353,26 @@ def test_what_is_written_is_what_itk_reads(tmp_path: Path, kind: str) -> None:
         assert image.GetOrigin() == grid.origin_mm
     assert open_nrrd(tmp_path / "a.nrrd").entries["Key"] == "a\\b\nc"
     assert open_metaimage(tmp_path / "a.mha").grid == grid
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".mha", ".nhdr", ".nrrd"])
+@pytest.mark.parametrize("where", ["sub/v.raw", "s%03d.raw 0 3 1", "LIST"])
+def test_changed_voxels_are_noticed_wherever_the_header_has_them(tmp_path: Path, ending: str, where: str) -> None:
+    names = ["sub/v.raw"] if where == "sub/v.raw" else [f"s{number:03d}.raw" for number in range(4)]
+    (tmp_path / "sub").mkdir()
+    for name, part in zip(names, np.split(VALUES, len(names)), strict=True):
+        (tmp_path / name).write_bytes(part.tobytes())
+    value = "\n".join(["LIST 2", *names]) if where == "LIST" and "n" in ending else where
+    path = tmp_path / f"a{ending}"
+    if ending.startswith(".m"):
+        meta(path, "\n".join(names).encode() if where == "LIST" else b"", ElementDataFile=value)
+    else:
+        nrrd(path, b"", data_file=value)
+    (tmp_path / "a.txt").write_text("not read")
+    np.testing.assert_array_equal(np.sort(read(path).data.ravel()), np.sort(VALUES.ravel()))
+    case = CaseInput("a", (path,))
+    before, digest = describe_sources(case), file_digest(path)
+    assert before[0]["files"] == 1 + len(names)
+    (tmp_path / names[-1]).write_bytes((tmp_path / names[-1]).read_bytes()[::-1])
+    assert not same_sources(before, case)
+    assert file_digest(path) != digest

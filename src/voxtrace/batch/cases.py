@@ -7,6 +7,7 @@ What counts as one case::
     study/*.dcm                    a folder with DICOM files in it or in its subfolders: one series, or, for a model of
                                    several channels, a series for each channel
     cohort/                        a folder of any of these
+    study.zip                      an archive with one of these in it
     film.nii.gz                    a file with several time points: the chosen one, or a case for each
 """
 
@@ -20,7 +21,7 @@ from typing import Any, Literal
 
 from voxtrace.errors import ReadError, UsageError, VoxTraceError
 from voxtrace.io.foreign.partner_files import header_or_same
-from voxtrace.io.suffixes import is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
+from voxtrace.io.suffixes import is_archive, is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
@@ -151,7 +152,7 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
         return [header_or_same(given)]
     # hidden files are temporary files of this and other programs
     inside = [p for p in sorted(given.iterdir()) if not p.name.startswith(".")]
-    volumes = [p for p in inside if is_zarr(p) or (suffix_of(p) and _is_file_or_broken(p))]
+    volumes = [p for p in inside if is_zarr(p) or _is_volume_file(p)]
     # files beside DICOM images are cases of their own, never instead of the series
     if volumes and holds_dicom(given):
         return [*volumes, given]
@@ -164,9 +165,11 @@ def _volumes_in(given: Path, channels: int) -> list[Path]:
     return [given] if not volumes and _are_parts(studies, channels) else volumes + studies
 
 
-def _is_file_or_broken(path: Path) -> bool:
-    """Return whether a path is a file, or one that cannot be found out: a case that will say so."""
+def _is_volume_file(path: Path) -> bool:
+    """Return whether a path is a volume or an archive by name, or one that cannot be looked at, as its case says."""
     try:
+        if not suffix_of(path):
+            return is_archive(path)
         return path.is_file() or (path.is_symlink() and not path.exists())
     except OSError:
         return True

@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from voxtrace.io.suffixes import stem_of
+from voxtrace.errors import ReadError
+from voxtrace.io.foreign.partner_files import header_of, partner_of
+from voxtrace.io.suffixes import NRRD, TEXT, suffix_of
+from voxtrace.io.text_headers import read_meta_header, read_nrrd_header
+from voxtrace.io.voxel_files import named_files
 
-_HEADER_BYTES = 1 << 16
-# formats that keep header and voxels in two files
-_PARTS = (".mhd", ".nhdr", ".hdr", ".hdr.gz", ".img", ".img.gz", ".par", ".rec")
+_PAIRED = (".hdr", ".hdr.gz", ".par")  # headers whose voxels lie beside them
 
 
 def file_digest(path: Path) -> str:
@@ -36,12 +38,25 @@ def content_digest(files: Iterable[Path], base: Path) -> str:
 
 
 def parts_of(path: Path) -> Iterator[Path]:
-    """Yield the files beside a header that have its stem, or that it names."""
-    if not path.name.lower().endswith(_PARTS):
+    """Yield the other files that are read with a file, by name: those its header names, or its partner in a pair.
+
+    Nothing for a header that cannot be read; reading says why.
+    """
+    try:
+        if suffix_of(path) in TEXT:
+            found = _named_by(path)
+        else:
+            partner = header_of(path) or (partner_of(path) if path.name.lower().endswith(_PAIRED) else None)
+            found = (partner.absolute(),) if partner is not None else ()
+    except ReadError:
         return
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    for one in sorted(path.absolute().parent.iterdir()):
-        named = os.fsencode(one.name) in header
-        if one.name != path.name and one.is_file() and (named or one.name.startswith(f"{stem_of(path)}.")):
-            yield one
+    yield from sorted({one for one in found if one != path.absolute() and one.is_file()})
+
+
+def _named_by(path: Path) -> tuple[Path, ...]:
+    """Return the files in which a text header says that its voxels lie."""
+    nrrd = suffix_of(path) in NRRD
+    names = (read_nrrd_header if nrrd else read_meta_header)(path).file_names
+    if not names or (not nrrd and names[0].upper() == "LOCAL"):
+        return ()
+    return named_files(path.absolute(), names)

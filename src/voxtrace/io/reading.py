@@ -95,13 +95,7 @@ def count_timepoints(path: str | Path) -> int:
     """
     path = Path(path)
     with _readable(path), opened(path) as meant:
-        if _is_series(meant):
-            return 1
-        _check_volume_file(meant)
-        if suffix_of(meant) in NIFTI:
-            header = read_header(meant).header
-            return count_volumes(header.sizes, header.components, "", meant)
-        return open_described(meant).timepoints
+        return _timepoints_in(meant)
 
 
 def read_labels(path: str | Path, frame: int | None = None) -> LabelMap:
@@ -202,17 +196,30 @@ def from_sitk(image: Any, name: str = "volume") -> Volume:
     return _canonical(array, grid_of(image), name)
 
 
+def _timepoints_in(meant: Path) -> int:
+    if _is_series(meant):
+        return 1
+    _check_volume_file(meant)
+    if suffix_of(meant) in NIFTI:
+        header = read_header(meant).header
+        return count_volumes(header.sizes, header.components, "", meant)
+    return open_described(meant).timepoints
+
+
 def _read_channels(path: Path, channels: int) -> Volume:
     """Return the volumes of a file as channels where there are as many; else the only volume of a file."""
-    count = 1 if channels == 1 or (path.is_dir() and not is_zarr(path)) else count_timepoints(path)
-    if count == 1:
+    if channels == 1 or (path.is_dir() and not is_zarr(path)):
         return _read_one(path, None)
-    if count != channels:
-        raise ReadError(
-            f"{path} holds {count} volumes (its fourth dimension) where {channels} channels are expected. Give a file "
-            "with one volume for each channel, a file for each channel, or choose a time point by `--frame N`."
-        )
-    volumes = [_read_one(path, number) for number in range(count)]
+    with _readable(path), opened(path) as meant:  # an archive is unpacked once
+        count = _timepoints_in(meant)
+        if count == 1:
+            return _read_opened(meant, path, None)
+        if count != channels:
+            raise ReadError(
+                f"{path} holds {count} volumes (its fourth dimension) where {channels} channels are expected. Give a "
+                "file with one volume for each channel, a file for each channel, or choose a time point by `--frame N`."
+            )
+        volumes = [_read_opened(meant, path, number) for number in range(count)]
     found = Finding("channels", "fine", f"the {count} volumes of the file, in order")
     findings = [one for volume in volumes for one in volume.passport.findings if one.what != "frames"]
     passport = Passport((*dict.fromkeys(findings), found))
@@ -221,11 +228,16 @@ def _read_channels(path: Path, channels: int) -> Volume:
 
 def _read_one(path: Path, frame: int | None) -> Volume:
     with _readable(path), opened(path) as meant:
-        if _is_series(meant):
-            volume = _read_dicom(meant, frame)
-            return _without_files(volume, stem_of(path)) if is_archive(path) else volume
-        _check_volume_file(meant)
-        stored = read_stored_image(meant, frame)
+        return _read_opened(meant, path, frame)
+
+
+def _read_opened(meant: Path, path: Path, frame: int | None) -> Volume:
+    """Return the volume in what :func:`voxtrace.io.described.opened` found for a path."""
+    if _is_series(meant):
+        volume = _read_dicom(meant, frame)
+        return _without_files(volume, stem_of(path)) if is_archive(path) else volume
+    _check_volume_file(meant)
+    stored = read_stored_image(meant, frame)
     name = stem_of(path) if stored.timepoints == 1 else f"{stem_of(path)}_t{frame or 0:03d}"
     return _canonical(stored.array, stored.grid, name, stored.passport)
 

@@ -327,3 +327,73 @@ def test_every_damage_of_metadata_and_chunks_ends_in_our_error(tmp_path: Path, v
         finally:
             file.write_bytes(content)
     assert refused > 20
+
+
+def chunk_files(array: Path) -> list[Path]:
+    return sorted(
+        one for one in array.rglob("*") if one.is_file() and not one.name.startswith(".") and one.name != "zarr.json"
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_chunks_that_were_lost_are_told_and_none_at_all_is_refused(tmp_path: Path, version: Any) -> None:
+    volume = Volume(np.ones((1, 40, 130, 20), np.int16), Geometry.from_spacing((40, 130, 20), (1.0, 1.0, 1.0)))
+    export_all(volume, tmp_path / "a.zarr", ExportOptions(ngff=version))
+    assert not any(one.what == "chunks" for one in read(tmp_path / "a.zarr").passport.findings)
+    files = chunk_files(tmp_path / "a.zarr" / "0")
+    assert len(files) == 4
+    files[0].rename(tmp_path / "lost")
+    (files[0].parent / "notes.txt").write_text("no chunk")
+    [finding] = [one for one in read(tmp_path / "a.zarr").passport.findings if one.what == "chunks"]
+    assert (finding.verdict, finding.found) == ("corrected", "1 of 4 chunks are not stored")
+    for file in files[1:]:
+        file.unlink()
+    with pytest.raises(ReadError, match="stores none of the chunks"):
+        read(tmp_path / "a.zarr")
+
+
+def test_a_lost_shard_is_told(tmp_path: Path) -> None:
+    data = np.ones((4, 6, 6), np.uint8)
+    path = foreign(tmp_path / "a.zarr", data, "zyx")
+    attributes = dict(zarr.open_group(str(path), mode="r").attrs)
+    shutil.rmtree(path)
+    zarr.create_group(str(path), zarr_format=3, attributes={"ome": {"version": "0.5", **attributes}})
+    zarr.open_group(str(path), mode="r+").create_array("0", data=data, chunks=(1, 3, 3), shards=(2, 6, 6))
+    np.testing.assert_array_equal(read(path).data[0], data)
+    chunk_files(path / "0")[0].unlink()
+    assert any(one.found == "1 of 2 chunks are not stored" for one in read(path).passport.findings)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_what_is_empty_is_written_whole(tmp_path: Path, label: int) -> None:
+    data = np.zeros((3, 4, 5), np.uint8)
+    data[0, 0, 0] = label
+    export_all(LabelMap(data, Geometry.from_spacing((3, 4, 5), (1.0, 1.0, 1.0))), tmp_path / "a.zarr", ExportOptions())
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.zarr").data, data)
+
+
+def test_only_the_chunks_of_a_volume_are_looked_at(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "a.zarr", np.ones((3, 4, 5, 6), np.uint8), "tzyx")
+    zarr.open_group(str(path), mode="r+").create_array(
+        "0", data=np.ones((3, 4, 5, 6), np.uint8), chunks=(1, 4, 5, 6), overwrite=True
+    )
+    first, second, third = chunk_files(path / "0")
+    second.write_bytes(b"damaged")
+    third.unlink()
+    assert count_timepoints(path) == 3
+    assert read(path, 0).data.min() == 1
+    with pytest.raises(ReadError, match="unpacks to"):
+        read(path, 1)
+    with pytest.raises(ReadError, match="stores none of the chunks"):
+        read(path, 2)
+    assert first.is_file()
+
+
+@pytest.mark.parametrize("listed", [{}, {"labels": []}])
+def test_a_scan_is_never_read_as_its_own_labels(tmp_path: Path, listed: dict[str, Any]) -> None:
+    path = foreign(tmp_path / "a.zarr", np.ones((3, 4, 5), np.uint8), "zyx")
+    zarr.create_group(str(path / "labels"), zarr_format=2, attributes=listed)
+    foreign(path / "labels" / "seg", np.full((3, 4, 5), 7, np.uint8), "zyx")
+    with pytest.raises(ReadError, match="lists no label map"):
+        read_labels(path)
+    assert read_labels(path / "labels" / "seg").values == (7,)

@@ -89,8 +89,9 @@ def _write_image(folder: Path, item: LabelMap | Volume, version: str, source: st
     group = zarr.open_group(store=str(folder), mode="r+")
     for number, level in enumerate(made):
         chunks = tuple(min(n, c) for n, c in zip(level.data.shape, (1, *_CHUNK)[-data.ndim :], strict=True))
-        array = group.create_array(name=str(number), data=level.data, chunks=chunks, **_encoding(version, several))
-        del array
+        how = _encoding(version, several)
+        # every chunk is written, also one of zeros alone, so that a missing file is a lost one
+        group.create_array(name=str(number), data=level.data, chunks=chunks, config={"write_empty_chunks": True}, **how)
 
 
 def _encoding(version: str, several: bool) -> dict[str, Any]:

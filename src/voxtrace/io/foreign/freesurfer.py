@@ -17,7 +17,7 @@ import numpy as np
 from voxtrace.errors import ReadError
 from voxtrace.io.described_image import DescribedImage, ras_grid, stored_numbers
 from voxtrace.io.foreign.first_bytes import bytes_at, header_bytes, packing_of
-from voxtrace.io.foreign.freesurfer_colours import colour_table
+from voxtrace.io.foreign.freesurfer_colours import are_tags, colour_table
 from voxtrace.io.integrity import check_unpacked_size, damaged
 from voxtrace.io.passport_checks import SIDES_KNOWN
 from voxtrace.io.voxel_files import Packing, VoxelFile
@@ -66,12 +66,21 @@ def open_mgh(path: Path) -> DescribedImage:
             f"{path} holds numbers of a type that cannot be read (FreeSurfer type {kind}); expected whole numbers or "
             "float. Convert it with `mri_convert -odt float IN OUT.nii.gz`."
         )
+    if placed not in (0, 1):
+        raise ReadError(
+            f"{path} has goodRASFlag {placed}, which programs read differently: some place it by its header, some do "
+            "not; expected 0 or 1. Correct its header."
+        )
     numbers = np.array(_HEADER.unpack_from(start)[8:], np.float64)
     steps_mm, origin_mm = _affine(numbers, sizes[:3], known=placed == 1)
     expected = math.prod(sizes) * np.dtype(_TYPES[kind]).itemsize
     _check_length(path, packing, expected)
     file = VoxelFile(path, packing, 0, skip=_VOXELS, rest=_MOST_AFTER)
-    table = _tags(path, packing, expected) if kind != 3 else b""
+    # a whole volume more is shorter than what may follow, or it is refused when voxels are read
+    after = kind != 3 or packing == "raw" or expected // sizes[3] <= _MOST_AFTER
+    tags = _tags(path, packing, expected) if after else b""
+    if not are_tags(tags):
+        raise damaged(path, "what follows its voxels is neither parameters nor tags, but may be more voxels")
     found = (_PLACED, SIDES_KNOWN, _MM) if placed == 1 else _UNPLACED
     return DescribedImage(
         ras_grid(sizes[:3], steps_mm, origin_mm, path),
@@ -79,7 +88,7 @@ def open_mgh(path: Path) -> DescribedImage:
         stored_numbers((file,), _TYPES[kind], sizes[:3], sizes[3], path),
         "",
         found,
-        *colour_table(table),
+        *(colour_table(tags) if kind != 3 else ({}, {})),
     )
 
 

@@ -15,6 +15,9 @@ from voxtrace.safe_text import well_formed
 _COLOUR_TABLE = 1
 _MOST_LABELS = 1 << 20
 _WITHOUT_LENGTH = (2, 20, 30)  # old tags that do not say in 64 bits how long they are
+_END = (0, -1)  # what stands in place of a further tag
+_LARGEST_TAG = 255
+_LONGEST_TAG = 1 << 32
 
 
 def colour_table(tags: bytes) -> tuple[Names, Colours]:
@@ -24,6 +27,34 @@ def colour_table(tags: bytes) -> tuple[Names, Colours]:
         return _entries(tags, position) if position else ({}, {})
     except (struct.error, ValueError):
         return {}, {}
+
+
+def are_tags(data: bytes) -> bool:
+    """Return whether bytes begin as tags, one after another up to an end or a cut, and are no voxels.
+
+    What follows a colour table or another tag of unknown length is not looked at.
+    """
+    at = 0
+    while at + 4 <= len(data):
+        tag = _int(data, at)
+        if tag in _END:
+            return not any(data[at + 4 :])
+        if not 0 < tag <= _LARGEST_TAG:
+            return False
+        if tag == _COLOUR_TABLE:
+            return at + 8 > len(data) or _is_table_start(_int(data, at + 4))
+        if tag in _WITHOUT_LENGTH or at + 12 > len(data):
+            return True
+        length = int(struct.unpack_from(">q", data, at + 4)[0])
+        if not 0 <= length < _LONGEST_TAG:
+            return False
+        at += 12 + length
+    return True
+
+
+def _is_table_start(number: int) -> bool:
+    """Return whether a colour table may begin with a number: minus its version, or how many labels it has."""
+    return number == -2 or 0 < number <= _MOST_LABELS
 
 
 def _int(data: bytes, at: int) -> int:

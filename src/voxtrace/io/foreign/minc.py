@@ -17,11 +17,12 @@ from voxtrace.errors import ReadError
 from voxtrace.io.described_image import DescribedImage, ras_grid
 from voxtrace.io.foreign.minc1 import open_minc1
 from voxtrace.io.foreign.minc2 import open_minc2
-from voxtrace.io.foreign.minc_image import SPACE, MincImage
+from voxtrace.io.foreign.minc_image import SPACE, MincAxis, MincImage
 from voxtrace.io.passport_checks import SIDES_KNOWN
 from voxtrace.passport import Finding
 from voxtrace.volume import Array
 
+_MM_NAMES = ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
 _MM = Finding("units", "fine", "MINC measures in mm")
 _PLACED = Finding("transforms", "fine", "starts, steps and directions of the header")
 
@@ -56,15 +57,28 @@ def _described(image: MincImage, path: Path) -> DescribedImage:
         if str(axis.attributes.get("spacing", "")).startswith("irregular"):
             raise ReadError(f"{path} has uneven steps along {axis.name}; expected even ones. Use `mincresample`.")
     fastest_first = space[::-1]
+    steps, starts = ([_in_mm(axis, name, path) for axis in fastest_first] for name in ("step", "start"))
     directions = np.column_stack([axis.direction for axis in fastest_first])
-    steps_mm = directions * [axis.number("step", 1.0) for axis in fastest_first]
-    by_world = sorted(space, key=lambda axis: SPACE[axis.name])
-    starts = [axis.number("start", 0.0) for axis in by_world]
-    origin_mm = np.column_stack([axis.direction for axis in by_world]) @ starts
+    steps_mm = directions * steps
+    origin_mm = directions @ starts
     grid = ras_grid([axis.size for axis in fastest_first], steps_mm, origin_mm, path)
     scaled, values = _scaling(image, path, over_time)
     count = image.axes[0].size if over_time else 1
     return DescribedImage(grid, count, values, scaled, (_PLACED, SIDES_KNOWN, _MM))
+
+
+def _in_mm(axis: MincAxis, name: str, path: Path) -> float:
+    """Return the step or the start of an axis in mm, which nothing else in the file tells."""
+    unit = str(axis.attributes.get("units", "")).strip()
+    if unit.lower() not in _MM_NAMES:
+        raise ReadError(f"{path} measures {axis.name} in {unit[:40]!r}; expected mm. Correct its header.")
+    found = axis.number(name)
+    if found is None:
+        raise ReadError(
+            f"{path} does not say the {name} of {axis.name}; expected it in mm. Add it with `minc_modify_header "
+            f"-dinsert {axis.name}:{name}=VALUE`."
+        )
+    return found
 
 
 def _scaling(image: MincImage, path: Path, over_time: bool) -> tuple[str, Callable[[int], Array]]:

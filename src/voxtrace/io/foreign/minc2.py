@@ -42,7 +42,7 @@ def open_minc2(path: Path) -> MincImage:
             for name, size in zip(names, image.shape, strict=True)
         )
         number_type = _number_type(image, path)
-        low, high, scale_axes = _scales(file, number_type, path)
+        low, high, scale_axes = _scales(file, image, path)
         stored = image.attrs.get("valid_range")
         given = None if stored is None else tuple(float(v) for v in np.ravel(stored))
         valid = (min(given), max(given)) if given and len(given) == 2 else None
@@ -116,14 +116,20 @@ def _number_type(image: Any, path: Path) -> str:
     return str(image.dtype.str)
 
 
-def _scales(file: Any, number_type: str, path: Path) -> tuple[Array, Array, tuple[str, ...]]:
+def _scales(file: Any, image: Any, path: Path) -> tuple[Array, Array, tuple[str, ...]]:
     """Return the values of the smallest and the largest stored number, and over which axes they run."""
-    if np.dtype(number_type).kind == "f":
+    if image.dtype.kind == "f":
         return np.zeros(()), np.ones(()), ()
     low, high = (_dataset(file, f"{_IMAGE}/{name}", path) for name in ("image-min", "image-max"))
     if low.shape != high.shape or math.prod(low.shape) > _MOST_SCALES:
         raise damaged(path, "image-min and image-max do not fit each other")
-    return np.asarray(low[()], np.float64), np.asarray(high[()], np.float64), _names(high)
+    axes = _names(high)
+    if len(axes) != len(high.shape) or high.shape != image.shape[: len(high.shape)]:
+        raise ReadError(
+            f"{path} has image-max of the shape {high.shape} over {', '.join(axes)[:60] or 'no named axis'}; expected "
+            "it over the first axes of the image, by name. Convert it with `mincreshape`."
+        )
+    return np.asarray(low[()], np.float64), np.asarray(high[()], np.float64), axes
 
 
 def _reader(path: Path, over_time: bool) -> Callable[[int], Array]:

@@ -23,10 +23,10 @@ class MincAxis:
     size: int
     attributes: Mapping[str, MincAttribute]
 
-    def number(self, name: str, default: float) -> float:
-        """Return a number among its attributes."""
+    def number(self, name: str) -> float | None:
+        """Return a number among its attributes; None where it is not there."""
         found = self.attributes.get(name, ())
-        return float(found[0]) if isinstance(found, tuple) and found else default
+        return float(found[0]) if isinstance(found, tuple) and found else None
 
     @property
     def direction(self) -> Array:

@@ -1,10 +1,15 @@
-"""Formats in two files: the header that belongs to voxels, and the voxels that belong to a header."""
+"""Formats in two files: the header that belongs to voxels, and the voxels that belong to a header.
+
+Where a plain and a packed file of one name lie side by side, a header goes with the voxels that are packed as it is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from voxtrace.errors import ReadError
 from voxtrace.io.suffixes import is_voxels_beside
 
 _VOXELS_OF: Final[dict[str, tuple[str, ...]]] = {  # ending of a header -> endings that its voxels may have
@@ -12,19 +17,29 @@ _VOXELS_OF: Final[dict[str, tuple[str, ...]]] = {  # ending of a header -> endin
     ".hdr.gz": (".img.gz", ".img"),
     ".par": (".rec",),
 }
+_HEADERS_OF: Final[dict[str, tuple[str, ...]]] = {  # ending of voxels -> endings that their header may have
+    ".img": (".hdr", ".hdr.gz"),
+    ".img.gz": (".hdr.gz", ".hdr"),
+    ".rec": (".par",),
+}
 
 
 def partner_of(header: Path) -> Path | None:
-    """Return the file with the voxels of a header: of the same name in the same case; None where there is none."""
-    name = header.name
-    ending = next(end for end in sorted(_VOXELS_OF, key=len, reverse=True) if name.lower().endswith(end))
-    stem = name[: -len(ending)]
-    upper = name[-len(ending) :].split(".")[1].isupper()
-    for end in _VOXELS_OF[ending]:
-        for one in (end.upper(), end) if upper else (end, end.upper()):
-            if (found := header.with_name(stem + one)).exists():
-                return found
-    return None
+    """Return the file with the voxels of a header: of the same name in the same case; None where there is none.
+
+    Raises
+    ------
+    ReadError
+        When two files may hold them.
+    """
+    # voxels that have a header of their own belong to that
+    found = [one for one in _beside(header, _VOXELS_OF) if one.exists() and _belongs(one, header)]
+    if len({one.name.lower() for one in found}) > 1:
+        raise ReadError(
+            f"{header} has its voxels in {' or in '.join(sorted({one.name for one in found}))}; expected one of them. "
+            "Move the other away."
+        )
+    return found[0] if found else None
 
 
 def header_or_same(path: Path) -> Path:
@@ -41,12 +56,19 @@ def header_of(voxels: Path) -> Path | None:
     >>> header_of(Path("brain.nii.gz")) is None
     True
     """
-    name = voxels.name
-    for ending, ends in _VOXELS_OF.items():
-        for end in ends:
-            if not name.lower().endswith(end):
-                continue
-            for one in (ending, ending.upper()):
-                if (found := voxels.with_name(name[: -len(end)] + one)).is_file():
-                    return found
-    return None
+    return next((one for one in _beside(voxels, _HEADERS_OF) if one.is_file()), None)
+
+
+def _belongs(voxels: Path, header: Path) -> bool:
+    own = header_of(voxels)
+    return own is None or own.samefile(header)
+
+
+def _beside(path: Path, endings: Mapping[str, tuple[str, ...]]) -> Iterator[Path]:
+    """Yield the names that a partner may have, the likeliest first; nothing for a file of another format."""
+    name = path.name
+    ending = next((end for end in sorted(endings, key=len, reverse=True) if name.lower().endswith(end)), "")
+    upper = name[-len(ending) :].split(".")[1].isupper() if ending else False
+    for end in endings.get(ending, ()):
+        for one in (end.upper(), end) if upper else (end, end.upper()):
+            yield path.with_name(name[: -len(ending)] + one)

@@ -2,6 +2,8 @@
 
 multiscale  the attributes of an image: axes, units, scale, where its levels lie; names and colours of labels
 stored      the array of a level: what may be read of it, and how much
+chunk_files the files of its chunks, and which are missing
+chunks      what each chunk unpacks to
 opening     a folder -> a description of the volume
 levels      a volume -> coarser levels, for viewers
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -20,7 +20,6 @@ PACKERS: Final = ("blosc", "gzip", "lz4", "zlib", "zstd")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _START = 18  # bytes that tell the size, in any of these
 _ABSENT = 0xFFFFFFFFFFFFFFFF
-_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
 _MOST_IN_SHARD = 1 << 20
 
 
@@ -37,19 +36,18 @@ class Packing:
     extra: int = 0
 
 
-def check_chunks(place: Path, packing: Packing) -> None:
-    """Refuse an array of which a chunk unpacks to another size than its metadata says.
+def check_chunks(files: Iterable[Path], packing: Packing) -> None:
+    """Refuse files of which a chunk unpacks to another size than its metadata says.
 
     Raises
     ------
     ReadError
         When one does.
     """
-    for file in sorted(place.rglob("*")):
-        if file.is_file() and file.name not in _METADATA:
-            with file.open("rb") as opened:
-                for start, length in _chunks_in(opened, file, packing):
-                    _check(opened, file, (start, length), packing)
+    for file in files:
+        with file.open("rb") as opened:
+            for start, length in _chunks_in(opened, file, packing):
+                _check(opened, file, (start, length), packing)
 
 
 def _chunks_in(opened: IO[bytes], file: Path, packing: Packing) -> Iterator[tuple[int, int]]:

@@ -55,13 +55,13 @@ def open_ome_zarr(folder: Path, *, labels: bool = False) -> DescribedImage:
     attributes = attributes_of(place)
     image = multiscale_of(attributes, place)
     space, others = _axes(image, place)
-    array = open_level(place, image.path)
-    if len(array.shape) != len(image.axes) or min(array.shape) < 1:
-        raise ReadError(
-            f"{place} describes {len(image.axes)} axes of an array with the shape {array.shape}; correct it."
-        )
-    grid, found = _grid(image, space, array.shape, attributes.get("voxtrace"), place)
-    counts = [int(array.shape[axis]) for axis in others]
+    level = open_level(place, image.path)
+    shape = level.array.shape
+    if len(shape) != len(image.axes) or min(shape) < 1:
+        raise ReadError(f"{place} describes {len(image.axes)} axes of an array with the shape {shape}; correct it.")
+    grid, found = _grid(image, space, shape, attributes.get("voxtrace"), place)
+    found = (*found, *level.files.said())
+    counts = [int(shape[axis]) for axis in others]
     if sum(n > 1 for n in counts) > 1:
         raise ReadError(
             f"{place} has both time points and channels ({'×'.join(map(str, counts))}); expected one of them. "
@@ -69,11 +69,11 @@ def open_ome_zarr(folder: Path, *, labels: bool = False) -> DescribedImage:
         )
 
     def read(number: int) -> Array:
-        places: list[Any] = [slice(None)] * len(array.shape)
+        places: list[Any] = [slice(None)] * len(shape)
         for axis, count in zip(others, counts, strict=True):
             places[axis] = number if count > 1 else 0
         kept = sorted(space)
-        stored = read_level(array, tuple(places), place)
+        stored = read_level(level, tuple(places), place)
         turned = stored.transpose([kept.index(axis) for axis in reversed(space)])  # z, y, x
         return np.ascontiguousarray(turned.astype(turned.dtype.newbyteorder("="), copy=False))
 
@@ -86,14 +86,17 @@ def label_folder(folder: Path) -> Path:
     Raises
     ------
     ReadError
-        When the image has several label maps.
+        When the image has several label maps, or a folder for them that lists none.
     """
     attributes = attributes_of(folder)
     if "image-label" in attributes or not (folder / "labels").is_dir():
         return folder
     names = labels_listed(attributes_of(inside(folder, "labels")))
-    if not names:
-        return folder
+    if not names:  # the image itself is a scan, never its own labels
+        raise ReadError(
+            f"{folder} has a folder `labels` that lists no label map; expected `labels` in its attributes. Name the "
+            f"folder of one, such as {folder / 'labels' / 'NAME'}."
+        )
     if len(names) > 1:
         raise ReadError(
             f"{folder} holds {len(names)} label maps ({', '.join(names[:6])}); expected one. Name the folder of one, "

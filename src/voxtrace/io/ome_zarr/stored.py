@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,22 @@ import numpy as np
 
 from voxtrace.errors import ReadError
 from voxtrace.io.integrity import check_packed_size, damaged
+from voxtrace.io.ome_zarr.chunk_files import ChunkFiles
 from voxtrace.io.ome_zarr.chunks import PACKERS, Packing, check_chunks
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Array
 
 _MOST_FILES = 1_000_000
 _CODECS: Final = ("blosc", "zlib", "gzip", "zstd", "lz4", "bytes", "crc32c", "transpose", "sharding_indexed")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLevel:
+    """The zarr array of a level, how its chunks are packed, and the files they lie in."""
+
+    array: Any
+    packing: Packing
+    files: ChunkFiles
 
 
 @contextmanager
@@ -62,18 +73,19 @@ def inside(folder: Path, name: str) -> Path:
     return found
 
 
-def open_level(folder: Path, name: str) -> Any:
+def open_level(folder: Path, name: str) -> StoredLevel:
     """Return the zarr array of a level after its type, packing and size were looked at.
 
     Raises
     ------
     ReadError
-        When these are not such as are read, or it names files elsewhere.
+        When these are not such as are read, it names files elsewhere, or none of its chunks is stored.
     """
     import zarr
 
     place = inside(folder, name)
-    stored_bytes = _stored_bytes(place)
+    stored = _stored_files(place)
+    stored_bytes = sum(file.stat().st_size for file in stored)
     with understood(folder):
         array = zarr.open_array(store=str(place), mode="r")
         chunks = tuple(int(n) for n in array.chunks)
@@ -87,17 +99,36 @@ def open_level(folder: Path, name: str) -> Any:
         raise ReadError(f"{folder} is packed by {said[:40]!r}, which is not read; expected blosc, zstd or gzip.")
     with understood(folder):
         packing = _packing(array, packers, chunks)
+        files = ChunkFiles.of(array, place, stored)
     check_packed_size(packing.chunk_bytes, stored_bytes, folder)
     check_packed_size(math.prod(array.shape[-3:]) * array.dtype.itemsize, stored_bytes, folder)
-    check_chunks(place, packing)
-    return array
+    if not files.found and min(files.counts, default=0) > 0:
+        raise _nothing_stored(folder)
+    return StoredLevel(array, packing, files)
 
 
-def read_level(array: Any, chosen: tuple[int, ...], folder: Path) -> Array:
-    """Return the three axes in space of an array, the others at these places."""
+def read_level(level: StoredLevel, chosen: tuple[Any, ...], folder: Path) -> Array:
+    """Return the three axes in space of an array, the others at these places.
+
+    Raises
+    ------
+    ReadError
+        When none of the chunks there is stored, or one does not unpack to what the metadata says.
+    """
+    needed = level.files.needed(chosen)
+    if not needed:
+        raise _nothing_stored(folder)
+    check_chunks(needed, level.packing)
     with understood(folder):
-        found: Array = np.asarray(array[chosen])
+        found: Array = np.asarray(level.array[chosen])
     return found.view(np.uint8) if found.dtype.kind == "b" else found
+
+
+def _nothing_stored(folder: Path) -> ReadError:
+    return ReadError(
+        f"{folder} stores none of the chunks that hold its voxels; expected at least one. Copy the image whole, or "
+        "write it with `write_empty_chunks`."
+    )
 
 
 def _packing(array: Any, packers: list[str], chunks: tuple[int, ...]) -> Packing:
@@ -121,16 +152,15 @@ def _name(codec: Any) -> str:
     return str(told.get("name", type(codec).__name__))
 
 
-def _stored_bytes(place: Path) -> int:
-    """Return how many bytes the files of an array hold; links are refused."""
-    found = files = 0
+def _stored_files(place: Path) -> list[Path]:
+    """Return the files of an array; links are refused."""
+    found: list[Path] = []
     for root, folders, names in os.walk(place):
         for name in (*folders, *names):
             one = Path(root, name)
             if one.is_symlink():
                 raise ReadError(f"{one} is a link; expected a file of the image. Copy the image whole.")
-        files += len(names)
-        if files > _MOST_FILES:
+        found += [Path(root, name) for name in names]
+        if len(found) > _MOST_FILES:
             raise ReadError(f"{place} holds more than {_MOST_FILES} files; expected fewer. Store larger chunks.")
-        found += sum(Path(root, name).stat().st_size for name in names)
     return found
