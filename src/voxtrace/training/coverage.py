@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def as_asked(bundle: Bundle) -> Method:
     return before_choice(bundle.method, bundle.card)
 
 
-def before_choice(made: Method, card: dict[str, Any]) -> Method:
+def before_choice(made: Method, card: Mapping[str, Any]) -> Method:
     """Return the method of a bundle's card with the options that were asked for before coverage chose others."""
     return changed(made, **card.get("provenance", {}).get(CHOSEN, {}))
 

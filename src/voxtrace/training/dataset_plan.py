@@ -7,8 +7,8 @@
      "label_marks": {CASE: mark}}
 
 ``voxtrace plan DATASET --out FILE`` writes one and ``voxtrace train --plan FILE`` takes it. Without these options it
-lies in the dataset's cache, and is made anew when channels, labels or images have changed, or labels were redrawn; cases
-that are added or removed change nothing. A file that is named stays the plan though labels were redrawn.
+lies in the dataset's cache, and is made anew when channels, labels or images have changed, or labels were redrawn;
+cases that are added or removed change nothing. A file that is named stays the plan though labels were redrawn.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def header_fits(one: Geometry, other: Geometry) -> bool:
     """Tell whether voxels of one grid may take the header of the other.
 
     They may where the arrays as stored have one size, and the header says nothing (1 mm, origin 0, axes along those of
-    the format) or differs in nothing but its origin, up to rounding, by at most 10 mm and half the extent along each axis.
+    the format) or differs in nothing but its origin, up to rounding, by at most 10 mm and half the extent along
+    each axis.
     """
     a, b = one.grid, other.grid
     if a.size != b.size:
