@@ -385,6 +385,33 @@ def test_the_decision_network_learns_from_weighted_cross_entropy(network: MedDAN
     assert loss(sure_to_skip) == pytest.approx((0.8 * rest + 1.0 * (10 + rest)) / 1.8, abs=1e-5)
 
 
+def test_slices_whose_foreground_nobody_annotated_teach_no_decision(network: MedDANetNetwork) -> None:
+    ignored = network.skip.n_labels
+    truth = torch.zeros(4, 1, 32, 24, dtype=torch.int64)
+    truth[1, :, :4] = 1
+    truth[2] = ignored  # nobody annotated it
+    truth[3, :, :4] = ignored  # nor what matters of this one
+    for name in CANDIDATES:
+        setattr(network, name, Says(truth * (truth < ignored)))
+    scores = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    network.router.forward = lambda images: scores[: len(images)]  # type: ignore[method-assign]
+
+    def loss(chosen: slice) -> Tensor:
+        state = TrainState(M.phases(PLAN)[1], 0, torch.Generator())
+        return M.loss(network, Batch(numbered(4)[chosen], truth[chosen]), state)["cross_entropy"]
+
+    assert float(loss(slice(4)).detach()) == pytest.approx(float(loss(slice(2)).detach()))
+    loss(slice(4)).backward()
+    assert scores.grad is not None
+    assert scores.grad.abs().sum(1).bool().tolist() == [True, True, False, False]
+    scores.grad = None
+    network.router.forward = lambda images: scores[2:]  # type: ignore[method-assign]
+    of_unknown = loss(slice(2, 4))
+    of_unknown.backward()
+    assert float(of_unknown.detach()) == 0
+    assert not scores.grad.any()
+
+
 def test_the_bank_has_400_parts_in_450_of_the_updates() -> None:
     phases = MedDANet().phases(PLAN)
     assert [(p.name, p.iterations) for p in phases] == [("bank", 4000), ("router", 500)]

@@ -11,7 +11,10 @@ from cases import ball, drain, small_plan
 from voxtrace.bundle import load
 from voxtrace.methods import method
 from voxtrace.plan import Plan
-from voxtrace.training import train
+from voxtrace.training import TrainRequest, open_dataset, set_up, train
+from voxtrace.training import coverage as module
+from voxtrace.training.add_case import NewCase, add_case
+from voxtrace.training.begun import begun_run
 from voxtrace.training.coverage import covering, label_coverage
 from voxtrace.training.preprocessed import preprocess_cases
 from voxtrace.volume import Case, LabelMap
@@ -51,6 +54,14 @@ def test_windows_that_reach_everything_stay(tmp_path: Path) -> None:
     assert covering(adaptive, found) == (adaptive, {})
 
 
+def test_windows_that_miss_few_voxels_miss_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, adaptive = _plan(), method("cdlunet")
+    (prepared,) = preprocess_cases([ball(0)], plan, tmp_path, 0)
+    monkeypatch.setattr(module, "coverage", lambda *_: {1: 0.99996})
+    chosen, _ = covering(adaptive, label_coverage(adaptive, plan, [prepared]))
+    assert chosen.to_json()["options"]["windows"] == "regular"
+
+
 def test_an_even_lattice_is_not_measured(tmp_path: Path) -> None:
     plan = _plan()
     (prepared,) = preprocess_cases([ball(0)], plan, tmp_path, 0)
@@ -67,3 +78,21 @@ def test_the_bundle_says_what_was_chosen_and_is_resumed_as_it_was_asked_for(tmp_
     assert bundle.card["coverage"]["least"] < 1
     again = drain(train(method("cdlunet"), plan, cases, out=tmp_path / "light", resume=True))
     assert again.digest == bundle.digest
+
+
+def test_a_finished_run_and_a_fine_tuned_one_begin_with_the_windows_that_were_asked_for(tmp_path: Path) -> None:
+    case, folder, out = _corner_case(), tmp_path / "corners", tmp_path / "light"
+    labels = LabelMap(case.labels.data, case.labels.geometry, {1: "corner"})
+    add_case(folder, NewCase("corner", (case.volume,), labels, channel_names=("MR",)))
+    dataset = open_dataset(folder)
+    plan = _plan().model_copy(update={"iterations": 2, "channels": dataset.channels, "labels": dataset.labels})
+    finished = drain(train(method("cdlunet"), plan, dataset.cases(["corner"]), out=out, device="cpu"))
+    assert finished.method.to_json()["options"]["windows"] == "regular"
+    begun = begun_run(out, dataset)
+    assert begun is not None
+    assert begun.method == method("cdlunet")
+    cases = dataset.cases(["corner"])
+    again = drain(train(begun.method, begun.plan, cases, out=out, device="cpu", resume=True))
+    assert again.digest == finished.digest
+    tuned = drain(set_up(TrainRequest(folder, initial=out, device="cpu"), lambda: False))
+    assert tuned.method.to_json()["options"]["windows"] == "adaptive"

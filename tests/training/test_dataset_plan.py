@@ -15,7 +15,17 @@ from made import bundle_folder
 from voxtrace.errors import PlanError, UsageError
 from voxtrace.io import read, read_labels, write
 from voxtrace.methods import method
-from voxtrace.training import Fingerprint, TrainRequest, TrainSetup, fold, open_dataset, plan_dataset, set_up, train
+from voxtrace.training import (
+    Fingerprint,
+    TrainRequest,
+    TrainSetup,
+    fold,
+    open_dataset,
+    plan_dataset,
+    preprocessed,
+    set_up,
+    train,
+)
 from voxtrace.training.add_case import NewCase, add_case
 from voxtrace.training.dataset_plan import DatasetPlan, plan_file, read_plan, stored_plan
 from voxtrace.training.planning import CPU, combine, fit_window, measure_case
@@ -99,6 +109,19 @@ def test_a_dataset_whose_images_have_changed_is_planned_anew(balls: Path) -> Non
     volume = read(file)
     write(replace(volume, data=volume.data * np.float32(3.7)), file)
     assert len(list(set_up(TrainRequest(balls), lambda: False))) == 12
+
+
+def test_a_dataset_whose_labels_were_redrawn_is_planned_anew_but_not_by_a_named_file(
+    balls: Path, tmp_path: Path
+) -> None:
+    made(TrainRequest(balls))
+    planned(balls).write(tmp_path / "plan.json")
+    file = balls / "labelsTr" / "ball_004.nii.gz"
+    labels = read_labels(file)
+    write(replace(labels, data=1 - labels.data.astype(np.uint8)), file)
+    assert len(list(set_up(TrainRequest(balls), lambda: False))) == 12
+    assert list(set_up(TrainRequest(balls), lambda: False)) == []
+    assert made(TrainRequest(balls, plan=tmp_path / "plan.json")).plan == read_plan(tmp_path / "plan.json").plan
 
 
 def test_a_stored_plan_that_is_damaged_is_made_anew(balls: Path) -> None:
@@ -191,6 +214,23 @@ def test_prepared_cases_are_shared_by_folds_and_methods_and_change_no_weight(bal
         assert before.items() <= {folder: folder.stat().st_mtime_ns for folder in shared.glob("*/image.npy")}.items()
     assert len(list(shared.iterdir())) == 12  # each case once
     assert all(torch.equal(one, weights[1][key]) for key, one in weights[0].items())
+
+
+def test_a_case_that_was_prepared_in_another_way_is_prepared_again(
+    balls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases, plan = open_dataset(balls).cases(["ball_000"]), planned(balls).plan
+
+    def prepare() -> int:
+        (case,) = preprocess_cases(cases, plan, tmp_path / "prepared", 0)
+        return (case.folder / "image.npy").stat().st_ino
+
+    first = prepare()
+    assert prepare() == first
+    before = (tmp_path / "prepared" / "00000" / "source.json").read_text()
+    monkeypatch.setattr(preprocessed, "PREPARATION", preprocessed.PREPARATION + 1)
+    prepare()
+    assert (tmp_path / "prepared" / "00000" / "source.json").read_text() != before
 
 
 def test_a_shared_case_that_is_damaged_or_of_other_labels_is_prepared_again(balls: Path, tmp_path: Path) -> None:

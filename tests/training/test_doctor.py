@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cases import ball_dataset, drain
+from cases import ball, ball_dataset, drain
 from faulty_dataset import plant_faults, second_channel
 from voxtrace.errors import DatasetError, OutputError
 from voxtrace.io import read, read_labels, write
@@ -111,6 +111,56 @@ def test_a_header_is_copied_only_where_origin_or_rounding_differs_or_it_says_not
     assert header_fits(Geometry.from_spacing((10, 20, 20), (1.0, 1.0, 1.0)), image)
     assert not header_fits(Geometry.from_spacing((10, 20, 20), (6.0, 0.9766, 0.9766)), image)
     assert not header_fits(Geometry.from_spacing((10, 20, 21), (3.0, 0.9766, 0.9766)), image)
+
+
+@pytest.mark.parametrize(
+    ("moved", "fits"),
+    [((0.0, 0.0, 8.0), True), ((40.0, 0.0, 0.0), False), ((0.0, 40.0, 0.0), False), ((0.0, 12.0, 0.0), False)],
+)
+def test_a_header_is_not_copied_onto_another_part_of_the_body(moved: tuple[float, float, float], fits: bool) -> None:
+    image = Geometry.from_spacing((100, 200, 200), (3.0, 1.0, 1.0), (5.0, 5.0, 5.0))
+    other = Geometry.from_spacing((100, 200, 200), (3.0, 1.0, 1.0), tuple(5.0 + mm for mm in moved))  # type: ignore[arg-type]
+    assert header_fits(other, image) is fits
+    thin = Geometry.from_spacing((4, 200, 200), (1.0, 2.0, 2.0), (3.0, 0.0, 0.0))
+    assert not header_fits(thin, Geometry.from_spacing((4, 200, 200), (1.0, 2.0, 2.0)))  # 3 mm of 4
+
+
+def test_255_beside_other_labels_is_not_taken_for_the_one_drawn_nowhere(balls: Path, tmp_path: Path) -> None:
+    """It often marks what nobody annotated."""
+
+    def part_unknown(labels: LabelMap) -> LabelMap:
+        data = labels.data.astype(np.uint8)
+        data[0] = 255
+        return LabelMap(data, labels.geometry)
+
+    describe(balls, labels={"background": 0, "ball": 1, "vessel": 2})
+    for number in range(8):
+        relabel(balls, part_unknown, f"ball_{number:03d}")
+    examined = look(balls)
+    assert {fault.mending for fault in examined.bad if fault.kind == "label values"} == {"leave out"}
+    assert len(mend(examined, tmp_path / "copy")) == 8
+
+
+def test_labels_of_test_cases_are_numbered_as_the_others_or_left_out(balls: Path, tmp_path: Path) -> None:
+    (balls / "imagesTs").mkdir()
+    (balls / "labelsTs").mkdir()
+    drawn = {}
+    for name, number, value in (("same", 50, 3), ("stray", 51, 7)):
+        case = ball(number)
+        drawn[name] = LabelMap(case.labels.data.astype(np.uint8) * value, case.labels.geometry)
+        write(case.volume, balls / "imagesTs" / f"{name}_0000.nii.gz")
+        write(drawn[name], balls / "labelsTs" / f"{name}.nii.gz")
+    relabel(balls, lambda labels: LabelMap(labels.data.astype(np.uint8) * 3, labels.geometry))
+    describe(balls, labels={"background": 0, "ball": 3})
+    out = tmp_path / "copy"
+    assert mend(look(balls), out) == ()
+    assert json.loads((out / "dataset.json").read_text())["labels"] == {"background": 0, "ball": 1}
+    np.testing.assert_array_equal(read_labels(out / "labelsTs" / "same.nii.gz").data, drawn["same"].data // 3)
+    assert not (out / "labelsTs" / "stray.nii.gz").exists()
+    assert sorted(file.name for file in (out / "imagesTs").iterdir()) == ["same_0000.nii.gz", "stray_0000.nii.gz"]
+    said = [row for row in json.loads((out / "fix.json").read_text()) if row["case"] == "imagesTs/stray"]
+    assert [row["mending"] for row in said] == ["not copied"]
+    assert "holds the value 7, which no label of the copy has" in said[0]["what"]
 
 
 def test_a_value_without_a_name_becomes_the_label_that_is_drawn_nowhere(balls: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cases import ball, ball_dataset
 from voxtrace.errors import DatasetError
 from voxtrace.training import fold, open_dataset
 from voxtrace.training.add_case import NewCase, add_case
+from voxtrace.training.dataset_cache import stored_folds
 from voxtrace.training.split import draw_folds, subject_of, subjects_of
 
 
@@ -69,6 +70,13 @@ def test_in_small_sets_the_folds_that_were_drawn_first_are_kept(tmp_path: Path) 
     after = open_dataset(folder).folds
     assert len(open_dataset(folder).files) == 9
     assert all(set(old) <= set(new) for (_, old), (_, new) in zip(before, after, strict=True))
+
+
+def test_a_look_at_a_few_cases_moves_nobody_when_the_others_are_back(tmp_path: Path) -> None:
+    everyone = [f"p{number}" for number in range(10)]
+    before = stored_folds(tmp_path, everyone)
+    stored_folds(tmp_path, everyone[:3])
+    assert stored_folds(tmp_path, everyone) == before
 
 
 def test_all_scans_of_a_subject_are_on_one_side(tmp_path: Path) -> None:
@@ -148,6 +156,28 @@ def test_a_case_that_is_added_joins_the_side_of_its_subject(tmp_path: Path) -> N
     added = add_case(folder, NewCase("p1_frame2", (case.volume,), replace(case.labels, names={1: "ball"})))
     assert not added.in_splits
     assert open_dataset(folder).folds == ((("ball_001",), ("p1_frame1", "p1_frame2")),)
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_case_that_is_added_is_trained_on_where_the_others_are_no_scans_of_its_subject(
+    tmp_path: Path, stated: bool
+) -> None:
+    """Names that leave one subject tell nobody apart, and what the dataset states goes before names."""
+    folder = ball_dataset(tmp_path / "balls", 3)
+    names = [f"hosp1_ct_{number:02d}" for number in range(3)]
+    for number, name in enumerate(names):
+        for kind, end in (("imagesTr", "_0000"), ("labelsTr", "")):
+            (folder / kind / f"ball_{number:03d}{end}.nii.gz").rename(folder / kind / f"{name}{end}.nii.gz")
+    if stated:
+        record = json.loads((folder / "dataset.json").read_text())
+        record["subjects"] = {name: f"person {name}" for name in [*names, "hosp1_ct_03"]}
+        (folder / "dataset.json").write_text(json.dumps(record))
+    splits = [{"train": [other for other in names if other != name], "val": [name]} for name in names]
+    (folder / "splits_final.json").write_text(json.dumps(splits))
+    case = ball(9)
+    added = add_case(folder, NewCase("hosp1_ct_03", (case.volume,), replace(case.labels, names={1: "ball"})))
+    assert added.in_splits
+    assert all("hosp1_ct_03" in training for training, _ in open_dataset(folder).folds)
 
 
 def test_the_folds_of_acdc_are_by_patient(real_data: Path) -> None:

@@ -8,6 +8,7 @@ then the decision network learns which candidate is worth its cost on a slice, a
 
     D*(x) = 0                                                        where P_f = 0                    (eq. 4)
             1 + argmax_i [(1 − α)·S_i + α·softmax_i(1/F_i)]          elsewhere
+            unknown, of weight 0             where P_f = 0 and some pixels are not annotated
 
     inference   a = argmax D(x)                                      0 skip, 1 … 4 a candidate
                 y = background where a = 0, else M_a(x)
@@ -68,6 +69,7 @@ LEAST_WARM_UP = 100  # updates
 LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
 BANK = "bank"  # name of phase 1
+UNKNOWN = -100  # action of a slice that teaches none; what the cross-entropy leaves out
 SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
 BANK_EPOCHS, DECISION_EPOCHS = 400, 50
 PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
@@ -222,11 +224,13 @@ class MedDANet(Method):
             first = 0 if self.loss_labels == "all" else 1
             losses = {name: dice_loss_over_batch(M(batch.images), batch.labels, first) for name, M in active}
             return {name: loss / len(active) for name, loss in losses.items()}
+        certain = self.is_certain(net, batch)  # (B,)
         wanted = self.best_actions(net, batch)  # D*, (B,)
         scores = net.router(batch.images).float()  # D(x), (B, 5)
         weights = scores.new_tensor(self.action_weights)
-        wrong = functional.cross_entropy(scores, wanted, weights, reduction="sum")
-        return {"cross_entropy": over_processes(wrong) / over_processes(weights[wanted].sum())}
+        wrong = functional.cross_entropy(scores, wanted.where(certain, UNKNOWN), weights, reduction="sum")
+        weight = over_processes((weights[wanted] * certain).sum())
+        return {"cross_entropy": over_processes(wrong) / weight.clamp_min(torch.finfo(weight.dtype).eps)}
 
     def left_so_far(self, state: TrainState) -> int:
         """Return how many candidates, the smallest first, are no longer trained in the bank's phase."""
@@ -246,6 +250,15 @@ class MedDANet(Method):
     def action_weights(self) -> tuple[float, ...]:
         """Weights of the five actions in the decision network's loss."""
         return (self.skip_weight, self.expert1_weight, self.expert2_weight, self.expert3_weight, self.expert4_weight)
+
+    def is_certain(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
+        """Return of which slices (B,) the wanted action is known.
+
+        A slice that is annotated in part alone, without a label drawn, may show something: nothing says to skip it.
+        """
+        labels = batch.labels.flatten(1)
+        drawn = (labels > 0) & (labels < net.skip.n_labels)
+        return drawn.any(1) | (labels < net.skip.n_labels).all(1)
 
     @torch.no_grad()
     def best_actions(self, net: MedDANetNetwork, batch: Batch) -> Tensor:

@@ -18,7 +18,7 @@ from voxtrace.io import write
 from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset import REFERENCE
 from voxtrace.training.dataset_listing import DatasetListing, read_listing
-from voxtrace.training.split import SPLITS, read_splits, subject_of
+from voxtrace.training.split import SPLITS, read_splits, subject_of, subjects_of
 from voxtrace.volume import LabelMap, Volume
 
 PROVENANCE = "provenance"
@@ -109,7 +109,7 @@ def add_case(folder: str | Path, case: NewCase, *, replace_case: bool = False) -
     with _all_or_none(_paths(folder, case, listing), keep=case.name in before):
         _write(folder, case, labels, listing)
     names = sorted({*before, case.name})
-    in_splits = _add_to_splits(folder, case.name)
+    in_splits = _add_to_splits(folder, case.name, subjects_of(names, listing.subjects))
     _write_record(folder, listing, len(names))
     return AddedCase(folder, case.name, listing.name, len(names), is_new, in_splits)
 
@@ -222,7 +222,7 @@ def _all_or_none(paths: Iterator[Path], keep: bool) -> Iterator[None]:
         raise
 
 
-def _add_to_splits(folder: Path, name: str) -> bool:
+def _add_to_splits(folder: Path, name: str, subjects: Mapping[str, str]) -> bool:
     """Add a case to every fold, unless it is in one already; tell whether it is trained on in all of them.
 
     It joins the validation cases of a fold that holds another case of its subject back.
@@ -231,10 +231,10 @@ def _add_to_splits(folder: Path, name: str) -> bool:
     if not file.is_file():
         return False
     try:
-        splits, subject = read_json(file), subject_of(name)
+        splits, subject = read_json(file), subjects[name]
         known = any(name in split[part] for split in splits for part in ("train", "val"))
         for split in () if known else splits:
-            held = any(subject_of(other) == subject for other in split["val"])
+            held = any(subjects.get(other, subject_of(other)) == subject for other in split["val"])
             split["val" if held else "train"].append(name)
         if not known:
             _write_json(file, splits)

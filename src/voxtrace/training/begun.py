@@ -38,6 +38,7 @@ def begun_run(out: Path, dataset: Dataset) -> BegunRun | None:
         What lies there does not describe a run.
     """
     from voxtrace.methods import method
+    from voxtrace.training.coverage import before_choice
 
     folder = work_folder(out)
     finished = (out / JSON).is_file()
@@ -46,9 +47,9 @@ def begun_run(out: Path, dataset: Dataset) -> BegunRun | None:
     if "method" not in settings or "plan" not in settings:
         return None
     try:
-        made = method(settings["method"]["name"], **settings["method"]["options"])
+        made = before_choice(method(settings["method"]["name"], **settings["method"]["options"]), settings)
         plan = Plan.model_validate(settings["plan"])
-    except (VoxTraceError, ValueError, KeyError, TypeError) as error:
+    except (VoxTraceError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{folder / RUN} describes no run that this version can go on with ({error}); train again with another "
             "--out."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def label_coverage(method: Method, plan: Plan, cases: Sequence[PreprocessedCase]
         return None
     return {
         "labels": {name: round(float(np.mean(values)), 4) for name, values in known.items()},
-        "least": round(min(min(values) for values in known.values()), 4),
+        "least": min(min(values) for values in known.values()),  # as it is: 0.99996 is not all
         "cases": len(found),
     }
 
@@ -53,7 +53,12 @@ def with_coverage(card: dict[str, Any], found: dict[str, Any] | None, asked: dic
 
 def as_asked(bundle: Bundle) -> Method:
     """Return a finished bundle's method with the options that its training was asked for."""
-    return changed(bundle.method, **bundle.card.get("provenance", {}).get(CHOSEN, {}))
+    return before_choice(bundle.method, bundle.card)
+
+
+def before_choice(made: Method, card: Mapping[str, Any]) -> Method:
+    """Return the method of a bundle's card with the options that were asked for before coverage chose others."""
+    return changed(made, **card.get("provenance", {}).get(CHOSEN, {}))
 
 
 def _drawn(case: PreprocessedCase, plan: Plan) -> Any:

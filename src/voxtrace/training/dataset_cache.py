@@ -39,9 +39,9 @@ def stored_folds(dataset: Path, subjects: Iterable[str]) -> dict[str, int]:
     file = cache_of(dataset) / _SPLIT
     known = _read(file)
     folds = draw_folds(subjects, known)
-    if folds.items() - known.items():
+    if folds.keys() - known.keys():
         with suppress(OutputError), atomic_file(file) as temporary:
-            temporary.write_text(json.dumps({"folds": {**known, **folds}}, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps({"folds": {**folds, **known}}, indent=1), encoding="utf-8")
     return folds
 
 

@@ -3,11 +3,12 @@
 ::
 
     {"format": "voxtrace dataset plan", "version": 1, "dataset": NAME, "device": "cpu",
-     "fingerprint": {…}, "plan": {…}, "folds": [{"train": […], "val": […]}, …], "images": {CASE: [mark, …]}}
+     "fingerprint": {…}, "plan": {…}, "folds": [{"train": […], "val": […]}, …], "images": {CASE: [mark, …]},
+     "label_marks": {CASE: mark}}
 
 ``voxtrace plan DATASET --out FILE`` writes one and ``voxtrace train --plan FILE`` takes it. Without these options it
-lies in the dataset's cache, and is made anew when channels, labels or images have changed; cases that are added or
-removed change nothing.
+lies in the dataset's cache, and is made anew when channels, labels or images have changed, or labels were redrawn;
+cases that are added or removed change nothing. A file that is named stays the plan though labels were redrawn.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ class DatasetPlan:
         What the cases look like, the plan, and (training names, validation names) of each fold.
     images
         Case -> a mark of the contents of each of its image files, see :func:`file_mark`.
+    label_marks
+        Case -> that of its label file; empty in plans of earlier versions.
     """
 
     dataset: str
@@ -54,11 +57,13 @@ class DatasetPlan:
     plan: Plan
     folds: tuple[Fold, ...]
     images: Mapping[str, tuple[str, ...]]
+    label_marks: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(dataset: Dataset, device: str, found: Fingerprint, plan: Plan) -> DatasetPlan:
         """Return the plan of a dataset as it is now."""
-        return DatasetPlan(dataset.name, device, found, plan, dataset.folds, image_marks(dataset))
+        marks = image_marks(dataset), label_marks(dataset)
+        return DatasetPlan(dataset.name, device, found, plan, dataset.folds, *marks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -76,6 +81,7 @@ class DatasetPlan:
             "plan": self.plan.model_dump(mode="json"),
             "folds": [{"train": training, "val": validation} for training, validation in self.folds],
             "images": self.images,
+            "label_marks": self.label_marks,
         }
 
     def write(self, file: Path) -> None:
@@ -101,6 +107,10 @@ class DatasetPlan:
             return "it names none of the dataset's cases"
         changed = [name for name in common if now[name] != self.images[name]]
         return f"the image of {changed[0]} has changed" if changed else ""
+
+    def redrawn(self, dataset: Dataset) -> list[str]:
+        """Return the cases whose labels are others than when the plan was made."""
+        return [name for name, mark in label_marks(dataset).items() if self.label_marks.get(name, mark) != mark]
 
     def folds_for(self, dataset: Dataset) -> tuple[Fold, ...]:
         """Return the plan's folds with cases that were added to the dataset, without those that were removed.
@@ -136,7 +146,7 @@ def read_plan(file: Path) -> DatasetPlan:
         if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:
             raise ValueError(f"its format is not {FORMAT!r}, version {VERSION}")
         return _parsed(raw, file)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError, DatasetError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError, DatasetError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PlanError(
             f"{file} holds no plan of a dataset ({reason}); write it with `voxtrace plan DATASET --out FILE`."
@@ -172,7 +182,7 @@ def stored_plan(file: Path, dataset: Dataset) -> DatasetPlan | None:
         plan = read_plan(file)
     except PlanError:  # not planned yet, or damaged: it is planned anew
         return None
-    return None if plan.misfit(dataset) else plan
+    return None if plan.misfit(dataset) or plan.redrawn(dataset) else plan
 
 
 def with_folds(dataset: Dataset, plan: DatasetPlan) -> Dataset:
@@ -183,6 +193,11 @@ def with_folds(dataset: Dataset, plan: DatasetPlan) -> Dataset:
 def image_marks(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     """Return a mark of each image file of each case, by which a changed image is noticed."""
     return {files.name: tuple(map(file_mark, files.images)) for files in dataset.files}
+
+
+def label_marks(dataset: Dataset) -> dict[str, str]:
+    """Return a mark of each case's label file; intensities are measured where something is drawn."""
+    return {files.name: file_mark(files.labels) for files in dataset.files}
 
 
 def file_mark(path: Path) -> str:
@@ -216,6 +231,7 @@ def _parsed(raw: Mapping[str, Any], file: Path) -> DatasetPlan:
         plan=Plan.model_validate(raw["plan"]),
         folds=parse_splits(raw["folds"], file) if raw["folds"] else (),
         images={str(name): tuple(map(str, marks)) for name, marks in raw["images"].items()},
+        label_marks={str(name): str(mark) for name, mark in raw.get("label_marks", {}).items()},
     )
 
 

@@ -33,6 +33,7 @@ from voxtrace.volume import Array, Case
 VOXELS_PER_LABEL = 2_000
 AT_ONCE = 2  # cases in memory; resampling and hashing let other threads run
 SOURCE = "source.json"
+PREPARATION = 1  # raise it with every change of how cases are prepared, or stored ones are taken as they were
 _OF_TRAINING = {  # fields of a plan on which prepared cases do not depend
     *("window", "overlap", "topology", "mirror_axes", "augmentation"),
     *("batch_dice", "batch_size", "iterations", "modality"),
@@ -78,7 +79,7 @@ def preprocess_cases(
     Cases lie in folders with their number, or in a ``shared`` folder with a digest of what they are made from: every
     run that prepares the same case in the same way, e.g. for another fold or method, then takes it from there.
     """
-    how = {"plan": _preprocessing_of(plan), "seed": seed}
+    how = {"preparation": PREPARATION, "plan": _preprocessing_of(plan), "seed": seed}
     waiting: deque[Future[PreprocessedCase]] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="voxtrace-preprocess") as pool:
         for number in range(len(cases)):

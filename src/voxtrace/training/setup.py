@@ -200,11 +200,12 @@ def file_name(name: str) -> str:
 def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | None) -> Method:
     from voxtrace.method import changed
     from voxtrace.methods import DEFAULT_METHOD, method
+    from voxtrace.training.coverage import as_asked
 
     if begun is not None and request.method in (None, "", begun.method.key):
         return changed(begun.method, **request.options)
     if initial is not None and request.method in (None, "", initial.method.key):
-        return changed(initial.method.fine_tuned(), **request.options)
+        return changed(as_asked(initial).fine_tuned(), **request.options)
     return method(request.method or DEFAULT_METHOD, **request.options)  # takes over the initial weights that fit
 
 

@@ -10,6 +10,7 @@ from voxtrace.training.doctor.examine_case import ExaminedCase
 from voxtrace.training.doctor.faults import Fault, note
 from voxtrace.training.layouts import FoundDataset
 
+_VOID = 255  # what image datasets call voxels that nobody annotated
 _BACKGROUND = {
     "background",
     "bg",
@@ -99,12 +100,16 @@ def mapping_of(one: ExaminedCase, found: FoundDataset, cases: Sequence[ExaminedC
 def misnumbered(found: FoundDataset, cases: Sequence[ExaminedCase]) -> dict[int, int]:
     """Return value -> label, where most cases have one value without a name and one label is drawn nowhere.
 
-    The files then number that label otherwise, e.g. 255 in place of 1. Empty where there are several of either.
+    The files then number that label otherwise, e.g. 255 in place of 1. Empty where there are several of either; and for
+    255 beside other labels, which often marks what nobody annotated.
     """
     strange = [value for case in cases for value in undeclared(case, found)]
     unused = not_drawn(found, cases)
     common = len(strange) > sum(bool(case.values) for case in cases) / 2
-    return {strange[0]: unused[0]} if len(set(strange)) == len(unused) == 1 and common else {}
+    alone = {*found.labels} == {0, *unused} and found.ignore is None  # a mask of 0 and one other value
+    if len(set(strange)) != 1 or len(unused) != 1 or not common or (strange[0] == _VOID and not alone):
+        return {}
+    return {strange[0]: unused[0]}
 
 
 def not_drawn(found: FoundDataset, cases: Sequence[ExaminedCase]) -> list[int]:

@@ -9,6 +9,7 @@ import numpy as np
 from voxtrace.volume import Array, Geometry, Grid
 
 _SPACING, _DIRECTION = 0.02, 0.02  # relative, and of a unit vector: what rounding in a header changes
+_MOVED_MM, _MOVED = 10.0, 0.5  # the origin at most, and in parts of the extent; more is another part of the body
 
 
 def difference(one: Geometry, other: Geometry) -> str:
@@ -39,13 +40,22 @@ def header_fits(one: Geometry, other: Geometry) -> bool:
     """Tell whether voxels of one grid may take the header of the other.
 
     They may where the arrays as stored have one size, and the header says nothing (1 mm, origin 0, axes along those of
-    the format) or differs in nothing but its origin, up to rounding.
+    the format) or differs in nothing but its origin, up to rounding, by at most 10 mm and half the extent along
+    each axis.
     """
     a, b = one.grid, other.grid
     if a.size != b.size:
         return False
     same_spacing = np.allclose(a.spacing_mm, b.spacing_mm, rtol=_SPACING)
-    return is_bare(a) or bool(same_spacing and np.allclose(a.direction, b.direction, atol=_DIRECTION))
+    same_direction = np.allclose(a.direction, b.direction, atol=_DIRECTION)
+    return is_bare(a) or bool(same_spacing and same_direction and _is_near(a, b))
+
+
+def _is_near(a: Grid, b: Grid) -> bool:
+    """Tell whether two grids that differ in their origins alone lie over the same part of the body."""
+    moved = np.reshape(b.direction, (3, 3)).T @ np.subtract(a.origin_mm, b.origin_mm)  # along the axes
+    extent = np.multiply(b.size, b.spacing_mm)
+    return bool((np.abs(moved) <= np.minimum(_MOVED_MM, _MOVED * extent)).all())
 
 
 def is_bare(grid: Grid) -> bool:

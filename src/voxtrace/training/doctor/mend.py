@@ -24,7 +24,9 @@ from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
 from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering
 from voxtrace.training.doctor.examine import Examination
 from voxtrace.training.doctor.examine_case import ExaminedCase
+from voxtrace.training.doctor.faults import Fault
 from voxtrace.training.doctor.grids import on_grid_of
+from voxtrace.training.layouts import FoundCase
 from voxtrace.training.layouts.record import FILE, IGNORE
 from voxtrace.training.split import SPLITS, held_back
 from voxtrace.volume import LabelMap, Volume
@@ -56,8 +58,8 @@ def mend(examined: Examination, out: Path) -> tuple[str, ...]:
         _write_record(examined, table, len(kept), folder)
         _write_folds(examined, [one.case.name for one in kept], folder)
         _copy_beside(examined.found.folder, folder)
-        _copy_tests(examined, dropped, folder)
-        _dump(folder / REPORT, [fault.to_json() for fault in examined.faults if fault.mending])
+        left_out = _copy_tests(examined, dropped, table, folder)
+        _dump(folder / REPORT, [fault.to_json() for fault in (*examined.faults, *left_out) if fault.mending])
     return tuple(sorted(dropped & {case.name for case in (*examined.found.cases, *examined.found.tests)}))
 
 
@@ -85,12 +87,23 @@ def _copy_case(one: ExaminedCase, examined: Examination, table: Mapping[int, int
     target.parent.mkdir(exist_ok=True)
     mapping = mapping_of(one, found, examined.cases)
     final = {value: table[mapping.get(value, value)] for value in one.values}
-    labels = read_labels(case.labels)
-    same = all(old == new for old, new in final.items()) and labels.geometry.is_close(first.geometry)
-    if same and case.labels.name.endswith(found.ending):
-        shutil.copyfile(case.labels, target)
+    _copy_labels(case.labels, target, first, final, _names(examined, table))
+
+
+def _copy_labels(
+    source: Path, target: Path, image: Volume, values: Mapping[int, int], names: Mapping[int, str]
+) -> None:
+    """Copy a label map with other values on its image's grid; byte by byte where it stays as it is."""
+    labels = read_labels(source)
+    same = all(old == new for old, new in values.items()) and labels.geometry.is_close(image.geometry)
+    if same and _ending(source) == _ending(target):
+        shutil.copyfile(source, target)
     else:
-        write(_mended_labels(labels, first, final, _names(examined, table)), target)
+        write(_mended_labels(labels, image, values, names), target)
+
+
+def _ending(path: Path) -> str:
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
 
 
 def _copy_images(one: ExaminedCase, examined: Examination, folder: Path) -> Volume:
@@ -183,13 +196,41 @@ def _copy_beside(source: Path, folder: Path) -> None:
         shutil.copytree(source / "provenance", folder / "provenance")
 
 
-def _copy_tests(examined: Examination, dropped: set[str], folder: Path) -> None:
-    """Copy test cases as they are, without those that are left out."""
+def _copy_tests(examined: Examination, dropped: set[str], table: Mapping[int, int], folder: Path) -> list[Fault]:
+    """Copy test cases, their labels numbered as the others; return a fault for each whose labels cannot be."""
+    faults = []
     for case in examined.found.tests:
-        for path in () if case.name in dropped else (*case.images, case.labels):
-            if path is not None and path.is_file():
-                (folder / path.parent.name).mkdir(exist_ok=True)
-                shutil.copyfile(path, folder / path.parent.name / path.name)
+        if case.name in dropped:
+            continue
+        for path in case.images:
+            shutil.copyfile(path, _beside(path, folder))
+        if case.labels is not None and case.labels.is_file():
+            faults += _copy_test_labels(case, case.labels, examined, table, folder)
+    return faults
+
+
+def _copy_test_labels(
+    case: FoundCase, source: Path, examined: Examination, table: Mapping[int, int], folder: Path
+) -> list[Fault]:
+    """Copy the labels of a test case, unless a value of them has no number in the copy."""
+    labels, count = read_labels(source), len(examined.found.channels)
+    one = ExaminedCase(case, values=dict.fromkeys(labels.values, 1), names=labels.names)
+    mapping = mapping_of(one, examined.found, examined.cases)
+    lost = [value for value in one.values if mapping.get(value, value) not in table]
+    if lost:
+        what = f"{source} holds the value {lost[0]}, which no label of the copy has."
+        remedy = "Its labels are not copied; number them as dataset.json of the copy does."
+        return [Fault("label values", case.name, what, remedy, "not copied")]
+    image = read(case.images[0], channels=count if len(case.images) == 1 else 1)
+    final = {value: table[mapping.get(value, value)] for value in one.values}
+    _copy_labels(source, _beside(source, folder), image, final, _names(examined, table))
+    return []
+
+
+def _beside(path: Path, folder: Path) -> Path:
+    """Return where a file of a test case lies in the copy, in a folder of the same name."""
+    (folder / path.parent.name).mkdir(exist_ok=True)
+    return folder / path.parent.name / path.name
 
 
 def _dump(file: Path, values: Any) -> None:
