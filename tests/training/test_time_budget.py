@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cases import ball, drain, small_plan
 from made_methods import Schooled
 from voxtrace.errors import Cancelled
-from voxtrace.methods import METHODS
-from voxtrace.training import train
+from voxtrace.method import Phase, TrainState
+from voxtrace.methods import METHODS, method
+from voxtrace.methods.e2enet import E2ENet, f_decay
+from voxtrace.training import TrainProgress, train, training_run
+from voxtrace.training.events import read_events
 from voxtrace.training.time_budget import TimeBudget
 
 
@@ -102,3 +106,37 @@ def test_a_validation_shows_the_same_case_each_time(tmp_path: Path) -> None:
     shown = [p.preview for p in schooled(tmp_path / "shown", validate_every=1) if p.preview is not None]
     assert len(shown) == 5
     assert {(p.name, p.geometry.shape) for p in shown} == {(ball(2).name, ball(2).labels.geometry.shape)}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of every run in this test."""
+    made = Clock()
+    monkeypatch.setattr(training_run, "TimeBudget", lambda minutes: TimeBudget(minutes, made))
+    return made
+
+
+def timed(out: Path, clock: Clock, name: str, iterations: int, minutes: float, **about: Any) -> list[TrainProgress]:
+    """Train with a second for each update; return the report of each."""
+    updates = []
+    plan = small_plan(iterations=iterations)
+    given = {"device": "cpu", "precision": "float32", "half": False, **about}
+    for report in train(method(name), plan, [ball(0), ball(1)], out=out, minutes=minutes, **given):
+        if report.loss:
+            clock.s += 1.0
+            updates.append(report)
+    return updates
+
+
+def test_a_schedule_of_the_method_follows_the_time(tmp_path: Path, clock: Clock) -> None:
+    updates = timed(tmp_path / "b", clock, "recyclenet", 100, 10 / 60)
+    assert len(updates) == 10
+    reports = [event["method"] for event in read_events(tmp_path / "b" / "events.jsonl") if event["event"] == "update"]
+    assert [report["most_cycles"] for report in reports] == [1] * 3 + [2] * 2 + [3] * 5
+
+
+def test_the_connections_change_less_as_time_passes() -> None:
+    phase, rng = Phase("train", 1000), torch.Generator()
+    network = E2ENet().build(E2ENet().adapt(small_plan()))
+    shown = [E2ENet().training_report(network, TrainState(phase, 10, rng, spent=s))["f_decay"] for s in (0, 0.5, 1)]
+    assert shown == pytest.approx([f_decay(11, 1000), f_decay(500, 1000), f_decay(1000, 1000)], abs=1e-3)
