@@ -24,7 +24,7 @@ from voxtrace.training.optimiser import make_optimiser
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.sampling import MiniBatches
-from voxtrace.training.schedule import rate_factor
+from voxtrace.training.schedule import position, rate_factor
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.watch import Watch
 from voxtrace.volume import Case
@@ -92,8 +92,11 @@ class PhaseLoop:
             if stop:
                 self._save(iteration)
                 raise Cancelled(f"stopped at iteration {run.done} of {run.total}; resume continues there.")
-            if iteration > first and fraction >= 1.0:
+            if iteration > 0 and fraction >= 1.0:
                 break
+            if run.processes.first and self.keeping.falls(position(iteration, fraction, phase.iterations)):
+                self._save(iteration)  # where time, not updates, brought it here
+                self.keeping.keep_before_fall()
             state = self._state(iteration, fraction)
             rate, terms = self.update(state, images, labels)
             run.done += 1
@@ -112,8 +115,8 @@ class PhaseLoop:
             Loss, gradient or weights are not usable; see :mod:`voxtrace.training.divergence`.
         """
         n = self.phase.iterations
-        position = max(state.iteration, int(state.spent * (n - 1)))
-        rate = self.rate * rate_factor(self.run.config.rate_schedule, self.phase.optimiser.schedule, position, n)
+        at = position(state.iteration, state.spent, n)
+        rate = self.rate * rate_factor(self.run.config.rate_schedule, self.phase.optimiser.schedule, at, n)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         check = self._check(state.iteration)
@@ -187,6 +190,7 @@ class PhaseLoop:
     def _restore(self, checkpoint: TrainingCheckpoint | None) -> int:
         """Go on from a checkpoint of this phase; return the first iteration."""
         if checkpoint is None:
+            self.watch.restore(())
             return 0
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.average.restore(checkpoint.average)
@@ -194,9 +198,12 @@ class PhaseLoop:
         # without a limit until now, or made longer, so much is over as updates are done
         same = checkpoint.lengths[-1:] == [self.run.phases[-1].iterations] and checkpoint.used_s > 0
         self.spent = checkpoint.spent if same else checkpoint.iteration / self.phase.iterations
+        self.keeping.restore(position(checkpoint.iteration, self.spent, self.phase.iterations))
         return checkpoint.iteration
 
-    def _after(self, state: TrainState, rate: float, terms: dict[str, float], validate: Sequence[Case]) -> TrainProgress:
+    def _after(
+        self, state: TrainState, rate: float, terms: dict[str, float], validate: Sequence[Case]
+    ) -> TrainProgress:
         """Validate and keep a checkpoint where they are due; return what there is to report."""
         done, watch = state.iteration + 1, self.watch
         found = None

@@ -52,7 +52,7 @@ class TimeBudget:
         if self._left_s is None:
             return 0.0
         passed = min(1.0, (self._clock() - self._began) / self._phase_s) if self._phase_s else 1.0
-        return self._before + (1.0 - self._before) * passed
+        return self._before + (1.0 - self._before) * passed if passed < 1.0 else 1.0
 
     @property
     def spent(self) -> bool:

@@ -218,8 +218,8 @@ class TrainingRun:
             rate_schedule=self.config.rate_schedule,
             done=self.done,
             used_s=self.budget.used_s,
-            spent=spent,
-            peak=self.phases[phase].optimiser.rate,
+            spent=float(spent),
+            peak=float(self.phases[phase].optimiser.rate),
             scaler=self.scaler.state_dict() if self.scaler else {},
         )
         where = f"iteration {iteration} of {self.phases[phase].name}"
