@@ -25,9 +25,9 @@ class TrainingCheckpoint:
     ``history`` is its curve so far, ``seconds`` the time that it took so far, over all its starts; ``average`` holds
     averaged weights, ``dice`` the validations of the phase so far, ``lengths`` the iterations of each phase, and
     ``rate_schedule`` how the rate goes, "" where an earlier version did not say. ``done`` are the updates over all
-    phases, fewer than planned where time ended one (-1: not said); ``used_s`` are the seconds of a limited time
-    that are over, ``spent`` is their fraction of the phase's; ``peak`` is the phase's rate before its schedule, 0.0 where not
-    said, and ``scaler`` the state of float16's gradient scaler.
+    phases, fewer than planned where time ended one (-1: not said); ``used_s`` are the seconds of a limited time that
+    are over, ``spent`` is their fraction of the phase's; ``peak`` is the phase's rate before its schedule, 0.0 where
+    not said, and ``scaler`` the state of float16's gradient scaler.
     """
 
     phase: int

@@ -24,10 +24,12 @@ from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
 from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering
 from voxtrace.training.doctor.examine import Examination
 from voxtrace.training.doctor.examine_case import ExaminedCase
+from voxtrace.training.doctor.faults import Fault
 from voxtrace.training.doctor.grids import on_grid_of
+from voxtrace.training.layouts import FoundCase
 from voxtrace.training.layouts.record import FILE, IGNORE
 from voxtrace.training.split import SPLITS, held_back
-from voxtrace.volume import LabelMap, Volume
+from voxtrace.volume import Geometry, LabelMap, Volume
 
 REPORT = "fix.json"
 _LISTS = ("training", "test", "dataset", "modality", "numTest", "tensorImageSize")  # of the layout before
@@ -56,8 +58,9 @@ def mend(examined: Examination, out: Path) -> tuple[str, ...]:
         _write_record(examined, table, len(kept), folder)
         _write_folds(examined, [one.case.name for one in kept], folder)
         _copy_beside(examined.found.folder, folder)
-        _copy_tests(examined, dropped, folder)
-        _dump(folder / REPORT, [fault.to_json() for fault in examined.faults if fault.mending])
+        unlabelled = _copy_tests(examined, dropped, table, folder)
+        done = [fault for fault in examined.faults if fault.mending]
+        _dump(folder / REPORT, [fault.to_json() for fault in (*done, *unlabelled)])
     return tuple(sorted(dropped & {case.name for case in (*examined.found.cases, *examined.found.tests)}))
 
 
@@ -90,7 +93,7 @@ def _copy_case(one: ExaminedCase, examined: Examination, table: Mapping[int, int
     if same and case.labels.name.endswith(found.ending):
         shutil.copyfile(case.labels, target)
     else:
-        write(_mended_labels(labels, first, final, _names(examined, table)), target)
+        write(_mended_labels(labels, first.geometry, final, _names(examined, table)), target)
 
 
 def _copy_images(one: ExaminedCase, examined: Examination, folder: Path) -> Volume:
@@ -124,16 +127,18 @@ def _moved(volume: Volume, first: Volume) -> Any:
     return volume.data if same else on_grid_of(volume.data, volume.geometry, first.geometry)
 
 
-def _mended_labels(labels: LabelMap, image: Volume, values: Mapping[int, int], names: Mapping[int, str]) -> LabelMap:
+def _mended_labels(
+    labels: LabelMap, geometry: Geometry, values: Mapping[int, int], names: Mapping[int, str]
+) -> LabelMap:
     """Return labels with other values, on the grid of their image."""
     table = np.arange(max([*values, 0]) + 1, dtype=np.uint16)
     for old, new in values.items():
         table[old] = new
     data = table[labels.data]
-    if not labels.geometry.is_close(image.geometry):
-        data = on_grid_of(data, labels.geometry, image.geometry)
+    if not labels.geometry.is_close(geometry):
+        data = on_grid_of(data, labels.geometry, geometry)
     shown = {value: name for value, name in names.items() if value}
-    return LabelMap(data.astype(np.uint8 if data.max() < 256 else np.uint16), image.geometry, shown, {}, labels.name)
+    return LabelMap(data.astype(np.uint8 if data.max() < 256 else np.uint16), geometry, shown, {}, labels.name)
 
 
 def _names(examined: Examination, table: Mapping[int, int]) -> dict[int, str]:
@@ -183,13 +188,46 @@ def _copy_beside(source: Path, folder: Path) -> None:
         shutil.copytree(source / "provenance", folder / "provenance")
 
 
-def _copy_tests(examined: Examination, dropped: set[str], folder: Path) -> None:
-    """Copy test cases as they are, without those that are left out."""
+def _copy_tests(examined: Examination, dropped: set[str], table: Mapping[int, int], folder: Path) -> tuple[Fault, ...]:
+    """Copy test cases without those that are left out; return a fault for each whose labels are left out.
+
+    Images are copied as they are, labels with the values of the copy.
+    """
+    left_out = []
     for case in examined.found.tests:
-        for path in () if case.name in dropped else (*case.images, case.labels):
-            if path is not None and path.is_file():
-                (folder / path.parent.name).mkdir(exist_ok=True)
-                shutil.copyfile(path, folder / path.parent.name / path.name)
+        if case.name in dropped:
+            continue
+        for path in case.images:
+            if path.is_file():
+                shutil.copyfile(path, _beside(path, folder))
+        if case.labels is not None and case.labels.is_file() and not _copy_test_labels(case, examined, table, folder):
+            what = f"{case.labels} has values that have no number in the copy."
+            left_out.append(Fault("test labels", case.name, what, "Name the values in dataset.json.", "leave out"))
+    return tuple(left_out)
+
+
+def _copy_test_labels(case: FoundCase, examined: Examination, table: Mapping[int, int], folder: Path) -> bool:
+    """Copy the labels of a test case with the values of the copy; return False where one has none there."""
+    assert case.labels is not None
+    labels = read_labels(case.labels)
+    values = {int(value): 0 for value in labels.values}
+    mapping = mapping_of(ExaminedCase(case, values=values, names=labels.names), examined.found, examined.cases)
+    wanted = {value: mapping.get(value, value) for value in values}
+    if not all(value in table for value in wanted.values()):
+        return False
+    final = {old: table[new] for old, new in wanted.items()}
+    target = _beside(case.labels, folder)
+    if all(old == new for old, new in final.items()):
+        shutil.copyfile(case.labels, target)
+    else:
+        write(_mended_labels(labels, labels.geometry, final, _names(examined, table)), target)
+    return True
+
+
+def _beside(path: Path, folder: Path) -> Path:
+    """Return where a file of the dataset lies in the copy, in a folder of the same name."""
+    (folder / path.parent.name).mkdir(exist_ok=True)
+    return folder / path.parent.name / path.name
 
 
 def _dump(file: Path, values: Any) -> None:
