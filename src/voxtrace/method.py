@@ -36,8 +36,7 @@ class Step:
     facts
         One number for each window, each (B,); names and units are declared in ``Method.facts``.
     extras
-        More scores over labels, each (B, K, Z, Y, X), e.g. the noisy mask of a denoising step; blended and kept like
-        the logits when a user asks for it. Names are declared in ``Method.extras``.
+        More scores over labels, each (B, K, Z, Y, X), named in ``Method.extras``; blended, kept where asked for.
     slice_facts
         A number per window and slice, each (B, Z); names and units are declared in ``Method.slice_facts``. Every step
         carries all of them; NaN where a slice has none.
@@ -185,7 +184,7 @@ class TrainState:
     """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone.
 
     The windows at hand are ``part`` of ``parts`` equal parts of the mini-batch, in order; other processes, or passes of
-    this one, have the others, with the same random numbers.
+    this one, have the others, with the same random numbers. ``spent`` is the fraction of a limited time that is over.
     """
 
     phase: Phase
@@ -193,11 +192,12 @@ class TrainState:
     rng: torch.Generator
     part: int = 0
     parts: int = 1
+    spent: float = 0.0
 
     @property
     def progress(self) -> float:
-        """Fraction of the phase that is done, 0 ≤ progress < 1."""
-        return self.iteration / self.phase.iterations
+        """Fraction of the phase that is done, 0 ≤ progress < 1: of its updates, or of its time where that ends it."""
+        return max(self.iteration, min(self.spent, 1.0) * (self.phase.iterations - 1)) / self.phase.iterations
 
     def whole(self, windows: int) -> int:
         """Return how many windows the whole mini-batch has, of which ``windows`` are at hand: draw for all of them."""

@@ -273,6 +273,34 @@ def test_test_cases_are_read_too_and_need_no_labels(balls: Path, tmp_path: Path)
     assert look(tmp_path / "copy").faults == ()
 
 
+def test_labels_of_test_cases_are_numbered_as_the_copy_is(tmp_path: Path) -> None:
+    folder = ball_dataset(tmp_path / "balls", 4)
+    relabel(folder, lambda labels: replace(labels, data=labels.data * np.uint8(3)))
+    describe(folder, labels={"background": 0, "ball": 3})
+    for part, source in (("imagesTs", "ball_000_0000"), ("labelsTs", "ball_000")):
+        (folder / part).mkdir()
+        for name in ("ball_100", "ball_101"):
+            target = f"{name}{source.removeprefix('ball_000')}.nii.gz"
+            shutil.copyfile(folder / part.replace("Ts", "Tr") / f"{source}.nii.gz", folder / part / target)
+    strange = folder / "labelsTs" / "ball_101.nii.gz"
+    labels = read_labels(strange)
+    write(replace(labels, data=np.where(labels.data > 0, 7, 0).astype(np.uint8), names={}), strange)
+    copy = tmp_path / "copy"
+    examined = look(folder)
+    examined = replace(examined, faults=tuple(fault for fault in examined.faults if fault.kind != "duplicate"))
+    mend(examined, copy)
+    assert json.loads((copy / "dataset.json").read_text())["labels"] == {"background": 0, "ball": 1}
+    assert read_labels(copy / "labelsTs" / "ball_100.nii.gz").values == (1,)
+    assert np.array_equal(
+        read_labels(copy / "labelsTs" / "ball_100.nii.gz").data > 0,
+        read_labels(folder / "labelsTs" / "ball_100.nii.gz").data > 0,
+    )
+    assert not (copy / "labelsTs" / "ball_101.nii.gz").exists()
+    assert (copy / "imagesTs" / "ball_101_0000.nii.gz").is_file()
+    left_out = [row["case"] for row in json.loads((copy / "fix.json").read_text()) if row["kind"] == "test labels"]
+    assert left_out == ["imagesTs/ball_101"]
+
+
 def test_channels_that_differ_in_their_origin_are_copied_onto_the_first_and_labels_stay(
     balls: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from cases import ball, drain, small_plan
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled, InputError, OutputError, UsageError
 from voxtrace.method import poly
-from voxtrace.methods import method
-from voxtrace.training import train
+from voxtrace.methods import diffusion, method
+from voxtrace.training import train, watch
 from voxtrace.training.average import WeightAverage
 from voxtrace.training.config import TrainConfig
+from voxtrace.training.events import read_events
 from voxtrace.training.fork import fork_run
-from voxtrace.training.kept import Keeping
+from voxtrace.training.kept import BestWeights, Keeping
 from voxtrace.training.schedule import fall_begins, rate_factor
+from voxtrace.training.training_run import TrainingRun
+from voxtrace.training.validation import quick_dice
 
 pytestmark = pytest.mark.numeric
 CASES = [ball(seed) for seed in range(4)]
@@ -196,3 +200,90 @@ def test_a_bundle_that_took_its_place_before_its_run_was_killed_is_finished(tmp_
     assert drain(_train(tmp_path / "b", 4, resume=True)).digest == digest
     assert not (tmp_path / "b.work").exists()
     assert math.isfinite(sum(float(value.float().sum()) for value in _weights(tmp_path / "b").values()))
+
+
+def _dice(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
+    """Let the next validations during training find these values."""
+    answers = iter(values)
+    monkeypatch.setattr(watch, "quick_dice", lambda *given: replace(quick_dice(*given), dice=next(answers)))
+
+
+def test_a_fork_and_a_longer_run_keep_the_best_weights_until_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about: dict[str, Any] = {"validate": CASES[:1], "validate_every": 2, "weights": "best", "rate_schedule": "constant"}
+    falling = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
+    _dice(monkeypatch, falling)
+    _stopped(tmp_path / "a", 5, **about)
+    fork_run(tmp_path / "a.work", tmp_path / "b.work")
+    _dice(monkeypatch, falling[2:])
+    drain(_train(tmp_path / "b", resume=True, **about))
+    _dice(monkeypatch, falling[4:])
+    drain(_train(tmp_path / "b", 14, resume=True, **about))
+    _dice(monkeypatch, falling)
+    drain(_train(tmp_path / "long", 14, **about))
+    assert _same(tmp_path / "b", tmp_path / "long")
+    _dice(monkeypatch, falling)
+    drain(_train(tmp_path / "last", 14, **{**about, "weights": "last"}))
+    assert not _same(tmp_path / "b", tmp_path / "last")
+    assert not (tmp_path / "last" / "continue_best.pt").exists()
+
+
+def test_best_weights_of_another_validation_are_not_gone_on_with(tmp_path: Path) -> None:
+    best = BestWeights(tmp_path)
+    best.offer({"w": torch.ones(1)}, 0.8)
+    again = BestWeights(tmp_path)
+    again.restore([0.7, 0.8])
+    assert again.dice == 0.8
+    again.restore([0.5, 0.7])  # of a checkpoint from before
+    assert (again.dice, again.load()) == (-1.0, None)
+
+
+def test_a_fork_after_the_fall_is_made_longer_from_before_it(tmp_path: Path) -> None:
+    constant = {"rate_schedule": "constant"}
+    _stopped(tmp_path / "a", 9, **constant)
+    fork_run(tmp_path / "a.work", tmp_path / "b.work")
+    drain(_train(tmp_path / "b", 14, resume=True, **constant))
+    drain(_train(tmp_path / "long", 14, **constant))
+    assert _same(tmp_path / "b", tmp_path / "long")
+    (tmp_path / "a.work" / "before_fall.pt").unlink()
+    with pytest.raises(InputError, match=r"began to fall at iteration 8 .*before_fall\.pt is missing"):
+        drain(_train(tmp_path / "a", 14, resume=True, **constant))
+
+
+def test_a_rate_that_depends_on_the_length_stays_as_it_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diffusion, "PUBLISHED_ITERATIONS", 10)  # so that 5 and 20 are on two sides of it
+    about: dict[str, Any] = {"name": "diffusion", "rate_schedule": "constant"}
+    short = [p.rate for p in _train(tmp_path / "b", 5, **about) if p.loss]
+    answers = iter([False] * (2 * len(CASES) + 1) + [True])
+    with pytest.raises(Cancelled):
+        drain(_train(tmp_path / "b", 8, resume=True, cancel=lambda: next(answers), **about))
+    longer = [p.rate for p in _train(tmp_path / "b", 8, resume=True, **about) if p.loss]
+    assert short[3] == pytest.approx(2e-4)  # twice as short as published
+    assert longer[0] == short[3]
+
+
+def test_a_longer_run_keeps_the_events_from_before(tmp_path: Path) -> None:
+    constant = {"rate_schedule": "constant"}
+    drain(_train(tmp_path / "b", 5, **constant))
+    drain(_train(tmp_path / "b", 7, resume=True, **constant))
+    updates = [e["done"] for e in read_events(tmp_path / "b" / "events.jsonl") if e["event"] == "update"]
+    assert updates == list(range(1, 8))
+
+
+def test_the_scale_of_float16_is_gone_on_with(tmp_path: Path) -> None:
+    def run() -> TrainingRun:
+        config = TrainConfig(device="cpu", precision="float32")
+        made = TrainingRun(method("unet"), small_plan(), config, tmp_path / "b", lambda: False)
+        made.work.mkdir(exist_ok=True)
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+        return made
+
+    first, second = run(), run()
+    first.scaler.load_state_dict({**first.scaler.state_dict(), "scale": 512.0, "_growth_tracker": 7})
+    first.save(0, 3, torch.optim.SGD(first.network.parameters(), 0.1), {}, [], 0.0)
+    second.restore()
+    assert second.scaler.get_scale() == 512.0
+    assert second.scaler.state_dict()["_growth_tracker"] == 7

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cases import ball, drain, small_plan
 from made_methods import Schooled
+from voxtrace.bundle import load
 from voxtrace.errors import Cancelled
-from voxtrace.methods import METHODS
-from voxtrace.training import train
+from voxtrace.method import Phase, TrainState
+from voxtrace.methods import METHODS, method
+from voxtrace.methods.e2enet import E2ENet, f_decay
+from voxtrace.training import TrainProgress, train, training_run
+from voxtrace.training.events import read_events
 from voxtrace.training.time_budget import TimeBudget
 
 
@@ -102,3 +107,92 @@ def test_a_validation_shows_the_same_case_each_time(tmp_path: Path) -> None:
     shown = [p.preview for p in schooled(tmp_path / "shown", validate_every=1) if p.preview is not None]
     assert len(shown) == 5
     assert {(p.name, p.geometry.shape) for p in shown} == {(ball(2).name, ball(2).labels.geometry.shape)}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of every run in this test."""
+    made = Clock()
+    monkeypatch.setattr(training_run, "TimeBudget", lambda minutes: TimeBudget(minutes, made))
+    return made
+
+
+def timed(
+    out: Path,
+    clock: Clock,
+    name: str,
+    iterations: int,
+    minutes: float,
+    updates: list[TrainProgress] | None = None,
+    **about: Any,
+) -> list[TrainProgress]:
+    """Train with a second for each update; return the report of each, which is also added to ``updates``."""
+    updates = [] if updates is None else updates
+    plan = small_plan(iterations=iterations)
+    given = {"device": "cpu", "precision": "float32", "half": False, **about}
+    for report in train(method(name), plan, [ball(0), ball(1)], out=out, minutes=minutes, **given):
+        if report.loss:
+            clock.s += 1.0
+            updates.append(report)
+    return updates
+
+
+def test_a_schedule_of_the_method_follows_the_time(tmp_path: Path, clock: Clock) -> None:
+    updates = timed(tmp_path / "b", clock, "recyclenet", 100, 10 / 60)
+    assert len(updates) == 10
+    reports = [event["method"] for event in read_events(tmp_path / "b" / "events.jsonl") if event["event"] == "update"]
+    assert [report["most_cycles"] for report in reports] == [1] * 3 + [2] * 2 + [3] * 5
+
+
+def test_the_connections_change_less_as_time_passes() -> None:
+    phase, rng = Phase("train", 1000), torch.Generator()
+    network = E2ENet().build(E2ENet().adapt(small_plan()))
+    shown = [E2ENet().training_report(network, TrainState(phase, 10, rng, spent=s))["f_decay"] for s in (0, 0.5, 1)]
+    assert shown == pytest.approx([f_decay(11, 1000), f_decay(500, 1000), f_decay(1000, 1000)], abs=1e-3)
+
+
+def test_a_resumed_phase_has_the_time_that_it_had_left() -> None:
+    clock = Clock()
+    budget = TimeBudget(1.0, clock)
+    budget.restore(12.0)  # of the 24 s of a phase of 8 of 20 iterations
+    budget.begin_phase(8, 20, 0.5)
+    assert (budget.fraction, budget.validation_due()) == (0.5, False)
+    clock.s = 6.0
+    assert budget.fraction == pytest.approx(0.75)
+    assert budget.used_s == 18.0
+    clock.s = 12.0
+    budget.end_phase()
+    budget.begin_phase(12, 12)
+    clock.s = 30.0  # 36 s were left
+    assert budget.fraction == pytest.approx(0.5)
+    assert budget.used_s == 42.0
+
+
+def test_time_goes_on_where_a_run_was_stopped(tmp_path: Path, clock: Clock) -> None:
+    whole = timed(tmp_path / "whole", clock, "unet", 40, 12.5 / 60)
+    answers = iter([False] * (2 + 5) + [True])
+    first: list[TrainProgress] = []
+    with pytest.raises(Cancelled):
+        timed(tmp_path / "b", clock, "unet", 40, 12.5 / 60, cancel=lambda: next(answers), updates=first)
+    second = timed(tmp_path / "b", clock, "unet", 40, 12.5 / 60, resume=True)
+    assert len(first) == 5
+    assert [report.rate for report in (*first, *second)] == pytest.approx([report.rate for report in whole])
+    assert load(tmp_path / "b").card["provenance"]["iterations"] == 13
+    updates = [event["done"] for event in read_events(tmp_path / "b" / "events.jsonl") if event["event"] == "update"]
+    assert updates == list(range(1, 14))
+
+
+def test_a_run_that_time_ended_is_finished_and_made_longer_from_where_its_rate_fell(
+    tmp_path: Path, clock: Clock
+) -> None:
+    constant = {"rate_schedule": "constant"}
+    assert len(timed(tmp_path / "b", clock, "unet", 20, 10 / 60, **constant)) == 10
+    digest = load(tmp_path / "b").digest
+    assert timed(tmp_path / "b", clock, "unet", 20, 10 / 60, resume=True, **constant) == []
+    assert load(tmp_path / "b").digest == digest
+    kept = torch.load(tmp_path / "b" / "continue.pt", weights_only=True)
+    assert kept["done"] == kept["iteration"] == 9  # int(0.9 · 19) = 17; at 8 it is 15, before the fall at 16
+    longer = timed(tmp_path / "b", clock, "unet", 30, 30 / 60, resume=True, **constant)
+    assert longer[0].rate == pytest.approx(0.01)
+    assert longer[0].iteration == 10
+    assert load(tmp_path / "b").card["provenance"]["iterations"] == 9 + len(longer)

@@ -206,7 +206,7 @@ class E2ENet(Method):
         if not self.dynamic or t == T or t % delta_T:
             return
         for conv in net.masked:
-            prune_and_grow(conv, f_decay(t, T), optimizer.state, state.rng, returns=self.grow == "code")
+            prune_and_grow(conv, f_decay(_time(state), T), optimizer.state, state.rng, returns=self.grow == "code")
         net.updates += 1
         net.count_sources()
 
@@ -216,7 +216,7 @@ class E2ENet(Method):
         kernels = sum(conv.mask.numel() for conv in net.masked)
         return {
             "density": sum(conv.active_kernels for conv in net.masked) / max(1, kernels),
-            "f_decay": f_decay(state.iteration + 1, state.phase.iterations) if self.dynamic else 0.0,
+            "f_decay": f_decay(_time(state), state.phase.iterations) if self.dynamic else 0.0,
             "topology_updates": int(net.updates),
         }
 
@@ -272,6 +272,11 @@ def f_decay(t: int, T: int) -> float:
     [0.5, 0.426923, 0.2505]
     """
     return 0.001 + 0.2495 * (1 + math.cos(math.pi * (t / T)))
+
+
+def _time(state: TrainState) -> int:
+    """Return the iteration of an update, from 1; where time ends the phase, the one that is due at this time."""
+    return round(state.progress * state.phase.iterations) + 1
 
 
 @torch.no_grad()

@@ -24,7 +24,10 @@ class TrainingCheckpoint:
 
     ``history`` is its curve so far, ``seconds`` the time that it took so far, over all its starts; ``average`` holds
     averaged weights, ``dice`` the validations of the phase so far, ``lengths`` the iterations of each phase, and
-    ``rate_schedule`` how the rate goes, "" where an earlier version did not say.
+    ``rate_schedule`` how the rate goes, "" where an earlier version did not say. ``done`` are the updates over all
+    phases, fewer than planned where time ended one (-1: not said); ``used_s`` are the seconds of a limited time that
+    are over, ``spent`` is their fraction of the phase's; ``peak`` is the phase's rate before its schedule, 0.0 where
+    not said, and ``scaler`` the state of float16's gradient scaler.
     """
 
     phase: int
@@ -37,6 +40,11 @@ class TrainingCheckpoint:
     dice: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     rate_schedule: str = ""
+    done: int = -1
+    used_s: float = 0.0
+    spent: float = 0.0
+    peak: float = 0.0
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, checkpoint: TrainingCheckpoint) -> None:
@@ -67,5 +75,12 @@ def _check(found: TrainingCheckpoint) -> None:
         raise ValueError("its weights or its optimiser have no names")
     if type(found.seconds) is not float or not 0.0 <= found.seconds < _MOST_ITERATIONS:
         raise ValueError("its time is no number of seconds")
+    if type(found.done) is not int or not -1 <= found.done < _MOST_ITERATIONS:
+        raise ValueError("its updates are no number")
+    given = (found.used_s, found.spent, found.peak)
+    if not all(type(one) is float and 0.0 <= one < _MOST_ITERATIONS for one in given) or found.spent > 1.0:
+        raise ValueError("its time or rate is no number")
+    if not isinstance(found.scaler, dict):
+        raise ValueError("its gradient scaler has no state")
     if not isinstance(found.history, list) or not all(isinstance(row, dict) for row in found.history):
         raise ValueError("its curve is no list of numbers by name")

@@ -11,7 +11,7 @@ from voxtrace.atomic import atomic_file, output_error, remove_folder
 from voxtrace.bundle import JSON
 from voxtrace.safe_text import read_json
 from voxtrace.training.events import EVENTS
-from voxtrace.training.kept import BEFORE_FALL, CONTINUE, copy
+from voxtrace.training.kept import BEFORE_FALL, BEST_BEFORE_FALL, CONTINUE, CONTINUE_BEST, copy
 
 MADE, PREVIOUS, PLACED = "bundle", "previous", "placed.json"  # in the run's folder
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")  # of voxtrace.atomic
@@ -23,7 +23,7 @@ def put_in_place(made: Path, out: Path, work: Path) -> None:
     A bundle that the run made longer is replaced. Nothing but the run's folder is ever half done, so that a run that is
     killed here, resumed, ends as if it had not been.
     """
-    for name, kept in ((EVENTS, EVENTS), (BEFORE_FALL, CONTINUE)):
+    for name, kept in ((EVENTS, EVENTS), (BEFORE_FALL, CONTINUE), (BEST_BEFORE_FALL, CONTINUE_BEST)):
         if (work / name).is_file():
             copy(work / name, made / kept)
     with atomic_file(work / PLACED) as file:

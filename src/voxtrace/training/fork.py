@@ -10,6 +10,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.errors import OutputError, UsageError
 from voxtrace.training.events import EVENTS
 from voxtrace.training.first_process import is_first_process, wait_for
+from voxtrace.training.kept import BEFORE_FALL, BEST, BEST_BEFORE_FALL
 from voxtrace.training.run_record import RUN
 
 CHECKPOINT, CASES = "checkpoint.pt", "cases"
@@ -48,7 +49,7 @@ def fork_run(source: Path, work: Path) -> None:
     with atomic_folder(work, replace=False) as new:
         if (folder / CASES).is_dir():
             shutil.copytree(folder / CASES, new / CASES, copy_function=_link, ignore=shutil.ignore_patterns(".*"))
-        for name in (RUN, EVENTS):
+        for name in (RUN, EVENTS, BEST, BEFORE_FALL, BEST_BEFORE_FALL):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, new / name)
         shutil.copyfile(checkpoint, new / CHECKPOINT)

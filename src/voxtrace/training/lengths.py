@@ -26,6 +26,8 @@ def continued(
             f"this run was begun with --rate-schedule {checkpoint.rate_schedule}; resume with the same, or choose "
             "another output."
         )
+    if rate_schedule == "constant":
+        phases = _at_peak(phases, checkpoint)
     lengths, total = checkpoint.lengths, sum(phase.iterations for phase in phases)
     if not lengths or lengths == [phase.iterations for phase in phases]:
         return tuple(phases)
@@ -37,3 +39,12 @@ def continued(
         )
     before = [replace(phase, iterations=n) for phase, n in zip(phases, lengths[: checkpoint.phase], strict=False)]
     return (*before, replace(phases[-1], iterations=total - sum(lengths[: checkpoint.phase])))
+
+
+def _at_peak(phases: Sequence[Phase], checkpoint: TrainingCheckpoint) -> tuple[Phase, ...]:
+    """Return the phases, that of the checkpoint with the rate it was begun with: it may depend on the length."""
+    here, peak = checkpoint.phase, checkpoint.peak
+    return tuple(
+        replace(phase, optimiser=replace(phase.optimiser, rate=peak)) if peak and number == here else phase
+        for number, phase in enumerate(phases)
+    )

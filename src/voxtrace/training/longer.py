@@ -11,12 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from voxtrace.bundle import card
+from voxtrace.errors import InputError
 from voxtrace.training.checkpoint import FILE, load_checkpoint
+from voxtrace.training.events import EVENTS
 from voxtrace.training.finished import compared
-from voxtrace.training.kept import BEFORE_FALL, CONTINUE, copy
+from voxtrace.training.kept import BEFORE_FALL, BEST_BEFORE_FALL, CONTINUE, CONTINUE_BEST, copy
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.run_record import load_record, save_record
-from voxtrace.training.schedule import fall_begins
+from voxtrace.training.schedule import fall_begins, position
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.volume import Case
 
@@ -32,13 +34,20 @@ def reopened(
         It was trained with other settings or cases.
     """
     made = card(run.out)
-    done = made.get("provenance", {}).get("iterations", 0)
-    if not (_extensible(run) and run.total > done and (run.out / CONTINUE).is_file()):
+    # what was planned: time may have ended the run earlier
+    if not (_extensible(run) and (run.out / CONTINUE).is_file() and run.plan.iterations > made["plan"]["iterations"]):
         return False
     yield from compared(run, _with_iterations(asked, made["plan"]["iterations"]), cases, validate)
     if run.processes.first and not (run.work / FILE).is_file():
         run.work.mkdir(exist_ok=True)
-        copy(run.out / CONTINUE, run.work / FILE)
+        for kept, name in (
+            (EVENTS, EVENTS),
+            (CONTINUE_BEST, BEST_BEFORE_FALL),
+            (CONTINUE, BEFORE_FALL),
+            (CONTINUE, FILE),
+        ):
+            if (run.out / kept).is_file():
+                copy(run.out / kept, run.work / name)  # the checkpoint is last: without it, all is copied again
     run.processes.wait()
     run.reopened = True
     return True
@@ -58,14 +67,27 @@ def note_length(run: TrainingRun) -> None:
 
 
 def back_before_fall(run: TrainingRun) -> None:
-    """Where a run is made longer after its rate began to fall, go back to the checkpoint of that time."""
+    """Where a run is made longer after its rate began to fall, go back to the checkpoint of that time.
+
+    Raises
+    ------
+    InputError
+        There is none, as in a fork that an earlier version made.
+    """
     checkpoint, kept = load_checkpoint(run.work), run.work / BEFORE_FALL
-    if checkpoint is None or not _extensible(run) or not kept.is_file():
+    if checkpoint is None or not _extensible(run):
         return
     lengths = checkpoint.lengths or [run.total]
-    longer = run.total > sum(lengths)
-    if longer and checkpoint.phase == len(lengths) - 1 and checkpoint.iteration > fall_begins(lengths[-1]):
-        copy(kept, run.work / FILE)
+    longer = run.total > sum(lengths) and checkpoint.phase == len(lengths) - 1
+    fall = fall_begins(lengths[-1])
+    if not longer or position(checkpoint.iteration, checkpoint.spent, lengths[-1]) <= fall:
+        return
+    if not kept.is_file():
+        raise InputError(
+            f"the rate of this run began to fall at iteration {fall} of its last phase, and {kept} is missing, from "
+            "which it could be made longer; resume with the same --iterations, or fork a checkpoint from before."
+        )
+    copy(kept, run.work / FILE)
 
 
 def _extensible(run: TrainingRun) -> bool:

@@ -24,7 +24,7 @@ from voxtrace.training.optimiser import make_optimiser
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.sampling import MiniBatches
-from voxtrace.training.schedule import rate_factor
+from voxtrace.training.schedule import position, rate_factor
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.watch import Watch
 from voxtrace.volume import Case
@@ -75,6 +75,7 @@ class PhaseLoop:
         before, last = run.before(number), number == len(run.phases) - 1
         self.keeping = Keeping(run.work, run.config, before, self.phase.iterations, last)
         self.watch = Watch(run, number)
+        self.spent = 0.0  # of the phase's time, where it is limited
 
     def iterate(
         self, cases: list[PreprocessedCase], validate: Sequence[Case], checkpoint: TrainingCheckpoint | None
@@ -83,27 +84,30 @@ class PhaseLoop:
         run, phase, budget = self.run, self.phase, self.run.budget
         first = self._restore(checkpoint)
         before = run.before(self.number)
-        budget.begin_phase(phase.iterations - first, run.total - before - first)
+        budget.begin_phase(phase.iterations, run.total - before, self.spent)
         batches = self._batches(cases, first)
         for iteration, (images, labels) in enumerate(self.watch.pace.waited(batches), start=first):
             stop, fraction = run.processes.agree(run.cancel(), budget.fraction)
+            self.spent = fraction
             if stop:
                 self._save(iteration)
-                raise Cancelled(f"stopped at iteration {before + iteration} of {run.total}; resume continues there.")
-            if iteration > first and fraction >= 1.0:
+                raise Cancelled(f"stopped at iteration {run.done} of {run.total}; resume continues there.")
+            if iteration > 0 and fraction >= 1.0:
                 break
-            rate, terms = self.update(self._state(iteration), images, labels, fraction)
+            if run.processes.first and self.keeping.falls(position(iteration, fraction, phase.iterations)):
+                self._save(iteration)  # where time, not updates, brought it here
+                self.keeping.keep_before_fall()
+            state = self._state(iteration, fraction)
+            rate, terms = self.update(state, images, labels)
             run.done += 1
-            yield self._after(iteration, rate, terms, validate)
+            yield self._after(state, rate, terms, validate)
         budget.end_phase()
         self.average.settle()
 
-    def update(
-        self, state: TrainState, images: Tensor, labels: Tensor, fraction: float = 0.0
-    ) -> tuple[float, dict[str, float]]:
+    def update(self, state: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from.
 
-        ``fraction`` is how much of the phase's time is spent: where time ends the phase, the rate falls with the time.
+        Where time ends the phase, the rate falls with the time.
 
         Raises
         ------
@@ -111,8 +115,8 @@ class PhaseLoop:
             Loss, gradient or weights are not usable; see :mod:`voxtrace.training.divergence`.
         """
         n = self.phase.iterations
-        position = max(state.iteration, int(fraction * (n - 1)))
-        rate = self.rate * rate_factor(self.run.config.rate_schedule, self.phase.optimiser.schedule, position, n)
+        at = position(state.iteration, state.spent, n)
+        rate = self.rate * rate_factor(self.run.config.rate_schedule, self.phase.optimiser.schedule, at, n)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         check = self._check(state.iteration)
@@ -150,14 +154,19 @@ class PhaseLoop:
             self.run.fabric.backward(torch.stack(list(terms.values())).sum() / self.run.config.accumulate)
         return {name: term.detach() for name, term in terms.items()}
 
-    def _state(self, iteration: int) -> TrainState:
-        return TrainState(self.phase, iteration, _generator(self.run.config.seed, self.number, iteration))
+    def _state(self, iteration: int, spent: float) -> TrainState:
+        rng = _generator(self.run.config.seed, self.number, iteration)
+        return TrainState(self.phase, iteration, rng, spent=spent)
+
+    def _anew(self, state: TrainState) -> TrainState:
+        """Return a state with its random numbers from the first on."""
+        return self._state(state.iteration, state.spent)
 
     def _part(self, state: TrainState, number: int) -> TrainState:
         """Return the state for one pass over some of the windows; each has the random numbers of the iteration anew."""
         passes, processes = self.run.config.accumulate, self.run.processes
         part, parts = processes.number * passes + number, processes.count * passes
-        return replace(state if number == 0 else self._state(state.iteration), part=part, parts=parts)
+        return replace(state if number == 0 else self._anew(state), part=part, parts=parts)
 
     def _check(self, iteration: int) -> DivergenceCheck:
         run = self.run
@@ -181,21 +190,28 @@ class PhaseLoop:
     def _restore(self, checkpoint: TrainingCheckpoint | None) -> int:
         """Go on from a checkpoint of this phase; return the first iteration."""
         if checkpoint is None:
+            self.watch.restore(())
             return 0
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.average.restore(checkpoint.average)
         self.watch.restore(checkpoint.dice)
+        # without a limit until now, or made longer, so much is over as updates are done
+        same = checkpoint.lengths[-1:] == [self.run.phases[-1].iterations] and checkpoint.used_s > 0
+        self.spent = checkpoint.spent if same else checkpoint.iteration / self.phase.iterations
+        self.keeping.restore(position(checkpoint.iteration, self.spent, self.phase.iterations))
         return checkpoint.iteration
 
-    def _after(self, iteration: int, rate: float, terms: dict[str, float], validate: Sequence[Case]) -> TrainProgress:
+    def _after(
+        self, state: TrainState, rate: float, terms: dict[str, float], validate: Sequence[Case]
+    ) -> TrainProgress:
         """Validate and keep a checkpoint where they are due; return what there is to report."""
-        done, watch = iteration + 1, self.watch
+        done, watch = state.iteration + 1, self.watch
         found = None
         if watch.validation_due(done) and self.run.processes.first:
             with watch.pace.paused(), self.average.applied():
-                found = watch.validate(self._state(iteration), validate)
+                found = watch.validate(self._anew(state), validate)
             set_mode(self.run.network, self.phase.trains)
-        watch.note(self._state(iteration), rate, terms, found)
+        watch.note(self._anew(state), rate, terms, found)
         if self.keeping.due(done):
             with watch.pace.paused():
                 self._save(done)
@@ -205,7 +221,7 @@ class PhaseLoop:
         """Write a checkpoint after so many iterations of the phase; only the first process writes."""
         if not self.run.processes.first:
             return
-        self.run.save(self.number, iteration, self.optimizer, self.average.state(), self.watch.dice)
+        self.run.save(self.number, iteration, self.optimizer, self.average.state(), self.watch.dice, self.spent)
         self.keeping.saved(iteration)
         self.watch.tell("checkpoint", iteration)
 

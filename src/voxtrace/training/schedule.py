@@ -25,6 +25,17 @@ def fall_begins(iterations: int) -> int:
     return iterations - max(1, round(FALLING * iterations))
 
 
+def position(iteration: int, spent: float, iterations: int) -> int:
+    """Return how far a phase is, in iterations: by its updates, or by the fraction of its time that is spent.
+
+    Examples
+    --------
+    >>> position(10, 0.0, 101), position(10, 0.5, 101)
+    (10, 50)
+    """
+    return max(iteration, int(spent * (iterations - 1)))
+
+
 def rate_factor(kind: RateSchedule, schedule: Callable[[int, int], float], iteration: int, iterations: int) -> float:
     """Return the fraction of the first rate at an iteration; a method's warm-up is kept.
 

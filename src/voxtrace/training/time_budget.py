@@ -18,26 +18,41 @@ class TimeBudget:
     def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._left_s = None if minutes is None else 60.0 * minutes
-        self._began = self._phase_s = 0.0
+        self._began = self._phase_s = self._before = self._used_s = 0.0
         self._validations = 0
 
-    def begin_phase(self, iterations: int, iterations_left: int) -> None:
-        """Start the time of a phase; the second number counts it and the phases after it."""
-        self._began, self._validations = self._clock(), 0
+    def restore(self, used_s: float) -> None:
+        """Take off what earlier starts of the run used, in seconds."""
+        self._used_s = used_s
         if self._left_s is not None:
-            self._phase_s = self._left_s * iterations / max(1, iterations_left)
+            self._left_s = max(0.0, self._left_s - used_s)
+
+    def begin_phase(self, iterations: int, iterations_left: int, fraction: float = 0.0) -> None:
+        """Start the time of a phase, of which a fraction is over; the second number counts it and those after it."""
+        self._began, self._before = self._clock(), fraction
+        self._validations = int(fraction * VALIDATIONS)
+        if self._left_s is not None:
+            rest = (1.0 - fraction) * iterations
+            self._phase_s = self._left_s * rest / max(1e-9, rest + iterations_left - iterations)
 
     def end_phase(self) -> None:
         """Take the time that the phase took off what is left."""
         if self._left_s is not None:
-            self._left_s = max(0.0, self._left_s - (self._clock() - self._began))
+            took = self._clock() - self._began
+            self._left_s, self._used_s, self._began = max(0.0, self._left_s - took), self._used_s + took, self._clock()
+
+    @property
+    def used_s(self) -> float:
+        """Seconds that updates took under a limit, over all starts of the run."""
+        return self._used_s if self._left_s is None else self._used_s + self._clock() - self._began
 
     @property
     def fraction(self) -> float:
         """How much of the phase's time is spent, 0 to 1; 0 without a limit."""
         if self._left_s is None:
             return 0.0
-        return min(1.0, (self._clock() - self._began) / self._phase_s) if self._phase_s else 1.0
+        passed = min(1.0, (self._clock() - self._began) / self._phase_s) if self._phase_s else 1.0
+        return self._before + (1.0 - self._before) * passed if passed < 1.0 else 1.0
 
     @property
     def spent(self) -> bool:

@@ -182,12 +182,17 @@ class TrainingRun:
             They are those of another dataset.
         """
         checkpoint = load_checkpoint(self.work)
-        done = self.before(checkpoint.phase) + checkpoint.iteration if checkpoint else 0
+        done = self._updates(checkpoint) if checkpoint else 0
         held_back = [identify(unread(validate, number)) for number in range(len(validate))]
         training = [case.identity for case in prepared if case.identity is not None]
         self.record, told = self.record.took(training, held_back, done)
         save_record(self.work, self.record)
         return told
+
+    def _updates(self, checkpoint: TrainingCheckpoint) -> int:
+        """Return the updates before a checkpoint; one of an earlier version says only which were planned."""
+        planned = self.before(checkpoint.phase) + checkpoint.iteration
+        return checkpoint.done if checkpoint.done >= 0 else planned
 
     def log_point(self, done: int, terms: dict[str, float], dice: float | None) -> None:
         """Keep about a hundred points of the curve, and every validation."""
@@ -195,7 +200,9 @@ class TrainingRun:
             point = {"iteration": float(done), **{name: round(value, 4) for name, value in terms.items()}}
             self.history.append(point if dice is None else {**point, "validation_dice": round(dice, 4)})
 
-    def save(self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float]) -> None:
+    def save(
+        self, phase: int, iteration: int, optimizer: Any, average: dict[str, Any], dice: list[float], spent: float
+    ) -> None:
         """Write a checkpoint in place of the one before, unless a number in it is not finite."""
         network = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
         checkpoint = TrainingCheckpoint(
@@ -209,6 +216,11 @@ class TrainingRun:
             dice=dice,
             lengths=[each.iterations for each in self.phases],
             rate_schedule=self.config.rate_schedule,
+            done=self.done,
+            used_s=self.budget.used_s,
+            spent=float(spent),
+            peak=float(self.phases[phase].optimiser.rate),
+            scaler=self.scaler.state_dict() if self.scaler else {},
         )
         where = f"iteration {iteration} of {self.phases[phase].name}"
         if name := first_not_finite({**checkpoint.network, "optimiser": checkpoint.optimizer}):
@@ -234,7 +246,10 @@ class TrainingRun:
             raise InputError(f"{file} does not fit this network; delete {self.work} and train again.") from error
         self.history[:] = checkpoint.history
         self._seconds_before = checkpoint.seconds
-        self.done = self.before(checkpoint.phase) + checkpoint.iteration
+        self.done = self._updates(checkpoint)
+        self.budget.restore(checkpoint.used_s)
+        if self.scaler and checkpoint.scaler:
+            self.scaler.load_state_dict(checkpoint.scaler)
         self._last_checkpoint = f"iteration {checkpoint.iteration} of {self.phases[checkpoint.phase].name}"
         return checkpoint
 

@@ -94,7 +94,8 @@ class Watch:
     def restore(self, dice: Sequence[float]) -> None:
         """Go on from a checkpoint that knows these validations of the phase."""
         self.dice = list(dice)
-        self._best.restore(self.dice)
+        if self.run.processes.first:
+            self._best.restore(self.dice)
 
     def begin(self, chances: Array) -> None:
         """Write down which cases the phase draws, and how often."""
