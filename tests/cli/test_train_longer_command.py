@@ -27,7 +27,9 @@ def test_a_run_is_watched_made_longer_and_inspected(run: Run, tmp_path: Path, mo
     assert sum(event["event"] == "update" for event in read_events(out / EVENTS)) == 10
     assert Trace.load(tmp_path / "b.preview").n_steps == 10
     assert len(list((tmp_path / "tb").iterdir())) == 1
-    again = run("train", dataset, *SMALL, *CONSTANT, "--iterations", 14, "-o", out, "--resume")
+    longer = ("train", dataset, *SMALL, *CONSTANT, "--iterations", 14, "-o", out, "--resume")
+    assert "had another average (0.9, now 0.0)" in run(*longer).sentence
+    again = run(*longer, "--average", 0.9)
     assert again.code == 0
     assert load(out).card["provenance"]["iterations"] == 14
 

@@ -61,7 +61,8 @@ def compared(
     provenance = bundle.card.get("provenance", {})
     done = provenance.get("iterations", bundle.plan.iterations)
     differing = differences(_made_with(bundle), asked)
-    if differing and (more := run.plan.iterations - bundle.plan.iterations) > 0 and len(differing) == 1:
+    more = run.plan.iterations - bundle.plan.iterations
+    if len(differing) == 1 and differing[0].startswith("iterations") and more > 0:
         raise InputError(
             f"{run.out} is finished with {done} iterations, and {run.plan.iterations} were asked for; train on with "
             f"--from {run.out} --iterations {more} and another --out."
