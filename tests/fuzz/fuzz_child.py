@@ -20,6 +20,7 @@ from typing import Any
 SECONDS = 5  # of the processor, for one input and all that is done with it
 WAITING_SECONDS = 15  # for what waits instead of computing
 BYTES = 1 << 30  # resident
+_OWN_MEGABYTES = 800  # that a child may add where what it was forked from is large, as a process of many tests
 _SPACE = 3 << 30  # that may be asked for beyond what was there
 _LONGEST_MESSAGE = 2_000  # letters
 GOOD = ("answer", "error")
@@ -58,6 +59,7 @@ def run(folder: Path, steps: Callable[[], Any], refused: Collection[str] = ()) -
     steps that ended in an error of VoxTrace.
     """
     reading, writing = os.pipe()
+    most = max(BYTES >> 20, _resident_megabytes() + _OWN_MEGABYTES)
     sys.stdout.flush()
     gc.freeze()  # a child that collects what was there before would copy all of it
     with warnings.catch_warnings():
@@ -72,7 +74,7 @@ def run(folder: Path, steps: Callable[[], Any], refused: Collection[str] = ()) -
     seconds, megabytes = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     lines = [json.loads(line) for line in told.splitlines() if line.endswith(b"}")]
     errors = {line["where"] for line in lines if line.get("outcome") == "error"}
-    return _judged(lines, status, seconds, megabytes, set(refused), late=late), errors
+    return _judged(lines, status, seconds, megabytes, set(refused), most=most, late=late), errors
 
 
 def _answer(reading: int, child: int) -> tuple[bytes, bool]:
@@ -102,8 +104,20 @@ def _state(child: int) -> tuple[str, str]:
     return fields[0], " ".join(fields[11:13])
 
 
+def _resident_megabytes() -> int:
+    """Return the resident memory of this process, which a child begins with."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
 def _judged(
-    lines: list[dict[str, Any]], status: int, seconds: float, megabytes: float, refused: set[str], *, late: bool
+    lines: list[dict[str, Any]],
+    status: int,
+    seconds: float,
+    megabytes: float,
+    refused: set[str],
+    *,
+    most: int,
+    late: bool,
 ) -> Outcome:
     begun = [line["begun"] for line in lines if "begun" in line]
     where = begun[-1] if begun else "start"
@@ -117,7 +131,7 @@ def _judged(
     else:
         ended = [replace(one, outcome="answer") if _is_expected(one, refused) else one for one in ended]
         worst = max(ended, key=lambda one: OUTCOMES.index(one.outcome))
-        if megabytes > BYTES >> 20 and worst.outcome in GOOD:
+        if megabytes > most and worst.outcome in GOOD:
             worst = Outcome("memory", worst.where, f"{megabytes:.0f} MB, then {worst.outcome}: {worst.message}")
         if seconds > SECONDS and worst.outcome in GOOD:
             worst = Outcome("hang", worst.where, f"{seconds:.1f} s, then {worst.outcome}: {worst.message}")
