@@ -94,6 +94,16 @@ def test_half_and_brain_floats_are_weights() -> None:
         ("metrics", {"validation": {"measures_per_label": {"liver": {"dice": {"mean": 0.9, "ci95": [0.8], "n": 1}}}}}),
         ("provenance", "a"),
         ("training_scans", {"cases": "many"}),
+        (
+            "training_scans",
+            {
+                "cases": 1,
+                "made_up": 0,
+                "spacing_mm": [[1.0] * 3] * 2,
+                "size_mm": [[0.0, 9.0, 9.0], [9.0] * 3],
+                "intensities": [],
+            },
+        ),
         ("intervals", {"labels": {"1": {}}, "names": {}}),
         ("expected", {"cases": 2, "features": {"entropy": [1]}}),
         ("expected", {"cases": 2, "features": {}, "dice": {"feature": "a", "values": [], "dice": [], "error": 0.1}}),

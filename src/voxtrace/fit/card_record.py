@@ -14,6 +14,7 @@ _Name = Annotated[str, Field(max_length=200)]
 _Text = Annotated[str, Field(max_length=20_000)]
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
+_Length = Annotated[float, Field(strict=True, ge=1e-4, le=1e15, allow_inf_nan=False)]  # mm; others are divided by it
 _Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 _Row = Annotated[tuple[_Number, ...], Field(max_length=1000)]
 _Truth = Annotated[bool, Field(strict=True)]
@@ -39,8 +40,8 @@ class _Intensities(_Part):
 class _Trained(_Part):
     cases: _Count
     made_up: _Count
-    spacing_mm: tuple[tuple[_Amount, _Amount, _Amount], tuple[_Amount, _Amount, _Amount]]
-    size_mm: tuple[tuple[_Amount, _Amount, _Amount], tuple[_Amount, _Amount, _Amount]]
+    spacing_mm: tuple[tuple[_Length, _Length, _Length], tuple[_Length, _Length, _Length]]
+    size_mm: tuple[tuple[_Length, _Length, _Length], tuple[_Length, _Length, _Length]]
     intensities: list[_Intensities]
 
 
