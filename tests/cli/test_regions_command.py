@@ -118,12 +118,16 @@ def test_comparing_scores_regions_of_both(run: Run, folders: tuple[Path, Path], 
     assert document["regions"]["3"]["values"] == [3]
 
 
-def test_a_trace_is_scored_by_region_at_each_step(run: Run, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    steps = [np.zeros((4, 6, 6), np.uint8), MADE["a"].data]
-    trace = made_trace(np.stack(steps), tmp_path / "trace", geometry=GEOMETRY)
-    outcome = run("evaluate", trace, folders[1] / "a.nii.gz", "--regions", tmp_path, "--json")
+def test_a_trace_is_scored_by_region_at_each_step(run: Run, tmp_path: Path) -> None:
+    trace = made_trace(steps=2)
+    trace.save(tmp_path / "trace")
+    write(LabelMap(np.asarray(trace.labels[1]), trace.geometry), tmp_path / "t.nii.gz")
+    record = {"labels": {"background": 0, "both": [1, 2], "spleen": 2}, "regions_class_order": [1, 2]}
+    (tmp_path / "two.json").write_text(json.dumps(record))
+    outcome = run("evaluate", tmp_path / "trace", tmp_path / "t.nii.gz", "--regions", tmp_path / "two.json", "--json")
     assert outcome.code == 0, outcome.err
     first, last = outcome.json["steps"]
-    assert list(first["labels"].values()) == [0.0, 0.0, 0.0]
-    assert list(last["labels"].values()) == pytest.approx(DICE["a"])
-    assert outcome.json["names"] == {"1": "whole tumour", "2": "tumour core", "3": "enhancing"}
+    assert outcome.json["names"] == {"1": "both", "2": "spleen"}
+    assert last["labels"] == {"1": 1.0, "2": 1.0}
+    counts = [np.count_nonzero(np.asarray(trace.labels[step])) for step in (0, 1)]  # the first lies in the last
+    assert first["labels"]["1"] == pytest.approx(2 * counts[0] / sum(counts))
