@@ -20,6 +20,7 @@ from voxtrace.fit.cost import PredictionCost
 from voxtrace.fit.estimate import Estimate, estimate, remember_run
 from voxtrace.fit.familiarity import ExpectedDice, Familiarity, expected_dice, familiarity, measured_features
 from voxtrace.fit.features import case_features
+from voxtrace.fit.interval_coverage import coverage_record
 from voxtrace.fit.intervals import interval_ml, measured_intervals
 from voxtrace.fit.reasons import SEVERITY
 from voxtrace.fit.scan_facts import ScanFacts, facts_of
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingScans",
     "case_features",
     "check_record",
+    "coverage_record",
     "estimate",
     "expected_dice",
     "facts_of",

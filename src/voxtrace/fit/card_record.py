@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +27,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
+Part = TypeVar("Part", bound=_Part)
+
+
 class _MethodRecord(_Part):
     name: _Name
     options: dict[_Name, Any]
@@ -45,11 +48,19 @@ class _Trained(_Part):
     intensities: list[_Intensities]
 
 
+class _NotFound(_Part):
+    cases: _Count
+    were_there: _Count
+    up_to_ml: _Amount | None = None
+
+
 class _Interval(_Part):
     cases: _Count
     level: Annotated[float, Field(strict=True, gt=0, lt=1)]
     factors: tuple[_Amount, _Amount]
+    bias: _Amount | None = None
     predicted_ml: tuple[_Amount, _Amount]
+    not_found: _NotFound | None = None
 
 
 class _Intervals(_Part):
@@ -114,6 +125,12 @@ class _CardRecord(_Part):
     cost: _Cost = _Cost()
 
 
+class _PooledRecord(_Part):
+    """What a cross-validation's summary has of what is in a card, too."""
+
+    intervals: _Intervals | None = None
+
+
 def check_record(record: Mapping[str, Any], where: object) -> None:
     """Refuse a bundle's record with a field of another type, or out of bounds.
 
@@ -122,16 +139,29 @@ def check_record(record: Mapping[str, Any], where: object) -> None:
     BundleError
         With the first such field; ``where`` is the file.
     """
+    found = _checked(_CardRecord, record, where)
+    foretold = found.expected and found.expected.dice
+    if foretold and len(foretold.values) != len(foretold.dice):
+        raise BundleError(f"{where}: expected.dice has values and Dice of different numbers of cases. Ask its maker.")
+    _check_names(found.intervals, where)
+
+
+def check_pooled(record: Mapping[str, Any], where: object) -> None:
+    """Refuse what a cross-validation worked out of all folds where it is not as a card has it; see above."""
+    _check_names(_checked(_PooledRecord, record, where).intervals, where)
+
+
+def _checked(kind: type[Part], record: Mapping[str, Any], where: object) -> Part:
     try:
-        found = _CardRecord.model_validate(record)
+        return kind.model_validate(record)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         field = brief(".".join(map(str, first["loc"])))
         raise BundleError(
             f"{where}: {field} is {brief(repr(first['input']))}: {brief(first['msg'])}. Ask whoever made the bundle."
         ) from error
-    foretold = found.expected and found.expected.dice
-    if foretold and len(foretold.values) != len(foretold.dice):
-        raise BundleError(f"{where}: expected.dice has values and Dice of different numbers of cases. Ask its maker.")
-    if found.intervals and not found.intervals.labels.keys() <= found.intervals.names.keys():
+
+
+def _check_names(intervals: _Intervals | None, where: object) -> None:
+    if intervals and not intervals.labels.keys() <= intervals.names.keys():
         raise BundleError(f"{where}: intervals has labels without a name. Ask whoever made the bundle.")

@@ -65,12 +65,18 @@ def _intervals(record: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from ("## Volumes", "")
     yield "The true volume of a label lies in this range around the predicted one, for cases like those of validation"
-    yield "(split conformal prediction on the held-back cases; the median error is taken out as bias):"
-    yield from ("", "| label | true volume, times the predicted | level | cases |", "|---|---|---|---|")
+    yield "(split conformal prediction on the held-back cases; a bias of the model is taken out):"
+    yield from ("", "| label | true volume, times the predicted | bias | level | cases |", "|---|---|---|---|---|")
     for label, one in stored["labels"].items():
         low, high = one["factors"]
-        yield f"| {stored['names'][label]} | {low:.2f} to {high:.2f} | {one['level']:.0%} | {one['cases']} |"
+        bias = f"{one['bias']:.3g}" if one.get("bias") is not None else "–"
+        yield f"| {stored['names'][label]} | {low:.2f} to {high:.2f} | {bias} | {one['level']:.0%} | {one['cases']} |"
     yield ""
+    for label, one in stored["labels"].items():
+        if missed := one.get("not_found"):
+            most = f"; 90 % of them had at most {missed['up_to_ml']:.3g} mL" if "up_to_ml" in missed else ""
+            name, cases, there = stored["names"][label], missed["cases"], missed["were_there"]
+            yield from (f"{name} was not found in {cases} further cases, and was there in {there} of them{most}.", "")
 
 
 def _expected(record: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from voxtrace.bundle import card
+from voxtrace.fit import coverage_record, measured_intervals
+from voxtrace.fit.interval_coverage import volumes_of
 from voxtrace.metrics import MEASURES, Interval, mean_interval
 
 NAN = float("nan")
@@ -28,6 +30,8 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
         ``cases``; ``dice``, over cases of their mean over the labels; ``dice_per_label``, over the cases with that
         label; ``measures_per_label``, the other measures of :data:`voxtrace.metrics.MEASURES` (HD95 in mm, volumes in
         mL); ``per_fold``; ``per_case``. A case that several folds hold back counts once, with its mean.
+        ``intervals``, of the volumes, from all cases, and ``interval_coverage``, how often intervals from the other
+        folds held; where there are cases enough.
 
     Raises
     ------
@@ -49,7 +53,24 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
             {"fold": row["fold"], "name": row["name"], "dice": dict(zip(labels, map(_known, row["dice"]), strict=True))}
             for row in rows
         ],
+        **_pooled_intervals(records),
     }
+
+
+def _pooled_intervals(records: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the intervals of the volumes from the held-back cases of all folds, and how often such intervals hold."""
+    volumes = volumes_of(records)
+    plan = next((record["plan"]["labels"] for record in records.values()), {})
+    names = {int(value): name for value, name in plan.items() if name in volumes}
+    together = [
+        {value: np.concatenate([getattr(fold, part) for fold in volumes[name]]) for value, name in names.items()}
+        for part in ("predicted_ml", "reference_ml")
+    ]
+    found = {
+        "intervals": measured_intervals(together[0], together[1], names),
+        "interval_coverage": coverage_record(records),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def score_table(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
