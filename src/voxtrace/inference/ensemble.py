@@ -9,6 +9,7 @@ from voxtrace.errors import MethodError, UsageError
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.fold_folder import SAME_FIELDS
 from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.post_process import piece_rules
 from voxtrace.inference.sliding_window import Member
 from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Normalisation
@@ -52,8 +53,15 @@ def check_bundles(bundles: Sequence[Bundle], options: PredictOptions) -> Sequenc
     Raises
     ------
     UsageError
-        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels.
+        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels. Rules of
+        post-processing that do not exist.
     """
+    found = _check_together(bundles, options)
+    piece_rules(found, options)
+    return found
+
+
+def _check_together(bundles: Sequence[Bundle], options: PredictOptions) -> Sequence[Bundle]:
     if not options.members:
         return check_compatible(bundles)
     if len(bundles) < 2:

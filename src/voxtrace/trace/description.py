@@ -38,6 +38,8 @@ class Provenance:
         What the scan is called.
     fit
         Whether the bundle fits the scan, with the reasons: ``check: …``; of several the most severe.
+    post_processing
+        Name of a label -> what was removed of the answer, the last step: ``rule``, ``pieces`` and ``removed_ml``.
     """
 
     method: str = ""
@@ -52,6 +54,7 @@ class Provenance:
     seed: int | None = None
     scan: str = ""
     fit: str = ""
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
