@@ -41,7 +41,7 @@ def coverage(
         found = coverage_record({number: card(path) for number, path in enumerate(paths)}, level)
         if found is None:
             raise UsageError(
-                "none of the bundles has volumes of held-back cases enough; measure each with `voxtrace models measure`."
+                "the bundles have too few volumes of held-back cases; measure each with `voxtrace models measure`."
             )
     if as_json:
         print_json({"folds": [str(path) for path in paths], **found})

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxtrace.errors import BundleError
+from voxtrace.fit.pieces import NONE, PieceRule
 from voxtrace.safe_text import brief
 
 _Name = Annotated[str, Field(max_length=200)]
@@ -83,6 +84,33 @@ class _Expected(_Part):
     dice: _Foretold | None = None
 
 
+class _Calibration(_Part):
+    temperature: Annotated[float, Field(strict=True, ge=0.01, le=100.0)]
+    cases: _Count
+    voxels: _Count
+    ece_before: _Number
+    ece_after: _Number
+    reliability_before: Annotated[list[tuple[_Count, _Number, _Number]], Field(max_length=1000)]
+    reliability_after: Annotated[list[tuple[_Count, _Number, _Number]], Field(max_length=1000)]
+
+
+class _Tried(_Part):
+    n: _Count
+    dice: _Number
+    nsd: _Number
+
+
+class _PostProcessing(_Part):
+    labels: dict[_Name, _Name]
+    tried: dict[_Name, dict[_Name, _Tried]]
+
+
+class _Failure(_Part):
+    case: _Name
+    dice: _Number
+    picture: Annotated[str, Field(pattern=r"^(failure_[1-9]\.png)?$")] = ""
+
+
 class _Cost(_Part):
     gflop_per_window: _Amount = 0.0
     steps: Annotated[int, Field(strict=True, ge=1, le=10**6)] = 1
@@ -122,6 +150,9 @@ class _CardRecord(_Part):
     training_scans: _Trained | None = None
     intervals: _Intervals | None = None
     expected: _Expected | None = None
+    calibration: _Calibration | None = None
+    post_processing: _PostProcessing | None = None
+    failures: list[_Failure] = []
     cost: _Cost = _Cost()
 
 
@@ -129,6 +160,7 @@ class _PooledRecord(_Part):
     """What a cross-validation's summary has of what is in a card, too."""
 
     intervals: _Intervals | None = None
+    post_processing: _PostProcessing | None = None
 
 
 def check_record(record: Mapping[str, Any], where: object) -> None:
@@ -144,11 +176,14 @@ def check_record(record: Mapping[str, Any], where: object) -> None:
     if foretold and len(foretold.values) != len(foretold.dice):
         raise BundleError(f"{where}: expected.dice has values and Dice of different numbers of cases. Ask its maker.")
     _check_names(found.intervals, where)
+    _check_rules(found.post_processing, where)
 
 
 def check_pooled(record: Mapping[str, Any], where: object) -> None:
     """Refuse what a cross-validation worked out of all folds where it is not as a card has it; see above."""
-    _check_names(_checked(_PooledRecord, record, where).intervals, where)
+    found = _checked(_PooledRecord, record, where)
+    _check_names(found.intervals, where)
+    _check_rules(found.post_processing, where)
 
 
 def _checked(kind: type[Part], record: Mapping[str, Any], where: object) -> Part:
@@ -165,3 +200,10 @@ def _checked(kind: type[Part], record: Mapping[str, Any], where: object) -> Part
 def _check_names(intervals: _Intervals | None, where: object) -> None:
     if intervals and not intervals.labels.keys() <= intervals.names.keys():
         raise BundleError(f"{where}: intervals has labels without a name. Ask whoever made the bundle.")
+
+
+def _check_rules(found: _PostProcessing | None, where: object) -> None:
+    for name, word in found.labels.items() if found else ():
+        tried = found.tried.get(name, {}) if found else {}
+        if PieceRule.of(word) is None or not {word, NONE} <= tried.keys():
+            raise BundleError(f"{where}: post_processing has the rule {brief(word)}. Ask whoever made the bundle.")

@@ -1,11 +1,11 @@
 """The range of a label's true volume, given the predicted one: split conformal prediction on held-back cases.
 
-For a held-back case with predicted volume v > 0 and reference volume w the error is log(w / v); it is −∞ where the label
-is not there at all. With the n errors in order, e(1) ≤ … ≤ e(n), the interval of a new volume v is v·exp(e(a)) …
-v·exp(e(b)) with n + 1 − (b − a) = ⌊(n + 1)·0.1⌋, of which half lie on either side (the odd one above). A new case of the
-same kind lies inside with probability (b − a) / (n + 1): at least 90 %, and at most 1 / (n + 1) more. Since errors keep
-their sign, a bias of the model moves the interval and needs no estimate of its own. Ratios are compared, since volumes
-of one label differ by factors between people, and errors with them.
+For a held-back case with predicted volume v > 0 and reference volume w the error is log(w / v); it is −∞ where the
+label is not there at all. With the n errors in order, e(1) ≤ … ≤ e(n), the interval of a new volume v is v·exp(e(a))
+… v·exp(e(b)) with n + 1 − (b − a) = ⌊(n + 1)·0.1⌋, of which half lie on either side (the odd one above). A new case
+of the same kind lies inside with probability (b − a) / (n + 1): at least 90 %, and at most 1 / (n + 1) more. Since
+errors keep their sign, a bias of the model moves the interval and needs no estimate of its own. Ratios are compared,
+since volumes of one label differ by factors between people, and errors with them.
 
 Where n is below 19, smallest and largest error are taken, and the level that then holds, (n − 1) / (n + 1), is
 recorded. Below 10 cases no interval is given. Cases in which the label was not found (v = 0) have no ratio; they are

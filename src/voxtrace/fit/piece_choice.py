@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace.fit.pieces import LARGEST, NONE, PieceRule
+from voxtrace.fit.pieces import NONE, PieceRule
 from voxtrace.metrics import Scores
 
 FEWEST_CASES = 5
@@ -89,6 +89,3 @@ def _together(several: Sequence[Mapping[str, Row]]) -> dict[str, dict[str, float
         }
         for word in words
     }
-
-
-__all__ = ["CANDIDATES", "LARGEST", "chosen_rule", "piece_record", "pooled_rules", "tried_rules"]

@@ -49,6 +49,7 @@ def _provenance(run: SlidingWindow, bundles: Sequence[Bundle], scan: Volume, sec
         seed=run.options.seed,
         scan=scan.name,
         fit=verdict(bundles, scan).sentence,
+        temperatures=tuple(record["temperatures"]) if run.options.calibrate else (),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError, UsageError
+from voxtrace.fit.calibration import temperature_of
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.fold_folder import SAME_FIELDS
 from voxtrace.inference.options import PredictOptions
@@ -111,5 +112,6 @@ def open_members(
         how = {"runtime": options.runtime, "device": options.device, "precision": options.precision}
         with interrupts.between_layers(check):
             opened = open_runtime(bundle.network, **how, calls=calls)
-        members.append(Member(opened, list(streams).index(rules)))
+        temperature = temperature_of(bundle.card) if options.calibrate else 1.0
+        members.append(Member(opened, list(streams).index(rules), temperature))
     return members, list(streams.values())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOLD, SUMMARY = "fold_", "cross_validation.json"
 MOST_FOLDS = 10_000  # a file that says more is no summary
-POOLED = ("intervals",)  # of a cross-validation's summary: what holds for its folds together
+POOLED = ("intervals", "post_processing")  # of a cross-validation's summary: what holds for its folds together
 CHOSEN = "chosen_after_training"  # in a card's provenance: option -> the value that was asked for
 SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")  # of plans that are averaged
 

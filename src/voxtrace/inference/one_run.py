@@ -17,6 +17,7 @@ from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import chosen_method, open_members
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.post_process import KEY, STAGE, piece_rules, remove_from_answer
+from voxtrace.inference.probabilities import Probe
 from voxtrace.inference.progress import FinishedPlanes, Progress, Result
 from voxtrace.inference.sliding_window import SlidingWindow
 from voxtrace.inference.window_boxes import canonical_boxes
@@ -34,6 +35,7 @@ def segment_once(
     options: PredictOptions,
     store: Path | None = None,
     cancel: Callable[[], bool] | None = None,
+    probe: Probe | None = None,
 ) -> Generator[Progress, None, Result]:
     """Yield progress while a volume is segmented once, and return the result.
 
@@ -44,6 +46,7 @@ def segment_once(
     with _engine_errors(plan.window), ExitStack() as stack:
         yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
         run, streams = _prepared(bundles, method, volume, options, check)
+        run.probe = probe
         # the folder takes its name when the block ends without an error, and vanishes otherwise
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
         recorder, shown = _recorder(run, volume, folder), 0

@@ -72,6 +72,11 @@ class PredictOptions:
         suggestions=("auto", "none", "largest"),
         details="The last step of the trace is the answer, without the pieces. The trace and the ledger say what went.",
     )
+    calibrate: bool = option(
+        True,
+        "Take the bundle's temperature into account where entropy and probabilities are worked out, if it has one.",
+        details="Labels do not depend on it. Of several bundles each has its own.",
+    )
     seed: int = option(0, "Start of the random numbers; the same seed gives the same result.", low=0)
     seeds: int = option(
         1,

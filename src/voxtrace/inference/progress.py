@@ -29,7 +29,9 @@ class FinishedPlanes:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a task is: ``done`` of ``total`` windows of a ``stage`` ("preparing", "segmenting", "post-processing", "combining").
+    """How far a task is: ``done`` of ``total`` windows of a ``stage``.
+
+    A stage is "preparing", "segmenting", "post-processing" or "combining".
 
     ``planes`` holds the planes of the answer that were completed since the last report, if any.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Recorder:
         if self._files is not None:
             self._files.close()
         labels = self._labels if self._files is None else self._files.labels
-        settled = self._settled if self._files is None else self._files.settled
+        settled: Any = self._settled if self._files is None else self._files.settled
         depth = chunk_depth(self._geometry.shape)
         for lo in range(0, len(answer), depth):
             fresh = answer[lo : lo + depth]

@@ -60,7 +60,7 @@ class StepCounts:
         return settled
 
     def replace(self, first: int, planes: Array) -> npt.NDArray[np.uint8]:
-        """Count planes (S, n, Y, X) in place of those that were added as numbers ``first`` and up; return as :meth:`add`.
+        """Count planes (S, n, Y, X) in place of numbers ``first`` and up, as they were added; return as :meth:`add`.
 
         They have no label values that were not seen before.
         """
@@ -68,10 +68,10 @@ class StepCounts:
         settled = fresh.add(planes)
         for z, (areas, changed) in enumerate(zip(fresh._areas, fresh._slices, strict=True), start=first):
             before = self._areas[z]
-            areas = areas[:, : before.shape[1]]
-            self.counts[:, : before.shape[1]] += areas - before
+            now = areas[:, : before.shape[1]]
+            self.counts[:, : before.shape[1]] += now - before
             self.changed += changed - self._slices[z]
-            self._areas[z], self._slices[z] = areas, changed
+            self._areas[z], self._slices[z] = now, changed
         return settled
 
     def _count(self, plane: Array) -> Counts:
