@@ -21,7 +21,7 @@ from voxtrace.volume import Case
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredBundle:
     """What was measured: entries of the card, None for those to take out, and pictures by name of the file."""
 
     entries: Mapping[str, Any]
@@ -36,7 +36,7 @@ def measure_on(
     device: str,
     cancel: Callable[[], bool],
     picture_failures: bool = False,
-) -> Generator[TrainProgress, None, Measured]:
+) -> Generator[TrainProgress, None, MeasuredBundle]:
     """Return what was measured of a bundle on disk, on the fold of a dataset that it was trained on.
 
     Without a ``fold``, that of the bundle's provenance; a bundle that was trained on every case has none held back.
@@ -53,10 +53,10 @@ def measure_on(
     _refuse_learned(bundle, validate)
     entries, validation = yield from _measured(bundle, cases, validate, device, cancel)
     if validation is None or not picture_failures:
-        return Measured(entries, {})
+        return MeasuredBundle(entries, {})
     whole = {name: value for name, value in {**bundle.card, **entries}.items() if value is not None}
     pictures = picture_worst(replace(bundle, card=whole), validation.cases, validate, device)
-    return Measured(pictured(entries, pictures), pictures)
+    return MeasuredBundle(pictured(entries, pictures), pictures)
 
 
 def measure(
