@@ -1,4 +1,4 @@
-"""What held-back cases tell a bundle is what predictions with the bundle then do: post-processing, volumes, pictures."""
+"""What held-back cases tell a bundle is what predictions with it then do: post-processing, volumes, pictures."""
 
 from __future__ import annotations
 
