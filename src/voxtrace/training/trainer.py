@@ -111,6 +111,7 @@ def _trained(
             run.processes.wait()
             return load(run.out)
         take_best(run)
+        run.take_stored_weights()
         reached = label_coverage(run.method, run.plan, preprocessed)
         run.method, asked = covering(run.method, reached)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)

@@ -268,11 +268,21 @@ class TrainingRun:
         about = card or {"mirror": bool(self.plan.mirror_axes)}
         return Bundle(method or self.method, self.plan, self.network.eval(), about)
 
+    @property
+    def _half(self) -> bool:
+        return self.config.half and fits_half(self.network)
+
+    def take_stored_weights(self) -> None:
+        """Round the weights as the bundle stores them, so that what is validated is what users run."""
+        if self._half:
+            for tensor in self.network.state_dict().values():
+                if tensor.dtype == torch.float32:
+                    tensor.copy_(tensor.half())
+
     def finish(self, card: dict[str, Any], pictures: Mapping[str, bytes] | None = None) -> Bundle:
         """Write the bundle, remove the run's folder, and return the bundle as it was written."""
         bundle = replace(self.bundle(), network=self.network.cpu(), card=card)
-        half = self.config.half and fits_half(bundle.network)
-        made = save(bundle, self.work / MADE, half=half, pictures=pictures)
+        made = save(bundle, self.work / MADE, half=self._half, pictures=pictures)
         put_in_place(made, self.out, self.work)
         return load(self.out)
 
