@@ -70,7 +70,9 @@ class Entry:
     usual
         Whether the prediction came about like those of the validation cases, in words; ``""`` where that is not known.
     expected_dice
-        What validation cases like it had, where the bundle foretells it.
+        What is expected of it, where the bundle foretells it.
+    predicted_dice
+        The same with interval, level, rank correlation and number of held-back cases, or ``{"unknown": reason}``.
     time_utc
         When the entry was written, ISO 8601.
     """
@@ -96,6 +98,7 @@ class Entry:
     intervals_ml: Mapping[str, Sequence[float]] = field(default_factory=dict)
     usual: str = ""
     expected_dice: float | None = None
+    predicted_dice: Mapping[str, Any] = field(default_factory=dict)
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def same_settings(self, other: Entry) -> bool:

@@ -21,7 +21,10 @@ def film(
     ] = None,
     plane: Annotated[str, typer.Option(help="axial, coronal or sagittal.")] = "axial",
     index: Annotated[
-        int | None, typer.Option("--slice", help="Which slice, from 0 at the feet, back or right; default the fullest, of a page all.")
+        int | None,
+        typer.Option(
+            "--slice", help="Which slice, from 0 at the feet, back or right; default the fullest, of a page all."
+        ),
     ] = None,
     per_second: Annotated[float, typer.Option(help="Steps a second, 0.1 to 30.")] = 1.5,
     height: Annotated[int, typer.Option(help="Height of the plane in pixels.")] = 420,

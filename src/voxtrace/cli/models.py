@@ -71,7 +71,7 @@ def measure(
         entries = show_training(measure_on(bundle, dataset, fold, labels, device, cancel))
     annotate(bundle, entries)
     if as_json:
-        measured = ("training_scans", "cost", "intervals", "expected")
+        measured = ("training_scans", "cost", "intervals", "expected", "predicted_dice")
         print_json({"bundle": bundle, "digest": card(bundle)["digest"], **{n: entries.get(n) for n in measured}})
     else:
         echo(f"measured; see {find(bundle) / 'card.md'}")

@@ -14,6 +14,7 @@ from voxtrace.fit import facts_of, remember_run
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import chosen_method, open_members
+from voxtrace.inference.foretell import with_expected_dice
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.progress import FinishedPlanes, Progress, Result
 from voxtrace.inference.sliding_window import SlidingWindow
@@ -51,6 +52,7 @@ def segment_once(
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows", planes)
             check()
         trace = _finished(run, recorder, describe_run(run, bundles, volume, time.perf_counter() - started))
+        trace = with_expected_dice(trace, bundles, method, folder, region=options.region is not None)
     if store is not None:
         trace = Trace.load(store)
     note = DEMONSTRATION if trace.provenance.demonstration else ""

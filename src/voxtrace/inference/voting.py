@@ -14,6 +14,7 @@ import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.inference.ensemble import chosen_method
+from voxtrace.inference.foretell import SEVERAL
 from voxtrace.inference.one_run import segment_once
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.progress import Progress, Result
@@ -106,7 +107,13 @@ def _voted(
 ) -> Trace:
     parts = [trace.provenance for trace in traces]
     used = {**parts[0].options, "seed": options.seed, "seeds": options.seeds, "members": options.members}
-    provenance = joined(parts, options=used, seed=options.seed, seconds=round(time.perf_counter() - started, 3))
+    provenance = joined(
+        parts,
+        options=used,
+        seed=options.seed,
+        seconds=round(time.perf_counter() - started, 3),
+        expected_dice=SEVERAL,
+    )
     return combine(traces, [run.name for run in runs], store, provenance=provenance, cancel=cancel)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
-from voxtrace.fit import case_features, measured_features, measured_intervals
+from voxtrace.fit import case_features, measured_dice_prediction, measured_features, measured_intervals
 from voxtrace.inference import predict
 from voxtrace.metrics import (
     MEASURES,
@@ -112,13 +112,14 @@ class Validation:
         return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
 
     def measured(self) -> dict[str, Any]:
-        """Return what the card records as ``intervals`` and ``expected``, where there are cases enough."""
+        """Return the card's ``intervals``, ``expected`` and ``predicted_dice``, where there are cases enough."""
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
-        mean_dice = [case.mean_dice for case in self.cases]
+        mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
         found = {
             "intervals": measured_intervals(predicted, reference, self.labels),
-            "expected": measured_features([case.features for case in self.cases], mean_dice),
+            "expected": measured_features(features, mean_dice),
+            "predicted_dice": measured_dice_prediction(features, mean_dice),
         }
         return {name: value for name, value in found.items() if value is not None}
 
