@@ -52,7 +52,7 @@ def segment_once(
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows", planes)
             check()
         trace = _finished(run, recorder, describe_run(run, bundles, volume, time.perf_counter() - started))
-        trace = with_expected_dice(trace, bundles, method, folder, region=options.region is not None)
+        trace = with_expected_dice(trace, bundles, method, options, folder)
     if store is not None:
         trace = Trace.load(store)
     note = DEMONSTRATION if trace.provenance.demonstration else ""
