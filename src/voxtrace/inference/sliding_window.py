@@ -22,6 +22,7 @@ from voxtrace.inference.plane_prefetch import PlanePrefetch
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
 from voxtrace.inference.score_plane import label_type
+from voxtrace.inference.second_choice import SecondChoice
 from voxtrace.inference.slice_facts import SliceFacts
 from voxtrace.inference.step_runner import EARLY_STOP_UNITS, UNITS, Flip, StepResult, StepRunner, flips
 from voxtrace.inference.timing import StageTimer
@@ -178,7 +179,8 @@ class SlidingWindow:
         average = self.plan.view.average if self.plan.view else "probabilities"
         labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
         maps = MapResampler(self.grid) if self.map_units else None
-        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, self.check)
+        second = SecondChoice(self.grid, self.kept, average) if self.every_step else None
+        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, self.check, second)
 
     def _decide(
         self, windows: Sequence[Window], images: Sequence[Array], first_z: int, writer: LabelWriter
