@@ -59,8 +59,9 @@ class Entry:
     volumes_ml
         Name of a label -> its volume in the last step.
     features
-        Name -> number that tells how sure the answer is: ``entropy`` (nat, mean over windows) and
-        ``changed_fraction`` (of the scan's voxels) of the last step, where they are known.
+        Name -> number of the last step, where it is known: ``changed_fraction`` (of the scan's voxels), ``entropy``
+        (nat, mean over windows, which tells nothing of how good the answer is: it grows with the empty space around)
+        and ``entropy_per_found`` (nat, the same for each voxel that has a label).
     fit
         Whether the model fits the scan, with reasons, as ``Fit.to_json``; of several bundles the most severe.
     demonstration

@@ -111,7 +111,7 @@ def _mirrors(asked: bool | None, usual: bool, bundle: Bundle) -> bool:
 def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:
     """Return what gathers labels and maps of the steps that are kept, in memory or in the folder."""
     names, maps = run.plan.labels, tuple(run.map_units)
-    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps, second=run.every_step)
+    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps, second=run.keeps_second)
 
 
 def _finished(run: SlidingWindow, recorder: Recorder, description: RunDescription) -> Trace:
