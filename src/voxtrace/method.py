@@ -37,16 +37,11 @@ class Step:
         One number for each window, each (B,); names and units are declared in ``Method.facts``.
     extras
         More scores over labels, each (B, K, Z, Y, X), named in ``Method.extras``; blended, kept where asked for.
-    slice_facts
-        A number per window and slice, each (B, Z); names and units are declared in ``Method.slice_facts``. Every step
-        carries all of them; NaN where a slice has none.
-    maps
-        A number per voxel, each (B, Z, Y, X), e.g. an attention map; blended with the weights of the logits. Names and
-        units are declared in ``Method.maps``, and every step carries all of them; NaN where a voxel has none.
-    label_maps
-        A number per voxel and label, each (B, K, Z, Y, X), e.g. the continuous mask that was denoised; kept like the
-        extras when a user asks for it, as a scalar map for each label but the background. Names and units are declared
-        in ``Method.label_maps``, and every step carries all of them.
+    slice_facts, maps, label_maps
+        A number per window and slice, each (B, Z); per voxel, each (B, Z, Y, X), e.g. an attention map; per voxel and
+        label, each (B, K, Z, Y, X), e.g. the mask that was denoised. NaN where there is none. Maps are blended with the
+        weights of the logits; those of labels are kept like the extras when a user asks for it, without the background.
+        Names and units are declared in ``Method.slice_facts`` and so on, and every step carries all of them.
     """
 
     logits: Tensor
@@ -123,13 +118,11 @@ class Augmentation:
     scale_p, scale, scale_per_axis
         Probability and range of the factor, the same along each axis or drawn for each.
     elastic_p
-        Probability of an elastic deformation, in-plane for flat windows (α 0 to 200, σ 9 to 13 voxels, as nnU-Net v1
-        has it in 2D).
+        Probability of an elastic deformation, in-plane for flat windows (nnU-Net v1's: α 0 to 200, σ 9 to 13 voxels).
     shift_voxels
         Largest displacement of the window along (Z, Y, X) from where it was drawn.
     intensity
-        ``full`` is nnU-Net's noise, blur, brightness, contrast, low resolution and gamma; ``linear`` is
-        x·U(0.9, 1.1) + U(−0.1, 0.1) for each channel (Med-DANet); ``none``.
+        ``full`` is nnU-Net's; ``linear`` is x·U(0.9, 1.1) + U(−0.1, 0.1) for each channel (Med-DANet); ``none``.
     mirror
         Mirror along the plan's ``mirror_axes``, each with probability one half.
     """
@@ -162,12 +155,13 @@ class Phase:
     trains
         Prefix of the parameters that get gradients, or several; ``""`` is all. Everything else is in evaluation mode.
     case_weight
-        Relative probability of drawing a case, given its scores and the progress 0..1 through the phase. It gets
-        scores, not voxels, so that a curriculum can weigh thousands of cases without reading them.
+        Relative probability of drawing a case, given its scores (not voxels, for which thousands of cases would be
+        read) and the progress 0..1 through the phase. Beside those of ``voxtrace score`` there are ``cases``, how many
+        there are, and ``place``, 0..1 in a fixed shuffle.
     optimiser, augmentation
         How weights follow gradients; how windows are varied.
-    foreground
-        Fraction of a mini-batch that is centred on a labelled voxel.
+    foreground, batch_size
+        Fraction of a mini-batch that is centred on a labelled voxel; windows in an update, 0 is the plan's.
     """
 
     name: str
@@ -177,6 +171,7 @@ class Phase:
     optimiser: Optimiser = Optimiser()
     augmentation: Augmentation = Augmentation()
     foreground: float = 0.33
+    batch_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -321,6 +316,10 @@ class Method(ABC):
 
     def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
         """Return what the last update was like, by the names in ``training_facts``; ``state`` as the loss got it."""
+        return {}
+
+    def examine(self, network: nn.Module, phase: Phase, windows: Callable[[], Iterator[Batch]]) -> Mapping[str, Any]:
+        """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
         return {}
 
     def fine_tuned(self) -> Self:
