@@ -61,9 +61,13 @@ def cases_by_phase(phases: Sequence[Phase], scores: Mapping[str, Mapping[str, fl
 
 
 def learned_cases(phases: Sequence[Phase], scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Return what a card says where not every phase learned every case: how many each learned, and all together."""
+    """Return how many cases each phase, all together, and none learned, where not every phase learned every case."""
     names = cases_by_phase(phases, {str(number): of_case for number, of_case in enumerate(scores)})
     if all(len(cases) == len(scores) for cases in names.values()):
         return {}
     together = {case for cases in names.values() for case in cases}
-    return {"cases_learned": len(together), "cases_per_phase": {name: len(cases) for name, cases in names.items()}}
+    return {
+        "cases_learned": len(together),
+        "cases_left_out": len(scores) - len(together),
+        "cases_per_phase": {name: len(cases) for name, cases in names.items()},
+    }
