@@ -519,6 +519,7 @@ def test_a_bank_is_worth_choosing_from_where_it_rises_and_fails_together(network
         (((5, 7, 8), (4, 6, 8), (3, 5, 7), (2, 4, 6)), "(not rising within 0.01)"),  # the dearest is the worst
         (((2, 4, 6), (7, 5, 3), (4, 6, 8), (7, 7, 8)), "their errors correlate -0.9"),  # M2 fails where M1 does not
         (((8, 8, 8),) * 4, "their errors correlate nan"),  # none ever fails
+        (((0, 0, 1),) * 4, "the best gains 0.07 of what skipping misses (expected 0.5)"),  # all alike, and none of use
     ],
 )
 def test_a_bank_that_is_not_is_told_with_what_to_do(network: MedDANetNetwork, rows: Any, why: str) -> None:

@@ -41,7 +41,8 @@ def test_without_validation_the_cases_that_a_phase_left_out_are_looked_at(tmp_pa
 
 
 def test_with_neither_that_is_told(tmp_path: Path) -> None:
-    (told,) = _told(tmp_path / "b", CASES[:2], ())
+    told, again = _told(tmp_path / "b", CASES[:2], ())  # after the bank, and after choices were learned
+    assert told == again
     assert told.startswith("No held-back slice shows whether M1 to M4 are worth choosing between")
     assert load(tmp_path / "b").card["metrics"]["examined"]["bank"]["passed"] is None
 

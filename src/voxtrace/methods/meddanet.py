@@ -274,7 +274,8 @@ class MedDANet(Method):
         """Return whether the bank is worth choosing between (after its phase), or what choices are worth (after D's).
 
         A bank is when no candidate's mean Dice, over slices that show something, is below that of a cheaper one by more
-        than 0.01, and the errors of any two correlate above 0.8: else which is best is chance, and cannot be learned.
+        than 0.01, the errors of any two correlate above 0.8 (else which is best is chance, and cannot be learned), and
+        the best gains half of what skipping misses (ours: untrained candidates are alike, too).
         """
         if phase.name == PRESENCE:
             return {}

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+LEAST_FOUND = 0.5  # by the best network, of what skipping misses
 _REMEDY = (
     "Train longer (--iterations) or with more cases, or always use one network: `voxtrace predict --set force=expert1` "
     "to expert4."
@@ -29,12 +30,16 @@ class BankQuality(NamedTuple):
         Mean score of each on the slices that show something; () where there is none.
     correlation
         Least correlation of the errors of two of them over these slices; NaN where it is not known.
+    found
+        What the best of them gains over skipping all these slices, as a fraction of what could be gained; 0 where there
+        is none.
     slices
         How many slices show something.
     """
 
     dice: tuple[float, ...]
     correlation: float
+    found: float
     slices: int
 
     def is_ordered(self, tolerance: float) -> bool:
@@ -82,10 +87,12 @@ def bank_quality(scores: Tensor, shown: Tensor) -> BankQuality:
     of_shown = scores[1:, shown].double()  # (A − 1, slices shown)
     n = of_shown.shape[1]
     if not n:
-        return BankQuality((), float("nan"), 0)
+        return BankQuality((), float("nan"), 0.0, 0)
     known = n > 1 and bool((of_shown.std(1) > 0).all())
     least = float(torch.corrcoef(of_shown).min()) if known else float("nan")
-    return BankQuality(tuple(of_shown.mean(1).tolist()), least, n)
+    means, skipped = of_shown.mean(1), float(scores[0, shown].double().mean())
+    found = (float(means.max()) - skipped) / (1.0 - skipped)  # skipping misses what is shown: below 1
+    return BankQuality(tuple(means.tolist()), least, found, n)
 
 
 def choice_quality(scores: Tensor, actions: Tensor, shown: Tensor) -> ChoiceQuality:
@@ -117,26 +124,31 @@ def choice_quality(scores: Tensor, actions: Tensor, shown: Tensor) -> ChoiceQual
 def bank_report(quality: BankQuality, names: Sequence[str], tolerance: float, correlation: float) -> dict[str, Any]:
     """Return as JSON values, with a ``sentence``, whether networks of these names are worth choosing between.
 
-    They are where none is worse than a cheaper one by more than ``tolerance``, and the errors of any two correlate
-    above ``correlation``. ``passed`` is None where no slice shows anything.
+    They are where none is worse than a cheaper one by more than ``tolerance``, the errors of any two correlate above
+    ``correlation``, and the best gains half of what is to be gained: untrained networks are alike, too. ``passed`` is
+    None where no slice shows anything.
     """
     if not quality.slices:
         return not_examined(names)
     ordered, together = quality.is_ordered(tolerance), quality.correlation > correlation  # NaN is not above
+    passed = ordered and together and quality.found >= LEAST_FOUND
     values = {
-        "passed": ordered and together,
+        "passed": passed,
         "slices": quality.slices,
         "dice": {name: round(dice, 4) for name, dice in zip(names, quality.dice, strict=True)},
         "tolerance": tolerance,
         "error_correlation": round(quality.correlation, 4),
         "least_correlation": correlation,
+        "found": round(quality.found, 4),
+        "least_found": LEAST_FOUND,
     }
     measured = (
         f"on {quality.slices} held-back slices with a label the mean Dice of {names[0]} to {names[-1]} is "
         f"{', '.join(f'{dice:.3f}' for dice in quality.dice)} ({'rising' if ordered else 'not rising'} within "
-        f"{tolerance:g}) and their errors correlate {quality.correlation:.2f} or more (expected above {correlation:g})"
+        f"{tolerance:g}), the best gains {quality.found:.2f} of what skipping misses (expected {LEAST_FOUND:g}), "
+        f"and their errors correlate {quality.correlation:.2f} or more (expected above {correlation:g})"
     )
-    if ordered and together:
+    if passed:
         return {**values, "sentence": f"The networks are worth choosing between: {measured}."}
     return {**values, "sentence": f"The networks are NOT worth choosing between yet: {measured}. {_REMEDY}"}
 
