@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from voxtrace.testing.tolerance import CountedLayers
 from voxtrace.testing.tolerance import InFloat64 as InFloat64  # noqa: PLC0414
 from voxtrace.testing.tolerance import distance as distance  # noqa: PLC0414
 from voxtrace.testing.tolerance import rounding as rounding  # noqa: PLC0414
 from voxtrace.testing.tolerance import strayed as strayed  # noqa: PLC0414
+
+Counted = CountedLayers
 
 
 def assert_close_to_float64(
