@@ -53,11 +53,11 @@ _PHASES = {
 }
 
 
-def methods() -> Mapping[str, type[Method]]:
-    """Return the class of every method by its key; imports torch."""
+def methods() -> tuple[Mapping[str, type[Method]], Mapping[str, str]]:
+    """Return the class of every method by its key, and why a package's method is left out; imports torch."""
     with importing_torch():
-        from voxtrace.methods import METHODS
-    return METHODS
+        from voxtrace.methods import every_method
+    return every_method()
 
 
 def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | ProvisionalAnswer, None, SegmentResult]:
