@@ -35,7 +35,7 @@ from voxtrace.training.request import TrainRequest
 
 
 def small(dataset: Any, found: Any, **about: Any) -> Plan:
-    return small_plan()
+    return small_plan(channels=dataset.channels, labels=dataset.labels)
 
 
 def some_methods() -> MethodRegistry:
