@@ -11,6 +11,7 @@ from voxtrace.cli.arguments import (
     AsJson,
     DatasetFolder,
     Device,
+    PictureFailures,
     Precision,
     Seed,
     Spacing,
@@ -203,6 +204,7 @@ def train(
     spacing: Spacing = None,
     prepared: Prepared = None,
     anonymous_names: AnonymousNames = False,
+    picture_failures: PictureFailures = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a method on a dataset and write a bundle.

@@ -38,6 +38,11 @@ class Provenance:
         What the scan is called.
     fit
         Whether the bundle fits the scan, with the reasons: ``check: …``; of several the most severe.
+    temperatures
+        Of each bundle, what its logits were divided by before entropy was worked out: 1 where it has no temperature.
+        Empty where that was turned off.
+    post_processing
+        Name of a label -> what was removed of the answer, the last step: ``rule``, ``pieces`` and ``removed_ml``.
     """
 
     method: str = ""
@@ -52,6 +57,8 @@ class Provenance:
     seed: int | None = None
     scan: str = ""
     fit: str = ""
+    temperatures: tuple[float, ...] = ()
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

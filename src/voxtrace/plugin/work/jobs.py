@@ -154,7 +154,10 @@ def _predict(
 
     model, volume = models[0], _stacked(request, models[0])
     store = _store(inference.trace_bytes(model.method, model.plan, request.options, volume.data[0].size))
-    run = inference.segment(models, volume, request.options, store=store, cancel=cancel)
+    options = request.options
+    if request.box is not None:  # pieces are those of the whole scan: the largest in a part may be the small one
+        options = replace(options, post_processing="none")
+    run = inference.segment(models, volume, options, store=store, cancel=cancel)
     try:
         if growing is not None:
             yield growing.layer
