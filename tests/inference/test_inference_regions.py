@@ -231,3 +231,20 @@ def test_a_method_without_regions_refuses_their_plan(key: str) -> None:
         methods.method(key).adapt(region_plan())
     with pytest.raises(MethodError, match="nearest cannot learn regions"):
         predict(replace(bundle(), method=Nearest()), steps(), **EXACT)
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_a_probe_is_shown_the_probability_of_each_region(average: str) -> None:
+    planes: list[Array] = []
+    view = None if average == "probabilities" else View(average="logits", crop=False)
+    predict(bundle(view=view), steps(), probe=lambda z, p: planes.append(p), **EXACT)
+    found = np.stack(planes, 1)
+    expected = 1 / (1 + np.exp(-4.0 * (steps().data - (np.arange(3) + 0.5)[:, None, None, None])))
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_pieces_of_labels_are_not_removed_where_labels_make_up_regions() -> None:
+    with pytest.raises(UsageError, match="'largest' removes pieces of labels, and regions has regions"):
+        predict(bundle(), steps(), post_processing="largest", **EXACT)
+    labels = predict(bundle(), steps(), post_processing="none", **EXACT).labels.data
+    assert np.array_equal(labels, steps().data[0])

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtrace.bundle import Bundle
+from voxtrace.errors import UsageError
 from voxtrace.fit.pieces import NONE, PieceRule, parse_rules, remove_pieces
 from voxtrace.inference.options import PredictOptions
 from voxtrace.trace import Recorder
