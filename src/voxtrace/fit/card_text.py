@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from voxtrace.fit.calibration import VOXELS
@@ -25,10 +25,10 @@ _MEASURES = {
 }
 
 
-def card_text(name: str, facts: Mapping[str, str], about: Mapping[str, Any]) -> str:
-    """Return a card as Markdown: what a bundle is (facts by name), what its record measured, and how it was made."""
+def card_text(name: str, facts: Sequence[str], about: Mapping[str, Any]) -> str:
+    """Return a card as Markdown: what a bundle is (lines of facts), what its record measured, and how it was made."""
     lines = [f"# {name}", "", str(about.get("intended_use", "")), ""]
-    lines += [*(f"- {title}: {fact}" for title, fact in facts.items()), "", *measured_lines(about)]
+    lines += [*facts, "", *measured_lines(about)]
     for title in ("provenance", "metrics"):
         if about.get(title):
             told = json.dumps(_without_cases(about[title]), indent=1, ensure_ascii=False)

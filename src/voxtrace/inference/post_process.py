@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtrace.bundle import Bundle
+from voxtrace.errors import UsageError
 from voxtrace.fit.pieces import NONE, PieceRule, parse_rules, remove_pieces
 from voxtrace.inference.options import PredictOptions
 from voxtrace.trace import Recorder
@@ -27,9 +28,16 @@ def piece_rules(bundles: Sequence[Bundle], options: PredictOptions) -> dict[int,
     Raises
     ------
     UsageError
-        The option has a rule or a label that does not exist.
+        The option has a rule or a label that does not exist, or the plan has regions that overlap.
     """
     labels = {value: name for value, name in bundles[0].plan.labels.items() if value}
+    if bundles[0].plan.regions:
+        if options.post_processing not in (AUTO, NONE):
+            raise UsageError(
+                f"post-processing {options.post_processing!r} is for labels that do not overlap: a piece of a region may "
+                "lie in another. Use --post-processing none."
+            )
+        return {}
     if options.post_processing != AUTO:
         return parse_rules(options.post_processing, labels)
     cards = [(bundle.card.get(KEY) or {}).get("labels", {}) for bundle in bundles]

@@ -22,7 +22,7 @@ from voxtrace.inference.plane_prefetch import PlanePrefetch
 from voxtrace.inference.probabilities import ProbabilityPlanes, Probe
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
-from voxtrace.inference.score_plane import label_type
+from voxtrace.inference.score_plane import Average, label_type
 from voxtrace.inference.slice_facts import SliceFacts
 from voxtrace.inference.step_runner import (
     CALIBRATED_UNITS,
@@ -175,25 +175,34 @@ class SlidingWindow:
             self.skipped += stop.value or ()
             return None
 
+    @property
+    def _average(self) -> Average:
+        return self.plan.view.average if self.plan.view else "probabilities"
+
+    @property
+    def _paints(self) -> tuple[int, ...]:
+        """The value with which each region is painted; () where the network gives each voxel one label."""
+        return tuple(region.paints for region in self.plan.regions)
+
     def _accumulator(self) -> PlaneAccumulator:
         return PlaneAccumulator(
             self.kept * (1 + len(self.shown)),
-            self.plan.n_labels,
+            self.plan.n_outputs,
             self.plan.window,
             self.grid.padded_shape[1:],
             self.opened.device,
             self.windowing.blend,
             self.windowing.slices,
-            self.plan.view.average if self.plan.view else "probabilities",
+            self._average,
             (self.kept, len(self.map_units)),
+            self._paints,
             self.probe is not None,
         )
 
     def _output(self, recorder: Recorder) -> PlaneOutput:
-        average = self.plan.view.average if self.plan.view else "probabilities"
-        labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
+        labels = LabelResampler(self.grid, self.plan.n_outputs, self.opened.device, self._average, self._paints)
         maps = MapResampler(self.grid) if self.map_units else None
-        shown = ProbabilityPlanes(self.grid, self.kept - 1, average, self.probe) if self.probe else None
+        shown = ProbabilityPlanes(self.grid, self.kept - 1, self._average, self.probe) if self.probe else None
         return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, shown, self.check)
 
     def _decide(
@@ -245,7 +254,7 @@ class SlidingWindow:
 
     @cached_property
     def _runner(self) -> StepRunner:
-        ops = ops_for(self.opened.device)
+        ops = ops_for(self.opened.device, self._paints, self._average)
         settle, label_maps = self.options.settle, self.label_maps
         return StepRunner(self.method, ops, self.timer, self.shown, settle, label_maps, self.check)
 

@@ -29,16 +29,19 @@ class ValidatedCase:
     name
         Of the case.
     dice
-        (steps, foreground labels); NaN where a label is in neither map.
+        (steps, foreground labels, or regions); NaN where a label is in neither map.
     predicted_ml, reference_ml
         Volume of each foreground label by value, at the last step and in the reference.
     features
         Of the trace; see :func:`voxtrace.fit.case_features`.
     scores
         Label value -> every measure at the last step, of the labels in either map; empty where only Dice was asked for.
+        Of a plan with regions, these are numbered from 1 instead.
+    regions_ml
+        Name of each region -> its volume at the last step and in the reference.
     pieces
         Label value -> word of a rule -> scores with that rule, of the labels in either map: ``none`` and those rules
-        that remove something.
+        that remove something. Empty for a plan with regions.
     voxels
         What is known of probabilities; None where they were not asked for.
     trace
@@ -51,13 +54,14 @@ class ValidatedCase:
     reference_ml: Mapping[int, float]
     features: Mapping[str, float]
     scores: Mapping[int, Scores] = field(default_factory=dict)
+    regions_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     pieces: Mapping[int, Mapping[str, Scores]] = field(default_factory=dict)
     voxels: VoxelSample | None = None
     trace: Trace | None = None
 
     @property
     def mean_dice(self) -> float:
-        """Mean Dice at the last step over the labels in either map; NaN where there is none."""
+        """Mean Dice at the last step over the labels, or regions, in either map; NaN where there is none."""
         return finite_mean(self.dice[-1])
 
     def with_rules(self, words: Mapping[int, str]) -> ValidatedCase:

@@ -28,12 +28,16 @@ from voxtrace.metrics import (
     case_mean,
     dice,
     evaluate_label,
+    evaluate_regions,
     finite_mean,
     in_either,
     mean_interval,
+    region_maps,
+    region_ml,
     volume_ml,
     without_ignored,
 )
+from voxtrace.plan import Plan
 from voxtrace.training.failures import failures
 from voxtrace.training.held_back import TOLERANCE_MM, ValidatedCase, packed, scores_by_rule
 from voxtrace.training.progress import TrainProgress
@@ -45,13 +49,15 @@ DIGITS = 6  # significant ones of volumes: a tumour may have 0.0004 mL
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Every held-back case, and label value -> name of the foreground.
+    """Every held-back case, label value -> name of the foreground, and number -> name of the regions if there are any.
 
-    ``post_processing`` is what a bundle records of it; {} where it was not looked for.
+    Regions are scored in place of labels; volumes and their intervals are of both. ``post_processing`` is what a bundle
+    records of it; {} where it was not looked for.
     """
 
     cases: tuple[ValidatedCase, ...]
     labels: Mapping[int, str]
+    regions: Mapping[int, str] = field(default_factory=dict)
     post_processing: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -64,11 +70,17 @@ class Validation:
         }
         record = piece_record(tried)
         words = {value: record["labels"].get(name, NONE) for value, name in labels.items()}
-        return cls(tuple(case.with_rules(words) for case in cases), labels, record)
+        processed = tuple(case.with_rules(words) for case in cases)
+        return cls(processed, labels, post_processing=record)
+
+    @property
+    def scored(self) -> Mapping[int, str]:
+        """Number -> name of what is scored: regions, or labels."""
+        return self.regions or self.labels
 
     @property
     def scores(self) -> Array:
-        """Dice of every case, (cases, steps, foreground labels)."""
+        """Dice of every case, (cases, steps, foreground labels or regions)."""
         return np.asarray([case.dice for case in self.cases])
 
     def mean_dice(self, cases: int | None = None) -> float:
@@ -86,7 +98,7 @@ class Validation:
         return {
             "cases": len(self.cases),
             "dice": _mean(per_step[-1]),
-            "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.labels.values())},
+            "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.scored.values())},
             "dice_per_step": [_mean(step)["mean"] for step in per_step],
             **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
@@ -97,7 +109,7 @@ class Validation:
         means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in MEASURES}
         per_label = {
             name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in MEASURES}
-            for k, name in self.labels.items()
+            for k, name in self.scored.items()
         }
         tolerances = {"nsd": TOLERANCE_MM, "nsd_2mm": WIDE_MM}
         return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
@@ -119,18 +131,23 @@ class Validation:
         }
 
     def _row(self, case: ValidatedCase) -> dict[str, Any]:
-        names = self.labels
+        names = self.scored
         return {
             "name": case.name,
             "dice": {name: _known(v) for name, v in zip(names.values(), case.dice[-1], strict=True)},
-            "predicted_ml": {names[value]: _short(ml) for value, ml in case.predicted_ml.items()},
-            "reference_ml": {names[value]: _short(ml) for value, ml in case.reference_ml.items()},
+            "predicted_ml": self._volumes(case.predicted_ml, {name: ml[0] for name, ml in case.regions_ml.items()}),
+            "reference_ml": self._volumes(case.reference_ml, {name: ml[1] for name, ml in case.regions_ml.items()}),
             "measures": {
                 names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
                 for k, scores in case.scores.items()
             },
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
+
+    def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
+        """Return volumes by name; a label that is a region by itself has the region's name and volume."""
+        named = {self.labels[value]: ml for value, ml in labels.items()} | dict(regions)
+        return {name: _short(ml) for name, ml in named.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +175,7 @@ def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> QuickValid
     """Segment a few whole cases (at least one) without mirroring, and return their Dice."""
     found = [_validated(bundle, case, device, mirror=False, only_dice=True) for case in cases]
     scores = np.asarray([case.dice[-1] for case, _ in found])  # (cases, labels)
-    names = [name for value, name in bundle.plan.labels.items() if value]
+    names = list(_scored(bundle).values())
     per_case = {case.name: case.mean_dice for case, _ in found}
     overall = finite_mean(per_case.values())
     per_label = {name: finite_mean(scores[:, k]) for k, name in enumerate(names)}
@@ -186,31 +203,40 @@ def validate_cases(
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     if not done:
         return None
-    return Validation(tuple(done), foreground) if only_dice else Validation.processed(done, foreground)
+    if only_dice or bundle.plan.regions:
+        return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {})
+    return Validation.processed(done, foreground)
+
+
+def _scored(bundle: Bundle) -> dict[int, str]:
+    """Return number -> name of what is scored: each region, from 1, or each label but the background."""
+    regions = {number: region.name for number, region in enumerate(bundle.plan.regions, 1)}
+    return regions or {value: name for value, name in bundle.plan.labels.items() if value}
 
 
 def _validated(
     bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool
 ) -> tuple[ValidatedCase, LabelMap]:
     """Segment a case as the network answers; return its scores, and the labels of the last step."""
-    ignored = bundle.plan.ignored
-    voxels = None if only_dice else _sample(case, ignored)
+    plan = bundle.plan
+    voxels = None if only_dice or plan.regions else _sample(case, plan.ignored)
     plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False}
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain).trace
-    names = {value: name for value, name in bundle.plan.labels.items() if value}
+    names = {value: name for value, name in plan.labels.items() if value}
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
     # voxels that nobody annotated count neither in Dice nor in volumes
-    pairs = [without_ignored(step, case.labels, ignored) for step in steps]
+    pairs = [without_ignored(step, case.labels, plan.ignored) for step in steps]
     maps, reference = [step for step, _ in pairs], pairs[-1][1]
-    scores = {} if only_dice else _scores(maps[-1], reference, names)
-    pieces = scores_by_rule(steps[-1], case.labels, scores, ignored)
+    scores = {} if only_dice else _scores(maps[-1], reference, plan)
+    pieces = {} if plan.regions else scores_by_rule(steps[-1], case.labels, scores, plan.ignored)
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(one, reference, value, absent=np.nan) for value in names] for one in maps]),
+        dice=np.asarray([foreground_dice(one, reference, plan) for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
         reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
         scores=scores,
+        regions_ml={one.name: (region_ml(maps[-1], one), region_ml(reference, one)) for one in plan.regions},
         pieces=pieces,
         voxels=voxels,
         trace=packed(trace) if any(len(found) > 1 for found in pieces.values()) else None,
@@ -225,8 +251,19 @@ def _sample(case: Case, ignored: int | None) -> VoxelSample:
     return VoxelSample(reference, near_labels(reference, case.labels.geometry.spacing_mm), known)
 
 
-def _scores(prediction: LabelMap, reference: LabelMap, names: Mapping[int, str]) -> dict[int, Scores]:
-    return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in names})
+def foreground_dice(prediction: LabelMap, reference: LabelMap, plan: Plan) -> list[float]:
+    """Return the Dice of each region, or of each label but the background; NaN where neither map has it."""
+    if plan.regions:
+        pairs = zip(region_maps(prediction, plan.regions), region_maps(reference, plan.regions), strict=True)
+        return [dice(*pair, 1, absent=np.nan) for pair in pairs]
+    return [dice(prediction, reference, value, absent=np.nan) for value in plan.labels if value]
+
+
+def _scores(prediction: LabelMap, reference: LabelMap, plan: Plan) -> dict[int, Scores]:
+    if plan.regions:
+        return in_either(evaluate_regions(prediction, reference, plan.regions, TOLERANCE_MM))
+    values = [value for value in plan.labels if value]
+    return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in values})
 
 
 def _short(value: float) -> float:
