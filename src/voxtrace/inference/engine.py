@@ -44,8 +44,8 @@ def segment(
         Called several times a second, perhaps from other threads; true stops.
     probe
         Called with the number of each plane of the scan, ascending, and the last step's probabilities of all labels
-        there, (K, Y, X) float32, NaN where the network did not look; without temperature. From another thread. Not for
-        regions that overlap, nor where answers vote.
+        there, (K, Y, X) float32, NaN where the network did not look; with the bundle's temperature, of several bundles
+        the geometric mean of theirs. From another thread. Not for regions that overlap, nor where answers vote.
     changes
         Options by name, e.g. ``steps=3``; see :class:`voxtrace.inference.PredictOptions` for each.
 

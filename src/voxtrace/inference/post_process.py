@@ -34,8 +34,8 @@ def piece_rules(bundles: Sequence[Bundle], options: PredictOptions) -> dict[int,
     if bundles[0].plan.regions:
         if options.post_processing not in (AUTO, NONE):
             raise UsageError(
-                f"post-processing {options.post_processing!r} is for labels that do not overlap: a piece of a region may "
-                "lie in another. Use --post-processing none."
+                f"post-processing {options.post_processing!r} is for labels that do not overlap: a piece of a region "
+                "may lie in another. Use --post-processing none."
             )
         return {}
     if options.post_processing != AUTO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -202,7 +203,11 @@ class SlidingWindow:
     def _output(self, recorder: Recorder) -> PlaneOutput:
         labels = LabelResampler(self.grid, self.plan.n_outputs, self.opened.device, self._average, self._paints)
         maps = MapResampler(self.grid) if self.map_units else None
-        shown = ProbabilityPlanes(self.grid, self.kept - 1, self._average, self.probe) if self.probe else None
+        shown = None
+        if self.probe is not None:
+            # of several networks the mean of what stands in the exponents
+            temperature = math.exp(float(np.mean([math.log(member.temperature) for member in self.members])))
+            shown = ProbabilityPlanes(self.grid, self.kept - 1, self._average, temperature, self.probe)
         return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, shown, self.check)
 
     def _decide(

@@ -46,6 +46,8 @@ class ValidatedCase:
         What is known of probabilities; None where they were not asked for.
     trace
         With its labels packed, where a rule removes something.
+    untouched
+        Mean Dice before a rule removed something; None where none did.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ValidatedCase:
     pieces: Mapping[int, Mapping[str, Scores]] = field(default_factory=dict)
     voxels: VoxelSample | None = None
     trace: Trace | None = None
+    untouched: float | None = None
 
     @property
     def mean_dice(self) -> float:
@@ -79,6 +82,7 @@ class ValidatedCase:
             dice=dice,
             predicted_ml={**self.predicted_ml, **volumes},
             scores=in_either({**self.scores, **changed}),
+            untouched=self.mean_dice,
             features=case_features(_processed(self.trace, words)),
         )
 

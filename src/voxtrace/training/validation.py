@@ -84,8 +84,12 @@ class Validation:
         return np.asarray([case.dice for case in self.cases])
 
     def mean_dice(self, cases: int | None = None) -> float:
-        """Return the mean Dice at the last step, of the first cases or of all; NaN where none has a label."""
-        return round(finite_mean(case.mean_dice for case in self.cases[:cases]), ROUNDED)
+        """Return the mean Dice of the network's answers, of the first cases or of all; NaN where none has a label.
+
+        It is that before post-processing, so that trainings can be compared.
+        """
+        scores = (case.mean_dice if case.untouched is None else case.untouched for case in self.cases[:cases])
+        return round(finite_mean(scores), ROUNDED)
 
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case.
