@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from voxtrace.batch.ledger import Entry
+from pathlib import Path
+
+import numpy as np
+
+import made
+from made import Run
+from voxtrace import bundle as bundles
+from voxtrace import io
+from voxtrace.batch.ledger import Entry, Ledger
 from voxtrace.cli.show_answer import answer_lines
+from voxtrace.trace import Trace
 
 
 def entry(**changes: object) -> Entry:
@@ -28,3 +37,28 @@ def test_what_was_removed_is_said() -> None:
 
 def test_many_labels_are_left_to_the_ledger() -> None:
     assert answer_lines(entry(volumes_ml={str(n): 1.0 for n in range(7)})) == []
+
+
+def test_what_is_written_shown_and_recorded_is_one_answer(run: Run, tmp_path: Path) -> None:
+    """An untrained network scatters its labels, of which one keeps a single piece."""
+    rule = {"n": 9, "dice": 0.9, "nsd": 0.9}
+    pieces = {"labels": {"label 1": "largest"}, "tried": {"label 1": {"none": rule, "largest": rule}}}
+    bins = [[0, 0.0, 0.0]] * 15
+    told = {"reliability_before": bins, "reliability_after": bins, "of": "", "cases": 2, "voxels": 0}
+    calibration = {"temperature": 2.0, "ece_before": 0.2, "ece_after": 0.1, **told}
+    model = made.bundle_folder(tmp_path / "model")
+    bundles.annotate(model, {"post_processing": pieces, "calibration": calibration})
+    scan = made.scan(tmp_path / "a.nii.gz")
+    for out, more in (("on", ()), ("off", ("--post-processing", "none", "--no-calibrate"))):
+        outcome = run("predict", scan, "-m", model, "-o", tmp_path / out, "--device", "cpu", *more)
+        assert outcome.code == 0
+        written = io.read_labels(tmp_path / out / "a.nii.gz").data
+        trace, entry = Trace.load(tmp_path / out / "a.trace"), Ledger(tmp_path / out).latest()["a"]
+        assert np.array_equal(written, np.asarray(trace.labels[-1]))
+        ml = round(int((written == 1).sum()) * trace.geometry.voxel_ml, 4)
+        assert entry.volumes_ml["label 1"] == ml
+        removed = dict(trace.provenance.post_processing)
+        assert entry.run.get("post_processing", {}) == removed
+        assert entry.run["temperatures"] == [2.0 if out == "on" else 1.0]
+        assert bool(removed) == (out == "on")
+        assert ("small piece" in outcome.err) == bool(removed and removed["label 1"]["pieces"])
