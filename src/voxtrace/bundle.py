@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import BundleError, MethodError
 from voxtrace.fit import SEVERITY, Fit, card_text, check_record, drawings, facts_of, fit
-from voxtrace.plan.regions import label_lines
+from voxtrace.plan.regions import label_facts
 from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
@@ -259,14 +259,16 @@ def find(path: str | Path) -> Path:
 
 def readable_card(bundle: Bundle) -> str:
     """Return the card as Markdown."""
-    plan, about = bundle.plan, bundle.card
-    lines = [f"- method: {bundle.method.title} ({bundle.method.source})"]
-    lines += [f"- options: {json.dumps(bundle.method.to_json()['options'])}"]
-    lines += [f"- channels: {', '.join(plan.channels)}"]
-    lines += label_lines(plan.labels, plan.regions)
-    lines += [f"- network grid: {plan.spacing_mm} mm, window {plan.window} (Z, Y, X)"]
-    lines += [f"- licence: {about.get('licence', 'not stated')}"]
-    return card_text(bundle.name, lines, about)
+    plan = bundle.plan
+    facts = {
+        "method": f"{bundle.method.title} ({bundle.method.source})",
+        "options": json.dumps(bundle.method.to_json()["options"]),
+        "channels": ", ".join(plan.channels),
+        **label_facts(plan.labels, plan.regions),
+        "network grid": f"{plan.spacing_mm} mm, window {plan.window} (Z, Y, X)",
+        "licence": str(bundle.card.get("licence", "not stated")),
+    }
+    return card_text(bundle.name, facts, bundle.card)
 
 
 def _check_hashes(folder: Path, record: dict[str, Any]) -> None:

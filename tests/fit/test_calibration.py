@@ -139,7 +139,7 @@ def test_the_diagram_is_drawn_and_written_in_rows() -> None:
     filled = [row for part in ("before", "after") for row in found[f"reliability_{part}"] if row[0]]
     assert len(circles) == len(filled) + 2  # two in the legend
     assert len(reliability_rows(found)) <= BINS
-    card = card_text("m", (), {"calibration": found})
+    card = card_text("m", {}, {"calibration": found})
     assert "![reliability](reliability.svg)" in card
     assert list(drawings({"calibration": found})) == ["reliability.svg"]
     assert drawings({}) == {}

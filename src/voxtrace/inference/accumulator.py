@@ -66,8 +66,7 @@ class PlaneAccumulator:
         paints: Sequence[int] = (),
         every_label: bool = False,
     ) -> None:
-        self._ops, self._average = ops_for(device, paints, average), average
-        self._every_label = every_label
+        self._ops, self._average, self._every_label = ops_for(device, paints, average), average, every_label
         self._depth = window[0] + slices - 1  # the windows of one row, each a plane higher
         self._size = window
         self._blend = torch.from_numpy(blend(window)).to(device)

@@ -102,7 +102,15 @@ class PackedLabels:
 def packed(trace: Trace) -> Trace:
     """Return a trace with labels and facts alone, the labels packed."""
     labels: Any = PackedLabels(np.asarray(trace.labels[:]))
-    nothing: dict[str, Any] = {"maps": {}, "extras": {}, "members": {}, "ranges": {}, "areas": None, "settled": None}
+    nothing: dict[str, Any] = {
+        "maps": {},
+        "extras": {},
+        "members": {},
+        "ranges": {},
+        "areas": None,
+        "settled": None,
+        "second": None,
+    }
     return replace(trace, labels=labels, **nothing)
 
 
