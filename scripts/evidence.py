@@ -6,7 +6,8 @@
     python scripts/evidence.py stepping DATASET BUNDLE
 
 `steps` is for methods that decide again (RecycleNet's cycles, diffusion's steps, E2ENet's heads), `route` for
-Med-DANet, `windows` for CDL-UNet; each arm is another bundle of the same cases. `stepping` measures whether a trace finds errors.
+Med-DANet, `windows` for CDL-UNet; each arm is another bundle of the same cases. `stepping` measures whether a trace
+finds errors.
 DATASET is a folder with a dataset, its fold by `--fold` (0), or `abdomen` or `tumour` for phantoms that no bundle
 has seen. `--cases N` takes the first ones; `--json FILE` keeps every case's numbers, from which `figures.py` draws.
 """

@@ -33,7 +33,7 @@ MOST_STEPS = 10  # side by side
 
 
 def dice(given: argparse.Namespace) -> Figure:
-    """Mean Dice of each step with its 95 % bootstrap interval over cases, a line for each file."""
+    """Draw the mean Dice of each step with its 95 % bootstrap interval over cases, a line for each file."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     rng = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def dice(given: argparse.Namespace) -> Figure:
 
 
 def contours(given: argparse.Namespace) -> Figure:
-    """The outlines of every step on one slice, early ones pale."""
+    """Draw the outlines of every step on one slice, early ones pale."""
     trace, index = _opened(given)
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
@@ -69,7 +69,7 @@ def contours(given: argparse.Namespace) -> Figure:
 
 
 def choices(given: argparse.Namespace) -> Figure:
-    """What was chosen for each slice, and the share of each choice."""
+    """Draw what was chosen for each slice, and the share of each choice."""
     trace, _ = _opened(given)
     rows = [row for row in along_slices(trace, trace.n_steps - 1) if row.unit == "index"]
     if not rows:
@@ -87,7 +87,7 @@ def choices(given: argparse.Namespace) -> Figure:
 
 
 def windows(given: argparse.Namespace) -> Figure:
-    """Boxes of the windows seen from the front, by what became of them, over the labelled voxels."""
+    """Draw boxes of the windows seen from the front, by what became of them, over the labelled voxels."""
     trace, _ = _opened(given)
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
@@ -104,7 +104,7 @@ def windows(given: argparse.Namespace) -> Figure:
 
 
 def steps(given: argparse.Namespace) -> Figure:
-    """The answer of each step, above its extra outputs and maps."""
+    """Draw the answer of each step, above its extra outputs and maps."""
     trace, index = _opened(given)
     kept = int(trace.labels.shape[0])
     taken = np.unique(np.linspace(0, kept - 1, min(kept, MOST_STEPS)).round().astype(int))
@@ -124,7 +124,7 @@ def steps(given: argparse.Namespace) -> Figure:
 
 
 def flow(given: argparse.Namespace) -> Figure:
-    """From where each node takes its features, a bar for each node of the triangle."""
+    """Draw from where each node takes its features, a bar for each node of the triangle."""
     trace, _ = _opened(given)
     if not trace.charts:
         raise SystemExit("this trace has no chart of nodes; expected one of a network that states its connections.")
