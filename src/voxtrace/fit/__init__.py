@@ -15,11 +15,12 @@ Everything here reads the *record* of a bundle (``voxtrace.bundle.card(path)``, 
 from __future__ import annotations
 
 from voxtrace.fit.card_record import check_record
-from voxtrace.fit.card_text import measured_lines
+from voxtrace.fit.card_text import card_text, drawings, measured_lines
 from voxtrace.fit.cost import PredictionCost
 from voxtrace.fit.estimate import Estimate, estimate, remember_run
 from voxtrace.fit.familiarity import Familiarity, familiarity, measured_features
 from voxtrace.fit.features import case_features
+from voxtrace.fit.interval_coverage import coverage_record
 from voxtrace.fit.intervals import interval_ml, measured_intervals
 from voxtrace.fit.predicted_dice import expected_dice, measured_dice_prediction
 from voxtrace.fit.reasons import SEVERITY
@@ -38,8 +39,11 @@ __all__ = [
     "ScanFacts",
     "Severity",
     "TrainingScans",
+    "card_text",
     "case_features",
     "check_record",
+    "coverage_record",
+    "drawings",
     "estimate",
     "expected_dice",
     "facts_of",

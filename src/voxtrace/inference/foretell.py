@@ -16,7 +16,7 @@ from voxtrace.trace.files import write_record
 SEVERAL = ExpectedDice(unknown="several answers were combined, and each model was validated alone")
 _OTHERWISE = ExpectedDice(unknown="it was predicted with other options than those of validation")
 _USUAL = PredictOptions()
-_CHANGES = ("region", "settle", "mirror", "overlap")  # options that change how an answer comes about
+_CHANGES = ("region", "settle", "mirror", "overlap", "post_processing")  # options that change how an answer comes about
 
 
 def with_expected_dice(

@@ -20,6 +20,7 @@ from torch import Tensor
 from voxtrace.inference.accumulator import PlaneAccumulator
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.malloc_trim import trim_heap
+from voxtrace.inference.probabilities import ProbabilityPlanes
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
 from voxtrace.inference.score_plane import ScorePlane
@@ -36,19 +37,22 @@ from voxtrace.windows import Window
 class PlaneOutput:
     """What turns network planes into recorded planes of the input; ``maps`` is None where the method has none.
 
-    ``second`` is None where the second choice is not kept. ``check`` looks before each plane of the input whether to
-    stop.
+    ``probabilities`` shows those of the last step to whoever asked for them; ``second`` is None where the second choice
+    is not kept. ``check`` looks before each plane of the input whether to stop.
     """
 
     labels: LabelResampler
     placer: LabelPaster
     recorder: Recorder
     maps: MapResampler | None = None
+    probabilities: ProbabilityPlanes | None = None
     check: CancelCheck = field(default_factory=CancelCheck)
     second: SecondChoice | None = None
 
     def write(self, plane: ScorePlane) -> None:
         """Record the input planes that a network plane completes."""
+        if self.probabilities is not None:
+            self.probabilities.push(plane)
         labels = (placed for seen in self.labels.push(plane) for placed in self.placer.push(seen))
         second: Iterator[Array | None] = repeat(None) if self.second is None else self.second.push(plane)
         if self.maps is None or plane.maps is None:

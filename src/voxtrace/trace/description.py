@@ -77,6 +77,11 @@ class Provenance:
         What the scan is called.
     fit
         Whether the bundle fits the scan, with the reasons: ``check: …``; of several the most severe.
+    temperatures
+        Of each bundle, what its logits were divided by before entropy was worked out: 1 where it has no temperature.
+        Empty where that was turned off.
+    post_processing
+        Name of a label -> what was removed of the answer, the last step: ``rule``, ``pieces`` and ``removed_ml``.
     expected_dice
         The Dice to expect, or why it is not known; None in traces of earlier versions.
     """
@@ -93,6 +98,8 @@ class Provenance:
     seed: int | None = None
     scan: str = ""
     fit: str = ""
+    temperatures: tuple[float, ...] = ()
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
     expected_dice: ExpectedDice | None = None
 
 
