@@ -173,6 +173,9 @@ def test_what_an_unfinished_run_holds_is_listed(tmp_path: Path) -> None:
     damaged = found_run(str(out))
     assert "does not describe a run" in damaged.problem
     assert run_lines(damaged, str(out)) == (damaged.problem,)
+    (tmp_path / "new.work" / "run.json").write_text(json.dumps({"plan": {"iterations": "many"}}))
+    strange = found_run(str(out))
+    assert "holds no run that can be gone on with" in strange.problem
     assert found_run("") == FoundRun() == found_run(str(tmp_path / "nothing"))
 
 

@@ -71,7 +71,7 @@ class QtTrainView(QWidget):
         self._inputs = QWidget()
         self.setup = Collapsible(self._inputs, resettable=False)
         self._extend_row = QWidget()
-        self._was_busy = False
+        self._was_shown = True
         self._describe()
         self._lay_out()
         self._connect()
@@ -270,9 +270,10 @@ class QtTrainView(QWidget):
         """Show the state; while a job runs the form is disabled and folded away, so that the curves are in view."""
         self.state.show_state(state)
         self._inputs.setEnabled(not state.busy)
-        if state.busy != self._was_busy:
-            self.setup.title.setChecked(not state.busy and state.level != "done")
-        self._was_busy = state.busy
+        shown = not state.busy and state.level != "done"  # then the receipt is in view
+        if shown != self._was_shown:
+            self.setup.title.setChecked(shown)
+        self._was_shown = shown
 
     def set_faults(self, rows: Sequence[FaultRow], can_mend: bool) -> None:
         """List the faults of the dataset."""
