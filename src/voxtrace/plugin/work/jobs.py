@@ -55,11 +55,11 @@ _PHASES = {
 }
 
 
-def methods() -> Mapping[str, type[Method]]:
-    """Return the class of every method by its key; imports torch."""
+def methods() -> tuple[Mapping[str, type[Method]], Mapping[str, str]]:
+    """Return the class of every method by its key, and why a package's method is left out; imports torch."""
     with importing_torch():
-        from voxtrace.methods import METHODS
-    return METHODS
+        from voxtrace.methods import every_method
+    return every_method()
 
 
 def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | ProvisionalAnswer, None, SegmentResult]:
@@ -156,7 +156,10 @@ def _predict(
 
     model, volume = models[0], _stacked(request, models[0])
     store = _store(inference.trace_bytes(model.method, model.plan, request.options, volume.data[0].size))
-    run = inference.segment(models, volume, request.options, store=store, cancel=cancel)
+    options = request.options
+    if request.box is not None:  # pieces are those of the whole scan: the largest in a part may be the small one
+        options = replace(options, post_processing="none")
+    run = inference.segment(models, volume, options, store=store, cancel=cancel)
     try:
         if growing is not None:
             yield growing.layer
