@@ -23,7 +23,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line of ledger.jsonl",
-        "description": "A later version may add properties; each but case and status may be missing in an older ledger.",
+        "description": "Later versions may add properties; older ledgers lack some, but never case and status.",
         "type": "object",
         "required": found["required"],
         "properties": properties,

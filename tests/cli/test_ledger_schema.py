@@ -32,7 +32,7 @@ def _script() -> ModuleType:
 def test_the_schema_is_that_of_the_class_that_writes_the_ledger() -> None:
     assert _script().schema() == SCHEMA, "an entry of the ledger changed: run scripts/ledger_schema.py"
     assert list(SCHEMA["properties"]) == [field.name for field in fields(Entry)]
-    assert all(property["description"] for property in SCHEMA["properties"].values())
+    assert all(one["description"] for one in SCHEMA["properties"].values())
 
 
 def test_what_a_run_writes_keeps_to_the_schema(run: Run, bundle: Path, tmp_path: Path) -> None:
