@@ -11,14 +11,13 @@ import pytest
 from voxtrace import bundle
 from voxtrace.fit import (
     case_features,
-    expected_dice,
     familiarity,
     interval_ml,
     measured_features,
     measured_intervals,
     measured_lines,
 )
-from voxtrace.fit.familiarity import LIKE, UNLIKE, rank_correlation
+from voxtrace.fit.familiarity import LIKE, UNLIKE
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry
 
@@ -108,35 +107,6 @@ def test_a_case_inside_the_range_is_like_those_of_validation() -> None:
 
 def test_below_ten_cases_nothing_is_usual() -> None:
     assert measured_features([{"volume_ml": 1.0}] * 9, [0.9] * 9) is None
-
-
-def test_the_dice_is_foretold_by_the_feature_that_foretells_it() -> None:
-    rng = np.random.default_rng(0)
-    features = [{"volume_ml": float(rng.uniform(1, 9)), "entropy": k / 40} for k in range(40)]
-    record = {"expected": measured_features(features, [0.95 - 0.4 * one["entropy"] for one in features])}
-    found = expected_dice(record, {"volume_ml": 5.0, "entropy": 0.5})
-    assert found is not None
-    assert (found.feature, found.cases) == ("entropy", 40)
-    assert found.dice == pytest.approx(0.75, abs=0.02)
-    assert found.error < 0.03
-
-
-def test_where_nothing_foretells_the_dice_none_is_told() -> None:
-    rng = np.random.default_rng(0)
-    features = [{"entropy": float(v)} for v in rng.uniform(0, 1, 40)]
-    record = {"expected": measured_features(features, list(rng.uniform(0.8, 0.9, 40)))}
-    assert expected_dice(record, {"entropy": 0.5}) is None
-
-
-def test_below_twenty_cases_no_dice_is_told() -> None:
-    features = [{"entropy": k / 19} for k in range(19)]
-    record = {"expected": measured_features(features, [0.9 - one["entropy"] / 2 for one in features])}
-    assert expected_dice(record, {"entropy": 0.5}) is None
-
-
-def test_the_rank_correlation_is_that_of_spearman() -> None:
-    assert rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 90.0])) == pytest.approx(1.0)
-    assert rank_correlation(np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 1.0, 4.0, 3.0])) == pytest.approx(0.6)
 
 
 def trace(*steps: list[int], entropy: float = 0.1) -> Trace:

@@ -11,7 +11,10 @@ from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, PictureFailure
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, print_table, reserve_stdout_for_json
 
-MEASURED = ("training_scans", "cost", "intervals", "expected", "calibration", "post_processing", "failures")
+MEASURED = (
+    *("training_scans", "cost", "intervals", "expected", "predicted_dice"),
+    *("calibration", "post_processing", "failures"),
+)
 
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 

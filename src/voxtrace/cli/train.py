@@ -250,7 +250,8 @@ def _train(request: TrainRequest) -> Bundle:
         setup = show_training(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
         if any(n != len(setup.cases) for n in setup.cases_per_phase.values()):
-            numbers += f" ({', '.join(f'{phase}: {n}' for phase, n in setup.cases_per_phase.items())})"
+            numbers += f" ({', '.join(f'{phase}: {n}' for phase, n in setup.cases_per_phase.items())}"
+            numbers += f"; {setup.cases_left_out} left out)" if setup.cases_left_out else ")"
         if is_first_process():
             echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
         if is_first_process() and (found := setup.fit_of_start()):

@@ -16,6 +16,7 @@ _Text = Annotated[str, Field(max_length=20_000)]
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
 _Length = Annotated[float, Field(strict=True, ge=1e-4, le=1e15, allow_inf_nan=False)]  # mm; others are divided by it
+_Deviation = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
 _Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 _Row = Annotated[tuple[_Number, ...], Field(max_length=1000)]
 _Truth = Annotated[bool, Field(strict=True)]
@@ -69,19 +70,25 @@ class _Intervals(_Part):
     labels: dict[_Name, _Interval]
 
 
-class _Foretold(_Part):
-    feature: _Name
-    values: Annotated[list[_Number], Field(min_length=1, max_length=10**6)]
-    dice: Annotated[list[_Number], Field(min_length=1, max_length=10**6)]
-    error: _Number
-    error_without: _Number = 0.0
-    rank_correlation: _Number = 0.0
-
-
 class _Expected(_Part):
     cases: _Count
     features: dict[_Name, _Pair]
-    dice: _Foretold | None = None
+
+
+class _PredictedDice(_Part):
+    features: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=100)]
+    means: _Row
+    deviations: tuple[_Deviation, ...]
+    weights: _Row
+    ranges: tuple[_Pair, ...]
+    intercept: _Number
+    half_width: _Amount
+    level: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    rank_correlation: _Number
+    rank_correlation_ci95: _Pair
+    cases: _Count
+    error: _Number = 0.0
+    error_without: _Number = 0.0
 
 
 class _Calibration(_Part):
@@ -153,6 +160,7 @@ class _CardRecord(_Part):
     calibration: _Calibration | None = None
     post_processing: _PostProcessing | None = None
     failures: list[_Failure] = []
+    predicted_dice: _PredictedDice | None = None
     cost: _Cost = _Cost()
 
 
@@ -172,9 +180,7 @@ def check_record(record: Mapping[str, Any], where: object) -> None:
         With the first such field; ``where`` is the file.
     """
     found = _checked(_CardRecord, record, where)
-    foretold = found.expected and found.expected.dice
-    if foretold and len(foretold.values) != len(foretold.dice):
-        raise BundleError(f"{where}: expected.dice has values and Dice of different numbers of cases. Ask its maker.")
+    _check_lengths(found.predicted_dice, where)
     _check_names(found.intervals, where)
     _check_rules(found.post_processing, where)
 
@@ -207,3 +213,13 @@ def _check_rules(found: _PostProcessing | None, where: object) -> None:
         tried = found.tried.get(name, {}) if found else {}
         if PieceRule.of(word) is None or not {word, NONE} <= tried.keys():
             raise BundleError(f"{where}: post_processing has the rule {brief(word)}. Ask whoever made the bundle.")
+
+
+def _check_lengths(dice: _PredictedDice | None, where: object) -> None:
+    if dice and not _of_one_length(dice):
+        raise BundleError(f"{where}: predicted_dice has features and weights of different number. Ask its maker.")
+
+
+def _of_one_length(dice: _PredictedDice) -> bool:
+    rows = (dice.means, dice.deviations, dice.weights, dice.ranges)
+    return all(len(row) == len(dice.features) for row in rows)

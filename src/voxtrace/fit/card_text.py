@@ -1,4 +1,4 @@
-"""What card.md says of training scans, measures of validation, volume intervals and expected Dice."""
+"""What card.md says of training scans, measures of validation, volume intervals and the Dice to expect."""
 
 from __future__ import annotations
 
@@ -116,10 +116,22 @@ def _expected(record: Mapping[str, Any]) -> Iterator[str]:
     yield from ("## What is usual", "", f"Middle 90 % of {stored['cases']} validation cases:", "")
     yield from (f"- {name}: {low:.3g} to {high:.3g}" for name, (low, high) in stored["features"].items())
     yield ""
-    if dice := stored.get("dice"):
-        yield f"The Dice of a case is foretold by {dice['feature']} with a mean error of {dice['error']:.3f}"
-        yield f"(without it {dice['error_without']:.3f}; rank correlation {dice['rank_correlation']:.2f})."
-        yield ""
+
+
+def _foretold(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("predicted_dice")
+    if not stored:
+        return
+    low, high = stored["rank_correlation_ci95"]
+    yield from ("## Dice to expect of a case", "")
+    yield f"From {', '.join(stored['features'])} of its trace. Of {stored['cases']} held-back cases, each left out of"
+    yield f"the fit: rank correlation with the true Dice {stored['rank_correlation']:.2f} [{low:.2f}, {high:.2f}],"
+    yield f"mean error {stored.get('error', 0.0):.3f} ({stored.get('error_without', 0.0):.3f} when their mean is told)."
+    if low > 0:
+        yield f"{stored['level']:.0%} of them lie within {stored['half_width']:.3f} of what is told."
+    else:
+        yield "It is not surely above 0, so that no Dice is told."
+    yield ""
 
 
 def _calibration(record: Mapping[str, Any]) -> Iterator[str]:
@@ -175,4 +187,4 @@ def _ends(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
 
 
 # In the order in which the card has them; each takes a record and yields lines, none where the record has nothing.
-SECTIONS = (_scans, _validated, _failures, _intervals, _calibration, _post_processing, _expected)
+SECTIONS = (_scans, _validated, _failures, _intervals, _calibration, _post_processing, _expected, _foretold)

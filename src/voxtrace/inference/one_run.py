@@ -15,6 +15,7 @@ from voxtrace.fit import facts_of, remember_run
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import chosen_method, open_members
+from voxtrace.inference.foretell import with_expected_dice
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.post_process import KEY, STAGE, piece_rules, remove_from_answer
 from voxtrace.inference.probabilities import Probe
@@ -58,6 +59,7 @@ def segment_once(
         removed = yield from _post_processed(run, recorder, bundles, volume)
         about = describe_run(run, bundles, volume, time.perf_counter() - started, removed)
         trace = _finished(run, recorder, about)
+        trace = with_expected_dice(trace, bundles, method, options, folder)
     if store is not None:
         trace = Trace.load(store)
     note = DEMONSTRATION if trace.provenance.demonstration else ""
@@ -130,7 +132,7 @@ def _mirrors(asked: bool | None, usual: bool, bundle: Bundle) -> bool:
 def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:
     """Return what gathers labels and maps of the steps that are kept, in memory or in the folder."""
     names, maps = run.plan.labels, tuple(run.map_units)
-    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps)
+    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps, second=run.keeps_second)
 
 
 def _finished(run: SlidingWindow, recorder: Recorder, description: RunDescription) -> Trace:

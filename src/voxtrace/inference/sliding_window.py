@@ -23,6 +23,7 @@ from voxtrace.inference.probabilities import ProbabilityPlanes, Probe
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
 from voxtrace.inference.score_plane import Average, label_type
+from voxtrace.inference.second_choice import SecondChoice
 from voxtrace.inference.slice_facts import SliceFacts
 from voxtrace.inference.step_runner import (
     CALIBRATED_UNITS,
@@ -124,6 +125,11 @@ class SlidingWindow:
         return {**self.method.maps, **by_label}
 
     @property
+    def keeps_second(self) -> bool:
+        """Whether the second choice of each voxel is kept; regions that overlap have none."""
+        return self.every_step and not self._paints
+
+    @property
     def kept(self) -> int:
         """Number of steps whose labels, maps and slice facts are kept: all or one."""
         return self.method.steps if self.every_step else 1
@@ -203,7 +209,9 @@ class SlidingWindow:
         labels = LabelResampler(self.grid, self.plan.n_outputs, self.opened.device, self._average, self._paints)
         maps = MapResampler(self.grid) if self.map_units else None
         shown = ProbabilityPlanes(self.grid, self.kept - 1, self._average, self.probe) if self.probe else None
-        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, shown, self.check)
+        second = SecondChoice(self.grid, self.kept, self._average) if self.keeps_second else None
+        placer = LabelPaster(self.grid.crop_order)
+        return PlaneOutput(labels, placer, recorder, maps, shown, self.check, second)
 
     def _decide(
         self, windows: Sequence[Window], images: Sequence[Array], first_z: int, writer: LabelWriter

@@ -16,6 +16,7 @@ import numpy as np
 from voxtrace.bundle import Bundle
 from voxtrace.fit.pieces import NONE
 from voxtrace.inference.ensemble import chosen_method
+from voxtrace.inference.foretell import SEVERAL
 from voxtrace.inference.one_run import segment_once
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.post_process import KEY, piece_rules, remove_from_answer
@@ -123,7 +124,13 @@ def _voted(
     parts = [trace.provenance for trace in traces]
     names = ("seed", "seeds", "members", "post_processing")
     used = {**parts[0].options, **{name: getattr(options, name) for name in names}}
-    provenance = joined(parts, options=used, seed=options.seed, seconds=round(time.perf_counter() - started, 3))
+    provenance = joined(
+        parts,
+        options=used,
+        seed=options.seed,
+        seconds=round(time.perf_counter() - started, 3),
+        expected_dice=SEVERAL,
+    )
     return combine(traces, [run.name for run in runs], store, provenance=provenance, cancel=cancel, finish=finish)
 
 

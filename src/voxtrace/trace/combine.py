@@ -203,6 +203,7 @@ def joined(parts: Sequence[Provenance], **changes: Any) -> Provenance:
         "seconds": sum(seconds) if len(seconds) == len(parts) else None,
         "stage_seconds": {s: round(sum(part.stage_seconds.get(s, 0.0) for part in parts), 3) for s in stages},
         "demonstration": any(part.demonstration for part in parts),
+        "expected_dice": None,
     }
     return replace(parts[0], **{**found, **changes})
 

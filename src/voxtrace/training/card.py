@@ -10,6 +10,7 @@ from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
 from voxtrace.training.config import chosen
 from voxtrace.training.curriculum import learned_cases
+from voxtrace.training.examined import examined_entries
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.takeover import Takeover
 from voxtrace.training.training_run import TrainingRun, versions
@@ -46,6 +47,7 @@ def make_card(
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),
             **_gain(before, validation),
+            **examined_entries(run),
             "curve": run.history,
         },
     }

@@ -13,7 +13,7 @@ import numpy as np
 
 from voxtrace import palette
 from voxtrace.bundle import Bundle
-from voxtrace.film import CT_LIMITS_HU
+from voxtrace.film import contrast
 from voxtrace.inference import predict
 from voxtrace.training.held_back import ValidatedCase
 from voxtrace.volume import Array, Case, Volume
@@ -88,11 +88,8 @@ def _size(shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> tuple[int, i
 def _grey(volume: Volume, z: int, size: tuple[int, int]) -> Array:
     """Return a slice of the first channel as grey (H, W, 3) uint8."""
     image = volume.data[0, z].astype(np.float32)
-    finite = image[np.isfinite(image)]
-    low, high = (
-        CT_LIMITS_HU if volume.modality == "CT" else np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
-    )
-    shades = np.nan_to_num(np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)) * 255
+    low, high = contrast(volume, image)
+    shades = np.nan_to_num(np.clip((image - low) / max(high - low, 1e-6), 0, 1)) * 255
     return np.repeat(_enlarged(shades.astype(np.uint8), size)[..., None], 3, axis=2)
 
 

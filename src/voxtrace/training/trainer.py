@@ -20,6 +20,7 @@ from voxtrace.training.beside import begin_events, check_parts, open_beside, tak
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
 from voxtrace.training.coverage import covering, label_coverage, with_coverage
+from voxtrace.training.examined import examine_phase
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
@@ -162,6 +163,7 @@ def _optimise(
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
         loop = PhaseLoop(run, number, objective, rate_factor)
         yield from loop.iterate(cases, validate, checkpoint)
+        yield from examine_phase(run, number, cases, validate)
         checkpoint = None
 
 

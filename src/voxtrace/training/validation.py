@@ -15,7 +15,7 @@ import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
-from voxtrace.fit import case_features, measured_features, measured_intervals
+from voxtrace.fit import case_features, measured_dice_prediction, measured_features, measured_intervals
 from voxtrace.fit.calibration import VoxelSample, calibration_record, near_labels
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
@@ -116,14 +116,15 @@ class Validation:
     def measured(self) -> dict[str, Any]:
         """Return what the card records beside the scores; None for what there are not cases enough for.
 
-        ``intervals``, ``expected``, ``calibration``, ``post_processing`` and ``failures``.
+        ``intervals``, ``expected``, ``predicted_dice``, ``calibration``, ``post_processing`` and ``failures``.
         """
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
-        mean_dice = [case.mean_dice for case in self.cases]
+        mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
         return {
             "intervals": measured_intervals(predicted, reference, self.labels),
-            "expected": measured_features([case.features for case in self.cases], mean_dice),
+            "expected": measured_features(features, mean_dice),
+            "predicted_dice": measured_dice_prediction(features, mean_dice),
             "calibration": calibration_record([case.voxels for case in self.cases if case.voxels is not None]),
             "post_processing": self.post_processing or None,
             "failures": failures(self.cases) or None,

@@ -93,7 +93,9 @@ class ViewerState:
         """The bundles known to this viewer: the shipped ones, and those of earlier sessions; read on first use."""
         if self._bundle_registry is None:
             settings = viewer_settings()
-            found = BundleRegistry(None, settings.values.bundle_folders, settings.remember_bundle)
+            found = BundleRegistry(
+                None, settings.values.bundle_folders, settings.remember_bundle, settings.forget_bundle
+            )
             for folder in found.missing:
                 settings.forget_bundle(folder)
             self._bundle_registry = found
