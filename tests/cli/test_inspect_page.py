@@ -96,7 +96,7 @@ def test_preflight_asks_whether_the_model_takes_the_case(
     assert one.json["counts"]["will fail"] == 0
     other = run("inspect", scans, "--preflight", "-m", two_channel_bundle, "--json")
     assert other.code == 3
-    assert "1 channels, the bundle expects 2" in other.json["cases"][0]["why"]
+    assert "it has 1 channel, the bundle expects 2" in other.json["cases"][0]["why"]
 
 
 def test_a_model_without_preflight_is_refused(run: Run, scans: Path, bundle: Path) -> None:

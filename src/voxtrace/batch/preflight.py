@@ -57,7 +57,10 @@ def _outlook(case: CaseInput, volume: Volume, record: Mapping[str, Any] | None) 
 
     expected, given = record["plan"]["channels"], int(volume.data.shape[0])
     if given != len(expected):
-        raise InputError(f"it has {given} channels, the bundle expects {len(expected)} ({', '.join(expected)}).")
+        raise InputError(
+            f"it has {given} channel{'' if given == 1 else 's'}, the bundle expects {len(expected)} "
+            f"({', '.join(expected)}); give one file for each channel."
+        )
     found = fit(record, volume)
     if found.verdict == "fits":
         return PreflightCase(case.name, "will run")
