@@ -43,9 +43,9 @@ def segment(
     cancel
         Called several times a second, perhaps from other threads; true stops.
     probe
-        Called with the number of each plane of the scan, ascending, and the last step's probabilities of all labels
-        there, (K, Y, X) float32, NaN where the network did not look; without temperature. From another thread, and not
-        where answers vote.
+        Called with the number of each plane of the scan, ascending, and the last step's probabilities of all labels,
+        or regions, there, (K, Y, X) float32, NaN where the network did not look; without temperature. From another
+        thread, and not where answers vote.
     changes
         Options by name, e.g. ``steps=3``; see :class:`voxtrace.inference.PredictOptions` for each.
 

@@ -28,16 +28,20 @@ class ProbabilityPlanes:
         Whether scores are probabilities or logits.
     probe
         Called with the number of each plane, ascending, and (K, Y, X) float32; NaN where the network did not look.
+    regions
+        Whether scores are of regions, each an answer of its own.
     """
 
-    def __init__(self, grid: NetworkGrid, step: int, average: Average, probe: Probe) -> None:
+    def __init__(self, grid: NetworkGrid, step: int, average: Average, probe: Probe, regions: bool = False) -> None:
         self._maps, self._step, self._average, self._probe, self._done = MapResampler(grid), step, average, probe, 0
+        self._regions = regions
 
     def push(self, plane: ScorePlane) -> None:
         """Take the next plane of the padded network grid, with the scores of every label."""
         for planes in self._maps.push(plane.scores[self._step][None]):
             scores: Array = planes[0]
             if self._average == "logits":
-                scores = np.asarray(torch.softmax(torch.from_numpy(scores), 0).numpy())
+                logits = torch.from_numpy(scores)
+                scores = np.asarray((logits.sigmoid() if self._regions else logits.softmax(0)).numpy())
             self._probe(self._done, scores)
             self._done += 1

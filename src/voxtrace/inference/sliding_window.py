@@ -208,7 +208,8 @@ class SlidingWindow:
     def _output(self, recorder: Recorder) -> PlaneOutput:
         labels = LabelResampler(self.grid, self.plan.n_outputs, self.opened.device, self._average, self._paints)
         maps = MapResampler(self.grid) if self.map_units else None
-        shown = ProbabilityPlanes(self.grid, self.kept - 1, self._average, self.probe) if self.probe else None
+        answers = self.kept - 1, self._average
+        shown = ProbabilityPlanes(self.grid, *answers, self.probe, bool(self._paints)) if self.probe else None
         second = SecondChoice(self.grid, self.kept, self._average) if self.keeps_second else None
         placer = LabelPaster(self.grid.crop_order)
         return PlaneOutput(labels, placer, recorder, maps, shown, self.check, second)
