@@ -184,7 +184,8 @@ class TrainState:
     """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone.
 
     The windows at hand are ``part`` of ``parts`` equal parts of the mini-batch, in order; other processes, or passes of
-    this one, have the others, with the same random numbers. ``spent`` is the fraction of a limited time that is over.
+    this one, have the others, with the same random numbers. ``spent`` is the fraction of a limited time that is over,
+    and ``spent_before`` the one at the update before.
     """
 
     phase: Phase
@@ -193,6 +194,7 @@ class TrainState:
     part: int = 0
     parts: int = 1
     spent: float = 0.0
+    spent_before: float = 0.0
 
     @property
     def progress(self) -> float:
@@ -325,6 +327,10 @@ class Method(ABC):
 
     def fine_tuned(self) -> Self:
         """Return the method as it trains on from weights of its own, e.g. without a second warm-up."""
+        return self
+
+    def starting_from(self, other: Method) -> Self:
+        """Return the method as it begins with the weights of another one, where its own defaults would ruin them."""
         return self
 
     def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:

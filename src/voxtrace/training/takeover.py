@@ -19,8 +19,7 @@ from voxtrace.errors import PlanError
 from voxtrace.method import Method
 from voxtrace.plan import Normalisation, Plan
 from voxtrace.training.finetune import match_channels, match_labels
-
-Axes = tuple[tuple[int, int], ...]  # for each axis of a tensor: how much a channel adds, and a label
+from voxtrace.training.new_labels import Axes, begin_rare
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,8 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
         if _module(name) in refused:
             parts[name] = None
     network.load_state_dict({**network.state_dict(), **{name: part[0] for name, part in parts.items() if part}})
+    new = [value for value in plan.labels if value not in labels]
+    begin_rare(network, new, plan.n_channels, axes, {name for name, part in parts.items() if part})
     anew = tuple(sorted(name for name, part in parts.items() if part is None or not part[1]))
     whole = [name for name in parameters if parts[name] is None]
     told = tuple(_sentences(method, plan, initial, channels, labels, (len(whole), len(parameters))))
