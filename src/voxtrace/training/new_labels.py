@@ -1,39 +1,47 @@
 """How labels begin that a bundle does not know: rare, and out of the background.
 
-A new label's score is the background's, lowered so that it has about a hundredth of the background's probability.
+A new label's score is the background's, lowered so that it has a tenth of the background's probability.
 So every label that the bundle knows keeps its answer until the new one is learned, and the new one is found among what
 was background before. Rows drawn at random would take voxels from every label at once.
 
 References
 ----------
-Cermelli et al., "Modeling the Background for Incremental Learning in Semantic Segmentation", CVPR 2020, arXiv:2002.00718,
-eq. 7: new rows are the background's, with a share of its probability.
+Cermelli et al., "Modeling the Background for Incremental Learning in Semantic Segmentation", CVPR 2020,
+arXiv:2002.00718: new rows are the background's, with a share of its probability.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-RARE = 0.01  # of the background's probability
-WITHOUT_BIAS = 0.5  # of the background's score, where a head has no bias that could lower it
+RARE = 0.1  # of the background's probability
 
 Axes = tuple[tuple[int, int], ...]  # for each axis of a tensor: how much a channel adds, and a label
 
 
 @torch.no_grad()
-def begin_rare(network: nn.Module, new: Sequence[int], n_channels: int, axes: dict[str, Axes], taken: Collection[str]) -> None:
+def begin_rare(
+    network: nn.Module,
+    labels: tuple[Sequence[int], Sequence[int]],
+    n_channels: int,
+    axes: Mapping[str, Axes],
+    taken: Collection[str],
+) -> None:
     """Set what belongs to new labels in the weights ``taken`` over from a bundle.
+
+    A head's bias is lowered by log 10. Heads without a bias have a mean of rows instead, half of it the background's,
+    half all labels': it never exceeds the largest of them.
 
     Parameters
     ----------
     network
         Holds the bundle's rows already; its label 0 is the background.
-    new
-        Values of the labels that the bundle does not know, and so their rows.
+    labels
+        Values of the labels that the bundle knows, and of those that it does not.
     n_channels
         Image channels, which come before labels along an axis that counts both.
     axes
@@ -41,19 +49,21 @@ def begin_rare(network: nn.Module, new: Sequence[int], n_channels: int, axes: di
     taken
         Names of the tensors of which the other rows are the bundle's.
     """
+    known, new = (list(values) for values in labels)
     weights = {name: weight for name, weight in network.named_parameters() if name in taken}
     for name, weight in weights.items() if new else ():
         for axis, (by_channel, by_label) in enumerate(axes[name]):
             if by_label and axis == 0:
                 lowered = f"{name.rpartition('.')[0]}.bias" in weights
-                weight[list(new)] = _rare(weight[0], lowered)
-            elif by_label:  # what is read of a new label: nothing yet
+                weight[new] = _rare(weight[known], lowered)
+            elif by_label:  # nothing is read of a new label yet
                 rows = torch.tensor([by_channel * n_channels + value for value in new], device=weight.device)
                 weight.index_fill_(axis, rows, 0.0)
 
 
-def _rare(background: Tensor, lowered: bool) -> Tensor:
-    """Return a new label's part of a head's weight (…) or bias (), given that of the background."""
-    if background.ndim == 0:
+def _rare(known: Tensor, lowered: bool) -> Tensor:
+    """Return a new label's row, given those of the known labels (labels, …), the background's first."""
+    background = known[0]
+    if known.ndim == 1:
         return background + math.log(RARE)
-    return background.clone() if lowered else WITHOUT_BIAS * background
+    return background.clone() if lowered else (background + known.mean(0)) / 2

@@ -38,6 +38,8 @@ class Takeover:
         Names of tensors that are, whole or in some rows, as initialised.
     sentences
         What a person should know of it.
+    answers
+        Whether the labels that were taken over are answered as by the bundle: all weights but those of new labels are.
     """
 
     initial: Bundle
@@ -45,6 +47,7 @@ class Takeover:
     labels: Mapping[int, int]
     anew: tuple[str, ...]
     sentences: tuple[str, ...]
+    answers: bool
 
     @property
     def complete(self) -> bool:
@@ -102,11 +105,11 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
             parts[name] = None
     network.load_state_dict({**network.state_dict(), **{name: part[0] for name, part in parts.items() if part}})
     new = [value for value in plan.labels if value not in labels]
-    begin_rare(network, new, plan.n_channels, axes, {name for name, part in parts.items() if part})
+    begin_rare(network, (sorted(labels), new), plan.n_channels, axes, {name for name, part in parts.items() if part})
     anew = tuple(sorted(name for name, part in parts.items() if part is None or not part[1]))
     whole = [name for name in parameters if parts[name] is None]
     told = tuple(_sentences(method, plan, initial, channels, labels, (len(whole), len(parameters))))
-    return Takeover(initial, channels, labels, anew, told)
+    return Takeover(initial, channels, labels, anew, told, answers=not whole and len(labels) > 1)
 
 
 @torch.no_grad()
@@ -219,9 +222,12 @@ def _dropped(old: Plan, labels: Mapping[int, int]) -> list[str]:
 
 
 def _options(method: Method, initial: Bundle) -> list[str]:
-    """Return the options in which a method differs from the bundle's, in words; none where it is another method."""
+    """Return the options in which a method differs from the bundle's, or another method from its own, in words."""
+    now = method.to_json()["options"]
     if method.key != initial.method.key:
-        return [f"from {initial.method.key} to {method.key}"]
-    now, was = method.to_json()["options"], initial.method.to_json()["options"]
+        usual = type(method)().to_json()["options"]
+        told = ", ".join(f"{name} {value}" for name, value in now.items() if value != usual[name])
+        return [f"from {initial.method.key} to {method.key}{f' with {told}' if told else ''}"]
+    was = initial.method.to_json()["options"]
     changed = [f"{name} {value} (in the bundle {was[name]})" for name, value in now.items() if value != was.get(name)]
     return [f"options: {', '.join(changed)}"] if changed else []
