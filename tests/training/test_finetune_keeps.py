@@ -66,6 +66,17 @@ def test_a_new_label_wins_nowhere_at_first_whatever_the_features(key: str) -> No
 
 
 @drawn()
+def test_rows_of_a_new_label_learn_ten_times_as_fast() -> None:
+    _, made, network, _ = started("unet")
+    for weight, bias in heads(made, network):
+        assert bias is not None
+        (torch.ones(5, weight.shape[1]) @ weight.flatten(1).T + bias).sum().backward()
+        for gradient in (weight.grad, bias.grad):
+            assert gradient is not None
+            assert [float(row.flatten()[0]) for row in gradient] == [5, 5, 50, 5]
+
+
+@drawn()
 def test_a_mask_of_a_new_label_is_not_read_at_first() -> None:
     start, _, network, _ = started("diffusion")
     images, noisy, t = torch.randn(1, 1, 16, 16, 16), torch.randn(1, 4, 16, 16, 16), torch.zeros(1)
