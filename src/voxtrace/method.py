@@ -184,8 +184,8 @@ class TrainState:
     """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone.
 
     The windows at hand are ``part`` of ``parts`` equal parts of the mini-batch, in order; other processes, or passes of
-    this one, have the others, with the same random numbers. ``spent`` is the fraction of a limited time that is over,
-    and ``spent_before`` the one at the update before.
+    this one, have the others, with the same random numbers. ``spent`` (at the update before: ``spent_before``) is the
+    fraction of a limited time that is over.
     """
 
     phase: Phase
@@ -325,12 +325,8 @@ class Method(ABC):
         """Return what the last update was like, by the names in ``training_facts``; ``state`` as the loss got it."""
         return {}
 
-    def fine_tuned(self) -> Self:
-        """Return the method as it trains on from weights of its own, e.g. without a second warm-up."""
-        return self
-
-    def starting_from(self, other: Method) -> Self:
-        """Return the method as it begins with the weights of another one, where its own defaults would ruin them."""
+    def fine_tuned(self, other: Method | None = None) -> Self:
+        """Return the method as it trains on from weights of its own, or of another method, that it must not ruin."""
         return self
 
     def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:

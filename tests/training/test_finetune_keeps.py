@@ -121,7 +121,7 @@ def test_a_plain_unet_recycles_without_losing_its_answer(trained: Bundle) -> Non
     changed = {}
     images = torch.from_numpy(ball(3).volume.data)[None]
     images = (images - images.mean()) / images.std()
-    for made in (method("recyclenet"), method("recyclenet").starting_from(trained.method)):
+    for made in (method("recyclenet"), method("recyclenet").fine_tuned(trained.method)):
         network = made.build(trained.plan).eval()
         take_over(made, trained.plan, network, trained)
         with torch.no_grad():

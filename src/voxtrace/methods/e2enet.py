@@ -156,7 +156,7 @@ class E2ENet(Method):
         )
         return E2ENetNetwork(plan, options)
 
-    def fine_tuned(self) -> Self:
+    def fine_tuned(self, other: Method | None = None) -> Self:
         """Return the method with connections that stay: the first update would prune half of the trained kernels."""
         return replace(self, dynamic=False)
 

@@ -93,13 +93,14 @@ class RecycleNet(Method):
             raise MethodError(f"recyclenet was asked for {steps} cycles; expected 1 to {MOST_CYCLES}.")
         return replace(self, cycles=steps)
 
-    def fine_tuned(self) -> Self:
-        """Return the method without a second warm-up: the weights have learned to recycle."""
-        return replace(self, warm_up=False)
+    def fine_tuned(self, other: Method | None = None) -> Self:
+        """Return the method without a second warm-up, or, with weights that never recycled, with little feedback.
 
-    def starting_from(self, other: Method) -> Self:
-        """Return the method with little feedback: to a body that never read it, more is noise that ruins the answer."""
-        return self if isinstance(other, RecycleNet) else replace(self, feedback=FIRST_FEEDBACK)
+        To a body that never read it, more is noise that ruins the answer.
+        """
+        if other is None or isinstance(other, RecycleNet):
+            return replace(self, warm_up=False)
+        return replace(self, feedback=FIRST_FEEDBACK)
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan unchanged, or refuse a window that the topology cannot halve, or halves nowhere."""

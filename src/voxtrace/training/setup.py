@@ -208,7 +208,7 @@ def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | Non
         return changed(as_asked(initial).fine_tuned(), **request.options)
     made = method(request.method or DEFAULT_METHOD)
     if initial is not None:
-        made = made.starting_from(initial.method)  # takes over the initial weights that fit
+        made = made.fine_tuned(initial.method)  # takes over the initial weights that fit
     return changed(made, **request.options)
 
 
