@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import BundleError, MethodError
 from voxtrace.fit import SEVERITY, Fit, check_record, facts_of, fit, measured_lines
+from voxtrace.plan.regions import label_lines
 from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ def readable_card(bundle: Bundle) -> str:
     lines += [f"- method: {bundle.method.title} ({bundle.method.source})"]
     lines += [f"- options: {json.dumps(bundle.method.to_json()['options'])}"]
     lines += [f"- channels: {', '.join(bundle.plan.channels)}"]
-    lines += [f"- labels: {', '.join(f'{k} {v}' for k, v in bundle.plan.labels.items())}"]
+    lines += label_lines(bundle.plan.labels, bundle.plan.regions)
     lines += [f"- network grid: {bundle.plan.spacing_mm} mm, window {bundle.plan.window} (Z, Y, X)"]
     lines += [f"- licence: {about.get('licence', 'not stated')}", "", *measured_lines(about)]
     for title in ("provenance", "metrics"):

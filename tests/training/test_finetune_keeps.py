@@ -19,7 +19,7 @@ from voxtrace.method import Method
 from voxtrace.methods import METHODS, method
 from voxtrace.training import TrainRequest, set_up, train
 from voxtrace.training.gain import gain_in_words
-from voxtrace.training.new_labels import RARE
+from voxtrace.training.new_labels import RARE, learn_faster
 from voxtrace.training.takeover import Takeover, counting_axes, take_over
 from voxtrace.volume import Case
 
@@ -66,14 +66,17 @@ def test_a_new_label_wins_nowhere_at_first_whatever_the_features(key: str) -> No
 
 
 @drawn()
-def test_rows_of_a_new_label_learn_ten_times_as_fast() -> None:
-    _, made, network, _ = started("unet")
-    for weight, bias in heads(made, network):
+def test_rows_of_a_new_label_learn_faster() -> None:
+    _, made, network, taken = started("unet")
+    found = list(heads(made, network))
+    assert list(taken.new_rows.values()) == [[2]] * 2 * len(found)
+    learn_faster(network, taken.new_rows, 7.0)
+    for weight, bias in found:
         assert bias is not None
         (torch.ones(5, weight.shape[1]) @ weight.flatten(1).T + bias).sum().backward()
         for gradient in (weight.grad, bias.grad):
             assert gradient is not None
-            assert [float(row.flatten()[0]) for row in gradient] == [5, 5, 50, 5]
+            assert [float(row.flatten()[0]) for row in gradient] == [5, 5, 35, 5]
 
 
 @drawn()

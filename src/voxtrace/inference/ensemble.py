@@ -12,6 +12,7 @@ from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.sliding_window import Member
 from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Normalisation
+from voxtrace.plan.regions import refuse_regions
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime
 from voxtrace.runtime.interrupt import interrupts
@@ -74,10 +75,12 @@ def chosen_method(bundle: Bundle, options: PredictOptions) -> Method:
     Raises
     ------
     MethodError
-        An option that the method does not have, or that was fixed in training; several seeds for a method that draws
-        no random numbers.
+        The plan has regions and the method cannot decide them; an option that the method does not have, or that was
+        fixed in training; several seeds for a method that draws no random numbers.
     """
     method = changed_after_training(bundle.method, **options.method_options)
+    if not method.overlapping:
+        refuse_regions(method.key, bundle.plan.regions)
     if options.seeds > 1 and not method.random:
         raise MethodError(
             f"{method.key} draws no random numbers, so {options.seeds} seeds would give one answer; leave seeds at 1."

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 FOLD, SUMMARY = "fold_", "cross_validation.json"
 MOST_FOLDS = 10_000  # a file that says more is no summary
 CHOSEN = "chosen_after_training"  # in a card's provenance: option -> the value that was asked for
-SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")  # of plans that are averaged
+SAME_FIELDS = (
+    "spacing_mm",
+    "window",
+    "channels",
+    "labels",
+    "regions",
+    "interpolation",
+    "view",
+)  # of plans that are averaged
 
 
 def is_fold_folder(path: str | Path) -> bool:

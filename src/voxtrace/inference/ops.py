@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
-from voxtrace.inference.score_plane import ScorePlane
+from voxtrace.inference.score_plane import Average, ScorePlane
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
@@ -40,10 +41,28 @@ class VoxelOps(Protocol):
         """Return the label with the largest score between two planes, interpolated to the input's grid."""
         ...
 
+    def upsample_paint(
+        self,
+        below: ScorePlane,
+        above: ScorePlane,
+        z_weight: float,
+        y: AxisWeights,
+        x: AxisWeights,
+        paints: Sequence[int],
+        threshold: float,
+    ) -> Array:
+        """Return the value of the last region above a threshold between two planes, on the input's grid."""
+        ...
 
-def ops_for(device: str) -> VoxelOps:
-    """Return the functions for a device, as torch names it; torch's where the voxel-wise kernels are switched off."""
+
+def ops_for(device: str, paints: Sequence[int] = (), average: Average = "probabilities") -> VoxelOps:
+    """Return the functions for a device, as torch names it; torch's where the voxel-wise kernels are switched off.
+
+    With ``paints``, the value of each region, they are those for regions; ``average`` says what is averaged of these.
+    """
     from voxtrace.inference import ops_numba, ops_torch
+    from voxtrace.inference.ops_regions import RegionOps
     from voxtrace.kernels.switches import is_enabled
 
-    return ops_numba if device == "cpu" and is_enabled("voxelwise") else ops_torch
+    ops: VoxelOps = ops_numba if device == "cpu" and is_enabled("voxelwise") else ops_torch
+    return RegionOps(ops, tuple(paints), average) if paints else ops

@@ -21,7 +21,7 @@ from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.plane_prefetch import PlanePrefetch
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
-from voxtrace.inference.score_plane import label_type
+from voxtrace.inference.score_plane import Average, label_type
 from voxtrace.inference.slice_facts import SliceFacts
 from voxtrace.inference.step_runner import EARLY_STOP_UNITS, UNITS, Flip, StepResult, StepRunner, flips
 from voxtrace.inference.timing import StageTimer
@@ -161,22 +161,31 @@ class SlidingWindow:
             self.skipped += stop.value or ()
             return None
 
+    @property
+    def _average(self) -> Average:
+        return self.plan.view.average if self.plan.view else "probabilities"
+
+    @property
+    def _paints(self) -> tuple[int, ...]:
+        """The value with which each region is painted; () where the network gives each voxel one label."""
+        return tuple(region.paints for region in self.plan.regions)
+
     def _accumulator(self) -> PlaneAccumulator:
         return PlaneAccumulator(
             self.kept * (1 + len(self.shown)),
-            self.plan.n_labels,
+            self.plan.n_outputs,
             self.plan.window,
             self.grid.padded_shape[1:],
             self.opened.device,
             self.windowing.blend,
             self.windowing.slices,
-            self.plan.view.average if self.plan.view else "probabilities",
+            self._average,
             (self.kept, len(self.map_units)),
+            self._paints,
         )
 
     def _output(self, recorder: Recorder) -> PlaneOutput:
-        average = self.plan.view.average if self.plan.view else "probabilities"
-        labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
+        labels = LabelResampler(self.grid, self.plan.n_outputs, self.opened.device, self._average, self._paints)
         maps = MapResampler(self.grid) if self.map_units else None
         return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, self.check)
 
@@ -228,7 +237,7 @@ class SlidingWindow:
 
     @cached_property
     def _runner(self) -> StepRunner:
-        ops = ops_for(self.opened.device)
+        ops = ops_for(self.opened.device, self._paints, self._average)
         settle, label_maps = self.options.settle, self.label_maps
         return StepRunner(self.method, ops, self.timer, self.shown, settle, label_maps, self.check)
 

@@ -2,7 +2,7 @@
 
 Facts that hold for every method are computed here: ``changed_fraction``, the fraction of a window's voxels whose label
 differs from the step before (the first step is compared with background), and ``entropy``, the mean over voxels of
-−Σ p·log p in nats.
+−Σ p·log p in nats; of regions, the sum over them of the entropy of each answer.
 
 With early stopping a window *converges* at the first step, from the second on, that changes no more than a given
 fraction of its labels; it computes no further steps and its last result is carried forward. A third fact then says
@@ -34,7 +34,10 @@ Flip = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Logits:
-    """Logits (B, K, Z, Y, X) float32 and their log Σ exp (B, Z, Y, X): p = exp(values − normaliser)."""
+    """Logits (B, K, Z, Y, X) float32 and their log Σ exp (B, Z, Y, X): p = exp(values − normaliser).
+
+    Of regions p = sigmoid(values), and the normaliser is 0.
+    """
 
     values: Tensor
     normaliser: Tensor
@@ -55,7 +58,7 @@ class StepResult:
     logits
         Logits of the step.
     labels
-        (B, Z, Y, X), the label with the largest logit.
+        (B, Z, Y, X), the label with the largest logit; of regions, the painted label.
     facts
         Numbers per window, each (B,).
     extras

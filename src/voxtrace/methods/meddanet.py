@@ -62,6 +62,7 @@ from voxtrace.nn.losses import hard_dice
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
+from voxtrace.plan.regions import refuse_regions
 from voxtrace.windows import Windowing, strided, uniform
 
 AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
@@ -151,6 +152,7 @@ class MedDANet(Method):
         In-plane the window stays as it is, rounded up to a multiple of 8 (a candidate halves it three times) and at
         least 16.
         """
+        refuse_regions(self.key, plan.regions)  # candidates are compared, and slices skipped, by one label a voxel
         if self.regions == "brats" and plan.n_labels != 1 + len(BRATS_REGIONS):
             raise MethodError(
                 f"meddanet: the plan has {plan.n_labels} labels, but regions='brats' needs 4: background, core, edema "

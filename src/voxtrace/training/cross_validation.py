@@ -29,7 +29,7 @@ from voxtrace.training.dataset_plan import DatasetPlan, matching_plan, with_fold
 from voxtrace.training.pooled_scores import pooled_scores
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.request import TrainRequest
-from voxtrace.training.setup import changed_plan, file_name, given_plan, method_key, stored_or_planned
+from voxtrace.training.setup import changed_plan, check_regions, file_name, given_plan, method_key, stored_or_planned
 
 FORMAT, VERSION = "voxtrace cross-validation", 1
 PLAN, PREPARED = "plan.json", "prepared"
@@ -104,6 +104,7 @@ def set_up_folds(request: TrainRequest, cancel: Callable[[], bool]) -> Generator
     """
     _check_request(request)
     dataset = open_dataset(request.dataset, request.labels)
+    check_regions(request, dataset)
     out = request.out or Path(f"{file_name(dataset.name)}-{method_key(request.method, request.initial)}-cv")
     _check_place(out, request)
     if request.initial is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxtrace.errors import DatasetError
 from voxtrace.metrics import finite_mean
+from voxtrace.plan import Plan
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.takeover import Takeover
 from voxtrace.training.validation import ROUNDED, Validation
@@ -17,8 +18,8 @@ from voxtrace.training.validation import ROUNDED, Validation
 TOLERATED = 0.02  # of Dice
 
 
-def check_drawn(cases: Sequence[PreprocessedCase], labels: Mapping[int, str], takeover: Takeover) -> list[str]:
-    """Return sentences of new labels that are not drawn in every case, where they are learned as absent.
+def check_drawn(cases: Sequence[PreprocessedCase], plan: Plan, takeover: Takeover) -> list[str]:
+    """Return sentences of new labels, or regions, that are not drawn in every case, where they are learned as absent.
 
     Raises
     ------
@@ -26,21 +27,24 @@ def check_drawn(cases: Sequence[PreprocessedCase], labels: Mapping[int, str], ta
         A label that the bundle knows is drawn in no case: it would be unlearned, as background.
     """
     drawn = [set(np.unique(case.foreground[:, 0]).tolist()) for case in cases]
-    counts = {value: sum(value in each for each in drawn) for value in labels if value}
-    if lost := [labels[value] for value, n in counts.items() if n == 0 and value in takeover.labels]:
+    values = {k: region.values for k, region in enumerate(plan.regions)} or {k: (k,) for k in plan.labels if k}
+    counts = {k: sum(not each.isdisjoint(values[k]) for each in drawn) for k in values}
+    if lost := [plan.outputs[k] for k, n in counts.items() if n == 0 and k in takeover.labels]:
         raise DatasetError(
             f"{', '.join(lost)} of {takeover.initial.name} would be unlearned: drawn in none of the {len(cases)} "
             "cases, training takes them for background. Draw them, too, e.g. on what `voxtrace predict -m "
             f"{takeover.initial.name}` finds, or take them out of the labels in dataset.json."
         )
     return [
-        f"{labels[value]} is drawn in {n} of {len(cases)} cases, and learned as absent in the others"
-        for value, n in counts.items()
-        if n < len(cases) and value not in takeover.labels
+        f"{plan.outputs[k]} is drawn in {n} of {len(cases)} cases, and learned as absent in the others"
+        for k, n in counts.items()
+        if n < len(cases) and k not in takeover.labels
     ]
 
 
-def gain_of(takeover: Takeover | None, before: Validation | None, after: Validation | None) -> dict[str, Any]:
+def gain_of(
+    takeover: Takeover | None, plan: Plan, before: Validation | None, after: Validation | None
+) -> dict[str, Any]:
     """Return the Dice before and after of the labels that were taken over, on the same cases; {} where not known.
 
     ``labels`` has both for each label, ``dice_before`` and ``dice_after`` the mean over cases of their mean.
@@ -48,7 +52,8 @@ def gain_of(takeover: Takeover | None, before: Validation | None, after: Validat
     if takeover is None or before is None or after is None:
         return {}
     cases = len(before.cases)
-    known = {column: name for column, (value, name) in enumerate(after.labels.items()) if value in takeover.labels}
+    taken = {plan.outputs[k] for k in takeover.labels}
+    known = {column: name for column, name in enumerate(after.scored.values()) if name in taken}
     each = [one.scores[:cases, -1][:, list(known)] for one in (before, after)]  # (cases, labels known)
     means = [round(finite_mean(finite_mean(row) for row in scores), ROUNDED) for scores in each]
     if not all(map(math.isfinite, means)):

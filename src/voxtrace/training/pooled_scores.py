@@ -62,8 +62,10 @@ def score_table(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple
 
 
 def _labels(records: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """Return the names of the foreground labels; none where no fold is finished."""
+    """Return the names of the foreground labels, or of the regions; none where no fold is finished."""
     for record in records.values():
+        if regions := record["plan"].get("regions"):
+            return [region["name"] for region in regions]
         return [name for value, name in record["plan"]["labels"].items() if int(value)]
     return []
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.fit import Fit, fit_to_start
+from voxtrace.plan.regions import refuse_regions
 from voxtrace.training.begun import BegunRun, begun_run, work_folder
 from voxtrace.training.curriculum import cases_by_phase
 from voxtrace.training.dataset import Dataset, fold, open_dataset
@@ -118,6 +119,8 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     ------
     DatasetError
         The dataset cannot be used, or has no such fold.
+    MethodError
+        The dataset has regions and the method cannot learn them.
     BundleError
         The initial bundle cannot be loaded.
     UsageError
@@ -126,6 +129,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     from voxtrace.bundle import load
 
     dataset = open_dataset(request.dataset, request.labels)
+    check_regions(request, dataset)
     given = given_plan(request, dataset)
     dataset = with_folds(dataset, given) if given else dataset
     everything = dataset.cases([files.name for files in dataset.files])
@@ -184,6 +188,21 @@ def method_key(method: str | None, initial: str | Path | None) -> str:
     if method:
         return method
     return str(card(initial)["method"]["name"]) if initial else DEFAULT_METHOD
+
+
+def check_regions(request: TrainRequest, dataset: Dataset) -> None:
+    """Refuse a dataset with regions for a method that cannot learn them, before anything is read for it.
+
+    Raises
+    ------
+    MethodError
+        It is such a method.
+    """
+    from voxtrace.methods import METHODS
+
+    kind = METHODS.get(method_key(request.method, request.initial))
+    if kind is not None and not kind.overlapping:
+        refuse_regions(kind.key, dataset.regions)
 
 
 def file_name(name: str) -> str:

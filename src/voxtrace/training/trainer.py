@@ -26,6 +26,7 @@ from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.gain import check_drawn, gain_in_words, gain_of
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
+from voxtrace.training.new_labels import FASTER, learn_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
@@ -92,6 +93,9 @@ def train(
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
     if takeover:
         yield from _check_drawn(run, preprocessed, takeover)
+        own = run.phases[-1].optimiser.rate
+        share = run.config.rate / own if run.config.rate else FINE_TUNING_FACTOR
+        learn_faster(run.network, takeover.new_rows, max(1.0, FASTER / share))
     open_beside(run, cases, validate)
     return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
 
@@ -117,7 +121,7 @@ def _trained(
         reached = label_coverage(run.method, run.plan, preprocessed)
         run.method, asked = covering(run.method, reached)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    gain = gain_of(takeover, before, validation)
+    gain = gain_of(takeover, run.plan, before, validation)
     card = make_card(run, preprocessed, validation, takeover, about, gain)
     bundle = run.finish(with_coverage(card, reached, asked))
     run.processes.wait()
@@ -154,7 +158,7 @@ def _prepare(
 def _check_drawn(run: TrainingRun, cases: Sequence[PreprocessedCase], takeover: Takeover) -> Iterator[TrainProgress]:
     """Refuse cases in which no one drew a label that the bundle knows; tell where a new one is not drawn."""
     try:
-        sentences = check_drawn(cases, run.plan.labels, takeover)
+        sentences = check_drawn(cases, run.plan, takeover)
     except DatasetError:
         if run.processes.first and load_checkpoint(run.work) is None:
             rmtree(run.work, ignore_errors=True)  # nothing was trained: the next try begins anew

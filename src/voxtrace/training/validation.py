@@ -24,12 +24,16 @@ from voxtrace.metrics import (
     case_mean,
     dice,
     evaluate_label,
+    evaluate_regions,
     finite_mean,
     in_either,
     mean_interval,
+    region_maps,
+    region_ml,
     volume_ml,
     without_ignored,
 )
+from voxtrace.plan import Plan
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
@@ -46,13 +50,16 @@ class ValidatedCase:
     name
         Of the case.
     dice
-        (steps, foreground labels); NaN where a label is in neither map.
+        (steps, foreground labels, or regions); NaN where a label is in neither map.
     predicted_ml, reference_ml
         Volume of each foreground label by value, at the last step and in the reference.
     features
         Of the trace; see :func:`voxtrace.fit.case_features`.
     scores
         Label value -> every measure at the last step, of the labels in either map; empty where only Dice was asked for.
+        Of a plan with regions, these are numbered from 1 instead.
+    regions_ml
+        Name of each region -> its volume at the last step and in the reference.
     """
 
     name: str
@@ -61,23 +68,33 @@ class ValidatedCase:
     reference_ml: Mapping[int, float]
     features: Mapping[str, float]
     scores: Mapping[int, Scores] = field(default_factory=dict)
+    regions_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def mean_dice(self) -> float:
-        """Mean Dice at the last step over the labels in either map; NaN where there is none."""
+        """Mean Dice at the last step over the labels, or regions, in either map; NaN where there is none."""
         return finite_mean(self.dice[-1])
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Every held-back case, and label value -> name of the foreground."""
+    """Every held-back case, label value -> name of the foreground, and number -> name of the regions if there are any.
+
+    Regions are scored in place of labels; volumes and their intervals are of both.
+    """
 
     cases: tuple[ValidatedCase, ...]
     labels: Mapping[int, str]
+    regions: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def scored(self) -> Mapping[int, str]:
+        """Number -> name of what is scored: regions, or labels."""
+        return self.regions or self.labels
 
     @property
     def scores(self) -> Array:
-        """Dice of every case, (cases, steps, foreground labels)."""
+        """Dice of every case, (cases, steps, foreground labels or regions)."""
         return np.asarray([case.dice for case in self.cases])
 
     def mean_dice(self, cases: int | None = None) -> float:
@@ -95,7 +112,7 @@ class Validation:
         return {
             "cases": len(self.cases),
             "dice": _mean(per_step[-1]),
-            "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.labels.values())},
+            "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.scored.values())},
             "dice_per_step": [_mean(step)["mean"] for step in per_step],
             **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
@@ -106,7 +123,7 @@ class Validation:
         means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in MEASURES}
         per_label = {
             name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in MEASURES}
-            for k, name in self.labels.items()
+            for k, name in self.scored.items()
         }
         tolerances = {"nsd": TOLERANCE_MM, "nsd_2mm": WIDE_MM}
         return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
@@ -123,18 +140,23 @@ class Validation:
         return {name: value for name, value in found.items() if value is not None}
 
     def _row(self, case: ValidatedCase) -> dict[str, Any]:
-        names = self.labels
+        names = self.scored
         return {
             "name": case.name,
             "dice": {name: _known(v) for name, v in zip(names.values(), case.dice[-1], strict=True)},
-            "predicted_ml": {names[value]: round(ml, 4) for value, ml in case.predicted_ml.items()},
-            "reference_ml": {names[value]: round(ml, 4) for value, ml in case.reference_ml.items()},
+            "predicted_ml": self._volumes(case.predicted_ml, {name: ml[0] for name, ml in case.regions_ml.items()}),
+            "reference_ml": self._volumes(case.reference_ml, {name: ml[1] for name, ml in case.regions_ml.items()}),
             "measures": {
                 names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
                 for k, scores in case.scores.items()
             },
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
+
+    def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
+        """Return volumes by name; a label that is a region by itself has the region's name and volume."""
+        named = {self.labels[value]: ml for value, ml in labels.items()} | dict(regions)
+        return {name: round(ml, 4) for name, ml in named.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +184,7 @@ def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> QuickValid
     """Segment a few whole cases (at least one) without mirroring, and return their Dice."""
     found = [_validated(bundle, case, device, mirror=False, only_dice=True) for case in cases]
     scores = np.asarray([case.dice[-1] for case, _ in found])  # (cases, labels)
-    names = [name for value, name in bundle.plan.labels.items() if value]
+    names = list(_scored(bundle).values())
     per_case = {case.name: case.mean_dice for case, _ in found}
     overall = finite_mean(per_case.values())
     per_label = {name: finite_mean(scores[:, k]) for k, name in enumerate(names)}
@@ -188,7 +210,13 @@ def validate_cases(
         done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice)[0])
         yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
-    return Validation(tuple(done), foreground) if done else None
+    return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {}) if done else None
+
+
+def _scored(bundle: Bundle) -> dict[int, str]:
+    """Return number -> name of what is scored: each region, from 1, or each label but the background."""
+    regions = {number: region.name for number, region in enumerate(bundle.plan.regions, 1)}
+    return regions or {value: name for value, name in bundle.plan.labels.items() if value}
 
 
 def _validated(
@@ -200,20 +228,32 @@ def _validated(
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
     # voxels that nobody annotated count neither in Dice nor in volumes
     pairs = [without_ignored(step, case.labels, bundle.plan.ignored) for step in steps]
-    maps, reference = [step for step, _ in pairs], pairs[-1][1]
+    maps, reference, regions = [step for step, _ in pairs], pairs[-1][1], bundle.plan.regions
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(one, reference, value, absent=np.nan) for value in names] for one in maps]),
+        dice=np.asarray([foreground_dice(one, reference, bundle.plan) for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
         reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
-        scores={} if only_dice else _scores(maps[-1], reference, names),
+        scores={} if only_dice else _scores(maps[-1], reference, bundle.plan),
+        regions_ml={region.name: (region_ml(maps[-1], region), region_ml(reference, region)) for region in regions},
     )
     return validated, steps[-1]
 
 
-def _scores(prediction: LabelMap, reference: LabelMap, names: Mapping[int, str]) -> dict[int, Scores]:
-    return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in names})
+def foreground_dice(prediction: LabelMap, reference: LabelMap, plan: Plan) -> list[float]:
+    """Return the Dice of each region, or of each label but the background; NaN where neither map has it."""
+    if plan.regions:
+        pairs = zip(region_maps(prediction, plan.regions), region_maps(reference, plan.regions), strict=True)
+        return [dice(*pair, 1, absent=np.nan) for pair in pairs]
+    return [dice(prediction, reference, value, absent=np.nan) for value in plan.labels if value]
+
+
+def _scores(prediction: LabelMap, reference: LabelMap, plan: Plan) -> dict[int, Scores]:
+    if plan.regions:
+        return in_either(evaluate_regions(prediction, reference, plan.regions, TOLERANCE_MM))
+    values = [value for value in plan.labels if value]
+    return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in values})
 
 
 def _mean(values: Iterable[float]) -> dict[str, Any]:
