@@ -48,6 +48,8 @@ class PlaneAccumulator:
         Steps and number M of scalar maps, which are summed with the same weights.
     paints
         Where the K are regions, the value with which each is painted.
+    every_label
+        Whether planes have the scores of every label, those that cannot win included.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class PlaneAccumulator:
         average: Average = "probabilities",
         maps: tuple[int, int] = (0, 0),
         paints: Sequence[int] = (),
+        every_label: bool = False,
     ) -> None:
-        self._ops, self._average = ops_for(device, paints, average), average
+        self._ops, self._average, self._every_label = ops_for(device, paints, average), average, every_label
         self._depth = window[0] + slices - 1  # the windows of one row, each a plane higher
         self._size = window
         self._blend = torch.from_numpy(blend(window)).to(device)
@@ -125,6 +128,8 @@ class PlaneAccumulator:
     def _may_win_near(self, here: Mask, until: int) -> Mask:
         """Return which labels (K,) may win on a plane or next to it; all where a neighbour is not complete."""
         after = self._first + 1
+        if self._every_label:
+            return np.ones_like(here)
         return self._before | here | self._may_win(after % self._depth) if after < until else np.ones_like(here)
 
     def _parts(self, z: int) -> tuple[tuple[slice, slice], ...]:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError, UsageError
+from voxtrace.fit.calibration import temperature_of
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.fold_folder import SAME_FIELDS
 from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.post_process import piece_rules
 from voxtrace.inference.sliding_window import Member
 from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Normalisation
@@ -53,8 +55,15 @@ def check_bundles(bundles: Sequence[Bundle], options: PredictOptions) -> Sequenc
     Raises
     ------
     UsageError
-        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels.
+        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels. Rules of
+        post-processing that do not exist.
     """
+    found = _check_together(bundles, options)
+    piece_rules(found, options)
+    return found
+
+
+def _check_together(bundles: Sequence[Bundle], options: PredictOptions) -> Sequence[Bundle]:
     if not options.members:
         return check_compatible(bundles)
     if len(bundles) < 2:
@@ -106,5 +115,6 @@ def open_members(
         how = {"runtime": options.runtime, "device": options.device, "precision": options.precision}
         with interrupts.between_layers(check):
             opened = open_runtime(bundle.network, **how, calls=calls)
-        members.append(Member(opened, list(streams).index(rules)))
+        temperature = temperature_of(bundle.card) if options.calibrate else 1.0
+        members.append(Member(opened, list(streams).index(rules), temperature))
     return members, list(streams.values())

@@ -43,16 +43,11 @@ class Step:
         One number for each window, each (B,); names and units are declared in ``Method.facts``.
     extras
         More scores over labels, each (B, K, Z, Y, X), named in ``Method.extras``; blended, kept where asked for.
-    slice_facts
-        A number per window and slice, each (B, Z); names and units are declared in ``Method.slice_facts``. Every step
-        carries all of them; NaN where a slice has none.
-    maps
-        A number per voxel, each (B, Z, Y, X), e.g. an attention map; blended with the weights of the logits. Names and
-        units are declared in ``Method.maps``, and every step carries all of them; NaN where a voxel has none.
-    label_maps
-        A number per voxel and label, each (B, K, Z, Y, X), e.g. the continuous mask that was denoised; kept like the
-        extras when a user asks for it, as a scalar map for each label but the background. Names and units are declared
-        in ``Method.label_maps``, and every step carries all of them.
+    slice_facts, maps, label_maps
+        A number per window and slice, each (B, Z); per voxel, each (B, Z, Y, X), e.g. an attention map; per voxel and
+        label, each (B, K, Z, Y, X), e.g. the mask that was denoised. NaN where there is none. Maps are blended with the
+        weights of the logits; those of labels are kept like the extras when a user asks for it, without the background.
+        Names and units are declared in ``Method.slice_facts`` and so on, and every step carries all of them.
     """
 
     logits: Tensor
@@ -221,6 +216,10 @@ class Method(ABC):
 
     def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
         """Return what the last update was like, by the names in ``training_facts``; ``state`` as the loss got it."""
+        return {}
+
+    def examine(self, network: nn.Module, phase: Phase, windows: Callable[[], Iterator[Batch]]) -> Mapping[str, Any]:
+        """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
         return {}
 
     def fine_tuned(self, other: Method | None = None) -> Self:

@@ -102,11 +102,12 @@ class Phase:
         Prefix of the parameters that get gradients, or several; ``""`` is all. Everything else is in evaluation mode.
     case_weight
         Relative probability of drawing a case, given its scores and the progress 0..1 through the phase. It gets
-        scores, not voxels, so that a curriculum can weigh thousands of cases without reading them.
+        scores, not voxels, so that a curriculum can weigh thousands of cases without reading them. Beside those of
+        ``voxtrace score`` there are ``cases``, their number, and ``place``, 0..1: where a case is in a fixed shuffle.
     optimiser, augmentation
         How weights follow gradients; how windows are varied.
-    foreground
-        Fraction of a mini-batch that is centred on a labelled voxel.
+    foreground, batch_size
+        Fraction of a mini-batch that is centred on a labelled voxel; windows in an update, 0 is the plan's.
     """
 
     name: str
@@ -116,3 +117,4 @@ class Phase:
     optimiser: Optimiser = Optimiser()
     augmentation: Augmentation = Augmentation()
     foreground: float = 0.33
+    batch_size: int = 0

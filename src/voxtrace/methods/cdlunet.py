@@ -14,7 +14,8 @@ Legend: L_i candidate label map, RS reliability score, DS difficulty score (by :
 
 References
 ----------
-CDL-UNet, a curriculum-driven lightweight 3D U-Net, MICCAI FLARE 2024 (https://openreview.net/forum?id=1ZR6Hsb8z3).
+"CDL-UNet: Curriculum-Driven Lightweight 3D U-Net for Abdominal Organ Segmentation", MICCAI FLARE 2024, submission 11
+(https://openreview.net/forum?id=1ZR6Hsb8z3).
 Thresholds, starts of windows and details of the network are those of its published code.
 """
 
@@ -53,7 +54,10 @@ class CDLUNet(Method):
 
     key: ClassVar[str] = "cdlunet"
     title: ClassVar[str] = "CDL-UNet"
-    source: ClassVar[str] = "CDL-UNet, MICCAI FLARE 2024, openreview.net/forum?id=1ZR6Hsb8z3"
+    source: ClassVar[str] = (
+        "CDL-UNet: Curriculum-Driven Lightweight 3D U-Net for Abdominal Organ Segmentation, MICCAI FLARE 2024, "
+        "openreview.net/forum?id=1ZR6Hsb8z3"
+    )
     facts: ClassVar[Mapping[str, str]] = {"foreground_voxels": "voxel"}
     overlapping: ClassVar[bool] = True
 

@@ -42,11 +42,12 @@ def binary_cross_entropy(logits: Tensor, truth: Tensor, shown: Tensor, *, summed
     """
     each = F.binary_cross_entropy_with_logits(logits, truth.to(logits.dtype), reduction="none")
     total = (each * shown).sum() / (1 if summed else logits.shape[1])
-    mean: Tensor = total / _part(shown.sum().to(total.dtype))
+    mean: Tensor = torch.div(total, _part(shown.sum().to(total.dtype)))
     return mean
 
 
 def _part(counted: Tensor) -> Tensor:
     """Return the annotated voxels of all processes over their number; at least 1."""
     voxels, processes = over_processes(torch.stack([counted, torch.ones_like(counted)]))
-    return (voxels / processes).clamp(min=1.0)
+    part: Tensor = (voxels / processes).clamp(min=1.0)
+    return part

@@ -112,3 +112,15 @@ def _at_size(labels: Tensor, size: torch.Size) -> Tensor:
     if labels.shape[1:] == size:
         return labels
     return F.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
+
+
+def dice_loss_over_batch(logits: Tensor, labels: Tensor, first: int = 1) -> Tensor:
+    """Return Σ_c [1 − 2·Σpg / (Σp + Σg + 1e-5)] over labels from ``first`` on, sums over the mini-batch (eq. 5).
+
+    Logits (B, K, 1, Y, X), labels (B, 1, Y, X); between 0 and K − 1. A label that the mini-batch lacks counts 1. The
+    paper's C counts the background as well; its successor's code leaves it out, and so does this by default.
+    """
+    p = logits.float().softmax(1) * known(labels, logits.shape[1])  # (B, K, 1, Y, X), 0 where nobody annotated
+    g = one_hot(labels, logits.shape[1])  # (B, K, 1, Y, X)
+    both, total = (over_processes(t[:, first:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − first,)
+    return (1.0 - 2.0 * both / (total + 1e-5)).sum()

@@ -138,11 +138,11 @@ def painted_over(regions: Sequence[Region]) -> str:
     return ""
 
 
-def label_lines(labels: Mapping[int, str], regions: Sequence[Region]) -> list[str]:
-    """Return the lines of a card that say what labels a model has, and what regions if there are any."""
-    named = f"- labels: {', '.join(f'{value} {name}' for value, name in labels.items())}"
+def label_facts(labels: Mapping[int, str], regions: Sequence[Region]) -> dict[str, str]:
+    """Return what a card says of the labels of a model, and of its regions if there are any."""
+    facts = {"labels": ", ".join(f"{value} {name}" for value, name in labels.items())}
     told = "; ".join(f"{one.name} ({', '.join(map(str, one.values))}), painted {one.paints}" for one in regions)
-    return [named, f"- regions, in the order of painting: {told}"] if regions else [named]
+    return facts | ({"regions, in the order of painting": told} if regions else {})
 
 
 def refuse_regions(method: str, regions: Sequence[Region]) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CONFIG = (
     *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
     *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
-    *("checkpoint_minutes", "keep_every", "preview", "tensorboard"),
+    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures"),
 )
 
 
@@ -76,8 +76,16 @@ class TrainSetup:
     @property
     def cases_per_phase(self) -> dict[str, int]:
         """How many cases each phase learns, by their scores."""
+        return {name: len(names) for name, names in self._names_per_phase().items()}
+
+    @property
+    def cases_left_out(self) -> int:
+        """How many cases no phase learns."""
+        return len(self.cases) - len({name for names in self._names_per_phase().values() for name in names})
+
+    def _names_per_phase(self) -> dict[str, list[str]]:
         scores = {files.name: files.scores for files in getattr(self.cases, "files", ())}
-        return {name: len(names) for name, names in cases_by_phase(self.phases, scores).items()}
+        return cases_by_phase(self.phases, scores)
 
     def fit_of_start(self) -> Fit | None:
         """Return whether the initial bundle is a start for this dataset, by its first case; None without one."""

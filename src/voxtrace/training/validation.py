@@ -1,7 +1,8 @@
 """Validation on whole cases, with the engine that users run: measures with intervals, volumes, features of traces.
 
 Means are those of ``voxtrace evaluate``: of a case over the labels that it or its prediction has, then over cases
-(:mod:`voxtrace.metrics`).
+(:mod:`voxtrace.metrics`). Cases are segmented as the network answers; then post-processing is chosen on all of them
+(:mod:`voxtrace.fit.piece_choice`), and what is recorded is what predictions with the bundle give: with it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
-from voxtrace.fit import case_features, measured_features, measured_intervals
+from voxtrace.fit import case_features, measured_dice_prediction, measured_features, measured_intervals
+from voxtrace.fit.calibration import VoxelSample, calibration_record, near_labels
+from voxtrace.fit.piece_choice import piece_record, tried_rules
+from voxtrace.fit.pieces import NONE
 from voxtrace.inference import predict
 from voxtrace.metrics import (
     MEASURES,
@@ -34,58 +38,39 @@ from voxtrace.metrics import (
     without_ignored,
 )
 from voxtrace.plan import Plan
+from voxtrace.training.failures import failures
+from voxtrace.training.held_back import TOLERANCE_MM, ValidatedCase, packed, scores_by_rule
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
-TOLERANCE_MM = 1.0  # of the NSD in the card; beside it stands that at 2 mm
 ROUNDED = 4  # decimals in the card
-
-
-@dataclass(frozen=True, eq=False)
-class ValidatedCase:
-    """One held-back case.
-
-    Attributes
-    ----------
-    name
-        Of the case.
-    dice
-        (steps, foreground labels, or regions); NaN where a label is in neither map.
-    predicted_ml, reference_ml
-        Volume of each foreground label by value, at the last step and in the reference.
-    features
-        Of the trace; see :func:`voxtrace.fit.case_features`.
-    scores
-        Label value -> every measure at the last step, of the labels in either map; empty where only Dice was asked for.
-        Of a plan with regions, these are numbered from 1 instead.
-    regions_ml
-        Name of each region -> its volume at the last step and in the reference.
-    """
-
-    name: str
-    dice: Array
-    predicted_ml: Mapping[int, float]
-    reference_ml: Mapping[int, float]
-    features: Mapping[str, float]
-    scores: Mapping[int, Scores] = field(default_factory=dict)
-    regions_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-    @property
-    def mean_dice(self) -> float:
-        """Mean Dice at the last step over the labels, or regions, in either map; NaN where there is none."""
-        return finite_mean(self.dice[-1])
+DIGITS = 6  # significant ones of volumes: a tumour may have 0.0004 mL
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
     """Every held-back case, label value -> name of the foreground, and number -> name of the regions if there are any.
 
-    Regions are scored in place of labels; volumes and their intervals are of both.
+    Regions are scored in place of labels; volumes and their intervals are of both. ``post_processing`` is what a bundle
+    records of it; {} where it was not looked for.
     """
 
     cases: tuple[ValidatedCase, ...]
     labels: Mapping[int, str]
     regions: Mapping[int, str] = field(default_factory=dict)
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def processed(cls, cases: Sequence[ValidatedCase], labels: Mapping[int, str]) -> Validation:
+        """Return the validation with the post-processing that is best on these cases."""
+        tried = {
+            name: rows
+            for value, name in labels.items()
+            if (rows := tried_rules([case.pieces[value] for case in cases if value in case.pieces]))
+        }
+        record = piece_record(tried)
+        words = {value: record["labels"].get(name, NONE) for value, name in labels.items()}
+        return cls(tuple(case.with_rules(words) for case in cases), labels, post_processing=record)
 
     @property
     def scored(self) -> Mapping[int, str]:
@@ -129,15 +114,21 @@ class Validation:
         return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
 
     def measured(self) -> dict[str, Any]:
-        """Return what the card records as ``intervals`` and ``expected``, where there are cases enough."""
+        """Return what the card records beside the scores; None for what there are not cases enough for.
+
+        ``intervals``, ``expected``, ``predicted_dice``, ``calibration``, ``post_processing`` and ``failures``.
+        """
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
-        mean_dice = [case.mean_dice for case in self.cases]
-        found = {
+        mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
+        return {
             "intervals": measured_intervals(predicted, reference, self.labels),
-            "expected": measured_features([case.features for case in self.cases], mean_dice),
+            "expected": measured_features(features, mean_dice),
+            "predicted_dice": measured_dice_prediction(features, mean_dice),
+            "calibration": calibration_record([case.voxels for case in self.cases if case.voxels is not None]),
+            "post_processing": self.post_processing or None,
+            "failures": failures(self.cases) or None,
         }
-        return {name: value for name, value in found.items() if value is not None}
 
     def _row(self, case: ValidatedCase) -> dict[str, Any]:
         names = self.scored
@@ -156,7 +147,7 @@ class Validation:
     def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
         """Return volumes by name; a label that is a region by itself has the region's name and volume."""
         named = {self.labels[value]: ml for value, ml in labels.items()} | dict(regions)
-        return {name: round(ml, 4) for name, ml in named.items()}
+        return {name: _short(ml) for name, ml in named.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +192,7 @@ def validate_cases(
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases.
 
-    ``only_dice`` leaves the surface distances out, which take seconds for a large scan.
+    ``only_dice`` leaves surface distances, which take seconds for a large scan, calibration and post-processing out.
     """
     done: list[ValidatedCase] = []
     for case in cases:
@@ -210,7 +201,11 @@ def validate_cases(
         done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice)[0])
         yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
-    return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {}) if done else None
+    if not done:
+        return None
+    if bundle.plan.regions:  # pieces are those of labels, which a region is not
+        return Validation(tuple(done), foreground, _scored(bundle))
+    return Validation(tuple(done), foreground) if only_dice else Validation.processed(done, foreground)
 
 
 def _scored(bundle: Bundle) -> dict[int, str]:
@@ -222,23 +217,38 @@ def _scored(bundle: Bundle) -> dict[int, str]:
 def _validated(
     bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool
 ) -> tuple[ValidatedCase, LabelMap]:
-    """Segment a case; return its scores, and the labels of the last step."""
-    trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
+    """Segment a case as the network answers; return its scores, and the labels of the last step."""
+    ignored = bundle.plan.ignored
+    voxels = None if only_dice or bundle.plan.regions else _sample(case, ignored)  # a temperature is of a softmax
+    plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False}
+    trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain).trace
     names = {value: name for value, name in bundle.plan.labels.items() if value}
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
     # voxels that nobody annotated count neither in Dice nor in volumes
-    pairs = [without_ignored(step, case.labels, bundle.plan.ignored) for step in steps]
+    pairs = [without_ignored(step, case.labels, ignored) for step in steps]
     maps, reference, regions = [step for step, _ in pairs], pairs[-1][1], bundle.plan.regions
+    scores = {} if only_dice else _scores(maps[-1], reference, bundle.plan)
+    pieces = {} if regions else scores_by_rule(steps[-1], case.labels, scores, ignored)
     validated = ValidatedCase(
         name=case.name,
         dice=np.asarray([foreground_dice(one, reference, bundle.plan) for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
         reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
-        scores={} if only_dice else _scores(maps[-1], reference, bundle.plan),
+        scores=scores,
         regions_ml={region.name: (region_ml(maps[-1], region), region_ml(reference, region)) for region in regions},
+        pieces=pieces,
+        voxels=voxels,
+        trace=packed(trace) if any(len(found) > 1 for found in pieces.values()) else None,
     )
     return validated, steps[-1]
+
+
+def _sample(case: Case, ignored: int | None) -> VoxelSample:
+    """Return what takes the voxels of a case in which probabilities are compared with the reference."""
+    known = None if ignored is None else case.labels.data != ignored
+    reference = case.labels.data if known is None else np.where(known, case.labels.data, 0)
+    return VoxelSample(reference, near_labels(reference, case.labels.geometry.spacing_mm), known)
 
 
 def foreground_dice(prediction: LabelMap, reference: LabelMap, plan: Plan) -> list[float]:
@@ -254,6 +264,10 @@ def _scores(prediction: LabelMap, reference: LabelMap, plan: Plan) -> dict[int, 
         return in_either(evaluate_regions(prediction, reference, plan.regions, TOLERANCE_MM))
     values = [value for value in plan.labels if value]
     return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in values})
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
 
 
 def _mean(values: Iterable[float]) -> dict[str, Any]:
