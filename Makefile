@@ -10,6 +10,7 @@
 #   make fuzz        10,000 damaged files of every format, each read in a child; goes on where it was stopped (fuzz/)
 #   make bench       compare with nnU-Net and MONAI (about an hour), and write docs/benchmarks.md
 #   make docs        the documentation as HTML, in site/
+#   make release-check  build wheel and sdist twice, compare and check them, list what is in them (dist/)
 #   make clean       forget the environment and everything that was built
 
 PYTHON ?= python3
@@ -33,7 +34,7 @@ ifeq ($(shell uname -s)$(DISPLAY_HERE),Linux)
 WINDOW := xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24 +extension GLX"
 endif
 
-.PHONY: demo test check lint test-slow fuzz test-isa test-gpu test-pyside test-napari08 bench docs clean
+.PHONY: demo test check lint test-slow fuzz test-isa test-gpu test-pyside test-napari08 bench docs release-check clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/run.stamp
@@ -76,6 +77,9 @@ bench: $(VENV)/bench.stamp $(PEER)/peer.stamp
 
 docs: $(VENV)/docs.stamp
 	$(BIN)/mkdocs build --strict
+
+release-check: $(VENV)/release.stamp
+	$(BIN)/python scripts/release.py check dist
 
 clean:
 	rm -rf $(VENV) $(PEER) $(PYSIDE) $(NAPARI08) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -135,6 +139,10 @@ $(NAPARI08)/run.stamp: pyproject.toml constraints.txt napari.yaml
 	    > $(NAPARI08)/constraints.txt
 	@$(NAPARI08)/bin/python -m pip --quiet --quiet install --constraint $(NAPARI08)/constraints.txt --editable . \
 	    'napari>=0.8,<0.9' PyQt6 $(WINDOW_TESTS)
+	@touch $@
+
+$(VENV)/release.stamp: $(VENV)/dev.stamp
+	@$(PIP) install --constraint constraints.txt 'twine>=6' 'check-wheel-contents>=0.6'
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp

@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from train_phantom import TUMOUR, Phantoms
 
 from voxtrace import bundle
-from voxtrace.methods.meddanet import MedDANet, warmed_poly
+from voxtrace.methods.meddanet import MedDANet
+from voxtrace.methods.published.meddanet_recipe import warmed_poly
 from voxtrace.nn.model_bank import CANDIDATES, MedDANetNetwork, cost, decision_network
 from voxtrace.plan import Plan
 from voxtrace.training.preprocessed import preprocess_cases

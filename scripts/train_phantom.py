@@ -1,6 +1,7 @@
 """Train a method's phantom bundle, as it is shipped, and measure it on unseen seeds.
 
     python scripts/train_phantom.py METHOD OUT [--cases 40] [--validate 10] [--iterations N] [--seed 0] [--resume]
+        [--varied]
 
 Made-up abdominal CT; for Med-DANet made-up tumours in four MR sequences. Training phantoms have seeds 0 …, validation
 phantoms 1000 …; the sample data have 9001 …
@@ -10,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voxtrace.methods import method
-from voxtrace.phantoms import abdomen_ct, brain_tumour_mr
+from voxtrace.phantoms import abdomen_ct, brain_tumour_mr, varied_lesions_mr
 from voxtrace.plan import Plan, Shape, plan_topology
 from voxtrace.training import Dataset, fingerprint, plan_dataset, train
 from voxtrace.training.planning import is_small
@@ -48,6 +49,8 @@ TUMOUR = Subject(
     {0: "background", 1: "necrotic core", 2: "oedema", 3: "enhancing tumour"},
     (1, 2),
 )
+
+VARIED = Subject("varied_lesions_mr", varied_lesions_mr, TUMOUR.channels, {0: "background", 1: "lesion"}, (1, 2))
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,9 @@ def main() -> None:
     parser.add_argument("--iterations", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--varied", action="store_true", help="lesions of varied difficulty (Med-DANet)")
     given = parser.parse_args()
-    setting = SETTINGS[given.method]
+    setting = replace(SETTINGS[given.method], **({"subject": VARIED} if given.varied else {}))
     draw = setting.subject.draw
     cases, held = Phantoms(draw, range(given.cases)), Phantoms(draw, range(1000, 1000 + given.validate))
     plan = plan_phantoms(setting, cases, given.iterations or setting.iterations)

@@ -5,7 +5,7 @@
     liver-recyclenet/
     ├── bundle.json           method and options, plan, provenance, metrics, licence, SHA-256 of every file
     ├── weights.safetensors   numbers only, float32 or float16
-    └── card.md               the same for a reader
+    └── card.md               the same for a reader, beside it pictures that it shows
 
 A convolution whose kernels are masked (:mod:`voxtrace.nn.masked`) is stored without the kernels that are off:
 ``<name>.weight.active`` (active kernels, kz, ky, kx), in row order of the mask, and ``<name>.mask.bits``, eight kernels
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.errors import BundleError, MethodError
-from voxtrace.fit import SEVERITY, Fit, check_record, facts_of, fit, measured_lines
+from voxtrace.fit import SEVERITY, Fit, card_text, check_record, drawings, facts_of, fit
+from voxtrace.plan.regions import label_facts
 from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 FORMAT, PACKED_FORMAT = "voxtrace-bundle/1", "voxtrace-bundle/2"
 JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
 ACTIVE, BITS, HALF_RANGE = ".active", ".bits", 65_504  # after the name of a weight, of a mask; the largest float16
+PICTURE = ".png"  # ending of pictures of cases
+Pictures = Mapping[str, bytes]  # content by name of the file
 SHIPPED = Path(__file__).with_name("shipped")
 
 
@@ -117,10 +121,11 @@ def load(path: str | Path) -> Bundle:
     return Bundle(made, plan, network.eval(), about, folder, record["digest"])
 
 
-def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
+def save(bundle: Bundle, path: str | Path, *, half: bool = False, pictures: Pictures | None = None) -> Path:
     """Write a bundle folder, whole or not at all, and return its path.
 
-    ``half`` stores floating-point weights as float16 (half the size; they are float32 again when loaded).
+    ``half`` stores floating-point weights as float16 (half the size; they are float32 again when loaded). ``pictures``
+    are further files by name that the card shows.
 
     Raises
     ------
@@ -134,19 +139,22 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False) -> Path:
     weights = _packed(bundle.network, _stored_weights(bundle.network, half))
     with atomic_folder(path) as folder:
         (folder / WEIGHTS).write_bytes(serialised(weights))
-        _write_record(bundle, folder)
+        _write_record(bundle, folder, pictures or {})
     return Path(path)
 
 
-def _write_record(bundle: Bundle, folder: Path) -> None:
-    """Write ``card.md`` and ``bundle.json`` beside the weights that lie in a folder."""
+def _write_record(bundle: Bundle, folder: Path, pictures: Pictures) -> None:
+    """Write ``card.md`` with its pictures and ``bundle.json`` beside the weights that lie in a folder."""
     (folder / CARD).write_text(readable_card(bundle), encoding="utf-8")
+    shown = {**pictures, **{name: text.encode() for name, text in drawings(bundle.card).items()}}
+    for name, content in shown.items():
+        (folder / name).write_bytes(content)
     record = {
         "format": PACKED_FORMAT if _masked(bundle.network) else FORMAT,
         "method": bundle.method.to_json(),
         "plan": json.loads(bundle.plan.model_dump_json()),
         **bundle.card,
-        "files": {name: _sha256(folder / name) for name in (WEIGHTS, CARD)},
+        "files": {name: _sha256(folder / name) for name in (WEIGHTS, CARD, *shown)},
     }
     record["digest"] = _digest(record)
     (folder / JSON).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -158,10 +166,11 @@ def verdict(bundles: Sequence[Bundle], scan: Volume) -> Fit:
     return max((fit(bundle.record, facts) for bundle in bundles), key=lambda found: SEVERITY[found.verdict])
 
 
-def annotate(path: str | Path, changes: Mapping[str, Any]) -> Path:
+def annotate(path: str | Path, changes: Mapping[str, Any], pictures: Pictures | None = None) -> Path:
     """Write entries into the card of a bundle, in place of those of that name, and return its folder.
 
-    The weights stay as they are, byte for byte; the digest follows the card.
+    The weights and other files stay as they are, byte for byte; the digest follows the card. An entry of None is taken
+    out. ``pictures`` replaces those of cases; None leaves them.
 
     Raises
     ------
@@ -172,11 +181,14 @@ def annotate(path: str | Path, changes: Mapping[str, Any]) -> Path:
     """
     bundle = load(path)
     folder = find(path)
-    changed = replace(bundle, card={**bundle.card, **changes})
-    stored = (folder / WEIGHTS).read_bytes()
+    card = {name: value for name, value in {**bundle.card, **changes}.items() if value is not None}
+    before = {file.name: file for file in folder.iterdir() if file.is_file() and file.suffix == PICTURE}
+    shown = {name: file.read_bytes() for name, file in before.items()} if pictures is None else dict(pictures)
     with atomic_folder(folder) as temporary:
-        (temporary / WEIGHTS).write_bytes(stored)
-        _write_record(changed, temporary)
+        for file in folder.iterdir():
+            if file.is_file() and file.name not in (JSON, CARD, *before, *drawings(bundle.card)):
+                shutil.copy2(file, temporary / file.name)
+        _write_record(replace(bundle, card=card), temporary, shown)
     return folder
 
 
@@ -247,33 +259,16 @@ def find(path: str | Path) -> Path:
 
 def readable_card(bundle: Bundle) -> str:
     """Return the card as Markdown."""
-    about = bundle.card
-    lines = [f"# {bundle.name}", "", str(about.get("intended_use", "")), ""]
-    lines += [f"- method: {bundle.method.title} ({bundle.method.source})"]
-    lines += [f"- options: {json.dumps(bundle.method.to_json()['options'])}"]
-    lines += [f"- channels: {', '.join(bundle.plan.channels)}"]
-    lines += [f"- labels: {', '.join(f'{k} {v}' for k, v in bundle.plan.labels.items())}"]
-    lines += [f"- network grid: {bundle.plan.spacing_mm} mm, window {bundle.plan.window} (Z, Y, X)"]
-    lines += [f"- licence: {about.get('licence', 'not stated')}", "", *measured_lines(about)]
-    for title in ("provenance", "metrics"):
-        if about.get(title):
-            lines += [
-                f"## {title.capitalize()}",
-                "",
-                "```json",
-                json.dumps(_without_cases(about[title]), indent=1, ensure_ascii=False),
-                "```",
-                "",
-            ]
-    return "\n".join(lines)
-
-
-def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return entries of the card without the lists of cases, which bundle.json holds."""
-    entries = {name: value for name, value in entries.items() if name not in ("training", "held_back")}
-    listed = entries.get("validation", {})
-    short = {name: value for name, value in listed.items() if name not in ("per_case", "measures_per_label")}
-    return {**entries, "validation": short} if listed else entries
+    plan = bundle.plan
+    facts = {
+        "method": f"{bundle.method.title} ({bundle.method.source})",
+        "options": json.dumps(bundle.method.to_json()["options"]),
+        "channels": ", ".join(plan.channels),
+        **label_facts(plan.labels, plan.regions),
+        "network grid": f"{plan.spacing_mm} mm, window {plan.window} (Z, Y, X)",
+        "licence": str(bundle.card.get("licence", "not stated")),
+    }
+    return card_text(bundle.name, facts, bundle.card)
 
 
 def _check_hashes(folder: Path, record: dict[str, Any]) -> None:
@@ -285,6 +280,10 @@ def _check_hashes(folder: Path, record: dict[str, Any]) -> None:
             raise BundleError(f"{folder} lacks {name}; copy the bundle again.")
         if _sha256(folder / name) != record["files"][name]:
             raise BundleError(f"{folder / name} was altered: its SHA-256 is not as recorded. Copy the bundle again.")
+    for name in set(record["files"]) - {WEIGHTS, CARD}:  # pictures, which may be taken out
+        plain = Path(name).name == name
+        if not plain or ((folder / name).is_file() and _sha256(folder / name) != record["files"][name]):
+            raise BundleError(f"{folder / brief(name)} was altered: its SHA-256 is not as recorded. Remove it.")
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

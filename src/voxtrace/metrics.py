@@ -25,14 +25,15 @@ Maier-Hein et al., Metrics reloaded, Nature Methods 2024 (HD95: the larger of bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import scipy  # its parts are loaded where they are used
 
-from voxtrace.errors import GeometryError
+from voxtrace.errors import GeometryError, InputError
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.volume import Array, LabelMap, Triple
 
 Mask = npt.NDArray[np.bool_]
@@ -128,6 +129,11 @@ def volume_ml(labels: LabelMap, label: int) -> float:
     return int(np.count_nonzero(labels.data == label)) * labels.geometry.voxel_ml
 
 
+def region_ml(labels: LabelMap, region: LabelRegion) -> float:
+    """Return the volume of a region in mL."""
+    return int(np.count_nonzero(region.inside(labels.data))) * labels.geometry.voxel_ml
+
+
 def surface(mask: Mask) -> Mask:
     """Return the voxels of a mask that have a face neighbour outside it."""
     return np.asarray(mask & ~scipy.ndimage.binary_erosion(mask, scipy.ndimage.generate_binary_structure(3, 1)))
@@ -216,6 +222,48 @@ def evaluate_label(prediction: LabelMap, reference: LabelMap, label: int, tolera
     _check_one_grid(prediction, reference)
     name = reference.names.get(label) or prediction.names.get(label, f"label {label}")
     return _scores(prediction, reference, label, name, tolerance_mm)
+
+
+def region_maps(labels: LabelMap, regions: Sequence[LabelRegion]) -> Iterator[LabelMap]:
+    """Yield for each region the label map (Z, Y, X) bool in which it has the value 1 and its name."""
+    for region in regions:
+        yield replace(labels, data=region.inside(labels.data), names={1: region.name}, colours={})
+
+
+def check_in_regions(maps: Iterable[LabelMap], regions: Sequence[LabelRegion]) -> None:
+    """Refuse a label map with a value that is in no region, which no score would tell of; nothing without regions.
+
+    Raises
+    ------
+    InputError
+        There is such a value.
+    """
+    known = {value for region in regions for value in region.values}
+    for labels in maps if regions else ():
+        if strange := sorted({*labels.values} - known):
+            raise InputError(
+                f"{labels.name} holds the label value {strange[0]}, which is in none of the regions "
+                f"{', '.join(region.name for region in regions)}; give the regions of these label maps."
+            )
+
+
+def evaluate_regions(
+    prediction: LabelMap, reference: LabelMap, regions: Sequence[LabelRegion], tolerance_mm: float = 1.0
+) -> dict[int, Scores]:
+    """Return the scores of every region, numbered from 1 in their order; a voxel counts for each that it lies in.
+
+    Raises
+    ------
+    GeometryError
+        The maps do not lie on one grid.
+    InputError
+        One of them has a label value that is in no region.
+    """
+    check_in_regions((prediction, reference), regions)
+    pairs = zip(region_maps(prediction, regions), region_maps(reference, regions), strict=True)
+    return {
+        number: replace(evaluate_label(*pair, 1, tolerance_mm), label=number) for number, pair in enumerate(pairs, 1)
+    }
 
 
 def mean_interval(values: Iterable[float], seed: int = 0, resamples: int = 2000) -> Interval:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import test_every_method
 
 from cases import ball_dataset
 from made import Run
 from voxtrace.bundle import load
 from voxtrace.method import Method
 from voxtrace.methods import METHODS, method
+from voxtrace.testing import PROMISES
 from voxtrace.trace import Trace
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "add-a-method.md"
 NAME = "secondlook"
-PROMISES = [
-    pytest.param(promise, id=name.removeprefix("test_"), marks=getattr(promise, "pytestmark", []))
-    for name, promise in vars(test_every_method).items()
-    if name.startswith("test_")
-]
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +41,10 @@ def second_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Method]
     return kind
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("promise", PROMISES)
-def test_it_keeps_the_promise_of_every_method(promise: Callable[..., None], request: pytest.FixtureRequest) -> None:
-    wanted = inspect.signature(promise).parameters
-    promise(**{fixture: NAME if fixture == "name" else request.getfixturevalue(fixture) for fixture in wanted})
-
-
-def test_there_are_promises_to_keep() -> None:
-    assert len(PROMISES) >= 8
+def test_it_keeps_the_promise_of_every_method(promise: str) -> None:
+    PROMISES[promise](NAME)
 
 
 def test_it_is_listed_with_its_options_and_its_cost(run: Run) -> None:

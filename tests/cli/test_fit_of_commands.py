@@ -129,6 +129,41 @@ def test_a_bundle_is_measured_on_its_dataset_and_its_weights_stay(run: Run, bund
     assert run("models", "verify", copy).code == 0
 
 
+def test_measuring_gives_the_record_that_training_gave(run: Run, tmp_path: Path) -> None:
+    """Names that were made up stay so, and what only earlier versions wrote is replaced."""
+    dataset, out = ball_dataset(tmp_path / "balls", 14), tmp_path / "b"
+    splits = [{"train": [f"ball_{n:03d}" for n in range(2)], "val": [f"ball_{n:03d}" for n in range(2, 14)]}]
+    (dataset / "splits_final.json").write_text(json.dumps(splits))
+    asked = ("train", dataset, "--method", "unet", "--fold", 0, "-o", out, "--anonymous-names", "--picture-failures")
+    assert run(*asked, "--iterations", 12, "--device", "cpu", "--precision", "float32").code == 0
+    trained = bundles.card(out)
+    assert {row["picture"] for row in trained["failures"]} == {f"failure_{rank}.png" for rank in (1, 2, 3)}
+    assert (out / "failure_3.png").is_file()
+    assert trained["post_processing"]["tried"]["ball"]["none"]["n"] == 12
+    bundles.annotate(out, {"intervals": None, "failures": None, "post_processing": None}, {})
+    assert run("models", "measure", out, dataset, "--device", "cpu", "--picture-failures").code == 0
+    again = bundles.card(out)
+    volatile = ("digest", "files")
+    assert {k: v for k, v in again.items() if k not in volatile} == {
+        k: v for k, v in trained.items() if k not in volatile
+    }
+    assert "ball_0" not in (out / "bundle.json").read_text() + (out / "card.md").read_text("utf-8")
+    assert (out / "events.jsonl").is_file()
+
+
+def test_cases_that_were_trained_on_tell_nothing(run: Run, tmp_path: Path) -> None:
+    dataset, out = ball_dataset(tmp_path / "balls", 4), tmp_path / "b"
+    names = [f"ball_{n:03d}" for n in range(4)]
+    splits = [{"train": names[:2], "val": names[2:]}, {"train": names[2:], "val": names[:2]}]
+    (dataset / "splits_final.json").write_text(json.dumps(splits))
+    assert run("train", dataset, "--method", "unet", "--fold", 0, "-o", out, *SMALL).code == 0
+    before = (out / "bundle.json").read_bytes()
+    outcome = run("models", "measure", out, dataset, "--fold", 1, "--device", "cpu")
+    assert outcome.code != 0
+    assert "was trained on ball_000 and 1 more of the cases held back now" in outcome.err
+    assert (out / "bundle.json").read_bytes() == before
+
+
 def test_measuring_on_another_number_of_channels_is_refused(run: Run, two_channel_bundle: Path, tmp_path: Path) -> None:
     outcome = run("models", "measure", two_channel_bundle, ball_dataset(tmp_path / "balls", 2), "--device", "cpu")
     assert outcome.code != 0

@@ -62,6 +62,24 @@ def test_the_table_names_the_kept_folder(run: Run, dataset: Path) -> None:
     assert lines[-1].startswith("1 easy (difficulty above 0.9), 1 hard (above 0.8), 0 left out of a curriculum")
 
 
+def test_four_opinions_on_real_scans_agree_half_agree_or_fail(run: Run, real_data: Path, tmp_path: Path) -> None:
+    """The two CRLM scans are those on which the opinions agree, TS_trunk half, FNNDSC one on which they fail."""
+    opinions = real_data / "Dataset201_CTAbdomenOpinions"
+    if not opinions.is_dir():
+        pytest.skip(f"{opinions} is missing")
+    for part in ("dataset.json", "imagesTr"):  # what is scored is written beside them
+        (tmp_path / part).symlink_to(opinions / part)
+    outcome = run("score", tmp_path, "--labels", *(opinions / f"labels_opinion{n}" for n in (1, 2, 3, 4)), "--json")
+    assert outcome.code == 0
+    scores = {name: case["difficulty"] for name, case in outcome.json["cases"].items()}
+    assert scores["CRLM_1004"] > 0.8
+    assert scores["CRLM_1006"] > 0.8
+    assert 0.3 < scores["TS_trunk"] < 0.6
+    assert scores["FNNDSC"] < 0.25
+    counts = outcome.json["curriculum"]
+    assert (counts["easy"], counts["hard"], counts["dropped"], counts["without_foreground"]) == (0, 2, 2, 0)
+
+
 def test_a_case_that_cannot_be_scored_leaves_1(run: Run, dataset: Path) -> None:
     made.labels(dataset.parent / "y" / "b.nii.gz", shape=(8, 18, 20))
     outcome = run("score", dataset, "--labels", *_folders(dataset), "--json")

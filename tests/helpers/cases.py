@@ -7,11 +7,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from voxtrace.io import write
 from voxtrace.plan import Plan
-from voxtrace.volume import Case, Geometry, LabelMap, Volume
+from voxtrace.testing.balls import ball as ball  # noqa: PLC0414
 
 T = TypeVar("T")
 
@@ -23,17 +21,6 @@ def drain(task: Generator[Any, None, T]) -> T:
             next(task)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-
-
-def ball(seed: int, size: int = 16) -> Case:
-    """A bright ball of radius 5 mm in noise, somewhere near the middle of a cube at 1 mm."""
-    rng = np.random.default_rng(seed)
-    centre = size / 2 + rng.uniform(-2, 2, 3)
-    z, y, x = np.indices((size, size, size)) - centre.reshape(3, 1, 1, 1)
-    inside = z**2 + y**2 + x**2 < 25
-    geometry = Geometry.from_spacing((size, size, size), (1.0, 1.0, 1.0))
-    image = (2.0 * inside + rng.normal(0, 0.5, inside.shape)).astype(np.float32)[None]
-    return Case(f"ball_{seed:03d}", Volume(image, geometry), LabelMap(inside, geometry))
 
 
 def small_plan(**changes: Any) -> Plan:

@@ -191,12 +191,18 @@ def dataset(channels: int = 1) -> dict[str, Any]:
     return {"channel_names": names, "labels": {"background": 0, "one": 1, "two": 2, "three": 3}, "file_ending": ".mha"}
 
 
-def network(made: dict[str, Any], dims: int = 3, channels: int = 1, seed: int = 0) -> Network:
+def region_dataset() -> dict[str, Any]:
+    """dataset.json of three regions within one another, painted 2, 1, 3."""
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [1, 3], "enhancing": 3}
+    return dataset() | {"labels": labels, "regions_class_order": [2, 1, 3]}
+
+
+def network(made: dict[str, Any], dims: int = 3, channels: int = 1, seed: int = 0, outputs: int = 4) -> Network:
     """A network of these plans with random weights."""
     arch = made["configurations"][CONFIGURATION[dims]]["architecture"]
     with drawn(seed):
         net = Network(
-            arch["arch_kwargs"], dims, channels, 4, arch["network_class_name"].endswith("ResidualEncoderUNet")
+            arch["arch_kwargs"], dims, channels, outputs, arch["network_class_name"].endswith("ResidualEncoderUNet")
         )
         for name, tensor in net.named_parameters():
             if "norm" in name:
@@ -228,6 +234,14 @@ def write(folder: Path, made: dict[str, Any], about: dict[str, Any], folds: dict
         (folder / f"fold_{fold}").mkdir(exist_ok=True)
         torch.save(record, folder / f"fold_{fold}" / "checkpoint_final.pth")
     return folder
+
+
+def region_model(folder: Path, dims: int = 3, residual: bool = False) -> Network:
+    """Write a model of one fold that was trained on regions, and return its network."""
+    made = plans(dims, residual)
+    net = network(made, dims, outputs=3)
+    write(folder, made, region_dataset(), {"0": checkpoint(net, dims)})
+    return net
 
 
 def model(folder: Path, dims: int = 3, residual: bool = False, channels: int = 1, bias: bool = True) -> Network:

@@ -28,7 +28,7 @@ class Chain:
         self.gate, self.told, self.error = threading.Event(), list[str](), error
         self._first = 0
 
-    def add(self, *of_window: object) -> None:
+    def add(self, *of_window: object, **_beside: object) -> None:
         self.told.append("plane recorded" if len(of_window) == 2 else "window added")
 
     def count(self, window: Window) -> None:

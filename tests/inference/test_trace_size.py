@@ -28,7 +28,9 @@ BALL = fakes.ball((10, 18, 18))
 def test_it_is_that_of_the_arrays(bundle: Bundle, options: PredictOptions) -> None:
     trace = predict(bundle, BALL, options).trace
     held = [trace.labels, *trace.extras.values(), *trace.maps.values(), *trace.members.values()]
+    held += [] if trace.second is None else [trace.second]
     expected = sum(np.asarray(values).nbytes for values in held)
     if options.seeds > 1:  # the traces of the members
-        expected += options.seeds * np.asarray(trace.labels).nbytes
+        one = np.asarray(trace.labels)
+        expected += options.seeds * (one.nbytes + one[-1].nbytes)  # each with its second choice
     assert trace_bytes(bundle.method, bundle.plan, options, BALL.data[0].size) == expected

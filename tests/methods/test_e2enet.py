@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections import Counter
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +30,7 @@ from voxtrace.nn.sparse_fusion import E2ENetNetwork
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training import train
+from voxtrace.training.events import EVENTS, read_events
 from voxtrace.windows import Window
 
 pytestmark = pytest.mark.numeric
@@ -185,6 +187,30 @@ def test_the_finest_fusion_may_have_a_density_of_its_own() -> None:
 def test_the_trade_off_score_is_as_published(dice: float, million: float, gflop: float, score: float) -> None:
     """Against the best Dice 90.5, the fewest parameters 7.64 M and the least cost 391.03 G."""
     assert performance_trade_off(dice, 90.5, million, 7.64, gflop, 391.03) == pytest.approx(score, abs=0.002)
+
+
+def test_scores_of_the_paper_are_compared_as_printed_with_two_decimals() -> None:
+    printed = [figure for figure in E2ENet.figures() if figure.unit == "score"]
+    assert [figure.value for figure in printed] == [1.30, 1.65, 1.88, 1.89]
+    assert {figure.tolerance for figure in printed} == {0.01}
+
+
+def test_a_bundle_of_ones_own_has_a_trade_off_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _tuned(E2ENet(), tmp_path / "b", validate=[ball(2)])
+    command = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "trade_off.py"))["main"]
+    command([str(tmp_path / "b"), "--best-dice", "80", "--least-size", "0.01", "--least-cost", "0.02"])
+    bundle = load(tmp_path / "b")
+    dice = bundle.card["metrics"]["validation"]["dice"]["mean"]
+    size, cost = parameters(bundle.network) / 1e6, flops(bundle.network, (1, 16, 16, 16), "e2e")
+    expected = 100 * dice / 80 + 0.5 * (0.01 / size + 0.02 / cost)
+    assert f"PT score {expected:.3f}" in capsys.readouterr().out
+
+
+def test_a_bundle_without_held_back_cases_has_none(tmp_path: Path) -> None:
+    _tuned(E2ENet(), tmp_path / "b")
+    command = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "trade_off.py"))["main"]
+    with pytest.raises(SystemExit, match="no Dice of held-back cases in its card; train it with --fold"):
+        command([str(tmp_path / "b")])
 
 
 def test_a_trade_off_with_nothing_to_compare_is_refused() -> None:
@@ -480,6 +506,25 @@ def test_dynamic_is_a_real_boolean(value: Any) -> None:
     """A word that is true because it is not empty would train a static mask unnoticed."""
     with pytest.raises(MethodError, match="expected true or false"):
         E2ENet(dynamic=value)
+
+
+def test_the_log_holds_every_update_of_connections_with_its_fraction_and_the_sources_of_each_node(
+    tmp_path: Path,
+) -> None:
+    """What the paper's figures over training are drawn from: iteration, f_decay, and shares by node."""
+    network = _tuned(E2ENet(), tmp_path / "b")
+    events = list(read_events(tmp_path / "b" / EVENTS))
+    updates = [event for event in events if event["event"] == "update"]
+    assert [event["method"]["topology_updates"] for event in updates] == [1, 2, 2]
+    # 3 iterations, an update after each but the last
+    assert [event["method"]["f_decay"] for event in updates] == pytest.approx([f_decay(t, 3) for t in (1, 2, 3)])
+    charts = [event for event in events if event["event"] == "charts"]
+    assert [event["iteration"] for event in charts] == [1, 2]  # nothing changed after the last
+    (last,) = charts[-1]["charts"]
+    assert (last["title"], last["series"]) == ("connections by source", ["forward", "upward", "downward"])
+    for node in E2ENet().describe(network)["nodes"]:
+        shares = [node[source]["share"] for source in last["series"]]
+        assert last["values"][node["level"]][node["stage"] - 1] == pytest.approx(shares, abs=1e-5)
 
 
 def test_the_network_describes_its_updates_and_whence_features_flow() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -15,12 +15,16 @@ from chance import drawn
 from tolerance import Counted, InFloat64, assert_close_to_float64
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, TrainState, changed, changed_after_training
-from voxtrace.methods.meddanet import MedDANet, dice_loss_over_batch, warmed_poly
+from voxtrace.methods.meddanet import MedDANet
+from voxtrace.methods.published.meddanet_recipe import warmed_poly
 from voxtrace.nn.flops import flops
+from voxtrace.nn.losses import dice_loss_over_batch
 from voxtrace.nn.model_bank import CANDIDATES, MedDANetNetwork
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
+from voxtrace.training.curriculum import cases_by_phase
 from voxtrace.training.phase_loop import freeze
+from voxtrace.training.planning import CPU
 from voxtrace.windows import Window, strided, strided_starts
 
 pytestmark = pytest.mark.numeric
@@ -359,9 +363,10 @@ def test_every_weight_of_the_bank_learns(network: MedDANetNetwork, batch: Batch)
     assert not starved
 
 
-def test_the_decision_phase_leaves_the_bank_bit_identical(network: MedDANetNetwork, batch: Batch) -> None:
+@pytest.mark.parametrize("phase", [1, 2])
+def test_the_decision_phases_leave_the_bank_bit_identical(network: MedDANetNetwork, batch: Batch, phase: int) -> None:
     before = _state(network)
-    _update(network, batch, 1, 0.5)
+    _update(network, batch, phase, 0.5)
     assert _changed(network, before) == {"router"}
     assert all(p.grad is None for n, p in network.named_parameters() if not n.startswith("router."))
 
@@ -372,7 +377,7 @@ def test_the_decision_network_learns_from_weighted_cross_entropy(network: MedDAN
     truth[1, :, :4] = 1
     for name in CANDIDATES:
         setattr(network, name, Says(truth))  # all perfect: D* is 0 and 1
-    phase = M.phases(PLAN)[1]
+    phase = M.phases(PLAN)[-1]
 
     def loss(scores: Tensor) -> float:
         network.router.forward = lambda images: scores  # type: ignore[method-assign]
@@ -397,7 +402,7 @@ def test_slices_whose_foreground_nobody_annotated_teach_no_decision(network: Med
     network.router.forward = lambda images: scores[: len(images)]  # type: ignore[method-assign]
 
     def loss(chosen: slice) -> Tensor:
-        state = TrainState(M.phases(PLAN)[1], 0, torch.Generator())
+        state = TrainState(M.phases(PLAN)[-1], 0, torch.Generator())
         return M.loss(network, Batch(numbered(4)[chosen], truth[chosen]), state)["cross_entropy"]
 
     assert float(loss(slice(4)).detach()) == pytest.approx(float(loss(slice(2)).detach()))
@@ -413,7 +418,7 @@ def test_slices_whose_foreground_nobody_annotated_teach_no_decision(network: Med
 
 
 def test_the_bank_has_400_parts_in_450_of_the_updates() -> None:
-    phases = MedDANet().phases(PLAN)
+    phases = MedDANet(held_out=0.0).phases(PLAN)
     assert [(p.name, p.iterations) for p in phases] == [("bank", 4000), ("router", 500)]
     assert [p.optimiser.kind for p in phases] == ["adam", "adam"]
     assert all((p.optimiser.weight_decay, p.optimiser.amsgrad) == (1e-5, True) for p in phases)
@@ -423,12 +428,141 @@ def test_the_bank_has_400_parts_in_450_of_the_updates() -> None:
     assert phases[1].optimiser.rate == 1e-2
     assert phases[1].foreground == 0.0
     assert phases[1].augmentation == bank
+    assert phases[1].batch_size == 64
 
 
-@pytest.mark.parametrize(("updates", "router"), [(4500, 500), (1000, 300), (160, 48), (2, 1)])
-def test_the_decision_network_gets_300_updates_or_three_tenths_of_a_short_run(updates: int, router: int) -> None:
+def test_a_plan_for_a_cpu_has_a_bank_of_3000_updates_or_more() -> None:
+    assert CPU.iterations == 5500
+    phases = MedDANet().phases(PLAN.model_copy(update={"iterations": CPU.iterations}))
+    assert phases[0].iterations >= 3000
+
+
+@pytest.mark.parametrize(("updates", "decision"), [(4500, 500), (1000, 300), (160, 48)])
+def test_the_decision_network_gets_300_updates_or_three_tenths_of_a_short_run(updates: int, decision: int) -> None:
+    """Half of them on all cases, for where there is anything; then on those that the bank has not seen, at a tenth."""
     phases = MedDANet().phases(PLAN.model_copy(update={"iterations": updates}))
-    assert [phase.iterations for phase in phases] == [updates - router, router]
+    assert [phase.name for phase in phases] == ["bank", "presence", "router"]
+    assert [phase.iterations for phase in phases] == [updates - decision, decision // 2, decision // 2]
+    assert [phase.optimiser.rate for phase in phases[1:]] == [1e-2, 1e-3]
+    (shortest,) = {phase.iterations for phase in MedDANet().phases(PLAN.model_copy(update={"iterations": 2}))}
+    assert shortest == 1
+
+
+def test_the_choice_is_learned_on_cases_that_the_bank_has_not_seen() -> None:
+    names = [f"case {number}" for number in range(16)]
+    bank, presence, router = cases_by_phase(MedDANet().phases(PLAN), {name: {} for name in names}).values()
+    assert (len(bank), len(router)) == (12, 4)
+    assert sorted(bank + router) == sorted(presence) == sorted(names)
+    everywhere = cases_by_phase(MedDANet(held_out=0.0).phases(PLAN), {name: {} for name in names})
+    assert everywhere == {"bank": names, "router": names}
+    few = cases_by_phase(MedDANet().phases(PLAN), {name: {} for name in names[:4]})
+    assert few == {"bank": names[:4], "presence": names[:4], "router": names[:4]}
+
+
+def test_windows_of_the_bank_may_turn_and_scale_and_those_of_the_decision_network_do_not() -> None:
+    bank, *others = MedDANet(variation="turned").phases(PLAN)
+    assert (bank.augmentation.rotation_p, bank.augmentation.flat_rotation_degrees) == (0.2, 30.0)
+    assert all(phase.augmentation.rotation_p == 0 and phase.augmentation.intensity == "linear" for phase in others)
+
+
+def test_presence_is_to_skip_or_to_take_any_candidate(network: MedDANetNetwork) -> None:
+    """Of five equal scores, four fifths are for any candidate; skipping weighs 0.8, the candidates 1.075 on average."""
+    truth = torch.zeros(2, 1, 32, 24, dtype=torch.int64)
+    truth[1, :, :4] = 1
+    network.router.forward = lambda images: torch.zeros(2, 5)  # type: ignore[method-assign]
+    state = TrainState(M.phases(PLAN)[1], 0, torch.Generator())
+    loss = M.loss(network, Batch(numbered(2), truth), state)["cross_entropy"]
+    assert float(loss) == pytest.approx((0.8 * math.log(5) + 1.075 * math.log(5 / 4)) / 1.875)
+
+
+def test_until_choices_are_learned_the_largest_candidate_is_validated() -> None:
+    trained = [M.trained_so_far(TrainState(phase, 0, torch.Generator())) for phase in M.phases(PLAN)]
+    assert [m.to_json()["options"]["force"] for m in trained] == ["expert4", "expert4", "router"]
+
+
+# What held-back slices say
+
+
+def _examined(network: MedDANetNetwork, phase: int, answers: Sequence[Tensor], actions: list[int]) -> Any:
+    """Return what is found when the candidates answer label maps and the decision network says ``actions``."""
+    for name, answer in zip(CANDIDATES, answers, strict=True):
+        setattr(network, name, Says(answer))
+    network.router.forward = lambda images: torch.eye(5)[actions]  # type: ignore[method-assign]
+    batch = Batch(numbered(len(actions)), TRUTH)
+    return M.examine(network, M.phases(PLAN)[phase], lambda: iter([batch]))
+
+
+TRUTH = torch.zeros(4, 1, 32, 24, dtype=torch.int64)
+TRUTH[1:, :, :8] = 1  # slice 0 shows nothing
+
+
+def _found(rows: Sequence[int]) -> Tensor:
+    """Return label maps that find so many of the 8 rows that label 1 has, on slices 1, 2 and 3."""
+    answer = torch.zeros_like(TRUTH)
+    for number, n in enumerate(rows, start=1):
+        answer[number, :, :n] = 1
+    return answer
+
+
+def test_a_bank_is_worth_choosing_from_where_it_rises_and_fails_together(network: MedDANetNetwork) -> None:
+    rising = [_found(rows) for rows in ((2, 4, 6), (3, 5, 7), (4, 6, 8), (5, 7, 8))]
+    good = _examined(network, 0, rising, [0, 1, 1, 1])
+    assert good["passed"] is True
+    assert good["slices"] == 3
+    assert good["dice"]["M4"] == pytest.approx((2 + (10 / 13 + 14 / 15 + 1) / 3) / 3, abs=1e-4)  # labels 2, 3 count 1
+    assert good["sentence"].startswith("The networks are worth choosing between: on 3 held-back slices")
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (((5, 7, 8), (4, 6, 8), (3, 5, 7), (2, 4, 6)), "(not rising within 0.01)"),  # the dearest is the worst
+        (((2, 4, 6), (7, 5, 3), (4, 6, 8), (7, 7, 8)), "their errors correlate -0.9"),  # M2 fails where M1 does not
+        (((8, 8, 8),) * 4, "their errors correlate nan"),  # none ever fails
+        (((0, 0, 1),) * 4, "the best gains 0.07 of what skipping misses (expected 0.5)"),  # all alike, and none of use
+    ],
+)
+def test_a_bank_that_is_not_is_told_with_what_to_do(network: MedDANetNetwork, rows: Any, why: str) -> None:
+    found = _examined(network, 0, [_found(each) for each in rows], [0, 1, 1, 1])
+    assert found["passed"] is False
+    assert why in found["sentence"]
+    assert "NOT worth choosing between yet" in found["sentence"]
+    assert "Train longer (--iterations)" in found["sentence"]
+    assert "--set force=expert1" in found["sentence"]
+
+
+def test_skill_is_what_choices_gain_over_the_same_choices_at_random(network: MedDANetNetwork) -> None:
+    """M1 finds slices 1 and 2 alone, M2 slice 3 alone; the others nothing. A slice lost costs a third, one label of 3.
+
+    Skip: 1 on slice 0, else 2/3: mean 0.75. M1: 1, 1, 1, 2/3: 11/12. M2: 1, 2/3, 2/3, 1: 5/6. M3, M4: 0.75.
+    """
+    answers = [_found(rows) for rows in ((8, 8, 0), (0, 0, 8), (0, 0, 0), (0, 0, 0))]
+    best = _examined(network, 2, answers, [0, 1, 1, 2])
+    by_chance = 0.25 * 0.75 + 0.5 * 11 / 12 + 0.25 * 5 / 6
+    assert best["dice"] == 1
+    assert best["dice_of_chance"] == pytest.approx(by_chance, abs=1e-4)
+    assert best["skill"] == pytest.approx(1 - by_chance, abs=1e-4)
+    assert (best["best_constant"], best["dice_of_best_constant"]) == ("M1", pytest.approx(11 / 12, abs=1e-4))
+    assert best["dice_of_best_choices"] == 1
+    # between networks, slices 1 to 3: at random 2/3 · (1 + 1 + 2/3)/3 + 1/3 · (2/3 + 2/3 + 1)/3
+    assert best["skill_between_networks"] == pytest.approx(1 - (2 / 3 * 8 / 9 + 1 / 3 * 7 / 9), abs=1e-4)
+    assert best["shares"] == {"skip": 0.25, "M1": 0.5, "M2": 0.25, "M3": 0, "M4": 0}
+    assert (best["skip_precision"], best["skip_recall"]) == (1, 1)
+    costs = network.cost(torch.arange(6)).tolist()
+    assert best["cost_fraction"] == pytest.approx((costs[1] / 2 + costs[2] / 4 + costs[5]) / costs[4], abs=1e-4)
+
+
+def test_a_constant_choice_has_no_skill_and_says_so(network: MedDANetNetwork) -> None:
+    answers = [_found((8, 8, 0))] * 4
+    found = _examined(network, 2, answers, [1, 1, 1, 1])
+    assert found["skill"] == found["skill_between_networks"] == 0
+    assert "Without skill there is nothing to gain" in found["sentence"]
+
+
+def test_without_held_back_slices_the_bank_is_not_judged_and_that_is_told(network: MedDANetNetwork) -> None:
+    found = M.examine(network, M.phases(PLAN)[0], lambda: iter([]))
+    assert found["passed"] is None
+    assert "hold cases back with --fold" in found["sentence"]
 
 
 def test_the_rate_is_published_at_the_published_length_and_grows_as_the_run_shortens() -> None:

@@ -14,6 +14,7 @@ import made_nnunet
 import voxtrace
 from voxtrace.nnunet import import_model
 from voxtrace.phantoms import abdomen_ct
+from voxtrace.volume import Array
 
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 PREDICT = """
@@ -53,6 +54,32 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image.SetDirection(RAS)
     SimpleITK.WriteImage(image, folder / "ct_0000.mha")
     return folder
+
+
+@pytest.mark.parametrize(("dims", "mirror"), [(3, True), (2, False)])
+def test_probabilities_and_labels_of_regions_are_those_of_nnunet(
+    nnunet: str, scans: Path, tmp_path: Path, dims: int, mirror: bool
+) -> None:
+    made_nnunet.region_model(tmp_path / "model", dims)
+    (tmp_path / "out").mkdir()
+    command = PREDICT.replace("overwrite=True", "save_probabilities=True, overwrite=True")
+    words = [nnunet, "-c", command, tmp_path / "model", scans, tmp_path / "out", mirror, 32]
+    quiet = {"nnUNet_raw": str(tmp_path), "nnUNet_preprocessed": str(tmp_path), "nnUNet_results": str(tmp_path)}
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, env={**os.environ, **quiet})
+    theirs = voxtrace.read(tmp_path / "out" / "ct.mha")
+    expected = np.load(tmp_path / "out" / "ct.npz")["probabilities"]  # (R, Z, Y, X) as stored
+    bundle = voxtrace.load(import_model(tmp_path / "model", tmp_path / "bundle")[0])
+    scan = voxtrace.read(scans / "ct_0000.mha")
+    planes = list[Array]()
+    how = {"runtime": "torch", "precision": "float32", "mirror": mirror}
+    ours = voxtrace.predict(bundle, scan, probe=lambda z, p: planes.append(p), **how).labels.data
+    found, turned = np.stack(planes, 1), expected[:, :, ::-1, ::-1]  # towards L and P, as it is read
+    assert len(np.unique(theirs.data[0])) >= 3
+    assert found.shape == turned.shape
+    assert np.abs(found - turned).max() < 1e-4
+    sure = (np.abs(turned - 0.5) > 1e-4).all(0)
+    assert sure.mean() > 0.99
+    assert np.array_equal(ours[sure], theirs.data[0][sure])
 
 
 @pytest.mark.parametrize(

@@ -171,3 +171,19 @@ def test_recyclenet_goes_on_from_an_imported_model(tmp_path: Path, residual: boo
     (phase,) = recycling.phases(initial.plan)
     loss = sum(recycling.loss(network, batch, TrainState(phase, 0, torch.Generator())).values())
     assert torch.isfinite(torch.as_tensor(loss))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_model_of_regions_keeps_them_and_gives_the_same_logits(tmp_path: Path, dims: int) -> None:
+    theirs = made_nnunet.region_model(tmp_path / "model", dims)
+    (path,) = import_model(tmp_path / "model", tmp_path / "bundle")
+    ours = bundles.load(path)
+    assert [(r.name, r.values, r.paints) for r in ours.plan.regions] == [
+        ("whole", (1, 2, 3), 2),
+        ("core", (1, 3), 1),
+        ("enhancing", (3,), 3),
+    ]
+    assert ours.plan.labels == {0: "background", 1: "core without enhancing", 2: "whole without core", 3: "enhancing"}
+    images = torch.randn(2, 1, *ours.plan.window, generator=chance())
+    assert ours.network(images).shape[1] == 3
+    assert_alike(ours.network, lambda x: theirs(x) if dims == 3 else theirs(x[:, :, 0])[:, :, None], images)

@@ -35,8 +35,18 @@ def a_cascade(parts: Parts) -> None:
     configuration(parts)["previous_stage"] = "3d_lowres"
 
 
-def regions(parts: Parts) -> None:
+def regions_without_an_order(parts: Parts) -> None:
     parts[1]["labels"] = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "rest": 3}
+
+
+def regions_painted_with_a_strange_value(parts: Parts) -> None:
+    regions_without_an_order(parts)
+    parts[1]["regions_class_order"] = [1, 1, 3]
+
+
+def regions_of_another_number(parts: Parts) -> None:
+    regions_without_an_order(parts)
+    parts[1]["regions_class_order"] = [1, 2, 3]
 
 
 def a_gap_in_the_labels(parts: Parts) -> None:
@@ -105,7 +115,9 @@ def a_checkpoint_of_something_else(parts: Parts) -> None:
 
 REFUSED: list[tuple[Callable[[Parts], None], str]] = [
     (a_cascade, "second stage of a cascade"),
-    (regions, r"'whole' stands for \[1, 2, 3\].*overlapping regions"),
+    (regions_without_an_order, "regions_class_order is None; expected a list"),
+    (regions_painted_with_a_strange_value, "'core' is painted with 1, which is none of its values 2, 3"),
+    (regions_of_another_number, r"decide.heads.0.weight .as it is called here. is \(4,.*make it \(3,"),
     (a_gap_in_the_labels, r"\[0, 1, 2, 7\] are not consecutive"),
     (another_network, "somewhere.UMambaBot; only PlainConvUNet and ResidualEncoderUNet.*nnUNetv2_predict"),
     (another_activation, "another activation"),

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from voxtrace.phantoms import abdomen_ct, brain_tumour_mr
+from voxtrace.phantoms import abdomen_ct, brain_tumour_mr, varied_lesions_mr
+from voxtrace.phantoms.brain import TISSUES, healthy_brain
+from voxtrace.phantoms.drawing import Space
+from voxtrace.phantoms.lesions import Lesion, draw_lesions
 from voxtrace.volume import Array, Case
 
 ABDOMEN, BRAIN = abdomen_ct(5), brain_tumour_mr(5)
@@ -21,7 +24,7 @@ def centre(mask: Array) -> Array:
     return np.argwhere(mask).mean(axis=0)
 
 
-@pytest.mark.parametrize("make", [abdomen_ct, brain_tumour_mr])
+@pytest.mark.parametrize("make", [abdomen_ct, brain_tumour_mr, varied_lesions_mr])
 def test_the_same_seed_gives_the_same_voxels(make) -> None:
     grid = {"shape": (12, 24, 24), "spacing_mm": (8.0, 8.0, 8.0)}
     one, same, other = make(1, **grid), make(1, **grid), make(2, **grid)
@@ -109,3 +112,50 @@ def test_each_sequence_shows_the_tumour_as_it_should() -> None:
     assert np.median(t2[edema]) > 1.2 * np.median(t2[tissue])
     assert np.median(t1[edema]) < np.median(t1[tissue])
     assert np.median(t1ce[rim]) / np.median(t1ce[tissue]) > 1.3 * np.median(t1[rim]) / np.median(t1[tissue])
+
+
+# Lesions of varied difficulty
+
+COARSE = Space.centred((24, 40, 40), (4.0, 4.0, 4.0))
+
+
+def lesions_of(seed: int) -> tuple[Array, dict[str, Array], list[Lesion]]:
+    rng = np.random.default_rng(seed)
+    brain, depths = healthy_brain(COARSE, rng)
+    return brain, depths, draw_lesions(COARSE, brain, depths, rng)
+
+
+def test_there_are_one_to_four_lesions_clear_and_faint_smooth_and_ragged() -> None:
+    drawn = [lesions_of(seed)[2] for seed in range(30)]
+    assert {len(lesions) for lesions in drawn} == {1, 2, 3, 4}
+    every = [lesion for lesions in drawn for lesion in lesions]
+    seen = [lesion.contrast for lesion in every if lesion.contrast > 0]
+    assert min(seen) < 0.35
+    assert max(seen) > 0.85
+    assert min(seen) >= 0.2
+    ragged = [lesion.ragged_mm for lesion in every]
+    assert min(ragged) == 0.5
+    assert max(ragged) > 4
+    assert 0.1 < sum(lesion.contrast == 0 for lesion in every) / len(every) < 0.4
+
+
+def test_some_lesions_look_like_grey_matter_where_the_brain_is_white() -> None:
+    """Their signal is that of a nucleus or the cortex, so that only the other side tells them from these."""
+    found = 0
+    for seed in range(12):
+        _, depths, lesions = lesions_of(seed)
+        for lesion in lesions:
+            if lesion.contrast == 0:
+                assert lesion.signals == TISSUES["grey"]
+                assert (depths["white"][lesion.depth > 0] > 0).all()
+                found += int((lesion.depth > 0).any())
+    assert found >= 3
+
+
+def test_lesions_lie_inside_the_brain_and_a_faint_one_is_less_bright() -> None:
+    case = varied_lesions_mr(1)
+    assert (case.volume.data[0][case.labels.data > 0] > 0).all()
+    assert case.labels.names == {1: "lesion"}
+    by_contrast = sorted((x for seed in range(12) for x in lesions_of(seed)[2]), key=lambda lesion: lesion.contrast)
+    brightness = [lesion.signals[0] for lesion in by_contrast]  # flair
+    assert brightness == sorted(brightness)

@@ -34,17 +34,21 @@ def done(case: str, **signs: float) -> CaseRow:
 
 def test_failed_cases_come_first_then_the_least_sure() -> None:
     rows = [
-        done("sure", entropy=0.1),
-        done("unsure", entropy=0.9),
+        done("sure", entropy_per_found=0.1),
+        done("unsure", entropy_per_found=0.9),
         CaseRow("broken", "failed"),
         CaseRow("cut", "started"),
     ]
     assert [row.case for row in worst_first(rows)] == ["broken", "cut", "unsure", "sure"]
-    assert RANKED_BY[ranking(rows)].endswith("highest entropy of the last step")
+    assert RANKED_BY[ranking(rows)].endswith("highest entropy for each labelled voxel")
 
 
 def test_an_expected_dice_orders_before_entropy_and_what_lacks_it_comes_first() -> None:
-    rows = [done("good", expected_dice=0.95, entropy=0.9), done("bad", expected_dice=0.5), done("old", entropy=0.1)]
+    rows = [
+        done("good", expected_dice=0.95, entropy_per_found=0.9),
+        done("bad", expected_dice=0.5),
+        done("old", entropy_per_found=0.1),
+    ]
     assert [row.case for row in worst_first(rows)] == ["old", "bad", "good"]
     assert "expected Dice" in RANKED_BY[ranking(rows)]
 
@@ -180,8 +184,8 @@ def test_an_output_folder_is_opened_without_its_scans(
     controller: BatchController, view: Recorded, tmp_path: Path
 ) -> None:
     ledger = Ledger(tmp_path / "out")
-    ledger.append(Entry("b", "done", volumes_ml={"liver": 2.0}, features={"entropy": 0.1}))
-    ledger.append(Entry("a", "done", volumes_ml={"liver": 1.0}, features={"entropy": 0.4}))
+    ledger.append(Entry("b", "done", volumes_ml={"liver": 2.0}, features={"entropy_per_found": 0.1}))
+    ledger.append(Entry("a", "done", volumes_ml={"liver": 1.0}, features={"entropy_per_found": 0.4}))
     controller.set_out(str(tmp_path / "out"))
     rows, labels, order = view.last("set_rows")
     assert [row.case for row in rows] == ["a", "b"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cases import ball_dataset
 from made_layers import ImmediateRunner, Recorded, made_segmented, made_trace, made_volume
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.controllers.current import CurrentResult
@@ -242,10 +242,7 @@ def some_methods() -> MethodRegistry:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    folder = tmp_path / "dataset"
-    folder.mkdir()
-    (folder / "dataset.json").write_text(json.dumps({}))
-    return folder
+    return ball_dataset(tmp_path / "dataset", 2)
 
 
 def test_training_says_what_is_missing(bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path) -> None:

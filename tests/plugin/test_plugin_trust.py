@@ -18,7 +18,7 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.trust import interval_of, record_of, trust
-from voxtrace.trace import Provenance, Trace
+from voxtrace.trace import ExpectedDice, Provenance, Trace
 
 INTERVALS = {"labels": {"1": {"cases": 20, "level": 0.95, "factors": [0.9, 1.2], "predicted_ml": [1.0, 4.0]}}}
 LIKE = {"expected": {"cases": 20, "features": {"volume_ml": [0.001, 0.1]}}}
@@ -71,11 +71,15 @@ def test_familiar_and_unfamiliar_cases_are_told_apart() -> None:
     assert trust({}, {"volume_ml": 0.05}) is None
 
 
-def test_the_expected_dice_is_told_where_a_feature_foretells_it() -> None:
-    dice = {"feature": "volume_ml", "error": 0.02, "values": [0.01 * i for i in range(20)], "dice": [0.9] * 20}
-    found = trust({"expected": {**LIKE["expected"], "dice": dice}}, {"volume_ml": 0.05})
-    assert found is not None
-    assert found.sentence == "Like the validation cases · Dice 0.90 ± 0.02 expected, from 20 cases"
+def test_the_expected_dice_of_the_trace_is_told_with_its_interval_or_why_it_is_not_known() -> None:
+    told = trust(LIKE, {"volume_ml": 0.05}, ExpectedDice(0.9, (0.85, 0.94), 0.9, 0.61, 47))
+    unknown = trust(LIKE, {"volume_ml": 0.05}, ExpectedDice(unknown="nothing was found in the scan"))
+    assert told is not None
+    assert unknown is not None
+    assert told.sentence == (
+        "Like the validation cases · Dice 0.90 expected, 0.85 to 0.94 in 90% of cases (rank correlation 0.61, n 47)"
+    )
+    assert unknown.sentence == "Like the validation cases · expected Dice not known: nothing was found in the scan"
 
 
 def test_the_panel_shows_intervals_of_the_answer_alone(model: Any, view: Recorded) -> None:

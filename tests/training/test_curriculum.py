@@ -7,7 +7,7 @@ import pytest
 from voxtrace.errors import DatasetError
 from voxtrace.methods.cdlunet import CDLUNet
 from voxtrace.plan import Plan
-from voxtrace.training.curriculum import cases_by_phase
+from voxtrace.training.curriculum import cases_by_phase, learned_cases
 
 pytestmark = pytest.mark.numeric
 
@@ -17,6 +17,16 @@ SCORES = {"a": {"difficulty": 0.95}, "b": {"difficulty": 0.85}, "c": {"difficult
 def test_cases_are_told_by_phase() -> None:
     phases = CDLUNet().phases(Plan.example())
     assert cases_by_phase(phases, SCORES) == {"easy": ["a", "d"], "hard": ["a", "b", "d"]}
+
+
+def test_a_card_has_the_cases_of_each_phase_those_learned_and_those_left_out() -> None:
+    phases = CDLUNet().phases(Plan.example())
+    assert learned_cases(phases, tuple(SCORES.values())) == {
+        "cases_learned": 3,
+        "cases_left_out": 1,
+        "cases_per_phase": {"easy": 2, "hard": 3},
+    }
+    assert learned_cases(phases, [{}, {}]) == {}  # every phase learns every case
 
 
 def test_a_phase_without_a_case_is_refused_with_the_counts() -> None:

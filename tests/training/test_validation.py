@@ -59,6 +59,7 @@ def bundle(monkeypatch: pytest.MonkeyPatch) -> Bundle:
         return SimpleNamespace(trace=SimpleNamespace(labels=np.stack([np.zeros_like(answer), answer])))
 
     monkeypatch.setattr(validation, "predict", predict)
+    monkeypatch.setattr(validation, "packed", lambda _trace: None)
     monkeypatch.setattr(validation, "case_features", lambda _trace: {})
     plan, unet = small_plan(labels=NAMES, n_labels=3), method("unet")
     return Bundle(unet, plan, unet.build(plan), {"name": "drawn"})

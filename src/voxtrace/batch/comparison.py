@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.batch.against import against_reference, mean_difference
-from voxtrace.batch.evaluation import Scored, match, summarise
+from voxtrace.batch.evaluation import Scored, match, scores_of, summarise
 from voxtrace.batch.paired import Paired, worse
 from voxtrace.errors import InputError, VoxTraceError
-from voxtrace.metrics import evaluate_case, in_either, without_ignored
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.trace.disagreement import Disagreement, of_label_maps, regions, with_common_values
 from voxtrace.volume import LabelMap
 
@@ -98,15 +98,16 @@ def triplets(one: Path, other: Path, reference: Path | None = None) -> Triplets:
 
 
 def compare_cases(
-    cases: Sequence[Triplet], tolerance_mm: float = 1.0, ignored: int | None = None
+    cases: Sequence[Triplet], tolerance_mm: float = 1.0, ignored: int | None = None, parts: Sequence[LabelRegion] = ()
 ) -> Iterator[Compared]:
     """Yield how the predictions of each case differ; a case that cannot be compared has an error instead.
 
-    Voxels where the reference has the value ``ignored`` are left out of the scores against it.
+    Voxels where the reference has the value ``ignored`` are left out of the scores against it. With ``parts``, regions
+    that may overlap, these are scored in place of labels, numbered from 1; places are of labels.
     """
     for case in cases:
         try:
-            yield _compared(case, tolerance_mm, ignored)
+            yield _compared(case, tolerance_mm, ignored, parts)
         except VoxTraceError as error:
             yield Compared(case.case, Scored(case.case, error=str(error)))
 
@@ -164,12 +165,11 @@ def _pairs(good: Sequence[Compared]) -> list[tuple[Scored, Scored]]:
     return [(one.one, one.other) for one in good if one.one is not None and one.other is not None]
 
 
-def _compared(case: Triplet, tolerance_mm: float, ignored: int | None) -> Compared:
+def _compared(case: Triplet, tolerance_mm: float, ignored: int | None, parts: Sequence[LabelRegion]) -> Compared:
     one, other, reference = _maps(case)
 
     def scored(made: LabelMap, true: LabelMap, left_out: int | None = None) -> Scored:
-        found = evaluate_case(*without_ignored(made, true, left_out), tolerance_mm)
-        return Scored(case.case, in_either(found))
+        return Scored(case.case, scores_of(made, true, tolerance_mm, left_out, parts))
 
     agreement = scored(one, other)
     against = [None if reference is None else scored(made, reference, ignored) for made in (one, other)]

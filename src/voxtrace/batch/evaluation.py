@@ -21,10 +21,13 @@ from voxtrace.metrics import (
     case_mean,
     counted_absent,
     evaluate_case,
+    evaluate_regions,
     in_either,
     mean_interval,
     without_ignored,
 )
+from voxtrace.plan.regions import LabelRegion
+from voxtrace.volume import LabelMap
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,17 @@ def match(predictions: Path, references: Path) -> Matched:
     return Matched(pairs, tuple(sorted(true.keys() - made.keys())), tuple(sorted(made.keys() - true.keys())))
 
 
-def score_pairs(pairs: Sequence[Pair], tolerance_mm: float = 1.0, ignored: int | None = None) -> Iterator[Scored]:
+def score_pairs(
+    pairs: Sequence[Pair], tolerance_mm: float = 1.0, ignored: int | None = None, regions: Sequence[LabelRegion] = ()
+) -> Iterator[Scored]:
     """Yield the scores of each pair; a pair that cannot be compared has an error in place of scores.
 
-    Voxels where the reference has the value ``ignored`` are left out.
+    Voxels where the reference has the value ``ignored`` are left out. With ``regions`` these are scored in place of
+    labels, numbered from 1.
     """
     for pair in pairs:
         try:
-            yield Scored(pair.case, _scores(pair, tolerance_mm, ignored))
+            yield Scored(pair.case, _scores(pair, tolerance_mm, ignored, regions))
         except VoxTraceError as error:
             yield Scored(pair.case, error=str(error))
 
@@ -125,11 +131,31 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {case.name: case.paths[0] for case in find_cases([folder])}
 
 
-def _scores(pair: Pair, tolerance_mm: float, ignored: int | None) -> dict[int, Scores]:
+def _scores(pair: Pair, tolerance_mm: float, ignored: int | None, regions: Sequence[LabelRegion]) -> dict[int, Scores]:
     from voxtrace.io.child.guarded import read_labels
 
-    maps = without_ignored(read_labels(pair.prediction), read_labels(pair.reference), ignored)
-    return in_either(evaluate_case(*maps, tolerance_mm))
+    return scores_of(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm, ignored, regions)
+
+
+def scores_of(
+    prediction: LabelMap,
+    reference: LabelMap,
+    tolerance_mm: float,
+    ignored: int | None = None,
+    regions: Sequence[LabelRegion] = (),
+) -> dict[int, Scores]:
+    """Return the scores of each label, or region, that either map has; see :func:`score_pairs`.
+
+    Raises
+    ------
+    GeometryError
+        The maps do not lie on one grid.
+    InputError
+        A label value is in no region.
+    """
+    maps = without_ignored(prediction, reference, ignored)
+    found = evaluate_regions(*maps, regions, tolerance_mm) if regions else evaluate_case(*maps, tolerance_mm)
+    return in_either(found)
 
 
 def _case_record(case: Scored) -> dict[str, Any]:

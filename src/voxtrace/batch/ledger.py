@@ -59,8 +59,9 @@ class Entry:
     volumes_ml
         Name of a label -> its volume in the last step.
     features
-        Name -> number that tells how sure the answer is: ``entropy`` (nat, mean over windows) and
-        ``changed_fraction`` (of the scan's voxels) of the last step, where they are known.
+        Name -> number of the last step, where it is known: ``changed_fraction`` (of the scan's voxels), ``entropy``
+        (nat, mean over windows, which tells nothing of how good the answer is: it grows with the empty space around)
+        and ``entropy_per_found`` (nat, the same for each voxel that has a label).
     fit
         Whether the model fits the scan, with reasons, as ``Fit.to_json``; of several bundles the most severe.
     demonstration
@@ -70,7 +71,9 @@ class Entry:
     usual
         Whether the prediction came about like those of the validation cases, in words; ``""`` where that is not known.
     expected_dice
-        What validation cases like it had, where the bundle foretells it.
+        What is expected of it, where the bundle foretells it.
+    predicted_dice
+        The same with interval, level, rank correlation and number of held-back cases, or ``{"unknown": reason}``.
     time_utc
         When the entry was written, ISO 8601.
     """
@@ -96,6 +99,7 @@ class Entry:
     intervals_ml: Mapping[str, Sequence[float]] = field(default_factory=dict)
     usual: str = ""
     expected_dice: float | None = None
+    predicted_dice: Mapping[str, Any] = field(default_factory=dict)
     time_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def same_settings(self, other: Entry) -> bool:

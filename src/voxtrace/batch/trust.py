@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from voxtrace.fit import Fit, case_features, expected_dice, familiarity, interval_ml
+from voxtrace.fit import Fit, case_features, familiarity, interval_ml
 
 if TYPE_CHECKING:
     from voxtrace.trace import Trace
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 def trust_of(record: Mapping[str, Any], trace: Trace, found: Fit) -> dict[str, Any]:
     """Return, as fields of a ledger's entry, what a bundle's record says of a prediction with it.
 
-    ``intervals_ml`` (label name -> low and high), ``usual`` (a sentence) and ``expected_dice``; those that the bundle
-    has no measures for are left out, all of them where the bundle does not fit the scan: they hold for cases like
-    those of validation.
+    ``intervals_ml`` (label name -> low and high), ``usual`` (a sentence), ``expected_dice`` and ``predicted_dice``; of
+    these only the last, which says why nothing is known, where the bundle has no measures or does not fit the scan:
+    they hold for cases like those of validation.
     """
-    told: dict[str, Any] = {}
+    dice = trace.provenance.expected_dice
+    told: dict[str, Any] = {"predicted_dice": dice.to_json()} if dice else {}
     if found.verdict == "does not fit":
         return told
     volumes = trace.summary()[-1].get("volume_ml", {})
@@ -26,8 +27,6 @@ def trust_of(record: Mapping[str, Any], trace: Trace, found: Fit) -> dict[str, A
     if known := {name: [round(v, 4) for v in ends] for name, ends in intervals.items() if ends is not None}:
         told["intervals_ml"] = known
     if record.get("expected"):
-        features = case_features(trace)
-        usual, dice = familiarity(record, features), expected_dice(record, features)
+        usual = familiarity(record, case_features(trace))
         told |= {"usual": usual.sentence} if usual else {}
-        told |= {"expected_dice": dice.dice} if dice else {}
-    return told
+    return told | ({"expected_dice": dice.dice} if dice and dice.dice is not None else {})

@@ -17,6 +17,7 @@ import typer
 from voxtrace.cli import (
     bench,
     compare,
+    coverage,
     demo,
     doctor,
     evaluate,
@@ -47,6 +48,7 @@ app.command(context_settings=train.CONTEXT)(train.train)
 app.command()(plan.plan)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(coverage.coverage)
 app.command(cls=score.ManyLabels)(score.score)
 app.command()(export.export)
 app.command()(inspect.inspect)

@@ -23,6 +23,14 @@ BundleNames = Annotated[
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, …")]
 Precision = Annotated[str, typer.Option(help="Numbers to compute in: auto, float32, bfloat16, …")]
 Seed = Annotated[int, typer.Option(help="Start of the random numbers; the same seed gives the same result.", min=0)]
+PictureFailures = Annotated[
+    bool,
+    typer.Option(
+        "--picture-failures",
+        help="Keep pictures of the three worst held-back cases beside the bundle's card. They show slices of scans, "
+        "which are patient data; names and Dice stand in the card in any case.",
+    ),
+]
 DatasetFolder = Annotated[
     Path,
     typer.Argument(

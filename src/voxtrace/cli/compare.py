@@ -9,6 +9,7 @@ import typer
 
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import ABOVE_LIMIT, NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.given_regions import given_regions
 from voxtrace.cli.label_names import ignore_value, names_for
 from voxtrace.cli.output import echo, print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
 from voxtrace.errors import UsageError
@@ -33,6 +34,12 @@ def compare(
         float | None,
         typer.Option(min=0.0, help="Exit with 1 if B's mean Dice is lower than A's by more than this; see below."),
     ] = None,
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            help="A dataset.json, or a bundle, with regions that overlap, e.g. whole tumour: score these, not labels."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show where two sets of label maps of the same cases differ, by mL, and how well they agree.
@@ -49,11 +56,12 @@ def compare(
         raise UsageError("--worse-than says by how much the Dice may fall; give the true label maps with --reference.")
     with reserve_stdout_for_json(as_json), progress_bar() as bar:
         found = triplets(one, other, reference)
-        named = names_for(names, reference or other)
-        run = compare_cases(found.cases, tolerance_mm, ignore_value(named))
+        named, parts = names_for(names, reference or other), given_regions(regions)
+        ignored = ignore_value(named) if parts.ignored is None else parts.ignored
+        run = compare_cases(found.cases, tolerance_mm, ignored, parts.regions)
         compared = list(bar.track(run, total=len(found.cases), description="comparing"))
-        document = summary(compared, named, (str(one), str(other)))
-    document |= {"left_out": list(found.left_out), "tolerance_mm": tolerance_mm}
+        document = summary(compared, parts.names or named, (str(one), str(other)))
+    document |= {"left_out": list(found.left_out), "tolerance_mm": tolerance_mm, **parts.to_json()}
     if worse_than is not None:
         document["verdict"] = verdict(compared, worse_than, found.lost)
     if as_json:

@@ -68,8 +68,8 @@ def demo(
         print_json(facts)
     else:
         print_facts(facts)
-    if window and _can_show():
-        _show(outputs)
+    if window:
+        _open_window(outputs)
 
 
 def _make(outputs: DemoOutputs) -> dict[str, Any]:
@@ -118,10 +118,18 @@ def _mean_dice(prediction: LabelMap, truth: LabelMap) -> float:
     return sum(dice(prediction, truth, value) for value in truth.values) / len(truth.values)
 
 
-def _can_show() -> bool:
-    """Return whether napari is installed and there is a display."""
-    display = sys.platform in ("win32", "darwin") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
-    return display and importlib.util.find_spec("napari") is not None
+def _open_window(outputs: DemoOutputs) -> None:
+    """Open napari, or say why it cannot be opened."""
+    if importlib.util.find_spec("napari") is None:
+        echo("no window: napari is not installed; pip install 'voxtrace[all]' brings it.")
+    elif not _has_display():
+        echo("no window: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set).")
+    else:
+        _show(outputs)
+
+
+def _has_display() -> bool:
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _show(outputs: DemoOutputs) -> None:

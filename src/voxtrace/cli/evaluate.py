@@ -11,6 +11,7 @@ import typer
 from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.evaluate_trace import evaluate_trace, is_trace
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
+from voxtrace.cli.given_regions import given_regions
 from voxtrace.cli.label_names import foreground, ignore_value, names_for
 from voxtrace.cli.output import echo, print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
 
@@ -34,6 +35,12 @@ def evaluate(
             help="A label in neither map of a case: left out (nan), or counted 1, HD95 0, as BraTS does (one)."
         ),
     ] = "nan",
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            help="A dataset.json, or a bundle, with regions that overlap, e.g. whole tumour: score these, not labels."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score label maps against references of the same name: Dice, surface Dice (NSD), HD95 and volumes.
@@ -46,19 +53,22 @@ def evaluate(
     """
     from voxtrace.batch.evaluation import match, score_pairs, summarise, with_absent
 
+    parts = given_regions(regions)
     if is_trace(predictions):
-        evaluate_trace(predictions, reference, names_for(names, reference), absent, as_json)
+        evaluate_trace(predictions, reference, names_for(names, reference), absent, parts, as_json)
         return
     with reserve_stdout_for_json(as_json), progress_bar() as bar:
         matched = match(predictions, reference)
         named = names_for(names, reference)
-        pairs = score_pairs(matched.pairs, tolerance_mm, ignore_value(named))
+        ignored = ignore_value(named) if parts.ignored is None else parts.ignored
+        pairs = score_pairs(matched.pairs, tolerance_mm, ignored, parts.regions)
         scored = list(bar.track(pairs, total=len(matched.pairs), description="scoring"))
+        named = parts.names or named
         if absent == "one":
             scored = with_absent(scored, foreground(named), tolerance_mm)
         summary = summarise(scored, named)
     document = {**summary, "missing": list(matched.missing), "extra": list(matched.extra)}
-    document |= {"tolerance_mm": tolerance_mm, "absent": absent}
+    document |= {"tolerance_mm": tolerance_mm, "absent": absent, **parts.to_json()}
     if as_json:
         print_json(document)
     else:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxtrace.cli.given_regions import GivenRegions
 from voxtrace.cli.label_names import ignore_value
 from voxtrace.cli.output import print_json, print_table, reserve_stdout_for_json
 from voxtrace.errors import UsageError
@@ -19,7 +20,9 @@ def is_trace(path: Path) -> bool:
     return (path / "trace.json").is_file()
 
 
-def evaluate_trace(folder: Path, reference: Path, names: Mapping[int, str], absent: str, as_json: bool) -> None:
+def evaluate_trace(
+    folder: Path, reference: Path, names: Mapping[int, str], absent: str, parts: GivenRegions, as_json: bool
+) -> None:
     """Print the Dice of every step of a trace with one reference label map."""
     from voxtrace.io.child.guarded import read_labels
     from voxtrace.trace import Trace
@@ -29,18 +32,20 @@ def evaluate_trace(folder: Path, reference: Path, names: Mapping[int, str], abse
     with reserve_stdout_for_json(as_json):
         trace = Trace.load(folder)
         true = read_labels(reference)
-        document = _document(trace, {**trace.names, **true.names, **names}, list(_steps(trace, true, names, absent)))
-    document |= {"trace": str(folder), "reference": str(reference), "absent": absent}
+        named = parts.names or {**trace.names, **true.names, **names}
+        document = _document(trace, named, list(_steps(trace, true, names, absent, parts)))
+    document |= {"trace": str(folder), "reference": str(reference), "absent": absent, **parts.to_json()}
     if as_json:
         print_json(document)
     else:
         _print(document)
 
 
-def _steps(trace: Trace, true: Any, names: Mapping[int, str], absent: str) -> Any:
+def _steps(trace: Trace, true: Any, names: Mapping[int, str], absent: str, parts: GivenRegions) -> Any:
     from voxtrace.batch.step_dice import step_dice
 
-    return step_dice(trace, true, ignore_value(names), 1.0 if absent == "one" else float("nan"))
+    ignored = ignore_value(names) if parts.ignored is None else parts.ignored
+    return step_dice(trace, true, ignored, 1.0 if absent == "one" else float("nan"), parts.regions)
 
 
 def _document(trace: Trace, names: Mapping[int, str], steps: list[Any]) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def _print(document: dict[str, Any]) -> None:
             _print_findings(value)
         elif key in ("slice_facts", "maps"):
             _print_by_step(key.replace("_", " "), value)
+        elif key == "calibration":
+            _print_calibration(value)
         elif key == "pooled":
             _print_pooled(value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
@@ -67,6 +69,16 @@ def _print_by_step(title: str, outputs: dict[str, dict[str, Any]]) -> None:
     rows = [[*first, *(_cell(values.get(column)) for column in columns)] for first, values in lines]
     print_line()
     print_table([title, "unit", "step", *columns], rows)
+
+
+def _print_calibration(found: dict[str, Any]) -> None:
+    """Print temperature, calibration errors and the table of the reliability diagram."""
+    from voxtrace.fit.reliability_diagram import COLUMNS, reliability_rows
+
+    print_facts({f"calibration {name}": value for name, value in found.items() if not name.startswith("reliability")})
+    print_line()
+    print_table(COLUMNS, reliability_rows(found))
+    print_line()
 
 
 def _print_pooled(summary: dict[str, Any]) -> None:

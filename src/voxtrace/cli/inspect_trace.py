@@ -50,6 +50,7 @@ def _about(trace: Trace) -> dict[str, Any]:
         "demonstration": told.demonstration or None,
         "members": list(trace.members),
         "window_groups": {group.name: len(group.boxes) for group in window_groups(trace)},
+        "expected_dice": told.expected_dice.to_json() if told.expected_dice else None,
         "costs": [sentence for sentence in costs if sentence],
         "charts": [chart.title for chart in trace.charts],
     }

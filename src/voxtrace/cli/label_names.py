@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from voxtrace.errors import DatasetError
+from voxtrace.errors import DatasetError, PlanError
+from voxtrace.plan.regions import ORDER, has_regions, parse_regions, value_names
 from voxtrace.safe_text import read_json
 
 IGNORE = "ignore"  # nnU-Net's name of voxels that nobody annotated
@@ -18,8 +19,14 @@ def names_for(file: Path | None, reference: Path) -> dict[int, str]:
     if found is None:
         return {}
     try:
-        labels = read_json(found)["labels"]
+        record = read_json(found)
+        labels = record["labels"]
+        if has_regions(labels):
+            kept = {int(value): name for name, value in labels.items() if name.casefold() == IGNORE}
+            return kept | value_names(parse_regions(labels, record.get(ORDER)))
         return {int(value): str(name) for name, value in labels.items() if str(value).isdigit()}
+    except PlanError as error:
+        raise DatasetError(f"{found}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{found} names no labels; expected JSON with labels {{'liver': 1, …}}.") from error
 

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
-from voxtrace.cli.output import print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.output import echo, print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
+from voxtrace.safe_text import brief
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from voxtrace.method import Method
     from voxtrace.plan import Plan
 
 MOST = 1024  # channels, labels
@@ -42,28 +46,48 @@ def methods(
 
     plan = Plan.example(channels, labels, window_size(size))
     with reserve_stdout_for_json(as_json):
-        documents = _documents(names, plan, with_figures)
+        documents, left_out = _documents(names, plan, with_figures)
+    for sentence in left_out.values():
+        echo(sentence)
     if as_json:
-        print_json({"methods": documents})
+        print_json({"methods": documents, "left_out": left_out})
         return
     for document in documents:
         _print(document, plan)
 
 
-def _documents(names: list[str] | None, plan: Plan, with_figures: bool) -> list[dict[str, Any]]:
-    """Return a document for each method asked for, behind a progress bar."""
-    from voxtrace.cli.method_costs import compare_figures, count_costs, method_record
-    from voxtrace.methods import METHODS, method
+def _documents(names: list[str] | None, plan: Plan, with_figures: bool) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return a document for each method asked for, behind a progress bar, and why one of a package is left out."""
+    from voxtrace.methods import METHODS, every_method, method_class
 
-    chosen = {name: type(method(name)) for name in names or METHODS}
+    chosen, left_out = ({name: method_class(name) for name in names}, {}) if names else every_method()
     documents = []
     with progress_bar() as bar:
-        for kind in bar.track(chosen.values(), description="counting"):
-            document = method_record(kind) | count_costs(kind(), plan)
-            figures = compare_figures(kind) if with_figures else iter(())
-            counted = bar.track(figures, len(kind.figures()), description=kind.title)
-            documents.append({**document, "figures": list(counted)})
-    return documents
+        for name, kind in bar.track(chosen.items(), description="counting"):
+            try:
+                documents.append(_document(kind, plan, with_figures, bar))
+            except Exception as error:
+                if name in METHODS:
+                    raise
+                left_out[name] = _failed(name, error)
+    return documents, left_out
+
+
+def _document(kind: type[Method], plan: Plan, with_figures: bool, bar: Progress) -> dict[str, Any]:
+    from voxtrace.cli.method_costs import compare_figures, count_costs, method_record
+
+    document = method_record(kind) | count_costs(kind(), plan)
+    figures = compare_figures(kind) if with_figures else iter(())
+    counted = bar.track(figures, len(kind.figures()), description=kind.title)
+    return {**document, "figures": list(counted)}
+
+
+def _failed(name: str, error: Exception) -> str:
+    """Return what is said of a method of another package that cannot be counted."""
+    return (
+        f"the method {name!r} cannot be counted ({type(error).__name__}: {brief(error)}); "
+        f"`python -m voxtrace.testing {name}` says which promises it breaks."
+    )
 
 
 def _print(document: dict[str, Any], plan: Plan) -> None:

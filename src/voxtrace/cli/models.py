@@ -7,9 +7,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, DatasetFolder, Device
+from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, PictureFailures
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, print_table, reserve_stdout_for_json
+
+MEASURED = (
+    *("training_scans", "cost", "intervals", "expected", "predicted_dice"),
+    *("calibration", "post_processing", "failures"),
+)
 
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 
@@ -56,23 +61,28 @@ def measure(
     ] = None,
     labels: Annotated[str, typer.Option(help="Folder in DATASET with the reference labels.", show_default=False)] = "",
     device: Device = "auto",
+    picture_failures: PictureFailures = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a bundle on the dataset that it was trained on, and write what was found into its card.
 
-    Of the training cases: ranges of spacing, size and intensities. On the held-back cases: Dice, the interval of each
-    label's volume, and what is usual for a trace. The weights stay as they are.
+    Of the training cases: ranges of spacing, size and intensities. On the held-back cases, as training does: Dice,
+    surface distances and volumes, post-processing, temperature and calibration, the interval of each label's volume,
+    and what is usual for a trace. The weights stay as they are. A cross-validation that the bundle belongs to gets the
+    pooled scores anew.
     """
     from voxtrace.bundle import annotate, card, find
     from voxtrace.cli.show_training import show_training
+    from voxtrace.training.cross_validation import pool_again
     from voxtrace.training.measuring import measure_on
 
     with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
-        entries = show_training(measure_on(bundle, dataset, fold, labels, device, cancel))
-    annotate(bundle, entries)
+        found = show_training(measure_on(bundle, dataset, fold, labels, device, cancel, picture_failures))
+    annotate(bundle, found.entries, found.pictures if "failures" in found.entries else None)
+    pool_again(find(bundle).parent)
     if as_json:
-        measured = ("training_scans", "cost", "intervals", "expected")
-        print_json({"bundle": bundle, "digest": card(bundle)["digest"], **{n: entries.get(n) for n in measured}})
+        told = {name: found.entries.get(name) for name in MEASURED}
+        print_json({"bundle": bundle, "digest": card(bundle)["digest"], **told})
     else:
         echo(f"measured; see {find(bundle) / 'card.md'}")
 

@@ -213,7 +213,13 @@ def _show_event(event: CaseEvent, bar: Bar, task: TaskID) -> None:
     elif event.entry is not None and event.kind == "failed":
         echo(f"{where}: failed. {event.entry.error}")
     elif event.entry is not None:
-        echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s")
+        dice = event.entry.predicted_dice.get("dice")
+        told = (
+            ""
+            if dice is None
+            else "; Dice {:.2f} expected, {:.2f} to {:.2f}".format(dice, *event.entry.predicted_dice["interval"])
+        )
+        echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s{told}")
     elif event.kind == "skipped":
         echo(f"{where}: skipped, already completed")
     else:
@@ -238,6 +244,7 @@ def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:
                 "intervals_ml": entry.intervals_ml,
                 "usual": entry.usual,
                 "expected_dice": entry.expected_dice,
+                "predicted_dice": entry.predicted_dice,
             }
             for case, entry in done
         ],

@@ -11,6 +11,7 @@ from voxtrace.cli.arguments import (
     AsJson,
     DatasetFolder,
     Device,
+    PictureFailures,
     Precision,
     Seed,
     Spacing,
@@ -203,6 +204,7 @@ def train(
     spacing: Spacing = None,
     prepared: Prepared = None,
     anonymous_names: AnonymousNames = False,
+    picture_failures: PictureFailures = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a method on a dataset and write a bundle.
@@ -248,7 +250,8 @@ def _train(request: TrainRequest) -> Bundle:
         setup = show_training(set_up(request, cancel))
         numbers = f"{len(setup.cases)} cases, {len(setup.validate)} held back"
         if any(n != len(setup.cases) for n in setup.cases_per_phase.values()):
-            numbers += f" ({', '.join(f'{phase}: {n}' for phase, n in setup.cases_per_phase.items())})"
+            numbers += f" ({', '.join(f'{phase}: {n}' for phase, n in setup.cases_per_phase.items())}"
+            numbers += f"; {setup.cases_left_out} left out)" if setup.cases_left_out else ")"
         if is_first_process():
             echo(f"training {setup.method.key} on {numbers}, into {setup.out}")
         if is_first_process() and (found := setup.fit_of_start()):

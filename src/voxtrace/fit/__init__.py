@@ -8,19 +8,21 @@ Everything here reads the *record* of a bundle (``voxtrace.bundle.card(path)``, 
 ``estimate``           seconds and gigabytes of a prediction on this scan and machine
 ``interval_ml``        the range in which a label's true volume lies, given the predicted one
 ``familiarity``        whether the way in which a prediction came about is like that of the validation cases
-``expected_dice``      the Dice that validation cases with a similar trace had
+``expected_dice``      the Dice to expect of the answer, with an interval, or why it is not known
 =====================  ==============================================================================================
 """
 
 from __future__ import annotations
 
 from voxtrace.fit.card_record import check_record
-from voxtrace.fit.card_text import measured_lines
+from voxtrace.fit.card_text import card_text, drawings, measured_lines
 from voxtrace.fit.cost import PredictionCost
 from voxtrace.fit.estimate import Estimate, estimate, remember_run
-from voxtrace.fit.familiarity import ExpectedDice, Familiarity, expected_dice, familiarity, measured_features
+from voxtrace.fit.familiarity import Familiarity, familiarity, measured_features
 from voxtrace.fit.features import case_features
+from voxtrace.fit.interval_coverage import coverage_record
 from voxtrace.fit.intervals import interval_ml, measured_intervals
+from voxtrace.fit.predicted_dice import expected_dice, measured_dice_prediction
 from voxtrace.fit.reasons import SEVERITY
 from voxtrace.fit.scan_facts import ScanFacts, facts_of
 from voxtrace.fit.suggestion import suggest
@@ -30,7 +32,6 @@ from voxtrace.fit.verdict import Fit, FitReason, Severity, fit, fit_to_start
 __all__ = [
     "SEVERITY",
     "Estimate",
-    "ExpectedDice",
     "Familiarity",
     "Fit",
     "FitReason",
@@ -38,8 +39,11 @@ __all__ = [
     "ScanFacts",
     "Severity",
     "TrainingScans",
+    "card_text",
     "case_features",
     "check_record",
+    "coverage_record",
+    "drawings",
     "estimate",
     "expected_dice",
     "facts_of",
@@ -47,6 +51,7 @@ __all__ = [
     "fit",
     "fit_to_start",
     "interval_ml",
+    "measured_dice_prediction",
     "measured_features",
     "measured_intervals",
     "measured_lines",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxtrace.errors import BundleError
+from voxtrace.fit.pieces import NONE, PieceRule
 from voxtrace.safe_text import brief
 
 _Name = Annotated[str, Field(max_length=200)]
@@ -15,6 +16,7 @@ _Text = Annotated[str, Field(max_length=20_000)]
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
 _Length = Annotated[float, Field(strict=True, ge=1e-4, le=1e15, allow_inf_nan=False)]  # mm; others are divided by it
+_Deviation = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
 _Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 _Row = Annotated[tuple[_Number, ...], Field(max_length=1000)]
 _Truth = Annotated[bool, Field(strict=True)]
@@ -25,6 +27,9 @@ class _Part(BaseModel):
     """A part of a record; what it does not list is told, and read by nobody."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+Part = TypeVar("Part", bound=_Part)
 
 
 class _MethodRecord(_Part):
@@ -45,11 +50,19 @@ class _Trained(_Part):
     intensities: list[_Intensities]
 
 
+class _NotFound(_Part):
+    cases: _Count
+    were_there: _Count
+    up_to_ml: _Amount | None = None
+
+
 class _Interval(_Part):
     cases: _Count
     level: Annotated[float, Field(strict=True, gt=0, lt=1)]
     factors: tuple[_Amount, _Amount]
+    bias: _Amount | None = None
     predicted_ml: tuple[_Amount, _Amount]
+    not_found: _NotFound | None = None
 
 
 class _Intervals(_Part):
@@ -57,19 +70,52 @@ class _Intervals(_Part):
     labels: dict[_Name, _Interval]
 
 
-class _Foretold(_Part):
-    feature: _Name
-    values: Annotated[list[_Number], Field(min_length=1, max_length=10**6)]
-    dice: Annotated[list[_Number], Field(min_length=1, max_length=10**6)]
-    error: _Number
-    error_without: _Number = 0.0
-    rank_correlation: _Number = 0.0
-
-
 class _Expected(_Part):
     cases: _Count
     features: dict[_Name, _Pair]
-    dice: _Foretold | None = None
+
+
+class _PredictedDice(_Part):
+    features: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=100)]
+    means: _Row
+    deviations: tuple[_Deviation, ...]
+    weights: _Row
+    ranges: tuple[_Pair, ...]
+    intercept: _Number
+    half_width: _Amount
+    level: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    rank_correlation: _Number
+    rank_correlation_ci95: _Pair
+    cases: _Count
+    error: _Number = 0.0
+    error_without: _Number = 0.0
+
+
+class _Calibration(_Part):
+    temperature: Annotated[float, Field(strict=True, ge=0.01, le=100.0)]
+    cases: _Count
+    voxels: _Count
+    ece_before: _Number
+    ece_after: _Number
+    reliability_before: Annotated[list[tuple[_Count, _Number, _Number]], Field(max_length=1000)]
+    reliability_after: Annotated[list[tuple[_Count, _Number, _Number]], Field(max_length=1000)]
+
+
+class _Tried(_Part):
+    n: _Count
+    dice: _Number
+    nsd: _Number
+
+
+class _PostProcessing(_Part):
+    labels: dict[_Name, _Name]
+    tried: dict[_Name, dict[_Name, _Tried]]
+
+
+class _Failure(_Part):
+    case: _Name
+    dice: _Number
+    picture: Annotated[str, Field(pattern=r"^(failure_[1-9]\.png)?$")] = ""
 
 
 class _Cost(_Part):
@@ -111,7 +157,18 @@ class _CardRecord(_Part):
     training_scans: _Trained | None = None
     intervals: _Intervals | None = None
     expected: _Expected | None = None
+    calibration: _Calibration | None = None
+    post_processing: _PostProcessing | None = None
+    failures: list[_Failure] = []
+    predicted_dice: _PredictedDice | None = None
     cost: _Cost = _Cost()
+
+
+class _PooledRecord(_Part):
+    """What a cross-validation's summary has of what is in a card, too."""
+
+    intervals: _Intervals | None = None
+    post_processing: _PostProcessing | None = None
 
 
 def check_record(record: Mapping[str, Any], where: object) -> None:
@@ -122,16 +179,47 @@ def check_record(record: Mapping[str, Any], where: object) -> None:
     BundleError
         With the first such field; ``where`` is the file.
     """
+    found = _checked(_CardRecord, record, where)
+    _check_lengths(found.predicted_dice, where)
+    _check_names(found.intervals, where)
+    _check_rules(found.post_processing, where)
+
+
+def check_pooled(record: Mapping[str, Any], where: object) -> None:
+    """Refuse what a cross-validation worked out of all folds where it is not as a card has it; see above."""
+    found = _checked(_PooledRecord, record, where)
+    _check_names(found.intervals, where)
+    _check_rules(found.post_processing, where)
+
+
+def _checked(kind: type[Part], record: Mapping[str, Any], where: object) -> Part:
     try:
-        found = _CardRecord.model_validate(record)
+        return kind.model_validate(record)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         field = brief(".".join(map(str, first["loc"])))
         raise BundleError(
             f"{where}: {field} is {brief(repr(first['input']))}: {brief(first['msg'])}. Ask whoever made the bundle."
         ) from error
-    foretold = found.expected and found.expected.dice
-    if foretold and len(foretold.values) != len(foretold.dice):
-        raise BundleError(f"{where}: expected.dice has values and Dice of different numbers of cases. Ask its maker.")
-    if found.intervals and not found.intervals.labels.keys() <= found.intervals.names.keys():
+
+
+def _check_names(intervals: _Intervals | None, where: object) -> None:
+    if intervals and not intervals.labels.keys() <= intervals.names.keys():
         raise BundleError(f"{where}: intervals has labels without a name. Ask whoever made the bundle.")
+
+
+def _check_rules(found: _PostProcessing | None, where: object) -> None:
+    for name, word in found.labels.items() if found else ():
+        tried = found.tried.get(name, {}) if found else {}
+        if PieceRule.of(word) is None or not {word, NONE} <= tried.keys():
+            raise BundleError(f"{where}: post_processing has the rule {brief(word)}. Ask whoever made the bundle.")
+
+
+def _check_lengths(dice: _PredictedDice | None, where: object) -> None:
+    if dice and not _of_one_length(dice):
+        raise BundleError(f"{where}: predicted_dice has features and weights of different number. Ask its maker.")
+
+
+def _of_one_length(dice: _PredictedDice) -> bool:
+    rows = (dice.means, dice.deviations, dice.weights, dice.ranges)
+    return all(len(row) == len(dice.features) for row in rows)

@@ -1,13 +1,18 @@
-"""What card.md says of training scans, measures of validation, volume intervals and expected Dice."""
+"""What card.md says of training scans, measures of validation, volume intervals and the Dice to expect."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from voxtrace.fit.calibration import VOXELS
 from voxtrace.fit.origin_checks import is_demonstration
+from voxtrace.fit.pieces import LARGEST
+from voxtrace.fit.reliability_diagram import reliability_svg
 from voxtrace.fit.training_scans import TrainingScans
 
+RELIABILITY = "reliability.svg"  # beside the card
 WARNING = "**Demonstration.** Trained on made-up scans: its answer on a patient means nothing."
 
 _MEASURES = {
@@ -20,10 +25,35 @@ _MEASURES = {
 }
 
 
+def card_text(name: str, facts: Mapping[str, str], about: Mapping[str, Any]) -> str:
+    """Return a card as Markdown: what a bundle is (facts by name), what its record measured, and how it was made."""
+    lines = [f"# {name}", "", str(about.get("intended_use", "")), ""]
+    lines += [*(f"- {title}: {fact}" for title, fact in facts.items()), "", *measured_lines(about)]
+    for title in ("provenance", "metrics"):
+        if about.get(title):
+            told = json.dumps(_without_cases(about[title]), indent=1, ensure_ascii=False)
+            lines += [f"## {title.capitalize()}", "", "```json", told, "```", ""]
+    return "\n".join(lines)
+
+
+def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return entries of the card without the lists of cases, which bundle.json holds."""
+    entries = {name: value for name, value in entries.items() if name not in ("training", "held_back")}
+    listed = entries.get("validation", {})
+    short = {name: value for name, value in listed.items() if name not in ("per_case", "measures_per_label")}
+    return {**entries, "validation": short} if listed else entries
+
+
+def drawings(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the drawings that a card shows of what its record says: name of the file -> SVG."""
+    calibration = record.get("calibration")
+    return {RELIABILITY: reliability_svg(calibration)} if calibration else {}
+
+
 def measured_lines(record: Mapping[str, Any]) -> list[str]:
     """Return lines of Markdown; none where the card records none of it."""
     warning = [WARNING, ""] if is_demonstration(record) else []
-    return [*warning, *_scans(record), *_validated(record), *_intervals(record), *_expected(record)]
+    return [*warning, *(line for section in SECTIONS for line in section(record))]
 
 
 def _scans(record: Mapping[str, Any]) -> Iterator[str]:
@@ -65,12 +95,18 @@ def _intervals(record: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from ("## Volumes", "")
     yield "The true volume of a label lies in this range around the predicted one, for cases like those of validation"
-    yield "(split conformal prediction on the held-back cases; the median error is taken out as bias):"
-    yield from ("", "| label | true volume, times the predicted | level | cases |", "|---|---|---|---|")
+    yield "(split conformal prediction on the held-back cases; a bias of the model is taken out):"
+    yield from ("", "| label | true volume, times the predicted | bias | level | cases |", "|---|---|---|---|---|")
     for label, one in stored["labels"].items():
         low, high = one["factors"]
-        yield f"| {stored['names'][label]} | {low:.2f} to {high:.2f} | {one['level']:.0%} | {one['cases']} |"
+        bias = f"{one['bias']:.3g}" if one.get("bias") is not None else "–"
+        yield f"| {stored['names'][label]} | {low:.2f} to {high:.2f} | {bias} | {one['level']:.0%} | {one['cases']} |"
     yield ""
+    for label, one in stored["labels"].items():
+        if missed := one.get("not_found"):
+            most = f"; 90 % of them had at most {missed['up_to_ml']:.3g} mL" if "up_to_ml" in missed else ""
+            name, cases, there = stored["names"][label], missed["cases"], missed["were_there"]
+            yield from (f"{name} was not found in {cases} further cases, and was there in {there} of them{most}.", "")
 
 
 def _expected(record: Mapping[str, Any]) -> Iterator[str]:
@@ -80,12 +116,75 @@ def _expected(record: Mapping[str, Any]) -> Iterator[str]:
     yield from ("## What is usual", "", f"Middle 90 % of {stored['cases']} validation cases:", "")
     yield from (f"- {name}: {low:.3g} to {high:.3g}" for name, (low, high) in stored["features"].items())
     yield ""
-    if dice := stored.get("dice"):
-        yield f"The Dice of a case is foretold by {dice['feature']} with a mean error of {dice['error']:.3f}"
-        yield f"(without it {dice['error_without']:.3f}; rank correlation {dice['rank_correlation']:.2f})."
-        yield ""
+
+
+def _foretold(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("predicted_dice")
+    if not stored:
+        return
+    low, high = stored["rank_correlation_ci95"]
+    yield from ("## Dice to expect of a case", "")
+    yield f"From {', '.join(stored['features'])} of its trace. Of {stored['cases']} held-back cases, each left out of"
+    yield f"the fit: rank correlation with the true Dice {stored['rank_correlation']:.2f} [{low:.2f}, {high:.2f}],"
+    yield f"mean error {stored.get('error', 0.0):.3f} ({stored.get('error_without', 0.0):.3f} when their mean is told)."
+    if low > 0:
+        yield f"{stored['level']:.0%} of them lie within {stored['half_width']:.3f} of what is told."
+    else:
+        yield "It is not surely above 0, so that no Dice is told."
+    yield ""
+
+
+def _calibration(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("calibration")
+    if not stored:
+        return
+    yield from ("## Probabilities", "", f"![reliability]({RELIABILITY})", "")
+    yield f"Temperature {stored['temperature']:.3f}. ECE (expected calibration error) {stored['ece_before']:.4f}; with"
+    yield f"the temperature {stored['ece_after']:.4f} (each half of the cases with that of the other half), over"
+    yield f"{stored['voxels']:,} voxels of {stored['cases']} held-back cases: {VOXELS}."
+    yield ""
+
+
+def _post_processing(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("post_processing")
+    if not stored or not stored["tried"]:
+        return
+    yield from ("## Small pieces", "")
+    if not stored["labels"]:
+        yield from ("Every piece of every label stays: no rule raised the Dice of the held-back cases.", "")
+        return
+    yield "Rules that raised the mean Dice of the held-back cases, and did not lower the NSD; predictions follow them."
+    yield from (
+        "",
+        "| label | stays | Dice before | Dice | NSD before | NSD | cases |",
+        "|---|---|---|---|---|---|---|",
+    )
+    for name, word in stored["labels"].items():
+        before, after = stored["tried"][name]["none"], stored["tried"][name][word]
+        kept = "largest piece" if word == LARGEST else f"pieces of at least {word} mm³"
+        scores = " | ".join(f"{row[part]:.4f}" for part in ("dice", "nsd") for row in (before, after))
+        yield f"| {name} | {kept} | {scores} | {int(before['n'])} |"
+    yield ""
+
+
+def _failures(record: Mapping[str, Any]) -> Iterator[str]:
+    stored = record.get("failures")
+    if not stored:
+        return
+    yield from ("## Worst held-back cases", "")
+    for one in stored:
+        yield f"- {one['case']}: mean Dice {one['dice']:.3f}"
+    yield ""
+    for one in stored:
+        if one.get("picture"):
+            yield from (f"{one['case']}, the slice with most wrong voxels: reference, answer.", "")
+            yield from (f"![{one['case']}]({one['picture']})", "")
 
 
 def _ends(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
     low, high = ("×".join(f"{v:.3g}" for v in end) for end in pair)
     return low if low == high else f"{low} to {high}"
+
+
+# In the order in which the card has them; each takes a record and yields lines, none where the record has nothing.
+SECTIONS = (_scans, _validated, _failures, _intervals, _calibration, _post_processing, _expected, _foretold)

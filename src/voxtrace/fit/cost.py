@@ -84,10 +84,10 @@ def _gigabytes(plan: Plan, scan: ScanFacts, kept: int, batch: int | None) -> flo
     voxels = scan.geometry.shape[0] * scan.geometry.shape[1] * scan.geometry.shape[2]
     inputs = voxels * (4 * len(scan.channels) + kept)
     grid = network_grid(scan.geometry, plan).padded_shape
-    planes = 2 * plan.window[0] * grid[1] * grid[2] * plan.n_labels * kept * _FEATURE_BYTES
+    planes = 2 * plan.window[0] * grid[1] * grid[2] * plan.n_outputs * kept * _FEATURE_BYTES
     window = plan.window[0] * plan.window[1] * plan.window[2]
     at_once = batch or _usual_batch(plan.window, window)
-    maps = _MAPS_PER_WINDOW * at_once * window * (max(plan.topology.widths[0], 8) + plan.n_labels) * _FEATURE_BYTES
+    maps = _MAPS_PER_WINDOW * at_once * window * (max(plan.topology.widths[0], 8) + plan.n_outputs) * _FEATURE_BYTES
     return _PROGRAM_GB + (inputs + planes + maps) / GIGABYTE
 
 

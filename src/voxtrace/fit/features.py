@@ -4,7 +4,8 @@
 feature           unit       meaning
 ================  =========  ==================================================================================
 ``volume_ml``     mL         all labels together at the last step
-``entropy``       nat        entropy of the last step, mean over windows, for each foreground fraction of the scan
+``entropy``       nat        entropy of the last step without temperature, mean over windows, for each foreground
+                             fraction of the scan
 ``last_change``   fraction   voxels that the last step changed, as a fraction of the foreground
 ``undecided``     fraction   voxels whose label changed after the first step, as a fraction of the foreground
 ================  =========  ==================================================================================
@@ -38,8 +39,9 @@ def case_features(trace: Trace) -> dict[str, float]:
     if not volume_ml:
         return {}
     found = {"volume_ml": volume_ml}
-    if rows[-1].get("entropy") is not None:
-        found["entropy"] = float(rows[-1]["entropy"]) * scan_ml / volume_ml
+    entropy = rows[-1].get("raw_entropy", rows[-1].get("entropy"))
+    if entropy is not None:
+        found["entropy"] = float(entropy) * scan_ml / volume_ml
     if trace.complete and trace.n_steps > 1:
         foreground = volume_ml / trace.geometry.voxel_ml
         found["last_change"] = rows[-1]["changed_voxels"] / foreground

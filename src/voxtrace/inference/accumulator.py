@@ -10,7 +10,7 @@ The planes lie in a ring as deep as a window; plane z has slot ``z % depth``. De
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +46,10 @@ class PlaneAccumulator:
         Whether probabilities or logits are averaged.
     maps
         Steps and number M of scalar maps, which are summed with the same weights.
+    paints
+        Where the K are regions, the value with which each is painted.
+    every_label
+        Whether planes have the scores of every label, those that cannot win included.
     """
 
     def __init__(
@@ -59,8 +63,10 @@ class PlaneAccumulator:
         slices: int = 1,
         average: Average = "probabilities",
         maps: tuple[int, int] = (0, 0),
+        paints: Sequence[int] = (),
+        every_label: bool = False,
     ) -> None:
-        self._ops, self._average = ops_for(device), average
+        self._ops, self._average, self._every_label = ops_for(device, paints, average), average, every_label
         self._depth = window[0] + slices - 1  # the windows of one row, each a plane higher
         self._size = window
         self._blend = torch.from_numpy(blend(window)).to(device)
@@ -68,7 +74,7 @@ class PlaneAccumulator:
         self._maps = torch.zeros((*maps, self._depth, *plane), device=device) if all(maps) else None
         self._weights = torch.zeros((self._depth, *plane), device=device)
         self._peaks = np.zeros((n_labels, self._depth), np.float32)
-        self._least = winning_threshold(n_labels, average) * (1.0 - _ROUNDING)
+        self._least = winning_threshold(2 if paints else n_labels, average) * (1.0 - _ROUNDING)
         self._labels = np.arange(n_labels, dtype=label_type(n_labels))
         self._first, self._before = 0, np.zeros(n_labels, bool)
 
@@ -122,6 +128,8 @@ class PlaneAccumulator:
     def _may_win_near(self, here: Mask, until: int) -> Mask:
         """Return which labels (K,) may win on a plane or next to it; all where a neighbour is not complete."""
         after = self._first + 1
+        if self._every_label:
+            return np.ones_like(here)
         return self._before | here | self._may_win(after % self._depth) if after < until else np.ones_like(here)
 
     def _parts(self, z: int) -> tuple[tuple[slice, slice], ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from voxtrace.bundle import JSON, WEIGHTS, Bundle, verdict
 from voxtrace.inference.sliding_window import SlidingWindow
@@ -13,15 +15,20 @@ from voxtrace.version import __version__
 from voxtrace.volume import Volume
 
 
-def describe_run(run: SlidingWindow, bundles: Sequence[Bundle], scan: Volume, seconds: float) -> RunDescription:
-    """Return the description of a run that has visited every window, after so many seconds."""
+def describe_run(
+    run: SlidingWindow, bundles: Sequence[Bundle], scan: Volume, seconds: float, removed: Mapping[str, Any]
+) -> RunDescription:
+    """Return the description of a run that has visited every window, after so many seconds.
+
+    ``removed`` is what post-processing took from the answer.
+    """
     boxes = {name: canonical_boxes(found, run.grid)[0] for name, found in run.window_sets().items()}
     return RunDescription(
         run.method.value_names,
         run.method.value_costs(run.plan),
         run.method.charts(bundles[0].network),
         boxes,
-        _provenance(run, bundles, scan, seconds),
+        replace(_provenance(run, bundles, scan, seconds), post_processing=removed),
     )
 
 
@@ -42,6 +49,7 @@ def _provenance(run: SlidingWindow, bundles: Sequence[Bundle], scan: Volume, sec
         seed=run.options.seed,
         scan=scan.name,
         fit=verdict(bundles, scan).sentence,
+        temperatures=tuple(record["temperatures"]) if run.options.calibrate else (),
     )
 
 

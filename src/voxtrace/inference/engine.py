@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.bundle import Bundle
+from voxtrace.errors import UsageError
 from voxtrace.inference.ensemble import check_bundles
 from voxtrace.inference.one_run import segment_once
 from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.probabilities import Probe
 from voxtrace.inference.progress import Progress, Result
 from voxtrace.inference.voting import segment_by_vote
 from voxtrace.volume import Volume
@@ -22,6 +24,7 @@ def segment(
     *,
     store: Path | None = None,
     cancel: Callable[[], bool] | None = None,
+    probe: Probe | None = None,
     **changes: Any,
 ) -> Generator[Progress, None, Result]:
     """Yield progress while a volume is segmented, and return the result.
@@ -39,6 +42,10 @@ def segment(
         done and not at all otherwise.
     cancel
         Called several times a second, perhaps from other threads; true stops.
+    probe
+        Called with the number of each plane of the scan, ascending, and the last step's probabilities of all labels,
+        or regions, there, (K, Y, X) float32, NaN where the network did not look; without temperature. From another
+        thread, and not where answers vote.
     changes
         Options by name, e.g. ``steps=3``; see :class:`voxtrace.inference.PredictOptions` for each.
 
@@ -60,7 +67,11 @@ def segment(
     chosen = PredictOptions.of(options, **changes)
     bundles = check_bundles((bundle,) if isinstance(bundle, Bundle) else tuple(bundle), chosen)
     several = chosen.members or chosen.seeds > 1
-    return (yield from (segment_by_vote if several else segment_once)(bundles, volume, chosen, store, cancel))
+    if several:
+        if probe is not None:
+            raise UsageError("answers that vote have no probabilities to show; leave members and seeds out.")
+        return (yield from segment_by_vote(bundles, volume, chosen, store, cancel))
+    return (yield from segment_once(bundles, volume, chosen, store, cancel, probe))
 
 
 def predict(

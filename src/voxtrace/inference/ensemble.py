@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError, UsageError
+from voxtrace.fit.calibration import temperature_of
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.fold_folder import SAME_FIELDS
 from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.post_process import piece_rules
 from voxtrace.inference.sliding_window import Member
 from voxtrace.method import Method, changed_after_training
 from voxtrace.plan import Normalisation
+from voxtrace.plan.regions import refuse_regions
 from voxtrace.preprocess import NetworkGrid, PlaneStream
 from voxtrace.runtime import open_runtime
 from voxtrace.runtime.interrupt import interrupts
@@ -52,8 +55,15 @@ def check_bundles(bundles: Sequence[Bundle], options: PredictOptions) -> Sequenc
     Raises
     ------
     UsageError
-        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels.
+        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels. Rules of
+        post-processing that do not exist.
     """
+    found = _check_together(bundles, options)
+    piece_rules(found, options)
+    return found
+
+
+def _check_together(bundles: Sequence[Bundle], options: PredictOptions) -> Sequence[Bundle]:
     if not options.members:
         return check_compatible(bundles)
     if len(bundles) < 2:
@@ -74,10 +84,12 @@ def chosen_method(bundle: Bundle, options: PredictOptions) -> Method:
     Raises
     ------
     MethodError
-        An option that the method does not have, or that was fixed in training; several seeds for a method that draws
-        no random numbers.
+        The plan has regions and the method cannot decide them; an option that the method does not have, or that was
+        fixed in training; several seeds for a method that draws no random numbers.
     """
     method = changed_after_training(bundle.method, **options.method_options)
+    if not method.overlapping:
+        refuse_regions(method.key, bundle.plan.regions)
     if options.seeds > 1 and not method.random:
         raise MethodError(
             f"{method.key} draws no random numbers, so {options.seeds} seeds would give one answer; leave seeds at 1."
@@ -103,5 +115,6 @@ def open_members(
         how = {"runtime": options.runtime, "device": options.device, "precision": options.precision}
         with interrupts.between_layers(check):
             opened = open_runtime(bundle.network, **how, calls=calls)
-        members.append(Member(opened, list(streams).index(rules)))
+        temperature = temperature_of(bundle.card) if options.calibrate else 1.0
+        members.append(Member(opened, list(streams).index(rules), temperature))
     return members, list(streams.values())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.bundle import JSON, card
 from voxtrace.errors import BundleError
+from voxtrace.fit.card_record import check_pooled
 from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
@@ -25,8 +26,17 @@ if TYPE_CHECKING:
 
 FOLD, SUMMARY = "fold_", "cross_validation.json"
 MOST_FOLDS = 10_000  # a file that says more is no summary
+POOLED = ("intervals", "post_processing")  # of a cross-validation's summary: what holds for its folds together
 CHOSEN = "chosen_after_training"  # in a card's provenance: option -> the value that was asked for
-SAME_FIELDS = ("spacing_mm", "window", "channels", "labels", "interpolation", "view")  # of plans that are averaged
+SAME_FIELDS = (
+    "spacing_mm",
+    "window",
+    "channels",
+    "labels",
+    "regions",
+    "interpolation",
+    "view",
+)  # of plans that are averaged
 
 
 def is_fold_folder(path: str | Path) -> bool:
@@ -79,7 +89,7 @@ def load_members(models: Sequence[str | Path]) -> tuple[Bundle, ...]:
     """Return the bundles that models stand for, loaded.
 
     Folds whose methods differ only in options that were chosen after training, each by its own cases, get those that
-    suit all.
+    suit all. Where a cross-validation worked out what holds for all of them, their cards say that.
 
     Raises
     ------
@@ -92,8 +102,14 @@ def load_members(models: Sequence[str | Path]) -> tuple[Bundle, ...]:
     for model in models:
         folds = is_fold_folder(model)
         bundles = [load(path) for path in (fold_paths(model) if folds else (model,))]
-        loaded += _as_one(bundles) if folds else bundles
+        loaded += _pooled(_as_one(bundles), fold_summary(Path(model))) if folds else bundles
     return tuple(loaded)
+
+
+def _pooled(bundles: Sequence[Bundle], summary: Mapping[str, Any]) -> list[Bundle]:
+    """Return bundles whose cards have what was worked out from the held-back cases of all folds."""
+    known = {name: summary[name] for name in POOLED if summary.get(name)}
+    return [replace(bundle, card={**bundle.card, **known}) for bundle in bundles]
 
 
 def asked_method(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +136,7 @@ def fold_summary(folder: Path) -> Mapping[str, Any]:
     scores = [record.get(name) for name in ("dice", "dice_per_label")] if isinstance(record, dict) else [None]
     if not all(isinstance(one, dict) for one in scores) or not 0 < _number(record.get("folds")) <= MOST_FOLDS:
         raise BundleError(f"{file} is not as `voxtrace train --cv` writes it; copy it again.")
+    check_pooled({name: record[name] for name in POOLED if name in record}, file)
     found: Mapping[str, Any] = record
     return found
 

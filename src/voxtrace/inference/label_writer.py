@@ -20,9 +20,11 @@ from torch import Tensor
 from voxtrace.inference.accumulator import PlaneAccumulator
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.malloc_trim import trim_heap
+from voxtrace.inference.probabilities import ProbabilityPlanes
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
 from voxtrace.inference.score_plane import ScorePlane
+from voxtrace.inference.second_choice import SecondChoice
 from voxtrace.inference.step_runner import Logits
 from voxtrace.inference.timing import StageTimer
 from voxtrace.preprocess import LabelPaster
@@ -35,25 +37,33 @@ from voxtrace.windows import Window
 class PlaneOutput:
     """What turns network planes into recorded planes of the input; ``maps`` is None where the method has none.
 
-    ``check`` looks before each plane of the input whether to stop.
+    ``probabilities`` shows those of the last step to whoever asked for them; ``second`` is None where the second choice
+    is not kept. ``check`` looks before each plane of the input whether to stop.
     """
 
     labels: LabelResampler
     placer: LabelPaster
     recorder: Recorder
     maps: MapResampler | None = None
+    probabilities: ProbabilityPlanes | None = None
     check: CancelCheck = field(default_factory=CancelCheck)
+    second: SecondChoice | None = None
 
     def write(self, plane: ScorePlane) -> None:
         """Record the input planes that a network plane completes."""
+        if self.probabilities is not None:
+            self.probabilities.push(plane)
         labels = (placed for seen in self.labels.push(plane) for placed in self.placer.push(seen))
+        second: Iterator[Array | None] = repeat(None) if self.second is None else self.second.push(plane)
         if self.maps is None or plane.maps is None:
             pairs: Iterator[tuple[Array, Array | None]] = zip(labels, repeat(None), strict=False)
         else:
             # Both complete the same planes; strict also runs the maps to the end of their generator.
             pairs = zip(labels, self.maps.push(plane.maps), strict=True)
-        for label_plane, maps in self.check.each(pairs):
-            self.recorder.add(label_plane[:, None], None if maps is None else maps[:, :, None])
+        # strict runs the second choice to the end of its generator, too
+        for (label_plane, maps), other in self.check.each(zip(pairs, second, strict=self.second is not None)):
+            chosen = None if other is None or self.second is None else self.second.labels(other, label_plane)[None]
+            self.recorder.add(label_plane[:, None], None if maps is None else maps[:, :, None], second=chosen)
 
 
 class LabelWriter:

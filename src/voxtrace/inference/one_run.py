@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from voxtrace.atomic import atomic_folder
 from voxtrace.bundle import Bundle
@@ -14,7 +15,10 @@ from voxtrace.fit import facts_of, remember_run
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import chosen_method, open_members
+from voxtrace.inference.foretell import with_expected_dice
 from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.post_process import KEY, STAGE, piece_rules, remove_from_answer
+from voxtrace.inference.probabilities import Probe
 from voxtrace.inference.progress import FinishedPlanes, Progress, Result
 from voxtrace.inference.sliding_window import SlidingWindow
 from voxtrace.inference.window_boxes import canonical_boxes
@@ -32,6 +36,7 @@ def segment_once(
     options: PredictOptions,
     store: Path | None = None,
     cancel: Callable[[], bool] | None = None,
+    probe: Probe | None = None,
 ) -> Generator[Progress, None, Result]:
     """Yield progress while a volume is segmented once, and return the result.
 
@@ -42,6 +47,7 @@ def segment_once(
     with _engine_errors(plan.window), ExitStack() as stack:
         yield Progress("preparing", 0, 1, f"reading intensities of {volume.name}")
         run, streams = _prepared(bundles, method, volume, options, check)
+        run.probe = probe
         # the folder takes its name when the block ends without an error, and vanishes otherwise
         folder = stack.enter_context(atomic_folder(store)) if store is not None else None
         recorder, shown = _recorder(run, volume, folder), 0
@@ -50,14 +56,31 @@ def segment_once(
             check.where = f"after {done} of {run.n_windows} windows"
             yield Progress("segmenting", done, max(done, run.n_windows), f"{done} of {run.n_windows} windows", planes)
             check()
-        trace = _finished(run, recorder, describe_run(run, bundles, volume, time.perf_counter() - started))
+        removed = yield from _post_processed(run, recorder, bundles, volume)
+        about = describe_run(run, bundles, volume, time.perf_counter() - started, removed)
+        trace = _finished(run, recorder, about)
+        trace = with_expected_dice(trace, bundles, method, options, folder)
     if store is not None:
         trace = Trace.load(store)
     note = DEMONSTRATION if trace.provenance.demonstration else ""
     labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name, note=note)
-    result = Result(labels, trace, time.perf_counter() - started, run.record())
+    result = Result(
+        labels, trace, time.perf_counter() - started, {**run.record(), **({KEY: removed} if removed else {})}
+    )
     _remember(bundles, volume, options, result)
     return result
+
+
+def _post_processed(
+    run: SlidingWindow, recorder: Recorder, bundles: Sequence[Bundle], volume: Volume
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Yield progress and remove small pieces from the answer, where bundle or user say so; return what went."""
+    rules = piece_rules(bundles, run.options)
+    if not rules:
+        return {}
+    yield Progress(STAGE, 0, 1, f"small pieces of {len(rules)} labels")
+    with run.timer(STAGE):
+        return remove_from_answer(recorder, rules, run.plan.labels, volume.geometry.voxel_ml * 1000.0)
 
 
 def _remember(bundles: Sequence[Bundle], volume: Volume, options: PredictOptions, result: Result) -> None:
@@ -109,7 +132,7 @@ def _mirrors(asked: bool | None, usual: bool, bundle: Bundle) -> bool:
 def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:
     """Return what gathers labels and maps of the steps that are kept, in memory or in the folder."""
     names, maps = run.plan.labels, tuple(run.map_units)
-    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps)
+    return Recorder(run.kept, volume.geometry, names, folder, run.shown, volume.passport, maps, second=run.keeps_second)
 
 
 def _finished(run: SlidingWindow, recorder: Recorder, description: RunDescription) -> Trace:

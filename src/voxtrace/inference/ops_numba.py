@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -71,6 +73,30 @@ def upsample_argmax(
     for step in range(n_steps):
         under, over = (plane.scores[step].contiguous().numpy() for plane in (below, above))
         kernels.upsample_argmax(under, over, channels, z_weight, _two_taps(y), _two_taps(x), least, labels[step])
+    return labels
+
+
+def upsample_paint(
+    below: ScorePlane,
+    above: ScorePlane,
+    z_weight: float,
+    y: AxisWeights,
+    x: AxisWeights,
+    paints: Sequence[int],
+    threshold: float,
+) -> Array:
+    """Return the value (S, Y, X) of the last region above ``threshold`` between two planes; 0 where there is none.
+
+    Regions are numbered by their place in ``paints``, which has their values; one that is not on both planes is nowhere
+    above the threshold. Scores are interpolated as in :func:`upsample_argmax`.
+    """
+    places = common_labels(below, above)
+    values = np.asarray(paints, label_type(max(paints) + 1))[places]
+    labels = np.empty((len(below.scores), len(y.indices), len(x.indices)), values.dtype)
+    channels = values, below.positions(places), above.positions(places)
+    for step in range(len(labels)):
+        under, over = (plane.scores[step].contiguous().numpy() for plane in (below, above))
+        kernels.upsample_paint(under, over, channels, z_weight, _two_taps(y), _two_taps(x), threshold, labels[step])
     return labels
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from voxtrace.inference.score_plane import ScorePlane, common_labels
+from voxtrace.inference.score_plane import ScorePlane, common_labels, label_type
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
@@ -67,6 +69,30 @@ def upsample_argmax(
     under, over = (plane.scores[:, plane.positions(names)] for plane in (below, above))
     between = torch.lerp(under, over, z_weight)
     return np.stack([names[_argmax(step, y, x, least)] for step in between])
+
+
+def upsample_paint(
+    below: ScorePlane,
+    above: ScorePlane,
+    z_weight: float,
+    y: AxisWeights,
+    x: AxisWeights,
+    paints: Sequence[int],
+    threshold: float,
+) -> Array:
+    """Return the value (S, Y, X) of the last region above ``threshold`` between two planes; 0 where there is none.
+
+    Regions are numbered by their place in ``paints``, which has their values; one that is not on both planes is nowhere
+    above the threshold. Scores are interpolated as in :func:`upsample_argmax`.
+    """
+    places = common_labels(below, above)
+    under, over = (plane.scores[:, plane.positions(places)] for plane in (below, above))
+    labels = np.zeros((len(under), len(y.indices), len(x.indices)), label_type(max(paints) + 1))
+    for step, between in enumerate(torch.lerp(under, over, z_weight)):
+        found = (_enlarged(_enlarged(between, y, 1), x, 2) > threshold).cpu().numpy()
+        for place, mask in zip(places, found, strict=True):
+            labels[step][mask] = paints[place]
+    return labels
 
 
 def _argmax(plane: Tensor, y: AxisWeights, x: AxisWeights, least: float) -> Array:

@@ -65,6 +65,18 @@ class PredictOptions:
         details="body lays windows over the box of all voxels above −500 HU and 10 mm around it along Y and X; what "
         "lies outside is background. Plans of other modalities, or with a view of their own, are not affected.",
     )
+    post_processing: str = option(
+        "auto",
+        "Remove small pieces of labels from the answer: as the bundle says (auto), none, largest (only the largest "
+        "piece of each label stays), or rules such as largest,aorta=none,lesion=50 with a least size in mm³.",
+        suggestions=("auto", "none", "largest"),
+        details="The last step of the trace is the answer, without the pieces. The trace and the ledger say what went.",
+    )
+    calibrate: bool = option(
+        True,
+        "Take the bundle's temperature into account where entropy and probabilities are worked out, if it has one.",
+        details="Labels do not depend on it. Of several bundles each has its own.",
+    )
     seed: int = option(0, "Start of the random numbers; the same seed gives the same result.", low=0)
     seeds: int = option(
         1,

@@ -29,7 +29,9 @@ class FinishedPlanes:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a task is: ``done`` of ``total`` windows of a ``stage`` ("preparing", "segmenting", "combining").
+    """How far a task is: ``done`` of ``total`` windows of a ``stage``.
+
+    A stage is "preparing", "segmenting", "post-processing" or "combining".
 
     ``planes`` holds the planes of the answer that were completed since the last report, if any.
     """
@@ -56,7 +58,8 @@ class Result:
     facts
         Windows, steps, runtime, device and precision with the reason for them, members, batch, overlap, mirror, settle,
         seed, and ``seconds`` by stage: planes (waiting for them), network, assess, blend, and finish, which runs in a
-        thread of its own while the network computes.
+        thread of its own while the network computes; ``post_processing``, where pieces of labels may go, as in
+        :class:`voxtrace.trace.Provenance`.
     """
 
     labels: LabelMap

@@ -6,7 +6,7 @@ one pass over the output's rows. A label whose probability reaches 1/K nowhere c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from voxtrace.inference.ops import ops_for
 from voxtrace.inference.plane_walk import PlaneWalk
@@ -16,12 +16,21 @@ from voxtrace.volume import Array
 
 
 class LabelResampler:
-    """Takes network planes in ascending z and yields label planes of the input grid as soon as they are known."""
+    """Takes network planes in ascending z and yields label planes of the input grid as soon as they are known.
+
+    With ``paints`` the scores are of regions, each painted with its value.
+    """
 
     def __init__(
-        self, grid: NetworkGrid, n_labels: int, device: str = "cpu", average: Average = "probabilities"
+        self,
+        grid: NetworkGrid,
+        n_labels: int,
+        device: str = "cpu",
+        average: Average = "probabilities",
+        paints: Sequence[int] = (),
     ) -> None:
-        self._walk, self._ops, self._least = PlaneWalk(grid), ops_for(device), winning_threshold(n_labels, average)
+        self._walk, self._ops = PlaneWalk(grid), ops_for(device, paints, average)
+        self._least = winning_threshold(n_labels, average)
         self._below: ScorePlane | None = None
         self._last: tuple[tuple[int, float], Array] | None = None
 

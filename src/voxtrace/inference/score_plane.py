@@ -44,7 +44,7 @@ def common_labels(one: ScorePlane, other: ScorePlane) -> Array:
 
 
 def winning_threshold(n_labels: int, average: Average) -> float:
-    """Return the score that a label must reach at some voxel to win there."""
+    """Return the score that a label must reach at some voxel to win there; of 2 for a region, that is one half."""
     return (1.0 - _ROUNDING) / n_labels if average == "probabilities" else -math.inf
 
 

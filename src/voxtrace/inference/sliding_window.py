@@ -19,11 +19,21 @@ from voxtrace.inference.label_writer import LabelWriter, PlaneOutput
 from voxtrace.inference.ops import ops_for
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.plane_prefetch import PlanePrefetch
+from voxtrace.inference.probabilities import ProbabilityPlanes, Probe
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
-from voxtrace.inference.score_plane import label_type
+from voxtrace.inference.score_plane import Average, label_type
+from voxtrace.inference.second_choice import SecondChoice
 from voxtrace.inference.slice_facts import SliceFacts
-from voxtrace.inference.step_runner import EARLY_STOP_UNITS, UNITS, Flip, StepResult, StepRunner, flips
+from voxtrace.inference.step_runner import (
+    CALIBRATED_UNITS,
+    EARLY_STOP_UNITS,
+    UNITS,
+    Flip,
+    StepResult,
+    StepRunner,
+    flips,
+)
 from voxtrace.inference.timing import StageTimer
 from voxtrace.inference.window_facts import Table, WindowFacts, clipped_boxes, unpadded
 from voxtrace.method import Method
@@ -39,11 +49,13 @@ from voxtrace.windows import Decision, Row, Schedule, Window, Windowing, count_w
 class Member(NamedTuple):
     """One of the networks whose results are averaged (``opened``), and the index of its input among the plane streams.
 
-    Networks with the same normalisation read the same stream.
+    Networks with the same normalisation read the same stream. ``temperature`` is what its logits are divided by before
+    their entropy is worked out.
     """
 
     opened: LoadedNetwork
     stream: int
+    temperature: float = 1.0
 
 
 @dataclass
@@ -58,6 +70,8 @@ class SlidingWindow:
         How to predict.
     mirror, overlap, batch
         Those of ``options``, or what stands for them where they are None.
+    probe
+        Is shown the probabilities of the last step, see :class:`ProbabilityPlanes`; None for nobody.
     check
         Looks between small pieces of work whether to stop.
     skipped, discarded
@@ -72,6 +86,7 @@ class SlidingWindow:
     mirror: bool
     overlap: float
     batch: int
+    probe: Probe | None = None
     timer: StageTimer = field(default_factory=StageTimer)
     check: CancelCheck = field(default_factory=CancelCheck)
     skipped: list[Window] = field(default_factory=list)
@@ -108,6 +123,11 @@ class SlidingWindow:
         labels = [name for value, name in sorted(self.plan.labels.items()) if value]
         by_label = {f"{name} · {label}": self.method.label_maps[name] for name in self.label_maps for label in labels}
         return {**self.method.maps, **by_label}
+
+    @property
+    def keeps_second(self) -> bool:
+        """Whether the second choice of each voxel is kept; regions that overlap have none."""
+        return self.every_step and not self._paints
 
     @property
     def kept(self) -> int:
@@ -161,24 +181,38 @@ class SlidingWindow:
             self.skipped += stop.value or ()
             return None
 
+    @property
+    def _average(self) -> Average:
+        return self.plan.view.average if self.plan.view else "probabilities"
+
+    @property
+    def _paints(self) -> tuple[int, ...]:
+        """The value with which each region is painted; () where the network gives each voxel one label."""
+        return tuple(region.paints for region in self.plan.regions)
+
     def _accumulator(self) -> PlaneAccumulator:
         return PlaneAccumulator(
             self.kept * (1 + len(self.shown)),
-            self.plan.n_labels,
+            self.plan.n_outputs,
             self.plan.window,
             self.grid.padded_shape[1:],
             self.opened.device,
             self.windowing.blend,
             self.windowing.slices,
-            self.plan.view.average if self.plan.view else "probabilities",
+            self._average,
             (self.kept, len(self.map_units)),
+            self._paints,
+            self.probe is not None,
         )
 
     def _output(self, recorder: Recorder) -> PlaneOutput:
-        average = self.plan.view.average if self.plan.view else "probabilities"
-        labels = LabelResampler(self.grid, self.plan.n_labels, self.opened.device, average)
+        labels = LabelResampler(self.grid, self.plan.n_outputs, self.opened.device, self._average, self._paints)
         maps = MapResampler(self.grid) if self.map_units else None
-        return PlaneOutput(labels, LabelPaster(self.grid.crop_order), recorder, maps, self.check)
+        answers = self.kept - 1, self._average
+        shown = ProbabilityPlanes(self.grid, *answers, self.probe, bool(self._paints)) if self.probe else None
+        second = SecondChoice(self.grid, self.kept, self._average) if self.keeps_second else None
+        placer = LabelPaster(self.grid.crop_order)
+        return PlaneOutput(labels, placer, recorder, maps, shown, self.check, second)
 
     def _decide(
         self, windows: Sequence[Window], images: Sequence[Array], first_z: int, writer: LabelWriter
@@ -187,7 +221,7 @@ class SlidingWindow:
         with torch.inference_mode():
             cuts = [torch.from_numpy(self._cut(windows, planes, first_z)).to(self.opened.device) for planes in images]
             passes = [
-                self._pass(member.opened, flip, windows, cuts[member.stream], writer)
+                self._pass(member, flip, windows, cuts[member.stream], writer)
                 for member in self.members
                 for flip in flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)
             ]
@@ -206,14 +240,15 @@ class SlidingWindow:
         return decided
 
     def _pass(
-        self, opened: LoadedNetwork, flip: Flip, windows: Sequence[Window], images: Tensor, writer: LabelWriter
+        self, member: Member, flip: Flip, windows: Sequence[Window], images: Tensor, writer: LabelWriter
     ) -> _PassResult:
         """Run the steps for one mirroring; results are added at once unless the schedule may discard them."""
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self.window_facts.units}
-        noise = GridNoise(self.options.seed, unpadded(windows, self.grid), self.plan.window, flip, opened.device)
+        noise = GridNoise(self.options.seed, unpadded(windows, self.grid), self.plan.window, flip, member.opened.device)
         # Only a schedule that may discard windows has to see the last step before the first is accumulated.
         at_once, waiting = self.windowing.keeps is everything, list[StepResult]()
-        for result in self._runner.results(opened.parts, images, noise, flip):
+        temperature = member.temperature if self._calibrated else None
+        for result in self._runner.results(member.opened.parts, images, noise, flip, temperature):
             for name, values in result.facts.items():
                 table[name][result.step] = values.double().cpu().numpy()
             if self.every_step or result.step == self.method.steps - 1:
@@ -228,7 +263,7 @@ class SlidingWindow:
 
     @cached_property
     def _runner(self) -> StepRunner:
-        ops = ops_for(self.opened.device)
+        ops = ops_for(self.opened.device, self._paints, self._average)
         settle, label_maps = self.options.settle, self.label_maps
         return StepRunner(self.method, ops, self.timer, self.shown, settle, label_maps, self.check)
 
@@ -265,7 +300,12 @@ class SlidingWindow:
 
     @property
     def _engine_units(self) -> Mapping[str, str]:
-        return UNITS if self.options.settle is None else {**UNITS, **EARLY_STOP_UNITS}
+        units = {**UNITS, **CALIBRATED_UNITS} if self._calibrated else UNITS
+        return units if self.options.settle is None else {**units, **EARLY_STOP_UNITS}
+
+    @property
+    def _calibrated(self) -> bool:
+        return any(member.temperature != 1.0 for member in self.members)
 
     def facts(self) -> tuple[dict[str, Array], Array, dict[str, str]]:
         """Return facts (S, W) by name, window boxes (W, 6) clipped to the network grid, and all units by name."""
@@ -293,6 +333,7 @@ class SlidingWindow:
             "mirror": self.mirror,
             "settle": self.options.settle,
             "seed": self.options.seed,
+            "temperatures": [member.temperature for member in self.members],
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.timer.seconds.items()},
         }
 

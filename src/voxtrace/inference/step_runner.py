@@ -2,7 +2,9 @@
 
 Facts that hold for every method are computed here: ``changed_fraction``, the fraction of a window's voxels whose label
 differs from the step before (the first step is compared with background), and ``entropy``, the mean over voxels of
-−Σ p·log p in nats.
+−Σ p·log p in nats; of regions, the sum over them of the entropy of each answer. Where the network has a temperature,
+``entropy`` is that of softmax(logits / temperature), at every step, and ``raw_entropy`` that of the logits as they are.
+Labels never depend on it.
 
 With early stopping a window *converges* at the first step, from the second on, that changes no more than a given
 fraction of its labels; it computes no further steps and its last result is carried forward. A third fact then says
@@ -20,13 +22,14 @@ from torch import Tensor
 
 from voxtrace.errors import EngineError
 from voxtrace.inference.cancel_check import CancelCheck
-from voxtrace.inference.ops import VoxelOps
 from voxtrace.inference.step_check import check_step
 from voxtrace.inference.timing import StageTimer
+from voxtrace.inference.voxel_ops import VoxelOps
 from voxtrace.method import Method, Noise, Parts, Step
 from voxtrace.runtime.interrupt import interrupts
 
 UNITS = {"changed_fraction": "fraction", "entropy": "nat"}
+CALIBRATED_UNITS = {"raw_entropy": "nat"}
 EARLY_STOP_UNITS = {"computed": "fraction"}
 
 Flip = tuple[int, ...]
@@ -34,7 +37,10 @@ Flip = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Logits:
-    """Logits (B, K, Z, Y, X) float32 and their log Σ exp (B, Z, Y, X): p = exp(values − normaliser)."""
+    """Logits (B, K, Z, Y, X) float32 and their log Σ exp (B, Z, Y, X): p = exp(values − normaliser).
+
+    Of regions p = sigmoid(values), and the normaliser is 0.
+    """
 
     values: Tensor
     normaliser: Tensor
@@ -55,7 +61,7 @@ class StepResult:
     logits
         Logits of the step.
     labels
-        (B, Z, Y, X), the label with the largest logit.
+        (B, Z, Y, X), the label with the largest logit; of regions, the painted label.
     facts
         Numbers per window, each (B,).
     extras
@@ -78,6 +84,7 @@ class StepResult:
         entropy = self.facts["entropy"]
         zero = torch.zeros_like(entropy)
         facts = {"changed_fraction": zero, "entropy": entropy}
+        facts |= {name: self.facts[name] for name in CALIBRATED_UNITS if name in self.facts}
         return replace(self, step=step, facts=facts | ({"computed": zero} if "computed" in self.facts else {}))
 
 
@@ -119,8 +126,12 @@ class StepRunner:
     label_maps: Sequence[str] = ()
     check: CancelCheck = field(default_factory=CancelCheck)
 
-    def results(self, parts: Parts, images: Tensor, noise: Noise, flip: Flip) -> Iterator[StepResult]:
+    def results(
+        self, parts: Parts, images: Tensor, noise: Noise, flip: Flip, temperature: float | None = None
+    ) -> Iterator[StepResult]:
         """Yield the result of every step for images (B, C, Z, Y, X), mirrored for the method and mirrored back.
+
+        With a ``temperature`` there are both entropies.
 
         Yields exactly ``method.steps`` results. When the method stops early, or all windows have converged, the last
         result is carried forward.
@@ -139,7 +150,7 @@ class StepRunner:
             if step >= steps:
                 raise EngineError(f"{self.method.key} decided more often than the {steps} steps it announced.")
             with self.timer("assess"):
-                result = self._result(step, decided, dims, result, running)
+                result = self._result(step, decided, dims, (result, running), temperature)
             yield result
             running = self._running(result, running)
             if running is not None and not bool(running.any()):
@@ -160,10 +171,19 @@ class StepRunner:
             yield decided
 
     def _result(
-        self, step: int, decided: Step, dims: list[int], before: StepResult | None, running: Tensor | None
+        self,
+        step: int,
+        decided: Step,
+        dims: list[int],
+        known: tuple[StepResult | None, Tensor | None],
+        temperature: float | None,
     ) -> StepResult:
-        """Return the result of a step; windows that have converged keep the one before."""
+        """Return the result of a step; windows that have converged keep the one before.
+
+        ``known`` holds the result of the step before, and which windows have not converged.
+        """
         check_step(self.method, step, decided)
+        before, running = known
         values = _mirrored_back(decided.logits, dims)
         last_labels = None if before is None else before.labels
         labels, normaliser, changed, entropy = self.ops.argmax_entropy(values, last_labels)
@@ -177,12 +197,18 @@ class StepRunner:
             step,
             Logits(values, normaliser),
             labels,
-            {"changed_fraction": changed, "entropy": entropy, **computed, **decided.facts},
+            {"changed_fraction": changed, **self._entropies(values, entropy, temperature), **computed, **decided.facts},
             {name: self._logits(_mirrored_back(decided.extras[name], dims)) for name in self.extras},
             _stacked(decided.slice_facts, self.method.slice_facts, [dim for dim in dims if dim == 2]),
             self._maps(decided, dims),
         )
         return result if running is None or before is None else _carried_where_converged(result, before, running)
+
+    def _entropies(self, values: Tensor, raw: Tensor, temperature: float | None) -> dict[str, Tensor]:
+        if temperature is None:
+            return {"entropy": raw}
+        calibrated = raw if temperature == 1.0 else self.ops.argmax_entropy(values / temperature, None)[3]
+        return {"entropy": calibrated, "raw_entropy": raw}
 
     def _maps(self, decided: Step, dims: list[int]) -> Tensor | None:
         """Return scalar maps (B, M, Z, Y, X), and after them those of each label but the background."""

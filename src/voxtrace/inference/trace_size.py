@@ -20,4 +20,5 @@ def trace_bytes(method: Method, plan: Plan, options: PredictOptions, voxels: int
     one = label_bytes * (1 + extras) + 4 * maps  # scalar maps are float32
     runs = options.seeds * (bundles if options.members else 1)
     together = one + 4 + label_bytes * runs if runs > 1 else 0  # the agreement, and each member
-    return steps * voxels * (runs * one + together)
+    second = 0 if options.keep == "last" or plan.regions else label_bytes * runs
+    return voxels * (steps * (runs * one + together) + second)

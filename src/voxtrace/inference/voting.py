@@ -9,15 +9,19 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from voxtrace.bundle import Bundle
+from voxtrace.fit.pieces import NONE
 from voxtrace.inference.ensemble import chosen_method
+from voxtrace.inference.foretell import SEVERAL
 from voxtrace.inference.one_run import segment_once
 from voxtrace.inference.options import PredictOptions
+from voxtrace.inference.post_process import KEY, piece_rules, remove_from_answer
 from voxtrace.inference.progress import Progress, Result
-from voxtrace.trace import Trace, combine
+from voxtrace.trace import Recorder, Trace, combine
 from voxtrace.trace.combine import joined
 from voxtrace.volume import LabelMap, Volume
 
@@ -43,7 +47,7 @@ def member_runs(bundles: Sequence[Bundle], options: PredictOptions) -> list[Memb
         MemberRun(
             " · ".join(([name] if options.members else []) + ([f"seed {seed}"] if options.seeds > 1 else [])),
             group,
-            replace(options, seed=seed, seeds=1, members=False),
+            replace(options, seed=seed, seeds=1, members=False, post_processing=NONE),
         )
         for name, group in zip(names, groups, strict=True)
         for seed in range(options.seed, options.seed + options.seeds)
@@ -73,12 +77,24 @@ def segment_by_vote(
         results: list[Result] = []
         for run, place in zip(runs, places, strict=True):
             results.append((yield from _numbered(run, len(results), len(runs), volume, place, cancel)))
+        finish = _post_processing(bundles, options, volume)
         yield Progress("combining", 0, 1, f"the answers of {len(runs)} members")
-        trace = _voted([result.trace for result in results], runs, options, started, store, cancel)
+        trace = _voted([result.trace for result in results], runs, options, started, store, cancel, finish)
     answer = np.asarray(trace.labels[-1])
     note = next((result.labels.note for result in results if result.labels.note), "")
     labels = LabelMap(answer, volume.geometry, results[0].labels.names, name=volume.name, note=note)
-    return Result(labels, trace, time.perf_counter() - started, _facts(results, runs))
+    removed = trace.provenance.post_processing
+    facts = {**_facts(results, runs), **({KEY: removed} if removed else {})}
+    return Result(labels, trace, time.perf_counter() - started, facts)
+
+
+def _post_processing(
+    bundles: Sequence[Bundle], options: PredictOptions, volume: Volume
+) -> Callable[[Recorder], dict[str, Any]]:
+    """Return what removes small pieces from the answer of the vote; members stay as they are."""
+    rules, names = piece_rules(bundles, options), bundles[0].plan.labels
+    voxel_mm3 = volume.geometry.voxel_ml * 1000.0
+    return lambda recorder: {KEY: remove_from_answer(recorder, rules, names, voxel_mm3)}
 
 
 def _numbered(
@@ -103,11 +119,19 @@ def _voted(
     started: float,
     store: Path | None,
     cancel: Callable[[], bool] | None,
+    finish: Callable[[Recorder], dict[str, Any]],
 ) -> Trace:
     parts = [trace.provenance for trace in traces]
-    used = {**parts[0].options, "seed": options.seed, "seeds": options.seeds, "members": options.members}
-    provenance = joined(parts, options=used, seed=options.seed, seconds=round(time.perf_counter() - started, 3))
-    return combine(traces, [run.name for run in runs], store, provenance=provenance, cancel=cancel)
+    names = ("seed", "seeds", "members", "post_processing")
+    used = {**parts[0].options, **{name: getattr(options, name) for name in names}}
+    provenance = joined(
+        parts,
+        options=used,
+        seed=options.seed,
+        seconds=round(time.perf_counter() - started, 3),
+        expected_dice=SEVERAL,
+    )
+    return combine(traces, [run.name for run in runs], store, provenance=provenance, cancel=cancel, finish=finish)
 
 
 def _facts(results: Sequence[Result], runs: Sequence[MemberRun]) -> dict[str, object]:

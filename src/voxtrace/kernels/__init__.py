@@ -12,6 +12,7 @@ argmax_entropy         labels, log Σ exp, changed voxels and entropy of logits
 accumulate_window      adds a window of logits or probabilities to a ring of planes
 average_plane          turns one plane of the ring into averages
 upsample_argmax        the strongest label of planes that are enlarged linearly
+upsample_paint         regions above a threshold, painted from planes that are enlarged linearly
 =====================  ===================================================================================
 
 ``docs/kernels.md`` says what each brings over the library's way and on which processors. Each group can be switched
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from voxtrace.kernels.voxelwise.accumulate import accumulate_window, average_plane
     from voxtrace.kernels.voxelwise.argmax_entropy import argmax_entropy
     from voxtrace.kernels.voxelwise.upsample_argmax import upsample_argmax
+    from voxtrace.kernels.voxelwise.upsample_paint import upsample_paint
     from voxtrace.kernels.winograd import winograd_parts
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "skip_masked",
     "skip_while_learning",
     "upsample_argmax",
+    "upsample_paint",
     "winograd_parts",
 ]
 
@@ -48,6 +51,7 @@ _HOMES = {
     "skip_masked": "voxtrace.kernels.sparse",
     "skip_while_learning": "voxtrace.kernels.sparse.autograd",
     "upsample_argmax": "voxtrace.kernels.voxelwise.upsample_argmax",
+    "upsample_paint": "voxtrace.kernels.voxelwise.upsample_paint",
     "winograd_parts": "voxtrace.kernels.winograd",
 }
 

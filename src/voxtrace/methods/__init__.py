@@ -1,4 +1,4 @@
-"""The published methods. A new method is one new file and one line in ``METHODS``."""
+"""The published methods. A new method is one new file and one line in ``METHODS``, or a package of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from voxtrace.method import Method, changed
 from voxtrace.methods.cdlunet import CDLUNet
 from voxtrace.methods.diffusion import Diffusion
 from voxtrace.methods.e2enet import E2ENet
+from voxtrace.methods.installed import load_offered, offered
 from voxtrace.methods.meddanet import MedDANet
 from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.methods.unet import UNet
@@ -39,6 +40,34 @@ def method(name: str, **options: Any) -> Method:
     3
     """
     # The names are those of the command line and of bundles.
-    if name not in METHODS:
-        raise MethodError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}.")
-    return changed(METHODS[name](), **options)
+    return changed(method_class(name)(), **options)
+
+
+def method_class(name: str) -> type[Method]:
+    """Return the class of a method by name: one of ``METHODS``, or one that an installed package offers.
+
+    Raises
+    ------
+    MethodError
+        For an unknown name, or a package whose method cannot be used.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    offers = offered()
+    if name not in offers:
+        known = ", ".join(dict.fromkeys([*METHODS, *sorted(offers)]))
+        raise MethodError(
+            f"there is no method {name!r}; choose one of {known}, or install the package that brings {name!r}."
+        )
+    return load_offered(name, offers[name], METHODS)
+
+
+def every_method() -> tuple[dict[str, type[Method]], dict[str, str]]:
+    """Return the class of each method by name, and of those that packages offer in vain a sentence that says why."""
+    classes, left_out = dict(METHODS), dict[str, str]()
+    for name, entries in sorted(offered().items()):
+        try:
+            classes[name] = load_offered(name, entries, METHODS)
+        except MethodError as error:
+            left_out[name] = str(error)
+    return classes, left_out

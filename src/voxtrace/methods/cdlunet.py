@@ -14,7 +14,8 @@ Legend: L_i candidate label map, RS reliability score, DS difficulty score (by :
 
 References
 ----------
-CDL-UNet, a curriculum-driven lightweight 3D U-Net, MICCAI FLARE 2024 (https://openreview.net/forum?id=1ZR6Hsb8z3).
+"CDL-UNet: Curriculum-Driven Lightweight 3D U-Net for Abdominal Organ Segmentation", MICCAI FLARE 2024, submission 11
+(https://openreview.net/forum?id=1ZR6Hsb8z3).
 Thresholds, starts of windows and details of the network are those of its published code.
 """
 
@@ -33,6 +34,7 @@ from voxtrace.method import Augmentation, Batch, Figure, Method, Noise, Parts, P
 from voxtrace.nn.blocks import ConvStage
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import supervised_loss
+from voxtrace.nn.regions import targets_for
 from voxtrace.plan import Plan, Topology
 from voxtrace.windows import PUBLISHED_WINDOW, Adaptive, Windowing
 
@@ -52,8 +54,12 @@ class CDLUNet(Method):
 
     key: ClassVar[str] = "cdlunet"
     title: ClassVar[str] = "CDL-UNet"
-    source: ClassVar[str] = "CDL-UNet, MICCAI FLARE 2024, openreview.net/forum?id=1ZR6Hsb8z3"
+    source: ClassVar[str] = (
+        "CDL-UNet: Curriculum-Driven Lightweight 3D U-Net for Abdominal Organ Segmentation, MICCAI FLARE 2024, "
+        "openreview.net/forum?id=1ZR6Hsb8z3"
+    )
     facts: ClassVar[Mapping[str, str]] = {"foreground_voxels": "voxel"}
+    overlapping: ClassVar[bool] = True
 
     easy_above: float = option(0.90, "Difficulty score above which a case is easy (high is easy).", low=0.0, high=1.0)
     hard_above: float = option(
@@ -138,14 +144,15 @@ class CDLUNet(Method):
 
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice (over the batch) and cross-entropy of all three heads."""
-        heads = cast(CDLUNetNetwork, network).segment.supervised(batch.images)
-        return supervised_loss(heads, batch.labels, weights=HEAD_WEIGHTS, over_batch=True)
+        net = cast(CDLUNetNetwork, network)
+        heads = net.segment.supervised(batch.images)
+        return supervised_loss(heads, batch.labels, weights=HEAD_WEIGHTS, over_batch=True, regions=net.regions)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the one decision."""
         logits = parts["segment"](images)
-        # Where the label is not 0: cheaper than an argmax over all labels.
-        foreground = logits[:, 1:].amax(1) > logits[:, 0]  # (B, Z, Y, X)
+        # Where the label is not 0: cheaper than an argmax over all labels. Regions have no background to be above.
+        foreground = logits.amax(1) > 0 if "regions" in parts else logits[:, 1:].amax(1) > logits[:, 0]  # (B, Z, Y, X)
         yield Step(logits, {"foreground_voxels": foreground.flatten(1).sum(1).float()})
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
@@ -230,7 +237,7 @@ class LightUnet(nn.Module):
         )
         self.up = nn.ModuleList(nn.ConvTranspose3d(w[i], w[i - 1], s[i], s[i], bias=False) for i in deeper)
         self.merge = nn.ModuleList(ConvStage(2 * w[i - 1], w[i - 1], (3, 3, 3)) for i in deeper)
-        self.heads = nn.ModuleList(nn.Conv3d(w[i - 1], plan.n_labels, 1, bias=False) for i in deeper)
+        self.heads = nn.ModuleList(nn.Conv3d(w[i - 1], plan.n_outputs, 1, bias=False) for i in deeper)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, Z, Y, X) of the finest head."""
@@ -255,11 +262,12 @@ class LightUnet(nn.Module):
 
 
 class CDLUNetNetwork(nn.Module):
-    """One child, ``segment``: the whole LightUnet."""
+    """One child, ``segment``: the whole LightUnet; and ``regions`` where the plan has any."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.segment = LightUnet(plan)
+        self.regions = targets_for(plan)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, Z, Y, X)."""

@@ -36,6 +36,7 @@ from voxtrace.nn.known import cross_entropy, known, one_hot
 from voxtrace.nn.noise_schedule import NoiseSchedule
 from voxtrace.nn.timeunet import LEVELS, TimeUNet, level_widths
 from voxtrace.plan import Plan, Topology
+from voxtrace.plan.regions import refuse_regions
 
 MOST_STEPS = 1000
 LEAST_PROBABILITY = 1e-5  # of a label where noise is predicted: keeps the logarithm finite
@@ -114,6 +115,7 @@ class Diffusion(Method):
         such a map is avoided from 33 slices on only, and to compute its layers in float32 costs less
         (see :mod:`voxtrace.runtime.arithmetic`).
         """
+        refuse_regions(self.key, plan.regions)  # the mask that is noised has one label a voxel
         widths = level_widths(self._width(plan))
         strides = ((1, 1, 1),) + ((2, 2, 2),) * (LEVELS - 1)
         topology = Topology(widths=widths, kernels=((3, 3, 3),) * LEVELS, strides=strides)

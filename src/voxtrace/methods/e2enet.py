@@ -66,6 +66,7 @@ class E2ENet(Method):
     source: ClassVar[str] = "Wu et al., E2ENet, NeurIPS 2024, arXiv:2312.04727"
     facts: ClassVar[Mapping[str, str]] = dict.fromkeys(FACTS, "fraction")
     step_word: ClassVar[str] = "head"
+    overlapping: ClassVar[bool] = True
     training_facts: ClassVar[Mapping[str, str]] = {
         "density": "fraction",
         "f_decay": "fraction",
@@ -188,8 +189,9 @@ class E2ENet(Method):
 
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return Dice and cross-entropy over the heads."""
-        batch_dice, weights = cast(E2ENetNetwork, network).batch_dice, HEAD_WEIGHTS[self.heads]
-        return supervised_loss(network(batch.images), batch.labels, weights=weights, over_batch=batch_dice)
+        net, weights = cast(E2ENetNetwork, network), HEAD_WEIGHTS[self.heads]
+        heads = network(batch.images)
+        return supervised_loss(heads, batch.labels, weights=weights, over_batch=net.batch_dice, regions=net.regions)
 
     # Dynamic sparse feature fusion (Algorithm 1)
 

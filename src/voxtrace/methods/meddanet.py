@@ -4,7 +4,7 @@ Idea: most slices are easy. A model bank of four candidate networks on slices, t
 then the decision network learns which candidate is worth its cost on a slice, and inference runs that one alone::
 
     phase 1   L = (1/n)·Σ_j dice loss of M_j(x)                      n candidates still in training   (eq. 5)
-    phase 2   D learns D*(x) by weighted cross-entropy, M_1 … M_n frozen
+    phase 2   D learns D*(x) by weighted cross-entropy, M_1 … M_n frozen     on cases that phase 1 left out (ours)
 
     D*(x) = 0                                                        where P_f = 0                    (eq. 4)
             1 + argmax_i [(1 − α)·S_i + α·softmax_i(1/F_i)]          elsewhere
@@ -19,7 +19,8 @@ cost beside Dice.
 
 A slice is a window one voxel thick. M_1 and M_2 leave phase 1 after three quarters of its updates. In networks and in
 files the parts keep short keys: ``router`` is D, ``expert1`` … ``expert4`` are M_1 … M_4; phase 1 is ``bank``, phase 2
-``router``.
+``router``. Between them D learns on all cases, in ``presence``, where there is anything to segment: that does not
+depend on the bank, and cases left out of phase 1 are few.
 
 The networks are in :mod:`voxtrace.nn.model_bank`, what the paper prints in :mod:`voxtrace.methods.published.meddanet`.
 
@@ -32,10 +33,10 @@ arXiv:2206.06575.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,6 @@ from voxtrace.method import (
     Figure,
     Method,
     Noise,
-    Optimiser,
     Parts,
     Phase,
     Step,
@@ -56,20 +56,26 @@ from voxtrace.method import (
     option,
 )
 from voxtrace.methods.published import meddanet as published
+from voxtrace.methods.published.meddanet_recipe import adam
 from voxtrace.nn.across import over_processes
-from voxtrace.nn.known import known, one_hot
-from voxtrace.nn.losses import hard_dice
+from voxtrace.nn.choice import bank_quality, bank_report, choice_quality, choice_report, not_examined
+from voxtrace.nn.losses import dice_loss_over_batch, hard_dice
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
+from voxtrace.plan.regions import refuse_regions
 from voxtrace.windows import Windowing, strided, uniform
 
 AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
-LEAST_WARM_UP = 100  # updates
+TURNED = replace(AUGMENTATION, rotation_p=0.2, scale_p=0.2, flat_rotation_degrees=30.0)
 LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
-BANK = "bank"  # name of phase 1
-UNKNOWN = -100  # action of a slice that teaches none; what the cross-entropy leaves out
+DECISION_BATCH = 64  # slices in an update of phase 2
+BANK, PRESENCE, ROUTER = "bank", "presence", "router"  # names of the phases
+CANDIDATE_NAMES = ("M1", "M2", "M3", "M4")
+TOLERANCE, CORRELATION = 0.01, 0.8  # of Dice between candidates; least of their errors
+LEAST_CASES = 5  # fewer are all learned in all phases
+FINE = 0.1  # of the first rate, where D has learned before
 SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
 BANK_EPOCHS, DECISION_EPOCHS = 400, 50
 PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
@@ -89,7 +95,7 @@ class MedDANet(Method):
     title: ClassVar[str] = "Med-DANet"
     source: ClassVar[str] = "Wang et al., Med-DANet, ECCV 2022, arXiv:2206.06575"
     facts: ClassVar[dict[str, str]] = {"candidate": "index", "cost_gflop": "GFLOP"}
-    value_names: ClassVar[dict[str, tuple[str, ...]]] = {"candidate": ("skip", "M1", "M2", "M3", "M4")}
+    value_names: ClassVar[dict[str, tuple[str, ...]]] = {"candidate": ("skip", *CANDIDATE_NAMES)}
     training_facts: ClassVar[dict[str, str]] = {"candidates_in_training": ""}
 
     setting: Literal["window", "slice"] = option(
@@ -130,6 +136,17 @@ class MedDANet(Method):
     scale: float = option(
         0.0, "Widths of M1 … M4 as a fraction of the published; 0 suits the plan (1 at base width 32).", low=0, high=2
     )
+    held_out: float = option(
+        0.25,
+        "Fraction of the training cases, where there are 5 or more, that the bank does not learn and the decision "
+        "network learns to choose on; 0 gives both all cases.",
+        low=0,
+        high=0.5,
+    )
+    variation: Literal["paper", "turned"] = option(
+        "paper",
+        "How the bank's slices vary: mirrored, intensities shifted (paper), or also turned by up to 30° and scaled.",
+    )
     rate: float = option(
         0.0, "First learning rate of M1 … M4; 0 suits the length of the run (0.0001 as published).", low=0, high=1
     )
@@ -151,6 +168,7 @@ class MedDANet(Method):
         In-plane the window stays as it is, rounded up to a multiple of 8 (a candidate halves it three times) and at
         least 16.
         """
+        refuse_regions(self.key, plan.regions)  # candidates are compared, and slices skipped, by one label a voxel
         if self.regions == "brats" and plan.n_labels != 1 + len(BRATS_REGIONS):
             raise MethodError(
                 f"meddanet: the plan has {plan.n_labels} labels, but regions='brats' needs 4: background, core, edema "
@@ -187,29 +205,39 @@ class MedDANet(Method):
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return the bank's phase, 400 of 450 parts of the updates, and the decision network's.
 
-        The latter has at least 300 updates, or three tenths of a short run (ours): after 100 it skips up to twice as
-        many slices with a tumour. Fine-tuning has both phases: D is trained again for the candidates as they are then.
+        The latter have at least 300 updates, or three tenths of a short run (ours): after 100 it skips up to twice as
+        many slices with a tumour. Fine-tuning has all phases: D is trained again for the candidates as they are then.
         """
         part = round(plan.iterations * DECISION_EPOCHS / (BANK_EPOCHS + DECISION_EPOCHS))
         decision = max(1, part, min(LEAST_DECISION, plan.iterations * 3 // 10))
         bank = max(1, plan.iterations - decision)
-        return (
-            Phase(
-                BANK,
-                bank,
-                trains=tuple(f"{name}." for name in CANDIDATES),
-                optimiser=_adam(self.rate_for(bank), BANK_EPOCHS),
-                augmentation=AUGMENTATION,
-            ),
-            Phase(
-                "router",
-                decision,
-                trains="router.",
-                optimiser=_adam(1e-2, DECISION_EPOCHS),
-                augmentation=AUGMENTATION,  # flips and intensities as published; D* is that of the slice as D sees it
-                foreground=0.0,  # and as often as it sees them
-            ),
+        varied = TURNED if self.variation == "turned" else AUGMENTATION
+        first = Phase(
+            BANK,
+            bank,
+            trains=tuple(f"{name}." for name in CANDIDATES),
+            case_weight=partial(in_part, held_out=self.held_out, unseen=False),
+            optimiser=adam(self.rate_for(bank), BANK_EPOCHS),
+            augmentation=varied,
         )
+        return (first, *self._decision_phases(decision, plan))
+
+    def _decision_phases(self, iterations: int, plan: Plan) -> tuple[Phase, ...]:
+        """Return D's phases: where anything is, on all cases, then D* on those that the bank has not seen."""
+        presence = Phase(
+            PRESENCE,
+            iterations // 2,
+            trains="router.",
+            optimiser=adam(1e-2, DECISION_EPOCHS),
+            augmentation=AUGMENTATION,  # flips and intensities as published; D* is that of the slice as D sees it
+            foreground=0.0,  # and as often as it sees them
+            batch_size=max(DECISION_BATCH, plan.batch_size),
+        )
+        unseen = partial(in_part, held_out=self.held_out, unseen=True)
+        choice = replace(presence, name=ROUTER, iterations=iterations - presence.iterations, case_weight=unseen)
+        if self.held_out == 0 or not presence.iterations:
+            return (replace(choice, iterations=iterations),)
+        return presence, replace(choice, optimiser=adam(FINE * 1e-2, DECISION_EPOCHS))
 
     def rate_for(self, iterations: int) -> float:
         """Return the first rate of phase 1: 1e-4, times the root of how much shorter the run is, at most 20 times."""
@@ -225,20 +253,54 @@ class MedDANet(Method):
             losses = {name: dice_loss_over_batch(M(batch.images), batch.labels, first) for name, M in active}
             return {name: loss / len(active) for name, loss in losses.items()}
         certain = self.is_certain(net, batch)  # (B,)
-        wanted = self.best_actions(net, batch)  # D*, (B,)
         scores = net.router(batch.images).float()  # D(x), (B, 5)
         weights = scores.new_tensor(self.action_weights)
-        wrong = functional.cross_entropy(scores, wanted.where(certain, UNKNOWN), weights, reduction="sum")
-        weight = over_processes((weights[wanted] * certain).sum())
-        return {"cross_entropy": over_processes(wrong) / weight.clamp_min(torch.finfo(weight.dtype).eps)}
+        if state.phase.name == PRESENCE:
+            shown = net.is_shown(batch.labels)
+            log_p = scores.log_softmax(1)
+            wrong = -torch.where(shown, log_p[:, 1:].logsumexp(1), log_p[:, 0])  # any candidate, or skip
+            weight = torch.where(shown, weights[1:].mean(), weights[0])
+        else:
+            wanted = self.best_actions(net, batch)  # D*, (B,)
+            wrong = functional.cross_entropy(scores, wanted, reduction="none")
+            weight = weights[wanted]
+        weight = weight * certain
+        total = over_processes(weight.sum()).clamp_min(torch.finfo(weight.dtype).eps)
+        return {"cross_entropy": over_processes((wrong * weight).sum()) / total}
 
     def left_so_far(self, state: TrainState) -> int:
         """Return how many candidates, the smallest first, are no longer trained in the bank's phase."""
         return 0 if state.progress < DETACHED else SMALL
 
+    def examine(self, network: nn.Module, phase: Phase, windows: Callable[[], Iterator[Batch]]) -> Mapping[str, Any]:
+        """Return whether the bank is worth choosing between (after its phase), or what choices are worth (after D's).
+
+        A bank is when no candidate's mean Dice, over slices that show something, is below that of a cheaper one by more
+        than 0.01, the errors of any two correlate above 0.8 (else which is best is chance, and cannot be learned), and
+        the best gains half of what skipping misses (ours: untrained candidates are alike, too).
+        """
+        if phase.name == PRESENCE:
+            return {}
+        net = cast(MedDANetNetwork, network)
+        found = [(self.scores(net, batch), net.is_shown(batch.labels), net.router(batch.images)) for batch in windows()]
+        if not found:
+            return not_examined(CANDIDATE_NAMES)
+        scores, shown = torch.cat([S for S, _, _ in found], 1).cpu(), torch.cat([P for _, P, _ in found]).cpu()
+        if phase.name == BANK:
+            return bank_report(bank_quality(scores, shown), CANDIDATE_NAMES, TOLERANCE, CORRELATION)
+        actions = torch.cat([D.argmax(1) for _, _, D in found]).cpu()  # a
+        F = net.cost(torch.arange(DECISION + 1))
+        cost = float((F[actions].mean() + F[DECISION]) / F[DECISION - 1])
+        return choice_report(choice_quality(scores, actions, shown), CANDIDATE_NAMES, cost)
+
+    def scores(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
+        """Return the Dice (5, B) of each action on each slice; candidates are in evaluation mode."""
+        answers = (net.skip, *(M for _, M in net.candidates))
+        return torch.stack([self.slice_dice(answer(batch.images), batch.labels) for answer in answers])
+
     def trained_so_far(self, state: TrainState) -> Method:
-        """Return the method with the largest candidate alone as long as there is no decision network."""
-        waits = state.phase.name == BANK and self.force == "router"
+        """Return the method with the largest candidate alone as long as the decision network does not choose."""
+        waits = state.phase.name != ROUTER and self.force == "router"
         return replace(self, force="expert4") if waits else self
 
     def training_report(self, network: nn.Module, state: TrainState) -> dict[str, float]:
@@ -256,17 +318,13 @@ class MedDANet(Method):
 
         A slice that is annotated in part alone, without a label drawn, may show something: nothing says to skip it.
         """
-        labels = batch.labels.flatten(1)
-        drawn = (labels > 0) & (labels < net.skip.n_labels)
-        return drawn.any(1) | (labels < net.skip.n_labels).all(1)
+        return net.is_shown(batch.labels) | (batch.labels < net.skip.n_labels).flatten(1).all(1)
 
     @torch.no_grad()
     def best_actions(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
         """Return D* (B,) of slices; the candidates are in evaluation mode."""
-        drawn = (batch.labels > 0) & (batch.labels < net.skip.n_labels)
-        P_f = drawn.flatten(1).count_nonzero(1)  # (B,)
-        shown = P_f > 0
-        actions = torch.zeros_like(P_f)  # 0: skip
+        shown = net.is_shown(batch.labels)  # (B,)
+        actions = torch.zeros_like(shown, dtype=torch.int64)  # 0: skip
         if bool(shown.any()):
             x, y = batch.images[shown], batch.labels[shown]
             S = torch.stack([self.slice_dice(M(x), y) for _, M in net.candidates])  # (4, slices shown)
@@ -332,35 +390,11 @@ class MedDANet(Method):
         return published.figures()
 
 
-def dice_loss_over_batch(logits: Tensor, labels: Tensor, first: int = 1) -> Tensor:
-    """Return Σ_c [1 − 2·Σpg / (Σp + Σg + 1e-5)] over labels from ``first`` on, sums over the mini-batch (eq. 5).
+def in_part(scores: Mapping[str, float], progress: float, held_out: float, unseen: bool) -> float:
+    """Return 1 for a case of the part that the bank has not seen (``unseen``), or of the others, else 0.
 
-    Logits (B, K, 1, Y, X), labels (B, 1, Y, X); between 0 and K − 1. A label that the mini-batch lacks counts 1. The
-    paper's C counts the background as well; its successor's code leaves it out, and so does this by default.
+    Below 5 cases, and where ``held_out`` is 0, every case is in both parts.
     """
-    p = logits.float().softmax(1) * known(labels, logits.shape[1])  # (B, K, 1, Y, X), 0 where nobody annotated
-    g = one_hot(labels, logits.shape[1])  # (B, K, 1, Y, X)
-    both, total = (over_processes(t[:, first:].sum((0, 2, 3, 4))) for t in (p * g, p + g))  # each (K − first,)
-    return (1.0 - 2.0 * both / (total + 1e-5)).sum()
-
-
-def warmed_poly(iteration: int, iterations: int, epochs: int) -> float:
-    """Return the fraction of the first rate: linear over the first of ``epochs``, then (1 − progress)^0.9.
-
-    Progress counts from the end of the first epoch. In short runs an epoch is a few updates; there the rise takes
-    100 updates, or a tenth of the run (ours): without it, labels vanish from an answer at the start and stay away.
-
-    Examples
-    --------
-    >>> [round(warmed_poly(i, 400, 4), 3) for i in (0, 49, 99, 100, 250)]
-    [0.01, 0.5, 1.0, 1.0, 0.536]
-    """
-    warm = max(1, round(iterations / epochs), min(LEAST_WARM_UP, iterations // 10))
-    if iteration < warm:
-        return (iteration + 1) / warm
-    return float((1.0 - (iteration - warm) / (iterations - warm)) ** 0.9)
-
-
-def _adam(rate: float, epochs: int) -> Optimiser:
-    schedule = partial(warmed_poly, epochs=epochs)
-    return Optimiser(kind="adam", rate=rate, weight_decay=1e-5, amsgrad=True, schedule=schedule)
+    if held_out == 0 or scores["cases"] < LEAST_CASES:
+        return 1.0
+    return float((scores["place"] > 1.0 - held_out) == unseen)

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from voxtrace.errors import MethodError
 from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
-from voxtrace.nn.averages import running_mean_logits
+from voxtrace.nn.averages import running_mean_logits, running_mean_of_regions
 from voxtrace.nn.flops import parameters
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.unet import UNetNetwork, check_plan
@@ -48,6 +48,7 @@ class RecycleNet(Method):
     title: ClassVar[str] = "RecycleNet"
     source: ClassVar[str] = "Koehler et al., RecycleNet, arXiv:2309.07513, 2023"
     step_word: ClassVar[str] = "cycle"
+    overlapping: ClassVar[bool] = True
     training_facts: ClassVar[Mapping[str, str]] = {"cycles_drawn": "cycle", "most_cycles": "cycle"}
 
     cycles: int = option(
@@ -108,18 +109,19 @@ class RecycleNet(Method):
         with torch.no_grad():
             for _ in range(cycles - 1):
                 r = unet.recycle(z + self.normalised(r))
-        return supervised_loss(unet.supervised(z + self.normalised(r)), batch.labels, over_batch=unet.batch_dice)
+        heads = unet.supervised(z + self.normalised(r))
+        return supervised_loss(heads, batch.labels, over_batch=unet.batch_dice, regions=unet.regions)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the decision after each cycle; recycling restarts at 0 for each window."""
         z = parts["project"](images)
         r = torch.zeros_like(z)  # r_0, (B, w0, Z, Y, X)
-        mean = None
+        mean, averaged = None, running_mean_of_regions if "regions" in parts else running_mean_logits
         for cycle in range(1, self.cycles + 1):
             r = parts["recycle"](z + self.normalised(r))  # r_i, (B, w0, Z, Y, X)
             decided = parts["decide"](r)  # y_i, (B, K, Z, Y, X)
             if self.average:
-                decided = mean = decided if mean is None else running_mean_logits(mean, decided, cycle)
+                decided = mean = decided if mean is None else averaged(mean, decided, cycle)
             yield Step(decided)
 
     def normalised(self, r: Tensor) -> Tensor:

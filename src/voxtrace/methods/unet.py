@@ -29,6 +29,7 @@ class UNet(Method):
     key: ClassVar[str] = "unet"
     title: ClassVar[str] = "U-Net"
     source: ClassVar[str] = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
+    overlapping: ClassVar[bool] = True
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan unchanged, or refuse a window that the topology cannot halve, or halves nowhere."""
@@ -44,7 +45,7 @@ class UNet(Method):
         unet = cast(UNetNetwork, network)
         # Deep supervision: one head for each decoder stage, finest first.
         heads = unet.supervised(unet.project(batch.images))
-        return supervised_loss(heads, batch.labels, over_batch=unet.batch_dice)
+        return supervised_loss(heads, batch.labels, over_batch=unet.batch_dice, regions=unet.regions)
 
     def infer(self, parts: Parts, images: Tensor, rng: Noise) -> Iterator[Step]:
         """Yield the one decision."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 
 def mean_logits(answers: Sequence[Tensor]) -> Tensor:
@@ -24,3 +25,14 @@ def running_mean_logits(mean: Tensor, answer: Tensor, count: int) -> Tensor:
     """
     before = mean.log_softmax(1) + math.log(count - 1)
     return torch.logaddexp(before, answer.log_softmax(1)) - math.log(count)
+
+
+def running_mean_of_regions(mean: Tensor, answer: Tensor, count: int) -> Tensor:
+    """Return the logit of the mean probability of ``count`` answers of which each logit stands for itself (sigmoid).
+
+    As :func:`running_mean_logits`, from that of all but the last, and the last; both (B, R, Z, Y, X).
+    """
+    inside, outside = (
+        torch.logaddexp(logsigmoid(sign * mean) + math.log(count - 1), logsigmoid(sign * answer)) for sign in (1, -1)
+    )
+    return inside - outside

@@ -31,8 +31,23 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """
     n_labels = logits.shape[1]
     total = F.cross_entropy(logits, labels.clamp(max=n_labels), ignore_index=n_labels, reduction="sum")
-    counted = (labels < n_labels).sum().to(total.dtype)
-    # annotated voxels, and processes, over all of them
-    voxels, processes = over_processes(torch.stack([counted, torch.ones_like(counted)]))
-    mean: Tensor = total / (voxels / processes).clamp(min=1.0)
+    return total / _part((labels < n_labels).sum().to(total.dtype))
+
+
+def binary_cross_entropy(logits: Tensor, truth: Tensor, shown: Tensor, *, summed: bool = False) -> Tensor:
+    """Return the mean binary cross-entropy over regions and annotated voxels, 0 where there is none.
+
+    Logits and boolean truth (B, R, Z, Y, X), ``shown`` (B, 1, Z, Y, X). ``summed`` adds up the regions of a voxel, as
+    nnU-Net does with an ignore label. The mean over voxels is as in :func:`cross_entropy`.
+    """
+    each = F.binary_cross_entropy_with_logits(logits, truth.to(logits.dtype), reduction="none")
+    total = (each * shown).sum() / (1 if summed else logits.shape[1])
+    mean: Tensor = torch.div(total, _part(shown.sum().to(total.dtype)))
     return mean
+
+
+def _part(counted: Tensor) -> Tensor:
+    """Return the annotated voxels of all processes over their number; at least 1."""
+    voxels, processes = over_processes(torch.stack([counted, torch.ones_like(counted)]))
+    part: Tensor = (voxels / processes).clamp(min=1.0)
+    return part

@@ -59,6 +59,10 @@ class MedDANetNetwork(nn.Module):
         """M_1 … M_4, each with its part's name, the cheapest first."""
         return [(name, self.get_submodule(name)) for name in CANDIDATES]
 
+    def is_shown(self, labels: Tensor) -> Tensor:
+        """Return which slices (B,) of labels (B, 1, Y, X) show a label; voxels that nobody annotated show none."""
+        return ((labels > 0) & (labels < self.skip.n_labels)).flatten(1).any(1)
+
     def counted(self, images: Tensor) -> list[Tensor]:
         """Return scores and logits of D and every candidate, each run once: more than any window costs in inference."""
         return [self.router(images), *(network(images) for _, network in self.candidates)]

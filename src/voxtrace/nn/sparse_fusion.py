@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from voxtrace.nn.blocks import LEAK, he_init
 from voxtrace.nn.instance_norm import WindowNorm
 from voxtrace.nn.masked import Masked, MaskedConv3d, MaskedConvTranspose3d
+from voxtrace.nn.regions import targets_for
 from voxtrace.plan import Plan, Shape, Topology
 
 HEADS = 4
@@ -233,7 +234,7 @@ class FusionHead(nn.Module):
 
 
 class E2ENetNetwork(nn.Module):
-    """Children ``encode``, ``stage1`` … ``stage{L−1}`` and ``head0`` … ``head3``.
+    """Children ``encode``, ``stage1`` … ``stage{L−1}`` and ``head0`` … ``head3``; ``regions`` where the plan has any.
 
     ``updates`` counts how often the masks were changed since the network was first made.
     """
@@ -251,7 +252,8 @@ class E2ENetNetwork(nn.Module):
             nodes = (FusionNode(t, i, i + j == L - 1, options) for i in range(L - j))
             self.add_module(f"stage{j}", FusionStage(nodes))
         for i in range(HEADS):
-            self.add_module(f"head{i}", FusionHead(t.widths[i], plan.n_labels))
+            self.add_module(f"head{i}", FusionHead(t.widths[i], plan.n_outputs))
+        self.regions = targets_for(plan)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.apply(he_init)
         for conv in self.masked:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from voxtrace.errors import PlanError
 from voxtrace.nn.blocks import ConvStage, he_init
+from voxtrace.nn.regions import targets_for
 from voxtrace.nn.residual import ResidualStage, Stem, silence_last_norms
 from voxtrace.plan import Plan, Topology, check_divisible
 
@@ -73,7 +74,10 @@ class Heads(nn.Module):
 
 
 class UNetNetwork(nn.Module):
-    """Three children: ``project`` (encoder stage 0), ``recycle`` (the body), ``decide`` (the heads)."""
+    """Three children: ``project`` (encoder stage 0), ``recycle`` (the body), ``decide`` (the heads).
+
+    And ``regions`` where the plan has any.
+    """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -81,7 +85,8 @@ class UNetNetwork(nn.Module):
         self.batch_dice = plan.batch_dice
         self.project = _first_stage(plan.n_channels, t)
         self.recycle = Body(t)
-        self.decide = Heads(t, plan.n_labels)
+        self.decide = Heads(t, plan.n_outputs)
+        self.regions = targets_for(plan)
         # Residual norms are set to 0 last: he_init leaves norms alone.
         self.apply(he_init)
         silence_last_norms(self)

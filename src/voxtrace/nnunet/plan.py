@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from voxtrace.errors import InputError
+from voxtrace.errors import InputError, PlanError
 from voxtrace.nnunet.architecture import topology
 from voxtrace.nnunet.folder import ModelFolder
 from voxtrace.nnunet.remedies import RETRAIN
 from voxtrace.nnunet.resampling import resampling
 from voxtrace.plan import Normalisation, Plan, View
+from voxtrace.plan.regions import ORDER, LabelRegion, parse_regions, value_names
 
 _EPOCH = 250  # iterations
 _SMALLEST_STD = 1e-8  # nnU-Net divides by no less
@@ -28,8 +29,8 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
     Raises
     ------
     InputError
-        The model is a cascade, has regions, or uses a preprocessor, reader, normalisation or
-        resampling that is not supported.
+        The model is a cascade, its regions are not as nnU-Net writes them, or it uses a preprocessor, reader,
+        normalisation or resampling that is not supported.
     """
     settings = folder.configuration(configuration)
     _check_kind(folder, configuration, settings)
@@ -41,13 +42,14 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
     across = [float(folder.plans["original_median_spacing_after_transp"][0])] if flat else []
     z, y, x = (*across, *spacing)
     interpolation, coarse = resampling(settings)
+    labels, regions = _labels(folder.dataset)
     # A 2d model has windows one voxel thick.
     window = [1] * flat + [int(n) for n in settings["patch_size"]]
     return Plan(
         spacing_mm=(z, y, x),
         window=(window[0], window[1], window[2]),
         channels=channels,
-        labels=_labels(folder.dataset),
+        labels=labels,
         normalisation=tuple(_normalisation(folder.plans, settings, c) for c in range(len(channels))),
         interpolation=interpolation,
         topology=topology(settings),
@@ -56,6 +58,7 @@ def plan_of(folder: ModelFolder, configuration: str, mirror_axes: Sequence[int],
         batch_size=max(1, int(settings.get("batch_size", 2))),
         iterations=max(1, epochs or 1000) * _EPOCH,
         modality="CT" if all(name.upper() == "CT" for name in channels) else "",
+        regions=regions,
     )
 
 
@@ -78,22 +81,23 @@ def _check_kind(folder: ModelFolder, configuration: str, settings: Mapping[str, 
         )
 
 
-def _labels(dataset: Mapping[str, Any]) -> dict[int, str]:
-    """Return label value -> name without the ignore label, or refuse regions."""
+def _labels(dataset: Mapping[str, Any]) -> tuple[dict[int, str], tuple[LabelRegion, ...]]:
+    """Return label value -> name without the ignore label, and the regions where the model was trained on such."""
     labels: dict[int, str] = {}
+    try:
+        regions = parse_regions(dataset["labels"], dataset.get(ORDER))
+    except PlanError as error:
+        raise InputError(f"the model's dataset.json: {error}") from error
+    if regions:
+        return {0: "background", **value_names(regions)}, regions
     for name, given in dataset["labels"].items():
         values = given if isinstance(given, (list, tuple)) else [given]
-        if len(values) != 1:
-            raise InputError(
-                f"label {name!r} stands for {list(values)}: the model was trained on overlapping regions, which are "
-                f"not reproduced here; give each value a name of its own in dataset.json and {RETRAIN}."
-            )
         if name == "ignore":  # marks voxels of the training set; the network has no output for it
             continue
         labels[int(values[0])] = str(name)
     if sorted(labels) != list(range(len(labels))):
         raise InputError(f"label values {sorted(labels)} are not consecutive from 0, as nnU-Net asks; copy it again.")
-    return dict(sorted(labels.items()))
+    return dict(sorted(labels.items())), ()
 
 
 def _normalisation(plans: Mapping[str, Any], settings: Mapping[str, Any], channel: int) -> Normalisation:

@@ -5,5 +5,6 @@ They are drawn from simple solids that smooth random fields deform, and do not r
 
 from voxtrace.phantoms.abdomen import abdomen_ct
 from voxtrace.phantoms.brain import brain_tumour_mr
+from voxtrace.phantoms.lesions import varied_lesions_mr
 
-__all__ = ["abdomen_ct", "brain_tumour_mr"]
+__all__ = ["abdomen_ct", "brain_tumour_mr", "varied_lesions_mr"]

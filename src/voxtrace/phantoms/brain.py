@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -13,8 +15,10 @@ NAMES = {1: "core", 2: "edema", 3: "enhancing"}
 COLOURS = {1: (0.85, 0.2, 0.2), 2: (0.25, 0.75, 0.35), 3: (0.95, 0.85, 0.25)}
 CHANNELS = ("flair", "t1ce", "t1", "t2")
 
+Signals = tuple[float, float, float, float]
+
 # Signal of each tissue, in arbitrary units, along CHANNELS.
-_TISSUES = {
+TISSUES: dict[str, Signals] = {
     "csf": (70.0, 110.0, 105.0, 820.0),
     "grey": (355.0, 280.0, 265.0, 420.0),
     "white": (275.0, 415.0, 400.0, 280.0),
@@ -45,18 +49,33 @@ def brain_tumour_mr(seed: int, shape: Shape = (48, 80, 80), spacing_mm: Triple =
     """
     rng = np.random.default_rng([seed, 2])
     space = Space.centred(shape, spacing_mm)
-    brain = _hull(space.bent(rng, 2.0, 30.0), rng)
-    depths = _tissues(space.bent(rng, 2.0, 18.0), brain, rng)
+    brain, depths = healthy_brain(space, rng)
     depths |= _tumour(space, brain, depths["csf"], rng)
-    labels = _labels(depths, brain)
-    channels = [_sequence(space, depths, brain, index, rng) for index in range(len(CHANNELS))]
-    geometry = Geometry.from_spacing(
-        shape, spacing_mm, (float(space.z.min()), float(space.y.min()), float(space.x.min()))
-    )
-    name = f"brain-{seed:04d}"
+    painted = [(depths[name], TISSUES[name]) for name in ("white", "csf", "edema", "enhancing", "core")]
+    volume = scanned_brain(space, brain, painted, f"brain-{seed:04d}", rng)
+    labels = LabelMap(_labels(depths, brain), volume.geometry, NAMES, COLOURS, volume.name)
+    return Case(volume.name, volume, labels)
+
+
+def healthy_brain(space: Space, rng: np.random.Generator) -> tuple[Array, dict[str, Array]]:
+    """Return the depth in a brain, and in its ``white`` matter and fluid (``csf``); the rest of it is grey matter."""
+    brain = _hull(space.bent(rng, 2.0, 30.0), rng)
+    return brain, _tissues(space.bent(rng, 2.0, 18.0), brain, rng)
+
+
+def scanned_brain(
+    space: Space, brain: Array, painted: Sequence[tuple[Array, Signals]], name: str, rng: np.random.Generator
+) -> Volume:
+    """Return a scan (4, Z, Y, X) int16 along ``CHANNELS`` of a brain, grey matter but for what is painted into it.
+
+    ``painted`` has the depth in each solid and its signals; each covers those before. Outside the brain it is 0.
+    """
+    channels = [_sequence(space, painted, brain, index, rng) for index in range(len(CHANNELS))]
+    origin_mm = (float(space.z.min()), float(space.y.min()), float(space.x.min()))
+    z, y, x = brain.shape
+    geometry = Geometry.from_spacing((z, y, x), space.spacing_mm, origin_mm)
     passport = Passport((MADE_UP,))
-    volume = Volume(np.stack(channels), geometry, modality="MR", channels=CHANNELS, name=name, passport=passport)
-    return Case(name, volume, LabelMap(labels, geometry, NAMES, COLOURS, name))
+    return Volume(np.stack(channels), geometry, modality="MR", channels=CHANNELS, name=name, passport=passport)
 
 
 def _hull(space: Space, rng: np.random.Generator) -> Array:
@@ -129,11 +148,13 @@ def _labels(depths: dict[str, Array], brain: Array) -> Array:
     return labels
 
 
-def _sequence(space: Space, depths: dict[str, Array], brain: Array, channel: int, rng: np.random.Generator) -> Array:
+def _sequence(
+    space: Space, painted: Sequence[tuple[Array, Signals]], brain: Array, channel: int, rng: np.random.Generator
+) -> Array:
     """Return one sequence (Z, Y, X) int16: tissues, texture, noise, a coil's bias field, and 0 outside the brain."""
-    image = np.full(brain.shape, _TISSUES["grey"][channel], dtype=np.float32)
-    for name in ("white", "csf", "edema", "enhancing", "core"):
-        space.paint(image, depths[name], _TISSUES[name][channel])
+    image = np.full(brain.shape, TISSUES["grey"][channel], dtype=np.float32)
+    for depth, signals in painted:
+        space.paint(image, depth, signals[channel])
     image *= 1.0 + 0.03 * space.field(rng, 3.0)
     image = space.scanned(image, rng, noise=rng.uniform(7.0, 12.0), blur=(0.45, 0.45, 0.45))
     image *= np.exp(0.07 * space.field(rng, 60.0)) * rng.uniform(0.85, 1.2)

@@ -34,6 +34,7 @@ def combine(
     *,
     provenance: Provenance | None = None,
     cancel: Callable[[], bool] | None = None,
+    finish: Callable[[Recorder], Mapping[str, Any]] | None = None,
 ) -> Trace:
     """Return one trace whose answer at each step is the majority vote of all, see :func:`majority`.
 
@@ -51,6 +52,8 @@ def combine(
         That of the result; None joins those of the traces.
     cancel
         Called every few planes; true stops.
+    finish
+        Called with all planes recorded: may replace the answer, and returns fields of the provenance.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def combine(
     _check(traces, names)
     with ExitStack() as stack:
         into = None if folder is None else stack.enter_context(atomic_folder(folder))
-        trace = _combined(traces, names, into, provenance, cancel)
+        trace = _combined(traces, names, into, provenance, cancel, finish)
     return trace if folder is None else Trace.load(folder)
 
 
@@ -108,6 +111,7 @@ def _combined(
     folder: Path | None,
     provenance: Provenance | None,
     cancel: Callable[[], bool] | None,
+    finish: Callable[[Recorder], Mapping[str, Any]] | None,
 ) -> Trace:
     longest = max(traces, key=lambda trace: int(trace.labels.shape[0]))
     first, steps = traces[0], int(longest.labels.shape[0])
@@ -126,6 +130,9 @@ def _combined(
         extras = [np.asarray(planes[:, lo:hi]) for planes in beside.extras.values()]
         recorder.add(np.concatenate([answer, *extras]), np.stack([*scalars, agreeing], 1), members)
     facts, windows = _shared_facts(traces)
+    about = _description(traces, provenance, kept=len(windows) > 0)
+    if finish is not None:
+        about = replace(about, provenance=replace(about.provenance, **finish(recorder)))
     slice_facts = _mean_of([trace.slice_facts for trace in traces], first.units)
     return recorder.finish(
         facts,
@@ -134,7 +141,7 @@ def _combined(
         longest.step_word,
         first.network_shape or first.geometry.shape,
         {name: values for name, values in slice_facts.items() if name != CHANGED_VOXELS},
-        _description(traces, provenance, kept=len(windows) > 0),
+        about,
     )
 
 
@@ -196,6 +203,7 @@ def joined(parts: Sequence[Provenance], **changes: Any) -> Provenance:
         "seconds": sum(seconds) if len(seconds) == len(parts) else None,
         "stage_seconds": {s: round(sum(part.stage_seconds.get(s, 0.0) for part in parts), 3) for s in stages},
         "demonstration": any(part.demonstration for part in parts),
+        "expected_dice": None,
     }
     return replace(parts[0], **{**found, **changes})
 

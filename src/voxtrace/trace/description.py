@@ -11,6 +11,45 @@ from voxtrace.volume import Array
 
 
 @dataclass(frozen=True)
+class ExpectedDice:
+    """The mean foreground Dice to expect of a case without a reference, or why it is not known.
+
+    Attributes
+    ----------
+    dice, interval
+        What is expected, and the interval that holds the true Dice of ``level`` of the cases like those of validation;
+        None where it is not known.
+    level, rank_correlation, cases
+        Of the interval; Spearman's of expected and true Dice of held-back cases; how many these were.
+    unknown
+        Why it is not known; ``""`` where it is.
+    """
+
+    dice: float | None = None
+    interval: tuple[float, float] | None = None
+    level: float = 0.0
+    rank_correlation: float = 0.0
+    cases: int = 0
+    unknown: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """E.g. "Dice 0.88 expected, 0.82 to 0.93 in 90% of cases (rank correlation 0.61, n 47)"."""
+        if self.dice is None or self.interval is None:
+            return f"expected Dice not known: {self.unknown}"
+        low, high = self.interval
+        known = f"rank correlation {self.rank_correlation:.2f}, n {self.cases}"
+        return f"Dice {self.dice:.2f} expected, {low:.2f} to {high:.2f} in {self.level:.0%} of cases ({known})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers, or ``{"unknown": reason}``, as JSON values."""
+        if self.dice is None or self.interval is None:
+            return {"unknown": self.unknown}
+        numbers = {"level": self.level, "rank_correlation": self.rank_correlation, "cases": self.cases}
+        return {"dice": self.dice, "interval": list(self.interval), **numbers}
+
+
+@dataclass(frozen=True)
 class Provenance:
     """How a trace was made. Texts are empty and numbers None where they are not known.
 
@@ -38,6 +77,13 @@ class Provenance:
         What the scan is called.
     fit
         Whether the bundle fits the scan, with the reasons: ``check: …``; of several the most severe.
+    temperatures
+        Of each bundle, what its logits were divided by before entropy was worked out: 1 where it has no temperature.
+        Empty where that was turned off.
+    post_processing
+        Name of a label -> what was removed of the answer, the last step: ``rule``, ``pieces`` and ``removed_ml``.
+    expected_dice
+        The Dice to expect, or why it is not known; None in traces of earlier versions.
     """
 
     method: str = ""
@@ -52,6 +98,9 @@ class Provenance:
     seed: int | None = None
     scan: str = ""
     fit: str = ""
+    temperatures: tuple[float, ...] = ()
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
+    expected_dice: ExpectedDice | None = None
 
 
 @dataclass(frozen=True, eq=False)

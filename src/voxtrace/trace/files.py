@@ -35,6 +35,7 @@ from voxtrace.volume import Array, Grid, Shape
 RECORD = "trace.json"
 LABELS = "labels.zarr"
 SETTLED = "settled.zarr"
+SECOND = "second.zarr"
 AREAS = "areas.zarr"
 MAPS, MEMBERS = "maps", "members"
 REFUSED = re.compile(r'[%/\\:*?"<>|\x00-\x1f]')  # in names of files, by one system or another
@@ -120,12 +121,14 @@ class ArrayFiles:
         extras: Sequence[str] = (),
         maps: Sequence[str] = (),
         members: Sequence[str] = (),
+        second: bool = False,
     ) -> None:
         def writer(name: str, kind: Any = dtype, of: tuple[int, ...] = shape, itemsize: int = 1) -> PlaneWriter:
             return PlaneWriter(folder / name, of, kind, chunk_depth((shape[1], shape[2], shape[3]), itemsize))
 
         self._labels = writer(LABELS)
         self._settled = writer(SETTLED, np.uint8, shape[1:])
+        self._second = writer(SECOND, of=shape[1:]) if second else None
         self._extras = {name: writer(file_of(name)) for name in extras}
         self._maps = {name: writer(file_of(name, MAPS), np.float32, itemsize=4) for name in maps}
         self._members = {name: writer(file_of(name, MEMBERS)) for name in members}
@@ -137,9 +140,14 @@ class ArrayFiles:
         extras: Sequence[Array] = (),
         maps: Sequence[Array] = (),
         members: Sequence[Array] = (),
+        second: Array | None = None,
     ) -> None:
-        """Append planes (S, n, Y, X), where they settled (n, Y, X), and planes of each extra, map and member."""
-        for writer, fresh in zip(self._writers(), (planes, settled, *extras, *maps, *members), strict=True):
+        """Append planes (S, n, Y, X), where they settled (n, Y, X), and planes of each extra, map and member.
+
+        ``second`` (n, Y, X) is the second choice, where it is kept.
+        """
+        single = (settled,) if second is None else (settled, second)
+        for writer, fresh in zip(self._writers(), (planes, *single, *extras, *maps, *members), strict=True):
             writer.add(fresh)
 
     def close(self) -> None:
@@ -149,6 +157,8 @@ class ArrayFiles:
 
     def _writers(self) -> Iterator[PlaneWriter]:
         yield from (self._labels, self._settled)
+        if self._second is not None:
+            yield self._second
         for of_kind in (self._extras, self._maps, self._members):
             yield from of_kind.values()
 
@@ -161,6 +171,11 @@ class ArrayFiles:
     def settled(self) -> Any:
         """The last step at which each voxel changed, (Z, Y, X)."""
         return self._settled.array
+
+    @property
+    def second(self) -> Any:
+        """The second choice of each voxel, (Z, Y, X), or None where it is not kept."""
+        return None if self._second is None else self._second.array
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -198,10 +213,10 @@ def check_name(name: str) -> None:
     ReadError
         When it is empty, longer than 200 letters, or the name of an array that every trace has.
     """
-    if not 0 < len(name) <= _LONGEST_NAME or file_of(name) in (LABELS, SETTLED, AREAS):
+    if not 0 < len(name) <= _LONGEST_NAME or file_of(name) in (LABELS, SETTLED, SECOND, AREAS):
         raise ReadError(
             f"a trace has an array called {name[:40]!r}; expected 1 to {_LONGEST_NAME} letters, and none of labels, "
-            "settled and areas."
+            "settled, second and areas."
         )
 
 
@@ -243,6 +258,11 @@ def write_areas(areas: Array, folder: Path) -> None:
 def open_areas(folder: Path) -> Any:
     """Return what :func:`write_areas` wrote, still on disk, or None in a trace of an earlier version."""
     return open_array(folder, AREAS) if (folder / AREAS).exists() else None
+
+
+def open_second(folder: Path) -> StoredArray | None:
+    """Return the second choice, still on disk, or None where it was not kept."""
+    return open_array(folder, SECOND) if (folder / SECOND).exists() else None
 
 
 def open_arrays(folder: Path, names: Iterable[str], kind: str = "") -> dict[str, Any]:

@@ -63,6 +63,8 @@ def _wrong_arrays(trace: Any) -> Iterator[str]:
         labels["settled"] = trace.settled
         if tuple(trace.settled.shape) != shape[1:]:
             yield f"settled has shape {tuple(trace.settled.shape)}; expected {shape[1:]}"
+    if trace.second is not None:
+        labels["second"] = trace.second
     yield from (f"{name} has another shape than the labels" for name, a in trace.extras.items() if a.shape != shape)
     yield from (f"{name} holds numbers of type {a.dtype}" for name, a in labels.items() if not _is_label_type(a.dtype))
     yield from (f"{name} holds numbers of type {a.dtype}" for name, a in trace.maps.items() if a.dtype != np.float32)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from voxtrace.passport import Passport
 from voxtrace.trace import files
 from voxtrace.trace.description import RunDescription
+from voxtrace.trace.plane_writer import chunk_depth
 from voxtrace.trace.step_counts import MapRange, StepCounts
 from voxtrace.trace.trace import CHANGED_VOXELS, Trace
 from voxtrace.volume import Array, Geometry, Shape
@@ -32,6 +34,7 @@ class Recorder:
         passport: Passport | None = None,
         maps: Sequence[str] = (),
         members: Sequence[str] = (),
+        second: bool = False,
     ) -> None:
         self._passport = passport or Passport()
         self._geometry, self._names, self._folder, self._steps = geometry, dict(names), folder, steps
@@ -40,13 +43,14 @@ class Recorder:
         self._ranges = {name: MapRange(steps) for name in maps}
         self._done = 0
         shape = (steps, *geometry.shape)
-        self._files = None if folder is None else files.ArrayFiles(folder, shape, dtype, extras, maps, members)
+        self._files = None if folder is None else files.ArrayFiles(folder, shape, dtype, extras, maps, members, second)
         # With a folder only the last step, the answer, is held in memory.
         self._labels = np.zeros((1 if folder else steps, *geometry.shape), dtype)
         self._extras = {name: np.zeros(shape, dtype) for name in ([] if folder else extras)}
         self._maps = {name: np.full(shape, np.nan, np.float32) for name in ([] if folder else maps)}
         self._members = {name: np.zeros(shape, dtype) for name in ([] if folder else members)}
         self._settled = None if folder else np.zeros(geometry.shape, np.uint8)
+        self._second = np.zeros(geometry.shape, dtype) if second and not folder else None
 
     @property
     def answer(self) -> Array:
@@ -54,7 +58,9 @@ class Recorder:
         answer: Array = self._labels[-1]
         return answer
 
-    def add(self, planes: Array, maps: Array | None = None, members: Sequence[Array] = ()) -> None:
+    def add(
+        self, planes: Array, maps: Array | None = None, members: Sequence[Array] = (), second: Array | None = None
+    ) -> None:
         """Append planes of labels, and of scalar maps and members where the recorder was given their names.
 
         Parameters
@@ -65,6 +71,8 @@ class Recorder:
             (S, M, n, Y, X) float32, in the order of their names.
         members
             (S, n, Y, X) of each member.
+        second
+            (n, Y, X), the second choice, where the recorder keeps it; see :class:`Trace`.
         """
         lo, hi = self._done, self._done + planes.shape[1]
         planes, *extras = (planes[first : first + self._steps] for first in range(0, len(planes), self._steps))
@@ -74,13 +82,15 @@ class Recorder:
             limits.add(values)
         self._labels[:, lo:hi] = planes[-self._labels.shape[0] :]
         if self._files is not None:
-            self._files.add(planes, settled, extras, scalars, members)
+            self._files.add(planes, settled, extras, scalars, members, second)
         else:
             in_memory = (*self._extras.values(), *self._maps.values(), *self._members.values())
             for kept, fresh in zip(in_memory, (*extras, *scalars, *members), strict=True):
                 kept[:, lo:hi] = fresh
         if self._settled is not None:
             self._settled[lo:hi] = settled
+        if self._second is not None:
+            self._second[lo:hi] = second
         self._done = hi  # last: another thread may read the planes before it
 
     @property
@@ -96,6 +106,26 @@ class Recorder:
         view = self._labels[:, lo:hi]
         view.flags.writeable = False
         return view
+
+    def replace_answer(self, answer: Array) -> None:
+        """Put other labels (Z, Y, X) in place of the last step's, after all planes were added.
+
+        Counts, areas and where voxels settled follow. There are no labels in it that no step had.
+        """
+        if self._files is not None:
+            self._files.close()
+        labels = self._labels if self._files is None else self._files.labels
+        settled: Any = self._settled if self._files is None else self._files.settled
+        depth = chunk_depth(self._geometry.shape)
+        for lo in range(0, len(answer), depth):
+            fresh = answer[lo : lo + depth]
+            if np.array_equal(fresh, self.answer[lo : lo + depth]):
+                continue
+            planes = np.array(labels[:, lo : lo + depth])
+            planes[-1] = fresh
+            labels[-1, lo : lo + depth] = fresh
+            settled[lo : lo + depth] = self._counts.replace(lo, planes)
+            self._labels[-1, lo : lo + depth] = fresh
 
     def finish(
         self,
@@ -123,6 +153,7 @@ class Recorder:
             names=self._names,
             step_word=step_word,
             settled=self._settled if self._files is None else self._files.settled,
+            second=self._second if self._files is None else self._files.second,
             network_shape=network_shape,
             step_counts=self._counts,
             extras=self._extras if self._files is None else self._files.extras,

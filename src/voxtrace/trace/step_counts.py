@@ -59,6 +59,21 @@ class StepCounts:
         self.changed += changed.sum(0)
         return settled
 
+    def replace(self, first: int, planes: Array) -> npt.NDArray[np.uint8]:
+        """Count planes (S, n, Y, X) in place of numbers ``first`` and up, as they were added; return as :meth:`add`.
+
+        They have no label values that were not seen before.
+        """
+        fresh = StepCounts.empty(len(self.changed), self.counts.shape[1])
+        settled = fresh.add(planes)
+        for z, (areas, changed) in enumerate(zip(fresh._areas, fresh._slices, strict=True), start=first):
+            before = self._areas[z]
+            now = areas[:, : before.shape[1]]
+            self.counts[:, : before.shape[1]] += now - before
+            self.changed += changed - self._slices[z]
+            self._areas[z], self._slices[z] = now, changed
+        return settled
+
     def _count(self, plane: Array) -> Counts:
         """Count the labels of one plane (S, Y, X) and return them, (S, K)."""
         found = [np.bincount(labels.ravel(), minlength=self.counts.shape[1]) for labels in plane]

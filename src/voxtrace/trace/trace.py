@@ -50,6 +50,9 @@ class Trace:
         What the method's paper calls a step, e.g. "cycle".
     settled
         (Z, Y, X) uint8, see :meth:`settled_at`, or None when it has not been worked out.
+    second
+        (Z, Y, X), the label that the network nearly gave each voxel, its probabilities averaged over the kept steps;
+        where it did not doubt, the label of the answer. None where it was not kept.
     network_shape
         Voxels of the network grid along (Z, Y, X), to place ``windows``; None if unknown.
     step_counts
@@ -91,6 +94,7 @@ class Trace:
     names: Mapping[int, str]
     step_word: str = "step"
     settled: Planes | None = None
+    second: Planes | None = None
     network_shape: Shape | None = None
     step_counts: StepCounts | None = None
     extras: Mapping[str, Planes] = field(default_factory=dict)
@@ -111,6 +115,10 @@ class Trace:
             raise GeometryError(
                 f"labels of shape {tuple(self.labels.shape)} do not fit geometry {self.geometry.shape}; "
                 "expected (S, Z, Y, X) with the same Z, Y, X."
+            )
+        if self.second is not None and tuple(self.second.shape) != self.geometry.shape:
+            raise GeometryError(
+                f"second has shape {tuple(self.second.shape)}; expected {self.geometry.shape}, as a label map."
             )
         steps, depth = self.labels.shape[:2]
         _check_shapes("map", self.maps, tuple(self.labels.shape))
@@ -231,12 +239,21 @@ class Trace:
             counts = StepCounts.empty(int(self.labels.shape[0]), self._n_labels)
             shape, dtype = tuple(self.labels.shape), self.labels.dtype
             writer = files.ArrayFiles(
-                temporary, shape, dtype, tuple(self.extras), tuple(self.maps), tuple(self.members)
+                temporary,
+                shape,
+                dtype,
+                tuple(self.extras),
+                tuple(self.maps),
+                tuple(self.members),
+                self.second is not None,
             )
             # The writer takes them in the order extras, maps, members.
             arrays = (self.labels, *self.extras.values(), *self.maps.values(), *self.members.values())
+            done = 0
             for planes, *beside in zip(*map(self._chunks, arrays), strict=True):
-                writer.add(planes, counts.add(planes), beside)
+                lo, done = done, done + planes.shape[1]
+                second = None if self.second is None else np.asarray(self.second[lo:done])
+                writer.add(planes, counts.add(planes), beside, second=second)
             writer.close()
             files.write_areas(counts.areas, temporary)
             files.write_record(replace(self, step_counts=counts).record(), temporary)
@@ -318,6 +335,7 @@ def _opened(record: files.TraceRecord, folder: Path) -> Trace:
         names=record.names,
         step_word=record.step_word,
         settled=files.open_array(folder, files.SETTLED),
+        second=files.open_second(folder),
         network_shape=record.network_shape,
         step_counts=StepCounts(np.asarray(record.counts, np.int64), np.asarray(record.changed, np.int64)),
         extras=files.open_arrays(folder, record.extras),

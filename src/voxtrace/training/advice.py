@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+HOW = "Ctrl-C, then --resume --minutes 0.01 ends it"  # on the command line
 LOOKED_AT = 7  # validations
 LITTLE = 0.002  # Dice
 STEEPEST = 0.95  # largest ratio of two gains
@@ -30,7 +31,7 @@ class Advice:
         """The advice in words."""
         return (
             f"validation has levelled off: the rest of this phase is expected to add {self.expected_gain:.3f} Dice "
-            f"(± {self.margin:.3f}), beside what the falling rate adds; Ctrl-C, then --resume --minutes 0.01 ends it."
+            f"(± {self.margin:.3f}), beside what the falling rate adds; {HOW}."
         )
 
 

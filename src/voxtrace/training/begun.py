@@ -58,4 +58,5 @@ def begun_run(out: Path, dataset: Dataset) -> BegunRun | None:
 
 
 def _with_names(plan: Plan, dataset: Dataset) -> Plan:
-    return plan.model_copy(update={"channels": dataset.channels, "labels": dataset.labels, "ignore": dataset.ignore})
+    labels = {"labels": dataset.labels, "ignore": dataset.ignore, "regions": dataset.regions}
+    return plan.model_copy(update={"channels": dataset.channels, **labels})

@@ -9,6 +9,7 @@ from voxtrace.training.checkpoint import TrainingCheckpoint
 from voxtrace.training.events import EVENTS, EventLog
 from voxtrace.training.kept import BestWeights
 from voxtrace.training.preview import FOLDER, PreviewTrace, find_case, names_of
+from voxtrace.training.sampling import windows_in_update
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.volume import Case
 
@@ -21,12 +22,13 @@ def check_parts(run: TrainingRun) -> None:
     UsageError
         As said.
     """
-    batch, passes = run.plan.batch_size, run.config.accumulate
-    if passes < 1 or batch % passes:
-        raise UsageError(
-            f"{batch} windows in an update cannot be spread evenly over {passes} passes; give an --accumulate that "
-            f"divides {batch}, or another --batch-size."
-        )
+    passes = run.config.accumulate
+    for batch in (run.plan.batch_size, *(windows_in_update(run.plan, phase) for phase in run.phases)):
+        if passes < 1 or batch % passes:
+            raise UsageError(
+                f"{batch} windows in an update cannot be spread evenly over {passes} passes; give an --accumulate "
+                f"that divides {batch}, or another --batch-size."
+            )
 
 
 def open_beside(run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case]) -> None:

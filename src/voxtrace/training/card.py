@@ -10,6 +10,7 @@ from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
 from voxtrace.training.config import chosen
 from voxtrace.training.curriculum import learned_cases
+from voxtrace.training.examined import examined_entries
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.takeover import Takeover
 from voxtrace.training.training_run import TrainingRun, versions
@@ -46,9 +47,11 @@ def make_card(
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),
             **_gain(before, validation),
+            **examined_entries(run),
             "curve": run.history,
         },
     }
+    card = {name: value for name, value in card.items() if value is not None}
     return without_names(card) if run.config.anonymous_names else card
 
 
@@ -60,6 +63,8 @@ def without_names(card: dict[str, Any]) -> dict[str, Any]:
     for part in (*CASE_LISTS, "changed_during_training"):
         if part in provenance:
             provenance[part] = [{**case, "name": names[case["name"]]} for case in provenance[part]]
+    if "failures" in card:
+        card = {**card, "failures": [{**row, "case": names[row["case"]]} for row in card["failures"]]}
     if "validation" in metrics:
         rows = [{**row, "name": names[row["name"]]} for row in metrics["validation"].get("per_case", ())]
         metrics["validation"] = {**metrics["validation"], "per_case": rows}
@@ -67,7 +72,10 @@ def without_names(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def measured_entries(scans: Sequence[TrainingScans], validation: Validation | None) -> dict[str, Any]:
-    """Return what a card says of training scans (one entry a case) and of held-back cases; see :mod:`voxtrace.fit`."""
+    """Return what a card says of training scans (one entry a case) and of held-back cases; see :mod:`voxtrace.fit`.
+
+    None stands for what held-back cases are too few for.
+    """
     together = TrainingScans.merged(scans) if scans else None
     made_up = together is not None and together.made_up == together.cases
     return {

@@ -61,6 +61,8 @@ class TrainConfig:
         done.
     anonymous_names
         Call cases ``case_0001`` and up in the bundle's card, where their files may be named after patients.
+    picture_failures
+        Keep a picture of the worst held-back cases beside the bundle's card: slices of scans, which are patient data.
     preview
         Name of a case that is segmented at every validation, into a trace beside the bundle; empty for none.
     tensorboard
@@ -96,6 +98,7 @@ class TrainConfig:
     tensorboard: Path | None = None
     prepared: Path | None = None
     anonymous_names: bool = False
+    picture_failures: bool = False
     half: bool = True
     gradient_bound: float = 1e5
 

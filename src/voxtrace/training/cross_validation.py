@@ -23,13 +23,13 @@ from typing import Any
 from voxtrace.atomic import atomic_file, remove_folder
 from voxtrace.bundle import JSON
 from voxtrace.errors import DatasetError, OutputError, UsageError
-from voxtrace.inference.fold_folder import FOLD, SUMMARY
+from voxtrace.inference.fold_folder import FOLD, SUMMARY, fold_summary
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.dataset_plan import DatasetPlan, matching_plan, with_folds
 from voxtrace.training.pooled_scores import pooled_scores
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.request import TrainRequest
-from voxtrace.training.setup import changed_plan, file_name, given_plan, method_key, stored_or_planned
+from voxtrace.training.setup import changed_plan, check_regions, file_name, given_plan, method_key, stored_or_planned
 
 FORMAT, VERSION = "voxtrace cross-validation", 1
 PLAN, PREPARED = "plan.json", "prepared"
@@ -58,8 +58,7 @@ class CrossValidation:
     @property
     def finished(self) -> tuple[Path, ...]:
         """The bundles of the folds that are finished, in order."""
-        folds = (_fold_folder(self.out, number) for number in range(len(self.requests)))
-        return tuple(folder for folder in folds if (folder / JSON).is_file())
+        return _finished(self.out, len(self.requests))
 
     def write_summary(self) -> dict[str, Any]:
         """Write the pooled scores of the folds that are finished, and return them as JSON values.
@@ -71,18 +70,8 @@ class CrossValidation:
         OutputError
             The system refuses.
         """
-        folds = {int(path.name.removeprefix(FOLD)): path for path in self.finished}
-        record = {
-            "format": FORMAT,
-            "version": VERSION,
-            "dataset": self.dataset,
-            "folds": len(self.requests),
-            "finished": list(folds),
-            **pooled_scores(folds),
-        }
-        with atomic_file(self.out / SUMMARY) as file:
-            file.write_text(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        if self.own_cases and len(folds) == len(self.requests):
+        record = _pooled(self.out, self.dataset, len(self.requests))
+        if self.own_cases and len(record["finished"]) == len(self.requests):
             remove_folder(self.out / PREPARED)
         return record
 
@@ -104,6 +93,7 @@ def set_up_folds(request: TrainRequest, cancel: Callable[[], bool]) -> Generator
     """
     _check_request(request)
     dataset = open_dataset(request.dataset, request.labels)
+    check_regions(request, dataset)
     out = request.out or Path(f"{file_name(dataset.name)}-{method_key(request.method, request.initial)}-cv")
     _check_place(out, request)
     if request.initial is not None:
@@ -119,6 +109,36 @@ def set_up_folds(request: TrainRequest, cancel: Callable[[], bool]) -> Generator
     made = CrossValidation(out, dataset.name, requests, own_cases=request.prepared is None)
     made.write_summary()
     return made
+
+
+def pool_again(folder: Path) -> None:
+    """Write the pooled scores of a cross-validation anew, after one of its folds was measured again.
+
+    Of any other folder nothing is written.
+
+    Raises
+    ------
+    BundleError, OutputError
+        As :meth:`CrossValidation.write_summary`.
+    """
+    if (folder / SUMMARY).is_file():
+        before = fold_summary(folder)
+        _pooled(folder, str(before.get("dataset", "")), int(before["folds"]))
+
+
+def _finished(out: Path, count: int) -> tuple[Path, ...]:
+    folds = (_fold_folder(out, number) for number in range(count))
+    return tuple(folder for folder in folds if (folder / JSON).is_file())
+
+
+def _pooled(out: Path, dataset: str, count: int) -> dict[str, Any]:
+    """Write the summary of the folds that are finished, and return it."""
+    folds = {int(path.name.removeprefix(FOLD)): path for path in _finished(out, count)}
+    about = {"format": FORMAT, "version": VERSION, "dataset": dataset, "folds": count, "finished": list(folds)}
+    record = {**about, **pooled_scores(folds)}
+    with atomic_file(out / SUMMARY) as file:
+        file.write_text(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return record
 
 
 def _fold_folder(out: Path, number: int) -> Path:

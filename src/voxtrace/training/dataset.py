@@ -21,6 +21,7 @@ from typing import Any
 
 from voxtrace.errors import DatasetError
 from voxtrace.io.child.guarded import read, read_labels
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset_cache import stored_folds
 from voxtrace.training.dataset_listing import SEE_ALL, DatasetListing, read_listing
@@ -92,6 +93,8 @@ class Dataset:
         Whether the label value after the last one marks voxels that are neither learned nor scored.
     path
         The folder or CSV.
+    regions
+        What is learned where labels overlap; empty where every voxel has one label.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Dataset:
     source: str = ""
     ignore: bool = False
     path: Path = Path()
+    regions: tuple[LabelRegion, ...] = ()
 
     @property
     def ignored(self) -> int | None:
@@ -143,8 +147,8 @@ def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
     Raises
     ------
     DatasetError
-        There is no dataset of a known layout, a channel or a label file is missing, labels are regions or not numbered
-        0, 1, 2 …, or ``scores.json`` or ``splits_final.json`` have another structure.
+        There is no dataset of a known layout, a channel or a label file is missing, labels are not numbered 0, 1, 2 …,
+        or ``scores.json`` or ``splits_final.json`` have another structure.
     """
     path = Path(folder)
     listing = read_listing(path)
@@ -167,6 +171,7 @@ def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
         source=source,
         ignore=listing.ignore,
         path=path,
+        regions=listing.regions,
     )
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtrace.errors import DatasetError
+from voxtrace.plan.regions import ORDER, LabelRegion, painted_over
 from voxtrace.training.layouts import FoundCase, FoundDataset, find_dataset
 
+SMALLER_LAST = f"name the larger region first in labels, and in {ORDER}"
 SEE_ALL = "`voxtrace plan` lists every fault of a dataset, `--fix OUT` writes a copy without them."
 
 
@@ -41,6 +43,8 @@ class DatasetListing:
         Case -> the fold that holds it back, where the dataset states it.
     ignore
         Whether the label value after the last one marks voxels that are neither learned nor scored.
+    regions
+        What is learned where labels overlap; empty where every voxel has one label.
     """
 
     name: str
@@ -54,6 +58,7 @@ class DatasetListing:
     subjects: Mapping[str, str] = field(default_factory=dict)
     held_in: Mapping[str, int] = field(default_factory=dict)
     ignore: bool = False
+    regions: tuple[LabelRegion, ...] = ()
 
 
 def read_listing(path: Path) -> DatasetListing:
@@ -62,8 +67,8 @@ def read_listing(path: Path) -> DatasetListing:
     Raises
     ------
     DatasetError
-        The dataset has no known layout, a channel is missing, labels are regions, or their values or names are not
-        unique, or not 0, 1, 2 ….
+        The dataset has no known layout, a channel is missing, values or names of labels are not unique, or not
+        0, 1, 2 …, or a region is painted over.
     """
     found = find_dataset(path)
     _check_labels(found)
@@ -80,6 +85,7 @@ def read_listing(path: Path) -> DatasetListing:
         subjects={case.name: case.subject for case in found.cases if case.subject},
         held_in={case.name: case.fold for case in found.cases if case.fold is not None},
         ignore=found.ignore is not None,
+        regions=found.regions,
     )
 
 
@@ -104,6 +110,9 @@ def _check_labels(found: FoundDataset) -> None:
             f"{found.source}: the ignore label has the value {found.ignore}; expected {len(values)}, the one after the "
             f"last label. Renumber it. {SEE_ALL}"
         )
+
+    if lost := painted_over(found.regions):
+        raise DatasetError(f"{found.source}: {lost}; {SMALLER_LAST}. {SEE_ALL}")
 
 
 def _check_files(cases: Iterable[FoundCase]) -> None:

@@ -101,6 +101,8 @@ class DatasetPlan:
             return f"it has the channels {', '.join(self.plan.channels)}, the dataset {', '.join(dataset.channels)}"
         if (self.plan.labels, self.plan.ignore) != (dataset.labels, dataset.ignore):
             return f"it has the labels {_listed(self.plan)}, the dataset {', '.join(dataset.labels.values())}"
+        if self.plan.regions != dataset.regions:
+            return "its regions, or the values they are painted with, are not those of the dataset"
         now = image_marks(dataset)
         common = [name for name in now if name in self.images]
         if not common:

@@ -46,6 +46,7 @@ def finetune_plan(
         "channels": dataset.channels,
         "labels": dataset.labels,
         "ignore": dataset.ignore,
+        "regions": [region.model_dump() for region in dataset.regions],
         "normalisation": tuple(rule.model_dump() for rule in rules),
         "modality": modality,
         "iterations": iterations or plan.iterations,
@@ -104,6 +105,19 @@ def match_labels(before: Mapping[int, str], now: Mapping[int, str]) -> dict[int,
     """
     old, new = _by_name(before), _by_name(now)
     return {0: 0} | {value: old[name] for name, value in new.items() if name in old}
+
+
+def match_outputs(before: Plan, now: Plan) -> dict[int, int]:
+    """Return new place -> old place of the scores that both networks give, matched by name as labels are.
+
+    A region continues the region or label of its name; regions have no background.
+    """
+    if not (before.regions or now.regions):
+        return match_labels(before.labels, now.labels)
+    old, new = (
+        _by_name({k + 1: name for k, name in plan.outputs.items() if plan.regions or k}) for plan in (before, now)
+    )
+    return {place - 1: old[name] - 1 for name, place in new.items() if name in old}
 
 
 def _by_name(labels: Mapping[int, str]) -> dict[str, int]:

@@ -1,35 +1,62 @@
-"""Measure a finished bundle: the ranges of its training scans, and on held-back cases Dice, volumes and features."""
+"""Measure a finished bundle as training does: the ranges of its training scans, and everything of held-back cases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from voxtrace.bundle import Bundle, load, window_cost
 from voxtrace.errors import Cancelled, DatasetError
 from voxtrace.fit import TrainingScans, facts_of
-from voxtrace.training.card import measured_entries
+from voxtrace.training.card import ANONYMOUS, CASE_LISTS, measured_entries
 from voxtrace.training.dataset import fold as fold_of
 from voxtrace.training.dataset import open_dataset
+from voxtrace.training.failures import picture_worst, pictured
+from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.validation import validate_cases
+from voxtrace.training.validation import Validation, validate_cases
 from voxtrace.volume import Case
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredBundle:
+    """What was measured: entries of the card, None for those to take out, and pictures by name of the file."""
+
+    entries: Mapping[str, Any]
+    pictures: Mapping[str, bytes]
+
+
 def measure_on(
-    path: str, dataset: str | Path, fold: int | None, labels: str, device: str, cancel: Callable[[], bool]
-) -> Generator[TrainProgress, None, dict[str, Any]]:
-    """Return what :func:`measure` returns for a bundle on disk and the fold of a dataset that it was trained on.
+    path: str,
+    dataset: str | Path,
+    fold: int | None,
+    labels: str,
+    device: str,
+    cancel: Callable[[], bool],
+    picture_failures: bool = False,
+) -> Generator[TrainProgress, None, MeasuredBundle]:
+    """Return what was measured of a bundle on disk, on the fold of a dataset that it was trained on.
 
     Without a ``fold``, that of the bundle's provenance; a bundle that was trained on every case has none held back.
+
+    Raises
+    ------
+    DatasetError
+        A held-back case is one that the bundle was trained on, or cases have another number of channels.
     """
     bundle, listed = load(path), open_dataset(dataset, labels)
     number = bundle.card.get("provenance", {}).get("fold") if fold is None else fold
     everything = listed.cases([files.name for files in listed.files])
     cases, validate = (everything, ()) if number is None else fold_of(listed, int(number))
-    entries = yield from measure(bundle, cases, validate, device, cancel)
-    return entries
+    _refuse_learned(bundle, validate)
+    entries, validation = yield from _measured(bundle, cases, validate, device, cancel)
+    if validation is None or not picture_failures:
+        return MeasuredBundle(entries, {})
+    whole = {name: value for name, value in {**bundle.card, **entries}.items() if value is not None}
+    pictures = picture_worst(replace(bundle, card=whole), validation.cases, validate, device)
+    return MeasuredBundle(pictured(entries, pictures), pictures)
 
 
 def measure(
@@ -37,14 +64,21 @@ def measure(
 ) -> Generator[TrainProgress, None, dict[str, Any]]:
     """Yield progress while training cases are looked at and held-back cases are segmented; return entries of the card.
 
-    :func:`voxtrace.bundle.annotate` writes them into the bundle. Dice, curve and provenance of the training stay; the
-    validation of the card is replaced where there are held-back cases.
+    :func:`voxtrace.bundle.annotate` writes them into the bundle. Curve and provenance of the training stay; everything
+    that held-back cases tell is replaced where there are any: None stands for what they are too few for.
 
     Raises
     ------
     DatasetError
         The cases have another number of channels than the bundle.
     """
+    entries, _ = yield from _measured(bundle, cases, validate, device, cancel)
+    return entries
+
+
+def _measured(
+    bundle: Bundle, cases: Sequence[Case], validate: Sequence[Case], device: str, cancel: Callable[[], bool]
+) -> Generator[TrainProgress, None, tuple[dict[str, Any], Validation | None]]:
     scans: list[TrainingScans] = []
     for case in cases:
         if len(case.volume.data) != bundle.plan.n_channels:
@@ -57,9 +91,45 @@ def measure(
         if cancel():
             raise Cancelled("stopped while looking at the training scans; nothing was written.")
     validation = yield from validate_cases(bundle, validate, device, cancel)
+    if validation is not None and bundle.card.get("provenance", {}).get(ANONYMOUS):
+        validation = _nameless(bundle, validation, validate)
     metrics = {**bundle.card.get("metrics", {}), **({"validation": validation.to_json()} if validation else {})}
-    return {
+    entries = {
         **measured_entries(scans, validation),
         "cost": window_cost(bundle.method, bundle.plan, bundle.network),
         "metrics": metrics,
     }
+    return entries, validation
+
+
+def _listed(bundle: Bundle, part: str) -> dict[tuple[tuple[str, ...], str], str]:
+    """Return hashes of a case's images and labels -> its name in the bundle's provenance."""
+    rows = [CaseIdentity.from_json(row) for row in bundle.card.get("provenance", {}).get(part, ())]
+    return {(row.images, row.labels): row.name for row in rows}
+
+
+def _identities(validate: Sequence[Case]) -> list[CaseIdentity]:
+    return [identify(unread(validate, number)) for number in range(len(validate))]
+
+
+def _refuse_learned(bundle: Bundle, validate: Sequence[Case]) -> None:
+    """Refuse held-back cases that the bundle was trained on, as it is where folds were made anew since."""
+    learned = {images for images, _ in _listed(bundle, CASE_LISTS[0])}
+    known = [one.name for one in _identities(validate) if one.images in learned] if learned else []
+    if known:
+        raise DatasetError(
+            f"{bundle.name} was trained on {known[0]}{f' and {len(known) - 1} more' if known[1:] else ''} of the cases "
+            "held back now, so they tell nothing; give the --fold, and the dataset with the folds, that it was trained "
+            "with."
+        )
+
+
+def _nameless(bundle: Bundle, validation: Validation, validate: Sequence[Case]) -> Validation:
+    """Return a validation whose cases are called as in the bundle's provenance, where they have no names."""
+    listed, first = _listed(bundle, CASE_LISTS[1]), 1 + sum(len(_listed(bundle, part)) for part in CASE_LISTS)
+    names = [
+        listed.get((one.images, one.labels), f"case_{number:04d}")
+        for number, one in enumerate(_identities(validate), start=first)
+    ]
+    renamed = [replace(case, name=name) for case, name in zip(validation.cases, names, strict=True)]
+    return replace(validation, cases=tuple(renamed))

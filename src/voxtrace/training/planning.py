@@ -194,6 +194,7 @@ def plan_dataset(
         augmentation=SHORT_AUGMENTATION if budget.short else 1.0,
         modality=modality,
         ignore=dataset.ignore,
+        regions=dataset.regions,
     )
 
 

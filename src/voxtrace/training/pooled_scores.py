@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from voxtrace.bundle import card
-from voxtrace.metrics import MEASURES, Interval, mean_interval
+from voxtrace.fit import coverage_record, measured_intervals
+from voxtrace.fit.interval_coverage import volumes_of
+from voxtrace.fit.piece_choice import pooled_rules
+from voxtrace.metrics import MEASURES, Interval, finite_mean, mean_interval
 
 NAN = float("nan")
 
@@ -28,6 +31,8 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
         ``cases``; ``dice``, over cases of their mean over the labels; ``dice_per_label``, over the cases with that
         label; ``measures_per_label``, the other measures of :data:`voxtrace.metrics.MEASURES` (HD95 in mm, volumes in
         mL); ``per_fold``; ``per_case``. A case that several folds hold back counts once, with its mean.
+        ``post_processing``, by the means of all folds; ``intervals``, of the volumes, from all cases, and
+        ``interval_coverage``, how often intervals from the other folds held; where there are cases enough.
 
     Raises
     ------
@@ -38,10 +43,10 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
     labels = _labels(records)
     rows = [row for number, record in records.items() for row in _rows(number, record, labels)]
     together = _by_case(rows)
-    cases = [[_mean(label) for label in zip(*(row["dice"] for row in same), strict=True)] for same in together]
+    cases = [[finite_mean(label) for label in zip(*(row["dice"] for row in same), strict=True)] for same in together]
     return {
         "cases": len(cases),
-        "dice": _told(mean_interval(_mean(scores) for scores in cases)),
+        "dice": _told(mean_interval(finite_mean(scores) for scores in cases)),
         "dice_per_label": {name: _told(mean_interval(scores[k] for scores in cases)) for k, name in enumerate(labels)},
         "measures_per_label": {name: _measures(together, name) for name in labels},
         "per_fold": [_of_fold(number, record, rows) for number, record in records.items()],
@@ -49,7 +54,26 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
             {"fold": row["fold"], "name": row["name"], "dice": dict(zip(labels, map(_known, row["dice"]), strict=True))}
             for row in rows
         ],
+        **_of_all(records),
     }
+
+
+def _of_all(records: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what bundles record of held-back cases, from those of all folds, and how often such intervals hold."""
+    volumes = volumes_of(records)
+    names: dict[int, str] = {}
+    for record in records.values():
+        names |= {int(value): name for value, name in record["plan"]["labels"].items() if name in volumes}
+    together = [
+        {value: [float(ml) for fold in volumes[name] for ml in getattr(fold, part)] for value, name in names.items()}
+        for part in ("predicted_ml", "reference_ml")
+    ]
+    found = {
+        "intervals": measured_intervals(together[0], together[1], names),
+        "interval_coverage": coverage_record(records),
+        "post_processing": pooled_rules(list(records.values())),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def score_table(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
@@ -62,8 +86,10 @@ def score_table(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple
 
 
 def _labels(records: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """Return the names of the foreground labels; none where no fold is finished."""
+    """Return the names of the foreground labels, or of the regions; none where no fold is finished."""
     for record in records.values():
+        if regions := record["plan"].get("regions"):
+            return [region["name"] for region in regions]
         return [name for value, name in record["plan"]["labels"].items() if int(value)]
     return []
 
@@ -96,19 +122,13 @@ def _measures(cases: Sequence[Sequence[Mapping[str, Any]]], label: str) -> dict[
     for measure in MEASURES:
         if measure != "dice":
             told = [[row["measures"].get(label, {}).get(measure) for row in case] for case in cases]
-            found[measure] = _told(mean_interval(_mean([v for v in case if v is not None]) for case in told))
+            found[measure] = _told(mean_interval(finite_mean([v for v in case if v is not None]) for case in told))
     return found
 
 
 def _of_fold(number: int, record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    own = [_mean(row["dice"]) for row in rows if row["fold"] == number]
-    return {"fold": number, "cases": len(own), "dice": _known(_mean(own)), "digest": record["digest"]}
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Return the mean of the finite values; NaN where there is none."""
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else NAN
+    own = [finite_mean(row["dice"]) for row in rows if row["fold"] == number]
+    return {"fold": number, "cases": len(own), "dice": _known(finite_mean(own)), "digest": record["digest"]}
 
 
 def _told(interval: Interval) -> dict[str, Any]:

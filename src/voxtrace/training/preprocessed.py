@@ -1,9 +1,9 @@
 """Preprocessed cases: normalised, on the network grid, in compressed chunks that windows are cut from.
 
 A folder a case: ``image.zarr`` (C, Z, Y, X) float32, ``labels.zarr`` (Z, Y, X) uint8, ``scan.json``,
-``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label, and ``source.json``: what it was
-made from. A case whose files, plan or seed are others now is prepared anew. A window reads the chunks that it touches,
-see :mod:`voxtrace.training.chunked`.
+``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label or region, and ``source.json``: what
+it was made from. A case whose files, plan or seed are others now is prepared anew. A window reads the chunks that it
+touches, see :mod:`voxtrace.training.chunked`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class PreprocessedCase:
 
     @property
     def foreground(self) -> Array:
-        """(N, 4) int32: label, z, y, x; the background (0) occurs only where voxels are ignored."""
+        """(N, 4) int32: label, z, y, x; the background (0) occurs only where voxels are ignored.
+
+        Of a plan with regions the first column numbers these, from 1.
+        """
         return _mapped(self.folder / "foreground.npy")
 
 
@@ -175,13 +178,20 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, 
         (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
 
 
+def _drawn(labels: Array, plan: Plan) -> Iterator[tuple[int, Array]]:
+    """Yield number and mask of what windows are centred on: labels or regions; background where voxels are ignored."""
+    for value in map(int, np.unique(labels)):
+        if value != plan.ignored and (plan.ignore if value == 0 else not plan.regions):
+            yield value, labels == value
+    for number, region in enumerate(plan.regions, 1):
+        yield number, region.inside(labels)
+
+
 def _draw_foreground(labels: Array, rng: np.random.Generator, plan: Plan) -> Array:
     """Return label and place of voxels of each label; with an ignored label, the background's too, and none of its."""
     rows = [np.zeros((0, 4), np.int32)]
-    for value in np.unique(labels):
-        if value == plan.ignored or (value == 0 and not plan.ignore):
-            continue
-        voxels = np.argwhere(labels == value)
+    for value, mask in _drawn(labels, plan):
+        voxels = np.argwhere(mask)
         chosen = voxels[rng.permutation(len(voxels))[:VOXELS_PER_LABEL]]
         rows.append(np.column_stack([np.full(len(chosen), value), chosen]).astype(np.int32))
     return np.concatenate(rows)

@@ -11,10 +11,11 @@ from voxtrace.atomic import atomic_file
 from voxtrace.bundle import Bundle
 from voxtrace.errors import UsageError
 from voxtrace.inference import predict
-from voxtrace.metrics import dice, finite_mean, without_ignored
+from voxtrace.metrics import finite_mean, without_ignored
 from voxtrace.trace import Provenance, Trace
 from voxtrace.training.dataset import CaseFolder
 from voxtrace.training.finish import exchange
+from voxtrace.training.validation import foreground_dice
 from voxtrace.volume import Array, Case, LabelMap
 
 FOLDER = "preview"  # of a run: one file of labels for each time
@@ -74,7 +75,7 @@ class PreviewTrace:
     def _mean_dice(self, labels: Array, bundle: Bundle) -> float:
         made = LabelMap(labels, self._case.labels.geometry)
         found, true = without_ignored(made, self._case.labels, bundle.plan.ignored)
-        return finite_mean(dice(found, true, value, absent=np.nan) for value in bundle.plan.labels if value)
+        return finite_mean(foreground_dice(found, true, bundle.plan))
 
 
 def find_case(name: str, *groups: Sequence[Case]) -> Case:

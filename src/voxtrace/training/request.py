@@ -40,7 +40,7 @@ class TrainRequest:
         See :class:`~voxtrace.training.config.TrainConfig`.
     rate_schedule, average, weights, accumulate, devices, nodes
         See there.
-    checkpoint_minutes, keep_every, preview, tensorboard
+    checkpoint_minutes, keep_every, preview, tensorboard, picture_failures
         See there.
     fork
         A run's folder, or one of its checkpoints, whose state a new run at ``out`` goes on from.
@@ -65,6 +65,7 @@ class TrainRequest:
     seed: int = 0
     workers: int | None = 0
     anonymous_names: bool = False
+    picture_failures: bool = False
     rate_schedule: Literal["method", "constant"] = "method"
     average: float = 0.0
     weights: Literal["last", "best"] = "last"

@@ -17,6 +17,7 @@ from voxtrace.errors import DatasetError
 from voxtrace.method import Phase
 from voxtrace.plan import Plan, Shape
 from voxtrace.training.augment import Augmenter
+from voxtrace.training.curriculum import with_places
 from voxtrace.training.preprocessed import PreprocessedCase, cut
 from voxtrace.volume import Array
 
@@ -38,9 +39,11 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
     ) -> None:
         self.part, self.parts = part, parts
         self.cases = tuple(cases)
+        self.scores = with_places([case.scores for case in self.cases])
         self.plan = plan
         self.phase = phase
         self.seed = tuple(seed)
+        self.batch_size = windows_in_update(plan, phase)
         self.augmenter = Augmenter(plan, phase.augmentation)
 
     def __len__(self) -> int:
@@ -49,13 +52,13 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return the mini-batch of an iteration."""
         rng = np.random.default_rng([*self.seed, iteration])
-        batch = self.plan.batch_size * self.parts
+        batch = self.batch_size * self.parts
         chosen = rng.choice(len(self.cases), batch, p=self.chances(iteration))
         # the last windows of a batch are centred on a labelled voxel, as many as the phase asks for
         forced = np.arange(batch) >= round(batch * (1 - self.phase.foreground))
         # all are placed, which is quick, so that every process draws the same; only its own are read
         places = [self._place(self.cases[c], bool(f), rng) for c, f in zip(chosen, forced, strict=True)]
-        own = slice(self.part * self.plan.batch_size, (self.part + 1) * self.plan.batch_size)
+        own = slice(self.part * self.batch_size, (self.part + 1) * self.batch_size)
         windows = [self._window(self.cases[c], *place) for c, place in zip(chosen[own], places[own], strict=True)]
         images, labels = zip(*windows, strict=True)
         return torch.stack(images), torch.stack(labels)
@@ -63,7 +66,7 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
     def chances(self, iteration: int) -> Array:
         """Return the probability (cases,) with which each case is drawn at an iteration."""
         progress = iteration / self.phase.iterations
-        weights = np.array([self.phase.case_weight(case.scores, progress) for case in self.cases], dtype=np.float64)
+        weights = np.array([self.phase.case_weight(scores, progress) for scores in self.scores], dtype=np.float64)
         if not weights.sum() > 0:
             raise DatasetError(
                 f"no case has the scores that phase {self.phase.name!r} trains on; lower its threshold, "
@@ -86,6 +89,11 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
         box = torch.from_numpy(cut(case.image, around, size))
         truth = torch.from_numpy(cut(case.labels, around, size).astype(np.int16))
         return self.augmenter(box, truth, seed)
+
+
+def windows_in_update(plan: Plan, phase: Phase) -> int:
+    """Return how many windows one process draws for an update of a phase."""
+    return phase.batch_size or plan.batch_size
 
 
 def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: np.random.Generator) -> list[int]:

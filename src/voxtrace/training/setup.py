@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled, OutputError, UsageError
 from voxtrace.fit import Fit, fit_to_start
+from voxtrace.plan.regions import refuse_regions
 from voxtrace.training.begun import BegunRun, begun_run, work_folder
 from voxtrace.training.curriculum import cases_by_phase
 from voxtrace.training.dataset import Dataset, fold, open_dataset
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 CONFIG = (
     *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
     *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
-    *("checkpoint_minutes", "keep_every", "preview", "tensorboard"),
+    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures"),
 )
 
 
@@ -75,8 +76,16 @@ class TrainSetup:
     @property
     def cases_per_phase(self) -> dict[str, int]:
         """How many cases each phase learns, by their scores."""
+        return {name: len(names) for name, names in self._names_per_phase().items()}
+
+    @property
+    def cases_left_out(self) -> int:
+        """How many cases no phase learns."""
+        return len(self.cases) - len({name for names in self._names_per_phase().values() for name in names})
+
+    def _names_per_phase(self) -> dict[str, list[str]]:
         scores = {files.name: files.scores for files in getattr(self.cases, "files", ())}
-        return {name: len(names) for name, names in cases_by_phase(self.phases, scores).items()}
+        return cases_by_phase(self.phases, scores)
 
     def fit_of_start(self) -> Fit | None:
         """Return whether the initial bundle is a start for this dataset, by its first case; None without one."""
@@ -118,6 +127,8 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     ------
     DatasetError
         The dataset cannot be used, or has no such fold.
+    MethodError
+        The dataset has regions and the method cannot learn them.
     BundleError
         The initial bundle cannot be loaded.
     UsageError
@@ -126,6 +137,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     from voxtrace.bundle import load
 
     dataset = open_dataset(request.dataset, request.labels)
+    check_regions(request, dataset)
     given = given_plan(request, dataset)
     dataset = with_folds(dataset, given) if given else dataset
     everything = dataset.cases([files.name for files in dataset.files])
@@ -184,6 +196,21 @@ def method_key(method: str | None, initial: str | Path | None) -> str:
     if method:
         return method
     return str(card(initial)["method"]["name"]) if initial else DEFAULT_METHOD
+
+
+def check_regions(request: TrainRequest, dataset: Dataset) -> None:
+    """Refuse a dataset with regions for a method that cannot learn them, before anything is read for it.
+
+    Raises
+    ------
+    MethodError
+        It is such a method.
+    """
+    from voxtrace.methods import METHODS
+
+    kind = METHODS.get(method_key(request.method, request.initial))
+    if kind is not None and not kind.overlapping:
+        refuse_regions(kind.key, dataset.regions)
 
 
 def file_name(name: str) -> str:

@@ -18,7 +18,8 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import PlanError
 from voxtrace.method import Method
 from voxtrace.plan import Normalisation, Plan
-from voxtrace.training.finetune import match_channels, match_labels
+from voxtrace.plan.regions import LabelRegion
+from voxtrace.training.finetune import match_channels, match_outputs
 
 Axes = tuple[tuple[int, int], ...]  # for each axis of a tensor: how much a channel adds, and a label
 
@@ -34,7 +35,8 @@ class Takeover:
     channels
         For each channel the bundle's that it continues, 0-based.
     labels
-        New value -> old value of the labels whose rows were taken over, the background included.
+        New value -> old value of the labels whose rows were taken over, the background included; of regions, the place
+        among these.
     anew
         Names of tensors that are, whole or in some rows, as initialised.
     sentences
@@ -59,7 +61,7 @@ class Takeover:
             "name": self.initial.name,
             "digest": self.initial.digest,
             "channels": {new.channels[now]: old.channels[before] for now, before in enumerate(self.channels)},
-            "labels": {new.labels[now]: old.labels[before] for now, before in self.labels.items()},
+            "labels": {new.outputs[now]: old.outputs[before] for now, before in self.labels.items()},
             "labels_anew": _anew(new, self.labels),
             "labels_dropped": _dropped(old, self.labels),
             "told": list(self.sentences),
@@ -83,12 +85,12 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
             f"{method.key} treats channels by their place, and {initial.name} has them in the order {names}; number "
             "them so in dataset.json and in the names of the images."
         )
-    labels = match_labels(initial.plan.labels, plan.labels)
+    labels = match_outputs(initial.plan, plan)
     axes = counting_axes(method, plan)
     given = initial.network.state_dict()
-    before = initial.plan.n_labels
+    before = initial.plan.n_outputs
     parts = {
-        name: _joined(tensor, given.get(name), axes[name], _Match(channels, labels, plan.n_labels, before))
+        name: _joined(tensor, given.get(name), axes[name], _Match(channels, labels, plan.n_outputs, before))
         for name, tensor in network.state_dict().items()
     }
     parameters = [name for name, _ in network.named_parameters()]
@@ -118,6 +120,10 @@ def counting_axes(method: Method, plan: Plan) -> dict[str, Axes]:
         }
     )
     one_label = plan.model_copy(update={"labels": {**plan.labels, plan.n_labels: "one more"}})
+    if plan.regions:
+        value = plan.n_labels
+        one_region = LabelRegion(name="one more", values=(value,), paints=value)
+        one_label = one_label.model_copy(update={"regions": (*plan.regions, one_region)})
     now, channel, label = (_shapes(method, one) for one in (plan, one_channel, one_label))
     return {
         name: tuple(
@@ -198,7 +204,7 @@ def _sentences(
         if rule != was:
             said.append(f"{plan.channels[now]} is normalised as the new data ask ({rule.scheme}), not as in the bundle")
     if new := _anew(plan, labels):
-        kept = [name for value, name in plan.labels.items() if value and value in labels]
+        kept = [name for value, name in plan.outputs.items() if (value or plan.regions) and value in labels]
         said.append(f"initialised anew: {', '.join(new)}; taken over: {', '.join(kept) or 'no label'}")
     if gone := _dropped(old, labels):
         said.append(
@@ -210,11 +216,11 @@ def _sentences(
 
 
 def _anew(plan: Plan, labels: Mapping[int, int]) -> list[str]:
-    return [name for value, name in plan.labels.items() if value not in labels]
+    return [name for value, name in plan.outputs.items() if value not in labels]
 
 
 def _dropped(old: Plan, labels: Mapping[int, int]) -> list[str]:
-    return [name for value, name in old.labels.items() if value not in labels.values()]
+    return [name for value, name in old.outputs.items() if value not in labels.values()]
 
 
 def _options(method: Method, initial: Bundle) -> list[str]:

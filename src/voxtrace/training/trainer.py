@@ -20,6 +20,8 @@ from voxtrace.training.beside import begin_events, check_parts, open_beside, tak
 from voxtrace.training.card import make_card
 from voxtrace.training.config import TrainConfig
 from voxtrace.training.coverage import covering, label_coverage, with_coverage
+from voxtrace.training.examined import examine_phase
+from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
@@ -110,11 +112,16 @@ def _trained(
             run.processes.wait()
             return load(run.out)
         take_best(run)
+        run.take_stored_weights()
         reached = label_coverage(run.method, run.plan, preprocessed)
         run.method, asked = covering(run.method, reached)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    card = make_card(run, preprocessed, validation, takeover, about, before)
-    bundle = run.finish(with_coverage(card, reached, asked))
+    card = with_coverage(make_card(run, preprocessed, validation, takeover, about, before), reached, asked)
+    pictures: Mapping[str, bytes] = {}
+    if validation is not None and run.config.picture_failures:
+        with _torch_errors():
+            pictures = picture_worst(run.bundle(card=card), validation.cases, validate, run.device)
+    bundle = run.finish(pictured(card, pictures), pictures)
     run.processes.wait()
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
@@ -156,6 +163,7 @@ def _optimise(
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
         loop = PhaseLoop(run, number, objective, rate_factor)
         yield from loop.iterate(cases, validate, checkpoint)
+        yield from examine_phase(run, number, cases, validate)
         checkpoint = None
 
 

@@ -263,14 +263,26 @@ class TrainingRun:
             f"The checkpoint of {self._last_checkpoint} is kept in {self.work}: go on from it with --resume {option}."
         )
 
-    def bundle(self, method: Method | None = None) -> Bundle:
+    def bundle(self, method: Method | None = None, card: Mapping[str, Any] | None = None) -> Bundle:
         """Return the network as it is now, as a bundle without a card; with the method as trained so far, if given."""
-        return Bundle(method or self.method, self.plan, self.network.eval(), {"mirror": bool(self.plan.mirror_axes)})
+        about = card or {"mirror": bool(self.plan.mirror_axes)}
+        return Bundle(method or self.method, self.plan, self.network.eval(), about)
 
-    def finish(self, card: dict[str, Any]) -> Bundle:
+    @property
+    def _half(self) -> bool:
+        return self.config.half and fits_half(self.network)
+
+    def take_stored_weights(self) -> None:
+        """Round the weights as the bundle stores them, so that what is validated is what users run."""
+        if self._half:
+            for tensor in self.network.state_dict().values():
+                if tensor.dtype == torch.float32:
+                    tensor.copy_(tensor.half())
+
+    def finish(self, card: dict[str, Any], pictures: Mapping[str, bytes] | None = None) -> Bundle:
         """Write the bundle, remove the run's folder, and return the bundle as it was written."""
         bundle = replace(self.bundle(), network=self.network.cpu(), card=card)
-        made = save(bundle, self.work / MADE, half=self.config.half and fits_half(bundle.network))
+        made = save(bundle, self.work / MADE, half=self._half, pictures=pictures)
         put_in_place(made, self.out, self.work)
         return load(self.out)
 

@@ -1,7 +1,8 @@
 """Validation on whole cases, with the engine that users run: measures with intervals, volumes, features of traces.
 
 Means are those of ``voxtrace evaluate``: of a case over the labels that it or its prediction has, then over cases
-(:mod:`voxtrace.metrics`).
+(:mod:`voxtrace.metrics`). Cases are segmented as the network answers; then post-processing is chosen on all of them
+(:mod:`voxtrace.fit.piece_choice`), and what is recorded is what predictions with the bundle give: with it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
-from voxtrace.fit import case_features, measured_features, measured_intervals
+from voxtrace.fit import case_features, measured_dice_prediction, measured_features, measured_intervals
+from voxtrace.fit.calibration import VoxelSample, calibration_record, near_labels
+from voxtrace.fit.piece_choice import piece_record, tried_rules
+from voxtrace.fit.pieces import NONE
 from voxtrace.inference import predict
 from voxtrace.metrics import (
     MEASURES,
@@ -24,60 +28,58 @@ from voxtrace.metrics import (
     case_mean,
     dice,
     evaluate_label,
+    evaluate_regions,
     finite_mean,
     in_either,
     mean_interval,
+    region_maps,
+    region_ml,
     volume_ml,
     without_ignored,
 )
+from voxtrace.plan import Plan
+from voxtrace.training.failures import failures
+from voxtrace.training.held_back import TOLERANCE_MM, ValidatedCase, packed, scores_by_rule
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
-TOLERANCE_MM = 1.0  # of the NSD in the card; beside it stands that at 2 mm
 ROUNDED = 4  # decimals in the card
-
-
-@dataclass(frozen=True, eq=False)
-class ValidatedCase:
-    """One held-back case.
-
-    Attributes
-    ----------
-    name
-        Of the case.
-    dice
-        (steps, foreground labels); NaN where a label is in neither map.
-    predicted_ml, reference_ml
-        Volume of each foreground label by value, at the last step and in the reference.
-    features
-        Of the trace; see :func:`voxtrace.fit.case_features`.
-    scores
-        Label value -> every measure at the last step, of the labels in either map; empty where only Dice was asked for.
-    """
-
-    name: str
-    dice: Array
-    predicted_ml: Mapping[int, float]
-    reference_ml: Mapping[int, float]
-    features: Mapping[str, float]
-    scores: Mapping[int, Scores] = field(default_factory=dict)
-
-    @property
-    def mean_dice(self) -> float:
-        """Mean Dice at the last step over the labels in either map; NaN where there is none."""
-        return finite_mean(self.dice[-1])
+DIGITS = 6  # significant ones of volumes: a tumour may have 0.0004 mL
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Every held-back case, and label value -> name of the foreground."""
+    """Every held-back case, label value -> name of the foreground, and number -> name of the regions if there are any.
+
+    Regions are scored in place of labels; volumes and their intervals are of both. ``post_processing`` is what a bundle
+    records of it; {} where it was not looked for.
+    """
 
     cases: tuple[ValidatedCase, ...]
     labels: Mapping[int, str]
+    regions: Mapping[int, str] = field(default_factory=dict)
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def processed(cls, cases: Sequence[ValidatedCase], labels: Mapping[int, str]) -> Validation:
+        """Return the validation with the post-processing that is best on these cases."""
+        tried = {
+            name: rows
+            for value, name in labels.items()
+            if (rows := tried_rules([case.pieces[value] for case in cases if value in case.pieces]))
+        }
+        record = piece_record(tried)
+        words = {value: record["labels"].get(name, NONE) for value, name in labels.items()}
+        return cls(tuple(case.with_rules(words) for case in cases), labels, post_processing=record)
+
+    @property
+    def scored(self) -> Mapping[int, str]:
+        """Number -> name of what is scored: regions, or labels."""
+        return self.regions or self.labels
 
     @property
     def scores(self) -> Array:
-        """Dice of every case, (cases, steps, foreground labels)."""
+        """Dice of every case, (cases, steps, foreground labels or regions)."""
         return np.asarray([case.dice for case in self.cases])
 
     def mean_dice(self, cases: int | None = None) -> float:
@@ -95,7 +97,7 @@ class Validation:
         return {
             "cases": len(self.cases),
             "dice": _mean(per_step[-1]),
-            "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.labels.values())},
+            "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.scored.values())},
             "dice_per_step": [_mean(step)["mean"] for step in per_step],
             **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
@@ -106,35 +108,46 @@ class Validation:
         means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in MEASURES}
         per_label = {
             name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in MEASURES}
-            for k, name in self.labels.items()
+            for k, name in self.scored.items()
         }
         tolerances = {"nsd": TOLERANCE_MM, "nsd_2mm": WIDE_MM}
         return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
 
     def measured(self) -> dict[str, Any]:
-        """Return what the card records as ``intervals`` and ``expected``, where there are cases enough."""
+        """Return what the card records beside the scores; None for what there are not cases enough for.
+
+        ``intervals``, ``expected``, ``predicted_dice``, ``calibration``, ``post_processing`` and ``failures``.
+        """
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
-        mean_dice = [case.mean_dice for case in self.cases]
-        found = {
+        mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
+        return {
             "intervals": measured_intervals(predicted, reference, self.labels),
-            "expected": measured_features([case.features for case in self.cases], mean_dice),
+            "expected": measured_features(features, mean_dice),
+            "predicted_dice": measured_dice_prediction(features, mean_dice),
+            "calibration": calibration_record([case.voxels for case in self.cases if case.voxels is not None]),
+            "post_processing": self.post_processing or None,
+            "failures": failures(self.cases) or None,
         }
-        return {name: value for name, value in found.items() if value is not None}
 
     def _row(self, case: ValidatedCase) -> dict[str, Any]:
-        names = self.labels
+        names = self.scored
         return {
             "name": case.name,
             "dice": {name: _known(v) for name, v in zip(names.values(), case.dice[-1], strict=True)},
-            "predicted_ml": {names[value]: round(ml, 4) for value, ml in case.predicted_ml.items()},
-            "reference_ml": {names[value]: round(ml, 4) for value, ml in case.reference_ml.items()},
+            "predicted_ml": self._volumes(case.predicted_ml, {name: ml[0] for name, ml in case.regions_ml.items()}),
+            "reference_ml": self._volumes(case.reference_ml, {name: ml[1] for name, ml in case.regions_ml.items()}),
             "measures": {
                 names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
                 for k, scores in case.scores.items()
             },
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
+
+    def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
+        """Return volumes by name; a label that is a region by itself has the region's name and volume."""
+        named = {self.labels[value]: ml for value, ml in labels.items()} | dict(regions)
+        return {name: _short(ml) for name, ml in named.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +175,7 @@ def quick_dice(bundle: Bundle, cases: Sequence[Case], device: str) -> QuickValid
     """Segment a few whole cases (at least one) without mirroring, and return their Dice."""
     found = [_validated(bundle, case, device, mirror=False, only_dice=True) for case in cases]
     scores = np.asarray([case.dice[-1] for case, _ in found])  # (cases, labels)
-    names = [name for value, name in bundle.plan.labels.items() if value]
+    names = list(_scored(bundle).values())
     per_case = {case.name: case.mean_dice for case, _ in found}
     overall = finite_mean(per_case.values())
     per_label = {name: finite_mean(scores[:, k]) for k, name in enumerate(names)}
@@ -179,7 +192,7 @@ def validate_cases(
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases.
 
-    ``only_dice`` leaves the surface distances out, which take seconds for a large scan.
+    ``only_dice`` leaves surface distances, which take seconds for a large scan, calibration and post-processing out.
     """
     done: list[ValidatedCase] = []
     for case in cases:
@@ -188,32 +201,73 @@ def validate_cases(
         done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice)[0])
         yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
-    return Validation(tuple(done), foreground) if done else None
+    if not done:
+        return None
+    if bundle.plan.regions:  # pieces are those of labels, which a region is not
+        return Validation(tuple(done), foreground, _scored(bundle))
+    return Validation(tuple(done), foreground) if only_dice else Validation.processed(done, foreground)
+
+
+def _scored(bundle: Bundle) -> dict[int, str]:
+    """Return number -> name of what is scored: each region, from 1, or each label but the background."""
+    regions = {number: region.name for number, region in enumerate(bundle.plan.regions, 1)}
+    return regions or {value: name for value, name in bundle.plan.labels.items() if value}
 
 
 def _validated(
     bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool
 ) -> tuple[ValidatedCase, LabelMap]:
-    """Segment a case; return its scores, and the labels of the last step."""
-    trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror).trace
+    """Segment a case as the network answers; return its scores, and the labels of the last step."""
+    ignored = bundle.plan.ignored
+    voxels = None if only_dice or bundle.plan.regions else _sample(case, ignored)  # a temperature is of a softmax
+    plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False}
+    trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain).trace
     names = {value: name for value, name in bundle.plan.labels.items() if value}
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
     # voxels that nobody annotated count neither in Dice nor in volumes
-    pairs = [without_ignored(step, case.labels, bundle.plan.ignored) for step in steps]
-    maps, reference = [step for step, _ in pairs], pairs[-1][1]
+    pairs = [without_ignored(step, case.labels, ignored) for step in steps]
+    maps, reference, regions = [step for step, _ in pairs], pairs[-1][1], bundle.plan.regions
+    scores = {} if only_dice else _scores(maps[-1], reference, bundle.plan)
+    pieces = {} if regions else scores_by_rule(steps[-1], case.labels, scores, ignored)
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([[dice(one, reference, value, absent=np.nan) for value in names] for one in maps]),
+        dice=np.asarray([foreground_dice(one, reference, bundle.plan) for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
         reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
-        scores={} if only_dice else _scores(maps[-1], reference, names),
+        scores=scores,
+        regions_ml={region.name: (region_ml(maps[-1], region), region_ml(reference, region)) for region in regions},
+        pieces=pieces,
+        voxels=voxels,
+        trace=packed(trace) if any(len(found) > 1 for found in pieces.values()) else None,
     )
     return validated, steps[-1]
 
 
-def _scores(prediction: LabelMap, reference: LabelMap, names: Mapping[int, str]) -> dict[int, Scores]:
-    return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in names})
+def _sample(case: Case, ignored: int | None) -> VoxelSample:
+    """Return what takes the voxels of a case in which probabilities are compared with the reference."""
+    known = None if ignored is None else case.labels.data != ignored
+    reference = case.labels.data if known is None else np.where(known, case.labels.data, 0)
+    return VoxelSample(reference, near_labels(reference, case.labels.geometry.spacing_mm), known)
+
+
+def foreground_dice(prediction: LabelMap, reference: LabelMap, plan: Plan) -> list[float]:
+    """Return the Dice of each region, or of each label but the background; NaN where neither map has it."""
+    if plan.regions:
+        pairs = zip(region_maps(prediction, plan.regions), region_maps(reference, plan.regions), strict=True)
+        return [dice(*pair, 1, absent=np.nan) for pair in pairs]
+    return [dice(prediction, reference, value, absent=np.nan) for value in plan.labels if value]
+
+
+def _scores(prediction: LabelMap, reference: LabelMap, plan: Plan) -> dict[int, Scores]:
+    if plan.regions:
+        return in_either(evaluate_regions(prediction, reference, plan.regions, TOLERANCE_MM))
+    values = [value for value in plan.labels if value]
+    return in_either({value: evaluate_label(prediction, reference, value, TOLERANCE_MM) for value in values})
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
 
 
 def _mean(values: Iterable[float]) -> dict[str, Any]:

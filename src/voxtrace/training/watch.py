@@ -12,6 +12,7 @@ import torch
 
 from voxtrace.bundle import Bundle
 from voxtrace.method import TrainState
+from voxtrace.trace.files import ChartRecord
 from voxtrace.training.advice import advise
 from voxtrace.training.events import MOST_LINES
 from voxtrace.training.kept import BestWeights
@@ -90,6 +91,7 @@ class Watch:
         self._sums: dict[str, float] = {}
         self._summed = 0
         self._message = ""
+        self._charts: list[dict[str, Any]] = []
 
     def restore(self, dice: Sequence[float]) -> None:
         """Go on from a checkpoint that knows these validations of the phase."""
@@ -148,6 +150,15 @@ class Watch:
             memory_mb=_memory_mb(run.on_gpu),
             method=dict(run.method.training_report(run.network, state)),
         )
+        self._note_charts(state)
+
+    def _note_charts(self, state: TrainState) -> None:
+        """Write down numbers of the network's nodes where they are others than those last written."""
+        run = self.run
+        charts = [ChartRecord.of(chart).model_dump(mode="json") for chart in run.method.charts(run.network)]
+        if charts and charts != self._charts:
+            self._charts = charts
+            self.tell("charts", state.iteration + 1, charts=charts)
 
     def progress(self, done: int, rate: float, terms: dict[str, float], found: QuickValidation | None) -> TrainProgress:
         """Return the report of an update."""

@@ -1,4 +1,4 @@
-"""Train on a dataset from the window: choose a start, run, watch, stop and resume."""
+"""Train on a dataset from the window: choose a start, run, watch, stop, resume and extend."""
 
 from __future__ import annotations
 
@@ -10,21 +10,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxtrace.bundle import card
-from voxtrace.errors import MethodError
+from voxtrace.errors import MethodError, UsageError
+from voxtrace.inference.fold_folder import fold_summary
+from voxtrace.plugin.controllers.train_receipt import TrainReceiptController
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.messages import WAITING, JobStage, TrainPreview, TrainReport
 from voxtrace.plugin.models.methods import MethodRegistry
-from voxtrace.plugin.models.train_form import DatasetFit, TrainForm, TrainStart, has_listing, ready, resumable
+from voxtrace.plugin.models.train_form import (
+    KnownDataset,
+    TrainForm,
+    TrainStart,
+    ready,
+    request_of,
+    resumable,
+    start_word,
+)
+from voxtrace.plugin.models.train_progress import END_NOW, advice_words, can_end_now
 from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt
+from voxtrace.plugin.models.train_run import FoundRun, run_lines
 from voxtrace.plugin.work import jobs
 from voxtrace.plugin.work.background import Background, at_once
 from voxtrace.plugin.work.dataset_fit import dataset_fit
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
+from voxtrace.plugin.work.train_run import found_run
 from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
+
+ENDS_NOW_MIN = 0.01  # a limit that is spent already, with which a resumed run ends at once
 
 
 class TrainView(Protocol):
@@ -37,16 +52,28 @@ class TrainView(Protocol):
         """Show a field for each option of a method, filled in."""
 
     def set_start_word(self, word: str) -> None:
-        """Set the text of the Start button: Start or Resume."""
+        """Set the text of the Start button: Start, Resume or Extend."""
 
     def set_dataset(self, folder: str) -> None:
         """Fill in the dataset's folder."""
+
+    def set_known(self, known: KnownDataset) -> None:
+        """Show what is known of the dataset; its folds and cases fill pickers."""
+
+    def set_plan_is_the_bundles(self, fixed: bool) -> None:
+        """Tell whether window and spacing are those of the bundle that is fine-tuned."""
+
+    def show_run(self, lines: Sequence[str], can_fill: bool, can_extend: bool) -> None:
+        """Show what lies at the output, and offer to fill in the form as it was begun, or to extend it."""
+
+    def fill_begun(self, fold: int | None, constant: bool | None) -> None:
+        """Fill in the fold, and how the rate goes where that is known."""
 
     def clear_curves(self) -> None:
         """Remove the curves of the previous run."""
 
     def add_report(self, report: TrainReport) -> None:
-        """Add a point to each loss curve, and to the validation Dice where it was measured."""
+        """Add a point to each curve that the report has."""
 
     def set_start_note(self, verdict: str, sentence: str) -> None:
         """Show below the picker whether the start fits the dataset; both are "" where that is not known."""
@@ -61,7 +88,16 @@ class TrainView(Protocol):
 class TrainController:
     """Connects the bundles, the methods, a runner and the training panel.
 
-    ``background`` looks at datasets, ``show_preview`` shows a held-back case as it is learned.
+    Parameters
+    ----------
+    bundles, view, runner, methods
+        What it connects.
+    background, look
+        Look at datasets, and at what lies at an output.
+    show_preview
+        Shows a case as it is learned.
+    use
+        Chooses a bundle in the Segment panel.
     """
 
     def __init__(
@@ -72,13 +108,19 @@ class TrainController:
         methods: MethodRegistry | None = None,
         background: Background = at_once,
         show_preview: Callable[[TrainPreview], None] = lambda preview: None,
+        look: Background = at_once,
+        use: Callable[[Path], None] = lambda folder: None,
     ) -> None:
         self._bundles, self._view, self._runner, self._methods = bundles, view, runner, methods or MethodRegistry()
-        self._background, self._show_preview = background, show_preview
+        self._background, self._show_preview, self._look_at_run = background, show_preview, look
+        self.receipts = TrainReceiptController(bundles, view, runner, self._show, use)
         self._form, self._state, self._dice = TrainForm(), panel_state.PanelState(), 0.0
         self._chosen: TrainStart | None = None
+        self._begun: Mapping[str, Any] = {}  # options of the run that the form was filled in from
         self._picked = False  # by the user: then a dataset does not change it
-        self._looked_at, self._fit = "", DatasetFit("")
+        self._looked_at, self._known = "", KnownDataset("")
+        self._run_at, self._run = "", FoundRun()
+        self._advice, self._fold, self._ends_now = "", "", False
         self._began_s: float | None = None  # once it need not wait for another run
         bundles.changed.connect(self.refresh)
         self._methods.changed.connect(self.refresh)
@@ -101,7 +143,7 @@ class TrainController:
         """Update from the known bundles and methods; the chosen start is kept."""
         starts = self.starts
         if self._chosen not in starts or not self._picked:
-            self._chosen = self._default()
+            self._chosen, self._begun = self._default(), {}
         self._view.set_starts([s.title for s in starts], starts.index(self._chosen) if self._chosen else -1)
         self._offer()
         self._look()
@@ -113,36 +155,67 @@ class TrainController:
         starts = self.starts
         if not self._form.dataset:
             return next(iter(starts), None)
-        fitting = next((s for s in starts if s.bundle and s.bundle == self._fit.suggested), None)
+        fitting = next((s for s in starts if s.bundle and s.bundle == self._known.suggested), None)
         scratch = next((s for s in starts if not s.bundle and s.method == self._methods.default), None)
         return fitting or scratch or next((s for s in starts if not s.bundle), None)
 
     def pick_start(self, index: int) -> None:
         """Start from another bundle or method."""
-        self._chosen, self._picked = self.starts[index], True
+        self._chosen, self._picked, self._begun = self.starts[index], True, {}
         self._form = replace(self._form, options={})
         self._offer()
         self.edit(self._form)
 
     def _offer(self) -> None:
         """Show the options of the chosen start; the form is unchanged while they stay the same."""
-        method = self._method({})
+        method, chosen = self._method({}), self._chosen
         values = {info.name: getattr(method, info.name) for info in method.options()} if method else {}
+        values |= {name: value for name, value in self._begun.items() if name in values}
         self._view.set_options(method.title if method else "", method.options() if method else (), values)
-        verdict = self._fit.fits.get(self._chosen.bundle) if self._chosen and self._chosen.bundle else None
+        verdict = self._known.fits.get(chosen.bundle) if chosen and chosen.bundle else None
         self._view.set_start_note(verdict.verdict if verdict else "", verdict.sentence if verdict else "")
+        self._view.set_plan_is_the_bundles(bool(chosen and chosen.bundle))
 
     def _look(self) -> None:
-        """Ask in the background which bundles fit the dataset, when it is another one or there are other bundles."""
+        """Ask in the background what the dataset is, when it is another one or there are other bundles."""
         dataset, paths = self._form.dataset, {known.path: known.record for known in self._bundles.bundles}
         key = "\n".join(map(str, (dataset, *paths)))
-        if key == self._looked_at or not has_listing(dataset):
+        if key == self._looked_at or not dataset:
             return
         self._looked_at = key
-        self._background(partial(dataset_fit, dataset, paths), self._take_fit)
+        self._background(partial(dataset_fit, dataset, paths), self._take_known)
 
-    def _take_fit(self, found: DatasetFit) -> None:
-        self._fit = found
+    def _take_known(self, known: KnownDataset) -> None:
+        self._known = known
+        self._view.set_known(known)
+        self.refresh()
+
+    def _look_at_out(self) -> None:
+        """Ask in the background what lies at the output, when it is another one."""
+        out = self._form.out
+        if out != self._run_at:
+            self._run_at, self._run = out, FoundRun()
+            self._look_at_run(partial(found_run, out), partial(self._take_run, out))
+
+    def _take_run(self, out: str, run: FoundRun) -> None:
+        if out != self._form.out:
+            return
+        self._run = run
+        lies = run.kind in ("unfinished", "finished") and not run.problem
+        self._view.show_run(run_lines(run, out), run.can_fill, lies)
+        if self._state.level != "done" and not self._runner.busy:
+            self._show(self._ready())
+
+    def fill_begun(self) -> None:
+        """Fill in the form with what the run at the output was begun with."""
+        run, digests = self._run, {known.path: known.record.get("digest") for known in self._bundles.bundles}
+        wanted = [s for s in self.starts if (digests.get(s.bundle) == run.initial if s.bundle else not run.initial)]
+        found = next((s for s in wanted if s.method == run.method or s.bundle), None)
+        if found is None:
+            self._show(panel_state.failed("The model that it was fine-tuned from is not in the list of models."))
+            return
+        self._chosen, self._picked, self._begun = found, True, run.options
+        self._view.fill_begun(run.fold, run.constant)
         self.refresh()
 
     def _method(self, options: Mapping[str, Any]) -> Method | None:
@@ -158,7 +231,8 @@ class TrainController:
         """Store the values of the form and show what is missing."""
         self._form = form
         self._look()
-        self._view.set_start_word("Resume" if resumable(form.out) else "Start")
+        self._look_at_out()
+        self._view.set_start_word(start_word(form))
         if not self._runner.busy:
             self._show(self._ready())
 
@@ -169,14 +243,18 @@ class TrainController:
             self._method(self._form.options)
         except MethodError as error:
             return panel_state.PanelState(str(error), "error")
-        if has_listing(self._form.dataset) and self._fit.dataset != self._form.dataset:
-            return panel_state.PanelState("Looking which models fit this dataset …")
-        return ready(self._form)
+        state = ready(self._form, self._known)
+        if state.can_start and self._form.extend and not self._run.iterations:
+            return panel_state.PanelState("Looking at what lies there …")
+        return state
 
     def set_dataset(self, folder: str | Path) -> None:
         """Fill in a dataset, e.g. one to which a corrected case was added, unless a training runs."""
         if not self._runner.busy:
+            if str(folder) == self._form.dataset:
+                self._looked_at = ""  # it has a case more
             self._view.set_dataset(str(folder))  # its field then reports the change
+            self._look()
 
     def start(self) -> None:
         """Start training, from the checkpoint where there is one."""
@@ -185,32 +263,43 @@ class TrainController:
             self._show(state)
             return
         self._view.clear_curves()
-        self._view.show_receipt(None)
+        self.receipts.clear()
         self._dice, self._began_s = 0.0, None
+        self._run_job(self.request)
+
+    def _run_job(self, request: TrainRequest) -> None:
+        self._advice, self._fold, self._ends_now = "", "", False
         self._show(panel_state.PanelState("Starting …", "busy", busy=True))
-        self._runner.start(partial(jobs.train, self.request), self._on_event)
+        job = jobs.train_folds if self._form.every_fold else jobs.train
+        self._runner.start(partial(job, request), self._on_event)
 
     @property
     def request(self) -> TrainRequest:
         """The form's values as a request for the job."""
-        form, chosen = self._form, self._chosen
-        assert chosen is not None
-        return TrainRequest(
-            dataset=Path(form.dataset),
-            fold=form.fold,
-            out=Path(form.out),
-            iterations=form.iterations or None,
-            initial=chosen.bundle,
-            method=None if chosen.bundle else chosen.method,
-            options=form.options,
-            minutes=form.minutes,
-            resume=resumable(form.out),
-        )
+        assert self._chosen is not None
+        return request_of(self._form, self._chosen, self._run)
+
+    def planned_request(self) -> TrainRequest | None:
+        """Return what the form asks for, to be planned; None where something is missing."""
+        known = self._known.dataset == self._form.dataset and not self._known.problem
+        try:
+            self._method(self._form.options)
+            request = self.request if self._chosen is not None and known else None
+        except UsageError:  # the panel says so already
+            return None
+        return replace(request, fold=0) if request is not None and self._form.every_fold else request
 
     def stop(self) -> None:
-        """Ask the training to write a checkpoint and stop."""
+        """Ask the training to write a checkpoint and stop, or the measuring of a receipt to end."""
         self._runner.cancel()
-        self._show(replace(panel_state.stopping(self._state), message="Stopping: writing a checkpoint …"))
+        what = "" if self.receipts.measuring else ": writing a checkpoint"
+        self._show(replace(panel_state.stopping(self._state), message=f"Stopping{what} …"))
+
+    def help(self, remedy: str) -> None:
+        """Do what a button beside the message offers: end a training whose validation has levelled off."""
+        if remedy == END_NOW.key and self._runner.busy:
+            self._ends_now = True
+            self.stop()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progressed):
@@ -219,8 +308,11 @@ class TrainController:
             self._end(panel_state.failed(event.sentence))
         elif isinstance(event, Done):
             self._finish(event.result)
+        elif self._ends_now and resumable(self._form.out):
+            self._run_job(replace(self.request, minutes=ENDS_NOW_MIN))
         else:
-            word = " Press Resume to continue." if resumable(self._form.out) else ""
+            again = resumable(self._form.out, self._form.every_fold)
+            word = " Press Resume to continue." if again else ""
             self._end(panel_state.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
 
     def _advance(self, report: JobStage | TrainReport) -> None:
@@ -228,27 +320,50 @@ class TrainController:
             self._began_s = time.monotonic()
         state = panel_state.working(report)
         if isinstance(report, TrainReport):
-            self._view.add_report(report)
-            if report.preview is not None:
-                self._show_preview(report.preview)
-            self._dice = report.dice or self._dice
-            if self._dice:
-                state = replace(state, message=f"{state.message} · validation Dice {self._dice:.3f}")
+            self._take_report(report)
+            dice = f" · validation Dice {self._dice:.3f}" if self._dice else ""
+            advice = f"\n{self._advice}" if self._advice else ""
+            ends = bool(advice) and not self._ends_now and can_end_now(report)
+            remedy = END_NOW if ends else None
+            state = replace(state, message=f"{state.message}{dice}{advice}", remedy=remedy)
         self._show(state)
+
+    def _take_report(self, report: TrainReport) -> None:
+        if report.fold != self._fold:  # its iterations begin again
+            self._view.clear_curves()
+            self._fold, self._advice, self._dice = report.fold, "", 0.0
+        self._view.add_report(report)
+        if report.preview is not None:
+            self._show_preview(report.preview)
+        self._dice = report.dice or self._dice
+        self._advice = advice_words(report.message) or self._advice
 
     def _finish(self, folder: Path) -> None:
         known = self._bundles.add(folder)  # updates the pickers of both panels
         took_s = time.monotonic() - self._began_s if self._began_s is not None else 0.0
-        self._view.show_receipt(receipt(card(folder), folder, took_s))
-        self._show(
-            panel_state.PanelState(
-                f"Done. {known.name} is now in the picker of the Segment panel.", "done", can_start=False
-            )
-        )
+        before = self._chosen.bundle if self._chosen and not known.folds else None
+        record = fold_summary(folder) if known.folds else card(folder)
+        made = receipt(record, folder, took_s, before, known.folds)
+        self._look_again()
+        sentence = f"Done. {known.name} is now in the picker of the Segment panel."
+        self.receipts.begin(made, Path(self._form.dataset), panel_state.PanelState(sentence, "done", can_start=False))
 
     def _end(self, state: panel_state.PanelState) -> None:
-        self._view.set_start_word("Resume" if resumable(self._form.out) else "Start")
+        self._look_again()
         self._show(state)
+
+    def _look_again(self) -> None:
+        """See what lies at the output now."""
+        self._view.set_start_word(start_word(self._form))
+        out = self._run_at = self._form.out
+        self._look_at_run(partial(found_run, out), partial(self._take_run_quietly, out))
+
+    def _take_run_quietly(self, out: str, run: FoundRun) -> None:
+        """Take what lies at the output after a run; what the run said last stays."""
+        state = self._state
+        self._take_run(out, run)
+        if not self._runner.busy:
+            self._show(state)
 
     def _show(self, state: panel_state.PanelState) -> None:
         self._state = state

@@ -58,6 +58,7 @@ class TrustController:
 
     def _show(self, reference: weakref.ref[Trace], features: dict[str, float]) -> None:
         trace = reference()
-        found = trust(record_of(self._bundles(), trace), features)
+        dice = trace.provenance.expected_dice if trace is not None else None
+        found = trust(record_of(self._bundles(), trace), features, dice)
         if found is not None and trace is self._current.trace:
             self._view.set_fit(found.sentence, found.level)

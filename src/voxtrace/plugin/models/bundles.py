@@ -108,8 +108,8 @@ class BundleRegistry:
         Folders to begin with; the shipped bundles where they are None.
     remembered
         Folders of earlier sessions; those that are gone are left out and named in ``missing``.
-    remember
-        Called with the folder of each bundle that is added.
+    remember, forget
+        Called with the folder of each bundle that is added, or taken off the list.
     """
 
     changed = Signal()
@@ -119,8 +119,10 @@ class BundleRegistry:
         paths: Sequence[Path] | None = None,
         remembered: Sequence[str | Path] = (),
         remember: Callable[[Path], None] | None = None,
+        forget: Callable[[Path], None] | None = None,
     ) -> None:
         self._known: dict[Path, KnownBundle] = {}
+        self._forget = forget
         self._remember, self.missing = remember, tuple(f for f in map(Path, remembered) if not _is_bundle(f))
         begun = bundle.shipped().values() if paths is None else paths
         for path in (*begun, *(f for f in map(Path, remembered) if f not in self.missing)):
@@ -144,6 +146,15 @@ class BundleRegistry:
             self._remember(known.path.resolve())
         self.changed.emit()
         return known
+
+    def forget(self, path: str | Path) -> None:
+        """Take the bundle in a folder off the list; its files stay."""
+        folder = Path(path).resolve()
+        if self._known.pop(folder, None) is None:
+            return
+        if self._forget is not None:
+            self._forget(folder)
+        self.changed.emit()
 
 
 def _is_bundle(folder: Path) -> bool:

@@ -154,7 +154,7 @@ class TrainPreview:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """A report from training; reports with a validation score always reach the window.
+    """A report from training; reports with a validation score or a message always reach the window.
 
     Attributes
     ----------
@@ -167,7 +167,17 @@ class TrainReport:
     phase, phases
         Name of the phase, and of all of them in order.
     preview
-        A held-back case as it is segmented now.
+        A case as it is segmented now.
+    dice_per_label
+        By name, where it was just measured; NaN where it is not known.
+    rate, iterations_per_s
+        Learning rate, and pace; 0 where they are not known.
+    left_s
+        Seconds that are left for all iterations; None where that is not known.
+    message
+        A sentence for the user, e.g. advice; mostly "".
+    fold
+        ``2 of 5`` in a cross-validation; else "".
     """
 
     iteration: int
@@ -177,6 +187,12 @@ class TrainReport:
     phase: str = "train"
     phases: tuple[str, ...] = ("train",)
     preview: TrainPreview | None = field(default=None, compare=False)
+    dice_per_label: Mapping[str, float] = field(default_factory=dict)
+    rate: float = 0.0
+    iterations_per_s: float = 0.0
+    left_s: float | None = None
+    message: str = ""
+    fold: str = ""
 
     @property
     def loss(self) -> float:
@@ -186,4 +202,4 @@ class TrainReport:
     @property
     def keep(self) -> bool:
         """Whether this report is exempt from thinning."""
-        return self.dice is not None
+        return self.dice is not None or bool(self.message)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from voxtrace.fit import expected_dice, familiarity, interval_ml
+from voxtrace.fit import familiarity, interval_ml
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.panel_state import Level
-from voxtrace.trace import Trace
+from voxtrace.trace import ExpectedDice, Trace
 
 Record = Mapping[str, Any]
 IntervalOf = Callable[[int, float], tuple[float, float] | None]
@@ -36,12 +36,13 @@ def interval_of(record: Record) -> IntervalOf:
     return lambda label, ml: interval_ml(record, label, ml)
 
 
-def trust(record: Record, features: Mapping[str, float]) -> Trust | None:
-    """Return what the features of a trace tell; None where the model was not validated on enough cases."""
+def trust(record: Record, features: Mapping[str, float], dice: ExpectedDice | None = None) -> Trust | None:
+    """Return what the features of a trace tell, and the Dice to expect where the trace states one.
+
+    None where the model was not validated on enough cases.
+    """
     usual = familiarity(record, features)
     if usual is None:
         return None
     words = usual.sentence[:1].upper() + usual.sentence[1:]
-    dice = expected_dice(record, features)
-    told = f" · Dice {dice.dice:.2f} ± {dice.error:.2f} expected, from {dice.cases} cases" if dice is not None else ""
-    return Trust(f"{words}{told}", "done" if usual.is_like else "error")
+    return Trust(f"{words} · {dice.sentence}" if dice is not None else words, "done" if usual.is_like else "error")

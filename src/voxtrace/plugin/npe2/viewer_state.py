@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +93,9 @@ class ViewerState:
         """The bundles known to this viewer: the shipped ones, and those of earlier sessions; read on first use."""
         if self._bundle_registry is None:
             settings = viewer_settings()
-            found = BundleRegistry(None, settings.values.bundle_folders, settings.remember_bundle)
+            found = BundleRegistry(
+                None, settings.values.bundle_folders, settings.remember_bundle, settings.forget_bundle
+            )
             for folder in found.missing:
                 settings.forget_bundle(folder)
             self._bundle_registry = found
@@ -106,7 +109,7 @@ class ViewerState:
 
             self._method_registry = MethodRegistry()
             registry = self._method_registry
-            self._signals = in_background(jobs.methods, registry.set_classes, registry.set_error)
+            self._signals = in_background(jobs.methods, partial(_offer_methods, registry), registry.set_error)
         return self._method_registry
 
     def _open_rulers(self) -> None:
@@ -157,6 +160,16 @@ class ViewerState:
         """Return the widget of a dock that is open, else None."""
         viewer = self._viewer()
         return viewer.window.dock_widgets.get(_title(DOCKS[name])) if viewer is not None else None
+
+
+def _offer_methods(registry: MethodRegistry, found: tuple[Mapping[str, Any], Mapping[str, str]]) -> None:
+    """Offer the methods that were loaded, and say which of other packages are left out."""
+    from napari.utils.notifications import show_warning
+
+    classes, left_out = found
+    registry.set_classes(classes)
+    for sentence in left_out.values():
+        show_warning(sentence)
 
 
 def _open_rulers_of(viewer: Any) -> None:

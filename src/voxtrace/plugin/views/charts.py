@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import threading
 from typing import Any
 
@@ -42,8 +43,16 @@ def _plot(height: int, left: str, bottom: str) -> Any:
     return plot
 
 
+_HEIGHTS = {"loss": 170, "dice": 130, "rate": 90}
+_TITLES = {"loss": "loss", "dice": "validation Dice", "rate": "rate"}
+_TERM, _LABEL = " (term)", " (label)"  # ends of the names of curves
+
+
 class TrainingChart(QWidget):
-    """Loss and its terms above, validation Dice below, against the iteration; a line where each phase begins."""
+    """Loss and its terms, validation Dice and that of each label, and the rate, against the iteration.
+
+    A line stands where each phase begins.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,12 +74,12 @@ class TrainingChart(QWidget):
                 axis = plot.getAxis(side)
                 axis.setLabel(axis.labelText, color=now.text)
                 axis.setTextPen(now.text)
-        if self._plots:
-            self._plots["loss"].plotItem.legend.setLabelTextColor(now.text)
+            if plot.plotItem.legend is not None:
+                plot.plotItem.legend.setLabelTextColor(now.text)
         for at, (name, curve) in enumerate(self._curves.items()):
             colour = now.curves[at % len(now.curves)]
             curve.setPen(_pen(colour, 2 if name in self._plots else 1))
-            if name == "dice":
+            if _home(name) == "dice":
                 curve.setSymbolBrush(colour)
         for line in self._marks:
             line.setPen(_pen(now.mark, 1))
@@ -81,7 +90,7 @@ class TrainingChart(QWidget):
         if not self._plots:
             self._make_plots()
         for name in [name for name in self._curves if name not in self._plots]:
-            self._plots["loss"].removeItem(self._curves.pop(name))
+            self._plots[_home(name)].removeItem(self._curves.pop(name))
         for line in self._marks:
             self._plots["loss"].removeItem(line)
         self._marks, self._phase = [], ""
@@ -92,37 +101,37 @@ class TrainingChart(QWidget):
         """Add a point of the loss and of each term, and one of the Dice where it was measured."""
         if report.phase != self._phase:
             self._begin_phase(report)
-        values: dict[str, float] = {"loss": report.loss}
-        if len(report.losses) > 1:
-            values |= {f"{name} (term)": value for name, value in report.losses.items()}
-        if report.dice is not None:
-            values["dice"] = report.dice
-        for name, value in values.items():
+        for name, value in _values(report).items():
             if name not in self._curves:
-                self._add_term(name)
+                self._add_curve(name)
             append_point(self.points[name], report.iteration, value)
         self._draw()
 
     def _make_plots(self) -> None:
-        for name, label in (("loss", "loss"), ("dice", "validation Dice")):
-            plot = self._plots[name] = _plot(
-                170 if name == "loss" else 130, label, "iteration" if name == "dice" else ""
-            )
-            if name == "dice":
-                plot.getViewBox().setLimits(minYRange=_LEAST_DICE_RANGE)
-            if name == "loss":
-                plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
-            symbol = {"symbol": "o", "symbolSize": 7, "symbolPen": None}
-            title = {"name": "loss"} if name == "loss" else {}
-            self._curves[name] = plot.plot(**title, **(symbol if name == "dice" else {}))
-            self._layout.addWidget(plot)
-            plot.setXLink(self._plots["loss"] if name == "dice" else None)
+        for name in ("loss", "dice"):
+            self._add_plot(name)
         self._recolour(self._colours)
 
-    def _add_term(self, name: str) -> None:
-        title = loss_name(name.removesuffix(" (term)"))
-        self._curves[name] = self._plots["loss"].plot(name=title)
+    def _add_plot(self, name: str) -> None:
+        plot = self._plots[name] = _plot(_HEIGHTS[name], _TITLES[name], "iteration" if name == "dice" else "")
+        if name == "dice":
+            plot.getViewBox().setLimits(minYRange=_LEAST_DICE_RANGE)
+        if name != "rate":
+            plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
+        title = {} if name == "rate" else {"name": "loss" if name == "loss" else "mean of labels"}
+        self._curves[name] = plot.plot(**title, **_symbol(name))
         self.points[name] = ([], [])
+        self._layout.addWidget(plot)
+        plot.setXLink(None if name == "loss" else self._plots["loss"])
+
+    def _add_curve(self, name: str) -> None:
+        if name in _HEIGHTS:
+            self._add_plot(name)
+        else:
+            term = name.endswith(_TERM)
+            title = loss_name(name.removesuffix(_TERM)) if term else name.removesuffix(_LABEL)
+            self._curves[name] = self._plots[_home(name)].plot(name=title, **_symbol(name))
+            self.points[name] = ([], [])
         self._recolour(self._colours)
 
     def _begin_phase(self, report: TrainReport) -> None:
@@ -140,6 +149,31 @@ class TrainingChart(QWidget):
     def _draw(self) -> None:
         for name, curve in self._curves.items():
             curve.setData(*self.points[name])
+
+
+def _home(name: str) -> str:
+    """Return the plot that a curve is in."""
+    return name if name in _HEIGHTS else "dice" if name.endswith(_LABEL) else "loss"
+
+
+def _symbol(name: str) -> dict[str, Any]:
+    if _home(name) != "dice":
+        return {}
+    return {"symbol": "o", "symbolSize": 7 if name == "dice" else 4, "symbolPen": None}
+
+
+def _values(report: TrainReport) -> dict[str, float]:
+    """Return name of a curve -> its next value, of those that a report has."""
+    values: dict[str, float] = {"loss": report.loss}
+    if len(report.losses) > 1:
+        values |= {f"{name}{_TERM}": value for name, value in report.losses.items()}
+    if report.dice is not None:
+        values["dice"] = report.dice
+    if len(report.dice_per_label) > 1:
+        values |= {f"{name}{_LABEL}": v for name, v in report.dice_per_label.items() if math.isfinite(v)}
+    if report.rate > 0:
+        values["rate"] = report.rate
+    return values
 
 
 def append_point(curve: Curve, x: float, y: float) -> None:

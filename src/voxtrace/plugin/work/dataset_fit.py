@@ -1,4 +1,4 @@
-"""Which models a dataset can be trained from: the verdict of each on its first case."""
+"""What a dataset is, and which models it can be trained from: the verdict of each on its first case."""
 
 from __future__ import annotations
 
@@ -9,30 +9,34 @@ from typing import Any
 
 from voxtrace.errors import VoxTraceError
 from voxtrace.fit import ScanFacts, facts_of, fit, suggest
-from voxtrace.plugin.models.train_form import DatasetFit
-from voxtrace.training.dataset import read_image
-from voxtrace.training.dataset_listing import DatasetListing, read_listing
+from voxtrace.plugin.models.train_form import KnownDataset
+from voxtrace.training.dataset import Dataset, open_dataset, read_image
+from voxtrace.training.layouts import find_dataset
 
 _MODALITIES = {"ct": "CT", "mr": "MR", "mri": "MR", "t1": "MR", "t2": "MR", "flair": "MR", "pet": "PT"}
 
 
-def dataset_fit(dataset: str, records: Mapping[Path, Mapping[str, Any]]) -> DatasetFit:
-    """Return which of these bundles fit the first case of a dataset, and the one to start from, if any.
+def dataset_fit(dataset: str, records: Mapping[Path, Mapping[str, Any]]) -> KnownDataset:
+    """Return what is known of a dataset, which of these bundles fit its first case, and the one to start from, if any.
 
-    A dataset that cannot be read has no verdicts; training says what is wrong with it.
+    What keeps it from being trained on is told in the engine's words.
     """
     try:
-        facts = first_case(read_listing(Path(dataset)))
-    except VoxTraceError:
-        return DatasetFit(dataset)
+        opened = open_dataset(dataset)
+        layout = find_dataset(Path(dataset)).layout
+        facts = first_case(opened)
+    except VoxTraceError as error:
+        return KnownDataset(dataset, problem=str(error))
+    except OSError as error:
+        return KnownDataset(dataset, problem=f"{dataset} cannot be read: {error.strerror or error}.")
     fits = {path: fit(record, facts) for path, record in records.items()}
-    return DatasetFit(dataset, suggest(records, facts), fits)
+    names = tuple(files.name for files in opened.files)
+    return KnownDataset(dataset, suggest(records, facts), fits, "", layout, names, len(opened.folds))
 
 
-def first_case(listing: DatasetListing) -> ScanFacts:
-    """Return what the first case is like; modality and channels as ``dataset.json`` names them."""
-    paths = next(iter(listing.images.values()))
-    facts = facts_of(read_image(paths, len(listing.channels)))
-    stated = {_MODALITIES[word] for name in listing.channels for word in name.lower().split() if word in _MODALITIES}
+def first_case(dataset: Dataset) -> ScanFacts:
+    """Return what the first case is like; modality and channels as the dataset names them."""
+    facts = facts_of(read_image(dataset.files[0].images, len(dataset.channels)))
+    stated = {_MODALITIES[word] for name in dataset.channels for word in name.lower().split() if word in _MODALITIES}
     modality = facts.modality or (stated.pop() if len(stated) == 1 else "")
-    return replace(facts, modality=modality, names=listing.channels)
+    return replace(facts, modality=modality, names=dataset.channels)

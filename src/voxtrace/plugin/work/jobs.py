@@ -31,7 +31,7 @@ from voxtrace.plugin.work import warm
 from voxtrace.plugin.work.events import Cancel
 from voxtrace.plugin.work.growing import GrowingAnswer
 from voxtrace.plugin.work.torch_import import importing_torch
-from voxtrace.plugin.work.train_preview import PreviewRecorder
+from voxtrace.plugin.work.train_preview import PreviewFollower, PreviewRecorder, preview_of
 from voxtrace.training.request import TrainRequest
 from voxtrace.volume import Volume
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from voxtrace.method import Method, Phase
     from voxtrace.trace import Trace
     from voxtrace.training import TrainProgress, TrainSetup
+    from voxtrace.training.cross_validation import CrossValidation
 
 _Stages = Generator[JobStage | ProvisionalAnswer, None, Any]
 _PHASES = {
@@ -49,15 +50,16 @@ _PHASES = {
     "prepare": "Preparing cases",
     "before": "Validating the weights to start from",
     "validate": "Validating whole cases",
+    "receipt": "Measuring what fine-tuning changed, case",
     "done": "Done",
 }
 
 
-def methods() -> Mapping[str, type[Method]]:
-    """Return the class of every method by its key; imports torch."""
+def methods() -> tuple[Mapping[str, type[Method]], Mapping[str, str]]:
+    """Return the class of every method by its key, and why a package's method is left out; imports torch."""
     with importing_torch():
-        from voxtrace.methods import METHODS
-    return METHODS
+        from voxtrace.methods import every_method
+    return every_method()
 
 
 def segment(request: SegmentRequest, cancel: Cancel) -> Generator[JobStage | ProvisionalAnswer, None, SegmentResult]:
@@ -154,7 +156,10 @@ def _predict(
 
     model, volume = models[0], _stacked(request, models[0])
     store = _store(inference.trace_bytes(model.method, model.plan, request.options, volume.data[0].size))
-    run = inference.segment(models, volume, request.options, store=store, cancel=cancel)
+    options = request.options
+    if request.box is not None:  # pieces are those of the whole scan: the largest in a part may be the small one
+        options = replace(options, post_processing="none")
+    run = inference.segment(models, volume, options, store=store, cancel=cancel)
     try:
         if growing is not None:
             yield growing.layer
@@ -200,13 +205,47 @@ def stack_channels(sources: Sequence[display.ImageSource], names: Sequence[str])
 def train(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainReport, None, Path]:
     """Set the training up, train, and return the folder of the new bundle."""
     yield JobStage("Reading the dataset …")
-    with importing_torch():
-        from voxtrace.training import set_up
+    _import_trainer()
+    return (yield from _one_training(request, cancel)).out
 
+
+def train_folds(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainReport, None, Path]:
+    """Train every fold in turn, as ``voxtrace train --cv`` does, and return the folder of folds."""
+    yield JobStage("Reading the dataset …")
+    _import_trainer()
+    from voxtrace.training.cross_validation import set_up_folds
+
+    folds: CrossValidation = yield from _set_up_stages(set_up_folds(request, cancel))
+    for number, asked in enumerate(folds.requests, start=1):
+        yield from _of_fold(_one_training(asked, cancel), f"{number} of {len(folds.requests)}")
+        folds.write_summary()
+    return folds.out
+
+
+def _import_trainer() -> None:
+    with importing_torch():
+        importlib.import_module("voxtrace.training.setup")
         importlib.import_module("voxtrace.training.trainer")  # set_up would import it later, outside importing_torch
-    setup = yield from _set_up_stages(set_up(request, cancel))
-    yield from _train_reports(setup.train(cancel), setup.phases, PreviewRecorder(setup.validate))
-    return setup.out
+
+
+def _one_training(request: TrainRequest, cancel: Cancel) -> Generator[JobStage | TrainReport, None, TrainSetup]:
+    from voxtrace.training import set_up
+
+    setup: TrainSetup = yield from _set_up_stages(set_up(request, cancel))
+    yield from _train_reports(setup.train(cancel), setup.phases, preview_of(setup), request.minutes)
+    return setup
+
+
+def _of_fold(
+    run: Generator[JobStage | TrainReport, None, Any], fold: str
+) -> Generator[JobStage | TrainReport, None, None]:
+    """Run the training of one fold, and say which it is."""
+    for stage in run:
+        yield (
+            replace(stage, fold=fold)
+            if isinstance(stage, TrainReport)
+            else replace(stage, text=f"Fold {fold} · {stage.text}")
+        )
 
 
 def _forward_stages(
@@ -222,33 +261,50 @@ def _forward_stages(
         yield JobStage(f"{progress.stage.capitalize()}: {text}", progress.done, progress.total, slices)
 
 
-def _set_up_stages(run: Generator[TrainProgress, None, TrainSetup]) -> Generator[JobStage, None, TrainSetup]:
+def _set_up_stages(run: Generator[TrainProgress, None, Any]) -> Generator[JobStage, None, Any]:
     while True:
         try:
-            yield _train_stage(next(run))
+            yield train_stage(next(run))
         except StopIteration as end:
-            setup: TrainSetup = end.value
-            return setup
+            return end.value
 
 
-def _train_stage(progress: TrainProgress) -> JobStage:
+def train_stage(progress: TrainProgress) -> JobStage:
+    """Return what training does beside its updates."""
     text = _PHASES.get(progress.phase, progress.phase.capitalize())
     text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
     return JobStage(text, progress.iteration, progress.total)
 
 
 def _train_reports(
-    run: Generator[TrainProgress, None, Any], phases: Sequence[Phase], previews: PreviewRecorder
+    run: Generator[TrainProgress, None, Any],
+    phases: Sequence[Phase],
+    previews: PreviewRecorder | PreviewFollower,
+    minutes: float | None,
 ) -> Generator[JobStage | TrainReport, None, None]:
     """Yield the trainer's reports, with iterations counted over all phases."""
     names = tuple(phase.name for phase in phases)
     total = sum(phase.iterations for phase in phases)
+    began_s: float | None = None
     for progress in run:
-        if progress.loss:
-            before = sum(phase.iterations for phase in phases[: names.index(progress.phase)])
-            done, dice = before + progress.iteration, progress.validation_dice
-            shown = progress.preview if dice is not None else None
-            preview = previews.add(shown) if shown is not None else None
-            yield TrainReport(done, total, progress.loss, dice, progress.phase, names, preview)
-        else:
-            yield _train_stage(progress)
+        if not progress.loss:
+            yield train_stage(progress)
+            continue
+        began_s = progress.seconds if began_s is None else began_s
+        done = sum(phase.iterations for phase in phases[: names.index(progress.phase)]) + progress.iteration
+        left = [(total - done) / progress.iterations_per_s] if progress.iterations_per_s else []
+        left += [max(0.0, 60 * minutes - (progress.seconds - began_s))] if minutes and left else []
+        yield TrainReport(
+            done,
+            total,
+            progress.loss,
+            progress.validation_dice,
+            progress.phase,
+            names,
+            previews.after(progress),
+            progress.dice_per_label,
+            progress.rate,
+            progress.iterations_per_s,
+            min(left, default=None),
+            progress.message,
+        )

@@ -6,7 +6,15 @@ leaves the calm rest alone. Only the voxels that differ are kept in memory; labe
 
 from __future__ import annotations
 
-from voxtrace.trace.disagreement.answers import Answers, LabelPlanes, of_label_maps, of_members, of_steps, offered
+from voxtrace.trace.disagreement.answers import (
+    Answers,
+    LabelPlanes,
+    of_choices,
+    of_label_maps,
+    of_members,
+    of_steps,
+    offered,
+)
 from voxtrace.trace.disagreement.naming import with_common_values
 from voxtrace.trace.disagreement.regions import Disagreement, Place, PlaceLimits, Undecided, regions
 
@@ -17,6 +25,7 @@ __all__ = [
     "Place",
     "PlaceLimits",
     "Undecided",
+    "of_choices",
     "of_label_maps",
     "of_members",
     "of_steps",

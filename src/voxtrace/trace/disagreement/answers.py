@@ -12,7 +12,7 @@ from voxtrace.errors import GeometryError
 from voxtrace.trace.trace import Trace
 from voxtrace.volume import Array, Geometry, LabelMap
 
-Kind = Literal["members", "steps", "results"]
+Kind = Literal["members", "choices", "steps", "results"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,8 @@ class Answers:
     Attributes
     ----------
     kind
-        ``"members"`` whose vote is the answer, successive ``"steps"``, or ``"results"`` of several methods.
+        ``"members"`` whose vote is the answer, first and second ``"choices"`` of one network, successive ``"steps"``,
+        or ``"results"`` of several methods.
     row_names, rows
         A name and a label map (Z, Y, X) for each of the R ≥ 2 answers; steps in their order.
     answer
@@ -61,14 +62,16 @@ class Answers:
 
         ``"seeds"`` for rows called seed 0, seed 1 …; ``"members"`` where names have no word in common.
         """
-        if self.kind == "results":
-            return "results"
+        if self.kind in ("results", "choices"):
+            return self.kind
         words = {word for word, _, number in (name.rpartition(" ") for name in self.row_names) if number.isdigit()}
         return f"{words.pop()}s" if len(words) == 1 else "members"
 
     @property
     def title(self) -> str:
         """What is compared, in words: ``"5 seeds"``, ``"cycles 5 to 7"``, ``"2 results"``."""
+        if self.kind == "choices":
+            return "first and second choice"
         if self.kind != "steps":
             return f"{len(self.rows)} {self.noun}"
         return f"{self.noun} {self.row_names[0].rpartition(' ')[2]} to {self.row_names[-1].rpartition(' ')[2]}"
@@ -79,8 +82,8 @@ class Answers:
 
 
 def offered(trace: Trace) -> tuple[Answers, ...]:
-    """Return what can be compared within a trace, the most telling first; nothing for one step of one network."""
-    found = (of_members(trace), of_steps(trace))
+    """Return what can be compared within a trace, the most telling first (docs/evidence.md has the figures)."""
+    found = (of_members(trace), of_choices(trace), of_steps(trace))
     return tuple(answers for answers in found if answers is not None)
 
 
@@ -91,6 +94,16 @@ def of_members(trace: Trace) -> Answers | None:
         return None
     rows = tuple(LabelPlanes(values, int(values.shape[0]) - 1) for values in members.values())
     return Answers("members", tuple(members), rows, _last(trace), trace.geometry, trace.names, _counts(trace))
+
+
+def of_choices(trace: Trace) -> Answers | None:
+    """Return the answer and the labels that the network nearly gave in its place; None where they were not kept."""
+    if trace.second is None:
+        return None
+    rows = (_last(trace), LabelPlanes(trace.second))
+    return Answers(
+        "choices", ("first choice", "second choice"), rows, rows[0], trace.geometry, trace.names, _counts(trace)
+    )
 
 
 def of_steps(trace: Trace) -> Answers | None:

@@ -25,6 +25,8 @@ def what_differs(answers: Answers, values: Array, label: int, other: int) -> str
     """
     if answers.kind == "steps":
         return _when_changed(answers, values)
+    if answers.kind == "choices":
+        return f"the network nearly said {answers.name_of(other)}"
     if answers.kind == "results" and len(values) == 2:
         said = (answers.name_of(_commonest(row)) for row in values)
         return "; ".join(f"{name} says {label}" for name, label in zip(answers.row_names, said, strict=True))

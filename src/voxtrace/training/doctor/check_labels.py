@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from voxtrace.training.dataset_listing import repeated
+from voxtrace.plan.regions import ORDER, painted_over
+from voxtrace.training.dataset_listing import SMALLER_LAST, repeated
 from voxtrace.training.doctor.examine_case import ExaminedCase
 from voxtrace.training.doctor.faults import Fault, note
 from voxtrace.training.layouts import FoundDataset
@@ -48,6 +49,9 @@ def check_declared(found: FoundDataset) -> list[Fault]:
     elif found.ignore not in (None, len(unique)):
         what = f"{found.source}: the ignore label has the value {found.ignore}, not {len(unique)}."
         faults.append(Fault("numbering", "", what, "Renumber it in every file.", "renumber"))
+    if lost := painted_over(found.regions):
+        what, remedy = f"{found.source}: {lost}.", f"{SMALLER_LAST[0].upper()}{SMALLER_LAST[1:]}."
+        faults.append(Fault("regions", "", what, remedy))
     return faults
 
 
@@ -119,8 +123,11 @@ def not_drawn(found: FoundDataset, cases: Sequence[ExaminedCase]) -> list[int]:
 
 
 def renumbering(found: FoundDataset, drop: Sequence[int]) -> Mapping[int, int]:
-    """Return declared value -> 0, 1, 2 … in order, without those to drop; the ignore label comes last."""
-    kept = sorted({0, *found.labels} - set(drop))
+    """Return declared value -> 0, 1, 2 … in order, without those to drop; the ignore label comes last.
+
+    None is dropped from regions, which are learned as a whole.
+    """
+    kept = sorted({0, *found.labels} - set(() if found.regions else drop))
     table = {value: number for number, value in enumerate(kept)}
     return table if found.ignore is None else table | {found.ignore: len(kept)}
 
@@ -134,6 +141,8 @@ def _remap_remedy(mapping: Mapping[int, int], found: FoundDataset) -> str:
 
 def _drawn_nowhere(found: FoundDataset, cases: Sequence[ExaminedCase]) -> list[Fault]:
     taken = misnumbered(found, cases).values()
+    if found.regions:
+        return _regions_drawn_nowhere(found, cases, {*taken})
     return [
         Fault(
             "drawn nowhere",
@@ -143,4 +152,18 @@ def _drawn_nowhere(found: FoundDataset, cases: Sequence[ExaminedCase]) -> list[F
             "re-map labels" if value in taken else "renumber",
         )
         for value in (not_drawn(found, cases) if any(one.values for one in cases) else [])
+    ]
+
+
+def _regions_drawn_nowhere(found: FoundDataset, cases: Sequence[ExaminedCase], taken: set[int]) -> list[Fault]:
+    drawn = {value for one in cases for value in one.values} | taken
+    return [
+        Fault(
+            "drawn nowhere",
+            "",
+            f"the region {region.name!r} ({', '.join(map(str, region.values))}) is drawn in no case.",
+            f"Remove it and its entry in {ORDER}, or add cases that have it.",
+        )
+        for region in (found.regions if drawn else ())
+        if not drawn & {*region.values}
     ]

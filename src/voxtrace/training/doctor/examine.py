@@ -79,6 +79,7 @@ class Examination:
             source=str(self.path if held else found.folder / SPLITS) if stated else "",
             ignore=found.ignore is not None,
             path=self.path,
+            regions=found.regions,
         )
 
 

@@ -19,6 +19,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.errors import DatasetError, OutputError
 from voxtrace.io import write
 from voxtrace.io.child.guarded import read, read_labels
+from voxtrace.plan.regions import ORDER
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
 from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering
@@ -163,7 +164,11 @@ def _write_record(examined: Examination, table: Mapping[int, int], count: int, f
     found = examined.found
     beside = found.folder / FILE
     before = read_json(beside) if beside.is_file() else {}
-    labels = {name: value for value, name in _names(examined, table).items()}
+    labels: dict[str, int | list[int]] = {name: value for value, name in _names(examined, table).items()}
+    if found.regions:
+        regions = {region.name: sorted(table[value] for value in region.values) for region in found.regions}
+        labels = {name: value for name, value in labels.items() if value == 0} | regions
+        before |= {ORDER: [table[region.paints] for region in found.regions]}
     if found.ignore is not None:
         labels[IGNORE] = table[found.ignore]
     record = {

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voxtrace.plan.regions import LabelRegion
+
 
 @dataclass(frozen=True)
 class FoundCase:
@@ -55,6 +57,8 @@ class FoundDataset:
         Files beside those of the cases that belong to none, e.g. labels without an image.
     tests
         Cases that no fold trains on, ``imagesTs``, whose names begin with that folder's; they may lack labels.
+    regions
+        What is learned in place of ``declared`` where labels overlap; see :mod:`voxtrace.plan.regions`.
     hidden
         Files whose name begins with a dot, e.g. the ``._`` files that macOS leaves; they are not read.
     """
@@ -74,6 +78,7 @@ class FoundDataset:
     stated_cases: int | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
     tests: tuple[FoundCase, ...] = ()
+    regions: tuple[LabelRegion, ...] = ()
 
     @property
     def labels(self) -> dict[int, str]:

@@ -99,4 +99,5 @@ def _found(layout: str, cases: list[FoundCase], record: DatasetRecord) -> FoundD
         hidden=tuple(file for folder in folders for file in hidden_files(folder)),
         stated_cases=record.stated_cases,
         subjects=record.subjects,
+        regions=record.regions,
     )

@@ -55,6 +55,7 @@ def read_raw(record: DatasetRecord) -> FoundDataset:
         record.stated_cases,
         record.subjects,
         tuple(_case(name, record, TEST_IMAGES, TEST_LABELS) for name in tests),
+        record.regions,
     )
 
 

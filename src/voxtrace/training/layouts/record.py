@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtrace.errors import DatasetError
+from voxtrace.errors import DatasetError, PlanError
 from voxtrace.io.suffixes import SUFFIXES
+from voxtrace.plan.regions import ORDER, LabelRegion, has_regions, parse_regions, value_names
 from voxtrace.safe_text import brief, read_json
 
 FILE = "dataset.json"
@@ -28,12 +29,36 @@ class DatasetRecord:
     ending: str
     licence: str
     subjects: dict[str, str]
+    regions: tuple[LabelRegion, ...] = ()
 
     @property
     def stated_cases(self) -> int | None:
         """The number of cases as the file states it; None where it states no number."""
         count = self.raw.get("numTraining")
         return count if isinstance(count, int) and not isinstance(count, bool) else None
+
+
+@dataclass(frozen=True)
+class DeclaredLabels:
+    """(name, value) of each label, the value that is ignored or None, and the regions.
+
+    With regions, values have the names that follow from these.
+    """
+
+    declared: tuple[tuple[str, int], ...]
+    ignore: int | None
+    regions: tuple[LabelRegion, ...] = ()
+
+
+def read_declared(file: Path) -> DeclaredLabels:
+    """Return what a ``dataset.json`` says of its labels alone.
+
+    Raises
+    ------
+    DatasetError
+        It is no JSON object, or its labels are not as expected.
+    """
+    return _labels(_object(file), file)
 
 
 def read_record(file: Path) -> DatasetRecord:
@@ -45,7 +70,7 @@ def read_record(file: Path) -> DatasetRecord:
         It is no JSON object, or channels, labels, file ending or subjects are not as expected.
     """
     raw = _object(file)
-    declared, ignore = _labels(raw.get("labels"), file)
+    labels = _labels(raw, file)
     ending = raw.get("file_ending", ".nii.gz")
     if ending not in SUFFIXES:
         raise DatasetError(f"{file} has the file_ending {str(ending)[:40]!r}; expected one of {', '.join(SUFFIXES)}.")
@@ -57,11 +82,12 @@ def read_record(file: Path) -> DatasetRecord:
         raw=raw,
         name=str(raw.get("name") or file.resolve().parent.name),
         channels=_channels(raw.get("channel_names") or raw.get("modality"), file),
-        declared=declared,
-        ignore=ignore,
+        declared=labels.declared,
+        ignore=labels.ignore,
         ending=ending,
         licence=str(raw.get("licence") or raw.get("license") or ""),
         subjects=subjects,
+        regions=labels.regions,
     )
 
 
@@ -89,24 +115,32 @@ def _channels(channels: Any, file: Path) -> tuple[str, ...]:
     return tuple(channels[key] for key in sorted(channels, key=int))
 
 
-def _labels(raw: Any, file: Path) -> tuple[tuple[tuple[str, int], ...], int | None]:
-    """Return (name, value) of each label, and the value that is ignored."""
+def _labels(record: dict[str, Any], file: Path) -> DeclaredLabels:
+    raw, regions = record.get("labels"), tuple[LabelRegion, ...]()
     if not isinstance(raw, dict) or not raw:
         raise DatasetError(f"{file} names no labels; expected e.g. {{'background': 0, 'liver': 1}}.")
+    if has_regions(raw):
+        try:
+            regions = parse_regions(raw, record.get(ORDER))
+        except PlanError as error:
+            raise DatasetError(f"{file}: {error}") from error
+        alone = {name: value for name, value in raw.items() if name.casefold() == IGNORE or _is_background(value)}
+        raw = {**alone, **{name: value for value, name in value_names(regions).items()}}
     pairs = sorted((_pair(key, value, file) for key, value in raw.items()), key=lambda pair: pair[1])
     ignored = [value for name, value in pairs if name.casefold() == IGNORE]
     if len(ignored) > 1:
         raise DatasetError(f"{file} names {len(ignored)} values {IGNORE!r}; expected one at most.")
-    return tuple(pair for pair in pairs if pair[0].casefold() != IGNORE), next(iter(ignored), None)
+    declared = tuple(pair for pair in pairs if pair[0].casefold() != IGNORE)
+    return DeclaredLabels(declared, next(iter(ignored), None), regions)
+
+
+def _is_background(value: Any) -> bool:
+    return value in (0, [0]) and not isinstance(value, bool)
 
 
 def _pair(key: str, value: Any, file: Path) -> tuple[str, int]:
     """Return name and value of an entry: nnU-Net writes name: value, the Decathlon value: name."""
-    if isinstance(value, list):
-        raise DatasetError(
-            f"{file}: the label {brief(repr(key))} stands for the values {brief(value)}. Regions that overlap "
-            "cannot be trained here; give each value a name of its own, e.g. {'background': 0, 'edema': 1, 'core': 2}."
-        )
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
     label = brief(repr(key))
     name, number = (value, key) if key.isdecimal() and isinstance(value, str) else (key, value)
     whole = isinstance(number, int) and not isinstance(number, bool)

@@ -40,13 +40,13 @@ def read_table(file: Path) -> FoundDataset:
     beside = file.parent / FILE
     if beside.is_file():
         record = read_record(beside)
-        channels, declared, ignore = record.channels, record.declared, record.ignore
+        channels, declared, ignore, regions = record.channels, record.declared, record.ignore, record.regions
     else:
-        channels, declared, ignore = _channels(columns), _declared(cases), None
+        channels, declared, ignore, regions = _channels(columns), _declared(cases), None, ()
     if len(channels) != len(columns) and len(columns) > 1:
         raise DatasetError(f"{file} has {len(columns)} image columns, {beside} {len(channels)} channels; correct one.")
     ordered = tuple(sorted(cases, key=lambda case: case.name))
-    return FoundDataset("csv", file.parent, file, file.stem, channels, declared, ordered, ignore)
+    return FoundDataset("csv", file.parent, file, file.stem, channels, declared, ordered, ignore, regions=regions)
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -6,9 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from voxtrace.errors import PlanError
+from voxtrace.plan.regions import LONGEST_NAME, LabelRegion
 from voxtrace.safe_text import brief
 
 Shape = tuple[int, int, int]
@@ -19,7 +29,6 @@ MOST_VOXELS = 1 << 24  # of a window; nnU-Net's largest has 12.6 million
 MOST_LABELS = 1 << 10
 MOST_CHANNELS = 1 << 8
 MOST_STAGES = 12
-LONGEST_NAME = 200  # letters
 _FINITE = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 _Axis = Annotated[int, Field(ge=0, le=2)]
 _Name = Annotated[str, Field(max_length=LONGEST_NAME)]
@@ -180,6 +189,9 @@ class Plan(BaseModel):
         Windows in one optimiser update; number of updates.
     ignore
         Whether the label value after the last one marks voxels of the training set that are neither learned nor scored.
+    regions
+        What the network answers for where labels overlap, in the order in which they are painted into the label map
+        (:mod:`voxtrace.plan.regions`); empty where every voxel has one of ``labels``. Only stored where there are any.
     """
 
     model_config = _FINITE
@@ -200,6 +212,13 @@ class Plan(BaseModel):
     iterations: Annotated[int, Field(ge=1, le=10**9)] = 250_000
     modality: _Name = ""
     ignore: bool = False
+    regions: Annotated[tuple[LabelRegion, ...], Field(max_length=MOST_LABELS)] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_regions(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # plans without regions are stored as before there were any, so that earlier versions read them
+        stored: dict[str, Any] = serialise(self)
+        return stored if self.regions else {name: value for name, value in stored.items() if name != "regions"}
 
     @model_validator(mode="wrap")
     @classmethod
@@ -228,6 +247,8 @@ class Plan(BaseModel):
             raise PlanError(f"window {self.window} has more than {MOST_VOXELS:,} voxels; plan a smaller one.")
         if len(set(self.mirror_axes)) != len(self.mirror_axes):
             raise PlanError(f"mirror axes {self.mirror_axes} name an axis twice; name each once.")
+        if self.regions:
+            _check_regions(self)
         return self
 
     @property
@@ -237,8 +258,18 @@ class Plan(BaseModel):
 
     @property
     def n_labels(self) -> int:
-        """Number of labels K, the background included."""
+        """Number of label values, the background included."""
         return len(self.labels)
+
+    @property
+    def outputs(self) -> dict[int, str]:
+        """Names of the network's scores, by place: those of the labels, background included, or of the regions."""
+        return {k: region.name for k, region in enumerate(self.regions)} if self.regions else self.labels
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of scores K that the network gives a voxel: one a label, the background included, or one a region."""
+        return len(self.regions) or len(self.labels)
 
     @property
     def ignored(self) -> int | None:
@@ -266,6 +297,19 @@ class Plan(BaseModel):
             labels={0: "background"} | {k: f"label {k}" for k in range(1, labels)},
             normalisation=(Normalisation(),) * channels,
             topology=plan_topology(window, spacing_mm, base_width=base_width),
+        )
+
+
+def _check_regions(plan: Plan) -> None:
+    """Refuse regions that do not fit the labels: names that come twice, values without a label, labels in no region."""
+    names = [region.name.casefold() for region in plan.regions]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise PlanError(f"the region {brief(repr(twice[0]))} occurs twice; give each region a name of its own.")
+    values, labels = {value for region in plan.regions for value in region.values}, set(plan.labels) - {0}
+    if values != labels:
+        raise PlanError(
+            f"regions have the label values {brief(sorted(values))}, the labels {brief(sorted(labels))}; expected the "
+            "same: each value in a region."
         )
 
 

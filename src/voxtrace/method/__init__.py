@@ -9,15 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
-from voxtrace.declaration import OptionInfo as OptionInfo  # noqa: PLC0414 - re-exported
+from voxtrace.declaration import OptionInfo as OptionInfo
 from voxtrace.declaration import checked, options_of
-from voxtrace.declaration import option as option  # noqa: PLC0414
+from voxtrace.declaration import option as option
 from voxtrace.errors import MethodError
+from voxtrace.method.recipe import NO_AUGMENTATION as NO_AUGMENTATION
+from voxtrace.method.recipe import Augmentation as Augmentation
+from voxtrace.method.recipe import Optimiser as Optimiser
+from voxtrace.method.recipe import Phase as Phase
+from voxtrace.method.recipe import equally as equally
+from voxtrace.method.recipe import poly as poly
 from voxtrace.plan import Plan
 from voxtrace.trace import INDEX, NodeChart
 from voxtrace.windows import Windowing, endless_gaussian
@@ -32,21 +38,16 @@ class Step:
     Attributes
     ----------
     logits
-        (B, K, Z, Y, X), before softmax.
+        (B, K, Z, Y, X), before softmax; of regions, K independent answers before a sigmoid.
     facts
         One number for each window, each (B,); names and units are declared in ``Method.facts``.
     extras
         More scores over labels, each (B, K, Z, Y, X), named in ``Method.extras``; blended, kept where asked for.
-    slice_facts
-        A number per window and slice, each (B, Z); names and units are declared in ``Method.slice_facts``. Every step
-        carries all of them; NaN where a slice has none.
-    maps
-        A number per voxel, each (B, Z, Y, X), e.g. an attention map; blended with the weights of the logits. Names and
-        units are declared in ``Method.maps``, and every step carries all of them; NaN where a voxel has none.
-    label_maps
-        A number per voxel and label, each (B, K, Z, Y, X), e.g. the continuous mask that was denoised; kept like the
-        extras when a user asks for it, as a scalar map for each label but the background. Names and units are declared
-        in ``Method.label_maps``, and every step carries all of them.
+    slice_facts, maps, label_maps
+        A number per window and slice, each (B, Z); per voxel, each (B, Z, Y, X), e.g. an attention map; per voxel and
+        label, each (B, K, Z, Y, X), e.g. the mask that was denoised. NaN where there is none. Maps are blended with the
+        weights of the logits; those of labels are kept like the extras when a user asks for it, without the background.
+        Names and units are declared in ``Method.slice_facts`` and so on, and every step carries all of them.
     """
 
     logits: Tensor
@@ -66,117 +67,6 @@ class Batch:
 
     images: Tensor
     labels: Tensor
-
-
-def equally(scores: Mapping[str, float], progress: float) -> float:
-    """Return 1: every case is drawn with the same probability."""
-    return 1.0
-
-
-def poly(iteration: int, iterations: int) -> float:
-    """Return nnU-Net's fraction of the first learning rate, ``(1 − iteration/iterations)^0.9``.
-
-    Examples
-    --------
-    >>> round(poly(250, 1000), 7)
-    0.7718895
-    """
-    return float((1.0 - iteration / iterations) ** 0.9)
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """How weights follow gradients; the defaults are nnU-Net's (Isensee et al. 2021).
-
-    Attributes
-    ----------
-    kind
-        ``sgd`` has Nesterov momentum; ``adam`` adds weight decay to the gradient (L2), ``adamw`` decouples it.
-    rate
-        Learning rate where the schedule is 1.
-    momentum, betas, amsgrad
-        The first is read by ``sgd`` only, the others by ``adam`` and ``adamw`` only.
-    weight_decay, clip_norm
-        As torch has them; gradients are clipped to a global norm of ``clip_norm``.
-    schedule
-        (iteration, iterations) of the phase -> fraction of ``rate``.
-    """
-
-    kind: Literal["sgd", "adam", "adamw"] = "sgd"
-    rate: float = 0.01
-    momentum: float = 0.99
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 3e-5
-    amsgrad: bool = False
-    clip_norm: float = 12.0
-    schedule: Callable[[int, int], float] = poly
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How windows are varied in training; the defaults are nnU-Net's.
-
-    Attributes
-    ----------
-    rotation_p, rotation_degrees
-        Probability and largest angle about each axis; flat windows turn in-plane, up to ``flat_rotation_degrees``.
-    scale_p, scale, scale_per_axis
-        Probability and range of the factor, the same along each axis or drawn for each.
-    elastic_p
-        Probability of an elastic deformation, in-plane for flat windows (α 0 to 200, σ 9 to 13 voxels, as nnU-Net v1
-        has it in 2D).
-    shift_voxels
-        Largest displacement of the window along (Z, Y, X) from where it was drawn.
-    intensity
-        ``full`` is nnU-Net's noise, blur, brightness, contrast, low resolution and gamma; ``linear`` is
-        x·U(0.9, 1.1) + U(−0.1, 0.1) for each channel (Med-DANet); ``none``.
-    mirror
-        Mirror along the plan's ``mirror_axes``, each with probability one half.
-    """
-
-    rotation_p: float = 0.2
-    rotation_degrees: float = 30.0
-    flat_rotation_degrees: float = 180.0
-    scale_p: float = 0.2
-    scale: tuple[float, float] = (0.7, 1.4)
-    scale_per_axis: bool = False
-    elastic_p: float = 0.0
-    shift_voxels: tuple[int, int, int] = (0, 0, 0)
-    intensity: Literal["full", "linear", "none"] = "full"
-    mirror: bool = True
-
-
-NO_AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="none", mirror=False)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training with one objective, e.g. "easy", then "hard". Each begins with a fresh optimiser.
-
-    Attributes
-    ----------
-    name
-        Name of the phase in records.
-    iterations
-        Optimiser updates in it.
-    trains
-        Prefix of the parameters that get gradients, or several; ``""`` is all. Everything else is in evaluation mode.
-    case_weight
-        Relative probability of drawing a case, given its scores and the progress 0..1 through the phase. It gets
-        scores, not voxels, so that a curriculum can weigh thousands of cases without reading them.
-    optimiser, augmentation
-        How weights follow gradients; how windows are varied.
-    foreground
-        Fraction of a mini-batch that is centred on a labelled voxel.
-    """
-
-    name: str
-    iterations: int
-    trains: str | tuple[str, ...] = ""
-    case_weight: Callable[[Mapping[str, float], float], float] = equally
-    optimiser: Optimiser = Optimiser()
-    augmentation: Augmentation = Augmentation()
-    foreground: float = 0.33
 
 
 @dataclass(frozen=True)
@@ -258,6 +148,7 @@ class Method(ABC):
     value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
     random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
+    overlapping: ClassVar[bool] = False  # whether it learns and decides regions that overlap (plan.regions)
     training_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number in ``training_report``
 
     def __post_init__(self) -> None:
@@ -289,7 +180,9 @@ class Method(ABC):
     def build(self, plan: Plan) -> nn.Module:
         """Return one module that owns all weights; networks are children, masks are buffers.
 
-        Along an axis of a weight that counts channels and labels, the image's channels come first, then the labels.
+        Its logits have ``plan.n_outputs`` channels. Along an axis of a weight that counts channels and labels, the
+        image's channels come first, then the labels. A method that is ``overlapping`` gives its network the child
+        ``regions`` where the plan has any (:func:`voxtrace.nn.regions.targets_for`).
         """
 
     @abstractmethod
@@ -321,6 +214,10 @@ class Method(ABC):
 
     def training_report(self, network: nn.Module, state: TrainState) -> Mapping[str, float]:
         """Return what the last update was like, by the names in ``training_facts``; ``state`` as the loss got it."""
+        return {}
+
+    def examine(self, network: nn.Module, phase: Phase, windows: Callable[[], Iterator[Batch]]) -> Mapping[str, Any]:
+        """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
         return {}
 
     def fine_tuned(self) -> Self:

@@ -1,0 +1,48 @@
+"""The Dice to expect of an answer, written into its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from voxtrace.bundle import Bundle
+from voxtrace.fit import case_features, expected_dice
+from voxtrace.inference.options import PredictOptions
+from voxtrace.method import Method
+from voxtrace.trace import ExpectedDice, Trace
+from voxtrace.trace.files import write_record
+
+SEVERAL = ExpectedDice(unknown="several answers were combined, and each model was validated alone")
+_OTHERWISE = ExpectedDice(unknown="it was predicted with other options than those of validation")
+_USUAL = PredictOptions()
+_CHANGES = ("region", "settle", "mirror", "overlap", "post_processing")  # options that change how an answer comes about
+
+
+def with_expected_dice(
+    trace: Trace, bundles: Sequence[Bundle], method: Method, options: PredictOptions, folder: Path | None = None
+) -> Trace:
+    """Return the trace with the Dice to expect in its provenance; where it lies in a folder, it is written there, too.
+
+    Parameters
+    ----------
+    method, options
+        As they ran; with others than in validation nothing is known.
+    """
+    usual = method == bundles[0].method and all(getattr(options, n) == getattr(_USUAL, n) for n in _CHANGES)
+    found = _expected(trace, bundles, usual)
+    told = replace(trace, provenance=replace(trace.provenance, expected_dice=found))
+    if folder is not None:
+        write_record(told.record(), folder)
+    return told
+
+
+def _expected(trace: Trace, bundles: Sequence[Bundle], usual: bool) -> ExpectedDice:
+    if len(bundles) > 1:
+        return SEVERAL
+    if not usual:
+        return _OTHERWISE
+    record = bundles[0].record
+    # features may read every label, which is not done for nothing
+    features = case_features(trace) if record.get("predicted_dice") else {}
+    return expected_dice(record, features, trace.provenance.fit)

@@ -1,0 +1,75 @@
+"""SecondChoice: where the network doubted its label, and which label it nearly gave.
+
+The probabilities of every kept step are averaged. A voxel is in doubt where that of the answer's label exceeds that of
+the strongest other one by no more than ``MARGIN``. Of 47 hippocampi (docs/evidence.md) these voxels are a ninth of the
+organ's volume, one in two of them is wrong, and they hold a quarter of all errors: more than any other measure of one
+run, and more than what the last steps still changed.
+
+Worked out on the network's planes, and brought to the input's by the nearest voxel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from voxtrace.inference.plane_walk import PlaneWalk
+from voxtrace.inference.score_plane import Average, ScorePlane
+from voxtrace.preprocess import AxisWeights, LabelPaster, NetworkGrid
+from voxtrace.volume import Array
+
+MARGIN = 0.4
+
+
+class SecondChoice:
+    """Takes network planes in ascending z and yields the second choice on the input's planes.
+
+    Parameters
+    ----------
+    steps
+        How many of the first axis of scores are steps of the answer; extras follow them.
+    average
+        What scores are; logits become probabilities first.
+    """
+
+    def __init__(self, grid: NetworkGrid, steps: int, average: Average = "probabilities") -> None:
+        self._walk, self._placer = PlaneWalk(grid), LabelPaster(grid.crop_order)
+        self._steps, self._average = steps, average
+        self._rows, self._columns = _nearest(self._walk.y), _nearest(self._walk.x)
+        self._below: Array | None = None
+
+    def push(self, padded: ScorePlane) -> Iterator[Array]:
+        """Take the next plane of the padded grid; yield (Y, X) of input planes: label + 1 in doubt, else 0."""
+        if not self._walk.enter():
+            return
+        plane = self._in_doubt(padded)[self._rows][:, self._columns]
+        for z_weight in self._walk.input_planes():
+            nearest = plane if z_weight >= 0.5 or self._below is None else self._below
+            yield from (placed[0] for placed in self._placer.push(nearest[None]))
+        self._below = plane
+
+    @staticmethod
+    def labels(choice: Array, answer: Array) -> Array:
+        """Return the second choice as labels (Y, X): those of the answer, the last of (S, Y, X), where no doubt is."""
+        found: Array = np.where(choice > 0, choice - 1, answer[-1]).astype(answer.dtype)
+        return found
+
+    def _in_doubt(self, padded: ScorePlane) -> Array:
+        """Return label + 1 of the strongest other label where there is doubt, else 0, (Y', X') int32."""
+        scores = self._walk.inside(padded.scores)[: self._steps]
+        if scores.shape[1] < 2:  # one label alone may win here
+            return np.zeros(tuple(scores.shape[-2:]), np.int32)
+        scores = scores.softmax(1) if self._average == "logits" else scores
+        answer, mean = scores[-1].argmax(0, keepdim=True), scores.mean(0)
+        of_answer = mean.gather(0, answer)[0]
+        others, which = mean.scatter(0, answer, -torch.inf).max(0)
+        doubt = (of_answer - others <= MARGIN).cpu().numpy()
+        return np.where(doubt, padded.labels[which.cpu().numpy()] + 1, 0).astype(np.int32)
+
+
+def _nearest(axis: AxisWeights) -> Array:
+    """Return the network voxel that is nearest to each input voxel, (n,)."""
+    nearest: Array = np.take_along_axis(axis.indices, axis.weights.argmax(1)[:, None], 1)[:, 0]
+    return nearest

@@ -1,0 +1,20 @@
+"""What the window says while a training runs: the advice to stop early, and whether it can be followed at once."""
+
+from __future__ import annotations
+
+from voxtrace.plugin.models.messages import TrainReport
+from voxtrace.plugin.models.panel_state import Remedy
+from voxtrace.training.advice import HOW
+
+END_NOW = Remedy("end now", "End here and write the model")
+
+
+def advice_words(message: str) -> str:
+    """Return a message of the trainer for the window, where a button stands for the keys of the command line."""
+    words = message.removesuffix(f"; {HOW}.")
+    return words if words == message or not words else f"{words[:1].upper()}{words[1:]}."
+
+
+def can_end_now(report: TrainReport) -> bool:
+    """Tell whether a run may end here: in its last phase, and not in the middle of a cross-validation."""
+    return report.phase == report.phases[-1] and not report.fold

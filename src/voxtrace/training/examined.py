@@ -1,0 +1,84 @@
+"""What a method finds on held-back windows after a phase: said in the log, kept in the events and in the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from voxtrace.method import Batch, Phase
+from voxtrace.training.curriculum import PROGRESS, with_places
+from voxtrace.training.events import EVENTS, read_events
+from voxtrace.training.preprocessed import PreprocessedCase, cut, preprocess_cases
+from voxtrace.training.progress import TrainProgress
+from voxtrace.training.training_run import TrainingRun
+from voxtrace.volume import Case
+from voxtrace.windows import regular
+
+EVENT, SENTENCE = "examined", "sentence"
+WINDOWS = 16  # segmented at once
+FOLDER = "held_back"  # in the run's folder
+
+
+def examine_phase(
+    run: TrainingRun, number: int, cases: Sequence[PreprocessedCase], validate: Sequence[Case]
+) -> Iterator[TrainProgress]:
+    """Yield the sentence that the method has to say after a phase, if any, and write down what it found."""
+    if not run.processes.first:
+        return
+    phase = run.phases[number]
+    with torch.no_grad():
+        windows = partial(held_back_windows, run, phase, cases, validate)
+        found = dict(run.method.examine(run.network.eval(), phase, windows))
+    if not found:
+        return
+    run.events.write(EVENT, run.done, run.total, phase=phase.name, found=found)
+    yield TrainProgress(phase.name, phase.iterations, phase.iterations, seconds=run.seconds, message=found[SENTENCE])
+
+
+def held_back_windows(
+    run: TrainingRun, phase: Phase, cases: Sequence[PreprocessedCase], validate: Sequence[Case]
+) -> Iterator[Batch]:
+    """Yield all windows of the validation cases; without any, of the training cases that the phase left out.
+
+    Windows lie on the even lattice and are not augmented.
+    """
+    if validate:
+        held: Sequence[PreprocessedCase] = tuple(
+            preprocess_cases(validate, run.plan, run.work / FOLDER, run.config.seed)
+        )
+    else:
+        held = _left_out(phase, cases)
+    for case in held:
+        yield from _windows(case, run)
+
+
+def examined_entries(run: TrainingRun) -> dict[str, Any]:
+    """Return what was found after each phase, by its name, for the card; {} if nothing."""
+    found = {
+        event["phase"]: event.get("found", {})
+        for event in read_events(run.work / EVENTS)
+        if event["event"] == EVENT and isinstance(event.get("phase"), str)
+    }
+    return {EVENT: found} if found else {}
+
+
+def _left_out(phase: Phase, cases: Sequence[PreprocessedCase]) -> list[PreprocessedCase]:
+    scores = with_places([case.scores for case in cases])
+    drawn = [any(phase.case_weight(of_case, p) > 0 for p in PROGRESS) for of_case in scores]
+    return [case for case, is_drawn in zip(cases, drawn, strict=True) if not is_drawn]
+
+
+def _windows(case: PreprocessedCase, run: TrainingRun) -> Iterator[Batch]:
+    shape, size = case.labels.shape, run.plan.window
+    # where the case is smaller than the window, it lies in the middle, as in inference
+    before = [max(0, w - n) // 2 for n, w in zip(shape, size, strict=True)]
+    whole = tuple(max(n, w) for n, w in zip(shape, size, strict=True))
+    starts = [w for row in regular((whole[0], whole[1], whole[2]), size, run.plan.overlap) for w in row]
+    for first in range(0, len(starts), WINDOWS):
+        places = [[at - b for at, b in zip(start, before, strict=True)] for start in starts[first : first + WINDOWS]]
+        images = torch.stack([torch.from_numpy(cut(case.image, place, size)) for place in places])
+        labels = torch.stack([torch.from_numpy(cut(case.labels, place, size).astype("int64")) for place in places])
+        yield Batch(images.to(run.fabric.device), labels.to(run.fabric.device))
