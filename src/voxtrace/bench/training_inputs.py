@@ -58,7 +58,8 @@ def make_inputs(settings: BenchSettings, wanted: TrainingPlan) -> TrainingInputs
     shutil.rmtree(inputs.folder, ignore_errors=True)
     for part in ("imagesTr", "labelsTr"):
         (inputs.dataset / part).mkdir(parents=True)
-    _write_real(settings, inputs.dataset) or _write_phantoms(settings, inputs.dataset)
+    if not _write_real(settings, inputs.dataset):
+        _write_phantoms(settings, inputs.dataset)
     dataset = open_dataset(inputs.dataset)
     found = fingerprint(dataset.cases([files.name for files in dataset.files]))
     plan = _planned(plan_dataset(dataset, found, window=wanted.window, batch_size=wanted.batch), wanted)

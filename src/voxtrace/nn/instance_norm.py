@@ -31,7 +31,7 @@ def learns_on_cpu(x: Tensor) -> bool:
 
 def each_window(x: Tensor, norm: nn.InstanceNorm3d) -> Tensor:
     """Return maps (B, C, Z, Y, X) normalised window by window, with a norm's scale, shift and ε."""
-    normalised = [_normalised(one, norm) for one in x.split(1)]
+    normalised = [_normalised(one, norm) for one in torch.split(x, 1)]
     return normalised[0] if len(normalised) == 1 else torch.cat(normalised)
 
 
