@@ -81,7 +81,7 @@ def learn_faster(network: nn.Module, rows: Mapping[str, Sequence[int]], times: f
         weight = network.get_parameter(name)
         factors = torch.ones(len(weight), *[1] * (weight.ndim - 1))
         factors[list(those)] = times
-        weight.register_hook(partial(_multiplied, factors=factors))
+        weight.register_hook(partial(_multiplied, factors=factors))  # type: ignore[no-untyped-call]
 
 
 def _multiplied(gradient: Tensor, factors: Tensor) -> Tensor:
