@@ -18,7 +18,7 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import PlanError
 from voxtrace.method import Method
 from voxtrace.plan import Normalisation, Plan
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.training.finetune import match_channels, match_outputs
 from voxtrace.training.new_labels import Axes, begin_rare
 
@@ -134,7 +134,7 @@ def counting_axes(method: Method, plan: Plan) -> dict[str, Axes]:
     one_label = plan.model_copy(update={"labels": {**plan.labels, plan.n_labels: "one more"}})
     if plan.regions:
         value = plan.n_labels
-        one_region = Region(name="one more", values=(value,), paints=value)
+        one_region = LabelRegion(name="one more", values=(value,), paints=value)
         one_label = one_label.model_copy(update={"regions": (*plan.regions, one_region)})
     now, channel, label = (_shapes(method, one) for one in (plan, one_channel, one_label))
     return {
