@@ -29,6 +29,7 @@ from voxtrace.cli import (
     plan,
     predict,
     score,
+    table,
     train,
 )
 from voxtrace.cli.exit_codes import INTERRUPTED, error_message, exit_code
@@ -52,6 +53,7 @@ app.command()(coverage.coverage)
 app.command(cls=score.ManyLabels)(score.score)
 app.command()(export.export)
 app.command()(inspect.inspect)
+app.command()(table.table)
 app.command()(film.film)
 app.command()(methods.methods)
 app.command()(demo.demo)

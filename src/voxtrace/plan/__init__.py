@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from voxtrace.errors import PlanError
-from voxtrace.plan.regions import LONGEST_NAME, Region
+from voxtrace.plan.regions import LONGEST_NAME, LabelRegion
 from voxtrace.safe_text import brief
 
 Shape = tuple[int, int, int]
@@ -212,7 +212,7 @@ class Plan(BaseModel):
     iterations: Annotated[int, Field(ge=1, le=10**9)] = 250_000
     modality: _Name = ""
     ignore: bool = False
-    regions: Annotated[tuple[Region, ...], Field(max_length=MOST_LABELS)] = ()
+    regions: Annotated[tuple[LabelRegion, ...], Field(max_length=MOST_LABELS)] = ()
 
     @model_serializer(mode="wrap")
     def _without_empty_regions(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
