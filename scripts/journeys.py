@@ -264,7 +264,7 @@ def seeds(window: Window, data: Path, work: Path) -> None:
 def edit(window: Window, data: Path, work: Path) -> None:
     """Correct a label → add it to a training set → fine-tune for two minutes → receipt."""
     dataset = work / "Dataset900_Mine"
-    shutil.copytree(data / "Dataset004_Hippocampus", dataset, ignore=few_cases(data / "Dataset004_Hippocampus", 12))
+    shutil.copytree(data / "Dataset004_Hippocampus", dataset, ignore=few_cases(data / "Dataset004_Hippocampus", 10))
     window.open(data / "Dataset004_Hippocampus" / "imagesTr" / "hippocampus_033_0000.nii.gz")
     window.use("hippocampus-recyclenet")
     window.segment()
@@ -289,16 +289,30 @@ def edit(window: Window, data: Path, work: Path) -> None:
     window.picture("2-added")
     train = window.dock("train")
     window.until(lambda: train.view.dataset.text() == str(dataset), 30)
+    look_over(window, train)
     train.view.out.setText(str(work / "mine"))
     train.view.minutes.setValue(2)
-    window.wait(1)
+    window.until(train.view.state.start.isEnabled, 60)
     train.view.state.start.click()
-    window.wait(45)
+    window.until(lambda: train.view.chart.points.get("dice") and train.view.chart.points["dice"][0])
     window.picture("3-training")
     window.until(lambda: not train.runner.busy)
     window.picture("4-receipt")
     assert (work / "mine" / "bundle.json").is_file()
     print(f"edit: {train.view.state.message.text()}")
+
+
+def look_over(window: Window, train: Any) -> None:
+    """Look the dataset over and show the plan."""
+    sections = (train.view.faults_section, train.view.plan_section)
+    for section, button in zip(sections, (train.view.faults.state.start, train.view.plan.state.start), strict=True):
+        section.title.setChecked(True)
+        button.click()
+        window.until(lambda: not train.reader.busy, 300)
+    assert "0 faults" in sections[0].title.text(), sections[0].title.text()
+    window.picture("5-looked-over")
+    for section in sections:
+        section.title.setChecked(False)
 
 
 def few_cases(source: Path, count: int) -> Callable[[str, list[str]], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +301,25 @@ def test_a_run_is_resumed_with_what_it_was_begun_with(
     controller.start()
     assert view.state.level == "done", view.state.message
     assert load(out).plan.iterations == 6
+
+
+def test_a_dataset_that_was_repaired_or_grew_is_looked_at_anew(
+    view: Recorded, runner: ImmediateRunner, bundle: Path, tmp_path: Path
+) -> None:
+    folder = ball_dataset(tmp_path / "balls", 2)
+    record = (folder / "dataset.json").read_text()
+    (folder / "dataset.json").write_text("{")
+    controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
+    controller.edit(TrainForm(str(folder), out=str(tmp_path / "new")))
+    assert view.state.level == "error"
+    (folder / "dataset.json").write_text(record)
+    controller.look_again()
+    assert view.state.can_start
+    assert view.last("set_known")[0].cases == ("ball_000", "ball_001")
+    shutil.copyfile(folder / "imagesTr" / "ball_000_0000.nii.gz", folder / "imagesTr" / "more_0000.nii.gz")
+    shutil.copyfile(folder / "labelsTr" / "ball_000.nii.gz", folder / "labelsTr" / "more.nii.gz")
+    controller.set_dataset(folder)  # as after a case was added
+    assert view.last("set_known")[0].cases == ("ball_000", "ball_001", "more")
 
 
 def test_a_training_that_levelled_off_is_ended_by_a_button(

@@ -173,6 +173,9 @@ def test_what_an_unfinished_run_holds_is_listed(tmp_path: Path) -> None:
     damaged = found_run(str(out))
     assert "does not describe a run" in damaged.problem
     assert run_lines(damaged, str(out)) == (damaged.problem,)
+    (tmp_path / "new.work" / "run.json").write_text(json.dumps({"plan": {"iterations": "many"}}))
+    strange = found_run(str(out))
+    assert "holds no run that can be gone on with" in strange.problem
     assert found_run("") == FoundRun() == found_run(str(tmp_path / "nothing"))
 
 
@@ -195,6 +198,7 @@ def test_pace_and_time_left_are_said() -> None:
     report = TrainReport(5, 10, {"mse": 1.5}, iterations_per_s=2.5, left_s=84.0, fold="2 of 5")
     message = panel_state.working(report).message
     assert message == "Fold 2 of 5 · Iteration 5 of 10 · loss 1.500 · 2.5/s · 1 min 25 s left"
+    assert " · 4 s each" in panel_state.working(replace(report, iterations_per_s=0.25)).message
     assert replace(report, message="levelled off").keep
     assert not report.keep
 
@@ -268,7 +272,8 @@ def test_the_facts_of_a_plan_are_those_of_the_command_line(tmp_path: Path) -> No
     assert facts["Window"] == "8 × 16 × 16 voxels"
     assert facts["Batch"] == "3 windows"
     assert facts["Spacing"] == "1 × 1 × 1 mm"
-    assert facts["Disk"].startswith(f"{planned.needs.disk_gb:g} GB")
+    assert facts["Disk"].startswith("less than 0.01 GB for prepared cases; ")
+    assert planned.needs.disk_gb < 0.01
     assert facts["Labels"] == "ball"
     record = json.loads((tmp_path / "balls" / "dataset.json").read_text())
     record["labels"] = {"ball": 1}

@@ -37,6 +37,8 @@ def piece_rules(bundles: Sequence[Bundle], options: PredictOptions) -> dict[int,
             "that overlap; leave it out."
         )
     labels = {value: name for value, name in bundles[0].plan.labels.items() if value}
+    if bundles[0].plan.regions:
+        return {}
     if options.post_processing != AUTO:
         return parse_rules(options.post_processing, labels)
     cards = [(bundle.card.get(KEY) or {}).get("labels", {}) for bundle in bundles]

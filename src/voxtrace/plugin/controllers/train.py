@@ -185,6 +185,11 @@ class TrainController:
         self._looked_at = key
         self._background(partial(dataset_fit, dataset, paths), self._take_known)
 
+    def look_again(self) -> None:
+        """See what the dataset is now; its files may have been changed."""
+        self._looked_at = ""
+        self._look()
+
     def _take_known(self, known: KnownDataset) -> None:
         self._known = known
         self._view.set_known(known)
@@ -251,10 +256,9 @@ class TrainController:
     def set_dataset(self, folder: str | Path) -> None:
         """Fill in a dataset, e.g. one to which a corrected case was added, unless a training runs."""
         if not self._runner.busy:
-            if str(folder) == self._form.dataset:
-                self._looked_at = ""  # it has a case more
             self._view.set_dataset(str(folder))  # its field then reports the change
-            self._look()
+            if str(folder) == self._form.dataset:
+                self.look_again()  # it may have a case more
 
     def start(self) -> None:
         """Start training, from the checkpoint where there is one."""

@@ -147,12 +147,16 @@ def _report_sentence(report: TrainReport) -> str:
     where = f"Phase {words(report.phase).lower()} ({report.phases.index(report.phase) + 1} of {len(report.phases)}) · "
     terms = ", ".join(f"{loss_name(name)} {value:.3f}" for name, value in report.losses.items())
     fold = f"Fold {report.fold} · " if report.fold else ""
-    pace = f" · {report.iterations_per_s:.3g}/s" if report.iterations_per_s else ""
+    pace = f" · {_pace(report.iterations_per_s)}" if report.iterations_per_s else ""
     left = f" · {time_words(report.left_s)} left" if report.left_s is not None else ""
     return (
         f"{fold}{where if several else ''}Iteration {report.iteration:,} of {report.total:,} · loss {report.loss:.3f}"
         f"{f' ({terms})' if len(report.losses) > 1 else ''}{pace}{left}"
     )
+
+
+def _pace(per_s: float) -> str:
+    return f"{per_s:.3g}/s" if per_s >= 1 else f"{1 / per_s:.3g} s each"
 
 
 def stopping(before: PanelState) -> PanelState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,10 +35,13 @@ class FaultRow:
 
 
 def fault_rows(examined: Examination, more: Sequence[Fault] = ()) -> tuple[FaultRow, ...]:
-    """Return a row for each fault of a dataset, the faults before the notes."""
+    """Return a row for each fault, the faults before the notes; paths are told from the dataset's folder."""
+    inside = f"{examined.found.folder}{os.sep}"
     cases = {case.name for case in (*examined.found.cases, *examined.found.tests)}
     return tuple(
-        FaultRow(one.level, one.kind, one.case, one.what, one.remedy, one.mending, one.case in cases)
+        FaultRow(
+            one.level, one.kind, one.case, one.what.replace(inside, ""), one.remedy, one.mending, one.case in cases
+        )
         for one in (*examined.faults, *more)
     )
 
@@ -89,10 +93,14 @@ def _needs(needs: Needs | None) -> tuple[Fact, ...]:
     if needs is None:
         return ()
     return (
-        ("Disk", f"{needs.disk_gb:g} GB for prepared cases; {needs.free_disk_gb:g} GB are free"),
-        ("Memory", f"{needs.memory_gb:g} GB to prepare the largest cases; {needs.free_memory_gb:g} GB are free"),
+        ("Disk", f"{_gb(needs.disk_gb)} for prepared cases; {_gb(needs.free_disk_gb)} are free"),
+        ("Memory", f"{_gb(needs.memory_gb)} to prepare the largest cases; {_gb(needs.free_memory_gb)} are free"),
         ("Time", "told once it trains; Minutes limits it"),
     )
+
+
+def _gb(amount: float) -> str:
+    return f"{amount:g} GB" if amount >= 0.01 else "less than 0.01 GB"
 
 
 def _times(numbers: Iterable[float]) -> str:

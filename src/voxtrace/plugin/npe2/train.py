@@ -66,6 +66,7 @@ class TrainWidget(Panel):
             (view.receipt.keep_asked, receipts.keep),
             (view.receipt.roll_back_asked, receipts.roll_back),
             (view.receipt.old_asked, lambda folder: receipts.measure_old(Path(folder))),
+            (view.faults.look_asked, controller.look_again),
             (view.faults.look_asked, data.look_over),
             (view.faults.stop_asked, data.stop),
             (view.faults.case_asked, data.open_row),
@@ -99,13 +100,14 @@ class TrainWidget(Panel):
     def _show_preview(self, preview: TrainPreview) -> None:
         """Show a case as it is learned: a result whose steps are validations; the last is shown."""
         data, about, _ = preview.labels
-        if preview.scan:
+        known = self._learned if self._learned in self._viewer.layers else None
+        if preview.scan and (known is None or known.name != about["name"]):  # a run that goes on shows it already
             scan = [self._viewer.add_image(pixels, **kept) for pixels, kept, _ in preview.scan]
             source = replace(about["metadata"][display.KEY], scan=scan[0].unique_id)
             about["metadata"][display.KEY] = source
             self._learned = self._viewer.add_labels(data, **about)
-        elif self._learned in self._viewer.layers:
-            shown = self._learned
+        elif known is not None:
+            shown = known
             before = shown.metadata[display.KEY]
             shown.data = data
             shown.metadata[display.KEY] = replace(about["metadata"][display.KEY], scan=before.scan)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -61,8 +62,8 @@ class QtTrainView(QWidget):
         self.options, self.plan = OptionsForm(), PlanView()
         self.fold, self.preview = picker("Which part of the cases is kept for validation."), picker(_PREVIEW)
         self.iterations, self.extend, self.minutes = QSpinBox(), QSpinBox(), NumberBox(0.01, 100_000.0, "no limit")
-        self.constant = QCheckBox("Constant rate, so that it can be extended later")
-        self.run, self.begun = note(), QPushButton("Fill in as it was begun")
+        self.constant = QCheckBox("constant, to extend it later")
+        self.run, self.begun = note(), QPushButton("As begun")
         self.options_section = Collapsible(self.options)
         self.faults_section = Collapsible(self.faults, resettable=False)
         self.plan_section = Collapsible(self.plan, resettable=False)
@@ -70,7 +71,7 @@ class QtTrainView(QWidget):
         self._inputs = QWidget()
         self.setup = Collapsible(self._inputs, resettable=False)
         self._extend_row = QWidget()
-        self._was_busy = False
+        self._was_shown = True
         self._describe()
         self._lay_out()
         self._connect()
@@ -119,8 +120,10 @@ class QtTrainView(QWidget):
         extend.addWidget(self.begun)
         form = QFormLayout(self._inputs)
         form.setContentsMargins(0, 0, 0, 0)
-        browse = (("Folder…", "Choose a folder.", self._browse_dataset), ("CSV…", "Choose a CSV.", self._browse_csv))
-        form.addRow("Dataset", _with_buttons(self.dataset, *browse))
+        menu = QMenu(self)
+        menu.addAction("Folder…", self._browse_dataset)
+        menu.addAction("CSV…", self._browse_csv)
+        form.addRow("Dataset", _with_button(self.dataset, "Choose a folder or a CSV.", menu))
         form.addRow("", self.known)
         form.addRow(self.faults_section)
         form.addRow("Start from", self.start)
@@ -132,7 +135,7 @@ class QtTrainView(QWidget):
         form.addRow("Minutes", self.minutes)
         form.addRow("Rate", self.constant)
         form.addRow("Show", self.preview)
-        form.addRow("New bundle", _with_buttons(self.out, ("Browse…", "Choose a folder.", self._browse_out)))
+        form.addRow("New bundle", _with_button(self.out, "Choose a folder.", self._browse_out))
         form.addRow("", self.run)
         form.addRow("Extend by", self._extend_row)
         self._form = form
@@ -267,9 +270,10 @@ class QtTrainView(QWidget):
         """Show the state; while a job runs the form is disabled and folded away, so that the curves are in view."""
         self.state.show_state(state)
         self._inputs.setEnabled(not state.busy)
-        if state.busy != self._was_busy:
-            self.setup.title.setChecked(not state.busy and state.level != "done")
-        self._was_busy = state.busy
+        shown = not state.busy and state.level != "done"  # then the receipt is in view
+        if shown != self._was_shown:
+            self.setup.title.setChecked(shown)
+        self._was_shown = shown
 
     def set_faults(self, rows: Sequence[FaultRow], can_mend: bool) -> None:
         """List the faults of the dataset."""
@@ -320,12 +324,14 @@ def _path(hint: str) -> QLineEdit:
     return field
 
 
-def _with_buttons(field: QLineEdit, *buttons: tuple[str, str, Callable[[], None]]) -> QHBoxLayout:
+def _with_button(field: QLineEdit, tip: str, pressed: Callable[[], None] | QMenu) -> QHBoxLayout:
+    button = QPushButton("Browse…")
+    button.setToolTip(tip)
+    if isinstance(pressed, QMenu):
+        button.setMenu(pressed)
+    else:
+        button.clicked.connect(pressed)
     row = QHBoxLayout()
     row.addWidget(field, 1)
-    for text, tip, pressed in buttons:
-        button = QPushButton(text)
-        button.setToolTip(tip)
-        button.clicked.connect(pressed)
-        row.addWidget(button)
+    row.addWidget(button)
     return row

@@ -11,6 +11,7 @@ from voxtrace.bundle import JSON, card
 from voxtrace.errors import VoxTraceError
 from voxtrace.inference.fold_folder import asked_method, finished_folds, is_fold_folder
 from voxtrace.plugin.models.train_run import FoundRun
+from voxtrace.safe_text import brief
 from voxtrace.training.begun import work_folder
 from voxtrace.training.run_record import load_record
 from voxtrace.training.run_state import run_state
@@ -27,6 +28,8 @@ def found_run(out: str) -> FoundRun:
         return FoundRun("unfinished" if work_folder(folder).is_dir() else "finished", problem=str(error))
     except OSError as error:
         return FoundRun(problem=f"{folder} cannot be read: {error.strerror or error}.")
+    except (ValueError, TypeError, AttributeError, KeyError) as error:  # of JSON with other values than ours
+        return FoundRun(problem=f"{folder} holds no run that can be gone on with ({brief(error)}); choose another.")
 
 
 def _found_at(folder: Path) -> FoundRun:
