@@ -12,7 +12,7 @@ from cases import small_plan
 from made_regions import LABELS, NAMES, ORDER, REGIONS, region_plan
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.plan import Plan
-from voxtrace.plan.regions import Region, painted_over, parse_regions, refuse_regions, value_names
+from voxtrace.plan.regions import LabelRegion, painted_over, parse_regions, refuse_regions, value_names
 
 
 def test_regions_are_those_of_dataset_json_in_its_order() -> None:
@@ -59,7 +59,7 @@ def test_what_is_no_region_is_refused_in_a_sentence(labels: dict[str, Any], orde
 
 
 def test_a_smaller_region_before_a_larger_one_would_be_lost() -> None:
-    core, whole = Region(name="core", values=(2,), paints=2), Region(name="whole", values=(1, 2), paints=1)
+    core, whole = LabelRegion(name="core", values=(2,), paints=2), LabelRegion(name="whole", values=(1, 2), paints=1)
     assert painted_over([core, whole]) == "'core' lies in 'whole', which is painted over it"
     assert painted_over([whole, core]) == painted_over(REGIONS) == ""
 

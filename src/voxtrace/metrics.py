@@ -33,7 +33,7 @@ import numpy.typing as npt
 import scipy  # its parts are loaded where they are used
 
 from voxtrace.errors import GeometryError, InputError
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.volume import Array, LabelMap, Triple
 
 Mask = npt.NDArray[np.bool_]
@@ -129,7 +129,7 @@ def volume_ml(labels: LabelMap, label: int) -> float:
     return int(np.count_nonzero(labels.data == label)) * labels.geometry.voxel_ml
 
 
-def region_ml(labels: LabelMap, region: Region) -> float:
+def region_ml(labels: LabelMap, region: LabelRegion) -> float:
     """Return the volume of a region in mL."""
     return int(np.count_nonzero(region.inside(labels.data))) * labels.geometry.voxel_ml
 
@@ -224,13 +224,13 @@ def evaluate_label(prediction: LabelMap, reference: LabelMap, label: int, tolera
     return _scores(prediction, reference, label, name, tolerance_mm)
 
 
-def region_maps(labels: LabelMap, regions: Sequence[Region]) -> Iterator[LabelMap]:
+def region_maps(labels: LabelMap, regions: Sequence[LabelRegion]) -> Iterator[LabelMap]:
     """Yield for each region the label map (Z, Y, X) bool in which it has the value 1 and its name."""
     for region in regions:
         yield replace(labels, data=region.inside(labels.data), names={1: region.name}, colours={})
 
 
-def check_in_regions(maps: Iterable[LabelMap], regions: Sequence[Region]) -> None:
+def check_in_regions(maps: Iterable[LabelMap], regions: Sequence[LabelRegion]) -> None:
     """Refuse a label map with a value that is in no region, which no score would tell of; nothing without regions.
 
     Raises
@@ -248,7 +248,7 @@ def check_in_regions(maps: Iterable[LabelMap], regions: Sequence[Region]) -> Non
 
 
 def evaluate_regions(
-    prediction: LabelMap, reference: LabelMap, regions: Sequence[Region], tolerance_mm: float = 1.0
+    prediction: LabelMap, reference: LabelMap, regions: Sequence[LabelRegion], tolerance_mm: float = 1.0
 ) -> dict[int, Scores]:
     """Return the scores of every region, numbered from 1 in their order; a voxel counts for each that it lies in.
 

@@ -54,4 +54,4 @@ def test_a_window_opens_only_where_there_is_a_display(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert not demo._can_show()
+    assert not demo._has_display()

@@ -11,16 +11,16 @@ import numpy as np
 from cases import small_plan
 from voxtrace.io import write
 from voxtrace.plan import Plan
-from voxtrace.plan.regions import Region, parse_regions, value_names
+from voxtrace.plan.regions import LabelRegion, parse_regions, value_names
 from voxtrace.volume import Case, Geometry, LabelMap, Volume
 
 LABELS: dict[str, Any] = {"background": 0, "whole tumour": [1, 2, 3], "tumour core": [2, 3], "enhancing": 3}
 ORDER = [1, 2, 3]
 NAMES = {1: "whole tumour without tumour core", 2: "tumour core without enhancing", 3: "enhancing"}
-REGIONS: tuple[Region, ...] = parse_regions(LABELS, ORDER)
+REGIONS: tuple[LabelRegion, ...] = parse_regions(LABELS, ORDER)
 
 
-def region_plan(regions: tuple[Region, ...] = REGIONS, **changes: Any) -> Plan:
+def region_plan(regions: tuple[LabelRegion, ...] = REGIONS, **changes: Any) -> Plan:
     """A small plan with regions."""
     labels = {0: "background", **value_names(regions)}
     return Plan.model_validate(

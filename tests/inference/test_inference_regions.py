@@ -23,7 +23,7 @@ from voxtrace.inference.ops import ops_for
 from voxtrace.inference.score_plane import ScorePlane
 from voxtrace.method import Noise, Parts, Step
 from voxtrace.plan import Plan, View
-from voxtrace.plan.regions import Region, value_names
+from voxtrace.plan.regions import LabelRegion, value_names
 from voxtrace.preprocess import axis_weights
 from voxtrace.volume import Array, Geometry, Volume
 
@@ -74,7 +74,7 @@ class Above(Nearest):
             yield Step(parts["score"](seen), {"mean_intensity": images.mean((1, 2, 3, 4))})
 
 
-def bundle(method: Above | None = None, regions: tuple[Region, ...] = REGIONS, **changes: Any) -> Bundle:
+def bundle(method: Above | None = None, regions: tuple[LabelRegion, ...] = REGIONS, **changes: Any) -> Bundle:
     chosen = method or Above()
     labels = {0: "background", **value_names(regions)}
     made = plan(**changes).model_copy(update={"labels": labels, "regions": regions})
@@ -100,9 +100,9 @@ def test_labels_are_painted_whatever_the_window(window: tuple[int, int, int], av
 def test_a_later_region_is_painted_over_an_earlier_one_with_its_own_value() -> None:
     """A region's values need not ascend: edema 2 lies around necrosis 1 and enhancing 3."""
     regions = (
-        Region(name="whole", values=(1, 2, 3), paints=2),
-        Region(name="core", values=(1, 3), paints=1),
-        Region(name="enhancing", values=(3,), paints=3),
+        LabelRegion(name="whole", values=(1, 2, 3), paints=2),
+        LabelRegion(name="core", values=(1, 3), paints=1),
+        LabelRegion(name="enhancing", values=(3,), paints=3),
     )
     labels = predict(bundle(regions=regions), steps(), **EXACT).labels.data
     assert np.array_equal(labels, np.array([0, 2, 1, 3], np.uint8)[steps().data[0].astype(int)])
@@ -218,7 +218,7 @@ def test_a_bundle_keeps_its_regions(tmp_path: Any) -> None:
 
 
 def test_bundles_of_other_regions_are_not_averaged() -> None:
-    other = bundle(regions=(REGIONS[0], Region(name="tumour core", values=(2, 3), paints=3), REGIONS[2]))
+    other = bundle(regions=(REGIONS[0], LabelRegion(name="tumour core", values=(2, 3), paints=3), REGIONS[2]))
     with pytest.raises(UsageError, match="has regions"):
         predict([bundle(), other], steps(), **EXACT)
     labels = predict([bundle(), bundle()], steps(), **EXACT).labels.data
@@ -231,3 +231,20 @@ def test_a_method_without_regions_refuses_their_plan(key: str) -> None:
         methods.method(key).adapt(region_plan())
     with pytest.raises(MethodError, match="nearest cannot learn regions"):
         predict(replace(bundle(), method=Nearest()), steps(), **EXACT)
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_a_probe_is_shown_the_probability_of_each_region(average: str) -> None:
+    planes: list[Array] = []
+    view = None if average == "probabilities" else View(average="logits", crop=False)
+    predict(bundle(view=view), steps(), probe=lambda z, p: planes.append(p), **EXACT)
+    found = np.stack(planes, 1)
+    expected = 1 / (1 + np.exp(-4.0 * (steps().data - (np.arange(3) + 0.5)[:, None, None, None])))
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_pieces_of_labels_are_not_removed_where_labels_make_up_regions() -> None:
+    with pytest.raises(UsageError, match="'largest' removes pieces of labels, and regions has regions"):
+        predict(bundle(), steps(), post_processing="largest", **EXACT)
+    labels = predict(bundle(), steps(), post_processing="none", **EXACT).labels.data
+    assert np.array_equal(labels, steps().data[0])

@@ -69,10 +69,22 @@ def test_the_ledger_keeps_the_names_of_earlier_versions() -> None:
     recorded = KEEP_EVERY_STEP.to_json()
     assert list(recorded) == [
         *("steps", "keep", "runtime", "device", "precision", "mirror"),
-        *("overlap", "batch", "settle", "region", "seed", "seeds", "members", "options"),
+        *(
+            "overlap",
+            "batch",
+            "settle",
+            "region",
+            "post_processing",
+            "calibrate",
+            "seed",
+            "seeds",
+            "members",
+            "options",
+        ),
     ]
     earlier = {"steps": None, "keep": "labels", "runtime": "auto", "device": "auto", "precision": "auto"}
     earlier |= {"mirror": None, "overlap": None, "batch": None, "settle": None, "region": "body", "seed": 0}
+    earlier |= {"post_processing": "auto", "calibrate": True}
     assert recorded == {**earlier, "seeds": 1, "members": False, "options": {}}
 
 

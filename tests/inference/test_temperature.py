@@ -117,10 +117,18 @@ def test_a_probe_sees_the_probabilities_whose_greatest_is_the_label(plan: dict[s
     assert np.array_equal(labels, ran(bundle(**plan)).labels.data)  # nobody is changed by being watched
 
 
-def test_probabilities_are_those_of_the_last_step_without_temperature() -> None:
-    kept, _ = probed(bundle(5.0))
-    single, _ = probed(bundle(steps=1))
-    assert kept == pytest.approx(single, abs=1e-5)  # the last of two steps has no drift, as the only one
+def test_probabilities_are_those_of_the_last_step() -> None:
+    assert probed(bundle())[0] == pytest.approx(probed(bundle(steps=1))[0], abs=1e-5)  # neither has drift
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_probabilities_follow_the_temperature_and_keep_their_order(average: str) -> None:
+    view = View(crop=False, average=average)  # type: ignore[arg-type]
+    plain, calibrated = (probed(bundle(t, view=view))[0] for t in (None, 2.0))
+    root = np.sqrt(np.maximum(plain, 1e-7))
+    assert calibrated == pytest.approx(root / root.sum(0), abs=2e-3)
+    assert np.array_equal(plain.argmax(0), calibrated.argmax(0))
+    assert np.array_equal(probed(bundle(2.0, view=view), calibrate=False)[0], plain)
 
 
 def test_answers_that_vote_have_no_probabilities() -> None:

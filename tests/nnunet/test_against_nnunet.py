@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK
-import torch
 
 import made_nnunet
 import voxtrace
-from voxtrace.inference import ops_numba
-from voxtrace.inference.score_plane import ScorePlane
 from voxtrace.nnunet import import_model
 from voxtrace.phantoms import abdomen_ct
-from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
 
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
@@ -63,7 +58,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("dims", "mirror"), [(3, True), (2, False)])
 def test_probabilities_and_labels_of_regions_are_those_of_nnunet(
-    nnunet: str, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dims: int, mirror: bool
+    nnunet: str, scans: Path, tmp_path: Path, dims: int, mirror: bool
 ) -> None:
     made_nnunet.region_model(tmp_path / "model", dims)
     (tmp_path / "out").mkdir()
@@ -75,31 +70,16 @@ def test_probabilities_and_labels_of_regions_are_those_of_nnunet(
     expected = np.load(tmp_path / "out" / "ct.npz")["probabilities"]  # (R, Z, Y, X) as stored
     bundle = voxtrace.load(import_model(tmp_path / "model", tmp_path / "bundle")[0])
     scan = voxtrace.read(scans / "ct_0000.mha")
-    planes = _logits_of_planes(monkeypatch)
-    ours = voxtrace.predict(bundle, scan, runtime="torch", precision="float32", mirror=mirror).labels.data
+    planes = list[Array]()
+    how = {"runtime": "torch", "precision": "float32", "mirror": mirror}
+    ours = voxtrace.predict(bundle, scan, probe=lambda z, p: planes.append(p), **how).labels.data
+    found, turned = np.stack(planes, 1), expected[:, :, ::-1, ::-1]  # towards L and P, as it is read
     assert len(np.unique(theirs.data[0])) >= 3
-    turned = expected[:, :, ::-1, ::-1]  # towards L and P, as it is read
+    assert found.shape == turned.shape
+    assert np.abs(found - turned).max() < 1e-4
     sure = (np.abs(turned - 0.5) > 1e-4).all(0)
     assert sure.mean() > 0.99
     assert np.array_equal(ours[sure], theirs.data[0][sure])
-    found = 1 / (1 + np.exp(-np.stack(planes, 1)))
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() < 1e-4
-
-
-def _logits_of_planes(monkeypatch: pytest.MonkeyPatch) -> list[Array]:
-    """Return a list that fills with the logits (R, Y, X) that each plane of a scan is painted from, as it is stored."""
-    planes, paint = list[Array](), ops_numba.upsample_paint
-
-    def upsample_paint(
-        below: ScorePlane, above: ScorePlane, z_weight: float, y: AxisWeights, x: AxisWeights, *how: Any
-    ) -> Array:
-        mixed = torch.lerp(below.scores[0], above.scores[0], z_weight).numpy()
-        planes.append(x.apply(y.apply(mixed, 1), 2))
-        return paint(below, above, z_weight, y, x, *how)
-
-    monkeypatch.setattr(ops_numba, "upsample_paint", upsample_paint)
-    return planes
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,7 @@ def test_methods_can_be_picked_once_a_thread_has_brought_them(view: Recorded, ru
     assert (
         [info.name for info in options]
         == list(values)
-        == ["cycles", "train_cycles", "schedule", "norm", "average", "warm_up"]
+        == ["cycles", "train_cycles", "schedule", "norm", "feedback", "average", "warm_up"]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from voxtrace.errors import Cancelled
 from voxtrace.method import Phase, TrainState
 from voxtrace.methods import METHODS, method
 from voxtrace.methods.e2enet import E2ENet, f_decay
+from voxtrace.methods.unet import UNet
 from voxtrace.training import TrainProgress, train, training_run
 from voxtrace.training.events import read_events
 from voxtrace.training.time_budget import TimeBudget
@@ -149,6 +151,37 @@ def test_the_connections_change_less_as_time_passes() -> None:
     network = E2ENet().build(E2ENet().adapt(small_plan()))
     shown = [E2ENet().training_report(network, TrainState(phase, 10, rng, spent=s))["f_decay"] for s in (0, 0.5, 1)]
     assert shown == pytest.approx([f_decay(11, 1000), f_decay(500, 1000), f_decay(1000, 1000)], abs=1e-3)
+
+
+def test_connections_change_as_often_in_time_as_in_a_run_without_a_limit(tmp_path: Path, clock: Clock) -> None:
+    timed(tmp_path / "b", clock, "e2enet", 1000, 10 / 60)  # ΔT is 5 of 1000 iterations, and each second passes 100
+    assert load(tmp_path / "b").card["network"]["topology_updates"] == 9  # at every update but the first, at 0 s
+
+
+def test_connections_change_once_where_an_interval_is_passed() -> None:
+    phase, e2enet, rng = Phase("train", 1000), E2ENet(), torch.Generator()
+    network: Any = e2enet.build(e2enet.adapt(small_plan()))
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+    times, changed = [0.0, 0.004, 0.0055, 0.0056, 0.9], []  # ΔT is 5 of 1000 iterations
+    for iteration, (before, spent) in enumerate(zip([0.0, *times], times, strict=False)):
+        for weight in network.parameters():
+            weight.grad = torch.ones_like(weight)
+        already = int(network.updates)
+        e2enet.after_update(network, optimiser, TrainState(phase, iteration, rng, spent=spent, spent_before=before))
+        changed.append(int(network.updates) - already)
+    assert changed == [0, 1, 0, 0, 1]
+
+
+def test_a_curriculum_follows_the_time(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def noted(scores: Mapping[str, float], progress: float) -> float:
+        seen.append(progress)
+        return 1.0
+
+    monkeypatch.setattr(UNet, "phases", lambda self, plan: (Phase("train", plan.iterations, case_weight=noted),))
+    timed(tmp_path / "b", clock, "unet", 100, 10 / 60)
+    assert max(seen[:-2]) == pytest.approx(0.89)  # drawn when 9 of 10 s are over; the card asks twice, at 0
 
 
 def test_a_resumed_phase_has_the_time_that_it_had_left() -> None:

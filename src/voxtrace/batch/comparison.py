@@ -11,7 +11,7 @@ from voxtrace.batch.against import against_reference, mean_difference
 from voxtrace.batch.evaluation import Scored, match, scores_of, summarise
 from voxtrace.batch.paired import Paired, worse
 from voxtrace.errors import InputError, VoxTraceError
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.trace.disagreement import Disagreement, of_label_maps, regions, with_common_values
 from voxtrace.volume import LabelMap
 
@@ -98,7 +98,7 @@ def triplets(one: Path, other: Path, reference: Path | None = None) -> Triplets:
 
 
 def compare_cases(
-    cases: Sequence[Triplet], tolerance_mm: float = 1.0, ignored: int | None = None, parts: Sequence[Region] = ()
+    cases: Sequence[Triplet], tolerance_mm: float = 1.0, ignored: int | None = None, parts: Sequence[LabelRegion] = ()
 ) -> Iterator[Compared]:
     """Yield how the predictions of each case differ; a case that cannot be compared has an error instead.
 
@@ -165,7 +165,7 @@ def _pairs(good: Sequence[Compared]) -> list[tuple[Scored, Scored]]:
     return [(one.one, one.other) for one in good if one.one is not None and one.other is not None]
 
 
-def _compared(case: Triplet, tolerance_mm: float, ignored: int | None, parts: Sequence[Region]) -> Compared:
+def _compared(case: Triplet, tolerance_mm: float, ignored: int | None, parts: Sequence[LabelRegion]) -> Compared:
     one, other, reference = _maps(case)
 
     def scored(made: LabelMap, true: LabelMap, left_out: int | None = None) -> Scored:

@@ -26,7 +26,7 @@ from voxtrace.metrics import (
     mean_interval,
     without_ignored,
 )
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.volume import LabelMap
 
 
@@ -82,7 +82,7 @@ def match(predictions: Path, references: Path) -> Matched:
 
 
 def score_pairs(
-    pairs: Sequence[Pair], tolerance_mm: float = 1.0, ignored: int | None = None, regions: Sequence[Region] = ()
+    pairs: Sequence[Pair], tolerance_mm: float = 1.0, ignored: int | None = None, regions: Sequence[LabelRegion] = ()
 ) -> Iterator[Scored]:
     """Yield the scores of each pair; a pair that cannot be compared has an error in place of scores.
 
@@ -131,7 +131,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {case.name: case.paths[0] for case in find_cases([folder])}
 
 
-def _scores(pair: Pair, tolerance_mm: float, ignored: int | None, regions: Sequence[Region]) -> dict[int, Scores]:
+def _scores(pair: Pair, tolerance_mm: float, ignored: int | None, regions: Sequence[LabelRegion]) -> dict[int, Scores]:
     from voxtrace.io.child.guarded import read_labels
 
     return scores_of(read_labels(pair.prediction), read_labels(pair.reference), tolerance_mm, ignored, regions)
@@ -142,7 +142,7 @@ def scores_of(
     reference: LabelMap,
     tolerance_mm: float,
     ignored: int | None = None,
-    regions: Sequence[Region] = (),
+    regions: Sequence[LabelRegion] = (),
 ) -> dict[int, Scores]:
     """Return the scores of each label, or region, that either map has; see :func:`score_pairs`.
 

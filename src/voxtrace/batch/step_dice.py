@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxtrace.metrics import check_in_regions, dice, finite_mean, region_maps, without_ignored
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.trace import Trace
 from voxtrace.volume import LabelMap
 
@@ -31,7 +31,7 @@ def step_dice(
     reference: LabelMap,
     ignored: int | None = None,
     absent: float = float("nan"),
-    regions: Sequence[Region] = (),
+    regions: Sequence[LabelRegion] = (),
 ) -> Iterator[StepDice]:
     """Yield the Dice of every step that the trace has kept.
 

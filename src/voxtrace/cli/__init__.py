@@ -18,6 +18,7 @@ from voxtrace.cli import (
     bench,
     compare,
     coverage,
+    dataset,
     demo,
     doctor,
     evaluate,
@@ -29,6 +30,7 @@ from voxtrace.cli import (
     plan,
     predict,
     score,
+    table,
     train,
 )
 from voxtrace.cli.exit_codes import INTERRUPTED, error_message, exit_code
@@ -45,6 +47,7 @@ app = typer.Typer(
 
 app.command()(predict.predict)
 app.command(context_settings=train.CONTEXT)(train.train)
+app.command()(dataset.dataset)
 app.command()(plan.plan)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
@@ -52,6 +55,7 @@ app.command()(coverage.coverage)
 app.command(cls=score.ManyLabels)(score.score)
 app.command()(export.export)
 app.command()(inspect.inspect)
+app.command()(table.table)
 app.command()(film.film)
 app.command()(methods.methods)
 app.command()(demo.demo)

@@ -66,7 +66,9 @@ def _maps(trace: Trace, *, with_scalars: bool) -> Iterator[ScalarMap]:
     from voxtrace.io.export import ScalarMap
 
     if int(trace.labels.shape[0]) > 1:
-        words = f"last {trace.step_word}, counted from 0, that changed the label"
-        yield ScalarMap(trace.settled_at(), trace.geometry, SETTLED, trace.step_word, words)
+        words = f"last {trace.step_word}, counted from 1, that changed the label"
+        yield ScalarMap(
+            trace.settled_at().astype(np.uint16) + np.uint16(1), trace.geometry, SETTLED, trace.step_word, words
+        )
     for name, values in trace.maps.items() if with_scalars else ():
         yield ScalarMap(np.asarray(values[-1]), trace.geometry, name, trace.units.get(name, ""))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
-    from voxtrace.plan.regions import Region
+    from voxtrace.plan.regions import LabelRegion
 
 DATASET = "dataset.json"
 
@@ -19,7 +19,7 @@ DATASET = "dataset.json"
 class GivenRegions:
     """Regions to score in place of labels, and the value of voxels that nobody annotated; none where none are asked."""
 
-    regions: tuple[Region, ...] = ()
+    regions: tuple[LabelRegion, ...] = ()
     ignored: int | None = None
 
     @property

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from voxtrace.cli.arguments import AsJson
+from voxtrace.cli.inspect_page import MOST_ITEMS, MOST_ROWS, print_cases, print_rest, shortened
 from voxtrace.cli.output import print_facts, print_json, print_line, print_table, reserve_stdout_for_json
+from voxtrace.errors import UsageError
 
 APART = ("passport", "slice_facts", "maps")  # printed as lines or tables of their own
 RANGE = ("smallest", "largest")
@@ -20,55 +22,82 @@ def inspect(
         Path,
         typer.Argument(help="A volume, DICOM folder, bundle, trace, folder of predictions, or OUT.work of a training."),
     ],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every case, step and number; a page of them is printed otherwise.")
+    ] = False,
+    preflight: Annotated[
+        bool,
+        typer.Option(
+            "--preflight",
+            help="Read every case that predict would find there, and say which will fail. Exit codes: 0 none, 1 some, "
+            "3 all.",
+        ),
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="With --preflight: the bundle that the cases are for.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a path holds: a volume's passport, DICOM series, a bundle's card, a trace's steps or a ledger.
 
-    Nothing that names a patient is shown.
+    Steps are counted from 1. Nothing that names a patient is shown.
     """
     from voxtrace.cli.inspect_path import inspect_path
+    from voxtrace.cli.inspect_preflight import show_preflight
 
+    if preflight:
+        show_preflight(path, model, as_json=as_json)
+        return
+    if model is not None:
+        raise UsageError("--model goes with --preflight; inspect the bundle itself by its folder or name.")
     with reserve_stdout_for_json(as_json):
         document = inspect_path(path)
     if as_json:
         print_json(document)
         return
-    _print(document)
+    _print(document, everything)
 
 
-def _print(document: dict[str, Any]) -> None:
-    """Print a document as text: a line for each value, tables of series, slice facts and maps."""
+def _print(document: dict[str, Any], everything: bool) -> None:
+    """Print a document as text: a line for each value, tables of series, cases, slice facts and maps."""
     if document["kind"] == "dicom":
         _print_overview(document["series"])
     for key, value in document.items():
+        if key == "cases" and document["kind"] == "ledger" and not everything:
+            print_cases(value)
+            continue
         if key == "passport":
             _print_findings(value)
         elif key in ("slice_facts", "maps"):
-            _print_by_step(key.replace("_", " "), value)
+            _print_by_step(key.replace("_", " "), value, len(document["steps"]), everything)
         elif key == "calibration":
             _print_calibration(value)
         elif key == "pooled":
             _print_pooled(value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for number, item in enumerate(value, start=1):
+            shown = value if everything else value[:MOST_ITEMS]
+            for number, item in enumerate(shown, start=1):
                 print_line(f"\n{key} {number}")
                 print_facts({name: fact for name, fact in item.items() if name not in APART})
                 _print_findings(item.get("passport", ()))
+            print_rest(len(value) - len(shown), key)
         else:
-            print_facts({key: value})
+            print_facts({key: value if everything else shortened(value)})
 
 
-def _print_by_step(title: str, outputs: dict[str, dict[str, Any]]) -> None:
-    """Print a line for each name and kept step: what its numbers are like."""
+def _print_by_step(title: str, outputs: dict[str, dict[str, Any]], n_steps: int, everything: bool) -> None:
+    """Print a line for each name and kept step, the last ones of ``n_steps``: what its numbers are like."""
     lines = [
         ([name, output["unit"], number], values if isinstance(values, dict) else dict(zip(RANGE, values, strict=True)))
         for name, output in outputs.items()
-        for number, values in enumerate(output["steps"], start=1)
+        for number, values in enumerate(output["steps"], start=1 + n_steps - len(output["steps"]))
     ]
     columns = list(dict.fromkeys(column for _, values in lines for column in values))
     rows = [[*first, *(_cell(values.get(column)) for column in columns)] for first, values in lines]
+    shown = rows if everything else rows[:MOST_ROWS]
     print_line()
-    print_table([title, "unit", "step", *columns], rows)
+    print_table([title, "unit", "step", *columns], shown)
+    print_rest(len(rows) - len(shown), "rows")
 
 
 def _print_calibration(found: dict[str, Any]) -> None:

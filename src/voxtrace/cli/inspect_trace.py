@@ -33,7 +33,7 @@ def inspect_trace(trace: Trace) -> dict[str, Any]:
         **({"slice_facts": slice_facts} if slice_facts else {}),
         **({"maps": maps} if maps else {}),
         **_about(trace),
-        "steps": trace.summary(),
+        "steps": [{**row, "step": row["step"] + 1} for row in trace.summary()],  # people count from 1
     }
 
 

@@ -46,7 +46,7 @@ def print_json(document: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows under a header on standard output; the columns after the first are aligned to the right."""
-    cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
+    cells = [list(columns), *([cell_text(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     for row in cells:
         first = row[0].ljust(widths[0])
@@ -57,7 +57,7 @@ def print_facts(facts: dict[str, object]) -> None:
     """Print names and values in two columns on standard output."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        print_line(f"{name.ljust(width)}  {_cell(value)}")
+        print_line(f"{name.ljust(width)}  {cell_text(value)}")
 
 
 @contextmanager
@@ -102,13 +102,14 @@ def progress_bar(*fields: str) -> Iterator[Progress]:
         yield bar
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """Return a value as it stands in a table: numbers with four digits, – for none."""
     if isinstance(value, float):
         return "–" if value != value else f"{value:.4g}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_cell(v) for v in value)
+        return ", ".join(cell_text(v) for v in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_cell(v)}" for name, v in value.items())
+        return ", ".join(f"{name}: {cell_text(v)}" for name, v in value.items())
     return "–" if value is None else str(value)
 
 

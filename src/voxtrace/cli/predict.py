@@ -15,6 +15,7 @@ from voxtrace.cli.gc_pause import gc_paused
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.option_flags import with_option_flags
 from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
+from voxtrace.cli.show_answer import answer_lines
 from voxtrace.cli.show_fit import warn_of_fit
 from voxtrace.errors import Cancelled, UsageError
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
@@ -220,6 +221,8 @@ def _show_event(event: CaseEvent, bar: Bar, task: TaskID) -> None:
             else "; Dice {:.2f} expected, {:.2f} to {:.2f}".format(dice, *event.entry.predicted_dice["interval"])
         )
         echo(f"{where}: {event.entry.steps} steps in {event.entry.time_s:.1f} s{told}")
+        for line in answer_lines(event.entry):
+            echo(f"  {line}")
     elif event.kind == "skipped":
         echo(f"{where}: skipped, already completed")
     else:
@@ -241,6 +244,7 @@ def _document(job: PredictJob, summary: BatchSummary) -> dict[str, Any]:
                 "passport": list(entry.passport),
                 "fit": entry.fit,
                 "demonstration": entry.demonstration,
+                "volumes_ml": entry.volumes_ml,
                 "intervals_ml": entry.intervals_ml,
                 "usual": entry.usual,
                 "expected_dice": entry.expected_dice,

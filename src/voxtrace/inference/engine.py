@@ -43,9 +43,9 @@ def segment(
     cancel
         Called several times a second, perhaps from other threads; true stops.
     probe
-        Called with the number of each plane of the scan, ascending, and the last step's probabilities of all labels
-        there, (K, Y, X) float32, NaN where the network did not look; without temperature. From another thread, and not
-        where answers vote.
+        Called with the number of each plane of the scan, ascending, and the last step's probabilities of all labels,
+        or regions, there, (K, Y, X) float32, NaN where the network did not look; with the bundle's temperature, of
+        several bundles the geometric mean of theirs. From another thread, and not where answers vote.
     changes
         Options by name, e.g. ``steps=3``; see :class:`voxtrace.inference.PredictOptions` for each.
 
@@ -67,9 +67,9 @@ def segment(
     chosen = PredictOptions.of(options, **changes)
     bundles = check_bundles((bundle,) if isinstance(bundle, Bundle) else tuple(bundle), chosen)
     several = chosen.members or chosen.seeds > 1
+    if probe is not None and several:
+        raise UsageError("answers that vote have no probabilities of labels to show.")
     if several:
-        if probe is not None:
-            raise UsageError("answers that vote have no probabilities to show; leave members and seeds out.")
         return (yield from segment_by_vote(bundles, volume, chosen, store, cancel))
     return (yield from segment_once(bundles, volume, chosen, store, cancel, probe))
 

@@ -64,9 +64,8 @@ def segment_once(
         trace = Trace.load(store)
     note = DEMONSTRATION if trace.provenance.demonstration else ""
     labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name, note=note)
-    result = Result(
-        labels, trace, time.perf_counter() - started, {**run.record(), **({KEY: removed} if removed else {})}
-    )
+    facts = {**run.record(), **({KEY: removed} if removed else {})}
+    result = Result(labels, trace, time.perf_counter() - started, facts)
     _remember(bundles, volume, options, result)
     return result
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from voxtrace.inference.score_plane import Average, ScorePlane
+from voxtrace.inference.voxel_ops import VoxelOps
 from voxtrace.preprocess import AxisWeights
 from voxtrace.volume import Array
-
-if TYPE_CHECKING:
-    from voxtrace.inference.ops import VoxelOps
 
 HALF: dict[Average, float] = {"probabilities": 0.5, "logits": 0.0}  # a region is found above it
 

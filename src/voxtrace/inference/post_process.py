@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtrace.bundle import Bundle
+from voxtrace.errors import UsageError
 from voxtrace.fit.pieces import NONE, PieceRule, parse_rules, remove_pieces
 from voxtrace.inference.options import PredictOptions
 from voxtrace.trace import Recorder
@@ -27,9 +28,17 @@ def piece_rules(bundles: Sequence[Bundle], options: PredictOptions) -> dict[int,
     Raises
     ------
     UsageError
-        The option has a rule or a label that does not exist.
+        The option has a rule or a label that does not exist, or a rule for a model of regions.
     """
+    if bundles[0].plan.regions and options.post_processing not in (AUTO, NONE):
+        # a piece of a label that goes would be a hole in every region around it
+        raise UsageError(
+            f"post-processing {options.post_processing!r} removes pieces of labels, and {bundles[0].name} has regions "
+            "that overlap; leave it out."
+        )
     labels = {value: name for value, name in bundles[0].plan.labels.items() if value}
+    if bundles[0].plan.regions:
+        return {}
     if options.post_processing != AUTO:
         return parse_rules(options.post_processing, labels)
     cards = [(bundle.card.get(KEY) or {}).get("labels", {}) for bundle in bundles]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -208,10 +209,17 @@ class SlidingWindow:
     def _output(self, recorder: Recorder) -> PlaneOutput:
         labels = LabelResampler(self.grid, self.plan.n_outputs, self.opened.device, self._average, self._paints)
         maps = MapResampler(self.grid) if self.map_units else None
-        shown = ProbabilityPlanes(self.grid, self.kept - 1, self._average, self.probe) if self.probe else None
         second = SecondChoice(self.grid, self.kept, self._average) if self.keeps_second else None
         placer = LabelPaster(self.grid.crop_order)
-        return PlaneOutput(labels, placer, recorder, maps, shown, self.check, second)
+        return PlaneOutput(labels, placer, recorder, maps, self._probed(), self.check, second)
+
+    def _probed(self) -> ProbabilityPlanes | None:
+        """Return what shows the last step's probabilities to whoever asked for them."""
+        if self.probe is None:
+            return None
+        # of several networks the mean of what stands in the exponents
+        temperature = math.exp(float(np.mean([math.log(member.temperature) for member in self.members])))
+        return ProbabilityPlanes(self.grid, self.kept - 1, self._average, temperature, self.probe, bool(self._paints))
 
     def _decide(
         self, windows: Sequence[Window], images: Sequence[Array], first_z: int, writer: LabelWriter

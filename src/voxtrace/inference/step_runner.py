@@ -22,9 +22,9 @@ from torch import Tensor
 
 from voxtrace.errors import EngineError
 from voxtrace.inference.cancel_check import CancelCheck
-from voxtrace.inference.ops import VoxelOps
 from voxtrace.inference.step_check import check_step
 from voxtrace.inference.timing import StageTimer
+from voxtrace.inference.voxel_ops import VoxelOps
 from voxtrace.method import Method, Noise, Parts, Step
 from voxtrace.runtime.interrupt import interrupts
 

@@ -74,7 +74,8 @@ class TrainState:
     """State of training at one iteration: phase, iteration in it, and random numbers of this iteration alone.
 
     The windows at hand are ``part`` of ``parts`` equal parts of the mini-batch, in order; other processes, or passes of
-    this one, have the others, with the same random numbers. ``spent`` is the fraction of a limited time that is over.
+    this one, have the others, with the same random numbers. ``spent`` (at the update before: ``spent_before``) is the
+    fraction of a limited time that is over.
     """
 
     phase: Phase
@@ -83,6 +84,7 @@ class TrainState:
     part: int = 0
     parts: int = 1
     spent: float = 0.0
+    spent_before: float = 0.0
 
     @property
     def progress(self) -> float:
@@ -220,8 +222,8 @@ class Method(ABC):
         """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
         return {}
 
-    def fine_tuned(self) -> Self:
-        """Return the method as it trains on from weights of its own, e.g. without a second warm-up."""
+    def fine_tuned(self, other: Method | None = None) -> Self:
+        """Return the method as it trains on from weights of its own, or of another method, that it must not ruin."""
         return self
 
     def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:

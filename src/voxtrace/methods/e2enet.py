@@ -157,7 +157,7 @@ class E2ENet(Method):
         )
         return E2ENetNetwork(plan, options)
 
-    def fine_tuned(self) -> Self:
+    def fine_tuned(self, other: Method | None = None) -> Self:
         """Return the method with connections that stay: the first update would prune half of the trained kernels."""
         return replace(self, dynamic=False)
 
@@ -202,13 +202,14 @@ class E2ENet(Method):
             conv.apply_mask(optimizer.state)  # eq. 2: θ ← θ ⊙ M, and the momentum of θ likewise
         if state.iteration == 0:
             net.count_sources()  # a run that starts from a bundle takes its connections over
-        t, T = state.iteration + 1, state.phase.iterations
+        t, before, T = _time(state), _time_before(state), state.phase.iterations
         delta_T = self.update_interval(T)
+        # Where time ends the phase, an iteration may pass a multiple of ΔT, or several: that is one update.
         # No update after the last iteration: kernels that it grew would stay 0.
-        if not self.dynamic or t == T or t % delta_T:
+        if not self.dynamic or t >= T or t // delta_T == before // delta_T:
             return
         for conv in net.masked:
-            prune_and_grow(conv, f_decay(_time(state), T), optimizer.state, state.rng, returns=self.grow == "code")
+            prune_and_grow(conv, f_decay(t, T), optimizer.state, state.rng, returns=self.grow == "code")
         net.updates += 1
         net.count_sources()
 
@@ -279,6 +280,13 @@ def f_decay(t: int, T: int) -> float:
 def _time(state: TrainState) -> int:
     """Return the iteration of an update, from 1; where time ends the phase, the one that is due at this time."""
     return round(state.progress * state.phase.iterations) + 1
+
+
+def _time_before(state: TrainState) -> int:
+    """Return the same of the update before; 0 at the first."""
+    if state.iteration == 0:
+        return 0
+    return _time(replace(state, iteration=state.iteration - 1, spent=state.spent_before))
 
 
 @torch.no_grad()

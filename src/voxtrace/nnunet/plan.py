@@ -11,7 +11,7 @@ from voxtrace.nnunet.folder import ModelFolder
 from voxtrace.nnunet.remedies import RETRAIN
 from voxtrace.nnunet.resampling import resampling
 from voxtrace.plan import Normalisation, Plan, View
-from voxtrace.plan.regions import ORDER, Region, parse_regions, value_names
+from voxtrace.plan.regions import ORDER, LabelRegion, parse_regions, value_names
 
 _EPOCH = 250  # iterations
 _SMALLEST_STD = 1e-8  # nnU-Net divides by no less
@@ -81,7 +81,7 @@ def _check_kind(folder: ModelFolder, configuration: str, settings: Mapping[str, 
         )
 
 
-def _labels(dataset: Mapping[str, Any]) -> tuple[dict[int, str], tuple[Region, ...]]:
+def _labels(dataset: Mapping[str, Any]) -> tuple[dict[int, str], tuple[LabelRegion, ...]]:
     """Return label value -> name without the ignore label, and the regions where the model was trained on such."""
     labels: dict[int, str] = {}
     try:

@@ -36,7 +36,7 @@ EXAMPLE = '{"background": 0, "whole tumour": [1, 2, 3], "tumour core": [2, 3], "
 _Value = Annotated[int, Field(ge=1, lt=1 << 16)]
 
 
-class Region(BaseModel):
+class LabelRegion(BaseModel):
     """Label values that one answer of the network stands for.
 
     Attributes
@@ -56,7 +56,7 @@ class Region(BaseModel):
     paints: _Value
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Region:
+    def _fits_together(self) -> LabelRegion:
         if list(self.values) != sorted(set(self.values)):
             raise PlanError(
                 f"region {brief(self.name)!r} has the values {brief(self.values)}; give each once, ascending."
@@ -78,7 +78,7 @@ def has_regions(labels: Mapping[str, Any]) -> bool:
     return any(isinstance(given, (list, tuple)) and len(given) > 1 for given in labels.values())
 
 
-def parse_regions(labels: Mapping[str, Any], order: Any) -> tuple[Region, ...]:
+def parse_regions(labels: Mapping[str, Any], order: Any) -> tuple[LabelRegion, ...]:
     """Return the regions of a ``dataset.json`` in the order in which they are painted; () where there are none.
 
     ``labels`` has a value, or a list of values, for each name; ``order``, its ``regions_class_order``, the value with
@@ -107,16 +107,15 @@ def parse_regions(labels: Mapping[str, Any], order: Any) -> tuple[Region, ...]:
             f"{ORDER} has {len(order)} values for {len(regions)} regions ({brief(', '.join(regions))}); give one for "
             "each, in the order of the labels."
         )
-    return tuple(Region(name=n, values=v, paints=int(p)) for (n, v), p in zip(regions.items(), order, strict=True))
+    return tuple(LabelRegion(name=n, values=v, paints=int(p)) for (n, v), p in zip(regions.items(), order, strict=True))
 
 
-def value_names(regions: Sequence[Region]) -> dict[int, str]:
+def value_names(regions: Sequence[LabelRegion]) -> dict[int, str]:
     """Return the name of each value of regions, ascending, without the background.
 
     Examples
     --------
-    >>> whole, core = Region(name="whole", values=(1, 2), paints=1), Region(name="core", values=(2,), paints=2)
-    >>> value_names([whole, core])
+    >>> value_names(parse_regions({"background": 0, "whole": [1, 2], "core": 2}, [1, 2]))
     {1: 'whole without core', 2: 'core'}
     """
     names = {value: _value_name(value, regions) for value in sorted({v for region in regions for v in region.values})}
@@ -124,7 +123,7 @@ def value_names(regions: Sequence[Region]) -> dict[int, str]:
     return {value: f"{name} ({value})" if found.count(name.casefold()) > 1 else name for value, name in names.items()}
 
 
-def painted_over(regions: Sequence[Region]) -> str:
+def painted_over(regions: Sequence[LabelRegion]) -> str:
     """Return what a label map loses of regions by their order, as a sentence's first half; ``""`` where nothing is.
 
     A region is lost where another that is painted later covers it with a value that does not belong to it, although all
@@ -138,14 +137,14 @@ def painted_over(regions: Sequence[Region]) -> str:
     return ""
 
 
-def label_facts(labels: Mapping[int, str], regions: Sequence[Region]) -> dict[str, str]:
+def label_facts(labels: Mapping[int, str], regions: Sequence[LabelRegion]) -> dict[str, str]:
     """Return what a card says of the labels of a model, and of its regions if there are any."""
     facts = {"labels": ", ".join(f"{value} {name}" for value, name in labels.items())}
     told = "; ".join(f"{one.name} ({', '.join(map(str, one.values))}), painted {one.paints}" for one in regions)
     return facts | ({"regions, in the order of painting": told} if regions else {})
 
 
-def refuse_regions(method: str, regions: Sequence[Region]) -> None:
+def refuse_regions(method: str, regions: Sequence[LabelRegion]) -> None:
     """Refuse regions for a method that cannot learn them; nothing where there are none.
 
     Raises
@@ -160,7 +159,7 @@ def refuse_regions(method: str, regions: Sequence[Region]) -> None:
         )
 
 
-def _value_name(value: int, regions: Sequence[Region]) -> str:
+def _value_name(value: int, regions: Sequence[LabelRegion]) -> str:
     around = [region for region in regions if value in region.values]
     least = min(around, key=lambda region: len(region.values))  # of equals the first
     others = [r for r in regions if value not in r.values and set(r.values) & set(least.values)]

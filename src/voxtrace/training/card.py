@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,11 +25,11 @@ def make_card(
     validation: Validation | None,
     takeover: Takeover | None,
     about: Mapping[str, Any],
-    before: Validation | None = None,
+    gain: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the card of a finished run; ``about`` adds to it and to its provenance.
 
-    ``before`` holds the scores of the first validation cases before fine-tuning.
+    ``gain`` compares held-back cases before and after fine-tuning, see :func:`voxtrace.training.gain.gain_of`.
     """
     described, scans = run.method.describe(run.network), [case.scan for case in cases]
     learned = learned_cases(run.phases, [case.scores for case in cases])
@@ -46,7 +45,7 @@ def make_card(
         **({"network": described} if described else {}),
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),
-            **_gain(before, validation),
+            **({"fine_tuning": dict(gain)} if gain else {}),
             **examined_entries(run),
             "curve": run.history,
         },
@@ -83,15 +82,6 @@ def measured_entries(scans: Sequence[TrainingScans], validation: Validation | No
         **({"training_scans": together.to_json()} if together else {}),
         **(validation.measured() if validation else {}),
     }
-
-
-def _gain(before: Validation | None, after: Validation | None) -> dict[str, Any]:
-    """Return the mean Dice of the same cases before and after; nothing where either is not known."""
-    if before is None or after is None:
-        return {}
-    cases = len(before.cases)
-    dice = {"dice_before": before.mean_dice(), "dice_after": after.mean_dice(cases)}
-    return {"fine_tuning": {"cases": cases, **dice}} if all(map(math.isfinite, dice.values())) else {}
 
 
 def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from voxtrace.errors import DatasetError
 from voxtrace.io.child.guarded import read, read_labels
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset_cache import stored_folds
 from voxtrace.training.dataset_listing import SEE_ALL, DatasetListing, read_listing
@@ -107,7 +107,7 @@ class Dataset:
     source: str = ""
     ignore: bool = False
     path: Path = Path()
-    regions: tuple[Region, ...] = ()
+    regions: tuple[LabelRegion, ...] = ()
 
     @property
     def ignored(self) -> int | None:

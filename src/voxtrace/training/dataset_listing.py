@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtrace.errors import DatasetError
-from voxtrace.plan.regions import ORDER, Region, painted_over
+from voxtrace.plan.regions import ORDER, LabelRegion, painted_over
 from voxtrace.training.layouts import FoundCase, FoundDataset, find_dataset
 
 SMALLER_LAST = f"name the larger region first in labels, and in {ORDER}"
@@ -58,7 +58,7 @@ class DatasetListing:
     subjects: Mapping[str, str] = field(default_factory=dict)
     held_in: Mapping[str, int] = field(default_factory=dict)
     ignore: bool = False
-    regions: tuple[Region, ...] = ()
+    regions: tuple[LabelRegion, ...] = ()
 
 
 def read_listing(path: Path) -> DatasetListing:

@@ -41,11 +41,13 @@ class ValidatedCase:
         Name of each region -> its volume at the last step and in the reference.
     pieces
         Label value -> word of a rule -> scores with that rule, of the labels in either map: ``none`` and those rules
-        that remove something.
+        that remove something. Empty for a plan with regions.
     voxels
         What is known of probabilities; None where they were not asked for.
     trace
         With its labels packed, where a rule removes something.
+    untouched
+        Mean Dice before a rule removed something; None where none did.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ValidatedCase:
     pieces: Mapping[int, Mapping[str, Scores]] = field(default_factory=dict)
     voxels: VoxelSample | None = None
     trace: Trace | None = None
+    untouched: float | None = None
 
     @property
     def mean_dice(self) -> float:
@@ -79,6 +82,7 @@ class ValidatedCase:
             dice=dice,
             predicted_ml={**self.predicted_ml, **volumes},
             scores=in_either({**self.scores, **changed}),
+            untouched=self.mean_dice,
             features=case_features(_processed(self.trace, words)),
         )
 
@@ -98,7 +102,15 @@ class PackedLabels:
 def packed(trace: Trace) -> Trace:
     """Return a trace with labels and facts alone, the labels packed."""
     labels: Any = PackedLabels(np.asarray(trace.labels[:]))
-    nothing: dict[str, Any] = {"maps": {}, "extras": {}, "members": {}, "ranges": {}, "areas": None, "settled": None}
+    nothing: dict[str, Any] = {
+        "maps": {},
+        "extras": {},
+        "members": {},
+        "ranges": {},
+        "areas": None,
+        "settled": None,
+        "second": None,
+    }
     return replace(trace, labels=labels, **nothing)
 
 

@@ -23,7 +23,7 @@ from voxtrace.training.kept import Keeping
 from voxtrace.training.optimiser import make_optimiser
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.sampling import MiniBatches
+from voxtrace.training.sampling import InTime, MiniBatches
 from voxtrace.training.schedule import position, rate_factor
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.watch import Watch
@@ -88,7 +88,7 @@ class PhaseLoop:
         batches = self._batches(cases, first)
         for iteration, (images, labels) in enumerate(self.watch.pace.waited(batches), start=first):
             stop, fraction = run.processes.agree(run.cancel(), budget.fraction)
-            self.spent = fraction
+            spent_before, self.spent = self._over, fraction
             if stop:
                 self._save(iteration)
                 raise Cancelled(f"stopped at iteration {run.done} of {run.total}; resume continues there.")
@@ -97,12 +97,17 @@ class PhaseLoop:
             if run.processes.first and self.keeping.falls(position(iteration, fraction, phase.iterations)):
                 self._save(iteration)  # where time, not updates, brought it here
                 self.keeping.keep_before_fall()
-            state = self._state(iteration, fraction)
+            state = self._state(iteration, fraction, spent_before)
             rate, terms = self.update(state, images, labels)
             run.done += 1
             yield self._after(state, rate, terms, validate)
         budget.end_phase()
         self.average.settle()
+
+    @property
+    def _over(self) -> float:
+        """The fraction of a limited time that was over at the last update; 0 without a limit."""
+        return self.spent if self.run.budget.limited else 0.0
 
     def update(self, state: TrainState, images: Tensor, labels: Tensor) -> tuple[float, dict[str, float]]:
         """Do one optimiser update; return its learning rate and the loss terms it was made from.
@@ -154,13 +159,13 @@ class PhaseLoop:
             self.run.fabric.backward(torch.stack(list(terms.values())).sum() / self.run.config.accumulate)
         return {name: term.detach() for name, term in terms.items()}
 
-    def _state(self, iteration: int, spent: float) -> TrainState:
+    def _state(self, iteration: int, spent: float, before: float) -> TrainState:
         rng = _generator(self.run.config.seed, self.number, iteration)
-        return TrainState(self.phase, iteration, rng, spent=spent)
+        return TrainState(self.phase, iteration, rng, spent=spent, spent_before=before)
 
     def _anew(self, state: TrainState) -> TrainState:
         """Return a state with its random numbers from the first on."""
-        return self._state(state.iteration, state.spent)
+        return self._state(state.iteration, state.spent, state.spent_before)
 
     def _part(self, state: TrainState, number: int) -> TrainState:
         """Return the state for one pass over some of the windows; each has the random numbers of the iteration anew."""
@@ -181,7 +186,11 @@ class PhaseLoop:
             self.watch.begin(batches.chances(first))
         workers = loader_workers(run.config.workers, run.device, processes.count)
         loader: Any = DataLoader(
-            batches, batch_size=None, sampler=range(first, len(batches)), num_workers=workers, pin_memory=run.on_gpu
+            batches,
+            batch_size=None,
+            sampler=InTime(first, len(batches), lambda: self._over),
+            num_workers=workers,
+            pin_memory=run.on_gpu,
         )
         return run.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 

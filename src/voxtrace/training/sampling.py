@@ -1,4 +1,4 @@
-"""Mini-batches of windows; each is a pure function of (seed, phase, iteration).
+"""Mini-batches of windows; each is a pure function of (seed, phase, iteration, progress).
 
 No state is kept between mini-batches, so a resumed run sees the windows that an uninterrupted one would have seen,
 with any number of worker processes.
@@ -6,7 +6,7 @@ with any number of worker processes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from voxtrace.plan import Plan, Shape
 from voxtrace.training.augment import Augmenter
 from voxtrace.training.curriculum import with_places
 from voxtrace.training.preprocessed import PreprocessedCase, cut
+from voxtrace.training.schedule import position
 from voxtrace.volume import Array
 
 
@@ -49,11 +50,12 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return self.phase.iterations
 
-    def __getitem__(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Return the mini-batch of an iteration."""
+    def __getitem__(self, when: int | tuple[int, float]) -> tuple[Tensor, Tensor]:
+        """Return the mini-batch of an iteration, at the progress 0 to 1 through the phase if that is given with it."""
+        iteration, progress = when if isinstance(when, tuple) else (when, self._progress(when))
         rng = np.random.default_rng([*self.seed, iteration])
         batch = self.batch_size * self.parts
-        chosen = rng.choice(len(self.cases), batch, p=self.chances(iteration))
+        chosen = rng.choice(len(self.cases), batch, p=self._chances(progress))
         # the last windows of a batch are centred on a labelled voxel, as many as the phase asks for
         forced = np.arange(batch) >= round(batch * (1 - self.phase.foreground))
         # all are placed, which is quick, so that every process draws the same; only its own are read
@@ -64,8 +66,13 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
         return torch.stack(images), torch.stack(labels)
 
     def chances(self, iteration: int) -> Array:
-        """Return the probability (cases,) with which each case is drawn at an iteration."""
-        progress = iteration / self.phase.iterations
+        """Return the probability (cases,) with which each case is drawn at an iteration of a run without a limit."""
+        return self._chances(self._progress(iteration))
+
+    def _progress(self, iteration: int) -> float:
+        return iteration / self.phase.iterations
+
+    def _chances(self, progress: float) -> Array:
         weights = np.array([self.phase.case_weight(scores, progress) for scores in self.scores], dtype=np.float64)
         if not weights.sum() > 0:
             raise DatasetError(
@@ -89,6 +96,24 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
         box = torch.from_numpy(cut(case.image, around, size))
         truth = torch.from_numpy(cut(case.labels, around, size).astype(np.int16))
         return self.augmenter(box, truth, seed)
+
+
+class InTime:
+    """The iterations of a phase from the first on, each with the progress through the phase when it is drawn.
+
+    Where time ends the phase, progress follows the time, so that a curriculum reaches its end; processes that prepare
+    windows ahead see it as many windows late. ``spent`` gives the fraction of the time that is over, 0 without a limit.
+    """
+
+    def __init__(self, first: int, iterations: int, spent: Callable[[], float]) -> None:
+        self.first, self.iterations, self.spent = first, iterations, spent
+
+    def __len__(self) -> int:
+        return max(0, self.iterations - self.first)
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        for iteration in range(self.first, self.iterations):
+            yield iteration, position(iteration, self.spent(), self.iterations) / self.iterations
 
 
 def windows_in_update(plan: Plan, phase: Phase) -> int:

@@ -233,7 +233,10 @@ def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | Non
         return changed(begun.method, **request.options)
     if initial is not None and request.method in (None, "", initial.method.key):
         return changed(as_asked(initial).fine_tuned(), **request.options)
-    return method(request.method or DEFAULT_METHOD, **request.options)  # takes over the initial weights that fit
+    made = method(request.method or DEFAULT_METHOD)
+    if initial is not None:
+        made = made.fine_tuned(initial.method)  # takes over the initial weights that fit
+    return changed(made, **request.options)
 
 
 def given_plan(request: TrainRequest, dataset: Dataset) -> DatasetPlan | None:

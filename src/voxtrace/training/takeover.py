@@ -18,10 +18,9 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import PlanError
 from voxtrace.method import Method
 from voxtrace.plan import Normalisation, Plan
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.training.finetune import match_channels, match_outputs
-
-Axes = tuple[tuple[int, int], ...]  # for each axis of a tensor: how much a channel adds, and a label
+from voxtrace.training.new_labels import Axes, begin_rare
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,10 @@ class Takeover:
         Names of tensors that are, whole or in some rows, as initialised.
     sentences
         What a person should know of it.
+    answers
+        Whether the labels that were taken over are answered as by the bundle: all weights but those of new labels are.
+    new_rows
+        Rows that belong to new labels, by the name of the weight.
     """
 
     initial: Bundle
@@ -48,6 +51,8 @@ class Takeover:
     labels: Mapping[int, int]
     anew: tuple[str, ...]
     sentences: tuple[str, ...]
+    answers: bool
+    new_rows: Mapping[str, Sequence[int]]
 
     @property
     def complete(self) -> bool:
@@ -104,10 +109,17 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
         if _module(name) in refused:
             parts[name] = None
     network.load_state_dict({**network.state_dict(), **{name: part[0] for name, part in parts.items() if part}})
+    rows: dict[str, list[int]] = {}
+    if not (plan.regions or initial.plan.regions):
+        new = [value for value in plan.labels if value not in labels]
+        taken = {name for name, part in parts.items() if part}
+        rows = begin_rare(network, (sorted(labels), new), plan.n_channels, axes, taken)
     anew = tuple(sorted(name for name, part in parts.items() if part is None or not part[1]))
     whole = [name for name in parameters if parts[name] is None]
     told = tuple(_sentences(method, plan, initial, channels, labels, (len(whole), len(parameters))))
-    return Takeover(initial, channels, labels, anew, told)
+    alike = bool(plan.regions) == bool(initial.plan.regions)
+    answers = alike and not whole and any(plan.regions or k for k in labels)
+    return Takeover(initial, channels, labels, anew, told, answers, rows)
 
 
 @torch.no_grad()
@@ -122,7 +134,7 @@ def counting_axes(method: Method, plan: Plan) -> dict[str, Axes]:
     one_label = plan.model_copy(update={"labels": {**plan.labels, plan.n_labels: "one more"}})
     if plan.regions:
         value = plan.n_labels
-        one_region = Region(name="one more", values=(value,), paints=value)
+        one_region = LabelRegion(name="one more", values=(value,), paints=value)
         one_label = one_label.model_copy(update={"regions": (*plan.regions, one_region)})
     now, channel, label = (_shapes(method, one) for one in (plan, one_channel, one_label))
     return {
@@ -224,9 +236,12 @@ def _dropped(old: Plan, labels: Mapping[int, int]) -> list[str]:
 
 
 def _options(method: Method, initial: Bundle) -> list[str]:
-    """Return the options in which a method differs from the bundle's, in words; none where it is another method."""
+    """Return the options in which a method differs from the bundle's, or another method from its own, in words."""
+    now = method.to_json()["options"]
     if method.key != initial.method.key:
-        return [f"from {initial.method.key} to {method.key}"]
-    now, was = method.to_json()["options"], initial.method.to_json()["options"]
+        usual = type(method)().to_json()["options"]
+        told = ", ".join(f"{name} {value}" for name, value in now.items() if value != usual[name])
+        return [f"from {initial.method.key} to {method.key}{f' with {told}' if told else ''}"]
+    was = initial.method.to_json()["options"]
     changed = [f"{name} {value} (in the bundle {was[name]})" for name, value in now.items() if value != was.get(name)]
     return [f"options: {', '.join(changed)}"] if changed else []

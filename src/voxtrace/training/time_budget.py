@@ -42,6 +42,11 @@ class TimeBudget:
             self._left_s, self._used_s, self._began = max(0.0, self._left_s - took), self._used_s + took, self._clock()
 
     @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._left_s is not None
+
+    @property
     def used_s(self) -> float:
         """Seconds that updates took under a limit, over all starts of the run."""
         return self._used_s if self._left_s is None else self._used_s + self._clock() - self._began

@@ -9,22 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from voxtrace.bundle import Bundle, load
-from voxtrace.errors import EngineError
+from voxtrace.errors import DatasetError, EngineError
 from voxtrace.method import Method
 from voxtrace.nn.across import share_batches
 from voxtrace.plan import Plan
 from voxtrace.training.beside import begin_events, check_parts, open_beside, take_best
 from voxtrace.training.card import make_card
+from voxtrace.training.checkpoint import load_checkpoint
 from voxtrace.training.config import TrainConfig
 from voxtrace.training.coverage import covering, label_coverage, with_coverage
 from voxtrace.training.examined import examine_phase
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
+from voxtrace.training.gain import check_drawn, gain_in_words, gain_of
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
+from voxtrace.training.new_labels import FASTER, learn_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
@@ -89,6 +93,11 @@ def train(
         return bundle
     takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
+    if takeover:
+        yield from _check_drawn(run, preprocessed, takeover)
+        own = run.phases[-1].optimiser.rate
+        share = run.config.rate / own if run.config.rate else FINE_TUNING_FACTOR
+        learn_faster(run.network, takeover.new_rows, max(1.0, FASTER / share))
     open_beside(run, cases, validate)
     return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
 
@@ -103,8 +112,7 @@ def _trained(
     """Yield progress while the network is trained and validated; return the bundle, which the first process writes."""
     with _torch_errors():
         before = None
-        if takeover and takeover.complete and run.processes.first:
-            # with weights of its own, what was learned before says nothing yet
+        if takeover and takeover.answers and run.processes.first:
             first = validate[: run.config.quick_cases]
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before", only_dice=True)
         yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
@@ -116,13 +124,16 @@ def _trained(
         reached = label_coverage(run.method, run.plan, preprocessed)
         run.method, asked = covering(run.method, reached)
         validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
-    card = with_coverage(make_card(run, preprocessed, validation, takeover, about, before), reached, asked)
+    gain = gain_of(takeover, run.plan, before, validation)
+    card = with_coverage(make_card(run, preprocessed, validation, takeover, about, gain), reached, asked)
     pictures: Mapping[str, bytes] = {}
     if validation is not None and run.config.picture_failures:
         with _torch_errors():
             pictures = picture_worst(run.bundle(card=card), validation.cases, validate, run.device)
     bundle = run.finish(pictured(card, pictures), pictures)
     run.processes.wait()
+    if told := gain_in_words(gain):
+        yield TrainProgress("validate", run.total, run.total, seconds=run.seconds, message=told)
     yield TrainProgress("done", run.total, run.total, seconds=run.seconds, message=f"wrote {run.out}")
     return bundle
 
@@ -149,6 +160,18 @@ def _prepare(
         yield TrainProgress("prepare", len(cases), len(cases), seconds=run.seconds, message=changed)
     run.processes.wait()
     return preprocessed
+
+
+def _check_drawn(run: TrainingRun, cases: Sequence[PreprocessedCase], takeover: Takeover) -> Iterator[TrainProgress]:
+    """Refuse cases in which no one drew a label that the bundle knows; tell where a new one is not drawn."""
+    try:
+        sentences = check_drawn(cases, run.plan, takeover)
+    except DatasetError:
+        if run.processes.first and load_checkpoint(run.work) is None:
+            rmtree(run.work, ignore_errors=True)  # nothing was trained: the next try begins anew
+        raise
+    for sentence in sentences if run.processes.first else ():
+        yield TrainProgress("prepare", len(cases), len(cases), seconds=run.seconds, message=sentence)
 
 
 def _optimise(

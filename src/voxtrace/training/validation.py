@@ -70,7 +70,8 @@ class Validation:
         }
         record = piece_record(tried)
         words = {value: record["labels"].get(name, NONE) for value, name in labels.items()}
-        return cls(tuple(case.with_rules(words) for case in cases), labels, post_processing=record)
+        processed = tuple(case.with_rules(words) for case in cases)
+        return cls(processed, labels, post_processing=record)
 
     @property
     def scored(self) -> Mapping[int, str]:
@@ -83,8 +84,12 @@ class Validation:
         return np.asarray([case.dice for case in self.cases])
 
     def mean_dice(self, cases: int | None = None) -> float:
-        """Return the mean Dice at the last step, of the first cases or of all; NaN where none has a label."""
-        return round(finite_mean(case.mean_dice for case in self.cases[:cases]), ROUNDED)
+        """Return the mean Dice of the network's answers, of the first cases or of all; NaN where none has a label.
+
+        It is that before post-processing, so that trainings can be compared.
+        """
+        scores = (case.mean_dice if case.untouched is None else case.untouched for case in self.cases[:cases])
+        return round(finite_mean(scores), ROUNDED)
 
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case.
@@ -203,9 +208,9 @@ def validate_cases(
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     if not done:
         return None
-    if bundle.plan.regions:  # pieces are those of labels, which a region is not
-        return Validation(tuple(done), foreground, _scored(bundle))
-    return Validation(tuple(done), foreground) if only_dice else Validation.processed(done, foreground)
+    if only_dice or bundle.plan.regions:
+        return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {})
+    return Validation.processed(done, foreground)
 
 
 def _scored(bundle: Bundle) -> dict[int, str]:
@@ -218,25 +223,25 @@ def _validated(
     bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool
 ) -> tuple[ValidatedCase, LabelMap]:
     """Segment a case as the network answers; return its scores, and the labels of the last step."""
-    ignored = bundle.plan.ignored
-    voxels = None if only_dice or bundle.plan.regions else _sample(case, ignored)  # a temperature is of a softmax
+    plan = bundle.plan
+    voxels = None if only_dice or plan.regions else _sample(case, plan.ignored)
     plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False}
     trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain).trace
-    names = {value: name for value, name in bundle.plan.labels.items() if value}
+    names = {value: name for value, name in plan.labels.items() if value}
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
     # voxels that nobody annotated count neither in Dice nor in volumes
-    pairs = [without_ignored(step, case.labels, ignored) for step in steps]
-    maps, reference, regions = [step for step, _ in pairs], pairs[-1][1], bundle.plan.regions
-    scores = {} if only_dice else _scores(maps[-1], reference, bundle.plan)
-    pieces = {} if regions else scores_by_rule(steps[-1], case.labels, scores, ignored)
+    pairs = [without_ignored(step, case.labels, plan.ignored) for step in steps]
+    maps, reference = [step for step, _ in pairs], pairs[-1][1]
+    scores = {} if only_dice else _scores(maps[-1], reference, plan)
+    pieces = {} if plan.regions else scores_by_rule(steps[-1], case.labels, scores, plan.ignored)
     validated = ValidatedCase(
         name=case.name,
-        dice=np.asarray([foreground_dice(one, reference, bundle.plan) for one in maps]),
+        dice=np.asarray([foreground_dice(one, reference, plan) for one in maps]),
         predicted_ml={value: volume_ml(maps[-1], value) for value in names},
         reference_ml={value: volume_ml(reference, value) for value in names},
         features=case_features(trace),
         scores=scores,
-        regions_ml={region.name: (region_ml(maps[-1], region), region_ml(reference, region)) for region in regions},
+        regions_ml={one.name: (region_ml(maps[-1], one), region_ml(reference, one)) for one in plan.regions},
         pieces=pieces,
         voxels=voxels,
         trace=packed(trace) if any(len(found) > 1 for found in pieces.values()) else None,

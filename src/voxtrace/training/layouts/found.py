@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class FoundDataset:
     stated_cases: int | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
     tests: tuple[FoundCase, ...] = ()
-    regions: tuple[Region, ...] = ()
+    regions: tuple[LabelRegion, ...] = ()
 
     @property
     def labels(self) -> dict[int, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from voxtrace.errors import DatasetError, PlanError
 from voxtrace.io.suffixes import SUFFIXES
-from voxtrace.plan.regions import ORDER, Region, has_regions, parse_regions, value_names
+from voxtrace.plan.regions import ORDER, LabelRegion, has_regions, parse_regions, value_names
 from voxtrace.safe_text import brief, read_json
 
 FILE = "dataset.json"
@@ -29,7 +29,7 @@ class DatasetRecord:
     ending: str
     licence: str
     subjects: dict[str, str]
-    regions: tuple[Region, ...] = ()
+    regions: tuple[LabelRegion, ...] = ()
 
     @property
     def stated_cases(self) -> int | None:
@@ -47,7 +47,7 @@ class DeclaredLabels:
 
     declared: tuple[tuple[str, int], ...]
     ignore: int | None
-    regions: tuple[Region, ...] = ()
+    regions: tuple[LabelRegion, ...] = ()
 
 
 def read_declared(file: Path) -> DeclaredLabels:
@@ -116,7 +116,7 @@ def _channels(channels: Any, file: Path) -> tuple[str, ...]:
 
 
 def _labels(record: dict[str, Any], file: Path) -> DeclaredLabels:
-    raw, regions = record.get("labels"), tuple[Region, ...]()
+    raw, regions = record.get("labels"), tuple[LabelRegion, ...]()
     if not isinstance(raw, dict) or not raw:
         raise DatasetError(f"{file} names no labels; expected e.g. {{'background': 0, 'liver': 1}}.")
     if has_regions(raw):

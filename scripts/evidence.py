@@ -1,0 +1,327 @@
+"""Test what the papers claim on the held-back cases of a fold: effect, 95 % interval, paired test, verdict in words.
+
+    python scripts/evidence.py steps DATASET BUNDLE [--against UNET] [--arm NAME=BUNDLE ...] [--steps N]
+    python scripts/evidence.py route DATASET BUNDLE [--against UNET]
+    python scripts/evidence.py windows DATASET BUNDLE [--arm "easy only=BUNDLE" ...]
+    python scripts/evidence.py stepping DATASET BUNDLE
+
+`steps` is for methods that decide again (RecycleNet's cycles, diffusion's steps, E2ENet's heads), `route` for
+Med-DANet, `windows` for CDL-UNet; each arm is another bundle of the same cases. `stepping` measures whether a trace
+finds errors.
+DATASET is a folder with a dataset, its fold by `--fold` (0), or `abdomen` or `tumour` for phantoms that no bundle
+has seen. `--cases N` takes the first ones; `--json FILE` keeps every case's numbers, from which `figures.py` draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+
+from voxtrace import bundle
+from voxtrace.batch.paired import Paired, paired
+from voxtrace.bundle import Bundle
+from voxtrace.fit import case_features
+from voxtrace.fit.predicted_dice import rank_correlation, rank_correlation_interval
+from voxtrace.inference import predict
+from voxtrace.inference.progress import Result
+from voxtrace.metrics import dice, finite_mean, without_ignored
+from voxtrace.phantoms import abdomen_ct, brain_tumour_mr
+from voxtrace.training import open_dataset
+from voxtrace.training.dataset import fold
+from voxtrace.volume import Array, Case, LabelMap
+
+PHANTOMS = {"abdomen": abdomen_ct, "tumour": brain_tumour_mr}
+FIRST_SEED, PHANTOM_CASES = 2000, 10  # neither trained on nor validated on
+FEWEST = 6  # cases, below which nothing is tested
+CLOSE = 0.002  # of Dice: a fall that does not count
+BUDGET = 0.11  # of the organ's volume that a person looks at
+SHOWN = ("router", "expert1", "expert2", "expert3", "expert4")
+
+
+def cases_of(given: argparse.Namespace) -> Iterator[Case]:
+    """Yield the held-back cases, or phantoms."""
+    if given.dataset in PHANTOMS:
+        count = given.cases or PHANTOM_CASES
+        yield from (PHANTOMS[given.dataset](seed) for seed in range(FIRST_SEED, FIRST_SEED + count))
+    else:
+        _, held_back = fold(open_dataset(given.dataset), given.fold)
+        yield from held_back[: given.cases or None]
+
+
+def mean_dice(labels: Array, case: Case, model: Bundle) -> float:
+    """Return the mean Dice of a label map over the model's labels that it or the reference has."""
+    names = {value: name for value, name in model.plan.labels.items() if value}
+    made, true = without_ignored(LabelMap(labels, case.labels.geometry, names), case.labels, model.plan.ignored)
+    return finite_mean(dice(made, true, value, absent=np.nan) for value in names)
+
+
+def measured(model: Bundle, case: Case, **changes: Any) -> tuple[Result, dict[str, Any]]:
+    """Return a prediction, and its Dice and changed voxels at each step, seconds, windows and GFLOP."""
+    began = time.perf_counter()
+    result = predict(model, case.volume, keep="labels", **changes)
+    seconds, trace = time.perf_counter() - began, result.trace
+    changed = [int(row["changed_voxels"]) for row in trace.summary()]
+    cost = trace.facts.get("cost_gflop")
+    return result, {
+        "dice": [mean_dice(np.asarray(step), case, model) for step in trace.labels[:]],
+        "changed": changed,
+        "seconds": seconds,
+        "windows": result.facts["windows"],
+        "gflop": None if cost is None else float(np.nansum(cost[-1])),
+    }
+
+
+def verdict(found: Paired, margin: float = 0.0) -> str:
+    """Return whether the first exceeds the other, or with a margin falls behind by no more than that, in words."""
+    if found.count < FEWEST:
+        return f"not testable here: {found.count} cases"
+    if found.low > -margin:
+        return "seen"
+    return "not seen: the opposite" if found.high < -margin else "not seen: the interval holds both"
+
+
+def told(claim: str, one: Sequence[float], other: Sequence[float], margin: float = 0.0) -> dict[str, Any]:
+    """Print and return a claim with its effect, interval, p and verdict."""
+    found = paired(one, other)
+    words = verdict(found, margin)
+    print(
+        f"{claim}: {found.one:.4f} against {found.other:.4f}, {found.difference:+.4f} [{found.low:+.4f}, "
+        f"{found.high:+.4f}], p {found.p:.3g}, n {found.count}: {words}",
+        flush=True,
+    )
+    return {"claim": claim, **vars(found), "verdict": words}
+
+
+def arms_of(given: argparse.Namespace) -> dict[str, str]:
+    """Return the other bundles by name."""
+    arms = dict(arm.split("=", 1) for arm in given.arm)
+    return {**({"the U-Net": given.against} if given.against else {}), **arms}
+
+
+def arm_claims(given: argparse.Namespace, last: Sequence[float]) -> Iterator[dict[str, Any]]:
+    """Yield the comparison with each arm."""
+    for name, path in arms_of(given).items():
+        other = bundle.load(path)
+        yield told(f"better than {name}", last, [measured(other, case)[1]["dice"][-1] for case in cases_of(given)])
+    if not given.against:
+        print("against the U-Net: not testable here, give one with --against")
+
+
+def steps(given: argparse.Namespace) -> dict[str, Any]:
+    """Dice over the steps: does it rise, does it fall, do the steps come to rest, what does one cost."""
+    model, rows, first = bundle.load(given.bundle), [], []
+    for case in cases_of(given):
+        rows.append(measured(model, case, **({"steps": given.steps} if given.steps else {}))[1])
+        if model.method.steps > 1 and "steps" in _changeable(model):
+            first.append(measured(model, case, steps=1)[1]["seconds"])
+    table = np.asarray([row["dice"] for row in rows])
+    changed = np.asarray([row["changed"] for row in rows])
+    print("mean Dice at each step: " + " ".join(f"{value:.4f}" for value in np.nanmean(table, axis=0)))
+    claims = [
+        told("the last step is better than the first", table[:, -1], table[:, 0]),
+        told(f"Dice does not fall by more than {CLOSE} from the first step on", table[:, -1], table[:, 0], CLOSE),
+    ]
+    if table.shape[1] > 2:
+        claims.append(
+            told("the steps come to rest: voxels changed by step 2, by the last", changed[:, 1], changed[:, -1])
+        )
+    if first:
+        print(f"seconds: {np.mean([row['seconds'] for row in rows]):.2f}; of one step alone {np.mean(first):.2f}")
+    claims += arm_claims(given, table[:, -1])
+    if given.against:
+        claims.append(told("the first step is no worse than the U-Net", table[:, 0], _last_of(given), CLOSE))
+    return {"kind": "steps", "cases": rows, "claims": claims}
+
+
+def _last_of(given: argparse.Namespace) -> list[float]:
+    other = bundle.load(given.against)
+    return [measured(other, case)[1]["dice"][-1] for case in cases_of(given)]
+
+
+def _changeable(model: Bundle) -> tuple[str, ...]:
+    """Return "steps" where the method can take another number of them."""
+    try:
+        model.method.with_steps(1)
+    except Exception:
+        return ()
+    return ("steps",)
+
+
+def route(given: argparse.Namespace) -> dict[str, Any]:
+    """Routed against each network for everything: Dice, GFLOP, shares, skipped slices, skill."""
+    model, cases = bundle.load(given.bundle), list(cases_of(given))
+    found: dict[str, list[dict[str, Any]]] = {who: [] for who in SHOWN}
+    slices: list[tuple[Array, Array, Array]] = []
+    for case in cases:
+        made = {}
+        for who in SHOWN:
+            result, row = measured(model, case, mirror=False, options={"force": who})
+            found[who].append(row)
+            made[who] = np.asarray(result.labels.data)
+            if who == "router":
+                chosen, planes = result.trace.facts["candidate"][-1].astype(int), result.trace.windows[:, 0]
+        slices.append((chosen, *_slices(case, made, planes)))
+    chosen = np.concatenate([one for one, _, _ in slices])
+    there = np.concatenate([one for _, one, _ in slices])
+    table = np.concatenate([one for _, _, one in slices])
+    _print_routing(model, chosen, there, table)
+    last = {who: [row["dice"][-1] for row in rows] for who, rows in found.items()}
+    cost = {who: float(np.mean([row["gflop"] for row in rows])) for who, rows in found.items()}
+    for who in SHOWN:
+        print(f"{who}: mean Dice {np.nanmean(last[who]):.4f}, {cost[who]:.3g} GFLOP a case")
+    best = max(SHOWN[1:], key=lambda who: float(np.nanmean(last[who])))
+    claims = [
+        told(f"routed within 0.01 of the best network ({best})", last["router"], last[best], 0.01),
+        told(
+            "routed costs at most half of M4",
+            *[[0.5 * r["gflop"] for r in found["expert4"]], [r["gflop"] for r in found["router"]]],
+        ),
+        *arm_claims(given, last["router"]),
+    ]
+    return {"kind": "route", "cases": found, "claims": claims, "chosen": chosen.tolist()}
+
+
+def _slices(case: Case, made: dict[str, Array], planes: Array) -> tuple[Array, Array]:
+    """Return whether each slice has a label in the reference, and the foreground Dice of each network there."""
+    reference = np.asarray(case.labels.data)
+    there = np.asarray([bool(reference[z].any()) for z in planes])
+    table = [[_plane_dice(made[who][z], reference[z]) for who in SHOWN[1:]] for z in planes]
+    return there, np.asarray(table)
+
+
+def _plane_dice(one: Array, other: Array) -> float:
+    both = np.count_nonzero(one) + np.count_nonzero(other)
+    return 1.0 if not both else 2.0 * np.count_nonzero((one == other) & (one > 0)) / both
+
+
+def _print_routing(model: Bundle, chosen: Array, there: Array, table: Array) -> None:
+    names = model.method.value_names["candidate"]
+    shares = np.bincount(chosen, minlength=len(names)) / len(chosen)
+    print("shares: " + ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True)))
+    skipped = chosen == 0
+    right = int((skipped & ~there).sum())
+    print(f"skipped slices without a label: {right} of {skipped.sum()}; of all without a label: {(~there).sum()}")
+    seen = ~skipped & there
+    if seen.any():
+        picked = table[seen, chosen[seen] - 1]
+        at_random = table[seen] @ (np.bincount(chosen[seen] - 1, minlength=table.shape[1]) / seen.sum())
+        told("skill: slice Dice of the choice against the same shares at random", picked, at_random)
+
+
+def windows(given: argparse.Namespace) -> dict[str, Any]:
+    """Adaptive windows against the regular lattice: Dice, windows, seconds."""
+    model = bundle.load(given.bundle)
+    rows: dict[str, list[dict[str, Any]]] = {"adaptive": [], "regular": []}
+    for case in cases_of(given):
+        for how, into in rows.items():
+            into.append(measured(model, case, options={"windows": how})[1])
+    last = {how: [row["dice"][-1] for row in found] for how, found in rows.items()}
+    claims = [
+        told("adaptive windows lose no more than 0.002 of Dice", last["adaptive"], last["regular"], CLOSE),
+        *(
+            told(
+                f"regular windows take more {what}",
+                *[[row[what] for row in rows[how]] for how in ("regular", "adaptive")],
+            )
+            for what in ("windows", "seconds")
+        ),
+        *arm_claims(given, last["adaptive"]),
+    ]
+    return {"kind": "windows", "cases": rows, "claims": claims}
+
+
+def caught(mask: Array, wrong: Array, labelled: int) -> tuple[float, float, float]:
+    """Return the volume of a mask as a part of the organ's, how many of its voxels are wrong, and errors it holds."""
+    inside = int(np.count_nonzero(mask))
+    hit = int(np.count_nonzero(mask & wrong))
+    return inside / max(1, labelled), hit / inside if inside else np.nan, hit / max(1, int(np.count_nonzero(wrong)))
+
+
+def stepping(given: argparse.Namespace) -> dict[str, Any]:
+    """How many of the errors lie where the trace says to look, and what of a trace goes with the Dice of a case."""
+    model = bundle.load(given.bundle)
+    places: dict[str, list[tuple[float, float, float]]] = {}
+    features: list[dict[str, float]] = []
+    scores: list[float] = []
+    for case in cases_of(given):
+        trace = predict(model, case.volume, keep="labels").trace
+        answer, reference = np.asarray(trace.labels[-1]), np.asarray(case.labels.data)
+        for name, mask in _masks(trace, answer).items():
+            places.setdefault(name, []).append(caught(mask, answer != reference, int(np.count_nonzero(answer))))
+        features.append({**case_features(trace), "mean_entropy": float(np.nanmean(trace.facts["entropy"][-1]))})
+        scores.append(mean_dice(answer, case, model))
+    for name, found in places.items():
+        part, precision, errors = np.nanmean(found, axis=0)
+        print(f"{name}: {part:.1%} of the organ's volume, wrong in {precision:.0%}, {errors:.0%} of the errors")
+    quality = {name: _quality(name, [one.get(name, np.nan) for one in features], scores) for name in features[0]}
+    return {"kind": "stepping", "places": places, "features": features, "dice": scores, "quality": quality}
+
+
+def _masks(trace: Any, answer: Array) -> dict[str, Array]:
+    """Return the places that a trace names; the surface, cut to the same volume, is what they must beat."""
+    settled, kept = trace.settled_at(), int(trace.labels.shape[0])
+    found = {"second choice": np.asarray(trace.second[:]) != answer}
+    if kept > 1:
+        found["changed after the first step"] = settled > 0
+        found["changed in the last third"] = settled >= kept - max(1, kept // 3)
+    edge = np.zeros(answer.shape, bool)
+    for axis in range(3):
+        differs = np.diff(answer, axis=axis) != 0
+        for side in ((1, 0), (0, 1)):
+            edge |= np.pad(differs, [side if a == axis else (0, 0) for a in range(3)])
+    at = np.random.default_rng(0).permutation(np.flatnonzero(edge))[: round(BUDGET * np.count_nonzero(answer))]
+    found["surface at random"] = np.zeros(answer.shape, bool)
+    found["surface at random"].ravel()[at] = True
+    return found
+
+
+def _quality(name: str, values: Sequence[float], scores: Sequence[float]) -> dict[str, float]:
+    """Print and return how well a number of the trace orders the cases by their Dice."""
+    known = np.isfinite(values) & np.isfinite(scores)
+    x, y = np.asarray(values)[known], np.asarray(scores)[known]
+    if len(y) < FEWEST:
+        print(f"{name}: not testable here, {len(y)} cases")
+        return {}
+    rho = rank_correlation(x, y)
+    low, high = rank_correlation_interval(rho, len(y))
+    risk = -np.sign(rho or 1.0) * x
+    worst = y <= np.sort(y)[max(1, round(len(y) / 10)) - 1]
+    ranks = scipy.stats.rankdata(risk)
+    above = (ranks[worst].sum() - worst.sum() * (worst.sum() + 1) / 2) / max(1, worst.sum() * (~worst).sum())
+    kept = y[np.argsort(risk, kind="stable")]  # the surest first
+    half = float(kept[: max(1, len(kept) // 2)].mean())
+    print(
+        f"{name}: rank correlation {rho:+.2f} [{low:+.2f}, {high:+.2f}], AUROC of the worst tenth {above:.2f}, "
+        f"mean Dice of the surer half {half:.4f} (all {y.mean():.4f}), n {len(y)}"
+    )
+    return {"rank_correlation": rho, "low": low, "high": high, "auroc": float(above), "surer_half": half}
+
+
+def main() -> None:
+    """Print the claims of one kind, and keep the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = {"steps": steps, "route": route, "windows": windows, "stepping": stepping}
+    parser.add_argument("kind", choices=kinds)
+    parser.add_argument("dataset")
+    parser.add_argument("bundle")
+    parser.add_argument("--against", help="the U-Net of the same plan, fold and budget")
+    parser.add_argument("--arm", action="append", default=[], metavar="NAME=BUNDLE")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument("--cases", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = kinds[given.kind](given)
+    if given.json:
+        given.json.write_text(json.dumps(found, default=float), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
