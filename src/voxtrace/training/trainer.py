@@ -28,7 +28,7 @@ from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.gain import check_drawn, gain_in_words, gain_of
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
-from voxtrace.training.new_labels import FASTER, learn_faster
+from voxtrace.training.new_labels import learn_faster, times_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
@@ -96,8 +96,7 @@ def train(
     if takeover:
         yield from _check_drawn(run, preprocessed, takeover)
         own = run.phases[-1].optimiser.rate
-        share = run.config.rate / own if run.config.rate else FINE_TUNING_FACTOR
-        learn_faster(run.network, takeover.new_rows, max(1.0, FASTER / share))
+        learn_faster(run.network, takeover.new_rows, times_faster(run.config.rate or FINE_TUNING_FACTOR * own, own))
     open_beside(run, cases, validate)
     return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
 
