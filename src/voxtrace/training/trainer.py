@@ -37,7 +37,7 @@ from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
 
-FINE_TUNING_FACTOR = 0.1  # times a phase's learning rate
+FINE_TUNING_FACTOR = 0.1  # times a phase's learning rate, where the bundle knows a label that is learned on
 
 
 def train(
@@ -114,7 +114,8 @@ def _trained(
         if takeover and takeover.answers and run.processes.first:
             first = validate[: run.config.quick_cases]
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before", only_dice=True)
-        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
+        kept = takeover is not None and takeover.keeps
+        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if kept else 1.0)
         if not run.processes.first:
             run.processes.wait()
             return load(run.out)
