@@ -185,5 +185,5 @@ def _grey(picture: Array) -> str:
 def _address(picture: Image, kind: str) -> str:
     """Return an address that holds the picture itself."""
     into = io.BytesIO()
-    picture.save(into, format=kind, optimize=kind == "PNG", quality=85)
+    picture.save(into, format=kind, quality=85)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(into.getvalue()).decode('ascii')}"

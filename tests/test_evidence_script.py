@@ -1,0 +1,61 @@
+"""The sums behind the tables of docs/evidence.md: verdicts, errors held by places, order of cases."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxtrace.batch.paired import paired
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "evidence.py"
+
+
+@pytest.fixture(scope="module")
+def evidence() -> ModuleType:
+    if not SCRIPT.is_file():
+        pytest.skip("the scripts do not lie beside the tests, as in an installed package")
+    spec = importlib.util.spec_from_file_location("evidence_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("differences", "margin", "words"),
+    [
+        ([0.02, 0.03, 0.02, 0.04, 0.03, 0.02], 0.0, "seen"),
+        ([-0.02, -0.03, -0.02, -0.04, -0.03, -0.02], 0.0, "not seen: the opposite"),
+        ([-0.02, 0.03, -0.02, 0.02, 0.03, -0.03], 0.0, "not seen: the interval holds both"),
+        ([-0.001] * 6, 0.002, "seen"),
+        ([-0.001] * 6, 0.0, "not seen: the opposite"),
+        ([0.1] * 5, 0.0, "not testable here: 5 cases"),
+    ],
+)
+def test_the_verdict_follows_from_the_interval(
+    evidence: ModuleType, differences: list[float], margin: float, words: str
+) -> None:
+    found = paired([0.8 + d for d in differences], [0.8] * len(differences))
+    assert evidence.verdict(found, margin) == words
+
+
+def test_places_hold_what_they_hold(evidence: ModuleType) -> None:
+    """Of 8 voxels 4 are wrong; a mask of 2, in an organ of 10, has 1 of them."""
+    mask, wrong = np.zeros(8, bool), np.array([1, 1, 1, 1, 0, 0, 0, 0], bool)
+    mask[[3, 4]] = True
+    assert evidence.caught(mask, wrong, 10) == (0.2, 0.5, 0.25)
+
+
+def test_a_number_that_falls_with_the_dice_finds_the_worst(evidence: ModuleType) -> None:
+    dice = np.linspace(0.7, 0.9, 20)
+    found: dict[str, Any] = evidence._quality("doubt", (1 - dice).tolist(), dice.tolist())
+    assert found["rank_correlation"] == pytest.approx(-1.0)
+    assert found["auroc"] == 1.0
+    assert found["surer_half"] == pytest.approx(dice[10:].mean())
+    assert evidence._quality("few", [0.1] * 3, [0.9] * 3) == {}
