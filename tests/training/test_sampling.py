@@ -197,5 +197,6 @@ def test_thin_windows_are_augmented(depth: int) -> None:
     labels = torch.zeros(augmenter.box_size, dtype=torch.int64)
     for seed in range(40):
         window, truth = augmenter(image, labels, seed)
-        assert window.shape == (1, depth, 32, 32) and truth.shape == (depth, 32, 32)
+        assert window.shape == (1, depth, 32, 32)
+        assert truth.shape == (depth, 32, 32)
         assert torch.isfinite(window).all()
