@@ -34,15 +34,15 @@ def test_a_third_label_is_learned_beside_the_two(real_data: Path, tmp_path: Path
 
 
 def test_a_plain_unet_goes_on_as_recyclenet(real_data: Path, tmp_path: Path) -> None:
-    found = fine_tuned("recyclenet", real_data / "Dataset004_Hippocampus", tmp_path, "--updates", 60)
+    found = fine_tuned("recyclenet", real_data / "Dataset004_Hippocampus", tmp_path, "--updates", 80)
     assert found["difference"] >= -MOST_LOST
     assert found["told"] == ["from unet to recyclenet with feedback 0.125"]
 
 
 def test_labels_of_mr_are_learned_from_a_bundle_of_ct(real_data: Path, tmp_path: Path) -> None:
-    found = fine_tuned("mr", real_data / "Dataset027_ACDC", tmp_path, "--updates", 200, "--cases", 8)
+    found = fine_tuned("mr", real_data / "Dataset027_ACDC", tmp_path, "--updates", 80, "--new", 6, "--cases", 8)
     assert any("is normalised as the new data ask (zscore" in sentence for sentence in found["told"])
-    assert found["after"]["LV"] > 0.3
+    assert found["after"]["LV"] > 0.15
 
 
 def test_exchanged_channels_change_nothing(tmp_path: Path) -> None:
