@@ -17,7 +17,7 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled, DatasetError
 from voxtrace.inference import PredictOptions, segment
 from voxtrace.metrics import dice, finite_mean, region_maps, without_ignored
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.training.add_case import PROVENANCE
 from voxtrace.training.dataset import Dataset
 from voxtrace.training.finetune import match_channels, match_labels
@@ -243,14 +243,14 @@ def _learned(case: Case, old: Array, new: Array, ignored: int | None) -> Learned
     return LearnedCorrection(case.name, False, corrected, learned, spoilt)
 
 
-def _common_regions(before: Bundle, after: Bundle) -> list[Region]:
+def _common_regions(before: Bundle, after: Bundle) -> list[LabelRegion]:
     """Return the regions of the new model that the one before has, too, by name; none where both have labels."""
     known = {region.name.casefold() for region in before.plan.regions}
     return [region for region in after.plan.regions if region.name.casefold() in known]
 
 
 def _mean_dice(
-    labels: Array, case: Case, values: Sequence[int], regions: Sequence[Region], ignored: int | None
+    labels: Array, case: Case, values: Sequence[int], regions: Sequence[LabelRegion], ignored: int | None
 ) -> float:
     """Return the mean Dice over regions, or where there are none over label values; NaN where none is drawn."""
     found, true = without_ignored(LabelMap(labels, case.labels.geometry), case.labels, ignored)
