@@ -19,6 +19,7 @@ GOOD = Entry(
     intervals_ml={"liver": [1400.0, 1600.0]},
     usual=LIKE,
     expected_dice=0.93,
+    predicted_dice={"dice": 0.93, "interval": [0.85, 1.0]},
     fit={"verdict": "fits", "reasons": []},
 )
 EMPTY = Entry(
@@ -39,6 +40,8 @@ def test_every_case_has_every_column_in_the_same_order() -> None:
     assert rows[0]["liver mL"] == 1500.25
     assert (rows[0]["liver mL, low"], rows[0]["liver mL, high"]) == (1400.0, 1600.0)
     assert rows[0]["predicted_dice"] == 0.93
+    assert (rows[0]["predicted_dice, low"], rows[0]["predicted_dice, high"]) == (0.85, 1.0)
+    assert rows[1]["predicted_dice, low"] is None
     assert rows[0]["tumour mL"] is None
     assert rows[2]["error"] == "no space"
 

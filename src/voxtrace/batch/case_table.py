@@ -10,7 +10,19 @@ from typing import Any
 from voxtrace.batch.ledger import Entry
 from voxtrace.fit.familiarity import UNLIKE
 
-FIRST = ("case", "status", "flags", "bundle", "steps", "time_s", "predicted_dice", "fit", "error")
+FIRST = (
+    "case",
+    "status",
+    "flags",
+    "bundle",
+    "steps",
+    "time_s",
+    "predicted_dice",
+    "predicted_dice, low",
+    "predicted_dice, high",
+    "fit",
+    "error",
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # letters with which a spreadsheet takes a text for a formula
 
 
@@ -39,6 +51,7 @@ def _first(entry: Entry) -> dict[str, Any]:
         entry.steps or None,
         entry.time_s or None,
         entry.expected_dice,
+        *_pair(entry.predicted_dice.get("interval")),
         entry.fit.get("verdict"),
         entry.error or None,
     )

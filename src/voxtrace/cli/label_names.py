@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from voxtrace.errors import DatasetError, PlanError
-from voxtrace.plan.regions import ORDER, has_regions, parse_regions, value_names
 from voxtrace.safe_text import read_json
 
 IGNORE = "ignore"  # nnU-Net's name of voxels that nobody annotated
@@ -18,6 +17,8 @@ def names_for(file: Path | None, reference: Path) -> dict[int, str]:
     found = file or next((path for path in nearby if path.is_file()), None)
     if found is None:
         return {}
+    from voxtrace.plan.regions import ORDER, has_regions, parse_regions, value_names
+
     try:
         record = read_json(found)
         labels = record["labels"]
