@@ -29,6 +29,12 @@ def test_thick_slices_are_not_pooled_until_the_others_caught_up() -> None:
     assert topology.kernels == ((1, 3, 3),) + ((3, 3, 3),) * 5
 
 
+def test_a_window_of_one_slice_has_flat_kernels() -> None:
+    topology = plan_topology((1, 128, 128), (10.0, 1.4, 1.4))
+    assert set(topology.kernels) == {(1, 3, 3)}
+    assert {stride[0] for stride in topology.strides} == {1}
+
+
 def test_a_window_that_cannot_be_halved_is_refused_with_the_number() -> None:
     plan = Plan.example(window=(32, 32, 32))
     with pytest.raises(PlanError, match=r"30 voxels along Y, which 8 does not divide; use 24 or 32"):

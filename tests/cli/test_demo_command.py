@@ -55,3 +55,17 @@ def test_a_window_opens_only_where_there_is_a_display(monkeypatch: pytest.Monkey
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert not demo._has_display()
+
+
+def test_why_no_window_opens_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(demo, "_show", lambda outputs: pytest.fail("a window was opened"))
+    demo._open_window(demo.DemoOutputs(tmp_path))
+    assert "no window: there is no display" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    demo._open_window(demo.DemoOutputs(tmp_path))
+    assert 'pip install "voxtrace[all]"' in capsys.readouterr().err

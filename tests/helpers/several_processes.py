@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from cases import ball, small_plan
+from made_regions import nested, region_plan
 from voxtrace.methods import method
 from voxtrace.training import train
 
@@ -23,14 +24,16 @@ WIDE = {"meddanet": (1, 64, 64)}  # whose statistics of a mini-batch of small ma
 
 
 def curve(name: str, out: Path, windows: int, **config: Any) -> list[list[float]]:
-    """Return the terms of the loss at each update of so many windows in a process."""
+    """Return the terms of the loss at each update of so many windows in a process; ``METHOD+regions`` for regions."""
+    name, _, regions = name.partition("+")
     m = method(name, **OPTIONS.get(name, {}))
-    plan = small_plan(iterations=ITERATIONS, batch_dice=True)
+    made, draw = (region_plan, nested) if regions else (small_plan, ball)
+    plan = made(iterations=ITERATIONS, batch_dice=True)
     if name in WIDE:
         plan = plan.model_copy(update={"window": (16, *WIDE[name][1:])})
         windows *= 4
     plan = m.adapt(plan).model_copy(update={"batch_size": windows})
-    cases = [ball(seed) for seed in range(CASES)]
+    cases = [draw(seed) for seed in range(CASES)]
     run = train(Fixed.of(m), plan, cases, out=out, device="cpu", precision="float32", half=False, **config)
     return [list(progress.loss.values()) for progress in run if progress.loss]
 

@@ -124,3 +124,9 @@ def test_a_wheel_that_lacks_a_model_is_refused(tmp_path: Path) -> None:
     assert "voxtrace.whl lacks voxtrace/shipped/hippocampus-unet/bundle.json." in faults
     assert "voxtrace.whl lacks MODEL_LICENCES.md." in faults
     assert any("holds voxtrace/__pycache__" in fault for fault in faults)
+
+
+def test_what_users_are_told_to_install_can_be_pasted_into_any_shell() -> None:
+    """Single quotes are letters to the command prompt of Windows."""
+    pages = [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").rglob("*.md")]
+    assert [page.name for page in pages if "pip install '" in page.read_text(encoding="utf-8")] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from voxtrace.method import Noise, Parts, Step
 from voxtrace.plan import Plan, View
 from voxtrace.plan.regions import LabelRegion, value_names
 from voxtrace.preprocess import axis_weights
+from voxtrace.trace import Trace
 from voxtrace.volume import Array, Geometry, Volume
 
 pytestmark = pytest.mark.numeric
@@ -120,6 +122,10 @@ def test_steps_changes_and_entropy_are_of_the_painted_label_map_and_of_independe
         p = 1 / (1 + np.exp(-4.0 * (image[None].astype(np.float64) - levels)))
         entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum(0).mean()
         assert result.trace.facts["entropy"][inside][step] == pytest.approx(entropy, rel=1e-5)
+    row = result.trace.summary()[-1]
+    counts = {region.name: int(region.inside(expected[1]).sum()) / 1000 for region in REGIONS}
+    assert row["region_ml"] == pytest.approx(counts)
+    assert row["volume_ml"][1] == pytest.approx(counts["whole tumour"] - counts["tumour core"])
     changed = [float((expected[0] != 0).mean()), float((expected[1] != expected[0]).mean())]
     assert result.trace.facts["changed_fraction"][:, 0] == pytest.approx(changed, rel=1e-6)
 
@@ -248,3 +254,17 @@ def test_pieces_of_labels_are_not_removed_where_labels_make_up_regions() -> None
         predict(bundle(), steps(), post_processing="largest", **EXACT)
     labels = predict(bundle(), steps(), post_processing="none", **EXACT).labels.data
     assert np.array_equal(labels, steps().data[0])
+
+
+def test_a_stored_trace_keeps_its_regions(tmp_path: Path) -> None:
+    made = predict(bundle(), steps(), **EXACT).trace
+    made.save(tmp_path / "t.trace")
+    stored = Trace.load(tmp_path / "t.trace")
+    assert dict(stored.provenance.regions) == {region.name: region.values for region in REGIONS}
+    assert stored.summary()[-1]["region_ml"] == made.summary()[-1]["region_ml"]
+
+
+def test_a_trace_without_regions_says_nothing_of_them() -> None:
+    plain = Nearest()
+    result = predict(Bundle(plain, plan(), plain.build(plan()).eval(), {"name": "plain"}), steps(), **EXACT)
+    assert "region_ml" not in result.trace.summary()[-1]

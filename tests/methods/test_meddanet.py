@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -557,6 +558,15 @@ def test_a_constant_choice_has_no_skill_and_says_so(network: MedDANetNetwork) ->
     found = _examined(network, 2, answers, [1, 1, 1, 1])
     assert found["skill"] == found["skill_between_networks"] == 0
     assert "Without skill there is nothing to gain" in found["sentence"]
+
+
+def test_where_all_is_skipped_nothing_is_known_of_networks_and_json_has_null(network: MedDANetNetwork) -> None:
+    found = _examined(network, 2, [_found((8, 8, 8))] * 4, [0, 0, 0, 0])
+    assert found["skill"] == 0
+    assert found["skill_between_networks"] is None
+    assert "all slices with a label are skipped" in found["sentence"]
+    json.dumps(found, allow_nan=False)
+    json.dumps(_examined(network, 0, [_found((8, 8, 8))] * 4, [0, 0, 0, 0]), allow_nan=False)
 
 
 def test_without_held_back_slices_the_bank_is_not_judged_and_that_is_told(network: MedDANetNetwork) -> None:

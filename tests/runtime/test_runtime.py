@@ -103,7 +103,7 @@ def test_without_the_package_auto_takes_torch_and_names_the_extra(monkeypatch: p
 
 def test_without_the_package_openvino_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voxtrace.runtime.has_openvino", lambda: False)
-    with pytest.raises(UsageError, match=r"pip install 'voxtrace\[openvino\]'"):
+    with pytest.raises(UsageError, match=r'pip install "voxtrace\[openvino\]"'):
         open_runtime(two_parts(), runtime="openvino")
 
 

@@ -27,6 +27,7 @@ from voxtrace.training import (
     train,
 )
 from voxtrace.training.add_case import NewCase, add_case
+from voxtrace.training.chunked import ChunkedArray
 from voxtrace.training.dataset_plan import DatasetPlan, plan_file, read_plan, stored_plan
 from voxtrace.training.planning import CPU, combine, fit_window, measure_case
 from voxtrace.training.preprocessed import preprocess_cases
@@ -208,10 +209,13 @@ def test_prepared_cases_are_shared_by_folds_and_methods_and_change_no_weight(bal
         chosen = method(name)
         cases, _ = fold(dataset, fold_number)
         out = tmp_path / str(number)
-        before = {folder: folder.stat().st_mtime_ns for folder in shared.glob("*/image.npy")}
+        before = {folder: folder.stat().st_mtime_ns for folder in shared.glob("*/image.zarr/zarr.json")}
         bundle = drain(train(chosen, chosen.adapt(plan), cases, out=out, prepared=prepared, device="cpu"))
         weights.append(bundle.network.state_dict())
-        assert before.items() <= {folder: folder.stat().st_mtime_ns for folder in shared.glob("*/image.npy")}.items()
+        assert (
+            before.items()
+            <= {folder: folder.stat().st_mtime_ns for folder in shared.glob("*/image.zarr/zarr.json")}.items()
+        )
     assert len(list(shared.iterdir())) == 12  # each case once
     assert all(torch.equal(one, weights[1][key]) for key, one in weights[0].items())
 
@@ -223,7 +227,7 @@ def test_a_case_that_was_prepared_in_another_way_is_prepared_again(
 
     def prepare() -> int:
         (case,) = preprocess_cases(cases, plan, tmp_path / "prepared", 0)
-        return (case.folder / "image.npy").stat().st_ino
+        return (case.folder / "image.zarr" / "zarr.json").stat().st_ino
 
     first = prepare()
     assert prepare() == first
@@ -241,12 +245,12 @@ def test_a_shared_case_that_is_damaged_or_of_other_labels_is_prepared_again(ball
         return [case.folder for case in done]
 
     first, second = prepare()
-    (first / "image.npy").write_bytes(b"")
+    (first / "image.zarr" / "c" / "0" / "0" / "0" / "0").write_bytes(b"")
     file = balls / "labelsTr" / "ball_001.nii.gz"
     labels = read_labels(file)
     write(replace(labels, data=labels.data[::-1].copy()), file)
     again, corrected = prepare()
     assert again == first
-    assert np.load(first / "image.npy").shape[0] == 1
+    assert ChunkedArray(first / "image.zarr")[...].shape[0] == 1
     assert corrected != second
     assert len(list(shared.iterdir())) == 3

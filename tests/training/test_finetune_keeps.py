@@ -89,6 +89,28 @@ def test_a_mask_of_a_new_label_is_not_read_at_first() -> None:
     torch.testing.assert_close(after[:, [0, 3, 1]], before, rtol=1e-4, atol=1e-4)
 
 
+@drawn()
+def test_where_the_bundle_knows_no_label_the_heads_begin_as_the_method_has_them(tmp_path: Path) -> None:
+    made = method("unet")
+    plan = small_plan().model_copy(update={"labels": BEFORE})
+    start = Bundle(made, plan, made.build(plan).eval(), {"name": "start"})
+    plan = plan.model_copy(update={"labels": {0: "background", 1: "ball"}, "iterations": 1})
+    torch.manual_seed(3)
+    network = made.build(plan)
+    first = network.state_dict()["decide.heads.0.weight"].clone()
+    taken = take_over(made, plan, network, start)
+    assert (taken.keeps, taken.answers, dict(taken.new_rows)) == (False, False, {})
+    assert torch.equal(network.state_dict()["decide.heads.0.weight"][1], first[1])
+    for known, rate in (
+        (start, 0.01),
+        (replace(start, plan=start.plan.model_copy(update={"labels": plan.labels})), 0.001),
+    ):
+        out = tmp_path / f"rate {rate}"
+        network = made.build(known.plan).eval()
+        run = train(made, plan, [ball(0)], out=out, initial=replace(known, network=network), device="cpu")
+        assert [event.rate for event in run if event.loss] == [rate]
+
+
 # U-Net to RecycleNet
 
 

@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cases import ball, ball_dataset, small_plan
@@ -14,6 +13,7 @@ from voxtrace.errors import DatasetError
 from voxtrace.io import read_labels, write
 from voxtrace.io.contents import file_digest
 from voxtrace.training import open_dataset
+from voxtrace.training.chunked import ChunkedArray
 from voxtrace.training.dataset import CaseFolder
 from voxtrace.training.identity import CaseIdentity, case_names, change_words, identify, unread
 from voxtrace.training.preprocessed import preprocess_cases
@@ -93,14 +93,14 @@ def test_a_prepared_case_is_kept_until_its_files_or_its_plan_change(balls: Path,
     def prepare(spacing: float = 1.0) -> list[int]:
         plan = small_plan(spacing_mm=(spacing,) * 3)
         done = preprocess_cases(cases_of(balls), plan, tmp_path / "cases", 0)
-        return [(case.folder / "labels.npy").stat().st_mtime_ns for case in done]
+        return [(case.folder / "labels.zarr" / "zarr.json").stat().st_mtime_ns for case in done]
 
     first = prepare()
     assert prepare() == first
     correct(balls / "labelsTr" / "ball_001.nii.gz")
     second = prepare()
     assert (second[0] == first[0], second[1] == first[1]) == (True, False)
-    assert np.load(tmp_path / "cases" / "00001" / "labels.npy")[0, 0, 0] == 1
+    assert ChunkedArray(tmp_path / "cases" / "00001" / "labels.zarr")[...][0, 0, 0] == 1
     assert all(now != before for now, before in zip(prepare(2.0), second, strict=True))
     (tmp_path / "cases" / "00000" / "source.json").write_bytes(b"\xff")
     assert len(prepare(2.0)) == 2

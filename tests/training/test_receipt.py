@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from voxtrace.errors import Cancelled, DatasetError, PlanError
 from voxtrace.io import read_labels
 from voxtrace.methods import method
 from voxtrace.plan import Plan
+from voxtrace.plan.regions import Region
 from voxtrace.training import receipt
 from voxtrace.training.dataset import Dataset, open_dataset
 from voxtrace.training.receipt import FineTuningChange, OldCase, changed_by_fine_tuning, changed_on_old_cases
@@ -145,6 +147,21 @@ def test_old_cases_are_those_that_the_model_before_held_back(dataset: Dataset, m
     strange = a_bundle({0: "background", 1: "organ"}, ("elsewhere",))
     with pytest.raises(DatasetError, match="none of the cases that the card of background/organ names"):
         drain(changed_on_old_cases(strange, after, dataset))
+
+
+def test_models_of_regions_are_compared_by_region(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(plan: Plan) -> Plan:
+        regions = (Region(name="whole", values=(1, 2), paints=1), Region(name="core", values=(2,), paints=2))
+        return plan.model_copy(update={"regions": regions})
+
+    labels = {0: "background", 1: "ball", 2: "core"}
+    before, after = a_bundle(labels, ("ball_002",)), a_bundle({**labels, 2: "Core"})
+    before, after = (replace(one, plan=of(one.plan)) for one in (before, after))
+    true = np.asarray(dataset.cases(["ball_002"])[0].labels.data)
+    answers(monkeypatch, core=lambda v: true, Core=lambda v: true * 2)  # all of the ball is called its core
+    (one,) = drain(changed_on_old_cases(before, after, dataset)).old
+    assert one.before == 1.0  # whole is right, and no core is there
+    assert one.after == 0.5  # whole is right still, and the core wrong
 
 
 def test_measuring_can_be_stopped(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from voxtrace.bundle import card, load
 from voxtrace.errors import Cancelled, InputError
 from voxtrace.io import read_labels, write
 from voxtrace.training import TrainProgress, TrainRequest, set_up, setup
+from voxtrace.training.chunked import ChunkedArray
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_corrected_label_is_prepared_anew_and_told(asked: dict[str, Any]) -> N
     for event in setup.train(lambda: False):
         events.append(event)
         if event.message.startswith("changed"):
-            prepared = int((np.load(work / "cases" / "00000" / "labels.npy")[:2] == 1).sum())
+            prepared = int((ChunkedArray(work / "cases" / "00000" / "labels.zarr")[:2] == 1).sum())
     assert prepared == 2 * 16 * 16
     (sentence,) = [text for text in said(events) if text.startswith("changed since")]
     assert f"labels of {name}; prepared anew, training goes on with them from iteration" in sentence

@@ -186,3 +186,16 @@ def test_seeding_leaves_the_global_generators_as_they_were() -> None:
     assert torch.equal(torch.get_rng_state(), before[1])
     with seeded(99):
         assert torch.equal(torch.rand(1), inside)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_thin_windows_are_augmented(depth: int) -> None:
+    """Their blur is in plane; seeds 0 … 39 draw every kind of change at least once."""
+    plan = Plan.example(window=(depth, 32, 32)).model_copy(update={"augmentation": 1.0})
+    augmenter = Augmenter(plan, Augmentation())
+    image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, *augmenter.box_size)).astype(np.float32))
+    labels = torch.zeros(augmenter.box_size, dtype=torch.int64)
+    for seed in range(40):
+        window, truth = augmenter(image, labels, seed)
+        assert window.shape == (1, depth, 32, 32) and truth.shape == (depth, 32, 32)
+        assert torch.isfinite(window).all()

@@ -18,7 +18,7 @@ from voxtrace.methods import METHODS
 from voxtrace.nn.across import DropoutOfPart, DropoutOfPart2d, set_part, share_batches
 from voxtrace.training.config import TrainConfig, loader_workers, open_fabric
 
-NAMES = sorted(METHODS)
+NAMES = [*sorted(METHODS), "unet+regions"]
 
 
 @pytest.fixture(scope="module")

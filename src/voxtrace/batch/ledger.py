@@ -57,7 +57,7 @@ class Entry:
     killed
         How many runs were killed while they had the case in hand, where it was given up for that.
     volumes_ml
-        Name of a label -> its volume in the last step.
+        Name of a label, or of a region -> its volume in the last step.
     features
         Name -> number of the last step, where it is known: ``changed_fraction`` (of the scan's voxels), ``entropy``
         (nat, mean over windows, which tells nothing of how good the answer is: it grows with the empty space around)

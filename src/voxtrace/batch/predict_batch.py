@@ -268,6 +268,7 @@ def _done(timed: Entry, result: Result, record: Mapping[str, Any], found: Fit) -
     trace = result.trace
     last = trace.summary()[-1]
     volumes = {trace.names[value]: round(ml, 4) for value, ml in last.get("volume_ml", {}).items()}
+    volumes |= {name: round(ml, 4) for name, ml in last.get("region_ml", {}).items()}
     features = {name: float(last[name]) for name in FEATURES if last.get(name) is not None}
     if "entropy" in features and (found_ml := sum(last.get("volume_ml", {}).values())):
         features[PER_FOUND] = (

@@ -70,13 +70,13 @@ def glioma(folder: Path, real_data: Path) -> Scan | None:
     return None
 
 
-def hippocampi(real_data: Path, most: int) -> list[Scan]:
-    """Return validation cases of the real hippocampus dataset's first fold; empty if it is not installed."""
+def hippocampi(real_data: Path, most: int, part: str = "val") -> list[Scan]:
+    """Return cases of the real hippocampus dataset's first fold, ``val`` or ``train``; empty if it is not installed."""
     dataset = real_data / "Dataset004_Hippocampus"
     splits = dataset / "splits_final.json"
     if not splits.is_file():
         return []
-    names = json.loads(splits.read_text(encoding="utf-8"))[0]["val"][:most]
+    names = json.loads(splits.read_text(encoding="utf-8"))[0][part][:most]
     return [
         Scan(name, (dataset / "imagesTr" / f"{name}_0000.nii.gz",), dataset / "labelsTr" / f"{name}.nii.gz")
         for name in names

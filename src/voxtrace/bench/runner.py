@@ -82,8 +82,13 @@ class RoundResults:
         }
 
 
-def run_rounds(competitors: Sequence[Competitor], rounds: int, echo: Echo) -> RoundResults:
-    """Run every competitor once in each round."""
+def run_rounds(
+    competitors: Sequence[Competitor],
+    rounds: int,
+    echo: Echo,
+    look: Callable[[Competitor, Measured], None] = lambda competitor, took: None,
+) -> RoundResults:
+    """Run every competitor once in each round; ``look`` sees each run before the next one of its competitor."""
     runs: dict[str, list[Measured]] = {competitor.name: [] for competitor in competitors}
     for number in range(1, rounds + 1):
         # Each round begins with the next competitor: one that fills the memory evicts the files that its successor
@@ -93,5 +98,6 @@ def run_rounds(competitors: Sequence[Competitor], rounds: int, echo: Echo) -> Ro
             echo(f"round {number} of {rounds}: {competitor.name} …")
             took = competitor.run()
             runs[competitor.name].append(took)
+            look(competitor, took)
             echo(f"round {number} of {rounds}: {competitor.name}: {took.seconds:.1f} s, {took.peak_mb:.0f} MB")
     return RoundResults(runs)

@@ -12,7 +12,7 @@ import psutil
 
 from voxtrace.bench.measure import measure
 from voxtrace.bench.outcome import Outcome
-from voxtrace.bench.scenarios import ct300, ct1000, imported, routing, settling, sparsity
+from voxtrace.bench.scenarios import ct300, ct1000, imported, routing, settling, sparsity, training
 from voxtrace.bench.settings import BenchSettings, cores
 from voxtrace.errors import EngineError, InputError, UsageError
 
@@ -24,6 +24,7 @@ SCENARIOS: Mapping[str, Callable[[BenchSettings], Outcome]] = {
     "routing": routing.run_phantom,
     "routing-real": routing.run_real,
     "sparsity": sparsity.run,
+    "training": training.run,
 }
 # Versions that the document records.
 PACKAGES = ("voxtrace", "torch", "openvino", "monai", "nnunetv2", "numpy")

@@ -18,6 +18,7 @@ from voxtrace.cli import (
     bench,
     compare,
     coverage,
+    dataset,
     demo,
     doctor,
     evaluate,
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 app.command()(predict.predict)
 app.command(context_settings=train.CONTEXT)(train.train)
+app.command()(dataset.dataset)
 app.command()(plan.plan)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)

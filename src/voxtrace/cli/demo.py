@@ -121,7 +121,7 @@ def _mean_dice(prediction: LabelMap, truth: LabelMap) -> float:
 def _open_window(outputs: DemoOutputs) -> None:
     """Open napari, or say why it cannot be opened."""
     if importlib.util.find_spec("napari") is None:
-        echo("no window: napari is not installed; pip install 'voxtrace[all]' brings it.")
+        echo('no window: napari is not installed; pip install "voxtrace[all]" brings it.')
     elif not _has_display():
         echo("no window: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set).")
     else:

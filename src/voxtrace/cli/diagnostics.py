@@ -130,7 +130,7 @@ def _runtimes() -> Diagnostic:
     if has_openvino():
         found = f"torch; Winograd from {LEAST_WINOGRAD} windows × steps on, OpenVINO from {LEAST_CALLS}"
         return Diagnostic("runtimes", "good", found)
-    advice = "pip install 'voxtrace[openvino]' for faster prediction without a GPU, where Winograd does not fit"
+    advice = 'pip install "voxtrace[openvino]" for faster prediction without a GPU, where Winograd does not fit'
     return Diagnostic("runtimes", "note", "torch and Winograd", advice)
 
 
@@ -205,7 +205,7 @@ def _napari() -> Diagnostic:
     napari = _version("napari")
     if napari and qt and importlib.util.find_spec("napari"):
         return Diagnostic("napari", "good", f"napari {napari} with {qt}")
-    return Diagnostic("napari", "note", "not installed", "pip install 'voxtrace[gui]' for the window")
+    return Diagnostic("napari", "note", "not installed", 'pip install "voxtrace[gui]" for the window')
 
 
 def _display() -> Diagnostic:

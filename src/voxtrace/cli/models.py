@@ -13,7 +13,7 @@ from voxtrace.cli.output import echo, print_json, print_line, print_table, reser
 
 MEASURED = (
     *("training_scans", "cost", "intervals", "expected", "predicted_dice"),
-    *("predicted_dice", "calibration", "post_processing", "failures"),
+    *("calibration", "post_processing", "failures"),
 )
 
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)

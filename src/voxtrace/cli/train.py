@@ -76,7 +76,9 @@ Settings = Annotated[
 Rate = Annotated[
     float | None,
     typer.Option(
-        min=1e-12, help="Learning rate in place of the method's; unset, the method's, and a tenth of it with --from."
+        min=1e-12,
+        help="Learning rate in place of the method's; unset, the method's, and a tenth of it with --from, where the "
+        "bundle knows a label of the dataset.",
     ),
 ]
 Workers = Annotated[

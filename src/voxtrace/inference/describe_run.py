@@ -48,6 +48,7 @@ def _provenance(run: SlidingWindow, bundles: Sequence[Bundle], scan: Volume, sec
         demonstration=any(bool(getattr(bundle, "demonstration", False)) for bundle in bundles),
         seed=run.options.seed,
         scan=scan.name,
+        regions={region.name: region.values for region in run.plan.regions},
         fit=verdict(bundles, scan).sentence,
         temperatures=tuple(record["temperatures"]) if run.options.calibrate else (),
     )

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from voxtrace.nn.instance_norm import WindowNorm
 from voxtrace.plan import Shape
 
 LEAK = 0.01
@@ -22,7 +23,7 @@ class ConvBlock(nn.Module):
         # Odd kernels keep the size of a map; the stride alone reduces it.
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(n_in, n_out, kernel, stride, padding)
-        self.norm = nn.InstanceNorm3d(n_out, eps=1e-5, affine=True)
+        self.norm = WindowNorm(n_out, eps=1e-5, affine=True)
         self.act = nn.LeakyReLU(LEAK, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ predicted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -137,7 +138,7 @@ def bank_report(quality: BankQuality, names: Sequence[str], tolerance: float, co
         "slices": quality.slices,
         "dice": {name: round(dice, 4) for name, dice in zip(names, quality.dice, strict=True)},
         "tolerance": tolerance,
-        "error_correlation": round(quality.correlation, 4),
+        "error_correlation": _known(quality.correlation),
         "least_correlation": correlation,
         "found": round(quality.found, 4),
         "least_found": LEAST_FOUND,
@@ -163,18 +164,21 @@ def choice_report(quality: ChoiceQuality, names: Sequence[str], cost: float) -> 
         "dice": round(q.chosen, 4),
         "dice_of_chance": round(q.random, 4),
         "skill": round(q.skill, 4),
-        "skill_between_networks": round(q.skill_between, 4),
+        "skill_between_networks": _known(q.skill_between),
         "dice_of_best_constant": round(q.best_constant, 4),
         "best_constant": best,
         "dice_of_best_choices": round(q.best_possible, 4),
         "shares": {name: round(share, 4) for name, share in zip(("skip", *names), q.shares, strict=True)},
-        "skip_precision": round(q.skip_precision, 4),
-        "skip_recall": round(q.skip_recall, 4),
+        "skip_precision": _known(q.skip_precision),
+        "skip_recall": _known(q.skip_recall),
         "cost_fraction": round(cost, 4),
     }
+    between = f"{q.skill_between:+.3f} between networks where a label is shown"
+    if math.isnan(q.skill_between):
+        between = "all slices with a label are skipped"
     sentence = (
         f"Choices on held-back slices: mean Dice {q.chosen:.3f}, drawn at random as often each {q.random:.3f} (skill "
-        f"{q.skill:+.3f}; {q.skill_between:+.3f} between networks where something is shown), always {best} "
+        f"{q.skill:+.3f}; {between}), always {best} "
         f"{q.best_constant:.3f}; cost {cost:.2f} of always {names[-1]}."
     )
     if q.skill <= 0:
@@ -189,6 +193,11 @@ def not_examined(names: Sequence[str]) -> dict[str, Any]:
         "sentence": f"No held-back slice shows whether {names[0]} to {names[-1]} are worth choosing between: hold "
         "cases back with --fold, or give five cases or more.",
     }
+
+
+def _known(value: float) -> float | None:
+    """Return a number with four decimals; None where it is not known, which JSON writes as null."""
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _shares(actions: Tensor, n: int) -> Tensor:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from voxtrace.nn.blocks import LEAK, ConvBlock
+from voxtrace.nn.instance_norm import WindowNorm
 from voxtrace.plan import Shape
 
 ONE: Shape = (1, 1, 1)
@@ -29,7 +30,7 @@ class NormedConv(nn.Sequential):
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         super().__init__()
         self.conv = nn.Conv3d(n_in, n_out, kernel, padding=padding, bias=bias)
-        self.norm = nn.InstanceNorm3d(n_out, eps=1e-5, affine=True)
+        self.norm = WindowNorm(n_out, eps=1e-5, affine=True)
 
 
 class ResidualBlock(nn.Module):

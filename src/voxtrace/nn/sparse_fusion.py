@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.nn.blocks import LEAK, he_init
+from voxtrace.nn.instance_norm import WindowNorm
 from voxtrace.nn.masked import Masked, MaskedConv3d, MaskedConvTranspose3d
 from voxtrace.nn.regions import targets_for
 from voxtrace.plan import Plan, Shape, Topology
@@ -103,7 +104,7 @@ class ShiftedBlock(nn.Module):
         self.distance = distance
         self.strict = strict
         self.conv = conv
-        self.norm = nn.InstanceNorm3d(conv.out_channels, eps=1e-5, affine=True)
+        self.norm = WindowNorm(conv.out_channels, eps=1e-5, affine=True)
         self.act = nn.LeakyReLU(LEAK, inplace=True)
 
     def moves(self, channels: int) -> list[int]:

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voxtrace.nn.instance_norm import each_window, learns_on_cpu
+
 LEVELS = 5
 LONGEST_PERIOD = 10_000.0
 
@@ -134,6 +136,8 @@ class InstanceNorm(nn.InstanceNorm3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised map."""
+        if learns_on_cpu(x):
+            return each_window(x, self)
         return torch.instance_norm(
             x, self.weight, self.bias, None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled
         )

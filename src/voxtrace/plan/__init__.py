@@ -329,7 +329,8 @@ def plan_topology(
     """Return the stages nnU-Net's rule gives for a window at a spacing (nnU-Net, Isensee et al. 2021).
 
     An axis is pooled while its map has at least 8 voxels and its spacing is below twice the finest among such axes;
-    its kernel is 3 once its spacing is below twice the finest of all. Pooling a single axis needs 12 voxels.
+    its kernel is 3 once its spacing is below twice the finest of all. Pooling a single axis needs 12 voxels. Where the
+    window is a slice, one voxel thick, kernels are, too, as in nnU-Net's 2d configuration.
     """
     size, spacing = list(window), list(spacing_mm)
     kernel, kernels, strides = [1, 1, 1], [], [(1, 1, 1)]
@@ -350,7 +351,12 @@ def plan_topology(
     # The coarsest stage always has 3×3×3.
     kernels.append((3, 3, 3))
     widths = tuple(min(base_width * 2**stage, widest) for stage in range(len(strides)))
-    return Topology(widths=widths, kernels=tuple((k[0], k[1], k[2]) for k in kernels), strides=tuple(strides))
+    flat = [(_flat(k[0], window[0]), _flat(k[1], window[1]), _flat(k[2], window[2])) for k in kernels]
+    return Topology(widths=widths, kernels=tuple(flat), strides=tuple(strides))
+
+
+def _flat(kernel: int, voxels: int) -> int:
+    return 1 if voxels == 1 else kernel
 
 
 def _grown_kernel(kernel: list[int], spacing: list[float]) -> list[int]:

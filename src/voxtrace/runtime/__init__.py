@@ -87,7 +87,7 @@ def _open_torch(network: nn.Module, device: str, precision: str) -> LoadedNetwor
 def _open_openvino(network: nn.Module, device: str, precision: str) -> LoadedNetwork:
     if not has_openvino():
         raise UsageError(
-            "runtime 'openvino' is not installed; run pip install 'voxtrace[openvino]', or use runtime='torch'."
+            "runtime 'openvino' is not installed; run pip install \"voxtrace[openvino]\", or use runtime='torch'."
         )
     from voxtrace.runtime.openvino import open_openvino
 

@@ -62,7 +62,7 @@ def _fastest(family: str, precision: str, calls: int) -> RuntimeChoice:
     # The extra is named only where it would have been taken.
     missing = ""
     if not has_openvino() and ranked_backends(family, precision, openvino=True)[0][0].runtime == "openvino":
-        missing = "; OpenVINO would be faster and is not installed (pip install 'voxtrace[openvino]')"
+        missing = '; OpenVINO would be faster and is not installed (pip install "voxtrace[openvino]")'
     if backend.runtime != "torch":
         reason = f"a run of {calls} calls pays for compiling (from {LEAST[backend.runtime]}), and {backend} is fastest"
         return RuntimeChoice(backend.runtime, _precision_to_open(backend, precision), f"{reason} ({source}){missing}")

@@ -84,6 +84,8 @@ class Provenance:
         Name of a label -> what was removed of the answer, the last step: ``rule``, ``pieces`` and ``removed_ml``.
     expected_dice
         The Dice to expect, or why it is not known; None in traces of earlier versions.
+    regions
+        Name of each region that the labels were painted from -> its label values; empty where there are none.
     """
 
     method: str = ""
@@ -101,6 +103,7 @@ class Provenance:
     temperatures: tuple[float, ...] = ()
     post_processing: Mapping[str, Any] = field(default_factory=dict)
     expected_dice: ExpectedDice | None = None
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

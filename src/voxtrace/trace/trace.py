@@ -148,7 +148,8 @@ class Trace:
 
         Every row has ``step``, ``changed_fraction`` and the mean over windows of each fact that is a quantity. Rows
         whose labels were kept also have ``changed_voxels`` (against the step before, the first against background)
-        and ``volume_ml`` (label value -> mL, background left out), and take ``changed_fraction`` from the whole
+        and ``volume_ml`` (label value -> mL, background left out; where labels were painted from regions, ``region_ml``
+        has name -> mL of these), and take ``changed_fraction`` from the whole
         volume instead of the mean over windows. When only the last step was kept its row has volumes but no changed
         voxels. Where the method gives such outputs, rows of kept steps have ``slice_facts`` (name -> mean over the
         slices where it is known) and ``maps`` (name -> smallest and largest value).
@@ -166,6 +167,11 @@ class Trace:
         if kept >= 0:
             per_label = enumerate(counts.counts[kept])
             row["volume_ml"] = {value: int(n) * self.geometry.voxel_ml for value, n in per_label if value}
+            if self.provenance.regions:
+                row["region_ml"] = {
+                    name: sum(row["volume_ml"].get(value, 0.0) for value in values)
+                    for name, values in self.provenance.regions.items()
+                }
             row |= self._along_place(kept)
         return row
 

@@ -38,7 +38,7 @@ from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrig
 from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
 from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
 from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
-from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform, blur_dimension
 from batchgeneratorsv2.transforms.spatial.low_resolution import SimulateLowResolutionTransform
 from batchgeneratorsv2.transforms.spatial.mirroring import MirrorTransform
 from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
@@ -52,6 +52,7 @@ from voxtrace.plan import Plan, Shape
 
 FLAT = 3  # a window more than this many times wider than deep is rotated in-plane only
 SIGMA, ALPHA = (9.0, 13.0), (0.0, 200.0)  # of an elastic deformation, in voxels
+LONGEST_HALF_KERNEL = 3  # voxels, of σ = 1 in 6 σ; what is mirrored at a border is longer
 PEAK = 2.8  # largest of its displacements, in standard deviations, in a plane of 128×192
 BOX_FACTOR = 1.5  # how much larger than the window the box is that a rotated or shrunk window is taken from
 
@@ -138,6 +139,20 @@ class LinearIntensity(ImageOnlyTransform):  # type: ignore[misc]  # the library 
         return changed
 
 
+class WindowBlur(GaussianBlurTransform):  # type: ignore[misc]  # the library is not annotated
+    """nnU-Net's Gaussian blur; axes of a window that are no longer than half of the kernel are not blurred."""
+
+    def _apply_to_image(self, image: Tensor, **drawn: Any) -> Tensor:
+        channels = torch.where(torch.as_tensor(drawn["apply_to_channel"]))[0]
+        for channel, sigmas in zip(channels.tolist(), drawn["sigmas"], strict=True):
+            part = image[channel : channel + 1]
+            for axis, sigma in enumerate(sigmas):
+                if image.shape[axis + 1] > LONGEST_HALF_KERNEL:
+                    part = blur_dimension(part, sigma, axis)
+            image[channel : channel + 1] = part
+        return image
+
+
 def _intensity(flat: bool, factor: float) -> list[Any]:
     strength = BGContrast((0.75, 1.25))
     low_resolution = SimulateLowResolutionTransform(
@@ -148,7 +163,7 @@ def _intensity(flat: bool, factor: float) -> list[Any]:
         allowed_channels=None,
         p_per_channel=0.5,
     )
-    blur = GaussianBlurTransform((0.5, 1.0), synchronize_channels=False, synchronize_axes=False, p_per_channel=0.5)
+    blur = WindowBlur((0.5, 1.0), synchronize_channels=False, synchronize_axes=False, p_per_channel=0.5)
     noise = GaussianNoiseTransform((0, 0.1), p_per_channel=1, synchronize_channels=True)
     brightness = MultiplicativeBrightnessTransform(strength, synchronize_channels=False, p_per_channel=1)
     contrast = ContrastTransform(strength, preserve_range=True, synchronize_channels=False, p_per_channel=1)

@@ -31,7 +31,8 @@ class TrainConfig:
     device, precision
         See :func:`voxtrace.runtime.open_runtime`.
     rate
-        Learning rate in place of every phase's own; None takes the phase's, and a tenth of it in fine-tuning.
+        Learning rate in place of every phase's own; None takes the phase's, and a tenth of it in fine-tuning, where the
+        bundle knows a label of the dataset.
     minutes
         Time for the updates; training ends when it is spent, with the learning rate at its end. None is no limit.
     checkpoint_minutes, checkpoint_every, keep_every

@@ -1,9 +1,9 @@
-"""Preprocessed cases: normalised, on the network grid, as memory-mapped ``.npy`` files that windows are cut from.
+"""Preprocessed cases: normalised, on the network grid, in compressed chunks that windows are cut from.
 
-A folder a case: ``image.npy`` (C, Z, Y, X) float32, ``labels.npy`` (Z, Y, X) uint8, ``scan.json``,
+A folder a case: ``image.zarr`` (C, Z, Y, X) float32, ``labels.zarr`` (Z, Y, X) uint8, ``scan.json``,
 ``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label or region, and ``source.json``: what
-it was made from. A case whose files, plan or seed are others now is prepared anew. Plain ``.npy`` because a window is
-then one page-wise read, in any number of worker processes, without decompressing anything.
+it was made from. A case whose files, plan or seed are others now is prepared anew. A window reads the chunks that it
+touches, see :mod:`voxtrace.training.chunked`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
 from voxtrace.safe_text import read_json
+from voxtrace.training.chunked import ChunkedArray, write_chunked
 from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.volume import Array, Case
 
 VOXELS_PER_LABEL = 2_000
 AT_ONCE = 2  # cases in memory; resampling and hashing let other threads run
 SOURCE = "source.json"
-PREPARATION = 1  # raise it with every change of how cases are prepared, or stored ones are taken as they were
+PREPARATION = 2  # raise it with every change of how cases are prepared, or stored ones are taken as they were
 _OF_TRAINING = {  # fields of a plan on which prepared cases do not depend
     *("window", "overlap", "topology", "mirror_axes", "augmentation"),
     *("batch_dice", "batch_size", "iterations", "modality"),
@@ -56,14 +57,14 @@ class PreprocessedCase:
         return found
 
     @property
-    def image(self) -> Array:
-        """(C, Z, Y, X) float32, memory-mapped."""
-        return _mapped(self.folder / "image.npy")
+    def image(self) -> ChunkedArray:
+        """(C, Z, Y, X) float32, read where it is indexed."""
+        return ChunkedArray(self.folder / "image.zarr")
 
     @property
-    def labels(self) -> Array:
-        """(Z, Y, X) uint8 or uint16, memory-mapped."""
-        return _mapped(self.folder / "labels.npy")
+    def labels(self) -> ChunkedArray:
+        """(Z, Y, X) uint8 or uint16, read where it is indexed."""
+        return ChunkedArray(self.folder / "labels.zarr")
 
     @property
     def foreground(self) -> Array:
@@ -93,7 +94,7 @@ def preprocess_cases(
             yield waiting.popleft().result()
 
 
-def cut(array: Array, start: Sequence[int], size: Shape) -> Array:
+def cut(array: Array | ChunkedArray, start: Sequence[int], size: Shape) -> Array:
     """Return the box ``start`` … ``start + size`` of the last three axes; what lies outside the array is 0."""
     shape = array.shape[-3:]
     # part of the box that lies inside the array, in the array and in the box
@@ -140,7 +141,7 @@ def _stored(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
         return None
 
 
-def _fit_together(image: Array, labels: Array, foreground: Array) -> bool:
+def _fit_together(image: ChunkedArray, labels: ChunkedArray, foreground: Array) -> bool:
     """Return whether arrays are of the types and shapes that are written, and every drawn voxel lies in them."""
     if image.ndim != 4 or image.dtype != np.float32 or labels.shape != image.shape[1:] or labels.dtype.kind != "u":
         return False
@@ -169,8 +170,8 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, 
     labels = network_labels(case.labels, plan, grid)
     # of two runs that share the folder and prepare a case at once, the first one's is kept
     with atomic_folder(target, replace=target.exists()) as folder:
-        np.save(folder / "image.npy", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
-        np.save(folder / "labels.npy", labels)
+        write_chunked(folder / "image.zarr", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
+        write_chunked(folder / "labels.zarr", labels)
         np.save(folder / "foreground.npy", _draw_foreground(labels, rng, plan))
         (folder / SOURCE).write_text(made_from, encoding="utf-8")
         scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)

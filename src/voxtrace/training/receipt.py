@@ -16,7 +16,8 @@ import numpy as np
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled, DatasetError
 from voxtrace.inference import PredictOptions, segment
-from voxtrace.metrics import dice, finite_mean, without_ignored
+from voxtrace.metrics import dice, finite_mean, region_maps, without_ignored
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.training.add_case import PROVENANCE
 from voxtrace.training.dataset import Dataset
 from voxtrace.training.finetune import match_channels, match_labels
@@ -51,7 +52,7 @@ class LearnedCorrection:
 
 @dataclass(frozen=True)
 class OldCase:
-    """Mean Dice of an old case over the labels that both models know, before and after; NaN where none is drawn."""
+    """Mean Dice of an old case over the labels, or regions, that both models know; NaN where none is drawn."""
 
     name: str
     before: float
@@ -200,8 +201,9 @@ def _compared(
         if number < corrected:
             yield _learned(case, old, new, after.plan.ignored)
         else:
-            values = [value for value in common if value]
-            yield OldCase(case.name, *(_mean_dice(one, case, values, after.plan.ignored) for one in (old, new)))
+            values, regions = [value for value in common if value], _common_regions(before, after)
+            scores = (_mean_dice(one, case, values, regions, after.plan.ignored) for one in (old, new))
+            yield OldCase(case.name, *scores)
 
 
 def _in_order(volume: Volume, order: Sequence[int]) -> Volume:
@@ -241,6 +243,18 @@ def _learned(case: Case, old: Array, new: Array, ignored: int | None) -> Learned
     return LearnedCorrection(case.name, False, corrected, learned, spoilt)
 
 
-def _mean_dice(labels: Array, case: Case, values: Sequence[int], ignored: int | None) -> float:
+def _common_regions(before: Bundle, after: Bundle) -> list[LabelRegion]:
+    """Return the regions of the new model that the one before has, too, by name; none where both have labels."""
+    known = {region.name.casefold() for region in before.plan.regions}
+    return [region for region in after.plan.regions if region.name.casefold() in known]
+
+
+def _mean_dice(
+    labels: Array, case: Case, values: Sequence[int], regions: Sequence[LabelRegion], ignored: int | None
+) -> float:
+    """Return the mean Dice over regions, or where there are none over label values; NaN where none is drawn."""
     found, true = without_ignored(LabelMap(labels, case.labels.geometry), case.labels, ignored)
+    if regions:
+        pairs = zip(region_maps(found, regions), region_maps(true, regions), strict=True)
+        return finite_mean(dice(one, other, 1, absent=float("nan")) for one, other in pairs)
     return finite_mean(dice(found, true, value, absent=float("nan")) for value in values)

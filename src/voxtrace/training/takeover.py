@@ -59,6 +59,11 @@ class Takeover:
         """Whether no weight begins anew."""
         return not self.anew
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the bundle knows a label, or region, that is learned on."""
+        return any(self.labels) or bool(self.labels and self.initial.plan.regions)
+
     def to_json(self, plan: Plan) -> dict[str, Any]:
         """Return name and digest of the bundle, and what became of its channels and labels, for a card."""
         old, new = self.initial.plan, plan
@@ -110,7 +115,7 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
             parts[name] = None
     network.load_state_dict({**network.state_dict(), **{name: part[0] for name, part in parts.items() if part}})
     rows: dict[str, list[int]] = {}
-    if not (plan.regions or initial.plan.regions):
+    if any(labels) and not (plan.regions or initial.plan.regions):  # else there is no answer to keep
         new = [value for value in plan.labels if value not in labels]
         taken = {name for name, part in parts.items() if part}
         rows = begin_rare(network, (sorted(labels), new), plan.n_channels, axes, taken)

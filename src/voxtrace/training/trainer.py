@@ -28,7 +28,7 @@ from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.gain import check_drawn, gain_in_words, gain_of
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
-from voxtrace.training.new_labels import FASTER, learn_faster
+from voxtrace.training.new_labels import learn_faster, times_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
@@ -37,7 +37,7 @@ from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
 
-FINE_TUNING_FACTOR = 0.1  # times a phase's learning rate
+FINE_TUNING_FACTOR = 0.1  # times a phase's learning rate, where the bundle knows a label that is learned on
 
 
 def train(
@@ -96,8 +96,7 @@ def train(
     if takeover:
         yield from _check_drawn(run, preprocessed, takeover)
         own = run.phases[-1].optimiser.rate
-        share = run.config.rate / own if run.config.rate else FINE_TUNING_FACTOR
-        learn_faster(run.network, takeover.new_rows, max(1.0, FASTER / share))
+        learn_faster(run.network, takeover.new_rows, times_faster(run.config.rate or FINE_TUNING_FACTOR * own, own))
     open_beside(run, cases, validate)
     return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
 
@@ -115,7 +114,8 @@ def _trained(
         if takeover and takeover.answers and run.processes.first:
             first = validate[: run.config.quick_cases]
             before = yield from validate_cases(run.bundle(), first, run.device, run.cancel, "before", only_dice=True)
-        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if takeover else 1.0)
+        kept = takeover is not None and takeover.keeps
+        yield from _optimise(run, preprocessed, validate, FINE_TUNING_FACTOR if kept else 1.0)
         if not run.processes.first:
             run.processes.wait()
             return load(run.out)

@@ -1,0 +1,139 @@
+"""Arrays in compressed chunks: a zarr array of one shard, from which a box is read by its own chunks alone.
+
+Any zarr reader opens the folder. Here the shard's index says where each chunk lies in the one file, and only the chunks
+that a box touches are read and unpacked: without zarr's event loop, which takes longer than the rest and does not
+survive a fork into loader processes.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from voxtrace.errors import DatasetError
+from voxtrace.safe_text import read_json
+from voxtrace.volume import Array
+
+SIDE = 32  # voxels of a chunk along each axis: the larger, the more is unpacked that a window does not hold
+_HEADER = struct.Struct("<4xIII")  # of a Blosc frame: bytes unpacked, of a block, packed
+_CHECKSUM = 4  # bytes at the end of a shard's index
+
+
+def write_chunked(folder: Path, array: Array) -> None:
+    """Write an array (…, Z, Y, X) as a zarr array, a folder that is not there yet; it is packed without loss."""
+    import zarr
+    from zarr.codecs import BloscCodec
+
+    chunk = (*(1 for _ in array.shape[:-3]), *(min(SIDE, n) for n in array.shape[-3:]))
+    stored = zarr.create_array(
+        folder,
+        shape=array.shape,
+        chunks=chunk,
+        shards=tuple(math.ceil(n / c) * c for n, c in zip(array.shape, chunk, strict=True)),
+        dtype=array.dtype,
+        compressors=BloscCodec(cname="lz4", clevel=3, shuffle="shuffle"),
+        config={"write_empty_chunks": True},
+    )
+    stored[...] = array
+
+
+class ChunkedArray:
+    """A stored array that is read when it is indexed by slices, like a numpy array, and cannot be written.
+
+    Attributes
+    ----------
+    shape, dtype, chunk
+        Of the array, and the shape of a chunk.
+
+    Raises
+    ------
+    ValueError, OSError, LookupError
+        The folder holds no such array, or its index does not fit the file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        header = read_json(folder / "zarr.json")
+        self._file = folder.joinpath("c", *("0" for _ in header["shape"]))
+        self.shape: tuple[int, ...] = tuple(int(n) for n in header["shape"])
+        self.dtype = np.dtype(str(header["data_type"])).newbyteorder("<")
+        self.chunk: tuple[int, ...] = tuple(int(n) for n in header["codecs"][0]["configuration"]["chunk_shape"])
+        if len(self.chunk) != len(self.shape) or min(self.chunk) < 1:
+            raise ValueError(f"{folder} has chunks of {self.chunk}")
+        self._grid = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
+        self._places = self._index()
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, key: Any) -> Array:
+        """Return the box of a slice, or of slices and an ellipsis, without steps; read now.
+
+        Raises
+        ------
+        DatasetError
+            A chunk is damaged, or cannot be read.
+        """
+        low, high = self._box(key if isinstance(key, tuple) else (key,))
+        box = np.empty([h - a for a, h in zip(low, high, strict=True)], self.dtype)
+        if box.size:
+            with self._file.open("rb") as file:
+                for at in self._touched(low, high):
+                    begin = [max(a, i * c) for a, i, c in zip(low, at, self.chunk, strict=True)]
+                    end = [min(h, i * c + c) for h, i, c in zip(high, at, self.chunk, strict=True)]
+                    source = _between(begin, end, [i * c for i, c in zip(at, self.chunk, strict=True)])
+                    box[_between(begin, end, low)] = self._unpacked(file, at)[source]
+        return box
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self[...], dtype)
+
+    def _index(self) -> Array:
+        """Return where each chunk begins in the file, and how long it is: uint64 (grid …, 2)."""
+        n = math.prod(self._grid) * 16
+        size = self._file.stat().st_size
+        with self._file.open("rb") as file:
+            file.seek(max(0, size - n - _CHECKSUM))
+            places = np.frombuffer(file.read(n), "<u8").reshape(*self._grid, 2)
+        if bool((places > size).any()) or bool((places.sum(-1) > size - n).any()):
+            raise ValueError(f"{self._file} is shorter than its index says")
+        return places
+
+    def _box(self, key: tuple[Any, ...]) -> tuple[list[int], list[int]]:
+        """Return first and behind-last voxel along each axis."""
+        if Ellipsis in key:
+            at = key.index(Ellipsis)
+            key = (*key[:at], *(slice(None) for _ in range(self.ndim - len(key) + 1)), *key[at + 1 :])
+        key = (*key, *(slice(None) for _ in range(self.ndim - len(key))))
+        ranges = [part.indices(n) for part, n in zip(key, self.shape, strict=True)]
+        if any(step != 1 for _, _, step in ranges):
+            raise IndexError("a stored array is read without steps")
+        return [a for a, _, _ in ranges], [max(a, b) for a, b, _ in ranges]
+
+    def _touched(self, low: Sequence[int], high: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        ranges = [range(a // c, (h - 1) // c + 1) for a, h, c in zip(low, high, self.chunk, strict=True)]
+        return product(*ranges)
+
+    def _unpacked(self, file: IO[bytes], at: tuple[int, ...]) -> Array:
+        begin, length = (int(n) for n in self._places[at])
+        file.seek(begin)
+        packed = file.read(length)
+        # The sizes that a chunk tells are believed when it is unpacked.
+        sizes = _HEADER.unpack(packed[:16])[::2] if len(packed) == length >= _HEADER.size else ()
+        if sizes != (math.prod(self.chunk) * self.dtype.itemsize, length):
+            raise DatasetError(f"{self._file} is damaged; delete its folder {self._file.parents[self.ndim + 1]}, then "
+                               "--resume prepares the case anew.")  # fmt: skip
+        unpacked = import_module("numcodecs.blosc").decompress(packed)  # that zarr needs; it has no types
+        return np.frombuffer(unpacked, self.dtype).reshape(self.chunk)
+
+
+def _between(begin: Sequence[int], end: Sequence[int], origin: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(b - o, e - o) for b, e, o in zip(begin, end, origin, strict=True))

@@ -1,0 +1,82 @@
+"""Arrays in compressed chunks give back what was written, box by box, and read only what a box touches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from voxtrace.errors import DatasetError
+from voxtrace.training.chunked import ChunkedArray, write_chunked
+from voxtrace.training.preprocessed import cut
+from voxtrace.volume import Array
+
+
+def _image(shape: tuple[int, ...] = (2, 40, 33, 70), dtype: Any = np.float32) -> Array:
+    return np.random.default_rng(0).normal(0, 50, shape).astype(dtype)
+
+
+def _file(folder: Path, axes: int = 4) -> Path:
+    return folder.joinpath("c", *["0"] * axes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((2, 40, 33, 70), np.float32), ((1, 5, 6, 7), np.float32), ((33, 64, 31), np.uint8), ((1, 1, 1), np.uint16)],
+)
+def test_what_was_written_is_read_bit_for_bit(tmp_path: Path, shape: tuple[int, ...], dtype: Any) -> None:
+    image = np.abs(_image(shape)).astype(dtype)
+    write_chunked(tmp_path / "a", image)
+    stored = ChunkedArray(tmp_path / "a")
+    assert (stored.shape, stored.dtype, stored.ndim) == (image.shape, image.dtype, image.ndim)
+    np.testing.assert_array_equal(np.asarray(stored), image)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "a", mode="r")[...], image)  # as any reader sees it
+
+
+def test_boxes_anywhere_are_those_of_the_array(tmp_path: Path) -> None:
+    image, rng = _image(), np.random.default_rng(1)
+    write_chunked(tmp_path / "a", image)
+    stored = ChunkedArray(tmp_path / "a")
+    for _ in range(50):
+        start, size = rng.integers(-20, 60, 3).tolist(), rng.integers(1, 50, 3).tolist()
+        expected = cut(image, start, (size[0], size[1], size[2]))
+        np.testing.assert_array_equal(cut(stored, start, (size[0], size[1], size[2])), expected)
+    np.testing.assert_array_equal(stored[1:, ..., 3:5], image[1:, ..., 3:5])
+    assert stored[:, 5:5].shape == (2, 0, 33, 70)
+    with pytest.raises(IndexError, match="without steps"):
+        stored[:, ::2]
+
+
+def test_a_box_reads_the_chunks_that_it_touches_alone(tmp_path: Path) -> None:
+    image = _image((1, 96, 96, 96))
+    write_chunked(tmp_path / "a", image)
+    stored = ChunkedArray(tmp_path / "a")
+    held = _file(tmp_path / "a").read_bytes()
+    begin, length = (int(n) for n in stored._places[0, 1, 1, 1])
+    spoiled = bytearray(b"\xff" * len(held))  # all but one chunk and the index
+    spoiled[begin : begin + length] = held[begin : begin + length]
+    index = 27 * 16 + 4
+    spoiled[-index:] = held[-index:]
+    _file(tmp_path / "a").write_bytes(spoiled)
+    np.testing.assert_array_equal(stored[:, 32:64, 32:64, 32:64], image[:, 32:64, 32:64, 32:64])
+    with pytest.raises(DatasetError, match="is damaged; delete its folder"):
+        stored[:, 31:64, 32:64, 32:64]
+
+
+@pytest.mark.parametrize("left", [0, 10, 1000])
+def test_a_file_that_was_cut_off_is_no_array(tmp_path: Path, left: int) -> None:
+    write_chunked(tmp_path / "a", _image())
+    file = _file(tmp_path / "a")
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(ValueError):  # noqa: PT011  # numpy's words, or ours
+        ChunkedArray(tmp_path / "a")
+
+
+def test_labels_and_smooth_images_take_less_room_than_they_did(tmp_path: Path) -> None:
+    labels = np.zeros((64, 64, 64), np.uint8)
+    labels[20:40, 20:40, 20:40] = 1
+    write_chunked(tmp_path / "a", labels)
+    assert sum(f.stat().st_size for f in (tmp_path / "a").rglob("*") if f.is_file()) < labels.nbytes / 20
