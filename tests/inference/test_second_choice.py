@@ -54,6 +54,20 @@ def test_logits_become_probabilities() -> None:
     assert choice([[4.0, 0.0, 0.0], [0.5, 0.0, -9.0]], average="logits").tolist() == [[0, 2]]
 
 
+@pytest.mark.parametrize(("steps", "labels"), [(1, 2), (1, 5), (3, 2), (5, 6)])
+def test_sure_voxels_are_left_out_without_missing_one_in_doubt(steps: int, labels: int) -> None:
+    rng = np.random.default_rng(steps)
+    drawn = rng.normal(0, 4, (1, 300, labels)) + rng.normal(0, 1.5, (steps, 300, labels))
+    table = np.exp(drawn) / np.exp(drawn).sum(-1, keepdims=True)
+    mean, answer = table.mean(0), table[-1].argmax(-1)
+    others = np.where(np.arange(labels) == answer[:, None], -1.0, mean)
+    doubt = mean[np.arange(300), answer] - others.max(-1) <= MARGIN
+    assert 0.1 < doubt.mean() < 0.9
+    expected = np.where(doubt, others.argmax(-1), answer)
+    found = choice(*table.tolist(), labels=tuple(range(labels)))
+    np.testing.assert_array_equal(found[0], expected)
+
+
 @pytest.mark.parametrize("keep", ["labels", "all"])
 def test_it_lies_in_the_trace_in_memory_on_disk_and_in_a_copy(keep: str, tmp_path: Path) -> None:
     bundle, scan = fakes.bundle(MadeRouting(n_steps=3, drift=0.3)), fakes.ball((20, 24, 24))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from voxtrace.inference.plane_walk import PlaneWalk
 from voxtrace.inference.score_plane import Average, ScorePlane
@@ -62,11 +63,26 @@ class SecondChoice:
         if scores.shape[1] < 2:  # one label alone may win here
             return np.zeros(tuple(scores.shape[-2:]), np.int32)
         scores = scores.softmax(1) if self._average == "logits" else scores
-        answer, mean = scores[-1].argmax(0, keepdim=True), scores.mean(0)
+        last, mean = scores[-1], scores.mean(0) if len(scores) > 1 else scores[-1]
+        found = np.zeros(last[0].numel(), np.int32)
+        place = torch.nonzero(_may_doubt(last, mean).flatten())[:, 0]
+        last, mean = last.flatten(1)[:, place], mean.flatten(1)[:, place]
+        answer = last.argmax(0, keepdim=True)
         of_answer = mean.gather(0, answer)[0]
         others, which = mean.scatter(0, answer, -torch.inf).max(0)
-        doubt = (of_answer - others <= MARGIN).cpu().numpy()
-        return np.where(doubt, padded.labels[which.cpu().numpy()] + 1, 0).astype(np.int32)
+        other = padded.labels[which.cpu().numpy()].astype(np.int32) + 1
+        found[place.cpu().numpy()] = np.where((of_answer - others <= MARGIN).cpu().numpy(), other, 0)
+        return found.reshape(tuple(scores.shape[-2:]))
+
+
+def _may_doubt(last: Tensor, mean: Tensor) -> Tensor:
+    """Return where there may be doubt (Y, X) bool, from probabilities (n, Y, X): most voxels are told cheaply.
+
+    Where the mean of the answer exceeds (1 + margin) / 2 no other one comes close; where another label leads the mean,
+    the last step gives that one at most a half.
+    """
+    unsure = mean.amax(0) <= (1 + MARGIN) / 2
+    return unsure if mean is last else unsure | (torch.minimum(mean, last).amax(0) <= 0.5)
 
 
 def _nearest(axis: AxisWeights) -> Array:
