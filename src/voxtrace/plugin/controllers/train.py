@@ -133,11 +133,21 @@ class TrainController:
 
     @property
     def starts(self) -> list[TrainStart]:
-        """What training can start from: every known bundle but folders of folds, then every method."""
+        """What training can start from.
+
+        Every known bundle but folders of folds, every method with random weights, and bundles that go on as another
+        method that takes their weights.
+        """
         single = [known for known in self._bundles.bundles if not known.folds]  # one has to be chosen
-        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
         methods = self._methods.classes.items()
-        return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods]
+        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
+        others = [
+            TrainStart(f"{k.name}, going on as {kind.title}", key, k.path, before=(k.method, k.options))
+            for k in single
+            for key, kind in methods
+            if k.method in kind.begins_from
+        ]
+        return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods] + others
 
     def refresh(self) -> None:
         """Update from the known bundles and methods; the chosen start is kept."""
@@ -215,7 +225,7 @@ class TrainController:
         """Fill in the form with what the run at the output was begun with."""
         run, digests = self._run, {known.path: known.record.get("digest") for known in self._bundles.bundles}
         wanted = [s for s in self.starts if (digests.get(s.bundle) == run.initial if s.bundle else not run.initial)]
-        found = next((s for s in wanted if s.method == run.method or s.bundle), None)
+        found = next((s for s in wanted if s.method == run.method), next((s for s in wanted if s.bundle), None))
         if found is None:
             self._show(panel_state.failed("The model that it was fine-tuned from is not in the list of models."))
             return
@@ -229,7 +239,7 @@ class TrainController:
             return None
         if chosen.bundle and not options:  # what the form begins with is how fine-tuning goes on
             made = self._methods.create(chosen.method, chosen.options)
-            return made.fine_tuned() if made else None
+            return made.fine_tuned(self._methods.create(*chosen.before) if chosen.before else None) if made else None
         return self._methods.create(chosen.method, {**chosen.options, **options})
 
     def edit(self, form: TrainForm) -> None:
