@@ -27,8 +27,8 @@ def check_drawn(cases: Sequence[PreprocessedCase], plan: Plan, takeover: Takeove
         A label that the bundle knows is drawn in no case: it would be unlearned, as background.
     """
     drawn = [set(np.unique(case.foreground[:, 0]).tolist()) for case in cases]
-    values = {k: region.values for k, region in enumerate(plan.regions)} or {k: (k,) for k in plan.labels if k}
-    counts = {k: sum(not each.isdisjoint(values[k]) for each in drawn) for k in values}
+    numbers = {k: k + 1 for k in range(len(plan.regions))} or {k: k for k in plan.labels if k}  # as they are drawn
+    counts = {k: sum(number in each for each in drawn) for k, number in numbers.items()}
     if lost := [plan.outputs[k] for k, n in counts.items() if n == 0 and k in takeover.labels]:
         raise DatasetError(
             f"{', '.join(lost)} of {takeover.initial.name} would be unlearned: drawn in none of the {len(cases)} "
