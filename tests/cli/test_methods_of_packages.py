@@ -49,6 +49,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             del sys.modules[name]
 
 
+@pytest.mark.parametrize("metadata", [None, "", "Metadata-Version: 2.1\n"])
+def test_what_an_uninstall_left_behind_takes_no_method_along(site: Site, metadata: str | None) -> None:
+    site.install("vt-good", "edge", GOOD)
+    left = site.folder / "vt_gone-1.0.dist-info"
+    left.mkdir()
+    (left / "entry_points.txt").write_text("[voxtrace.methods]\ngone = vt_gone:Gone\n", encoding="utf-8")
+    if metadata is not None:
+        (left / "METADATA").write_text(metadata, encoding="utf-8")
+    classes, left_out = every_method()
+    assert "edge" in classes
+    assert "the method 'gone' of vt_gone:Gone cannot be used" in left_out["gone"]
+
+
 def test_a_method_of_another_package_is_one_like_the_others(site: Site) -> None:
     site.install("vt-good", "edge", GOOD)
     made = method("edge")
