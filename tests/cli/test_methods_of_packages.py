@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from made import Run
+from made_regions import nested_dataset
 from voxtrace.errors import MethodError
 from voxtrace.methods import METHODS, every_method, method
+from voxtrace.training.request import TrainRequest
+from voxtrace.training.setup import set_up
 
 GOOD = """
 from dataclasses import dataclass
@@ -157,3 +160,10 @@ def test_the_command_lists_a_method_and_tells_which_are_left_out(
     assert set(told.json["left_out"]) == {"rim", "late"}
     assert "ZeroDivisionError" in told.json["left_out"]["late"]
     assert "the method 'rim' of vt-bad 1.0 cannot be used" in told.err
+
+
+def test_a_dataset_with_regions_is_refused_for_one_that_does_not_learn_them(site: Site, tmp_path: Path) -> None:
+    site.install("vt-flat", "edge", GOOD.replace('"edge"', '"edge"\n    overlapping = False'))
+    folder = nested_dataset(tmp_path / "nested")
+    with pytest.raises(MethodError, match="edge cannot learn regions that overlap"):
+        next(set_up(TrainRequest(folder, method="edge", out=tmp_path / "new"), lambda: False))
