@@ -69,6 +69,9 @@ class TrainView(Protocol):
     def fill_begun(self, fold: int | None, constant: bool | None) -> None:
         """Fill in the fold, and how the rate goes where that is known."""
 
+    def clear_lengths(self) -> None:
+        """Empty the fields of how long a run is, and how much longer it gets; nothing is reported."""
+
     def clear_curves(self) -> None:
         """Remove the curves of the previous run."""
 
@@ -122,6 +125,7 @@ class TrainController:
         self._run_at, self._run = "", FoundRun()
         self._advice, self._fold, self._ends_now = "", "", False
         self._began_s: float | None = None  # once it need not wait for another run
+        self._asked: TrainRequest | None = None  # of the run that was started last
         bundles.changed.connect(self.refresh)
         self._methods.changed.connect(self.refresh)
         self.refresh()
@@ -278,8 +282,11 @@ class TrainController:
             return
         self._view.clear_curves()
         self.receipts.clear()
-        self._dice, self._began_s = 0.0, None
-        self._run_job(self.request)
+        self._dice, self._began_s, self._asked = 0.0, None, self.request
+        if self._form.extend:  # once: a run that is stopped and resumed is as long as it became now
+            self._form = replace(self._form, extend=0, iterations=0)
+            self._view.clear_lengths()
+        self._run_job(self._asked)
 
     def _run_job(self, request: TrainRequest) -> None:
         self._advice, self._fold, self._ends_now = "", "", False
@@ -323,7 +330,7 @@ class TrainController:
         elif isinstance(event, Done):
             self._finish(event.result)
         elif self._ends_now and resumable(self._form.out):
-            self._run_job(replace(self.request, minutes=ENDS_NOW_MIN))
+            self._run_job(replace(self._asked or self.request, minutes=ENDS_NOW_MIN, resume=True))
         else:
             again = resumable(self._form.out, self._form.every_fold)
             word = " Press Resume to continue." if again else ""
@@ -353,14 +360,15 @@ class TrainController:
         self._advice = advice_words(report.message) or self._advice
 
     def _finish(self, folder: Path) -> None:
-        known = self._bundles.add(folder)  # updates the pickers of both panels
+        asked = self._asked or self.request
+        known = self._bundles.add(folder)  # updates the pickers of both panels, and perhaps what is chosen
         took_s = time.monotonic() - self._began_s if self._began_s is not None else 0.0
-        before = self._chosen.bundle if self._chosen and not known.folds else None
+        before = Path(asked.initial) if asked.initial and not known.folds else None
         record = fold_summary(folder) if known.folds else card(folder)
         made = receipt(record, folder, took_s, before, known.folds)
         self._look_again()
         sentence = f"Done. {known.name} is now in the picker of the Segment panel."
-        self.receipts.begin(made, Path(self._form.dataset), panel_state.PanelState(sentence, "done", can_start=False))
+        self.receipts.begin(made, asked.dataset, panel_state.PanelState(sentence, "done", can_start=False))
 
     def _end(self, state: panel_state.PanelState) -> None:
         self._look_again()

@@ -154,7 +154,8 @@ def _ready_at(form: TrainForm) -> PanelState:
     word = start_word(form)
     if word == "Resume":
         what = "are folds" if form.every_fold else "is an unfinished run"
-        return PanelState(f"There {what}. Press Resume to continue where it stopped.", can_start=True)
+        more = f", and for {form.extend:,} iterations more than it was to have" if form.extend else ""
+        return PanelState(f"There {what}. Press Resume to continue where it stopped{more}.", can_start=True)
     if word == "Extend":
         return PanelState(f"Press Extend to train {form.extend:,} iterations more.", can_start=True)
     if _is_bundle(form.out):
