@@ -338,7 +338,7 @@ def test_a_known_region_that_no_case_draws_is_refused_by_its_place_not_by_its_va
     plan = region_plan(regions)
     cases = list(preprocess_cases([edema], plan, tmp_path, seed=0))
     known: Any = SimpleNamespace(labels={0: 0, 1: 1}, initial=SimpleNamespace(name="start"))
-    with pytest.raises(DatasetError, match="^tumour core of start would be unlearned"):
+    with pytest.raises(DatasetError, match=r"^tumour core of start would be unlearned"):
         check_drawn(cases, plan, known)
     known.labels = {0: 0}
     assert [told.split(" is ")[0] for told in check_drawn(cases, plan, known)] == ["tumour core", "other"]
