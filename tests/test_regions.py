@@ -107,3 +107,9 @@ def test_a_method_that_cannot_learn_regions_says_which_can() -> None:
     with pytest.raises(MethodError, match=r"diffusion cannot learn regions.*whole tumour.*--method unet"):
         refuse_regions("diffusion", REGIONS)
     refuse_regions("diffusion", ())
+
+
+def test_a_value_never_has_the_name_of_a_region_of_several_values() -> None:
+    """The volumes of both stand under their names in a card."""
+    regions = parse_regions({"background": 0, "one": [1, 2], "other": [1, 3]}, [1, 3])
+    assert value_names(regions) == {1: "one (1)", 2: "one without other", 3: "other without one"}

@@ -143,3 +143,19 @@ def test_the_diagram_is_drawn_and_written_in_rows() -> None:
     assert "![reliability](reliability.svg)" in card
     assert list(drawings({"calibration": found})) == ["reliability.svg"]
     assert drawings({}) == {}
+
+
+@pytest.mark.parametrize("labelled", [0, 1, 40 * 60 * 60])
+def test_no_case_has_more_voxels_than_any_other_may_have(labelled: int) -> None:
+    """An answer far beyond a small lesion, or where there is none, would outweigh all other cases."""
+    reference = np.zeros(40 * 60 * 60, np.uint8)
+    reference[:labelled] = 1
+    found = VoxelSample(reference.reshape(40, 60, 60), near_labels(reference.reshape(40, 60, 60), (1.0, 1.0, 1.0)))
+    sure = np.linspace(0.51, 0.99, 40)
+    for z in range(40):
+        found(z, np.stack([np.full((60, 60), 1 - sure[z]), np.full((60, 60), sure[z])]).astype(np.float32))
+    assert len(found.labels) == len(found.log_probabilities) == 20_000
+    told = np.exp(found.log_probabilities[:, 1])
+    counts = [np.count_nonzero(np.abs(told - p) < 1e-4) for p in sure]  # every plane alike
+    assert min(counts) > 400
+    assert max(counts) < 600

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from voxtrace.fit import coverage_record
-from voxtrace.fit.interval_coverage import FoldVolumes, IntervalCoverage, halves_coverage, left_out_coverage
+from voxtrace.fit.interval_coverage import (
+    FoldVolumes,
+    IntervalCoverage,
+    halves_coverage,
+    left_out_coverage,
+    volumes_of,
+)
 
 
 def folds(cases: int, number: int = 5, seed: int = 0) -> list[FoldVolumes]:
@@ -83,3 +89,23 @@ def test_the_record_has_labels_and_all_together() -> None:
 def test_without_volumes_there_is_no_record() -> None:
     assert coverage_record({0: {"plan": {"labels": {"0": "background", "1": "liver"}}}}) is None
     assert coverage_record({0: record(0, 40)}) is None  # no other fold
+
+
+def test_a_case_that_two_folds_held_back_is_not_behind_the_interval_that_tests_it() -> None:
+    """Its hashes tell which it is: made-up names are counted anew in each fold."""
+
+    def fold(cases: dict[str, str]) -> dict[str, Any]:
+        held_back = [
+            {"name": name, "images": [f"{case}-image"], "labels": f"{case}-labels"} for name, case in cases.items()
+        ]
+        rows = [{"name": name, "predicted_ml": {"a": 2.0}, "reference_ml": {"a": 3.0}} for name in cases]
+        provenance = {"held_back": held_back}
+        return {
+            "plan": {"labels": {"0": "background", "1": "a"}},
+            "provenance": provenance,
+            "metrics": {"validation": {"per_case": rows}},
+        }
+
+    first, second = {"case_0001": "x", "case_0002": "y"}, {"case_0001": "z", "case_0002": "x"}
+    found = volumes_of({0: fold(first), 1: fold(second)})["a"]
+    assert [(one.fold, len(one.predicted_ml)) for one in found] == [(0, 2), (1, 1)]

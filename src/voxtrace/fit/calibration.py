@@ -69,7 +69,8 @@ class VoxelSample:
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(0)
-        self._near = max(1, int(np.count_nonzero(self.near)))
+        self._most, self._below = MOST_VOXELS, np.inf  # voxels of the lowest random numbers stay
+        self._drawn: list[Array] = []
 
     def __call__(self, z: int, probabilities: Array) -> None:
         """Take a plane: its number, and probabilities (K, Y, X), NaN where the network did not look."""
@@ -77,24 +78,43 @@ class VoxelSample:
         taken &= np.isfinite(probabilities).all(0)
         if self.known is not None:
             taken &= self.known[z]
-        most = min(MOST_VOXELS, MOST_NUMBERS // len(probabilities))
+        self._most = min(MOST_VOXELS, MOST_NUMBERS // len(probabilities))
         which = np.flatnonzero(taken.ravel())
-        which = which[self._rng.random(len(which)) < most / self._near]
+        drawn = self._rng.random(len(which))
+        which, drawn = which[drawn < self._below], drawn[drawn < self._below]
         values = probabilities.reshape(len(probabilities), -1)[:, which].T
         self.sums_to_one &= bool((np.abs(values.sum(1) - 1.0) < 0.01).all())
         self.chosen.append(np.ascontiguousarray(values))
         self.right.append(self.reference[z].ravel()[which].astype(np.int64))
+        self._drawn.append(drawn)
+        if sum(map(len, self._drawn)) > 2 * self._most:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Keep as many voxels as there may be, in their order: those of the lowest random numbers."""
+        drawn = np.concatenate(self._drawn)
+        if len(drawn) > self._most:
+            stay = np.sort(np.argpartition(drawn, self._most - 1)[: self._most])
+            self.chosen[:] = [np.concatenate(self.chosen)[stay]]
+            self.right[:] = [np.concatenate(self.right)[stay]]
+            self._drawn, self._below = [drawn[stay]], float(drawn[stay].max())
 
     @property
     def log_probabilities(self) -> Double:
         """(n, K), none below log 1e-7."""
-        values = np.concatenate(self.chosen) if self.chosen else np.zeros((0, 1))
+        if not self.chosen:
+            return np.zeros((0, 1))
+        self._thin_out()
+        values = np.concatenate(self.chosen)
         return np.asarray(np.log(np.maximum(values.astype(np.float64), LEAST)))
 
     @property
     def labels(self) -> Array:
         """The reference's label of each voxel, (n,) int64."""
-        return np.concatenate(self.right) if self.right else np.zeros(0, np.int64)
+        if not self.right:
+            return np.zeros(0, np.int64)
+        self._thin_out()
+        return np.concatenate(self.right)
 
 
 def near_labels(reference: Array, spacing_mm: Triple) -> Array:

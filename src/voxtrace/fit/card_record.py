@@ -16,7 +16,9 @@ _Text = Annotated[str, Field(max_length=20_000)]
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
 _Length = Annotated[float, Field(strict=True, ge=1e-4, le=1e15, allow_inf_nan=False)]  # mm; others are divided by it
-_Deviation = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
+_Deviation = Annotated[float, Field(strict=True, ge=1e-15, le=1e15, allow_inf_nan=False)]
+_Weight = Annotated[float, Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False)]  # products stay finite
+_Weights = Annotated[tuple[_Weight, ...], Field(max_length=100)]
 _Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 _Row = Annotated[tuple[_Number, ...], Field(max_length=1000)]
 _Truth = Annotated[bool, Field(strict=True)]
@@ -77,11 +79,11 @@ class _Expected(_Part):
 
 class _PredictedDice(_Part):
     features: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=100)]
-    means: _Row
+    means: _Weights
     deviations: tuple[_Deviation, ...]
-    weights: _Row
-    ranges: tuple[_Pair, ...]
-    intercept: _Number
+    weights: _Weights
+    ranges: tuple[tuple[_Weight, _Weight], ...]
+    intercept: _Weight
     half_width: _Amount
     level: Annotated[float, Field(strict=True, gt=0, lt=1)]
     rank_correlation: _Number
@@ -183,6 +185,7 @@ def check_record(record: Mapping[str, Any], where: object) -> None:
     _check_lengths(found.predicted_dice, where)
     _check_names(found.intervals, where)
     _check_rules(found.post_processing, where)
+    _check_bins(found.calibration, where)
 
 
 def check_pooled(record: Mapping[str, Any], where: object) -> None:
@@ -209,10 +212,17 @@ def _check_names(intervals: _Intervals | None, where: object) -> None:
 
 
 def _check_rules(found: _PostProcessing | None, where: object) -> None:
+    for name, tried in found.tried.items() if found else ():
+        if NONE not in tried or any(PieceRule.of(word) is None or row.n < 1 for word, row in tried.items()):
+            raise BundleError(f"{where}: post_processing tried no known rules for {brief(name)}. Ask its maker.")
     for name, word in found.labels.items() if found else ():
-        tried = found.tried.get(name, {}) if found else {}
-        if PieceRule.of(word) is None or not {word, NONE} <= tried.keys():
+        if not found or word not in found.tried.get(name, {}):
             raise BundleError(f"{where}: post_processing has the rule {brief(word)}. Ask whoever made the bundle.")
+
+
+def _check_bins(found: _Calibration | None, where: object) -> None:
+    if found and len(found.reliability_before) != len(found.reliability_after):
+        raise BundleError(f"{where}: calibration has bins of different number before and after. Ask its maker.")
 
 
 def _check_lengths(dice: _PredictedDice | None, where: object) -> None:

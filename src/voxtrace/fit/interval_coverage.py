@@ -96,17 +96,32 @@ class IntervalCoverage:
 def volumes_of(records: Mapping[int, Mapping[str, Any]]) -> dict[str, list[FoldVolumes]]:
     """Return label name -> volumes of each fold, from the records of its bundles by number.
 
-    Folds without held-back cases, and labels that no fold measured, are left out.
+    Folds without held-back cases, and labels that no fold measured, are left out. A case that several folds held back
+    counts in the first of them: it must not be tested by an interval that it is behind.
     """
     found: dict[str, list[FoldVolumes]] = {}
+    seen: set[tuple[str, ...]] = set()
     for number, record in records.items():
-        rows = (record.get("metrics", {}).get("validation") or {}).get("per_case", [])
+        named = identified_cases(record)
+        rows = [row for case, row in named if not case or case not in seen]
+        seen |= {case for case, _ in named}
         for name in [name for value, name in record["plan"]["labels"].items() if int(value)]:
             pairs = [(row["predicted_ml"][name], row["reference_ml"][name]) for row in rows if _measured(row, name)]
             if pairs:
                 predicted, reference = np.asarray(pairs, np.float64).T
                 found.setdefault(name, []).append(FoldVolumes(number, predicted, reference))
     return found
+
+
+def identified_cases(record: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Return what says which case it is, and its row, of each case that a record measured.
+
+    That are the hashes of its files, as names may be made up, one count for each fold; or else its name; () without.
+    """
+    known = {one["name"]: (*one["images"], one["labels"]) for one in record.get("provenance", {}).get("held_back", ())}
+    rows = (record.get("metrics", {}).get("validation") or {}).get("per_case", ())
+    names = [row.get("name") for row in rows]
+    return [(known.get(name, () if name is None else (name,)), row) for name, row in zip(names, rows, strict=True)]
 
 
 def left_out_coverage(folds: Sequence[FoldVolumes], level: float = LEVEL) -> IntervalCoverage:

@@ -111,7 +111,7 @@ def parse_regions(labels: Mapping[str, Any], order: Any) -> tuple[LabelRegion, .
 
 
 def value_names(regions: Sequence[LabelRegion]) -> dict[int, str]:
-    """Return the name of each value of regions, ascending, without the background.
+    """Return the name of each value of regions, ascending, without the background; none is that of a larger region.
 
     Examples
     --------
@@ -120,6 +120,7 @@ def value_names(regions: Sequence[LabelRegion]) -> dict[int, str]:
     """
     names = {value: _value_name(value, regions) for value in sorted({v for region in regions for v in region.values})}
     found = [name.casefold() for name in names.values()]
+    found += [region.name.casefold() for region in regions if len(region.values) > 1]
     return {value: f"{name} ({value})" if found.count(name.casefold()) > 1 else name for value, name in names.items()}
 
 

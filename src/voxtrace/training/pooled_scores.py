@@ -10,7 +10,7 @@ import numpy as np
 
 from voxtrace.bundle import card
 from voxtrace.fit import coverage_record, measured_intervals
-from voxtrace.fit.interval_coverage import volumes_of
+from voxtrace.fit.interval_coverage import identified_cases, volumes_of
 from voxtrace.fit.piece_choice import pooled_rules
 from voxtrace.metrics import MEASURES, Interval, finite_mean, mean_interval
 
@@ -96,12 +96,9 @@ def _labels(records: Mapping[int, Mapping[str, Any]]) -> list[str]:
 
 def _rows(number: int, record: Mapping[str, Any], labels: Sequence[str]) -> list[dict[str, Any]]:
     """Return fold, name, identity and Dice (labels,) of each case that a fold held back."""
-    held_back = {one["name"]: one for one in record.get("provenance", {}).get("held_back", ())}
     found = []
-    for row in record.get("metrics", {}).get("validation", {}).get("per_case", ()):
-        told, files = row["dice"], held_back.get(row["name"])
-        # names may be made up, one count for each fold: the hashes of its files say which case it is
-        identity = (*files["images"], files["labels"]) if files else (row["name"],)
+    for identity, row in identified_cases(record):
+        told = row["dice"]
         scores = [NAN if told.get(name) is None else float(told[name]) for name in labels]
         beside = {"measures": row.get("measures", {})}  # cards of earlier versions have none
         found.append({"fold": number, "name": row["name"], "identity": identity, "dice": scores, **beside})
