@@ -140,8 +140,12 @@ class TrainController:
         """What training can start from: every known bundle but folders of folds, then every method."""
         single = [known for known in self._bundles.bundles if not known.folds]  # one has to be chosen
         bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
-        methods = self._methods.classes.items()
-        return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods]
+        titles = [kind.title for kind in self._methods.classes.values()]
+        methods = [
+            TrainStart(f"{kind.title}{f' ({key})' if titles.count(kind.title) > 1 else ''}, from scratch", key)
+            for key, kind in self._methods.classes.items()  # of a package, it may be called like one of ours
+        ]
+        return bundles + methods
 
     def refresh(self) -> None:
         """Update from the known bundles and methods; the chosen start is kept."""
