@@ -167,3 +167,13 @@ def test_a_dataset_with_regions_is_refused_for_one_that_does_not_learn_them(site
     folder = nested_dataset(tmp_path / "nested")
     with pytest.raises(MethodError, match="edge cannot learn regions that overlap"):
         next(set_up(TrainRequest(folder, method="edge", out=tmp_path / "new"), lambda: False))
+
+
+def test_a_value_that_one_refuses_in_its_own_way_is_refused_in_a_sentence(site: Site) -> None:
+    check = (
+        "    width: int = 3\n    def __post_init__(self):\n        if self.width != 3: raise ValueError('three only')\n"
+    )
+    site.install("vt-strict", "edge", GOOD + check)
+    assert method("edge", width=3).key == "edge"
+    with pytest.raises(MethodError, match=r"edge refuses width=4 \(three only\); choose other values"):
+        method("edge", width=4)

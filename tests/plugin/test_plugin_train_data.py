@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -155,6 +156,21 @@ def test_the_plan_of_the_form_is_shown_with_what_would_be_trained_and_saved_for_
     data.edit(TrainForm(str(folder), window="8x"))
     data.show_plan()
     assert "is no window" in state_of(view, "plan").message
+
+
+def test_files_that_were_written_anew_are_looked_over_again_before_a_plan_is_kept_for_all(
+    data: TrainDataController, view: Recorded, tmp_path: Path
+) -> None:
+    folder = ball_dataset(tmp_path / "balls", 3)
+    data.edit(TrainForm(str(folder)))
+    data.look_over()
+    looks = [name for name, _ in view.calls].count("set_faults")
+    for file in (*(folder / "imagesTr").iterdir(), *(folder / "labelsTr").iterdir()):
+        volume = nibabel.load(file)
+        nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj), np.diag([4.0, 4.0, 4.0, 1.0])), file)
+    data.show_plan()
+    assert dict(view.last("set_plan")[0])["Spacing"] == "4 × 4 × 4 mm"
+    assert [name for name, _ in view.calls].count("set_faults") == looks + 1
 
 
 def test_a_case_is_shown_with_what_can_be_read_of_it(faulty: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from voxtrace.declaration import OptionInfo as OptionInfo
 from voxtrace.declaration import checked, options_of
 from voxtrace.declaration import option as option
-from voxtrace.errors import MethodError
+from voxtrace.errors import MethodError, VoxTraceError
 from voxtrace.method.recipe import NO_AUGMENTATION as NO_AUGMENTATION
 from voxtrace.method.recipe import Augmentation as Augmentation
 from voxtrace.method.recipe import Optimiser as Optimiser
@@ -25,6 +25,7 @@ from voxtrace.method.recipe import Phase as Phase
 from voxtrace.method.recipe import equally as equally
 from voxtrace.method.recipe import poly as poly
 from voxtrace.plan import Plan
+from voxtrace.safe_text import brief
 from voxtrace.trace import INDEX, NodeChart
 from voxtrace.windows import Windowing, endless_gaussian
 
@@ -258,14 +259,20 @@ class Method(ABC):
 
 
 def changed(method: Method, **options: Any) -> Method:
-    """Return the method with other options, or refuse unknown names."""
+    """Return the method with other options, or refuse unknown names and values that the method does not take."""
     known = {info.name for info in method.options()}
     for name in options:  # the dataclass would raise a TypeError without the list of names
         if name not in known:
             raise MethodError(
                 f"{method.key} has no option {name!r}; it has {', '.join(sorted(known)) or 'no options'}."
             )
-    return replace(method, **options)
+    try:
+        return replace(method, **options)
+    except VoxTraceError:
+        raise
+    except Exception as error:  # a stranger's method refuses a value in any way
+        told = ", ".join(f"{name}={value}" for name, value in options.items())
+        raise MethodError(f"{method.key} refuses {brief(told)} ({brief(error)}); choose other values.") from error
 
 
 def changed_after_training(method: Method, **options: Any) -> Method:

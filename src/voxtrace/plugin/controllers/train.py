@@ -143,15 +143,20 @@ class TrainController:
         method that takes their weights.
         """
         single = [known for known in self._bundles.bundles if not known.folds]  # one has to be chosen
-        methods = self._methods.classes.items()
+        kinds = self._methods.classes
         bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
         others = [
             TrainStart(f"{k.name}, going on as {kind.title}", key, k.path, before=(k.method, k.options))
             for k in single
-            for key, kind in methods
+            for key, kind in kinds.items()
             if k.method in kind.begins_from
         ]
-        return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods] + others
+        titles = [kind.title for kind in kinds.values()]
+        methods = [
+            TrainStart(f"{kind.title}{f' ({key})' if titles.count(kind.title) > 1 else ''}, from scratch", key)
+            for key, kind in kinds.items()  # of a package, it may be called like one of ours
+        ]
+        return bundles + methods + others
 
     def refresh(self) -> None:
         """Update from the known bundles and methods; the chosen start is kept."""

@@ -60,6 +60,7 @@ class TrainDataController:
         self._view, self._runner, self._request, self._open_case, self._use = view, runner, request, open_case, use
         self._form = TrainForm()
         self._examined: Examination | None = None
+        self._files: object = None  # as they were when the dataset was looked over
         self._rows: Sequence[FaultRow] = ()
         self._shown: Any = None
         self._show: Callable[[PanelState], None] = view.show_data_state
@@ -81,7 +82,7 @@ class TrainDataController:
 
     def look_over(self) -> None:
         """Read every file of the dataset and list what is wrong."""
-        self._start(self._view.show_data_state, partial(train_data.looking_over, self._form.dataset), self._take)
+        self._start(self._view.show_data_state, partial(self._looking, self._form.dataset), self._take)
 
     def show_plan(self) -> None:
         """Look the dataset over where that was not done yet, and show its plan and what would be trained."""
@@ -128,13 +129,19 @@ class TrainDataController:
     def _planning(
         self, form: TrainForm, request: TrainRequest | None, cancel: Cancel
     ) -> Generator[JobStage, None, Any]:
-        examined = self._examined or (yield from train_data.looking_over(form.dataset, cancel))
+        examined, files = self._examined, self._files
+        if examined is None or files != train_data.state_of_files(form.dataset):
+            examined, files = yield from self._looking(form.dataset, cancel)
         choices = {
             "window": window_voxels(form.window),
             "spacing_mm": spacing_mm(form.spacing),
             "batch_size": form.batch_size or None,
         }
-        return (yield from train_data.planning(examined, choices, request, cancel))
+        return (examined, files), (yield from train_data.planning(examined, choices, request, cancel))
+
+    def _looking(self, dataset: str, cancel: Cancel) -> Generator[JobStage, None, Any]:
+        files = train_data.state_of_files(dataset)  # before they are read: what is written meanwhile is read anew
+        return (yield from train_data.looking_over(dataset, cancel)), files
 
     def _on_event(self, done: Callable[[Any], None], event: Event) -> None:
         if isinstance(event, Progressed):
@@ -146,16 +153,18 @@ class TrainDataController:
         else:
             self._advance(PanelState(f"S{event.sentence[1:] or 'topped.'}", can_start=True))
 
-    def _take(self, examined: Examination) -> None:
-        self._list(examined)
-        self._advance(_listed(examined))
+    def _take(self, look: tuple[Examination, object]) -> None:
+        self._list(look)
+        self._advance(_listed(look[0]))
 
-    def _list(self, examined: Examination) -> None:
+    def _list(self, look: tuple[Examination, object]) -> None:
+        examined, self._files = look
         self._examined, self._rows = examined, fault_rows(examined)
         self._view.set_faults(self._rows, can_mend(examined))
 
-    def _take_plan(self, shown: train_data.ShownPlan) -> None:
-        self._list(shown.examined)
+    def _take_plan(self, planned_look: tuple[Any, train_data.ShownPlan]) -> None:
+        look, shown = planned_look
+        self._list(look)
         self._view.show_data_state(_listed(shown.examined))
         self._shown = shown
         planned = shown.planned

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from voxtrace.errors import MethodError
+from voxtrace.errors import MethodError, VoxTraceError
 from voxtrace.plan import Plan
+from voxtrace.safe_text import brief
 from voxtrace.windows.grid import regular
 
 if TYPE_CHECKING:
@@ -154,7 +155,12 @@ class MethodRegistry:
         kind = self._classes.get(key)
         if kind is None or set(options) - {info.name for info in kind.options()}:
             return None
-        return kind(**options)
+        try:
+            return kind(**options)
+        except VoxTraceError:
+            raise
+        except Exception as error:  # a stranger's method refuses a value in any way
+            raise MethodError(f"{key} refuses these options ({brief(error)}); choose other values.") from error
 
     def capabilities(self, key: str, options: Mapping[str, Any]) -> Capabilities | None:
         """Return what a user can choose with a bundle's method and options; None for an unknown method or option."""

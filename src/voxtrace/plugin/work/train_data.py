@@ -32,6 +32,29 @@ class ShownPlan:
     setup: TrainSetup | None
 
 
+def state_of_files(path: str) -> object:
+    """Return what is another once a dataset is described otherwise, or a file of it was written anew.
+
+    Raises
+    ------
+    DatasetError
+        There is no dataset.
+    """
+    from voxtrace.training.layouts import find_dataset
+
+    found = find_dataset(Path(path))
+    files = [file for case in (*found.cases, *found.tests) for file in (*case.images, case.labels) if file is not None]
+    return found, tuple(map(_written, files))
+
+
+def _written(file: Path) -> tuple[int, int] | None:
+    try:
+        about = file.stat()
+    except OSError:
+        return None
+    return about.st_size, about.st_mtime_ns
+
+
 def looking_over(path: str, cancel: Cancel) -> Generator[JobStage, None, Examination]:
     """Read every file of a dataset once; return all that is wrong with it.
 
