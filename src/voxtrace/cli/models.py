@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, PictureFailures
+from voxtrace.cli.arguments import AboutFile, AsJson, DatasetFolder, Device, PictureFailures
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, print_table, reserve_stdout_for_json
 
@@ -85,6 +85,42 @@ def measure(
         print_json({"bundle": bundle, "digest": card(bundle)["digest"], **told})
     else:
         echo(f"measured; see {find(bundle) / 'card.md'}")
+
+
+@app.command()
+def describe(
+    bundle: Annotated[str, typer.Argument(help="A bundle folder; its card gets the words.")],
+    about: AboutFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what only its maker can say into a bundle's card, in place of what was said before.
+
+    FILE is TOML or JSON: names, each with a text. Without --about, the names are listed, with the items of CLAIM that
+    each tells and what the bundle says; nothing is written. The weights stay as they are.
+    """
+    from voxtrace.bundle import annotate, card, find
+    from voxtrace.fit import claim_items, read_about
+
+    if about is not None:
+        annotate(bundle, {"about": read_about(about) or None})
+    record = card(bundle)
+    items = claim_items(record)
+    told, apply = sum(bool(item.where) for item in items), sum(item.applies for item in items)
+    if as_json:
+        words = record.get("about", {})
+        print_json({"bundle": bundle, "digest": record["digest"], "about": words, "told": told, "apply": apply})
+        return
+    if about is None:
+        _print_names(record)
+    echo(f"{told} of the {apply} items of CLAIM that apply are told; see {find(bundle) / 'card.md'}")
+
+
+def _print_names(record: dict[str, Any]) -> None:
+    from voxtrace.fit import ABOUT, about_of, words_of_items
+
+    said, items = about_of(record), words_of_items()
+    rows = [(name, title, ", ".join(map(str, items[name])), said.get(name, "")) for name, title in ABOUT.items()]
+    print_table(("name", "what", "items of CLAIM", "said"), rows)
 
 
 @app.command("import")
