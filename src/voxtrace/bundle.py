@@ -145,7 +145,7 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False, pictures: Pict
 
 def _write_record(bundle: Bundle, folder: Path, pictures: Pictures) -> None:
     """Write ``card.md`` with its pictures and ``bundle.json`` beside the weights that lie in a folder."""
-    (folder / CARD).write_text(readable_card(bundle), encoding="utf-8")
+    (folder / CARD).write_text(readable_card(bundle, _sha256(folder / WEIGHTS)), encoding="utf-8")
     shown = {**pictures, **{name: text.encode() for name, text in drawings(bundle.card).items()}}
     for name, content in shown.items():
         (folder / name).write_bytes(content)
@@ -257,8 +257,8 @@ def find(path: str | Path) -> Path:
     raise BundleError(f"{path} is neither a bundle folder (with {JSON}) nor a shipped bundle; shipped are {known}.")
 
 
-def readable_card(bundle: Bundle) -> str:
-    """Return the card as Markdown."""
+def readable_card(bundle: Bundle, weights: str = "") -> str:
+    """Return the card as Markdown; ``weights`` is the SHA-256 of their file."""
     plan = bundle.plan
     facts = {
         "method": f"{bundle.method.title} ({bundle.method.source})",
@@ -267,8 +267,9 @@ def readable_card(bundle: Bundle) -> str:
         **label_facts(plan.labels, plan.regions),
         "network grid": f"{plan.spacing_mm} mm, window {plan.window} (Z, Y, X)",
         "licence": str(bundle.card.get("licence", "not stated")),
+        **({"SHA-256 of the weights": weights} if weights else {}),
     }
-    return card_text(bundle.name, facts, bundle.card)
+    return card_text(bundle.name, facts, {**bundle.record, "method": bundle.method.to_json()})
 
 
 def _check_hashes(folder: Path, record: dict[str, Any]) -> None:

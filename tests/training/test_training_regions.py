@@ -212,7 +212,8 @@ def answered(monkeypatch: pytest.MonkeyPatch, answer: np.ndarray) -> Bundle:
     """A bundle whose answer is given; the step before it is empty."""
 
     def predict(_bundle: Bundle, volume: Volume, **_: Any) -> Any:
-        return SimpleNamespace(trace=SimpleNamespace(labels=np.stack([np.zeros_like(answer), answer])))
+        trace = SimpleNamespace(labels=np.stack([np.zeros_like(answer), answer]))
+        return SimpleNamespace(trace=trace, seconds=0.5, facts={"device": "cpu"})
 
     monkeypatch.setattr(validation, "predict", predict)
     monkeypatch.setattr(validation, "case_features", lambda trace: {})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.fit import Fit, case_features, familiarity, interval_ml
+from voxtrace.trace import OTHERWISE
 
 if TYPE_CHECKING:
     from voxtrace.trace import Trace
@@ -15,12 +16,12 @@ def trust_of(record: Mapping[str, Any], trace: Trace, found: Fit) -> dict[str, A
     """Return, as fields of a ledger's entry, what a bundle's record says of a prediction with it.
 
     ``intervals_ml`` (label name -> low and high), ``usual`` (a sentence), ``expected_dice`` and ``predicted_dice``; of
-    these only the last, which says why nothing is known, where the bundle has no measures or does not fit the scan:
-    they hold for cases like those of validation.
+    these only the last, which says why nothing is known, where the bundle has no measures, does not fit the scan, or
+    predicted with other options: they hold for cases like those of validation.
     """
     dice = trace.provenance.expected_dice
     told: dict[str, Any] = {"predicted_dice": dice.to_json()} if dice else {}
-    if found.verdict == "does not fit":
+    if found.verdict == "does not fit" or dice == OTHERWISE:
         return told
     volumes = trace.summary()[-1].get("volume_ml", {})
     intervals = {trace.names[value]: interval_ml(record, value, ml) for value, ml in volumes.items()}

@@ -31,6 +31,16 @@ PictureFailures = Annotated[
         "which are patient data; names and Dice stand in the card in any case.",
     ),
 ]
+AboutFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--about",
+        metavar="FILE",
+        help="TOML or JSON with what only you can say in the card: population, ethics, reference standard, annotators, "
+        "funding and more; `voxtrace models describe` lists the names.",
+        show_default=False,
+    ),
+]
 DatasetFolder = Annotated[
     Path,
     typer.Argument(

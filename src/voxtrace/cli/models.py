@@ -1,4 +1,4 @@
-"""``voxtrace models``: list the shipped bundles, verify or measure a bundle, import models of nnU-Net."""
+"""``voxtrace models``: list and picture shipped bundles; verify, measure or describe one; import those of nnU-Net."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, DatasetFolder, Device, PictureFailures
+from voxtrace.cli.arguments import AboutFile, AsJson, DatasetFolder, Device, PictureFailures
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, print_table, reserve_stdout_for_json
+from voxtrace.errors import UsageError
 
 MEASURED = (
     *("training_scans", "cost", "intervals", "expected", "predicted_dice"),
@@ -21,18 +22,69 @@ app = typer.Typer(help="List the shipped bundles, check one, or import a model o
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the bundles that come with the package."""
+    """List the bundles that come with the package; `voxtrace models page` pictures them."""
     from voxtrace.bundle import card, shipped
+    from voxtrace.fit.model_facts import dice_words
 
     records = {name: card(path) for name, path in shipped().items()}
     if as_json:
         print_json({"models": [{"name": name, **record} for name, record in records.items()]})
         return
     rows = [
-        (name, r["method"]["name"], _made_for(r), _listed(r["plan"]["channels"]), _labels(r))
+        (name, r["method"]["name"], _made_for(r), _listed(r["plan"]["channels"]), _labels(r), dice_words(r))
         for name, r in records.items()
     ]
-    print_table(("name", "method", "made for", "channels", "labels"), rows)
+    print_table(("name", "method", "made for", "channels", "labels", "Dice"), rows)
+
+
+@app.command()
+def page(
+    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page to write; it needs no other file.")],
+    scans: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scan",
+            metavar="MODEL=FILE",
+            help="Picture a model on this scan, which you may show, in place of a made-up one; may be repeated.",
+        ),
+    ] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Write a page of the shipped bundles: picture, labels, training data, Dice, seconds, size and licence.
+
+    Each is run once on a made-up scan that it has not seen. A model of real scans, which none of them is like, has a
+    picture only with --scan.
+    """
+    from voxtrace.atomic import atomic_file
+    from voxtrace.batch.model_page import model_page, model_sections
+    from voxtrace.bundle import shipped
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{out} is no page; expected a name ending in .html.")
+    models = shipped()
+    given, sections = _scans(scans or [], models), []
+    with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
+        for name, section in model_sections(models, given, device, cancel):
+            sections.append(section)
+            echo(f"{name} is done")
+    with atomic_file(out) as temporary:
+        temporary.write_text(model_page(sections), encoding="utf-8")
+    if as_json:
+        print_json({"page": str(out), "models": list(models)})
+    else:
+        print_line(f"the page lies in {out}")
+
+
+def _scans(words: list[str], models: dict[str, Path]) -> dict[str, Any]:
+    """Return the scan of each model that was given one."""
+    from voxtrace.io import read
+
+    pairs = [word.partition("=") for word in words]
+    for name, _, file in pairs:
+        if name not in models or not file:
+            raise UsageError(f"--scan {name} is no MODEL=FILE; expected one of {', '.join(models)}, and a file.")
+    return {name: read(file) for name, _, file in pairs}
 
 
 @app.command()
@@ -85,6 +137,42 @@ def measure(
         print_json({"bundle": bundle, "digest": card(bundle)["digest"], **told})
     else:
         echo(f"measured; see {find(bundle) / 'card.md'}")
+
+
+@app.command()
+def describe(
+    bundle: Annotated[str, typer.Argument(help="A bundle folder; its card gets the words.")],
+    about: AboutFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what only its maker can say into a bundle's card, in place of what was said before.
+
+    FILE is TOML or JSON: names, each with a text. Without --about, the names are listed, with the items of CLAIM that
+    each tells and what the bundle says; nothing is written. The weights stay as they are.
+    """
+    from voxtrace.bundle import annotate, card, find
+    from voxtrace.fit import claim_items, read_about
+
+    if about is not None:
+        annotate(bundle, {"about": read_about(about) or None})
+    record = card(bundle)
+    items = claim_items(record)
+    told, apply = sum(bool(item.where) for item in items), sum(item.applies for item in items)
+    if as_json:
+        words = record.get("about", {})
+        print_json({"bundle": bundle, "digest": record["digest"], "about": words, "told": told, "apply": apply})
+        return
+    if about is None:
+        _print_names(record)
+    echo(f"{told} of the {apply} items of CLAIM that apply are told; see {find(bundle) / 'card.md'}")
+
+
+def _print_names(record: dict[str, Any]) -> None:
+    from voxtrace.fit import ABOUT, about_of, words_of_items
+
+    said, items = about_of(record), words_of_items()
+    rows = [(name, title, ", ".join(map(str, items[name])), said.get(name, "")) for name, title in ABOUT.items()]
+    print_table(("name", "what", "items of CLAIM", "said"), rows)
 
 
 @app.command("import")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from voxtrace.cli.arguments import (
+    AboutFile,
     AsJson,
     DatasetFolder,
     Device,
@@ -207,6 +208,7 @@ def train(
     prepared: Prepared = None,
     anonymous_names: AnonymousNames = False,
     picture_failures: PictureFailures = False,
+    about: AboutFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a method on a dataset and write a bundle.

@@ -14,8 +14,10 @@ Everything here reads the *record* of a bundle (``voxtrace.bundle.card(path)``, 
 
 from __future__ import annotations
 
+from voxtrace.fit.about import ABOUT, about_of, read_about
 from voxtrace.fit.card_record import check_record
 from voxtrace.fit.card_text import card_text, drawings, measured_lines
+from voxtrace.fit.claim import ClaimItem, claim_items, words_of_items
 from voxtrace.fit.cost import PredictionCost
 from voxtrace.fit.estimate import Estimate, estimate, remember_run
 from voxtrace.fit.familiarity import Familiarity, familiarity, measured_features
@@ -30,7 +32,9 @@ from voxtrace.fit.training_scans import TrainingScans
 from voxtrace.fit.verdict import Fit, FitReason, Severity, fit, fit_to_start
 
 __all__ = [
+    "ABOUT",
     "SEVERITY",
+    "ClaimItem",
     "Estimate",
     "Familiarity",
     "Fit",
@@ -39,9 +43,11 @@ __all__ = [
     "ScanFacts",
     "Severity",
     "TrainingScans",
+    "about_of",
     "card_text",
     "case_features",
     "check_record",
+    "claim_items",
     "coverage_record",
     "drawings",
     "estimate",
@@ -55,6 +61,8 @@ __all__ = [
     "measured_features",
     "measured_intervals",
     "measured_lines",
+    "read_about",
     "remember_run",
     "suggest",
+    "words_of_items",
 ]

@@ -132,7 +132,15 @@ class _Mean(_Part):
     n: _Count
 
 
+class _DiceMean(_Part):
+    mean: _Number | None
+    ci95: _Pair | None = None
+
+
 class _Validation(_Part):
+    cases: _Count = 0
+    dice: _DiceMean | None = None
+    dice_per_step: Annotated[list[_Number | None], Field(max_length=10_000)] = []
     per_case: list[dict[str, Any]] = []
     measures: dict[_Name, _Mean] = {}
     measures_per_label: dict[_Name, dict[_Name, _Mean]] = {}
@@ -164,6 +172,7 @@ class _CardRecord(_Part):
     failures: list[_Failure] = []
     predicted_dice: _PredictedDice | None = None
     cost: _Cost = _Cost()
+    about: Annotated[dict[_Name, _Text], Field(max_length=100)] = {}
 
 
 class _PooledRecord(_Part):

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from voxtrace.fit import card_sections as told
 from voxtrace.fit.calibration import VOXELS
+from voxtrace.fit.claim import claim_lines
 from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.fit.pieces import LARGEST
 from voxtrace.fit.reliability_diagram import reliability_svg
@@ -31,14 +33,14 @@ def card_text(name: str, facts: Mapping[str, str], about: Mapping[str, Any]) -> 
     lines += [*(f"- {title}: {fact}" for title, fact in facts.items()), "", *measured_lines(about)]
     for title in ("provenance", "metrics"):
         if about.get(title):
-            told = json.dumps(_without_cases(about[title]), indent=1, ensure_ascii=False)
-            lines += [f"## {title.capitalize()}", "", "```json", told, "```", ""]
-    return "\n".join(lines)
+            entries = json.dumps(_without_cases(about[title]), indent=1, ensure_ascii=False)
+            lines += [f"## {title.capitalize()}", "", "```json", entries, "```", ""]
+    return "\n".join([*lines, *claim_lines(about)])
 
 
 def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return entries of the card without the lists of cases, which bundle.json holds."""
-    entries = {name: value for name, value in entries.items() if name not in ("training", "held_back")}
+    """Return entries of the card without the lists of cases and the curve, which bundle.json holds."""
+    entries = {name: value for name, value in entries.items() if name not in ("training", "held_back", "curve")}
     listed = entries.get("validation", {})
     short = {name: value for name, value in listed.items() if name not in ("per_case", "measures_per_label")}
     return {**entries, "validation": short} if listed else entries
@@ -187,4 +189,8 @@ def _ends(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
 
 
 # In the order in which the card has them; each takes a record and yields lines, none where the record has nothing.
-SECTIONS = (_scans, _validated, _failures, _intervals, _calibration, _post_processing, _expected, _foretold)
+SECTIONS = (
+    *(told.summary, told.about, told.data, told.limits),
+    *(_scans, _validated, told.steps, _failures, _intervals, _calibration, _post_processing, _expected, _foretold),
+    *(told.cost, told.recipe),
+)

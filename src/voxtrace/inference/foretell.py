@@ -10,11 +10,10 @@ from voxtrace.bundle import Bundle
 from voxtrace.fit import case_features, expected_dice
 from voxtrace.inference.options import PredictOptions
 from voxtrace.method import Method
-from voxtrace.trace import ExpectedDice, Trace
+from voxtrace.trace import OTHERWISE, ExpectedDice, Trace
 from voxtrace.trace.files import write_record
 
 SEVERAL = ExpectedDice(unknown="several answers were combined, and each model was validated alone")
-_OTHERWISE = ExpectedDice(unknown="it was predicted with other options than those of validation")
 _USUAL = PredictOptions()
 _CHANGES = ("region", "settle", "mirror", "overlap", "post_processing")  # options that change how an answer comes about
 
@@ -41,7 +40,7 @@ def _expected(trace: Trace, bundles: Sequence[Bundle], usual: bool) -> ExpectedD
     if len(bundles) > 1:
         return SEVERAL
     if not usual:
-        return _OTHERWISE
+        return OTHERWISE
     record = bundles[0].record
     # features may read every label, which is not done for nothing
     features = case_features(trace) if record.get("predicted_dice") else {}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from voxtrace.trace.alternatives import WhatIf, what_if
 from voxtrace.trace.combine import agreement, combine
-from voxtrace.trace.description import ExpectedDice, NodeChart, Provenance, RunDescription, TraceRow
+from voxtrace.trace.description import OTHERWISE, ExpectedDice, NodeChart, Provenance, RunDescription, TraceRow
 from voxtrace.trace.recorder import Recorder
 from voxtrace.trace.step_counts import StepCounts
 from voxtrace.trace.trace import INDEX, Trace
 
 __all__ = [
     "INDEX",
+    "OTHERWISE",
     "ExpectedDice",
     "NodeChart",
     "Provenance",

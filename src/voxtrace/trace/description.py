@@ -49,6 +49,9 @@ class ExpectedDice:
         return {"dice": self.dice, "interval": list(self.interval), **numbers}
 
 
+OTHERWISE = ExpectedDice(unknown="it was predicted with other options than those of validation")
+
+
 @dataclass(frozen=True)
 class Provenance:
     """How a trace was made. Texts are empty and numbers None where they are not known.

@@ -41,7 +41,12 @@ def make_card(
         **about,
         **measured_entries(scans, validation),
         "cost": window_cost(run.method, run.plan, run.network),
-        "provenance": {**_provenance(run, len(scans), takeover), **learned, **about.get("provenance", {})},
+        "provenance": {
+            **_provenance(run, len(scans), takeover),
+            **({"prediction": validation.prediction()} if validation else {}),
+            **learned,
+            **about.get("provenance", {}),
+        },
         **({"network": described} if described else {}),
         "metrics": {
             **({"validation": validation.to_json()} if validation else {}),

@@ -99,6 +99,8 @@ def _measured(
         "cost": window_cost(bundle.method, bundle.plan, bundle.network),
         "metrics": metrics,
     }
+    if validation is not None:
+        entries["provenance"] = {**bundle.card.get("provenance", {}), "prediction": validation.prediction()}
     return entries, validation
 
 

@@ -42,6 +42,8 @@ class TrainRequest:
         See there.
     checkpoint_minutes, keep_every, preview, tensorboard, picture_failures
         See there.
+    about
+        File with what the card says in its maker's words; see :func:`voxtrace.fit.read_about`.
     fork
         A run's folder, or one of its checkpoints, whose state a new run at ``out`` goes on from.
     resume
@@ -66,6 +68,7 @@ class TrainRequest:
     workers: int | None = 0
     anonymous_names: bool = False
     picture_failures: bool = False
+    about: Path | None = None
     rate_schedule: Literal["method", "constant"] = "method"
     average: float = 0.0
     weights: Literal["last", "best"] = "last"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.errors import Cancelled, OutputError, UsageError
-from voxtrace.fit import Fit, fit_to_start
+from voxtrace.fit import Fit, fit_to_start, read_about
 from voxtrace.plan.regions import refuse_regions
 from voxtrace.training.begun import BegunRun, begun_run, work_folder
 from voxtrace.training.curriculum import cases_by_phase
@@ -56,7 +56,7 @@ class TrainSetup:
     out
         Bundle folder to write.
     about
-        What the card says of name, licence and provenance.
+        What the card says of name, licence and provenance, and in its maker's words.
     """
 
     request: TrainRequest
@@ -137,6 +137,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     from voxtrace.bundle import load
 
     dataset = open_dataset(request.dataset, request.labels)
+    about = _about(request, dataset)
     check_regions(request, dataset)
     given = given_plan(request, dataset)
     dataset = with_folds(dataset, given) if given else dataset
@@ -150,7 +151,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     begun = begun_run(out, dataset) if goes_on else None
     method = _method(request, initial, begun)
     plan = yield from _plan(request, dataset, given, initial, begun, cancel)
-    setup = TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, _about(request, dataset))
+    setup = TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, about)
     cases_by_phase(setup.phases, {files.name: files.scores for files in cases.files})  # refuses a phase without a case
     return setup
 
@@ -317,4 +318,6 @@ def _about(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
         about["name"] = request.name
     if dataset.licence:
         about["licence"] = f"{dataset.licence} (the training data's)"
+    if request.about:
+        about["about"] = read_about(request.about)
     return about

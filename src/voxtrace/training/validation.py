@@ -15,11 +15,18 @@ import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import Cancelled
-from voxtrace.fit import case_features, measured_dice_prediction, measured_features, measured_intervals
+from voxtrace.fit import (
+    PredictionCost,
+    case_features,
+    facts_of,
+    measured_dice_prediction,
+    measured_features,
+    measured_intervals,
+)
 from voxtrace.fit.calibration import VoxelSample, calibration_record, near_labels
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
-from voxtrace.inference import predict
+from voxtrace.inference import Result, predict
 from voxtrace.metrics import (
     MEASURES,
     WIDE_MM,
@@ -134,6 +141,13 @@ class Validation:
             "failures": failures(self.cases) or None,
         }
 
+    def prediction(self) -> dict[str, Any]:
+        """Return what predictions of the held-back cases took: median seconds, and the largest estimated memory."""
+        device = self.cases[0].device
+        seconds = float(np.median([case.seconds for case in self.cases]))
+        most = max(case.gigabytes for case in self.cases)
+        return {"seconds": _short(seconds), "gigabytes": round(most, 2), "cases": len(self.cases), "device": device}
+
     def _row(self, case: ValidatedCase) -> dict[str, Any]:
         names = self.scored
         return {
@@ -225,7 +239,8 @@ def _validated(
     plan = bundle.plan
     voxels = None if only_dice or plan.regions else _sample(case, plan.ignored)
     plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False}
-    trace = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain).trace
+    result = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain)
+    trace = result.trace
     names = {value: name for value, name in plan.labels.items() if value}
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
     # voxels that nobody annotated count neither in Dice nor in volumes
@@ -244,8 +259,14 @@ def _validated(
         pieces=pieces,
         voxels=voxels,
         trace=packed(trace) if any(len(found) > 1 for found in pieces.values()) else None,
+        **({} if only_dice else _taken(bundle, case, result)),
     )
     return validated, steps[-1]
+
+
+def _taken(bundle: Bundle, case: Case, result: Result) -> dict[str, Any]:
+    cost = PredictionCost.of(bundle.record, facts_of(case.volume), {"steps": bundle.method.steps})
+    return {"seconds": result.seconds, "gigabytes": cost.gigabytes, "device": str(result.facts["device"])}
 
 
 def _sample(case: Case, ignored: int | None) -> VoxelSample:

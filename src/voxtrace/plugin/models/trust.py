@@ -9,7 +9,7 @@ from typing import Any
 from voxtrace.fit import familiarity, interval_ml
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.panel_state import Level
-from voxtrace.trace import ExpectedDice, Trace
+from voxtrace.trace import OTHERWISE, ExpectedDice, Trace
 
 Record = Mapping[str, Any]
 IntervalOf = Callable[[int, float], tuple[float, float] | None]
@@ -24,9 +24,13 @@ class Trust:
 
 
 def record_of(bundles: Iterable[KnownBundle], trace: Trace | None) -> Record:
-    """Return the record of the model that made a trace; nothing where it is unknown, several voted, or it is unfit."""
-    if trace is not None and trace.provenance.fit.startswith("does not fit"):
-        return {}  # what validation measured holds for cases like its own
+    """Return the record of the model that made a trace; nothing where what validation measured does not hold.
+
+    That is where the model is unknown or unfit, where several voted, and where it predicted with other options.
+    """
+    about = trace.provenance if trace is not None else None
+    if about is not None and (about.fit.startswith("does not fit") or about.expected_dice == OTHERWISE):
+        return {}
     name = trace.provenance.bundle if trace is not None else ""
     return next((known.record for known in bundles if known.name == name), {})
 

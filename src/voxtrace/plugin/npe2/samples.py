@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace import bundle
+from voxtrace.phantoms.named import UNSEEN, phantom_named
 from voxtrace.plugin.layers.display import image_layers, label_layer
 from voxtrace.volume import Case
-
-UNSEEN = 100  # a seed that no shipped bundle was trained on
-_PHANTOMS = "voxtrace.phantoms."  # how the card of a bundle names a made-up dataset, followed by the function
 
 
 def abdomen_ct() -> list[Any]:
@@ -40,8 +38,7 @@ def __getattr__(name: str) -> Callable[[], list[Any]]:
 
 def phantom_of(folder: Path) -> str | None:
     """Return the name of the phantom that a bundle was trained on; None for one trained on other scans."""
-    dataset = str(bundle.card(folder).get("provenance", {}).get("dataset", ""))
-    return dataset.removeprefix(_PHANTOMS).split(",")[0] if dataset.startswith(_PHANTOMS) else None
+    return phantom_named(bundle.card(folder))
 
 
 def _open_with(folder: Path) -> list[Any]:

@@ -1,0 +1,200 @@
+"""What card.md says of aim, maker's words, data, limits, steps, cost and recipe; nothing that the record lacks.
+
+``provenance`` and ``plan`` of a stranger's record may hold anything, so that whatever is shown of them is made text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from voxtrace.fit.about import ABOUT, about_of
+from voxtrace.fit.origin_checks import is_demonstration
+from voxtrace.fit.training_scans import TrainingScans
+from voxtrace.safe_text import brief
+
+NOT_A_DEVICE = "Not a medical device: no answer may be used without a person who checks it."
+_MOST_NAMES = 500
+_PARTS = {"training": "trained on", "held_back": "held back"}
+
+
+def summary(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the model is for, how it was made and how well it did, in a few sentences."""
+    plan, made = record.get("plan") or {}, record.get("provenance") or {}
+    labels = _table(plan.get("labels"))
+    if not labels:
+        return
+    names = _listed(name for value, name in labels.items() if str(value) != "0")
+    yield from ("## Summary", "")
+    yield f"Aim: a model that outlines {names} in {_by(plan.get('channels'), ', ')}, and shows each step of its answer."
+    if made.get("cases") or made.get("dataset"):
+        yield f"Trained on {_shown(made.get('cases', 'some'))} cases of {_shown(made.get('dataset', 'a dataset'))}."
+    if dice := _validation(record).get("dice"):
+        yield f"Mean Dice of {_validation(record).get('cases', 'the')} held-back cases: {_interval(dice)}."
+        yield "For scans like those of its training it may be expected to do as well; for others nothing is known."
+    yield ""
+
+
+def about(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the maker says, each part under its title."""
+    if told := about_of(record):
+        yield from ("## About", "", "In the words of the maker, which nothing checks:", "")
+        yield from (f"- {title}: {told[name]}" for name, title in ABOUT.items() if name in told)
+        yield ""
+
+
+def data(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield dataset, licence and the names of the cases."""
+    made = record.get("provenance") or {}
+    listed = {title: names for part, title in _PARTS.items() if (names := _names(made, part))}
+    if not made.get("dataset") and not listed:
+        return
+    yield from ("## Data", "")
+    if made.get("dataset"):
+        yield f"- dataset: {_shown(made['dataset'])}"
+        yield f"- licence of the data: {_shown(made.get('dataset_licence') or 'not stated')}"
+    if len(listed) == len(_PARTS):
+        yield f"- partitions: {_fold(made)}"
+        if disjoint(record):
+            yield "- level: cases; no image of a held-back case is one of training (by SHA-256)"
+    for title, names in listed.items():
+        more = f" and {len(names) - _MOST_NAMES} more, see bundle.json" if len(names) > _MOST_NAMES else ""
+        yield f"- {title}, {len(names)}: {_listed(names[:_MOST_NAMES])}{more}"
+    yield from ("", "bundle.json has the SHA-256 of images and labels of each case.", "") if listed else ("",)
+
+
+def limits(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield for which scans nothing is known."""
+    scans = TrainingScans.from_record(record)
+    if scans is None:
+        return
+    yield from ("## Limits", "", f"- {NOT_A_DEVICE}")
+    if is_demonstration(record):
+        yield "- Made-up scans alone: nothing it says of a patient's scan means anything."
+    yield "- Only scans like those of the training, by channels, spacing, field of view and intensities (below); the"
+    yield "  verdict of `voxtrace.fit` compares them. These measures tell nothing of other scans, sites and diseases."
+    if "population" not in about_of(record) and not is_demonstration(record):
+        yield "- Age, sex and disease of the subjects are not stated, nor how it does for each."
+    yield ""
+
+
+def steps(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the Dice of each step of the answer."""
+    found = _validation(record).get("dice_per_step") or []
+    if len(found) < 2:
+        return
+    yield from ("## Steps", "", "Mean Dice of the held-back cases after each step of the answer:", "")
+    yield f"| step | {' | '.join(str(n) for n in range(1, len(found) + 1))} |"
+    yield f"|{'---|' * (len(found) + 1)}"
+    yield f"| Dice | {' | '.join('–' if value is None else f'{value:.4f}' for value in found)} |"
+    yield ""
+
+
+def cost(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield GFLOP, and time and memory of a prediction where they were measured."""
+    found, run = record.get("cost") or {}, (record.get("provenance") or {}).get("prediction")
+    if not found.get("gflop_per_window"):
+        return
+    yield from ("## Cost", "")
+    passes = found.get("steps", 1) if found.get("steps_are_passes") else 1
+    yield f"- {found['gflop_per_window']:.4g} GFLOP for a pass over a window (2 for a multiplication and an addition of"
+    yield f"  a convolution or linear layer; norms and activations 0); {passes} passes for an answer without mirroring"
+    if isinstance(run, Mapping):
+        yield f"- a held-back case: {_shown(run.get('seconds'))} s (median of {_shown(run.get('cases'))}) on"
+        yield f"  {_shown(run.get('device'))}, mirrored as by default; memory of the largest, estimated:"
+        yield f"  {_shown(run.get('gigabytes'))} GB"
+    yield ""
+
+
+def recipe(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how scans are prepared, what is trained and for how long."""
+    plan, made = record.get("plan") or {}, record.get("provenance") or {}
+    if not plan.get("spacing_mm"):
+        return
+    yield from ("## Recipe", "")
+    if method := record.get("method"):
+        yield f"- method: deep learning, {_shown(method.get('name'))}; paper and options stand at the top"
+    yield f"- preparation: {_by(plan['spacing_mm'])} mm (Z, Y, X), {_shown(plan.get('interpolation'))} interpolation,"
+    yield f"  normalisation {_listed(_schemes(plan))}; windows of {_by(plan.get('window'))} voxels are drawn"
+    if topology := _table(plan.get("topology")):
+        yield f"- network: widths {_by(topology.get('widths'))}, one a stage; strides {_shown(topology.get('strides'))}"
+    if made.get("iterations"):
+        yield f"- {_shown(made['iterations'])} updates of {_shown(plan.get('batch_size'))} windows, augmentation"
+        yield f"  {_shown(plan.get('augmentation'))} (1 is full); learning rate and loss are the method's, see its page"
+        yield f"- start: {_start(made)}; end: the weights of {_end(made)}"
+    if made.get("seconds"):
+        where = _by([made.get("device"), made.get("precision")], ", ")
+        yield f"- training time: {_shown(made['seconds'])} s on {where}"
+    if made.get("versions"):
+        yield f"- software: {_shown(made['versions'])}"
+    yield ""
+
+
+def _start(made: Mapping[str, Any]) -> str:
+    drawn = f"random numbers from the seed {_shown(made.get('seed'))}"
+    return f"weights of another bundle ({_shown(made['initial'])}), then {drawn}" if made.get("initial") else drawn
+
+
+def _end(made: Mapping[str, Any]) -> str:
+    chosen = "the best validation" if made.get("weights") == "best" else "the last update"
+    return f"{chosen}, averaged with decay {_shown(made['average'])}" if made.get("average") else chosen
+
+
+def _fold(made: Mapping[str, Any]) -> str:
+    if made.get("fold") is None:
+        return "chosen by the maker"
+    how = "as the dataset's own splits say, or where it has none by the hash of each subject"
+    return f"fold {_shown(made['fold'])} is held back, {how}"
+
+
+def disjoint(record: Mapping[str, Any]) -> bool:
+    """Return whether images of training and of held-back cases are recorded, and none of them is in both."""
+    made = record.get("provenance") or {}
+    sides = [_hashes(made, part) for part in _PARTS]
+    return all(sides) and not sides[0] & sides[1]
+
+
+def _validation(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (record.get("metrics") or {}).get("validation") or {}
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    if found.get("mean") is None:
+        return "not known"
+    low, high = found.get("ci95") or (None, None)
+    return f"{found['mean']:.3f}" + (f" (95 % interval {low:.3f} to {high:.3f})" if low is not None else "")
+
+
+def _names(made: Mapping[str, Any], part: str) -> list[str]:
+    rows = made.get(part)
+    return [str(row.get("name")) for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def _hashes(made: Mapping[str, Any], part: str) -> set[str]:
+    rows = made.get(part)
+    images = [row.get("images") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return {str(image) for one in images if isinstance(one, list) for image in one}
+
+
+def _schemes(plan: Mapping[str, Any]) -> list[str]:
+    rows = plan.get("normalisation")
+    return [str(row.get("scheme")) for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def _listed(words: Iterable[Any]) -> str:
+    return ", ".join(brief(word) for word in words)
+
+
+def _by(values: Any, between: str = "×") -> str:
+    return between.join(_shown(one) for one in values) if isinstance(values, list | tuple) else _shown(values)
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return brief(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
