@@ -18,7 +18,7 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.trust import interval_of, record_of, trust
-from voxtrace.trace import ExpectedDice, Provenance, Trace
+from voxtrace.trace import OTHERWISE, ExpectedDice, Provenance, Trace
 
 INTERVALS = {"labels": {"1": {"cases": 20, "level": 0.95, "factors": [0.9, 1.2], "predicted_ml": [1.0, 4.0]}}}
 LIKE = {"expected": {"cases": 20, "features": {"volume_ml": [0.001, 0.1]}}}
@@ -59,6 +59,11 @@ def test_the_record_is_that_of_the_model_that_made_the_trace() -> None:
 def test_validation_tells_nothing_of_a_scan_that_the_model_does_not_fit() -> None:
     trace = replace(made_trace(), provenance=Provenance(bundle="model", fit="does not fit: the model is for MR"))
     assert record_of([known(LIKE)], trace) == {}
+
+
+def test_validation_tells_nothing_of_an_answer_with_other_options() -> None:
+    about = Provenance(bundle="model", expected_dice=OTHERWISE)
+    assert record_of([known(LIKE)], replace(made_trace(), provenance=about)) == {}
 
 
 def test_familiar_and_unfamiliar_cases_are_told_apart() -> None:
