@@ -74,6 +74,14 @@ def test_the_page_asks_for_no_other_file_and_a_name_cannot_end_its_script(trace:
     assert document(text)["labels"][0]["name"] == "</script><b>"
 
 
+def test_a_name_that_looks_like_a_place_to_fill_stays_a_name(trace: Trace) -> None:
+    found = page(
+        replace(trace, provenance=Provenance(method="m", bundle="@DATA@ @TITLE@ @OTHER@")), None, FilmOptions()
+    )
+    assert "<title>m · @DATA@ @TITLE@ @OTHER@</title>" in found
+    assert found.count('"slices"') == 1
+
+
 def test_one_slice_alone_and_the_other_planes(trace: Trace) -> None:
     assert [s["index"] for s in document(page(trace, None, FilmOptions(index=2)))["slices"]] == [2]
     coronal = document(page(trace, None, FilmOptions("coronal")))

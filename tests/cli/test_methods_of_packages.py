@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from made import Run
+from made_regions import nested_dataset
 from voxtrace.errors import MethodError
 from voxtrace.methods import METHODS, every_method, method
+from voxtrace.training.request import TrainRequest
+from voxtrace.training.setup import set_up
 
 GOOD = """
 from dataclasses import dataclass
@@ -47,6 +50,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for name in set(sys.modules) - before:
         if name.startswith("vt_"):
             del sys.modules[name]
+
+
+@pytest.mark.parametrize("metadata", [None, "", "Metadata-Version: 2.1\n"])
+def test_what_an_uninstall_left_behind_takes_no_method_along(site: Site, metadata: str | None) -> None:
+    site.install("vt-good", "edge", GOOD)
+    left = site.folder / "vt_gone-1.0.dist-info"
+    left.mkdir()
+    (left / "entry_points.txt").write_text("[voxtrace.methods]\ngone = vt_gone:Gone\n", encoding="utf-8")
+    if metadata is not None:
+        (left / "METADATA").write_text(metadata, encoding="utf-8")
+    classes, left_out = every_method()
+    assert "edge" in classes
+    assert "the method 'gone' of vt_gone:Gone cannot be used" in left_out["gone"]
 
 
 def test_a_method_of_another_package_is_one_like_the_others(site: Site) -> None:
@@ -144,3 +160,10 @@ def test_the_command_lists_a_method_and_tells_which_are_left_out(
     assert set(told.json["left_out"]) == {"rim", "late"}
     assert "ZeroDivisionError" in told.json["left_out"]["late"]
     assert "the method 'rim' of vt-bad 1.0 cannot be used" in told.err
+
+
+def test_a_dataset_with_regions_is_refused_for_one_that_does_not_learn_them(site: Site, tmp_path: Path) -> None:
+    site.install("vt-flat", "edge", GOOD.replace('"edge"', '"edge"\n    overlapping = False'))
+    folder = nested_dataset(tmp_path / "nested")
+    with pytest.raises(MethodError, match="edge cannot learn regions that overlap"):
+        next(set_up(TrainRequest(folder, method="edge", out=tmp_path / "new"), lambda: False))

@@ -45,3 +45,9 @@ def test_a_folder_without_a_ledger_is_refused(run: Run, tmp_path: Path) -> None:
     told = run("table", tmp_path)
     assert told.code == 3
     assert "holds no ledger with a case; give the folder that `voxtrace predict --out` wrote" in told.sentence
+
+
+def test_a_path_that_is_not_there_is_no_table_of_the_folder_around_it(run: Run, predictions: Path) -> None:
+    told = run("table", predictions / "misspelt")
+    assert told.code == 3
+    assert "holds no ledger" in told.sentence

@@ -69,6 +69,16 @@ def test_answer_trace_and_counts_are_one_thing(tmp_path: Path, on_disk: bool) ->
     assert np.array_equal(result.trace.slice_facts["changed_voxels"], fresh.changed_per_slice)
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_piece_that_went_is_no_doubt_of_the_network(tmp_path: Path, on_disk: bool) -> None:
+    """The network was sure of every voxel, so that the second choice is the answer, without the piece as well."""
+    made = replace(bundle(liver="largest"), method=fakes.Nearest())
+    result = ran(made, tmp_path / "a.trace" if on_disk else None)
+    assert result.facts["post_processing"]["liver"]["pieces"] == 1
+    assert result.trace.second is not None
+    np.testing.assert_array_equal(np.asarray(result.trace.second[:]), result.labels.data)
+
+
 def test_the_trace_and_the_facts_say_what_went(tmp_path: Path) -> None:
     result = ran(bundle(liver="largest", lesion="10"), tmp_path / "a.trace")
     told = {

@@ -15,6 +15,7 @@ from made_methods import MadeRouting
 from voxtrace.inference import predict, segment
 from voxtrace.inference.score_plane import ScorePlane
 from voxtrace.inference.second_choice import MARGIN, SecondChoice
+from voxtrace.kernels import switches
 from voxtrace.preprocess import grid_of
 from voxtrace.trace import Trace
 from voxtrace.trace.disagreement import offered, regions
@@ -98,3 +99,19 @@ def test_places_in_doubt_say_what_the_network_nearly_said() -> None:
         f"the network nearly said {trace.names[1]}",
         "the network nearly said background",
     }
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_a_label_that_wins_nowhere_near_is_a_second_choice_with_kernels_and_without(
+    kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lesion that the network nearly found on four planes, and found on none."""
+    monkeypatch.setattr(switches, "is_enabled", lambda group: kernels)
+    scan, lesion = fakes.ball((20, 24, 24)), (slice(8, 12), slice(8, 14), slice(8, 14))
+    scan.data[:] = 0.0
+    scan.data[0][lesion] = 0.49  # probabilities 0.6 and 0.4
+    trace = predict(fakes.bundle(fakes.Nearest(n_steps=2)), scan, keep="labels", **EXACT).trace
+    assert not np.asarray(trace.labels[-1]).any()
+    expected = np.zeros(trace.geometry.shape, np.uint8)
+    expected[lesion] = 1
+    np.testing.assert_array_equal(trace.second, expected)

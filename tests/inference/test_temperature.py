@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import fakes
+from voxtrace.bundle import verdict
 from voxtrace.errors import UsageError
 from voxtrace.fit import case_features
 from voxtrace.inference import predict
@@ -79,6 +80,18 @@ def test_several_bundles_have_a_temperature_each() -> None:
     assert both.trace.provenance.temperatures == (2.0, 1.0)
     mean = (ran(first).trace.facts["entropy"] + ran(second).trace.facts["entropy"]) / 2
     assert both.trace.facts["entropy"] == pytest.approx(mean, rel=1e-5)
+
+
+def test_a_vote_records_the_temperature_of_every_bundle_and_the_worst_fit() -> None:
+    plain = bundle()
+    strange = replace(bundle(2.0), plan=plain.plan.model_copy(update={"modality": "CT"}))
+    vote = ran([plain, strange], members=True)
+    assert vote.trace.provenance.temperatures == (1.0, 2.0)
+    assert vote.facts["temperatures"] == [1.0, 2.0]
+    assert vote.trace.provenance.fit == verdict([plain, strange], scan()).sentence != verdict([plain], scan()).sentence
+    off = ran([plain, strange], members=True, calibrate=False)
+    assert off.trace.provenance.temperatures == ()
+    assert off.facts["temperatures"] == [1.0, 1.0]
 
 
 def test_windows_that_settle_keep_both_entropies() -> None:

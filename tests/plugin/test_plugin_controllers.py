@@ -247,7 +247,8 @@ def dataset(tmp_path: Path) -> Path:
 
 def test_training_says_what_is_missing(bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path) -> None:
     controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
-    assert view.last("set_starts") == (["tiny", "RecycleNet, from scratch", "U-Net, from scratch"], 0)
+    starts = ["tiny", "RecycleNet, from scratch", "U-Net, from scratch", "tiny, going on as U-Net"]
+    assert view.last("set_starts") == (starts, 0)
     assert "Choose a dataset" in view.state.message
     controller.edit(TrainForm(str(bundle), out=str(dataset)))
     assert "no dataset.json" in view.state.message

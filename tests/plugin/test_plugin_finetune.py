@@ -11,9 +11,11 @@ import pytest
 from made import bundle_folder, scan
 from made_layers import ImmediateRunner, Recorded
 from voxtrace import io
-from voxtrace.bundle import card
+from voxtrace.bundle import Bundle, card, save
 from voxtrace.errors import DatasetError
-from voxtrace.methods.recyclenet import RecycleNet
+from voxtrace.methods.recyclenet import FIRST_FEEDBACK, RecycleNet
+from voxtrace.methods.unet import UNet
+from voxtrace.plan import Plan
 from voxtrace.plugin.controllers.train import TrainController
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
@@ -69,3 +71,21 @@ def test_a_folder_in_which_only_the_third_label_is_drawn_is_refused(tmp_path: Pa
         list(jobs.train(request, lambda: False))
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.work").exists()
+
+
+def test_a_bundle_goes_on_as_another_method_with_its_weights(tmp_path: Path) -> None:
+    plan = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
+    plain = save(Bundle(UNet(), plan, UNet().build(plan).eval(), {"name": "plain"}), tmp_path / "plain")
+    methods = MethodRegistry({"recyclenet": RecycleNet, "unet": UNet})
+    view = Recorded()
+    controller = TrainController(BundleRegistry([plain]), view, ImmediateRunner(), methods)
+    titles = [start.title for start in controller.starts]
+    controller.pick_start(titles.index(f"plain, going on as {RecycleNet.title}"))
+    controller.edit(
+        TrainForm(str(corrected(tmp_path / "cases", (1, 2, 3))), fold=0, iterations=2, out=str(tmp_path / "tuned"))
+    )
+    assert controller.request.method == "recyclenet"
+    list(jobs.train(controller.request, lambda: False))
+    assert card(tmp_path / "tuned")["method"]["options"]["feedback"] == FIRST_FEEDBACK
+    lines = receipt(card(tmp_path / "tuned"), tmp_path / "tuned", 1.0).lines
+    assert any("taken over: label 1, label 2" in line for line in lines)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cases import ball_dataset, drain, small_plan
@@ -16,6 +18,7 @@ from made_layers import ImmediateRunner, Recorded
 from voxtrace.bundle import load
 from voxtrace.errors import Cancelled
 from voxtrace.inference.fold_folder import fold_summary
+from voxtrace.io import read_labels, write
 from voxtrace.methods import METHODS
 from voxtrace.plan import Plan
 from voxtrace.plugin.controllers.train import TrainController
@@ -215,6 +218,10 @@ def tuned(
     record = json.loads((folder / "dataset.json").read_text())
     record["labels"] = {"background": 0, "label 1": 1}
     (folder / "dataset.json").write_text(json.dumps(record))
+    for file in (folder / "labelsTr").iterdir():  # both labels are drawn, or one would be unlearned
+        ball = read_labels(file)
+        halves = np.where(np.arange(ball.data.shape[0])[:, None, None] < ball.data.shape[0] // 2, 1, 2)
+        write(replace(ball, data=(ball.data * halves).astype(ball.data.dtype)), file)
     (folder / "provenance").mkdir()
     (folder / "provenance" / "ball_000.json").write_text("{}")
     registry = BundleRegistry([tiny])
@@ -260,6 +267,7 @@ def test_old_cases_can_be_given_as_another_dataset_and_a_refusal_stays_in_the_re
     tuned: tuple[TrainController, BundleRegistry], view: Recorded, tmp_path: Path
 ) -> None:
     controller, _ = tuned
+    assert view.state.level == "done", view.state.message
     controller.receipts.measure_old(tmp_path / "balls")
     said = view.last("show_receipt")[0].lines[-1]
     assert said.startswith("What fine-tuning changed was not measured: Balls has none of the cases")
@@ -357,3 +365,49 @@ def test_advice_offers_to_end_the_training_here(view: Recorded, runner: Immediat
     controller._on_event(Progressed(TrainReport(1, 4, {"dice": 1.5}, fold="2 of 2")))  # another run
     assert "levelled" not in view.state.message
     assert view.state.remedy is None
+
+
+def test_a_run_that_was_extended_and_stopped_is_not_extended_again_when_it_is_resumed(
+    view: Recorded, runner: ImmediateRunner, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out, asked = ball_dataset(tmp_path / "balls", 2), bundle_folder(tmp_path / "new"), list[TrainRequest]()
+    length = load(out).plan.iterations
+
+    def train(request: TrainRequest, cancel: Any) -> Any:
+        asked.append(request)
+        yield TrainReport(1, 2, {"dice": 1.5}, 0.5)
+        settings = {"method": {"name": "unet", "options": {}}, "plan": {"iterations": length + 5}}
+        (tmp_path / "new.work").mkdir(exist_ok=True)
+        (tmp_path / "new.work" / "run.json").write_text(json.dumps(settings))
+        raise Cancelled("stopped.")
+
+    monkeypatch.setattr(jobs, "train", train)
+    controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
+    controller.pick_start(2)
+    controller.edit(TrainForm(str(folder), iterations=length, out=str(out), extend=5, constant_rate=True))
+    controller.start()
+    assert [name for name, _ in view.calls].count("clear_lengths") == 1
+    controller.start()  # Resume
+    assert [(one.iterations, one.resume) for one in asked] == [(length + 5, True), (None, True)]
+    controller.edit(TrainForm(str(folder), out=str(out), extend=7, constant_rate=True))
+    assert "for 7 iterations more than it was to have" in view.state.message
+
+
+def test_a_bundle_that_is_added_meanwhile_does_not_change_what_the_receipt_compares(
+    view: Recorded, runner: ImmediateRunner, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, registry = ball_dataset(tmp_path / "balls", 2), BundleRegistry([bundle])
+    before: list[Path] = []
+
+    def train(request: TrainRequest, cancel: Any) -> Any:
+        registry.forget(bundle)  # as in the Segment panel, while it trains
+        yield JobStage("Done")
+        return bundle_folder(tmp_path / "new")
+
+    monkeypatch.setattr(jobs, "train", train)
+    controller = TrainController(registry, view, runner, some_methods())
+    monkeypatch.setattr(controller.receipts, "begin", lambda made, dataset, after: before.append(made.before))
+    controller.pick_start(0)
+    controller.edit(TrainForm(str(folder), out=str(tmp_path / "new")))
+    controller.start()
+    assert before == [bundle]

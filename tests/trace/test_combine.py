@@ -104,6 +104,18 @@ def test_provenance_is_joined() -> None:
     assert found == Provenance("m", "M", "x + y", seconds=5.0, demonstration=True, stage_seconds={"network": 2.0})
 
 
+def test_what_was_removed_of_one_answer_is_not_told_of_the_joined_one() -> None:
+    removed = {"lung": {"rule": "largest", "pieces": 2, "removed_ml": 3.0}}
+    told = [
+        Provenance(bundle="x", temperatures=(2.0,), post_processing=removed),
+        Provenance(bundle="y", temperatures=(1.5,)),
+        Provenance(bundle="x", temperatures=(2.0,)),  # another seed
+    ]
+    found = combine([of([1] * 6, provenance=one) for one in told], ["a", "b", "c"]).provenance
+    assert found.post_processing == {}
+    assert found.temperatures == (2.0, 1.5)
+
+
 def test_traces_that_cannot_be_combined_are_refused() -> None:
     one = of([1] * 6)
     with pytest.raises(UsageError, match="at least two"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from voxtrace.methods import method
 from voxtrace.metrics import dice, evaluate_label
 from voxtrace.training.card import without_names
 from voxtrace.training.failures import picture_worst, pictured
+from voxtrace.training.gain import gain_of
 from voxtrace.training.validation import Validation, validate_cases
 from voxtrace.volume import Array, Case, Geometry, LabelMap, Volume
 
@@ -204,3 +206,13 @@ def test_the_copy_of_a_reference_that_is_processed_is_what_the_engine_does(valid
     processed = predict(bundle(post_processing=entries["post_processing"]), one.volume, device="cpu")
     expected, _ = remove_pieces(plain, {1: PieceRule(largest=True)}, GEOMETRY.voxel_ml * 1000)
     assert np.array_equal(processed.labels.data, expected)
+
+
+def test_what_fine_tuning_gained_does_not_count_what_post_processing_gains(validation: Validation) -> None:
+    """The same network before and after: it gained nothing, though the card's Dice rose with the rule chosen."""
+    before = drain(validate_cases(bundle(), CASES, "cpu", lambda: False, only_dice=True))
+    taken: Any = SimpleNamespace(labels={0: 0, 1: 1, 2: 2})
+    gain = gain_of(taken, bundle().plan, before, validation)
+    assert gain["cases"] == 12
+    assert gain["dice_before"] == gain["dice_after"] < validation.to_json()["dice"]["mean"]
+    assert all(was == now for was, now in gain["labels"].values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,23 @@ def test_labels_and_smooth_images_take_less_room_than_they_did(tmp_path: Path) -
     labels[20:40, 20:40, 20:40] = 1
     write_chunked(tmp_path / "a", labels)
     assert sum(f.stat().st_size for f in (tmp_path / "a").rglob("*") if f.is_file()) < labels.nbytes / 20
+
+
+def test_damage_inside_a_chunk_is_named(tmp_path: Path) -> None:
+    write_chunked(tmp_path / "a", np.zeros((32, 32, 32), np.uint8))
+    stored = ChunkedArray(tmp_path / "a")
+    begin, length = (int(n) for n in stored._places[0, 0, 0])
+    held = bytearray(_file(tmp_path / "a", 3).read_bytes())
+    held[begin + 16 : begin + length] = b"\xff" * (length - 16)  # all behind the sizes
+    _file(tmp_path / "a", 3).write_bytes(held)
+    with pytest.raises(DatasetError, match="is damaged; delete its folder"):
+        stored[...]
+
+
+@pytest.mark.parametrize("shape", [[10**6] * 3, [10**9] * 3, [-40, 40, 40], [0, 40, 40]])
+def test_sizes_that_no_file_can_have_are_refused_before_they_are_read(tmp_path: Path, shape: list[int]) -> None:
+    write_chunked(tmp_path / "a", np.zeros((40, 40, 40), np.uint8))
+    header = tmp_path / "a" / "zarr.json"
+    header.write_text(json.dumps({**json.loads(header.read_text()), "shape": shape}))
+    with pytest.raises(ValueError, match="is shorter than its index"):
+        ChunkedArray(tmp_path / "a")

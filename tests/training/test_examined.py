@@ -38,6 +38,8 @@ def test_without_validation_the_cases_that_a_phase_left_out_are_looked_at(tmp_pa
     _told(tmp_path / "b", CASES, ())
     found = load(tmp_path / "b").card["metrics"]["examined"]
     assert found["bank"]["slices"] > 0
+    # the decision network learned on every case, and the bank on all but those that it chose on: none tells anything
+    assert found["router"]["passed"] is None
 
 
 def test_with_neither_that_is_told(tmp_path: Path) -> None:

@@ -71,3 +71,21 @@ def test_files_without_a_partner_are_told(put) -> None:  # type: ignore[no-untyp
 def test_what_does_not_fit_together_is_refused(put, images, labels, told: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DatasetError, match=told):
         pair_files(put("i", *images), put("l", *labels))
+
+
+def test_links_keep_their_own_names(put, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    blobs = put("blobs", "5f3a", "77bc")
+    images, labels = put("i"), put("l")
+    (images / "a.nii.gz").symlink_to(blobs / "5f3a")  # as DataLad and caches store files
+    (labels / "a.nii.gz").symlink_to(blobs / "77bc")
+    assert pair_files(images, labels).as_csv(tmp_path).splitlines()[1] == "a,i/a.nii.gz,l/a.nii.gz"
+
+
+@pytest.mark.parametrize("name", ["a\nb", " a", "a\u2028b", "a\udcff"])
+def test_names_that_a_csv_does_not_give_back_are_refused(put, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+    try:
+        pairs = pair_files(put("i", f"{name}.nii.gz"), put("l", f"{name}.nii.gz"))
+    except (OSError, UnicodeError):  # macOS and Windows have no such names
+        pytest.skip("this disk has no such names")
+    with pytest.raises(DatasetError, match=r"cannot stand in a CSV: .* rename it"):
+        pairs.as_csv(tmp_path)

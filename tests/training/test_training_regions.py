@@ -21,11 +21,13 @@ from voxtrace.errors import DatasetError, InputError, MethodError
 from voxtrace.io import read_labels, write
 from voxtrace.methods import method
 from voxtrace.plan import Plan
+from voxtrace.plan.regions import parse_regions
 from voxtrace.training import TrainRequest, fold, open_dataset, set_up, train, validation
 from voxtrace.training.cross_validation import set_up_folds
 from voxtrace.training.dataset_plan import DatasetPlan
 from voxtrace.training.doctor import Examination, examine, mend
 from voxtrace.training.finetune import finetune_plan, match_outputs
+from voxtrace.training.gain import check_drawn
 from voxtrace.training.planning import combine, measure_case, plan_dataset
 from voxtrace.training.pooled_scores import pooled_scores
 from voxtrace.training.preprocessed import preprocess_cases
@@ -329,3 +331,16 @@ def test_a_dataset_without_regions_is_as_before(tmp_path: Path) -> None:
     assert dataset.regions == ()
     assert planned(folder).n_outputs == 2
     assert len(fold(dataset, 0)[1]) == 1
+
+
+def test_a_known_region_that_no_case_draws_is_refused_by_its_place_not_by_its_values(tmp_path: Path) -> None:
+    """The core has the value 1, which is also the number of the whole tumour."""
+    regions = parse_regions({"background": 0, "whole tumour": [1, 2, 3], "tumour core": [1, 3], "other": 3}, [2, 1, 3])
+    edema = replace(CASES[0], labels=replace(CASES[0].labels, data=2 * (CASES[0].labels.data > 0).astype(np.uint8)))
+    plan = region_plan(regions)
+    cases = list(preprocess_cases([edema], plan, tmp_path, seed=0))
+    known: Any = SimpleNamespace(labels={0: 0, 1: 1}, initial=SimpleNamespace(name="start"))
+    with pytest.raises(DatasetError, match=r"^tumour core of start would be unlearned"):
+        check_drawn(cases, plan, known)
+    known.labels = {0: 0}
+    assert [told.split(" is ")[0] for told in check_drawn(cases, plan, known)] == ["tumour core", "other"]

@@ -27,10 +27,10 @@ def table(
     """
     from voxtrace.atomic import atomic_file
     from voxtrace.batch.case_table import as_csv, case_rows
-    from voxtrace.batch.ledger import Ledger
+    from voxtrace.batch.ledger import NAME, Ledger
     from voxtrace.safe_text import well_formed
 
-    ledger = Ledger(out if out.is_dir() else out.parent)
+    ledger = Ledger(out.parent if out.name == NAME and not out.is_dir() else out)
     rows = case_rows(ledger.latest().values())
     if not rows:
         raise InputError(f"{out} holds no ledger with a case; give the folder that `voxtrace predict --out` wrote.")

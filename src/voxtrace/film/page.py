@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -77,10 +78,8 @@ def page(trace: Trace, volume: Volume | None, options: FilmOptions) -> str:
     data = json.dumps(_document(trace, options, slices, fullest)).replace("<", "\\u003c")
     warning = f'<p class="warning">{escape(DEMONSTRATION)}</p>' if trace.provenance.demonstration else ""
     parts = {"TITLE": escape(_title(trace)), "WARNING": warning, "DATA": data}
-    text = _TEMPLATE.read_text(encoding="utf-8")
-    for name, value in parts.items():
-        text = text.replace(f"@{name}@", value)
-    return text
+    # in one pass: a name of a stranger may look like a place to fill
+    return re.sub("@([A-Z]+)@", lambda place: parts[place[1]], _TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _title(trace: Trace) -> str:

@@ -50,6 +50,9 @@ class PlaneAccumulator:
         Where the K are regions, the value with which each is painted.
     every_label
         Whether planes have the scores of every label, those that cannot win included.
+    margin
+        Planes also have the labels that nearly win: those that are the strongest but one somewhere, by no more than
+        this behind the winner.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class PlaneAccumulator:
         maps: tuple[int, int] = (0, 0),
         paints: Sequence[int] = (),
         every_label: bool = False,
+        margin: float = 0.0,
     ) -> None:
         self._ops, self._average, self._every_label = ops_for(device, paints, average), average, every_label
         self._depth = window[0] + slices - 1  # the windows of one row, each a plane higher
@@ -74,7 +78,8 @@ class PlaneAccumulator:
         self._maps = torch.zeros((*maps, self._depth, *plane), device=device) if all(maps) else None
         self._weights = torch.zeros((self._depth, *plane), device=device)
         self._peaks = np.zeros((n_labels, self._depth), np.float32)
-        self._least = winning_threshold(2 if paints else n_labels, average) * (1.0 - _ROUNDING)
+        # of K probabilities the strongest but one reaches (1 − margin) / K where it is no more than that behind
+        self._least = winning_threshold(2 if paints else n_labels, average) * (1.0 - margin) * (1.0 - _ROUNDING)
         self._labels = np.arange(n_labels, dtype=label_type(n_labels))
         self._first, self._before = 0, np.zeros(n_labels, bool)
 

@@ -24,7 +24,7 @@ from voxtrace.inference.probabilities import ProbabilityPlanes, Probe
 from voxtrace.inference.resample_back import LabelResampler
 from voxtrace.inference.resample_maps import MapResampler
 from voxtrace.inference.score_plane import Average, label_type
-from voxtrace.inference.second_choice import SecondChoice
+from voxtrace.inference.second_choice import MARGIN, SecondChoice
 from voxtrace.inference.slice_facts import SliceFacts
 from voxtrace.inference.step_runner import (
     CALIBRATED_UNITS,
@@ -204,6 +204,7 @@ class SlidingWindow:
             (self.kept, len(self.map_units)),
             self._paints,
             self.probe is not None,
+            MARGIN if self.keeps_second else 0.0,
         )
 
     def _output(self, recorder: Recorder) -> PlaneOutput:

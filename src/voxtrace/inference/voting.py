@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace.bundle import Bundle
+from voxtrace.bundle import Bundle, verdict
+from voxtrace.fit.calibration import temperature_of
 from voxtrace.fit.pieces import NONE
 from voxtrace.inference.ensemble import chosen_method
 from voxtrace.inference.foretell import SEVERAL
@@ -77,24 +78,32 @@ def segment_by_vote(
         results: list[Result] = []
         for run, place in zip(runs, places, strict=True):
             results.append((yield from _numbered(run, len(results), len(runs), volume, place, cancel)))
-        finish = _post_processing(bundles, options, volume)
+        finish = _finishing(bundles, options, volume)
         yield Progress("combining", 0, 1, f"the answers of {len(runs)} members")
         trace = _voted([result.trace for result in results], runs, options, started, store, cancel, finish)
     answer = np.asarray(trace.labels[-1])
     note = next((result.labels.note for result in results if result.labels.note), "")
     labels = LabelMap(answer, volume.geometry, results[0].labels.names, name=volume.name, note=note)
-    removed = trace.provenance.post_processing
-    facts = {**_facts(results, runs), **({KEY: removed} if removed else {})}
+    told = trace.provenance
+    facts = {**_facts(results, runs), **({KEY: told.post_processing} if told.post_processing else {})}
+    facts |= {"temperatures": list(told.temperatures) or [1.0] * len(bundles)}
     return Result(labels, trace, time.perf_counter() - started, facts)
 
 
-def _post_processing(
+def _finishing(
     bundles: Sequence[Bundle], options: PredictOptions, volume: Volume
 ) -> Callable[[Recorder], dict[str, Any]]:
-    """Return what removes small pieces from the answer of the vote; members stay as they are."""
+    """Return what removes small pieces from the answer of the vote; members stay as they are.
+
+    It returns what holds for all bundles together, as fields of the provenance.
+    """
     rules, names = piece_rules(bundles, options), bundles[0].plan.labels
     voxel_mm3 = volume.geometry.voxel_ml * 1000.0
-    return lambda recorder: {KEY: remove_from_answer(recorder, rules, names, voxel_mm3)}
+    together = {
+        "fit": verdict(bundles, volume).sentence,
+        "temperatures": tuple(temperature_of(bundle.card) for bundle in bundles) if options.calibrate else (),
+    }
+    return lambda recorder: {**together, KEY: remove_from_answer(recorder, rules, names, voxel_mm3)}
 
 
 def _numbered(

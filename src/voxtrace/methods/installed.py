@@ -26,7 +26,7 @@ def offered() -> Offers:
     seen: set[str] = set()  # a package that is found twice on the path counts once, as Python imports it
     for package in metadata.distributions():
         for entry in _entries(package):
-            if (label := f"{package.name.lower()} {entry.name}") not in seen:
+            if (label := f"{(_about(entry, 'Name') or entry.value).lower()} {entry.name}") not in seen:
                 seen.add(label)
                 found.setdefault(entry.name, []).append(entry)
     return found
@@ -78,4 +78,13 @@ def _checked(name: str, kind: object) -> type[Method]:
 
 
 def _package(entry: metadata.EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.value
+    """Return a package and its version in words, or what it offers where its own metadata are missing or damaged."""
+    name = _about(entry, "Name")
+    return f"{name} {_about(entry, 'Version')}".strip() if name else entry.value
+
+
+def _about(entry: metadata.EntryPoint, what: str) -> str:
+    try:
+        return str(entry.dist.metadata[what] or "") if entry.dist is not None else ""
+    except Exception:  # what an uninstall left behind: Python has no one error for it
+        return ""

@@ -50,6 +50,7 @@ class RecycleNet(Method):
     source: ClassVar[str] = "Koehler et al., RecycleNet, arXiv:2309.07513, 2023"
     step_word: ClassVar[str] = "cycle"
     overlapping: ClassVar[bool] = True
+    begins_from: ClassVar[tuple[str, ...]] = ("unet",)
     training_facts: ClassVar[Mapping[str, str]] = {"cycles_drawn": "cycle", "most_cycles": "cycle"}
 
     cycles: int = option(

@@ -30,6 +30,7 @@ class UNet(Method):
     title: ClassVar[str] = "U-Net"
     source: ClassVar[str] = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
     overlapping: ClassVar[bool] = True
+    begins_from: ClassVar[tuple[str, ...]] = ("recyclenet",)
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan unchanged, or refuse a window that the topology cannot halve, or halves nowhere."""

@@ -191,7 +191,7 @@ def not_examined(names: Sequence[str]) -> dict[str, Any]:
     return {
         "passed": None,
         "sentence": f"No held-back slice shows whether {names[0]} to {names[-1]} are worth choosing between: hold "
-        "cases back with --fold, or give five cases or more.",
+        "cases back with --fold. Without it, five cases or more show it after the bank, not after the choices.",
     }
 
 

@@ -190,11 +190,16 @@ def _description(traces: Sequence[Trace], provenance: Provenance | None, kept: b
 
 
 def joined(parts: Sequence[Provenance], **changes: Any) -> Provenance:
-    """Return one provenance for several: names joined, seconds added, everything else that of the first."""
+    """Return one provenance for several: names joined, seconds added, everything else that of the first.
+
+    Temperatures are those of every bundle. What post-processing took from each answer says nothing of the joined one.
+    """
 
     def names(of: str) -> str:
         return " + ".join(dict.fromkeys(filter(None, (getattr(part, of) for part in parts))))
 
+    # seeds of one bundle are one
+    different = {(part.bundle, part.weights_sha256, part.temperatures): part for part in parts}
     seconds = [part.seconds for part in parts if part.seconds is not None]
     stages = dict.fromkeys(stage for part in parts for stage in part.stage_seconds)
     texts = ("method", "method_title", "bundle", "weights_sha256", "version")
@@ -204,6 +209,8 @@ def joined(parts: Sequence[Provenance], **changes: Any) -> Provenance:
         "stage_seconds": {s: round(sum(part.stage_seconds.get(s, 0.0) for part in parts), 3) for s in stages},
         "demonstration": any(part.demonstration for part in parts),
         "expected_dice": None,
+        "temperatures": tuple(t for part in different.values() for t in part.temperatures),
+        "post_processing": {},
     }
     return replace(parts[0], **{**found, **changes})
 

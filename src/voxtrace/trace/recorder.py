@@ -110,18 +110,23 @@ class Recorder:
     def replace_answer(self, answer: Array) -> None:
         """Put other labels (Z, Y, X) in place of the last step's, after all planes were added.
 
-        Counts, areas and where voxels settled follow. There are no labels in it that no step had.
+        Counts, areas and where voxels settled follow, and the second choice where it was the answer. There are no
+        labels in it that no step had.
         """
         if self._files is not None:
             self._files.close()
         labels = self._labels if self._files is None else self._files.labels
         settled: Any = self._settled if self._files is None else self._files.settled
+        second: Any = self._second if self._files is None else self._files.second
         depth = chunk_depth(self._geometry.shape)
         for lo in range(0, len(answer), depth):
             fresh = answer[lo : lo + depth]
             if np.array_equal(fresh, self.answer[lo : lo + depth]):
                 continue
             planes = np.array(labels[:, lo : lo + depth])
+            if second is not None:
+                other = np.asarray(second[lo : lo + depth])
+                second[lo : lo + depth] = np.where(other == planes[-1], fresh, other)
             planes[-1] = fresh
             labels[-1, lo : lo + depth] = fresh
             settled[lo : lo + depth] = self._counts.replace(lo, planes)

@@ -64,7 +64,7 @@ class ChunkedArray:
         self.shape: tuple[int, ...] = tuple(int(n) for n in header["shape"])
         self.dtype = np.dtype(str(header["data_type"])).newbyteorder("<")
         self.chunk: tuple[int, ...] = tuple(int(n) for n in header["codecs"][0]["configuration"]["chunk_shape"])
-        if len(self.chunk) != len(self.shape) or min(self.chunk) < 1:
+        if len(self.chunk) != len(self.shape) or not 1 <= min(self.chunk) <= max(self.chunk) <= SIDE:
             raise ValueError(f"{folder} has chunks of {self.chunk}")
         self._grid = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
         self._places = self._index()
@@ -100,8 +100,10 @@ class ChunkedArray:
         """Return where each chunk begins in the file, and how long it is: uint64 (grid …, 2)."""
         n = math.prod(self._grid) * 16
         size = self._file.stat().st_size
+        if not 0 < n <= size - _CHECKSUM:  # before so much is read as a damaged header says
+            raise ValueError(f"{self._file} is shorter than its index")
         with self._file.open("rb") as file:
-            file.seek(max(0, size - n - _CHECKSUM))
+            file.seek(size - n - _CHECKSUM)
             places = np.frombuffer(file.read(n), "<u8").reshape(*self._grid, 2)
         if bool((places > size).any()) or bool((places.sum(-1) > size - n).any()):
             raise ValueError(f"{self._file} is shorter than its index says")
@@ -129,10 +131,18 @@ class ChunkedArray:
         # The sizes that a chunk tells are believed when it is unpacked.
         sizes = _HEADER.unpack(packed[:16])[::2] if len(packed) == length >= _HEADER.size else ()
         if sizes != (math.prod(self.chunk) * self.dtype.itemsize, length):
-            raise DatasetError(f"{self._file} is damaged; delete its folder {self._file.parents[self.ndim + 1]}, then "
-                               "--resume prepares the case anew.")  # fmt: skip
-        unpacked = import_module("numcodecs.blosc").decompress(packed)  # that zarr needs; it has no types
+            raise self._damaged()
+        try:
+            unpacked = import_module("numcodecs.blosc").decompress(packed)  # that zarr needs; it has no types
+        except RuntimeError as error:
+            raise self._damaged() from error
         return np.frombuffer(unpacked, self.dtype).reshape(self.chunk)
+
+    def _damaged(self) -> DatasetError:
+        folder = self._file.parents[self.ndim + 1]
+        return DatasetError(
+            f"{self._file} is damaged; delete its folder {folder}, then --resume prepares the case anew."
+        )
 
 
 def _between(begin: Sequence[int], end: Sequence[int], origin: Sequence[int]) -> tuple[slice, ...]:

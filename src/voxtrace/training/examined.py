@@ -30,7 +30,7 @@ def examine_phase(
         return
     phase = run.phases[number]
     with torch.no_grad():
-        windows = partial(held_back_windows, run, phase, cases, validate)
+        windows = partial(held_back_windows, run, number, cases, validate)
         found = dict(run.method.examine(run.network.eval(), phase, windows))
     if not found:
         return
@@ -39,9 +39,9 @@ def examine_phase(
 
 
 def held_back_windows(
-    run: TrainingRun, phase: Phase, cases: Sequence[PreprocessedCase], validate: Sequence[Case]
+    run: TrainingRun, number: int, cases: Sequence[PreprocessedCase], validate: Sequence[Case]
 ) -> Iterator[Batch]:
-    """Yield all windows of the validation cases; without any, of the training cases that the phase left out.
+    """Yield all windows of the validation cases; without any, of training cases that no phase up to this one learned.
 
     Windows lie on the even lattice and are not augmented.
     """
@@ -50,7 +50,7 @@ def held_back_windows(
             preprocess_cases(validate, run.plan, run.work / FOLDER, run.config.seed)
         )
     else:
-        held = _left_out(phase, cases)
+        held = _left_out(run.phases[: number + 1], cases)
     for case in held:
         yield from _windows(case, run)
 
@@ -65,9 +65,9 @@ def examined_entries(run: TrainingRun) -> dict[str, Any]:
     return {EVENT: found} if found else {}
 
 
-def _left_out(phase: Phase, cases: Sequence[PreprocessedCase]) -> list[PreprocessedCase]:
+def _left_out(phases: Sequence[Phase], cases: Sequence[PreprocessedCase]) -> list[PreprocessedCase]:
     scores = with_places([case.scores for case in cases])
-    drawn = [any(phase.case_weight(of_case, p) > 0 for p in PROGRESS) for of_case in scores]
+    drawn = [any(phase.case_weight(of_case, p) > 0 for phase in phases for p in PROGRESS) for of_case in scores]
     return [case for case, is_drawn in zip(cases, drawn, strict=True) if not is_drawn]
 
 

@@ -27,8 +27,8 @@ def check_drawn(cases: Sequence[PreprocessedCase], plan: Plan, takeover: Takeove
         A label that the bundle knows is drawn in no case: it would be unlearned, as background.
     """
     drawn = [set(np.unique(case.foreground[:, 0]).tolist()) for case in cases]
-    values = {k: region.values for k, region in enumerate(plan.regions)} or {k: (k,) for k in plan.labels if k}
-    counts = {k: sum(not each.isdisjoint(values[k]) for each in drawn) for k in values}
+    numbers = {k: k + 1 for k in range(len(plan.regions))} or {k: k for k in plan.labels if k}  # as they are drawn
+    counts = {k: sum(number in each for each in drawn) for k, number in numbers.items()}
     if lost := [plan.outputs[k] for k, n in counts.items() if n == 0 and k in takeover.labels]:
         raise DatasetError(
             f"{', '.join(lost)} of {takeover.initial.name} would be unlearned: drawn in none of the {len(cases)} "
@@ -47,6 +47,8 @@ def gain_of(
 ) -> dict[str, Any]:
     """Return the Dice before and after of the labels that were taken over, on the same cases; {} where not known.
 
+    Both are of the networks' answers, without post-processing.
+
     ``labels`` has both for each label, ``dice_before`` and ``dice_after`` the mean over cases of their mean.
     """
     if takeover is None or before is None or after is None:
@@ -54,7 +56,8 @@ def gain_of(
     cases = len(before.cases)
     taken = {plan.outputs[k] for k in takeover.labels}
     known = {column: name for column, name in enumerate(after.scored.values()) if name in taken}
-    each = [one.scores[:cases, -1][:, list(known)] for one in (before, after)]  # (cases, labels known)
+    # (cases, labels known); of the networks' answers, as no post-processing was chosen before
+    each = [np.asarray([case.network_dice for case in one.cases[:cases]])[:, list(known)] for one in (before, after)]
     means = [round(finite_mean(finite_mean(row) for row in scores), ROUNDED) for scores in each]
     if not all(map(math.isfinite, means)):
         return {}

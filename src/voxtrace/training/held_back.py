@@ -46,8 +46,8 @@ class ValidatedCase:
         What is known of probabilities; None where they were not asked for.
     trace
         With its labels packed, where a rule removes something.
-    untouched
-        Mean Dice before a rule removed something; None where none did.
+    answered
+        Dice (foreground labels,) of the last step before a rule removed something; None where none did.
     seconds, gigabytes, device
         What its prediction took, the memory that one is estimated to take, and where it ran; not known where only Dice
         was asked for.
@@ -63,7 +63,7 @@ class ValidatedCase:
     pieces: Mapping[int, Mapping[str, Scores]] = field(default_factory=dict)
     voxels: VoxelSample | None = None
     trace: Trace | None = None
-    untouched: float | None = None
+    answered: Array | None = None
     seconds: float = 0.0
     gigabytes: float = 0.0
     device: str = ""
@@ -72,6 +72,11 @@ class ValidatedCase:
     def mean_dice(self) -> float:
         """Mean Dice at the last step over the labels, or regions, in either map; NaN where there is none."""
         return finite_mean(self.dice[-1])
+
+    @property
+    def network_dice(self) -> Array:
+        """Dice (foreground labels, or regions) of the network's answer, before rules of post-processing."""
+        return self.dice[-1] if self.answered is None else self.answered
 
     def with_rules(self, words: Mapping[int, str]) -> ValidatedCase:
         """Return the case as a prediction with rules of post-processing (label value -> word) would be measured."""
@@ -88,7 +93,7 @@ class ValidatedCase:
             dice=dice,
             predicted_ml={**self.predicted_ml, **volumes},
             scores=in_either({**self.scores, **changed}),
-            untouched=self.mean_dice,
+            answered=self.dice[-1],
             features=case_features(_processed(self.trace, words)),
         )
 

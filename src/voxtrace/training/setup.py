@@ -205,13 +205,14 @@ def check_regions(request: TrainRequest, dataset: Dataset) -> None:
     Raises
     ------
     MethodError
-        It is such a method.
+        It is such a method, or there is none of that name.
     """
-    from voxtrace.methods import METHODS
+    from voxtrace.methods import method_class
 
-    kind = METHODS.get(method_key(request.method, request.initial))
-    if kind is not None and not kind.overlapping:
-        refuse_regions(kind.key, dataset.regions)
+    if dataset.regions:
+        kind = method_class(method_key(request.method, request.initial))
+        if not kind.overlapping:
+            refuse_regions(kind.key, dataset.regions)
 
 
 def file_name(name: str) -> str:

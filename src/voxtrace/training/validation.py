@@ -95,8 +95,7 @@ class Validation:
 
         It is that before post-processing, so that trainings can be compared.
         """
-        scores = (case.mean_dice if case.untouched is None else case.untouched for case in self.cases[:cases])
-        return round(finite_mean(scores), ROUNDED)
+        return round(finite_mean(finite_mean(case.network_dice) for case in self.cases[:cases]), ROUNDED)
 
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case.

@@ -69,6 +69,9 @@ class TrainView(Protocol):
     def fill_begun(self, fold: int | None, constant: bool | None) -> None:
         """Fill in the fold, and how the rate goes where that is known."""
 
+    def clear_lengths(self) -> None:
+        """Empty the fields of how long a run is, and how much longer it gets; nothing is reported."""
+
     def clear_curves(self) -> None:
         """Remove the curves of the previous run."""
 
@@ -122,6 +125,7 @@ class TrainController:
         self._run_at, self._run = "", FoundRun()
         self._advice, self._fold, self._ends_now = "", "", False
         self._began_s: float | None = None  # once it need not wait for another run
+        self._asked: TrainRequest | None = None  # of the run that was started last
         bundles.changed.connect(self.refresh)
         self._methods.changed.connect(self.refresh)
         self.refresh()
@@ -133,11 +137,21 @@ class TrainController:
 
     @property
     def starts(self) -> list[TrainStart]:
-        """What training can start from: every known bundle but folders of folds, then every method."""
+        """What training can start from.
+
+        Every known bundle but folders of folds, every method with random weights, and bundles that go on as another
+        method that takes their weights.
+        """
         single = [known for known in self._bundles.bundles if not known.folds]  # one has to be chosen
-        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
         methods = self._methods.classes.items()
-        return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods]
+        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
+        others = [
+            TrainStart(f"{k.name}, going on as {kind.title}", key, k.path, before=(k.method, k.options))
+            for k in single
+            for key, kind in methods
+            if k.method in kind.begins_from
+        ]
+        return bundles + [TrainStart(f"{kind.title}, from scratch", key) for key, kind in methods] + others
 
     def refresh(self) -> None:
         """Update from the known bundles and methods; the chosen start is kept."""
@@ -215,7 +229,7 @@ class TrainController:
         """Fill in the form with what the run at the output was begun with."""
         run, digests = self._run, {known.path: known.record.get("digest") for known in self._bundles.bundles}
         wanted = [s for s in self.starts if (digests.get(s.bundle) == run.initial if s.bundle else not run.initial)]
-        found = next((s for s in wanted if s.method == run.method or s.bundle), None)
+        found = next((s for s in wanted if s.method == run.method), next((s for s in wanted if s.bundle), None))
         if found is None:
             self._show(panel_state.failed("The model that it was fine-tuned from is not in the list of models."))
             return
@@ -229,7 +243,7 @@ class TrainController:
             return None
         if chosen.bundle and not options:  # what the form begins with is how fine-tuning goes on
             made = self._methods.create(chosen.method, chosen.options)
-            return made.fine_tuned() if made else None
+            return made.fine_tuned(self._methods.create(*chosen.before) if chosen.before else None) if made else None
         return self._methods.create(chosen.method, {**chosen.options, **options})
 
     def edit(self, form: TrainForm) -> None:
@@ -268,8 +282,11 @@ class TrainController:
             return
         self._view.clear_curves()
         self.receipts.clear()
-        self._dice, self._began_s = 0.0, None
-        self._run_job(self.request)
+        self._dice, self._began_s, self._asked = 0.0, None, self.request
+        if self._form.extend:  # once: a run that is stopped and resumed is as long as it became now
+            self._form = replace(self._form, extend=0, iterations=0)
+            self._view.clear_lengths()
+        self._run_job(self._asked)
 
     def _run_job(self, request: TrainRequest) -> None:
         self._advice, self._fold, self._ends_now = "", "", False
@@ -313,7 +330,7 @@ class TrainController:
         elif isinstance(event, Done):
             self._finish(event.result)
         elif self._ends_now and resumable(self._form.out):
-            self._run_job(replace(self.request, minutes=ENDS_NOW_MIN))
+            self._run_job(replace(self._asked or self.request, minutes=ENDS_NOW_MIN, resume=True))
         else:
             again = resumable(self._form.out, self._form.every_fold)
             word = " Press Resume to continue." if again else ""
@@ -343,14 +360,15 @@ class TrainController:
         self._advice = advice_words(report.message) or self._advice
 
     def _finish(self, folder: Path) -> None:
-        known = self._bundles.add(folder)  # updates the pickers of both panels
+        asked = self._asked or self.request
+        known = self._bundles.add(folder)  # updates the pickers of both panels, and perhaps what is chosen
         took_s = time.monotonic() - self._began_s if self._began_s is not None else 0.0
-        before = self._chosen.bundle if self._chosen and not known.folds else None
+        before = Path(asked.initial) if asked.initial and not known.folds else None
         record = fold_summary(folder) if known.folds else card(folder)
         made = receipt(record, folder, took_s, before, known.folds)
         self._look_again()
         sentence = f"Done. {known.name} is now in the picker of the Segment panel."
-        self.receipts.begin(made, Path(self._form.dataset), panel_state.PanelState(sentence, "done", can_start=False))
+        self.receipts.begin(made, asked.dataset, panel_state.PanelState(sentence, "done", can_start=False))
 
     def _end(self, state: panel_state.PanelState) -> None:
         self._look_again()

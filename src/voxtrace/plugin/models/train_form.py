@@ -108,12 +108,16 @@ class KnownDataset:
 
 @dataclass(frozen=True)
 class TrainStart:
-    """What training can start from: a bundle's weights, or a method with random weights (``bundle`` None)."""
+    """What training can start from: a bundle's weights, or a method with random weights (``bundle`` None).
+
+    ``before`` is the bundle's own method and its options, where it goes on as another one.
+    """
 
     title: str
     method: str
     bundle: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    before: tuple[str, Mapping[str, Any]] | None = field(default=None, compare=False)
 
 
 def resumable(out: str, every_fold: bool = False) -> bool:
@@ -150,7 +154,8 @@ def _ready_at(form: TrainForm) -> PanelState:
     word = start_word(form)
     if word == "Resume":
         what = "are folds" if form.every_fold else "is an unfinished run"
-        return PanelState(f"There {what}. Press Resume to continue where it stopped.", can_start=True)
+        more = f", and for {form.extend:,} iterations more than it was to have" if form.extend else ""
+        return PanelState(f"There {what}. Press Resume to continue where it stopped{more}.", can_start=True)
     if word == "Extend":
         return PanelState(f"Press Extend to train {form.extend:,} iterations more.", can_start=True)
     if _is_bundle(form.out):
@@ -179,7 +184,7 @@ def request_of(form: TrainForm, start: TrainStart, run: FoundRun) -> TrainReques
         iterations=longer or form.iterations or None,
         batch_size=form.batch_size or None,
         initial=start.bundle,
-        method=None if start.bundle else start.method,
+        method=start.method if start.before or not start.bundle else None,
         options=form.options,
         minutes=form.minutes,
         window=window,

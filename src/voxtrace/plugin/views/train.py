@@ -250,6 +250,12 @@ class QtTrainView(QWidget):
         if constant is not None:
             self.constant.setChecked(constant)
 
+    def clear_lengths(self) -> None:
+        """Empty the fields of how long a run is, and how much longer it gets."""
+        for box in (self.iterations, self.extend):
+            with QSignalBlocker(box):
+                box.setValue(0)
+
     def show_receipt(self, made: TrainReceipt | None) -> None:
         """Show what a training made; None hides it."""
         self.receipt.show_receipt(made)

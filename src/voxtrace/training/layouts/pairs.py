@@ -6,12 +6,13 @@ import csv
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from voxtrace.errors import DatasetError
 from voxtrace.io.suffixes import is_zarr, stem_of, suffix_of
+from voxtrace.safe_text import well_formed
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>[0-9]{4})")
 _LABEL_WORD = re.compile(r"[-_. ](labels?|seg|segmentation|mask|gt)$", re.I)
@@ -37,12 +38,19 @@ class FilePairs:
     alone: tuple[Path, ...] = ()
 
     def as_csv(self, beside: Path) -> str:
-        """Return the CSV, with paths relative to the folder ``beside``, in which it will lie."""
+        """Return the CSV, with paths relative to the folder ``beside``, in which it will lie.
+
+        Raises
+        ------
+        DatasetError
+            A name cannot stand in a CSV: it is no UTF-8, has a line end, or begins or ends with a space.
+        """
         channels = len(next(iter(self.images.values())))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["case", "image", *(f"image{n}" for n in range(2, channels + 1)), "label"])
         for case, images in self.images.items():
+            _check_readable(case, (*images, self.labels[case]))
             writer.writerow([case, *(_relative(path, beside) for path in (*images, self.labels[case]))])
         return text.getvalue()
 
@@ -119,9 +127,21 @@ def _check_channels(images: Mapping[str, tuple[Path, ...]]) -> None:
             )
 
 
+def _check_readable(case: str, paths: Iterable[Path]) -> None:
+    for text in (case, *map(str, paths)):
+        if well_formed(text) != text or len(text.splitlines()) != 1 or text != text.strip():
+            raise DatasetError(
+                f"{text} cannot stand in a CSV: it is no UTF-8, has a line end, or a space at an end; rename it."
+            )
+
+
 def _relative(path: Path, beside: Path) -> str:
-    """Return a path as it stands in the CSV: relative where it can be, with / on every system."""
+    """Return a path as it stands in the CSV: relative where it can be, with / on every system.
+
+    A file that is a link keeps its own name: what it points to may be called after its checksum.
+    """
+    here = path.parent.resolve() / path.name
     try:
-        return Path(os.path.relpath(path.resolve(), beside.resolve())).as_posix()
+        return Path(os.path.relpath(here, beside.resolve())).as_posix()
     except ValueError:  # another drive of Windows
-        return path.resolve().as_posix()
+        return here.as_posix()
