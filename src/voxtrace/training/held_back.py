@@ -48,8 +48,6 @@ class ValidatedCase:
         With its labels packed, where a rule removes something.
     answered
         Dice (foreground labels,) of the last step before a rule removed something; None where none did.
-    untouched
-        Mean Dice before a rule removed something; None where none did.
     seconds, gigabytes, device
         What its prediction took, the memory that one is estimated to take, and where it ran; not known where only Dice
         was asked for.
@@ -66,7 +64,6 @@ class ValidatedCase:
     voxels: VoxelSample | None = None
     trace: Trace | None = None
     answered: Array | None = None
-    untouched: float | None = None
     seconds: float = 0.0
     gigabytes: float = 0.0
     device: str = ""
