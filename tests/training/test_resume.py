@@ -163,7 +163,9 @@ def test_the_card_says_what_was_trained_on_and_how(asked: dict[str, Any]) -> Non
         assert [len(digest) for digest in (*case["images"], case["labels"])] == [64, 64]
     assert {"voxtrace", "torch", "numpy", "python"} == set(provenance["versions"])
     assert (provenance["precision"], provenance["seconds"] > 0) == ("float32", True)
-    assert "ball_00" not in (asked["out"] / "card.md").read_text()
+    told = (asked["out"] / "card.md").read_text(encoding="utf-8")
+    trained_on, held_back = (", ".join(case["name"] for case in provenance[p]) for p in ("training", "held_back"))
+    assert f"- trained on, 4: {trained_on}\n- held back, 1: {held_back}\n" in told
 
 
 def test_anonymous_names_do_not_reach_the_card_and_are_compared_by_hash(asked: dict[str, Any]) -> None:
