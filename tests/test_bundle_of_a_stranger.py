@@ -106,7 +106,7 @@ def test_half_and_brain_floats_are_weights() -> None:
         ),
         ("intervals", {"labels": {"1": {}}, "names": {}}),
         ("expected", {"cases": 2, "features": {"entropy": [1]}}),
-        ("expected", {"cases": 2, "features": {}, "dice": {"feature": "a", "values": [], "dice": [], "error": 0.1}}),
+        ("predicted_dice", {"cases": 2, "features": []}),
         ("calibration", {"temperature": 0.0}),
         ("post_processing", {"labels": {"liver": "rm -rf"}, "tried": {}}),
         ("post_processing", {"labels": {"liver": "largest"}, "tried": {"liver": {}}}),

@@ -18,7 +18,7 @@ from voxtrace.errors import Cancelled, DatasetError, PlanError
 from voxtrace.io import read_labels
 from voxtrace.methods import method
 from voxtrace.plan import Plan
-from voxtrace.plan.regions import Region
+from voxtrace.plan.regions import LabelRegion
 from voxtrace.training import receipt
 from voxtrace.training.dataset import Dataset, open_dataset
 from voxtrace.training.receipt import FineTuningChange, OldCase, changed_by_fine_tuning, changed_on_old_cases
@@ -151,7 +151,7 @@ def test_old_cases_are_those_that_the_model_before_held_back(dataset: Dataset, m
 
 def test_models_of_regions_are_compared_by_region(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     def of(plan: Plan) -> Plan:
-        regions = (Region(name="whole", values=(1, 2), paints=1), Region(name="core", values=(2,), paints=2))
+        regions = (LabelRegion(name="whole", values=(1, 2), paints=1), LabelRegion(name="core", values=(2,), paints=2))
         return plan.model_copy(update={"regions": regions})
 
     labels = {0: "background", 1: "ball", 2: "core"}

@@ -163,12 +163,14 @@ def test_the_card_says_what_was_trained_on_and_how(asked: dict[str, Any]) -> Non
         assert [len(digest) for digest in (*case["images"], case["labels"])] == [64, 64]
     assert {"voxtrace", "torch", "numpy", "python"} == set(provenance["versions"])
     assert (provenance["precision"], provenance["seconds"] > 0) == ("float32", True)
+    told = (asked["out"] / "card.md").read_text(encoding="utf-8")
+    trained_on, held_back = (", ".join(case["name"] for case in provenance[p]) for p in ("training", "held_back"))
+    assert f"- trained on, 4: {trained_on}\n- held back, 1: {held_back}\n" in told
 
 
 def test_anonymous_names_do_not_reach_the_card_and_are_compared_by_hash(asked: dict[str, Any]) -> None:
     trained(asked, anonymous_names=True)
-    for file in ("bundle.json", "card.md"):
-        assert "ball_0" not in (asked["out"] / file).read_text()
+    assert "ball_0" not in (asked["out"] / "bundle.json").read_text()
     assert "nothing done" in said(trained(asked, resume=True, anonymous_names=True))[0]
     correct(asked["dataset"])
     with pytest.raises(InputError, match="labels of ball_000"):
