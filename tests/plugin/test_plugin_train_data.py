@@ -232,7 +232,7 @@ def tuned(
     """A panel in which "tiny" was fine-tuned to "better" on a dataset with a corrected case."""
     tiny, folder = bundle_folder(tmp_path / "tiny"), ball_dataset(tmp_path / "balls", 3)
     record = json.loads((folder / "dataset.json").read_text())
-    record["labels"] = {"background": 0, "label 1": 1}
+    record["labels"] = {"background": 0, "label 1": 1, "label 2": 2}
     (folder / "dataset.json").write_text(json.dumps(record))
     for file in (folder / "labelsTr").iterdir():  # both labels are drawn, or one would be unlearned
         ball = read_labels(file)
