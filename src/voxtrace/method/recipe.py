@@ -107,7 +107,8 @@ class Phase:
     optimiser, augmentation
         How weights follow gradients; how windows are varied.
     foreground, batch_size
-        Fraction of a mini-batch that is centred on a labelled voxel; windows in an update, 0 is the plan's.
+        Fraction of a mini-batch that is centred on a labelled voxel; windows in an update, of all processes
+        together; 0 is the plan's, of each.
     """
 
     name: str

@@ -71,6 +71,7 @@ TURNED = replace(AUGMENTATION, rotation_p=0.2, scale_p=0.2, flat_rotation_degree
 LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
 DECISION_BATCH = 64  # slices in an update of phase 2
+DECISION_RATE = 1e-2  # first one of D
 BANK, PRESENCE, ROUTER = "bank", "presence", "router"  # names of the phases
 CANDIDATE_NAMES = ("M1", "M2", "M3", "M4")
 TOLERANCE, CORRELATION = 0.01, 0.8  # of Dice between candidates; least of their errors
@@ -228,7 +229,7 @@ class MedDANet(Method):
             PRESENCE,
             iterations // 2,
             trains="router.",
-            optimiser=adam(1e-2, DECISION_EPOCHS),
+            optimiser=adam(DECISION_RATE, DECISION_EPOCHS),
             augmentation=AUGMENTATION,  # flips and intensities as published; D* is that of the slice as D sees it
             foreground=0.0,  # and as often as it sees them
             batch_size=max(DECISION_BATCH, plan.batch_size),
@@ -237,7 +238,7 @@ class MedDANet(Method):
         choice = replace(presence, name=ROUTER, iterations=iterations - presence.iterations, case_weight=unseen)
         if self.held_out == 0 or not presence.iterations:
             return (replace(choice, iterations=iterations),)
-        return presence, replace(choice, optimiser=adam(FINE * 1e-2, DECISION_EPOCHS))
+        return presence, replace(choice, optimiser=adam(FINE * DECISION_RATE, DECISION_EPOCHS))
 
     def rate_for(self, iterations: int) -> float:
         """Return the first rate of phase 1: 1e-4, times the root of how much shorter the run is, at most 20 times."""

@@ -22,8 +22,8 @@ def check_parts(run: TrainingRun) -> None:
     UsageError
         As said.
     """
-    passes = run.config.accumulate
-    for batch in (run.plan.batch_size, *(windows_in_update(run.plan, phase) for phase in run.phases)):
+    passes, processes = run.config.accumulate, run.processes.count
+    for batch in (run.plan.batch_size, *(windows_in_update(run.plan, phase, processes) for phase in run.phases)):
         if passes < 1 or batch % passes:
             raise UsageError(
                 f"{batch} windows in an update cannot be spread evenly over {passes} passes; give an --accumulate "

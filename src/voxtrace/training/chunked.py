@@ -8,6 +8,7 @@ survive a fork into loader processes.
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -75,14 +76,15 @@ class ChunkedArray:
         return len(self.shape)
 
     def __getitem__(self, key: Any) -> Array:
-        """Return the box of a slice, or of slices and an ellipsis, without steps; read now.
+        """Return the box of slices, an ellipsis and numbers, without steps, as an array in memory has it; read now.
 
         Raises
         ------
         DatasetError
             A chunk is damaged, or cannot be read.
         """
-        low, high = self._box(key if isinstance(key, tuple) else (key,))
+        parts = self._parts(key if isinstance(key, tuple) else (key,))
+        low, high = self._box(parts)
         box = np.empty([h - a for a, h in zip(low, high, strict=True)], self.dtype)
         if box.size:
             with self._file.open("rb") as file:
@@ -91,7 +93,8 @@ class ChunkedArray:
                     end = [min(h, i * c + c) for h, i, c in zip(high, at, self.chunk, strict=True)]
                     source = _between(begin, end, [i * c for i, c in zip(at, self.chunk, strict=True)])
                     box[_between(begin, end, low)] = self._unpacked(file, at)[source]
-        return box
+        found: Array = box[tuple(slice(None) if isinstance(part, slice) else 0 for part in parts)]
+        return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self[...], dtype)
@@ -109,13 +112,16 @@ class ChunkedArray:
             raise ValueError(f"{self._file} is shorter than its index says")
         return places
 
-    def _box(self, key: tuple[Any, ...]) -> tuple[list[int], list[int]]:
-        """Return first and behind-last voxel along each axis."""
+    def _parts(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a slice or a number for each axis."""
         if Ellipsis in key:
             at = key.index(Ellipsis)
             key = (*key[:at], *(slice(None) for _ in range(self.ndim - len(key) + 1)), *key[at + 1 :])
-        key = (*key, *(slice(None) for _ in range(self.ndim - len(key))))
-        ranges = [part.indices(n) for part, n in zip(key, self.shape, strict=True)]
+        return (*key, *(slice(None) for _ in range(self.ndim - len(key))))
+
+    def _box(self, parts: tuple[Any, ...]) -> tuple[list[int], list[int]]:
+        """Return first and behind-last voxel along each axis."""
+        ranges = [_ends(part, n) for part, n in zip(parts, self.shape, strict=True)]
         if any(step != 1 for _, _, step in ranges):
             raise IndexError("a stored array is read without steps")
         return [a for a, _, _ in ranges], [max(a, b) for a, b, _ in ranges]
@@ -143,6 +149,16 @@ class ChunkedArray:
         return DatasetError(
             f"{self._file} is damaged; delete its folder {folder}, then --resume prepares the case anew."
         )
+
+
+def _ends(part: Any, n: int) -> tuple[int, int, int]:
+    """Return first and behind-last voxel of n, and the step, of a slice or a number."""
+    if isinstance(part, slice):
+        return part.indices(n)
+    number = operator.index(part)
+    if not -n <= number < n:
+        raise IndexError(f"voxel {number} of {n}")
+    return number % n, number % n + 1, 1
 
 
 def _between(begin: Sequence[int], end: Sequence[int], origin: Sequence[int]) -> tuple[slice, ...]:

@@ -6,6 +6,7 @@ with any number of worker processes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -44,7 +45,7 @@ class MiniBatches(Dataset[tuple[Tensor, Tensor]]):
         self.plan = plan
         self.phase = phase
         self.seed = tuple(seed)
-        self.batch_size = windows_in_update(plan, phase)
+        self.batch_size = windows_in_update(plan, phase, parts)
         self.augmenter = Augmenter(plan, phase.augmentation)
 
     def __len__(self) -> int:
@@ -116,9 +117,12 @@ class InTime:
             yield iteration, position(iteration, self.spent(), self.iterations) / self.iterations
 
 
-def windows_in_update(plan: Plan, phase: Phase) -> int:
-    """Return how many windows one process draws for an update of a phase."""
-    return phase.batch_size or plan.batch_size
+def windows_in_update(plan: Plan, phase: Phase, processes: int = 1) -> int:
+    """Return how many windows one process draws for an update of a phase.
+
+    The plan's number is that of each process; a phase's own is that of all together, rounded up.
+    """
+    return math.ceil(phase.batch_size / processes) if phase.batch_size else plan.batch_size
 
 
 def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: np.random.Generator) -> list[int]:
