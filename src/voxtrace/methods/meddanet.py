@@ -70,8 +70,7 @@ AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
 TURNED = replace(AUGMENTATION, rotation_p=0.2, scale_p=0.2, flat_rotation_degrees=30.0)
 LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
-DECISION_BATCH = 64  # slices in an update of phase 2
-DECISION_RATE = 1e-2  # first one of D
+DECISION_BATCH, DECISION_RATE = 64, 1e-2  # slices in an update of phase 2, and its first rate
 BANK, PRESENCE, ROUTER = "bank", "presence", "router"  # names of the phases
 CANDIDATE_NAMES = ("M1", "M2", "M3", "M4")
 TOLERANCE, CORRELATION = 0.01, 0.8  # of Dice between candidates; least of their errors
