@@ -2,9 +2,9 @@
 
 A folder a case: ``image.zarr`` (C, Z, Y, X) float32, ``labels.zarr`` (Z, Y, X) uint8, ``scan.json``,
 ``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label or region, ``source.json``: what it
-was made from, and ``checksums.json`` of the small files. A case whose files, plan or seed are others now, or whose small
-files are damaged, is prepared anew. A window reads the chunks that it touches, each with a checksum of its own, see
-:mod:`voxtrace.training.chunked`.
+was made from, and ``checksums.json`` of the small files. A case whose files, plan or seed are others now, or one of
+whose small files is damaged, is prepared anew. A window reads the chunks that it touches, each with a checksum of its
+own, see :mod:`voxtrace.training.chunked`.
 """
 
 from __future__ import annotations
