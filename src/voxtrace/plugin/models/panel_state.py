@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -138,7 +139,10 @@ def idle(
 def working(stage: JobStage | TrainReport) -> PanelState:
     """Return the state during a job."""
     if isinstance(stage, TrainReport):
-        return PanelState(_report_sentence(stage), "busy", busy=True, done=stage.iteration, total=stage.total)
+        total = stage.total
+        if stage.left_s is not None:  # a time limit may come before the last iteration
+            total = min(total, stage.iteration + math.ceil(stage.left_s * stage.iterations_per_s))
+        return PanelState(_report_sentence(stage), "busy", busy=True, done=stage.iteration, total=total)
     return PanelState(stage.text, "busy", busy=True, done=stage.done, total=stage.total)
 
 
@@ -147,8 +151,9 @@ def _report_sentence(report: TrainReport) -> str:
     where = f"Phase {words(report.phase).lower()} ({report.phases.index(report.phase) + 1} of {len(report.phases)}) · "
     terms = ", ".join(f"{loss_name(name)} {value:.3f}" for name, value in report.losses.items())
     fold = f"Fold {report.fold} · " if report.fold else ""
+    of_fold = " of this fold" if report.fold else ""
     pace = f" · {_pace(report.iterations_per_s)}" if report.iterations_per_s else ""
-    left = f" · {time_words(report.left_s)} left" if report.left_s is not None else ""
+    left = f" · {time_words(report.left_s)} left{of_fold}" if report.left_s is not None else ""
     return (
         f"{fold}{where if several else ''}Iteration {report.iteration:,} of {report.total:,} · loss {report.loss:.3f}"
         f"{f' ({terms})' if len(report.losses) > 1 else ''}{pace}{left}"

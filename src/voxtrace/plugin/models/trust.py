@@ -32,7 +32,7 @@ def record_of(bundles: Iterable[KnownBundle], trace: Trace | None) -> Record:
     if about is not None and (about.fit.startswith("does not fit") or about.expected_dice == OTHERWISE):
         return {}
     name = trace.provenance.bundle if trace is not None else ""
-    return next((known.record for known in bundles if known.name == name), {})
+    return next((known.record for known in bundles if (known.predicts_as or known.name) == name), {})
 
 
 def interval_of(record: Record) -> IntervalOf:

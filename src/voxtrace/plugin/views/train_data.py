@@ -75,7 +75,6 @@ class FaultsView(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setTabKeyNavigation(False)  # Tab leaves the table; the arrow keys move in it
-        self.table.setMinimumHeight(self.fontMetrics().lineSpacing() * (_LINES + 2) * 3 // 2)
         self.table.setWordWrap(False)
         self.table.setColumnCount(len(_COLUMNS))
         self.table.setHorizontalHeaderLabels(list(_COLUMNS))
@@ -99,6 +98,8 @@ class FaultsView(QWidget):
             most = self.fontMetrics().averageCharWidth() * _CASE_CHARACTERS
             self.table.setColumnWidth(1, min(most, self.table.columnWidth(1)))
             header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        line = self.fontMetrics().lineSpacing() * 3 // 2
+        self.table.setFixedHeight(line * (min(len(rows), _LINES) + 2))  # what is marked is told right below
         for widget in (self.table, self.open):
             widget.setVisible(bool(rows))
         self.mend.setVisible(can_mend)
@@ -164,11 +165,13 @@ class PlanView(QWidget):
         self.set_plan((), False)
 
     def _describe(self) -> None:
-        self.window_size.setPlaceholderText("as planned, or z × y × x voxels, e.g. 32 × 128 × 128")
-        self.window_size.setToolTip("Voxels of a window: what the network sees at once. Empty is as planned.")
-        self.spacing.setPlaceholderText("as planned, or z × y × x mm, e.g. 3 × 0.8 × 0.8")
-        self.spacing.setToolTip("Spacing that every scan is brought to. Empty is as planned.")
-        self.file.setPlaceholderText("the dataset's own; or a file that was saved")
+        self.window_size.setPlaceholderText("as planned, or 32 × 128 × 128")
+        self.window_size.setToolTip(
+            "Voxels of a window, z × y × x: what the network sees at once. Empty is as planned."
+        )
+        self.spacing.setPlaceholderText("as planned, or 3 × 0.8 × 0.8")
+        self.spacing.setToolTip("Spacing in mm, z × y × x, that every scan is brought to. Empty is as planned.")
+        self.file.setPlaceholderText("the dataset's own, or a file")
         self.file.setToolTip("A plan with folds, saved here or by `voxtrace plan DATASET --out FILE`.")
         self.batch.setRange(0, MAX_BATCH)
         self.batch.setSpecialValueText("as planned")
@@ -186,6 +189,12 @@ class PlanView(QWidget):
         self.facts.setText("\n".join(f"{name}: {value}" for name, value in facts))
         self.facts.setVisible(bool(facts))
         self.save.setVisible(can_save)
+
+    def clear(self) -> None:
+        """Empty every field, so that all is as planned."""
+        for field in (self.window_size, self.spacing, self.file):
+            field.clear()
+        self.batch.setValue(0)
 
     def set_is_the_bundles(self, fixed: bool) -> None:
         """Tell whether window and spacing are those of the bundle that is fine-tuned."""
