@@ -96,9 +96,8 @@ def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bun
 
     Folds whose methods differ only in options that were chosen after training, each by its own cases, get those that
     suit all. The folds of one cross-validation, given as a folder or one by one, say what it worked out of all of them
-    in place of what each found on its own cases, and ``pooled`` tells which that is. Several bundles of other kinds keep
-    of what they measured only what all say alike, see :func:`left_out`; with ``votes`` each answers by itself and keeps
-    all of it.
+    in place of what each found on its own cases, and ``pooled`` tells which that is. Several other bundles keep of what
+    they measured only what all say alike, see :func:`left_out`; with ``votes`` each answers by itself and keeps all.
 
     Raises
     ------
@@ -114,7 +113,7 @@ def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bun
         loaded += _as_one(bundles) if folds else bundles
     if len(loaded) > 1 and (summary := _summary_of(loaded)):
         return _pooled(loaded, summary)
-    return tuple(loaded) if votes else _joined(loaded)
+    return _joined(loaded, votes)
 
 
 def pooled_record(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,15 +145,16 @@ def _is_of(summary: Mapping[str, Any], digests: Sequence[str]) -> bool:
     return bool(known) and sorted(map(str, known)) == sorted(digests)
 
 
-def _joined(bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
+def _joined(bundles: Sequence[Bundle], votes: bool) -> tuple[Bundle, ...]:
     """Return bundles whose cards keep of what held-back cases told only what every card says alike.
 
-    What each found on its own cases holds for it alone.
+    What each found on its own cases holds for it alone. Where they vote, each keeps it for its own answer.
     """
     gone = _disagreed([bundle.card for bundle in bundles])
-    told = _left_out_words(bundles, gone)
+    told = _left_out_words(bundles, [name for name in gone if not (votes and name == "calibration")])
     changed = {LEFT_OUT: told} if told else {}
-    cards = [{name: value for name, value in one.card.items() if name not in gone} | changed for one in bundles]
+    removed = () if votes else gone
+    cards = [{name: value for name, value in one.card.items() if name not in removed} | changed for one in bundles]
     return tuple(replace(one, card=card) for one, card in zip(bundles, cards, strict=True))
 
 
@@ -164,7 +164,7 @@ def _left_out_words(bundles: Sequence[Bundle], gone: Sequence[str]) -> str:
         return ""
     names = ", ".join(bundle.name for bundle in bundles[:_MOST_NAMED]) + (" …" if bundles[_MOST_NAMED:] else "")
     return (
-        f"{names} are averaged, and no {SUMMARY} is of these very bundles: what each measured of its own answers "
+        f"{names} are combined, and no {SUMMARY} is of these very bundles: what each measured of its own answers "
         f"({', '.join(words)}) is left out. Give the folder that `voxtrace train --cv` wrote, whose summary `voxtrace "
         "models measure` brings up to date, or one bundle."
     )

@@ -76,13 +76,21 @@ class PanelState:
 
 @dataclass(frozen=True)
 class LegendRow:
-    """A label in the legend: colour, name, volume at the current step, and the interval that holds the true volume."""
+    """A label in the legend: colour, name, volume at the current step, and the interval that holds the true volume.
+
+    A region, a group of labels (:mod:`voxtrace.plan.regions`), has the value 0 and no colour of its own.
+    """
 
     value: int
     colour: Triple
     name: str
     volume_ml: float | None
     interval_ml: tuple[float, float] | None = None
+
+    @property
+    def is_region(self) -> bool:
+        """Whether it is a region."""
+        return self.value == 0
 
     @property
     def volume_text(self) -> str:
@@ -344,11 +352,16 @@ def legend(
     names: Mapping[int, str],
     colours: Mapping[int, Triple],
     row: Mapping[str, Any],
-    interval_of: Callable[[int, float], tuple[float, float] | None] = lambda label, ml: None,
+    interval_of: Callable[[int | str, float], tuple[float, float] | None] = lambda label, ml: None,
+    regions: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[LegendRow, ...]:
-    """Return the legend at one step of a trace's summary; ``interval_of`` gives a label's interval for its mL."""
+    """Return the legend at one step of a trace's summary.
+
+    ``interval_of`` gives the interval of a label, by value, or of a region, by name, for its mL. ``regions``, name ->
+    label values, come after the labels, but those that are a label by themselves.
+    """
     volumes: Mapping[int, float] = row.get("volume_ml", {})
-    return tuple(
+    labels = tuple(
         LegendRow(
             value,
             colours.get(value, (1.0, 1.0, 1.0)),
@@ -359,3 +372,15 @@ def legend(
         for value, name in sorted(names.items())
         if value
     )
+    groups = {name: values for name, values in (regions or {}).items() if name not in names.values()}
+    return labels + tuple(_region_row(name, values, volumes, interval_of) for name, values in groups.items())
+
+
+def _region_row(
+    name: str,
+    values: Sequence[int],
+    volumes: Mapping[int, float],
+    interval_of: Callable[[int | str, float], tuple[float, float] | None],
+) -> LegendRow:
+    ml = sum(volumes.get(value, 0.0) for value in values)
+    return LegendRow(0, (0.0, 0.0, 0.0), name, ml if volumes else None, interval_of(name, ml))

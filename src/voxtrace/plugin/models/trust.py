@@ -12,7 +12,7 @@ from voxtrace.plugin.models.panel_state import Level
 from voxtrace.trace import OTHERWISE, ExpectedDice, Trace
 
 Record = Mapping[str, Any]
-IntervalOf = Callable[[int, float], tuple[float, float] | None]
+IntervalOf = Callable[[int | str, float], tuple[float, float] | None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def record_of(bundles: Iterable[KnownBundle], trace: Trace | None) -> Record:
 
 
 def interval_of(record: Record) -> IntervalOf:
-    """Return a function from label and predicted mL to the interval that holds the true volume, or None."""
+    """Return a function that gives the interval, or None, for a label's value or a region's name and its mL."""
     return lambda label, ml: interval_ml(record, label, ml)
 
 
