@@ -59,6 +59,19 @@ def test_a_marked_fault_is_told_right_below_a_short_list(view: QtTrainView, qtbo
     assert view.faults.detail.text() == "grids differ. → Copy the header."
 
 
+def test_no_line_of_a_plan_is_cut(view: QtTrainView, qtbot: Any) -> None:
+    view.plan_section.title.setChecked(True)
+    facts = [(f"Fact {n}", "words that go on and on for more than a line of the panel") for n in range(9)]
+    for text in ("Planning …", "Planned. It is kept for every fold and method, and for whoever comes after."):
+        view.set_plan(facts, True)
+        view.show_plan_state(PanelState(text, "done", can_start=True))
+        qtbot.waitUntil(
+            lambda: view.plan.facts.height() >= view.plan.facts.heightForWidth(view.plan.facts.width()) > 200
+        )
+    view.set_plan(facts[:1], True)
+    qtbot.waitUntil(lambda: view.plan.facts.height() < 100)
+
+
 def test_as_begun_fills_in_every_field(view: QtTrainView) -> None:
     view.set_known(KnownDataset("data", cases=("a", "b", "c"), folds=3, layout="raw"))
     view.plan.window_size.setText("32")

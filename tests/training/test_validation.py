@@ -149,7 +149,11 @@ def test_the_card_tells_what_other_rules_would_have_made_of_a_case(
     ]
     rows = drain(validate_cases(bundle, cases, "cpu", lambda: False)).to_json()["per_case"]
     kept, cleaned, gone = rows[0]["by_rule"]["liver"]
-    assert [one["rules"] for one in (kept, cleaned, gone)] == [["none"], ["largest", "10", "30", "100"], ["300", "1000"]]
+    assert [one["rules"] for one in (kept, cleaned, gone)] == [
+        ["none"],
+        ["largest", "10", "30", "100"],
+        ["300", "1000"],
+    ]
     assert (cleaned["dice"], cleaned["predicted_ml"], cleaned["measures"]["nsd"]) == (1.0, 0.25, 1.0)
     assert (kept["predicted_ml"], gone["predicted_ml"], gone["dice"]) == (0.252, 0.0, 0.0)
     assert (kept["dice"], kept["measures"]) == (rows[0]["dice"]["liver"], rows[0]["measures"]["liver"])

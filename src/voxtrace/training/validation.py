@@ -132,10 +132,8 @@ class Validation:
         """
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
-        regions = {
-            name: tuple([case.regions_ml[name][part] for case in self.cases] for part in (0, 1))
-            for name in self.regions.values()
-        }
+        volumes = {name: [case.regions_ml[name] for case in self.cases] for name in self.regions.values()}
+        regions = {name: ([p for p, _ in pairs], [r for _, r in pairs]) for name, pairs in volumes.items()}
         mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
         return {
             "intervals": measured_intervals(predicted, reference, self.labels, regions),

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSpinBox,
@@ -24,7 +23,8 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.models.train_data import Fact, FaultRow
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import note
+from voxtrace.plugin.views.theme import set_tone
+from voxtrace.plugin.views.widgets import WrappedLabel, note
 
 MAX_BATCH = 4096
 _LINES = 7  # of the list
@@ -42,7 +42,7 @@ class FaultsView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state, self.table, self.detail = StateView("Look over the data", "Stop"), QTableWidget(), note()
+        self.state, self.table, self.detail = StateView("Look over the data", "Stop"), QTableWidget(), WrappedLabel()
         self.open, self.mend = QPushButton("Open case"), QPushButton("Mend into a copy…")
         self._rows: Sequence[FaultRow] = ()
         self.state.start.setToolTip("Read every file once and list all that is wrong, as `voxtrace plan` does.")
@@ -51,6 +51,7 @@ class FaultsView(QWidget):
             "Write a copy of the dataset with headers copied, labels re-mapped and what cannot be mended left out, "
             "and use it."
         )
+        set_tone(self.detail, "dimmed")
         self._prepare_table()
         buttons = QHBoxLayout()
         buttons.addWidget(self.open)
@@ -136,7 +137,7 @@ class PlanView(QWidget):
         super().__init__()
         self.window_size, self.spacing, self.batch = QLineEdit(), QLineEdit(), QSpinBox()
         self.file = QLineEdit()
-        self.state, self.facts = StateView("Show the plan", "Stop"), QLabel()
+        self.state, self.facts = StateView("Show the plan", "Stop"), WrappedLabel()
         self.save = QPushButton("Save the plan…")
         self.bundles_plan = note()
         self._describe()
@@ -179,7 +180,6 @@ class PlanView(QWidget):
         self.state.start.setToolTip("Read the dataset and show the plan, and what it needs; nothing is trained.")
         self.save.setToolTip("Write plan and folds to a file, as `voxtrace plan --out` does.")
         self.bundles_plan.setText("A bundle is fine-tuned with its own window and spacing.")
-        self.facts.setWordWrap(True)
         names = {self.window_size: "Window", self.spacing: "Spacing", self.file: "Plan file", self.batch: "Batch"}
         for widget, name in names.items():
             widget.setAccessibleName(name)

@@ -153,6 +153,30 @@ class Collapsible(QWidget):
         self.reset.setVisible(expanded and self._resettable)
 
 
+class WrappedLabel(QLabel):
+    """A label that wraps, and that no layout makes too low for its lines.
+
+    A form gives a row that holds a wrapped label in a layout of its own the height that it has unwrapped.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+
+    def setText(self, text: str | None) -> None:
+        """Show a text."""
+        super().setText(text)
+        self._make_room()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Ask for the height that the lines need at this width."""
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
+
+
 def heading(text: str) -> QLabel:
     """Return a heading."""
     label = QLabel(text)
