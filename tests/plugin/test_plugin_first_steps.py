@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from voxtrace import bundle
+from voxtrace.plugin.controllers.compat import camera
 from voxtrace.plugin.models.settings import JsonSettingsStore, ViewerSettings
 from voxtrace.plugin.npe2 import samples
 from voxtrace.samples import SAMPLES
@@ -52,6 +53,10 @@ def test_a_real_sample_opens_its_scan_and_chooses_its_bundle(make_napari_viewer:
     assert state.opened("segment").controller._bundle.path == bundle.find(scan.bundle)
 
 
+def fits_canvas(viewer: Any, height_mm: float) -> bool:
+    return float(camera(viewer).zoom) * height_mm <= viewer.window._qt_window._qt_viewer.canvas.native.height()
+
+
 def test_the_window_of_the_demo_shows_the_first_step_of_the_fullest_slice(
     make_napari_viewer: Any, qtbot: Any, tmp_path: Path, volume: Any, trace: Any
 ) -> None:
@@ -68,9 +73,9 @@ def test_the_window_of_the_demo_shows_the_first_step_of_the_fullest_slice(
     assert state.opened("rulers") is not None
     assert state.current.step == 0
     assert state.current.z == chosen_slice(trace, 0, None)
-    zoom, height_mm = viewer.camera.zoom, volume.geometry.shape[1] * volume.geometry.spacing_mm[1]
-    qtbot.waitUntil(lambda: viewer.camera.zoom != zoom, timeout=5000)  # once the rulers have taken their room
-    assert viewer.camera.zoom * height_mm <= viewer.window._qt_viewer.canvas.size[0]
+    _, rows, _ = volume.geometry.shape
+    height_mm = rows * volume.geometry.spacing_mm[1]
+    qtbot.waitUntil(lambda: fits_canvas(viewer, height_mm), timeout=5000)  # once the rulers have taken their room
 
 
 def test_what_is_no_bundle_is_no_sample() -> None:
