@@ -38,15 +38,17 @@ def main(source: Path, folders: tuple[Path, ...] = FOLDERS) -> None:
     """
     found = hashlib.sha256(source.read_bytes()).hexdigest()
     if found != SOURCE_SHA256:
-        sys.exit(f"{source} has SHA-256 {found}; the samples were cut from {SOURCE_SHA256} (mricron-data 1.2.20211006).")
+        sys.exit(
+            f"{source} has SHA-256 {found}; the samples were cut from {SOURCE_SHA256} (mricron-data 1.2.20211006)."
+        )
     head = nib.load(source)
     for name, box_mm in BOXES_MM.items():
         for folder in folders:
-            nib.save(crop(head, box_mm, name), folder / f"{name}.nii")
+            nib.save(crop(head, box_mm, name), folder / f"{name}.nii")  # uncompressed: the same bytes everywhere
 
 
 def crop(head: nib.Nifti1Image, box_mm: tuple[tuple[int, int], ...], name: str) -> nib.Nifti1Image:
-    """Return the voxels (X, Y, Z) whose centres lie in a box, uncompressed so that each machine writes the same bytes."""
+    """Return the voxels (X, Y, Z) whose centres lie in a box."""
     corners = nib.affines.apply_affine(np.linalg.inv(head.affine), np.transpose(box_mm))
     low, high = np.rint(corners.min(axis=0)).astype(int), np.rint(corners.max(axis=0)).astype(int)
     voxels = np.asarray(head.dataobj)[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))]
@@ -61,6 +63,6 @@ def crop(head: nib.Nifti1Image, box_mm: tuple[tuple[int, int], ...], name: str) 
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
     main(Path(sys.argv[1]))

@@ -49,13 +49,19 @@ def cells(name: str, record: Mapping[str, Any], cost: Mapping[str, Any]) -> list
     low, high = measured["dice"]["ci95"]
     return [
         f"`{name}`",
-        ", ".join(label for value, label in sorted(record["plan"]["labels"].items(), key=_number) if int(value)),
+        _finds(record),
         f"{', '.join(record['plan']['channels'])}; {_size(scans['size_mm'])} mm",
         f"{record['provenance']['cases']} {'made-up' if made_up else 'real'} scans",
         f"{measured['dice']['mean']:.3f} [{low:.3f}, {high:.3f}], {measured['cases']}",
         f"{cost['seconds']:.2g} s, {cost['gigabytes']:.1f} GB",
         "demonstration" if made_up else "**real scans**",
     ]
+
+
+def _finds(record: Mapping[str, Any]) -> str:
+    """Return the labels; of real scans after the name of their dataset, which tells what they are parts of."""
+    labels = ", ".join(label for value, label in sorted(record["plan"]["labels"].items(), key=_number) if int(value))
+    return labels if record.get("demonstration") else f"{record['provenance']['dataset']}: {labels}"
 
 
 def _number(item: tuple[str, str]) -> int:
@@ -124,7 +130,10 @@ def measured() -> dict[str, Any]:
             found[name] = known[name]
             continue
         told = subprocess.run(
-            [sys.executable, __file__, "one", name], env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, check=True
+            [sys.executable, __file__, "one", name],
+            env={**os.environ, **ONE_THREAD},
+            stdout=subprocess.PIPE,
+            check=True,
         )
         found[name] = json.loads(told.stdout)
         print(name, found[name])

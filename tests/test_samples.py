@@ -1,4 +1,4 @@
-"""The real scans that come with the package: which bytes they are, under which licence, and what models make of them."""
+"""The real scans that come with the package: which bytes, under which licence, and what models make of them."""
 
 from __future__ import annotations
 
