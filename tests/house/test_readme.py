@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 from PIL import Image, ImageSequence
 
 import voxtrace
-from made import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,8 +28,10 @@ def _script() -> ModuleType:
     return module
 
 
-def test_the_table_of_models_says_what_their_cards_say(run: Run) -> None:
-    script, listed = _script(), run("models", "list", "--json").json["models"]
+def test_the_table_of_models_says_what_their_cards_say() -> None:
+    command = [sys.executable, "-c", "from voxtrace.cli import main; main()", "models", "list", "--json"]
+    told = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True)
+    script, listed = _script(), json.loads(told.stdout)["models"]
     records = {record["name"]: record for record in listed}
     costs = json.loads(script.COSTS.read_text("utf-8"))
     again = "a shipped model changed: run scripts/readme_models.py measure"

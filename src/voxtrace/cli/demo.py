@@ -6,7 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,9 +130,11 @@ def _segment(bundle: Any, volume: Volume, trace: Path) -> Result:
     from voxtrace.inference import segment
     from voxtrace.inference.options import KEEP_EVERY_STEP
 
+    # In a new environment other runtimes first compile their loops, which takes longer than all of this run.
+    options = replace(KEEP_EVERY_STEP, runtime="torch")
     with stop_on_interrupt() as cancel, progress_bar() as bar:
         task = bar.add_task("segmenting", total=None)
-        engine = segment(bundle, volume, KEEP_EVERY_STEP, store=trace, cancel=cancel)
+        engine = segment(bundle, volume, options, store=trace, cancel=cancel)
         while True:
             try:
                 progress = next(engine)
