@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from journeys import ROOT, Window, save_small
+from journeys import ROOT, Window, in_few_colours, save_small
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.uid import generate_uid
 from qtpy.QtCore import QPoint
@@ -96,7 +96,7 @@ def number(path: Path, window: QWidget, parts: Mapping[int, QWidget]) -> None:
         x, y = max(at.x() - 6, 14), at.y()
         draw.ellipse((x - 13, y - 13, x + 13, y + 13), fill="#ffd54a", outline="black", width=2)
         draw.text((x, y), str(digit), fill="black", font=font, anchor="mm")
-    whole.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+    in_few_colours(whole).save(path, optimize=True)
 
 
 def opening(window: Window, data: Path, work: Path) -> None:

@@ -41,7 +41,7 @@ LARGEST_PICTURE_KB = 300
 WITHOUT_PICTURE = {
     "add-a-method.md", "benchmarks.md", "bundles.md", "datasets.md", "evidence.md", "kernels.md", "methods/cdlunet.md",
     "methods/diffusion.md", "methods/e2enet.md", "methods/meddanet.md", "methods/recyclenet.md", "performance.md",
-    "scans.md", "security.md", "stages.md", "training.md",
+    "scans.md", "security.md", "training.md",
 }  # fmt: skip
 
 
