@@ -44,9 +44,7 @@ def draw(out: Path) -> None:
         for index, (name, code) in enumerate(stages):
             x, y = index % PER_ROW * (WIDTH + GAP_X), top - index // PER_ROW * (HEIGHT + GAP_Y)
             axes.add_patch(plt.Rectangle((x, y - HEIGHT), WIDTH, HEIGHT, facecolor=colour, alpha=0.92))
-            axes.text(
-                x + WIDTH / 2, y - 0.36, name, color="white", ha="center", va="center", fontsize=9, weight="bold"
-            )
+            axes.text(x + WIDTH / 2, y - 0.36, name, color="white", ha="center", va="center", fontsize=9, weight="bold")
             axes.text(x + WIDTH / 2, y - 0.7, code, color="white", ha="center", va="center", fontsize=6.5)
             if index + 1 < len(stages) and index % PER_ROW < PER_ROW - 1:
                 arrow(axes, (x + WIDTH, y - HEIGHT / 2), (x + WIDTH + GAP_X, y - HEIGHT / 2), colour)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib
 import json
 import re
 import shlex
@@ -261,6 +262,14 @@ def test_long_pages_have_a_picture() -> None:
         f"more than {LONGEST_WITHOUT_PICTURE} words and no picture: {bare - WITHOUT_PICTURE}"
     )
     assert bare >= WITHOUT_PICTURE, f"take off the list, they have a picture or are short: {WITHOUT_PICTURE - bare}"
+
+
+@pytest.mark.parametrize("page", ["which-model.md", "read-a-trace.md"])
+def test_tables_of_models_are_those_of_their_cards(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    written = importlib.import_module("site_tables").written
+    text = _text(DOCS / page)
+    assert text == written(page, text), "run: python scripts/site_tables.py"
 
 
 def test_the_citation_names_this_version() -> None:
