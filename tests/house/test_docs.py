@@ -95,7 +95,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if _named(page) != RUN_WHOLE and _blocks(page, "python")], ids=_named)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if _named(page) != RUN_WHOLE and _blocks(page, "python")], ids=_named
+)
 def test_the_python_of_each_page_runs(
     page: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +119,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert not leaving.value.code
     shutil.copy(out / "results" / "scan.nii.gz", out / "labels.nii.gz")
     _dataset(out)
+    shutil.copytree(out / "scans", out / "many_scans")
+    shutil.copytree(out / "results" / "scan.trace", out / "demo_output" / "hippocampus_right.trace")
+    shutil.copy(out / "scan.nii.gz", out / "demo_output" / "hippocampus_right.nii.gz")
     for copy in ("other_results", "other-results", "old-results", "new-results", "reference"):
         shutil.copytree(out / "results", out / copy)
     for name, copy in (("scan.nii.gz", "imagesTr/scan_0000.nii.gz"), ("labels.nii.gz", "labelsTr/scan.nii.gz")):
@@ -156,7 +161,9 @@ def _dataset(out: Path) -> None:
     (dataset / "dataset.json").write_text(json.dumps(listed), encoding="utf-8")
 
 
-@pytest.mark.parametrize(("page", "line"), [pair for pair in _command_lines() if pair[0] != RUN_WHOLE and _runs(pair[1])])
+@pytest.mark.parametrize(
+    ("page", "line"), [pair for pair in _command_lines() if pair[0] != RUN_WHOLE and _runs(pair[1])]
+)
 def test_each_quick_command_of_the_pages_runs(
     page: str,
     line: str,
@@ -238,13 +245,15 @@ def test_every_picture_is_there_used_and_made_by_a_command() -> None:
     used = {picture for page in PAGES for picture in _pictures(page)} | {DOCS / "images" / "icon.png"}
     assert used <= files, f"missing: {sorted(map(str, used - files))}"
     assert files <= used, f"on no page: {sorted(map(str, files - used))}"
-    rows = re.findall(r"^\| (`images/.*?) \| `python (scripts/\S+\.py).*?` \|$", _text(DOCS / "pages.md"), re.MULTILINE)
-    patterns = {pattern: script for names, script in rows for pattern in re.findall(r"`([^`]+)`", names)}
+    row = r"^\| (`images/.*?) \| `(python scripts/\w+\.py|voxtrace film)\b.*?` \|$"
+    rows = re.findall(row, _text(DOCS / "pages.md"), re.MULTILINE)
+    patterns = {pattern: command for names, command in rows for pattern in re.findall(r"`([^`]+)`", names)}
     for file in files:
         name = file.relative_to(DOCS).as_posix()
-        makers = {script for pattern, script in patterns.items() if fnmatch.fnmatchcase(name, pattern)}
+        makers = {command for pattern, command in patterns.items() if fnmatch.fnmatchcase(name, pattern)}
         assert len(makers) == 1, f"docs/pages.md has {len(makers)} commands for {name}"
-        assert (ROOT / makers.pop()).is_file()
+        script = makers.pop().split()[-1]
+        assert script == "film" or (ROOT / script).is_file()
 
 
 def test_pictures_are_small() -> None:
