@@ -276,6 +276,15 @@ def test_long_pages_have_a_picture() -> None:
     assert bare >= WITHOUT_PICTURE, f"take off the list, they have a picture or are short: {WITHOUT_PICTURE - bare}"
 
 
+def test_menus_that_pages_name_are_in_the_manifest() -> None:
+    manifest = (ROOT / "napari.yaml").read_text(encoding="utf-8")
+    entries = set(re.findall(r'^ +(?:display_name|title): "?(.*?)"?$', manifest, re.MULTILINE))
+    for page in PAGES:
+        prose = " ".join(_prose(page).split())
+        for menu in re.findall(r"\*((?:Plugins|File ▸ Open Sample) ▸ VoxTrace ▸ [^*]*)\*", prose):
+            assert menu.split(" ▸ ")[-1] in entries, f"{_named(page)}: no menu {menu}"
+
+
 @pytest.mark.parametrize("page", ["which-model.md", "read-a-trace.md"])
 def test_tables_of_models_are_those_of_their_cards(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
