@@ -94,7 +94,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if _named(page) != RUN_WHOLE and _blocks(page, "python")], ids=_named)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if _named(page) != RUN_WHOLE and _blocks(page, "python")], ids=_named
+)
 def test_the_python_of_each_page_runs(
     page: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +157,9 @@ def _dataset(out: Path) -> None:
     (dataset / "dataset.json").write_text(json.dumps(listed), encoding="utf-8")
 
 
-@pytest.mark.parametrize(("page", "line"), [pair for pair in _command_lines() if pair[0] != RUN_WHOLE and _runs(pair[1])])
+@pytest.mark.parametrize(
+    ("page", "line"), [pair for pair in _command_lines() if pair[0] != RUN_WHOLE and _runs(pair[1])]
+)
 def test_each_quick_command_of_the_pages_runs(
     page: str,
     line: str,
