@@ -57,11 +57,12 @@ def picture_worst(
     for rank, number in enumerate(worst_cases(measured), start=1):
         case = cases[number]
         answer = predict(bundle, case.volume, device=device).labels.data
-        found[f"failure_{rank}.png"] = _picture(bundle, case, answer)
+        found[f"failure_{rank}.png"] = picture(bundle, case, answer)
     return found
 
 
-def _picture(bundle: Bundle, case: Case, answer: Array) -> bytes:
+def picture(bundle: Bundle, case: Case, answer: Array) -> bytes:
+    """Return a PNG of the slice with most wrong voxels: the reference on the left half, the answer on the right."""
     reference = case.labels.data
     z = int((answer != reference).sum(axis=(1, 2)).argmax())
     names = {value: name for value, name in bundle.plan.labels.items() if value}
