@@ -10,7 +10,8 @@
 Med-DANet, `windows` for CDL-UNet; each arm is another bundle of the same cases. `stepping` measures whether a trace
 finds errors, and `rest` how much RecycleNet's normalised features still change from cycle to cycle.
 DATASET is a folder with a dataset, its fold by `--fold` (0), or `abdomen` or `tumour` for phantoms that no bundle
-has seen. `--cases N` takes the first ones; `--json FILE` keeps every case's numbers, from which `figures.py` draws.
+has seen. Networks are compared as they answer, small pieces included. `--cases N` takes the first ones; `--json FILE`
+keeps every case's numbers, from which `figures.py` draws.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def mean_dice(labels: Array, case: Case, model: Bundle) -> float:
 def measured(model: Bundle, case: Case, **changes: Any) -> tuple[Result, dict[str, Any]]:
     """Return a prediction, and its Dice and changed voxels at each step, seconds, windows and GFLOP."""
     began = time.perf_counter()
-    result = predict(model, case.volume, keep="labels", **changes)
+    result = predict(model, case.volume, keep="labels", post_processing="none", **changes)
     seconds, trace = time.perf_counter() - began, result.trace
     changed = [int(row["changed_voxels"]) for row in trace.summary()]
     cost = trace.facts.get("cost_gflop")

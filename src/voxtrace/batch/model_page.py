@@ -78,7 +78,8 @@ def picture_of(
         return _pictured(model, scan, None, f"its answer on the scan {scan.name}", device)
     if dataset is not None:
         case = _first_held_back(model, record, dataset)
-        said = f"held-back case {case.name} of {dataset.name}, the first of its fold"
+        licence = f" ({dataset.licence})" if dataset.licence else ""
+        said = f"held-back case {case.name} of {dataset.name}{licence}, the first of its fold"
         return _pictured(model, case.volume, case.labels, said, device)
     if (phantom := phantom_named(record)) is None:
         return None
