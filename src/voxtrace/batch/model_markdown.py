@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voxtrace.atomic import atomic_file
-from voxtrace.batch.model_page import NO_PICTURE, ShownModel, all_facts, label_names
+from voxtrace.batch.model_page import NO_PICTURE, ShownModel, label_names
 
 _HEAD = """# Models
 
@@ -48,7 +48,7 @@ def write_markdown(shown: Sequence[ShownModel], out: Path, note: str = "") -> li
 def markdown_section(shown: ShownModel, image: str) -> str:
     """Return a model's part of the page; every word of the record is text and never markup."""
     said = NO_PICTURE if shown.picture is None else shown.picture.of
-    facts = {"labels": ", ".join(label_names(shown.record).values()), **all_facts(shown)}
+    facts = {"labels": ", ".join(label_names(shown.record).values()), **shown.facts}
     rows = "\n".join(f"| {_text(title)} | {_text(fact)} |" for title, fact in facts.items())
     picture = "" if shown.picture is None else f"![{_text(shown.name)}]({image})\n\n"
     return f"## {_text(shown.name)}\n\n{picture}*{_text(said)}*\n\n| | |\n|---|---|\n{rows}\n"
