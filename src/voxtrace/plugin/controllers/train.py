@@ -26,6 +26,7 @@ from voxtrace.plugin.models.train_form import (
     resumable,
     start_word,
 )
+from voxtrace.plugin.models.train_more import TrainMore
 from voxtrace.plugin.models.train_progress import END_NOW
 from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt
 from voxtrace.plugin.models.train_run import FoundRun, run_lines
@@ -68,6 +69,9 @@ class TrainView(CurveSetter, Protocol):
 
     def fill_begun(self, fold: int | None, constant: bool | None) -> None:
         """Fill in the fold, and how the rate goes where that is known."""
+
+    def fill_rest(self, minutes: float | None, preview: str, more: TrainMore) -> None:
+        """Fill in everything else that a run recorded."""
 
     def clear_lengths(self) -> None:
         """Empty the fields of how long a run is, and how much longer it gets; nothing is reported."""
@@ -234,6 +238,7 @@ class TrainController:
             return
         self._chosen, self._picked, self._begun = found, True, run.options
         self._view.fill_begun(run.fold, run.constant)
+        self._view.fill_rest(run.minutes, run.preview, run.more)
         self.refresh()
 
     def _method(self, options: Mapping[str, Any]) -> Method | None:
