@@ -40,9 +40,9 @@ LONGEST_WITHOUT_PICTURE = 1000  # words; about three screens
 LARGEST_PICTURE_KB = 300
 # Longer pages that have no picture yet.
 WITHOUT_PICTURE = {
-    "add-a-method.md", "benchmarks.md", "bundles.md", "datasets.md", "evidence.md", "kernels.md", "methods/cdlunet.md",
+    "add-a-method.md", "benchmarks.md", "evidence.md", "kernels.md", "methods/cdlunet.md",
     "methods/diffusion.md", "methods/e2enet.md", "methods/meddanet.md", "methods/recyclenet.md", "performance.md",
-    "scans.md", "security.md",
+    "security.md",
 }  # fmt: skip
 
 

@@ -14,8 +14,8 @@ def with_common_values(labels: Sequence[LabelMap]) -> tuple[LabelMap, ...]:
     """Return label maps in which a name has the value that it has in the first map that knows it.
 
     Values without a name in their own map stay as they are, and so does a map whose names say no more than the values,
-    "label 1" for 1 and so on. A name that no earlier map knows keeps its value where that is free, else it gets the next
-    free one. Upper and lower case are one name. Maps that need no change are returned themselves.
+    "label 1" for 1 and so on. A name that no earlier map knows keeps its value where that is free, else it gets the
+    next free one. Upper and lower case are one name. Maps that need no change are returned themselves.
     """
     known: dict[str, int] = {}
     names: dict[int, str] = {}
