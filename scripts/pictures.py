@@ -11,10 +11,11 @@ Run it where there is a display, or under a made-up one, from the project's root
 ``planes``  a real CT in three planes, and in 3-D
 ``traces``  a trace that comes to rest, one that is undecided, and one of a model on a scan that is not its kind
 ``models``  the list of models over a hippocampus MR, with what fits
+``methods`` the first head of E2ENet, and the windows of CDL-UNet
 =========== ===========================================================================================================
 
-``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``first`` and
-``open`` do without.
+``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``first``, ``open``
+and ``methods`` do without.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from journeys import ROOT, Window, in_few_colours, save_small
+from journeys import ROOT, Window, in_few_colours, save_small, toggle
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.uid import generate_uid
 from qtpy.QtCore import QPoint
@@ -201,6 +202,23 @@ def models(window: Window, data: Path, work: Path) -> None:
     window.panel.view.bundle.hidePopup()
 
 
+def methods(window: Window, data: Path, work: Path) -> None:
+    """Show what is particular to E2ENet, its heads, and to CDL-UNet, its windows."""
+    window.viewer.open_sample("voxtrace", "heads")
+    window.wait(2)
+    window.segment()
+    window.fullest_slice()
+    window.current.go(0)
+    window.picture("1-first-head")
+    window.viewer.layers.clear()
+    window.viewer.open_sample("voxtrace", "windows")
+    window.wait(2)
+    window.segment()
+    window.fullest_slice()
+    toggle(window.dock("rulers").view.bar.overlays, "window")
+    window.picture("2-windows")
+
+
 def hippocampus(data: Path, case: str) -> Path:
     """Return the scan of a case of the hippocampus dataset."""
     return data / "Dataset004_Hippocampus" / "imagesTr" / f"{case}_0000.nii.gz"
@@ -213,6 +231,7 @@ SCENES: dict[str, Callable[[Window, Path, Path], None]] = {
     "planes": planes,
     "traces": traces,
     "models": models,
+    "methods": methods,
 }
 
 
