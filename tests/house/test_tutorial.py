@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import sys
@@ -43,11 +44,11 @@ def test_each_block_of_the_tutorial_runs_after_the_one_before(tmp_path: Path, mo
 
 
 def test_the_curves_of_the_tutorial_can_be_drawn(tmp_path: Path) -> None:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import training_curves
-    finally:
-        sys.path.pop(0)
+    spec = importlib.util.spec_from_file_location("training_curves", ROOT / "scripts" / "training_curves.py")
+    assert spec is not None
+    assert spec.loader is not None
+    training_curves = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(training_curves)
     events = [
         {"event": "update", "done": 1, "loss": {"dice": -0.1}, "rate": 0.01},
         {"event": "validation", "done": 1, "dice": 0.5, "dice_per_label": {"liver": 0.5}},

@@ -26,6 +26,7 @@ from voxtrace.fit import (
 from voxtrace.fit.calibration import VoxelSample, calibration_record, near_labels
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
+from voxtrace.fit.pooled_cases import BY_RULE
 from voxtrace.inference import Result, predict
 from voxtrace.metrics import (
     MEASURES,
@@ -132,9 +133,11 @@ class Validation:
         """
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
+        volumes = {name: [case.regions_ml[name] for case in self.cases] for name in self.regions.values()}
+        regions = {name: ([p for p, _ in pairs], [r for _, r in pairs]) for name, pairs in volumes.items()}
         mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
         return {
-            "intervals": measured_intervals(predicted, reference, self.labels),
+            "intervals": measured_intervals(predicted, reference, self.labels, regions),
             "expected": measured_features(features, mean_dice),
             "predicted_dice": measured_dice_prediction(features, mean_dice),
             "calibration": calibration_record([case.voxels for case in self.cases if case.voxels is not None]),
@@ -160,8 +163,20 @@ class Validation:
                 names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
                 for k, scores in case.scores.items()
             },
+            **({BY_RULE: self._by_rule(case)} if self.post_processing else {}),
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
+
+    def _by_rule(self, case: ValidatedCase) -> dict[str, Any]:
+        """Return label name -> what rules of post-processing make of it, where one removes any; alike ones together."""
+        found = {}
+        for value, by_word in case.pieces.items():
+            alike: dict[int, tuple[Scores, list[str]]] = {}
+            for word, scores in by_word.items():
+                alike.setdefault(id(scores), (scores, []))[1].append(word)
+            if len(alike) > 1:
+                found[self.labels[value]] = [_rule_entry(scores, words) for scores, words in alike.values()]
+        return found
 
     def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
         """Return volumes by name; a label that is a region by itself has the region's name and volume."""
@@ -225,6 +240,14 @@ def validate_cases(
     if only_dice or bundle.plan.regions:
         return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {})
     return Validation.processed(done, foreground)
+
+
+def _rule_entry(scores: Scores, words: list[str]) -> dict[str, Any]:
+    """Return what the row of a case tells of a label with rules of post-processing that come to the same."""
+    told = in_either({1: scores})  # empty where neither map has the label then
+    measures = {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"} if told else {}
+    dice = _known(scores.dice) if told else None
+    return {"rules": words, "dice": dice, "predicted_ml": _short(scores.volume_ml), "measures": measures}
 
 
 def _scored(bundle: Bundle) -> dict[int, str]:
