@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from journeys import ROOT, Window, in_few_colours, save_small, toggle
+from npe2 import PluginManager, PluginManifest
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.uid import generate_uid
 from qtpy.QtCore import QPoint
@@ -45,8 +46,7 @@ RESTS, UNDECIDED = "hippocampus_242", "hippocampus_300"  # held-back cases of th
 def first(window: Window, data: Path, work: Path) -> None:
     """Show an empty window, a sample, and its result at the first and last cycle."""
     window.picture("1-empty")
-    window.viewer.open_sample("voxtrace", "cycles")
-    window.wait(2)
+    open_sample(window, "hippocampus_right")
     window.picture("2-opened")
     seconds = window.segment()
     window.fullest_slice()
@@ -55,6 +55,16 @@ def first(window: Window, data: Path, work: Path) -> None:
     window.current.go(window.current.steps - 1)
     window.picture("4-last-cycle")
     print(f"first: {seconds:.1f} s")
+
+
+def open_sample(window: Window, key: str) -> None:
+    """Open a sample of the menu; the manifest is the one of this tree, whatever is installed."""
+    manager = PluginManager.instance()
+    if "voxtrace" in manager:
+        manager.unregister("voxtrace")
+    manager.register(PluginManifest.from_file(ROOT / "napari.yaml"))
+    window.viewer.open_sample("voxtrace", key)
+    window.wait(2)
 
 
 def annotated(window: Window, data: Path, work: Path) -> None:
@@ -204,15 +214,13 @@ def models(window: Window, data: Path, work: Path) -> None:
 
 def methods(window: Window, data: Path, work: Path) -> None:
     """Show what is particular to E2ENet, its heads, and to CDL-UNet, its windows."""
-    window.viewer.open_sample("voxtrace", "heads")
-    window.wait(2)
+    open_sample(window, "heads")
     window.segment()
     window.fullest_slice()
     window.current.go(0)
     window.picture("1-first-head")
     window.viewer.layers.clear()
-    window.viewer.open_sample("voxtrace", "windows")
-    window.wait(2)
+    open_sample(window, "windows")
     window.segment()
     window.fullest_slice()
     toggle(window.dock("rulers").view.bar.overlays, "window")
