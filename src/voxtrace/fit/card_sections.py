@@ -88,6 +88,9 @@ def steps(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"| step | {' | '.join(str(n) for n in range(1, len(found) + 1))} |"
     yield f"|{'---|' * (len(found) + 1)}"
     yield f"| Dice | {' | '.join('–' if value is None else f'{value:.4f}' for value in found)} |"
+    rules = _table(_table(record.get("post_processing")).get("labels"))
+    if any(rule != "none" for rule in rules.values()):
+        yield from ("", "Small pieces are removed from the last step alone, so that its Dice may rise by that.")
     yield ""
 
 
