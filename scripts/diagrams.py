@@ -1,4 +1,4 @@
-"""Draw the stages of docs/stages.md, from its headings, into docs/images/stages.png.
+"""Draw docs/images/stages.png from the headings of docs/stages.md, and docs/images/steps.png from the models' cards.
 
 From the project's root::
 
@@ -15,6 +15,8 @@ import matplotlib
 matplotlib.use("agg")
 
 from matplotlib import pyplot as plt
+
+from voxtrace import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 PER_ROW = 5
@@ -61,5 +63,19 @@ def arrow(axes: plt.Axes, start: tuple[float, float], end: tuple[float, float], 
     axes.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.4})
 
 
+def draw_steps(out: Path) -> None:
+    """Draw the mean Dice of held-back cases after each step, for the shipped models with several."""
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    for name, folder in bundle.shipped().items():
+        curve = bundle.card(folder)["metrics"]["validation"]["dice_per_step"]
+        if len(curve) > 1:
+            axes.plot(range(1, len(curve) + 1), curve, marker="o", label=name)
+    axes.set(xlabel="step", ylabel="mean Dice of held-back cases")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right")
+    figure.savefig(out, dpi=110, bbox_inches="tight", facecolor="white")
+
+
 if __name__ == "__main__":
     draw(ROOT / "docs" / "images" / "stages.png")
+    draw_steps(ROOT / "docs" / "images" / "steps.png")
