@@ -84,7 +84,7 @@ def steps(record: Mapping[str, Any]) -> Iterator[str]:
     found = _validation(record).get("dice_per_step") or []
     if len(found) < 2:
         return
-    yield from ("## Steps", "", "Mean Dice of the held-back cases after each step of the answer:", "")
+    yield from ("## Steps", "", "Mean Dice of the held-back cases after each step, as the network left it:", "")
     yield f"| step | {' | '.join(str(n) for n in range(1, len(found) + 1))} |"
     yield f"|{'---|' * (len(found) + 1)}"
     yield f"| Dice | {' | '.join('–' if value is None else f'{value:.4f}' for value in found)} |"

@@ -101,16 +101,17 @@ class Validation:
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case.
 
+        ``dice_per_step`` is of the network's answers, before rules of post-processing act on the last.
         ``measures`` and ``measures_per_label`` hold every measure of ``voxtrace evaluate``, each with the number of
         finite values in its mean.
         """
         last = self.scores[:, -1]
-        per_step = [[finite_mean(case.dice[step]) for case in self.cases] for step in range(self.scores.shape[1])]
+        network = [[*case.dice[:-1], case.network_dice] for case in self.cases]  # what rules remove, no step did
         return {
             "cases": len(self.cases),
-            "dice": _mean(per_step[-1]),
+            "dice": _mean([case.mean_dice for case in self.cases]),
             "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.scored.values())},
-            "dice_per_step": [_mean(step)["mean"] for step in per_step],
+            "dice_per_step": [_mean([finite_mean(row) for row in step])["mean"] for step in zip(*network, strict=True)],
             **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
         }
