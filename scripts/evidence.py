@@ -4,25 +4,29 @@
     python scripts/evidence.py route DATASET BUNDLE [--against UNET]
     python scripts/evidence.py windows DATASET BUNDLE [--arm "easy only=BUNDLE" ...]
     python scripts/evidence.py stepping DATASET BUNDLE
+    python scripts/evidence.py rest DATASET BUNDLE [--steps N]
 
 `steps` is for methods that decide again (RecycleNet's cycles, diffusion's steps, E2ENet's heads), `route` for
 Med-DANet, `windows` for CDL-UNet; each arm is another bundle of the same cases. `stepping` measures whether a trace
-finds errors.
+finds errors, and `rest` how much RecycleNet's normalised features still change from cycle to cycle.
 DATASET is a folder with a dataset, its fold by `--fold` (0), or `abdomen` or `tumour` for phantoms that no bundle
-has seen. `--cases N` takes the first ones; `--json FILE` keeps every case's numbers, from which `figures.py` draws.
+has seen. Networks are compared as they answer, small pieces included. `--cases N` takes the first ones; `--json FILE`
+keeps every case's numbers, from which `figures.py` draws.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
+import torch
 
 from voxtrace import bundle
 from voxtrace.batch.paired import Paired, paired
@@ -31,6 +35,7 @@ from voxtrace.fit import case_features
 from voxtrace.fit.predicted_dice import rank_correlation, rank_correlation_interval
 from voxtrace.inference import predict
 from voxtrace.inference.progress import Result
+from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.metrics import dice, finite_mean, without_ignored
 from voxtrace.phantoms import abdomen_ct, brain_tumour_mr
 from voxtrace.training import open_dataset
@@ -65,7 +70,7 @@ def mean_dice(labels: Array, case: Case, model: Bundle) -> float:
 def measured(model: Bundle, case: Case, **changes: Any) -> tuple[Result, dict[str, Any]]:
     """Return a prediction, and its Dice and changed voxels at each step, seconds, windows and GFLOP."""
     began = time.perf_counter()
-    result = predict(model, case.volume, keep="labels", **changes)
+    result = predict(model, case.volume, keep="labels", post_processing="none", **changes)
     seconds, trace = time.perf_counter() - began, result.trace
     changed = [int(row["changed_voxels"]) for row in trace.summary()]
     cost = trace.facts.get("cost_gflop")
@@ -237,6 +242,40 @@ def windows(given: argparse.Namespace) -> dict[str, Any]:
     return {"kind": "windows", "cases": rows, "claims": claims}
 
 
+class Listening(RecycleNet):
+    """RecycleNet that keeps how much norm(r) changes from cycle to cycle, relative to its length, of each window."""
+
+    changes: ClassVar[list[list[float]]] = []
+    last: ClassVar[torch.Tensor | None] = None
+
+    def normalised(self, r: torch.Tensor) -> torch.Tensor:
+        """Return norm(r), after comparing it with that of the cycle before; r = 0 begins a window."""
+        normed = super().normalised(r)
+        if not bool(r.any()):
+            Listening.last = None
+            Listening.changes.append([])
+            return normed
+        if Listening.last is not None:
+            change = (normed - Listening.last).norm() / normed.norm()
+            Listening.changes[-1].append(float(change))
+        Listening.last = normed
+        return normed
+
+
+def rest(given: argparse.Namespace) -> dict[str, Any]:
+    """Relative change of norm(r) from each cycle to the next: the mean over windows, and the largest."""
+    model = bundle.load(given.bundle)
+    count = given.steps or 10
+    options = {**model.method.to_json()["options"], "cycles": count + 1}  # norm(r) of the last cycle is never asked for
+    listening = dataclasses.replace(model, method=Listening(**options))
+    for case in cases_of(given):
+        predict(listening, case.volume, keep="labels", mirror=False, precision="float32")
+    table = np.asarray(Listening.changes)
+    for cycle, (mean, most) in enumerate(zip(table.mean(0), table.max(0), strict=True), start=1):
+        print(f"norm(r) from cycle {cycle} to {cycle + 1}: {mean:.4f}, at most {most:.4f}, {len(table)} windows")
+    return {"kind": "rest", "changes": table.tolist()}
+
+
 def caught(mask: Array, wrong: Array, labelled: int) -> tuple[float, float, float]:
     """Return the volume of a mask as a part of the organ's, how many of its voxels are wrong, and errors it holds."""
     inside = int(np.count_nonzero(mask))
@@ -307,7 +346,7 @@ def _quality(name: str, values: Sequence[float], scores: Sequence[float]) -> dic
 def main() -> None:
     """Print the claims of one kind, and keep the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = {"steps": steps, "route": route, "windows": windows, "stepping": stepping}
+    kinds = {"steps": steps, "route": route, "windows": windows, "stepping": stepping, "rest": rest}
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("dataset")
     parser.add_argument("bundle")

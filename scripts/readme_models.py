@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.bundle import card, load, shipped
 from voxtrace.fit import facts_of, fit
+from voxtrace.fit.model_facts import is_non_commercial
 
 if TYPE_CHECKING:
     from voxtrace.volume import Volume
@@ -54,7 +55,7 @@ def cells(name: str, record: Mapping[str, Any], cost: Mapping[str, Any]) -> list
         f"{record['provenance']['cases']} {'made-up' if made_up else 'real'} scans",
         f"{measured['dice']['mean']:.3f} [{low:.3f}, {high:.3f}], {measured['cases']}",
         f"{cost['seconds']:.2g} s, {cost['gigabytes']:.1f} GB",
-        "demonstration" if made_up else "**real scans**",
+        "demonstration" if made_up else f"**real scans**{', non-commercial' * is_non_commercial(record)}",
     ]
 
 
@@ -100,6 +101,11 @@ def usual_scan(record: Mapping[str, Any]) -> Volume:
     return voxtrace.Volume(noise, Geometry(tuple(shape.tolist()), affine), channels=channels)
 
 
+def weights(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a model's weights: a card with other words costs the same."""
+    return str(record["files"]["weights.safetensors"])
+
+
 def cost_of(name: str) -> dict[str, Any]:
     """Return what one prediction takes in this process: seconds of processor time, GB at most."""
     import resource
@@ -114,7 +120,7 @@ def cost_of(name: str) -> dict[str, Any]:
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     shape = "×".join(str(n) for n in scan.geometry.shape[::-1])
     return {
-        "digest": record["digest"],
+        "weights": weights(record),
         "scan": f"{scan.name or 'noise'}, {shape}",
         "seconds": round(seconds, 2),
         "gigabytes": round(gigabytes, 2),
@@ -126,7 +132,7 @@ def measured() -> dict[str, Any]:
     known = json.loads(COSTS.read_text("utf-8")) if COSTS.exists() else {}
     found = {}
     for name, folder in shipped().items():
-        if known.get(name, {}).get("digest") == card(folder)["digest"]:
+        if known.get(name, {}).get("weights") == weights(card(folder)):
             found[name] = known[name]
             continue
         told = subprocess.run(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from voxtrace.batch.paired import paired
 
@@ -23,6 +25,7 @@ def evidence() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # a method is read by the names of its module
     spec.loader.exec_module(module)
     return module
 
@@ -59,3 +62,14 @@ def test_a_number_that_falls_with_the_dice_finds_the_worst(evidence: ModuleType)
     assert found["auroc"] == 1.0
     assert found["surer_half"] == pytest.approx(dice[10:].mean())
     assert evidence._quality("few", [0.1] * 3, [0.9] * 3) == {}
+
+
+def test_changes_of_recycled_features_are_counted_within_a_window(evidence: ModuleType) -> None:
+    """norm(r) of a pattern and of its double are alike, up to ε; its negative lies twice its length away."""
+    method = evidence.Listening(norm="window")
+    pattern = torch.arange(24, dtype=torch.float32).reshape(1, 2, 2, 2, 3) - 11.5
+    for _ in range(2):  # two windows
+        for r in (torch.zeros_like(pattern), pattern, 2 * pattern, -pattern):
+            method.normalised(r)
+    assert evidence.Listening.changes[0] == evidence.Listening.changes[1] == pytest.approx([0, 2], abs=1e-4)
+    evidence.Listening.changes.clear()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import made
 from made import Run
 from voxtrace import bundle as bundles
-from voxtrace.batch.model_page import NO_PICTURE, ModelPicture, model_section
+from voxtrace.batch.model_markdown import markdown_section
+from voxtrace.batch.model_page import NO_PICTURE, ModelPicture, ShownModel, model_section
 from voxtrace.bundle import annotate, card, load, save, shipped
 from voxtrace.fit.model_facts import dice_words, model_facts
+from voxtrace.training import open_dataset
+from voxtrace.training.dataset import fold
+from voxtrace.training.identity import identify
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -29,6 +35,18 @@ def two(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Six cases in nnU-Net's raw layout."""
+    folder = tmp_path / "Dataset001_Blocks"
+    for number in range(6):
+        made.scan(folder / "imagesTr" / f"block_{number}_0000.nii.gz", seed=number)
+        made.labels(folder / "labelsTr" / f"block_{number}.nii.gz")
+    record = {"name": "Blocks", "channel_names": {"0": "MRI"}, "labels": {"background": 0, "one": 1, "two": 2}}
+    (folder / "dataset.json").write_text(json.dumps({**record, "file_ending": ".nii.gz", "numTraining": 6}))
+    return folder
+
+
 def test_a_page_has_every_model_and_a_picture_of_the_scan_that_was_given(run: Run, two: Path, tmp_path: Path) -> None:
     scan, out = made.scan(tmp_path / "mine.nii.gz"), tmp_path / "models.html"
     assert run("models", "page", out, "--scan", f"plain={scan}", "--device", "cpu").code == 0
@@ -37,15 +55,55 @@ def test_a_page_has_every_model_and_a_picture_of_the_scan_that_was_given(run: Ru
     assert text.count("data:image/png;base64,") == 1
     assert text.count(NO_PICTURE) == 1
     assert "plain: its answer on the scan mine" in text
+    assert text.count("not measured") == 4  # seconds and memory of both
     assert HOSTILE not in text
     assert "&lt;script&gt;" in text
     assert "0.500, n 7" in text
     assert "0.500, n 7" in run("models", "list").out
 
 
+def test_a_page_of_markdown_has_its_pictures_beside_it_and_obeys_no_card(run: Run, two: Path, tmp_path: Path) -> None:
+    scan, out = made.scan(tmp_path / "mine.nii.gz"), tmp_path / "all.md"
+    assert run("models", "page", out, "--scan", f"plain={scan}", "--device", "cpu").code == 0
+    text = out.read_text(encoding="utf-8")
+    assert re.findall("^## (.*)", text, re.MULTILINE) == ["hostile", "plain"]
+    assert re.findall(r"!\[.*\]\((.*)\)", text) == ["images/all/plain.png"]
+    with Image.open(tmp_path / "images" / "all" / "plain.png") as picture:
+        assert picture.height <= 240
+    assert r"\<script\>" in text
+    assert HOSTILE not in text
+
+
+def test_a_model_is_pictured_on_the_first_held_back_case_of_its_dataset(
+    run: Run, two: Path, dataset: Path, tmp_path: Path
+) -> None:
+    listed = open_dataset(dataset)
+    annotate(two / "plain", {"provenance": {"dataset": listed.name, "fold": 0}})
+    out, first = tmp_path / "models.html", fold(listed, 0)[1][0]
+    assert run("models", "page", out, "--dataset", dataset, "--device", "cpu").code == 0
+    text = out.read_text(encoding="utf-8")
+    assert f"held-back case {first.name} of {listed.name}, the first of its fold: the reference" in text
+    learned = {"name": first.name, "images": list(identify(fold(listed, 0)[1].files[0]).images), "labels": ""}
+    annotate(two / "plain", {"provenance": {"dataset": listed.name, "fold": 0, "training": [learned]}})
+    assert f"was trained on {first.name}" in run("models", "page", out, "--dataset", dataset).sentence
+    annotate(two / "plain", {"provenance": {"dataset": "another"}})
+    assert "expected one of , another" in run("models", "page", out, "--dataset", dataset).sentence
+
+
+NON_COMMERCIAL = ("CC BY-NC-SA 4.0 (the training data's)", "CC-BY-NC 4.0", "free for noncommercial use")
+
+
+@pytest.mark.parametrize("licence", [*NON_COMMERCIAL, "CC-BY-SA 4.0", "Apache-2.0", "NCSA"])
+def test_a_licence_that_excludes_commercial_use_says_so(run: Run, two: Path, licence: str) -> None:
+    annotate(two / "plain", {"licence": licence})
+    assert ("plain: " + licence + "; for non-commercial use only" in run("models", "list").out) == (
+        licence in NON_COMMERCIAL
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["a.txt"], "ending in .html"), (["a.html", "--scan", "nobody=x"], "expected one of hostile, plain")],
+    [(["a.txt"], "ending in .html or .md"), (["a.html", "--scan", "nobody=x"], "expected one of hostile, plain")],
 )
 def test_what_cannot_be_done_is_refused(run: Run, two: Path, words: list[str], said: str) -> None:
     refused = run("models", "page", *words)
@@ -58,8 +116,10 @@ def test_shipped_models_say_all_that_a_list_needs(name: str) -> None:
     record: dict[str, Any] = card(name)
     facts = model_facts(shipped()[name], record)
     assert "not known" not in facts.values()
-    text = model_section(name, facts, record, ModelPicture(b"png", 1.5, "a made-up scan"))
+    shown = ShownModel(name, facts, record, ModelPicture(b"png", 1.5, "a made-up scan"))
+    text = model_section(shown)
     assert "1.5 s" in text
+    assert "1.5 s" not in markdown_section(shown, "images/x.png")  # who reads it has another machine
     assert ('class="demonstration"' in text) == bool(record.get("demonstration"))
     assert all(label in text for value, label in record["plan"]["labels"].items() if value != "0")
 

@@ -101,6 +101,12 @@ def test_cases_on_both_sides_are_not_called_disjoint() -> None:
     assert any("no image of a held-back case" in line for line in measured_lines(record()))
 
 
+@pytest.mark.parametrize(("rule", "said"), [("largest", True), ("none", False)])
+def test_a_row_of_steps_says_that_the_last_one_lost_its_pieces(rule: str, said: bool) -> None:
+    text = card_text("m", {}, record(post_processing={"labels": {"anterior": rule}, "tried": {}}))
+    assert ("is not counted here" in text) == said
+
+
 def test_what_a_demonstration_has_no_patients_for_does_not_apply() -> None:
     items = claim_items(bundle.card("abdomen-phantom-recyclenet"))
     assert {item.number for item in items if not item.applies} >= {5, 8, 11, 13, 14, 16, 36}

@@ -1,29 +1,33 @@
-"""A page of HTML with every model: a picture, what it outlines, how well, how fast, how large, under which licence.
+"""A page with every model, HTML or Markdown: a picture, what it outlines, how well, how fast, how large, which licence.
 
-Pictures are of phantoms, which show no patient, unless a scan is given for a model.
+Pictures are of phantoms, which show no patient, unless a dataset or a scan is given for a model.
 """
 
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voxtrace import palette, phantoms
-from voxtrace.bundle import card, load
-from voxtrace.errors import Cancelled
-from voxtrace.film import FilmOptions, frames
+from voxtrace.bundle import Bundle, card, load
+from voxtrace.errors import Cancelled, UsageError
+from voxtrace.film.beside import beside
 from voxtrace.film.planes import hex_of
 from voxtrace.fit.model_facts import model_facts
 from voxtrace.inference import predict
+from voxtrace.metrics import dice, finite_mean, without_ignored
 from voxtrace.phantoms.named import UNSEEN, phantom_named
-from voxtrace.volume import Triple, Volume
+from voxtrace.training.dataset import Dataset, fold
+from voxtrace.training.measuring import refuse_learned
+from voxtrace.volume import Array, Case, LabelMap, Triple, Volume
 
-NO_PICTURE = "no picture: no made-up scan is like those of its training"
+NO_PICTURE = "no picture: no made-up scan is like those of its training, and neither its dataset nor a scan was given"
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Models of VoxTrace</title><style>
@@ -47,11 +51,11 @@ class ModelPicture:
     Attributes
     ----------
     png
-        The last step over the axial slice with most labelled voxels.
+        The axial slice with most labelled voxels: the reference, where there is one, beside the answer.
     seconds
         Wall time of the prediction on this machine.
     of
-        What the scan is, in words.
+        What the scan is, and what lies where, in words.
     """
 
     png: bytes
@@ -59,17 +63,71 @@ class ModelPicture:
     of: str
 
 
-def picture_of(folder: Path, record: Mapping[str, Any], scan: Volume | None, device: str) -> ModelPicture | None:
-    """Return a model's answer on a scan, or on a phantom that it has not seen; None where there is neither."""
-    phantom = phantom_named(record)
-    if scan is None and phantom is None:
+def picture_of(
+    folder: Path, record: Mapping[str, Any], scan: Volume | None, device: str, dataset: Dataset | None = None
+) -> ModelPicture | None:
+    """Return a model's answer on a scan, its dataset's first held-back case or a phantom; None where there is none.
+
+    Raises
+    ------
+    DatasetError
+        The model was trained on the case that is held back now.
+    """
+    model = load(folder)
+    if scan is not None:
+        return _pictured(model, scan, None, f"its answer on the scan {scan.name}", device)
+    if dataset is not None:
+        case = _first_held_back(model, record, dataset)
+        licence = f" ({dataset.licence})" if dataset.licence else ""
+        said = f"held-back case {case.name} of {dataset.name}{licence}, the first of its fold"
+        return _pictured(model, case.volume, case.labels, said, device)
+    if (phantom := phantom_named(record)) is None:
         return None
-    volume: Volume = getattr(phantoms, str(phantom))(seed=UNSEEN).volume if scan is None else scan
-    result = predict(load(folder), volume, device=device)
-    file = io.BytesIO()
-    frames(result.trace, volume, FilmOptions())[-1].save(file, "PNG")
-    of = f"the scan {volume.name}" if scan is not None else f"a made-up scan ({phantom}, seed {UNSEEN})"
-    return ModelPicture(file.getvalue(), result.seconds, of)
+    case = getattr(phantoms, phantom)(seed=UNSEEN)
+    return _pictured(model, case.volume, case.labels, f"a made-up scan ({phantom}, seed {UNSEEN})", device)
+
+
+def _first_held_back(model: Bundle, record: Mapping[str, Any], dataset: Dataset) -> Case:
+    """Return the first held-back case of the fold that a bundle was trained on, whatever its Dice is."""
+    number = record.get("provenance", {}).get("fold")
+    if number is None:
+        raise UsageError(f"{model.name} was trained on every case of {dataset.name}; picture it with --scan.")
+    _, held_back = fold(dataset, int(number))
+    refuse_learned(model, held_back)
+    case: Case = held_back[0]
+    return case
+
+
+def _pictured(model: Bundle, volume: Volume, reference: LabelMap | None, said: str, device: str) -> ModelPicture:
+    result = predict(model, volume, device=device)
+    answer = np.asarray(result.labels.data)
+    names = {value: name for value, name in model.plan.labels.items() if value}
+    parts: list[Array] = [answer] if reference is None else [np.asarray(reference.data), answer]
+    z = int(np.isin(parts[0], list(names)).sum(axis=(1, 2)).argmax())
+    if reference is not None:
+        made, true = without_ignored(result.labels, reference, model.plan.ignored)
+        mean = finite_mean(dice(made, true, value, absent=np.nan) for value in names)
+        said = f"{said}: the reference, and beside it its answer (mean Dice of this scan {mean:.3f})"
+    return ModelPicture(beside(volume, z, parts, palette.colours(names, names=names)), result.seconds, said)
+
+
+def datasets_by_model(models: Mapping[str, Path], datasets: Iterable[Dataset]) -> dict[str, Dataset]:
+    """Return the dataset of each model that was trained on one of these, by the name in its card.
+
+    Raises
+    ------
+    UsageError
+        No model was trained on one of them.
+    """
+    trained = {name: str(card(folder).get("provenance", {}).get("dataset", "")) for name, folder in models.items()}
+    found: dict[str, Dataset] = {}
+    for dataset in datasets:
+        mine = [name for name, on in trained.items() if on == dataset.name]
+        if not mine:
+            known = ", ".join(sorted(set(trained.values())))
+            raise UsageError(f"no shipped model was trained on {dataset.name}; expected one of {known}.")
+        found.update(dict.fromkeys(mine, dataset))
+    return found
 
 
 def model_page(sections: Iterable[str]) -> str:
@@ -77,20 +135,44 @@ def model_page(sections: Iterable[str]) -> str:
     return f"{_HEAD}{''.join(sections)}</body></html>\n"
 
 
-def model_sections(
+@dataclass(frozen=True)
+class ShownModel:
+    """What a page says of one model.
+
+    Attributes
+    ----------
+    name
+        Of the bundle.
+    facts
+        By title, see :func:`voxtrace.fit.model_facts.model_facts`.
+    record
+        Its card.
+    picture
+        Or None.
+    """
+
+    name: str
+    facts: Mapping[str, str]
+    record: Mapping[str, Any]
+    picture: ModelPicture | None
+
+
+def shown_models(
     models: Mapping[str, Path],
     scans: Mapping[str, Volume],
     device: str = "auto",
     cancel: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[str, str]]:
-    """Yield name and part of the page of each model as it is done.
+    datasets: Mapping[str, Dataset] | None = None,
+) -> Iterator[ShownModel]:
+    """Yield what a page says of each model as it is done.
 
     Parameters
     ----------
     models
         Folders by name.
-    scans
-        Scan by name of the model, in place of a phantom; it is pictured, so that it must be one that may be shown.
+    scans, datasets
+        Scan or dataset by name of the model, in place of a phantom; they are pictured, so that they must be ones that
+        may be shown. A scan goes before a dataset.
     cancel
         Called before each model; when it returns True, Cancelled is raised.
     """
@@ -98,36 +180,40 @@ def model_sections(
         if cancel():
             raise Cancelled("stopped while picturing models; nothing was written.")
         record = card(folder)
-        picture = picture_of(folder, record, scans.get(name), device)
-        yield name, model_section(name, model_facts(folder, record), record, picture)
+        picture = picture_of(folder, record, scans.get(name), device, (datasets or {}).get(name))
+        yield ShownModel(name, model_facts(folder, record), record, picture)
 
 
-def model_section(name: str, facts: Mapping[str, str], record: Mapping[str, Any], picture: ModelPicture | None) -> str:
-    """Return a model's part of the page; every word of the record is text and never markup."""
-    seconds = f"{picture.seconds:.1f} s for the scan in the picture, on this machine" if picture else _measured(record)
+def model_section(shown: ShownModel) -> str:
+    """Return a model's part of a page of HTML; every word of the record is text and never markup."""
     rows = "".join(
-        f"<tr><th>{escape(title)}</th><td{_mark(title, record)}>{escape(fact)}</td></tr>"
-        for title, fact in {**facts, "seconds": seconds}.items()
+        f"<tr><th>{escape(title)}</th><td{_mark(title, shown.record)}>{escape(fact)}</td></tr>"
+        for title, fact in all_facts(shown).items()
     )
-    labels = f"<tr><th>labels</th><td>{_labels(record)}</td></tr>"
-    told = f"<div><h2>{escape(name)}</h2><table>{labels}{rows}</table></div>"
-    return f"<article>{_figure(name, picture)}{told}</article>\n"
+    labels = f"<tr><th>labels</th><td>{_labels(shown.record)}</td></tr>"
+    told = f"<div><h2>{escape(shown.name)}</h2><table>{labels}{rows}</table></div>"
+    return f"<article>{_figure(shown.name, shown.picture)}{told}</article>\n"
+
+
+def all_facts(shown: ShownModel) -> dict[str, str]:
+    """Return the facts of a page by title, with what the picture took."""
+    if shown.picture is None:
+        return dict(shown.facts)
+    return {**shown.facts, "seconds here": f"{shown.picture.seconds:.1f} s for the scan in the picture"}
+
+
+def label_names(record: Mapping[str, Any]) -> dict[int, str]:
+    """Return value -> name of what a model outlines."""
+    return {int(value): str(name) for value, name in record["plan"]["labels"].items() if int(value)}
 
 
 def _figure(name: str, picture: ModelPicture | None) -> str:
     if picture is None:
         return f'<p class="none">{NO_PICTURE}</p>'
     data = base64.b64encode(picture.png).decode()
-    said = f"{name}: its answer on {picture.of}"
+    said = f"{name}: {picture.of}"
     shown = f'<img alt="{escape(said)}" src="data:image/png;base64,{data}">'
     return f"<figure>{shown}<figcaption>{escape(said)}</figcaption></figure>"
-
-
-def _measured(record: Mapping[str, Any]) -> str:
-    run = record.get("provenance", {}).get("prediction")
-    if not isinstance(run, Mapping) or "seconds" not in run:
-        return "not measured"
-    return f"{run['seconds']} s (median of {run.get('cases')} held-back cases, {run.get('device')})"
 
 
 def _mark(title: str, record: Mapping[str, Any]) -> str:
@@ -135,7 +221,7 @@ def _mark(title: str, record: Mapping[str, Any]) -> str:
 
 
 def _labels(record: Mapping[str, Any]) -> str:
-    names = {int(value): str(name) for value, name in record["plan"]["labels"].items() if int(value)}
+    names = label_names(record)
     colours = palette.colours(names, names=names)
     return "".join(
         f'<span class="label">{_swatch(colours[value])}{escape(name)}</span>' for value, name in names.items()

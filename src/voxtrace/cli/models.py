@@ -22,24 +22,34 @@ app = typer.Typer(help="List the shipped bundles, check one, or import a model o
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the bundles that come with the package; `voxtrace models page` pictures them."""
+    """List the bundles that come with the package; `voxtrace models page` pictures them.
+
+    Seconds are the median of the held-back cases, GB the most that one is estimated to take.
+    """
     from voxtrace.bundle import card, shipped
-    from voxtrace.fit.model_facts import dice_words
+    from voxtrace.fit.model_facts import cost_words, dice_words, is_non_commercial, licence_words
 
     records = {name: card(path) for name, path in shipped().items()}
     if as_json:
-        print_json({"models": [{"name": name, **record} for name, record in records.items()]})
+        found = [{"name": name, "non_commercial": is_non_commercial(r), **r} for name, r in records.items()]
+        print_json({"models": found})
         return
     rows = [
-        (name, r["method"]["name"], _made_for(r), _listed(r["plan"]["channels"]), _labels(r), dice_words(r))
+        (
+            *(name, r["method"]["name"], _made_for(r), _listed(r["plan"]["channels"]), _labels(r), dice_words(r)),
+            *(cost_words(r, "seconds"), cost_words(r, "gigabytes")),
+        )
         for name, r in records.items()
     ]
-    print_table(("name", "method", "made for", "channels", "labels", "Dice"), rows)
+    print_table(("name", "method", "made for", "channels", "labels", "Dice", "seconds", "GB"), rows)
+    for name, record in records.items():
+        if is_non_commercial(record):
+            print_line(f"{name}: {licence_words(record)}")
 
 
 @app.command()
 def page(
-    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page to write; it needs no other file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The page to write: OUT.html, one file, or OUT.md.")],
     scans: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,32 +58,54 @@ def page(
             help="Picture a model on this scan, which you may show, in place of a made-up one; may be repeated.",
         ),
     ] = None,
+    datasets: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--dataset",
+            help="Picture the models that were trained on this dataset on its first held-back case, which you may "
+            "show, beside the reference; may be repeated.",
+        ),
+    ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Write a page of the shipped bundles: picture, labels, training data, Dice, seconds, size and licence.
+    """Write a page of the shipped bundles: picture, labels, training data, Dice, seconds, GB, size and licence.
 
-    Each is run once on a made-up scan that it has not seen. A model of real scans, which none of them is like, has a
-    picture only with --scan.
+    Each is run once on a made-up scan that it has not seen, the reference beside its answer. A model of real scans,
+    which none of them is like, has a picture only with --scan or --dataset. Markdown has its pictures in a folder
+    beside it, images/OUT.
     """
-    from voxtrace.atomic import atomic_file
-    from voxtrace.batch.model_page import model_page, model_sections
+    from voxtrace.batch.model_page import datasets_by_model, shown_models
     from voxtrace.bundle import shipped
+    from voxtrace.training import open_dataset
 
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{out} is no page; expected a name ending in .html.")
+    if out.suffix.lower() not in (".html", ".htm", ".md"):
+        raise UsageError(f"{out} is no page; expected a name ending in .html or .md.")
     models = shipped()
-    given, sections = _scans(scans or [], models), []
+    given, shown = _scans(scans or [], models), []
+    on = datasets_by_model(models, map(open_dataset, datasets or []))
     with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
-        for name, section in model_sections(models, given, device, cancel):
-            sections.append(section)
-            echo(f"{name} is done")
-    with atomic_file(out) as temporary:
-        temporary.write_text(model_page(sections), encoding="utf-8")
+        for model in shown_models(models, given, device, cancel, on):
+            shown.append(model)
+            echo(f"{model.name} is done")
+    _write_page(out, shown, datasets or [])
     if as_json:
         print_json({"page": str(out), "models": list(models)})
     else:
         print_line(f"the page lies in {out}")
+
+
+def _write_page(out: Path, shown: list[Any], datasets: list[Path]) -> None:
+    from voxtrace.atomic import atomic_file
+    from voxtrace.batch.model_markdown import write_markdown
+    from voxtrace.batch.model_page import model_page, model_section
+
+    if out.suffix.lower() == ".md":
+        words = " ".join(["voxtrace models page", str(out), *(f"--dataset {folder}" for folder in datasets)])
+        write_markdown(shown, out, f"```bash\n{words}\n```\n\n")
+        return
+    with atomic_file(out) as temporary:
+        temporary.write_text(model_page(map(model_section, shown)), encoding="utf-8")
 
 
 def _scans(words: list[str], models: dict[str, Path]) -> dict[str, Any]:

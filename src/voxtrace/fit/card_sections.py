@@ -88,6 +88,9 @@ def steps(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"| step | {' | '.join(str(n) for n in range(1, len(found) + 1))} |"
     yield f"|{'---|' * (len(found) + 1)}"
     yield f"| Dice | {' | '.join('–' if value is None else f'{value:.4f}' for value in found)} |"
+    rules = _table(_table(record.get("post_processing")).get("labels"))
+    if any(rule != "none" for rule in rules.values()):
+        yield from ("", "What post-processing removes from the answer is not counted here; it is in the Dice above.")
     yield ""
 
 

@@ -1,10 +1,16 @@
-"""What a list of models says of one: method, purpose, data, Dice, size, licence."""
+"""What a list of models says of one: method, purpose, data, Dice, cost, size, licence."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from voxtrace.safe_text import brief
+
+NOT_MEASURED = "not measured"
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?\s?commercial", re.IGNORECASE)
 
 
 def model_facts(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
@@ -17,8 +23,10 @@ def model_facts(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
         "channels": ", ".join(map(str, record["plan"]["channels"])),
         "trained on": trained,
         "Dice": dice_words(record),
+        "seconds": _of_cases(record, "seconds", "s", "median"),
+        "memory": _of_cases(record, "gigabytes", "GB", "estimated, the most"),
         "size": f"{sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) / 1e6:.1f} MB",
-        "licence": str(record.get("licence", "not stated")),
+        "licence": licence_words(record),
     }
 
 
@@ -30,3 +38,30 @@ def dice_words(record: Mapping[str, Any]) -> str:
         return "not known"
     between = " [{:.3f}, {:.3f}]".format(*dice["ci95"]) if dice.get("ci95") else ""
     return f"{dice['mean']:.3f}{between}, n {found.get('cases', 'not known')}"
+
+
+def cost_words(record: Mapping[str, Any], name: str) -> str:
+    """Return ``seconds`` or ``gigabytes`` of a prediction as they were measured; "not measured" without a record."""
+    run = record.get("provenance", {}).get("prediction")
+    value = run.get(name) if isinstance(run, Mapping) else None
+    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else NOT_MEASURED
+
+
+def is_non_commercial(record: Mapping[str, Any]) -> bool:
+    """Return whether the licence of a model, or of its data, is for non-commercial use alone, by its words."""
+    made = record.get("provenance", {})
+    return any(_NON_COMMERCIAL.search(str(words)) for words in (record.get("licence"), made.get("dataset_licence")))
+
+
+def licence_words(record: Mapping[str, Any]) -> str:
+    """Return a model's licence, with a warning where it excludes commercial use."""
+    said = brief(str(record.get("licence", "not stated")))
+    return f"{said}; for non-commercial use only" if is_non_commercial(record) else said
+
+
+def _of_cases(record: Mapping[str, Any], name: str, unit: str, which: str) -> str:
+    words = cost_words(record, name)
+    if words == NOT_MEASURED:
+        return words
+    run = record["provenance"]["prediction"]
+    return f"{words} {unit} ({which} of {run.get('cases')} held-back cases, {run.get('device')})"

@@ -12,6 +12,7 @@ from voxtrace.preprocess import network_grid
 from voxtrace.volume import Triple
 
 COARSER, FAR_COARSER = 2.0, 4.0  # times the coarsest spacing of training
+THICK, THINNER = 3.0, 2.0  # slices are thick where they lie 3 times farther apart than pixels; thin below half of that
 WIDER, FAR_WIDER = 1.5, 3.0  # times the largest field of view of training
 NARROWER, FAR_NARROWER = 0.5, 0.25  # times the smallest
 OBLIQUE_DEG = 25.0
@@ -19,7 +20,10 @@ _AXES = ("head to feet", "front to back", "left to right")
 
 
 def spacing(plan: Plan, training: TrainingScans | None, scan: ScanFacts) -> Iterator[FitReason]:
-    """Yield why voxels are too coarse; finer ones are resampled without loss."""
+    """Yield why voxels are too coarse, or slices far thinner than a model of thick ones knows.
+
+    Other finer voxels are resampled without loss.
+    """
     if training is not None:
         have, coarsest = scan.geometry.spacing_mm, training.spacing_mm[1]
         about = f"training scans had at most {_mm(coarsest)}"
@@ -31,6 +35,18 @@ def spacing(plan: Plan, training: TrainingScans | None, scan: ScanFacts) -> Iter
         severity = "does not fit" if factor > FAR_COARSER else "check"
         found = f"the voxels are {_mm(have)}, {factor:.1f} times too coarse: {about}"
         yield FitReason(severity, found, "use a reconstruction with thinner slices and finer pixels")  # type: ignore[arg-type]
+    if training is not None:
+        yield from _another_recording(training.spacing_mm[0], scan.geometry.spacing_mm)
+
+
+def _another_recording(finest: Triple, have: Triple) -> Iterator[FitReason]:
+    """Yield that a model of thick slices gets thin ones, as a head in 3-D is to a model of the heart in slices."""
+    if max(finest) > THICK * min(finest) and max(finest) > THINNER * max(have):
+        found = (
+            f"its slices lie {max(have):.3g} mm apart, those of training at least {max(finest):.3g} mm: it is another "
+        )
+        found += "kind of recording"
+        yield FitReason("check", found, "make sure that it shows the part of the body that the model was trained on")
 
 
 def field_of_view(plan: Plan, training: TrainingScans | None, scan: ScanFacts) -> Iterator[FitReason]:

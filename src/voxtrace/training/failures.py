@@ -5,7 +5,6 @@ A picture shows a slice of a scan, so that it is patient data: none is made unle
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,14 +12,12 @@ import numpy as np
 
 from voxtrace import palette
 from voxtrace.bundle import Bundle
-from voxtrace.film import contrast
+from voxtrace.film.beside import beside
 from voxtrace.inference import predict
 from voxtrace.training.held_back import ValidatedCase
-from voxtrace.volume import Array, Case, Volume
+from voxtrace.volume import Array, Case
 
 WORST = 3
-_HEIGHT, _MOST_WIDE, _GAP = 240, 320, 8  # pixels of each of both halves, and between them
-_FILL = 0.35
 
 
 def worst_cases(cases: Sequence[ValidatedCase]) -> list[int]:
@@ -60,49 +57,13 @@ def picture_worst(
     for rank, number in enumerate(worst_cases(measured), start=1):
         case = cases[number]
         answer = predict(bundle, case.volume, device=device).labels.data
-        found[f"failure_{rank}.png"] = _picture(case, answer)
+        found[f"failure_{rank}.png"] = picture(bundle, case, answer)
     return found
 
 
-def _picture(case: Case, answer: Array) -> bytes:
-    from PIL import Image
-
+def picture(bundle: Bundle, case: Case, answer: Array) -> bytes:
+    """Return a PNG of the slice with most wrong voxels: the reference on the left half, the answer on the right."""
     reference = case.labels.data
     z = int((answer != reference).sum(axis=(1, 2)).argmax())
-    size = _size(reference[z].shape, case.volume.geometry.spacing_mm[1:])
-    grey = _grey(case.volume, z, size)
-    halves = [_overlaid(grey, _enlarged(labels[z], size)) for labels in (reference, answer)]
-    gap = np.full((size[0], _GAP, 3), 255, np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(np.concatenate([halves[0], gap, halves[1]], axis=1)).save(file, "PNG")
-    return file.getvalue()
-
-
-def _size(shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> tuple[int, int]:
-    """Return rows and columns of a half, at the slice's true proportions."""
-    wide = _HEIGHT * shape[1] * spacing_mm[1] / (shape[0] * spacing_mm[0])
-    scale = min(1.0, _MOST_WIDE / wide)
-    return max(1, round(_HEIGHT * scale)), max(1, round(wide * scale))
-
-
-def _grey(volume: Volume, z: int, size: tuple[int, int]) -> Array:
-    """Return a slice of the first channel as grey (H, W, 3) uint8."""
-    image = volume.data[0, z].astype(np.float32)
-    low, high = contrast(volume, image)
-    shades = np.nan_to_num(np.clip((image - low) / max(high - low, 1e-6), 0, 1)) * 255
-    return np.repeat(_enlarged(shades.astype(np.uint8), size)[..., None], 3, axis=2)
-
-
-def _enlarged(plane: Array, size: tuple[int, int]) -> Array:
-    """Return the nearest voxel at every pixel."""
-    rows, columns = (((np.arange(n) + 0.5) * have / n).astype(int) for n, have in zip(size, plane.shape, strict=True))
-    return np.asarray(plane[np.ix_(rows, columns)])
-
-
-def _overlaid(grey: Array, labels: Array) -> Array:
-    picture = grey.astype(np.float32)
-    values = [int(value) for value in np.unique(labels) if value]
-    for value, colour in palette.colours(values).items():
-        inside = labels == value
-        picture[inside] = (1 - _FILL) * picture[inside] + _FILL * 255 * np.asarray(colour)
-    return picture.astype(np.uint8)
+    names = {value: name for value, name in bundle.plan.labels.items() if value}
+    return beside(case.volume, z, (reference, answer), palette.colours(names, names=names))

@@ -50,7 +50,7 @@ def measure_on(
     number = bundle.card.get("provenance", {}).get("fold") if fold is None else fold
     everything = listed.cases([files.name for files in listed.files])
     cases, validate = (everything, ()) if number is None else fold_of(listed, int(number))
-    _refuse_learned(bundle, validate)
+    refuse_learned(bundle, validate)
     entries, validation = yield from _measured(bundle, cases, validate, device, cancel)
     if validation is None or not picture_failures:
         return MeasuredBundle(entries, {})
@@ -114,8 +114,14 @@ def _identities(validate: Sequence[Case]) -> list[CaseIdentity]:
     return [identify(unread(validate, number)) for number in range(len(validate))]
 
 
-def _refuse_learned(bundle: Bundle, validate: Sequence[Case]) -> None:
-    """Refuse held-back cases that the bundle was trained on, as it is where folds were made anew since."""
+def refuse_learned(bundle: Bundle, validate: Sequence[Case]) -> None:
+    """Refuse held-back cases that the bundle was trained on, as it is where folds were made anew since.
+
+    Raises
+    ------
+    DatasetError
+        One is among the cases of training that the bundle lists.
+    """
     learned = {images for images, _ in _listed(bundle, CASE_LISTS[0])}
     known = [one.name for one in _identities(validate) if one.images in learned] if learned else []
     if known:
