@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace import bundle
+from voxtrace.errors import VoxTraceError
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -37,7 +38,10 @@ def show(viewer: Any, scan: Path, trace: Path, used: Path) -> None:
         viewer.open(str(path), plugin="voxtrace")
     state = viewer_state_of(viewer)
     state.open_dock("rulers")
-    state.current.go_slice(chosen_slice(state.current.trace, 0, None))
+    shown = state.current.trace
+    if shown is None:
+        raise VoxTraceError(f"{trace} did not open")
+    state.current.go_slice(chosen_slice(shown, 0, None))
     state.current.go(0)
     QTimer.singleShot(0, viewer.reset_view)  # once the docks have taken their room from the canvas
 
