@@ -90,7 +90,7 @@ def steps(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"| Dice | {' | '.join('–' if value is None else f'{value:.4f}' for value in found)} |"
     rules = _table(_table(record.get("post_processing")).get("labels"))
     if any(rule != "none" for rule in rules.values()):
-        yield from ("", "Small pieces are removed from the last step alone, so that its Dice may rise by that.")
+        yield from ("", "What post-processing removes from the answer is not counted here; it is in the Dice above.")
     yield ""
 
 
