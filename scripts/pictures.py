@@ -11,6 +11,7 @@ Run it where there is a display, or under a made-up one, from the project's root
 ``planes``  a real CT in three planes, and in 3-D
 ``traces``  a trace that comes to rest, one that is undecided, and one of a model on a scan that is not its kind
 ``models``  the list of models over a hippocampus MR, with what fits
+``compare`` two models on a hippocampus MR side by side, and their scores against its label map
 ``methods`` the first head of E2ENet, and the windows of CDL-UNet
 =========== ===========================================================================================================
 
@@ -212,6 +213,24 @@ def models(window: Window, data: Path, work: Path) -> None:
     window.panel.view.bundle.hidePopup()
 
 
+def compare(window: Window, data: Path, work: Path) -> None:
+    """Show two results side by side, and the table of their scores."""
+    window.open(hippocampus(data, RESTS))
+    for name in ("hippocampus-recyclenet", "hippocampus-unet"):
+        window.use(name)
+        window.segment()
+    window.open(data / "Dataset004_Hippocampus" / "labelsTr" / f"{RESTS}.nii.gz")
+    window.fullest_slice()
+    dock = window.dock("compare")
+    view, names = dock.view, [dock.view.reference.itemText(i) for i in range(dock.view.reference.count())]
+    dock.controller.pick_reference(names.index(RESTS))
+    view.score.click()
+    window.until(lambda: view.table.rowCount() > 0)
+    view.side.click()
+    window.wait(2)
+    window.picture("1-scores")
+
+
 def methods(window: Window, data: Path, work: Path) -> None:
     """Show what is particular to E2ENet, its heads, and to CDL-UNet, its windows."""
     open_sample(window, "heads")
@@ -239,6 +258,7 @@ SCENES: dict[str, Callable[[Window, Path, Path], None]] = {
     "planes": planes,
     "traces": traces,
     "models": models,
+    "compare": compare,
     "methods": methods,
 }
 
