@@ -64,7 +64,6 @@ def take(shot: Shot, cycles: list[int], out: Path) -> None:
     viewer.open(shot.scan, plugin="voxtrace")
     widget.controller.browse(shot.bundle)
     viewer.reset_view()
-    save(viewer, out / f"{shot.stem}-opened.png")
     widget.view.state.start.click()
     wait_until(lambda: not widget.runner.busy)
     _go_to_fullest_slice(viewer)
