@@ -39,7 +39,7 @@ CHANGES_THE_MACHINE = {"--disable", "--enable"}
 LONGEST_WITHOUT_PICTURE = 1000  # words; about three screens
 LARGEST_PICTURE_KB = 300
 # Longer pages that have no picture yet.
-WITHOUT_PICTURE = {"benchmarks.md", "kernels.md", "performance.md", "security.md"}
+WITHOUT_PICTURE = {"performance.md", "security.md"}
 
 
 def _text(page: Path) -> str:
