@@ -76,7 +76,7 @@ bench: $(VENV)/bench.stamp $(PEER)/peer.stamp
 	$(BIN)/voxtrace bench cost --table docs/benchmarks.md
 
 docs: $(VENV)/docs.stamp
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 release-check: $(VENV)/release.stamp
 	$(BIN)/python scripts/release.py check dist

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "src" / "voxtrace" / "shipped"
+SAMPLES = ROOT / "src" / "voxtrace" / "samples"
 LICENCES = ROOT / "MODEL_LICENCES.md"
 MOST_BYTES = 40 << 20  # of a wheel: an index takes 100 MB, people wait for each of them
 _HEAD = """# Licences of the models that VoxTrace ships
@@ -188,6 +189,7 @@ def wheel_faults(wheel: Path) -> list[str]:
         names = archive.namelist()
     needed = ["voxtrace_manifest/napari.yaml", "voxtrace/py.typed"]
     needed += [f"voxtrace/shipped/{name}/{file}" for name in cards() for file in ("bundle.json", "card.md")]
+    needed += [f"voxtrace/samples/{file.name}" for file in sorted(SAMPLES.iterdir()) if file.suffix in (".nii", ".txt")]
     faults = [f"{wheel.name} lacks {name}." for name in needed if name not in names]
     faults += [f"{wheel.name} lacks {name}." for name in ("LICENSE", LICENCES.name) if not _ends(names, name)]
     faults += [f"{wheel.name} holds {name}." for name in names if "__pycache__" in name or name.startswith("tests/")]

@@ -20,6 +20,7 @@ from typing import Any
 
 import napari
 import numpy as np
+from journeys import save_small
 from qtpy.QtWidgets import QApplication
 
 from voxtrace.plugin.npe2.segment import SegmentWidget
@@ -75,7 +76,7 @@ def save(viewer: Any, path: Path) -> None:
     """Save a picture of the whole window, once it is painted."""
     for _ in range(20):
         QApplication.processEvents()
-    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    save_small(viewer.window._qt_window, path)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import made
+import voxtrace
 from made import Run
 from voxtrace.cli import demo, picture
+from voxtrace.samples import sample
 from voxtrace.trace import Trace
 from voxtrace.volume import Case, LabelMap
 
@@ -22,14 +24,28 @@ def small_case(seed: int) -> Case:
 def test_the_demo_writes_everything_it_names(
     run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "BUNDLE", str(bundle))
+    monkeypatch.setattr(demo, "PHANTOM_BUNDLE", str(bundle))
     monkeypatch.setattr("voxtrace.phantoms.abdomen_ct", small_case)
-    outcome = run("demo", "--out", tmp_path / "out", "--no-window", "--json")
+    outcome = run("demo", "--phantom", "--out", tmp_path / "out", "--no-window", "--json")
     assert outcome.code == 0
     assert all(Path(outcome.json[name]).exists() for name in ("image", "labels", "trace", "picture"))
     assert outcome.json["steps"] == 3
     assert 0 <= outcome.json["dice"] <= 1
-    assert run("demo", "--out", tmp_path / "out", "--no-window").code == 0  # again, in the same folder
+    assert sum(outcome.json["volume_ml"].values()) > 0
+    assert run("demo", "--phantom", "--out", tmp_path / "out", "--no-window").code == 0  # again, in the same folder
+
+
+def test_the_demo_steps_through_a_real_scan_that_comes_with_the_package(run: Run, tmp_path: Path) -> None:
+    outcome = run("demo", "--out", tmp_path / "out", "--no-window", "--json")
+    assert outcome.code == 0
+    assert outcome.json["bundle"] == "hippocampus-recyclenet"
+    assert outcome.json["steps"] == 7
+    assert outcome.json["dice"] is None  # nobody drew the truth of this scan
+    assert set(outcome.json["volume_ml"]) == {"anterior", "posterior"}
+    assert "one volunteer" in outcome.err
+    shown = voxtrace.read(outcome.json["image"])
+    assert np.array_equal(shown.data, voxtrace.read(sample(demo.REAL).path).data)
+    assert Trace.load(outcome.json["trace"]).geometry.shape == shown.geometry.shape
 
 
 def test_the_picture_is_a_png_for_any_number_of_steps(tmp_path: Path) -> None:
@@ -63,9 +79,9 @@ def test_why_no_window_opens_is_said(
     monkeypatch.setattr("sys.platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(demo, "_show", lambda outputs: pytest.fail("a window was opened"))
-    demo._open_window(demo.DemoOutputs(tmp_path))
+    monkeypatch.setattr(demo, "_show", lambda outputs, bundle: pytest.fail("a window was opened"))
+    demo._open_window(demo.DemoOutputs(tmp_path), demo.PHANTOM_BUNDLE)
     assert "no window: there is no display" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    demo._open_window(demo.DemoOutputs(tmp_path))
+    demo._open_window(demo.DemoOutputs(tmp_path), demo.PHANTOM_BUNDLE)
     assert 'pip install "voxtrace[all]"' in capsys.readouterr().err

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
+import awkward_dicom as awkward
 import made
 from made import Run
 from voxtrace.batch.ledger import Entry, Ledger
@@ -103,3 +105,30 @@ def test_a_model_without_preflight_is_refused(run: Run, scans: Path, bundle: Pat
     told = run("inspect", scans, "-m", bundle)
     assert told.code == 2
     assert "--model goes with --preflight" in told.sentence
+
+
+def test_preflight_takes_the_frames_that_predict_would(run: Run, tmp_path: Path) -> None:
+    film = np.stack([made.volume(seed).data[0] for seed in range(3)])
+    nibabel.save(nibabel.Nifti1Image(film.T, np.diag([-1.0, -1.0, 2.0, 1.0])), tmp_path / "film.nii.gz")
+    assert "3 frames" in run("inspect", tmp_path, "--preflight", "--json").json["cases"][0]["why"]
+    every = run("inspect", tmp_path, "--preflight", "--frame", "all", "--json")
+    assert every.code == 0
+    assert [case["case"] for case in every.json["cases"]] == ["film_t000", "film_t001", "film_t002"]
+    assert [run("inspect", tmp_path, "--preflight", "--frame", word).code for word in ("2", "3", "third")] == [0, 3, 2]
+
+
+def test_preflight_takes_the_series_that_predict_would(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    for name in ("thorax", "leg"):
+        images = awkward.images(awkward.tilted(0.0), [0, 1, 2, 3, 4], SeriesDescription=name)
+        awkward.save(folder / name, images)
+    assert run("inspect", folder, "--preflight").code == 3
+    assert run("inspect", folder, "--preflight", "--series", "leg").code == 0
+    assert run("inspect", folder, "--preflight", "--series", "arm").code == 3
+
+
+@pytest.mark.parametrize(("option", "value"), [("--frame", "1"), ("--series", "leg")])
+def test_what_chooses_cases_is_refused_without_preflight(run: Run, scans: Path, option: str, value: str) -> None:
+    told = run("inspect", scans, option, value)
+    assert told.code == 2
+    assert f"{option} goes with --preflight" in told.sentence

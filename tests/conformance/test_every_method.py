@@ -53,6 +53,11 @@ class Terse(Faulty):
     speed: int = option(1, "speed", live=True)
 
 
+class Leaving(Faulty):
+    def describe(self, network: nn.Module) -> dict[str, Any]:
+        raise SystemExit
+
+
 class Talkative(Faulty):
     def describe(self, network: nn.Module) -> dict[str, Any]:
         return {"ways": (1, 2)}
@@ -126,3 +131,21 @@ def test_the_command_says_which_promises_are_broken(
     assert main(["unet"]) == 0
     assert main(["uent"]) == 2
     assert "there is no method 'uent'" in capsys.readouterr().out
+
+
+def test_a_method_that_ends_the_program_breaks_a_promise_and_the_others_are_still_held(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = "every_option_is_described_in_a_sentence", "options_return_from_json"
+    leaves = "what_the_weights_tell_is_json"
+    monkeypatch.setattr(
+        "voxtrace.testing.__main__.PROMISES", {name: PROMISES[name] for name in (before, leaves, after)}
+    )
+    monkeypatch.setitem(METHODS, "faulty", Leaving)
+    assert main(["faulty"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"kept    {before}",
+        f"BROKEN  {leaves}: SystemExit",
+        f"kept    {after}",
+        "2 of 3 promises kept",
+    ]

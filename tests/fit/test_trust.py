@@ -143,3 +143,18 @@ def test_the_hippocampus_bundles_state_how_sure_their_volumes_are(name: str) -> 
     card = "\n".join(measured_lines(record))
     assert "| anterior |" in card
     assert "47 validation cases" in card
+
+
+def test_a_region_has_an_interval_of_its_own() -> None:
+    """Ten cases of 20 mL whose true volume is 18 to 27 mL; the label has too few cases."""
+    true = [18.0 + k for k in range(10)]
+    found = measured_intervals(
+        {1: [5.0]}, {1: [5.0]}, {1: "core"}, {"whole": ([20.0] * 10, true), "few": ([1.0], [1.0])}
+    )
+    assert found is not None
+    assert (found["labels"], list(found["regions"])) == ({}, ["whole"])
+    record = {"intervals": found}
+    assert interval_ml(record, "whole", 40.0) is None  # nothing like it was validated
+    assert interval_ml(record, "whole", 20.0) == pytest.approx((18.0, 27.0))
+    assert interval_ml(record, "few", 1.0) is None
+    assert interval_ml(record, 1, 5.0) is None

@@ -122,6 +122,8 @@ def test_a_wheel_that_lacks_a_model_is_refused(tmp_path: Path) -> None:
     faults = release.wheel_faults(tmp_path / "voxtrace.whl")
     assert "voxtrace.whl lacks voxtrace_manifest/napari.yaml." in faults
     assert "voxtrace.whl lacks voxtrace/shipped/hippocampus-unet/bundle.json." in faults
+    assert "voxtrace.whl lacks voxtrace/samples/hippocampus_right.nii." in faults
+    assert "voxtrace.whl lacks voxtrace/samples/LICENCE.txt." in faults
     assert "voxtrace.whl lacks MODEL_LICENCES.md." in faults
     assert any("holds voxtrace/__pycache__" in fault for fault in faults)
 

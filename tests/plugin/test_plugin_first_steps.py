@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from voxtrace import bundle
+from voxtrace.plugin.controllers.compat import camera
 from voxtrace.plugin.models.settings import JsonSettingsStore, ViewerSettings
 from voxtrace.plugin.npe2 import samples
+from voxtrace.samples import SAMPLES
 from voxtrace.volume import Case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +23,7 @@ def test_every_bundle_that_was_trained_on_a_phantom_has_a_sample() -> None:
     named = {c["python_name"].split(":")[1] for c in CONTRIBUTED["commands"] if ".samples:" in c["python_name"]}
     taught = {name.replace("-", "_") for name, folder in bundle.shipped().items() if samples.phantom_of(folder)}
     assert taught
-    assert named == taught | {"abdomen_ct", "brain_tumour_mr"}
+    assert named == taught | {"abdomen_ct", "brain_tumour_mr"} | {scan.name for scan in SAMPLES}
     offered = {entry["command"] for entry in CONTRIBUTED["sample_data"]}
     assert offered == {c["id"] for c in CONTRIBUTED["commands"] if ".samples:" in c["python_name"]}
 
@@ -31,6 +33,49 @@ def test_a_sample_is_a_scan_that_its_bundle_was_not_trained_on() -> None:
         if samples.phantom_of(folder):
             first, last = bundle.card(folder)["provenance"]["dataset"].split("seeds ")[1].split(" to ")
             assert not int(first) <= samples.UNSEEN <= int(last)
+
+
+def test_the_real_scans_are_offered_first() -> None:
+    offered = [entry["command"].removeprefix("voxtrace.") for entry in CONTRIBUTED["sample_data"]]
+    assert offered[: len(SAMPLES)] == [scan.name for scan in SAMPLES]
+
+
+def test_a_real_sample_opens_its_scan_and_chooses_its_bundle(make_napari_viewer: Any, qtbot: Any) -> None:
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+
+    viewer, scan = make_napari_viewer(), SAMPLES[0]
+    for data, about, kind in getattr(samples, scan.name)():
+        getattr(viewer, f"add_{kind}")(data, **about)
+    state = viewer_state_of(viewer)
+    qtbot.waitUntil(lambda: state.opened("segment") is not None)
+    assert [layer.name for layer in viewer.layers] == [scan.name]
+    qtbot.waitUntil(lambda: state.opened("segment").controller._bundle is not None, timeout=20_000)
+    assert state.opened("segment").controller._bundle.path == bundle.find(scan.bundle)
+
+
+def fits_canvas(viewer: Any, height_mm: float) -> bool:
+    return float(camera(viewer).zoom) * height_mm <= viewer.window._qt_window._qt_viewer.canvas.native.height()
+
+
+def test_the_window_of_the_demo_shows_the_first_step_of_the_fullest_slice(
+    make_napari_viewer: Any, qtbot: Any, tmp_path: Path, volume: Any, trace: Any
+) -> None:
+    import voxtrace
+    from voxtrace.film.planes import chosen_slice
+    from voxtrace.plugin.npe2 import demo_window
+    from voxtrace.plugin.npe2.viewer_state import viewer_state_of
+
+    voxtrace.write(volume, tmp_path / "scan.nii.gz")
+    trace.save(tmp_path / "scan.trace")
+    viewer, used = make_napari_viewer(show=True), bundle.find("hippocampus-recyclenet")
+    demo_window.show(viewer, tmp_path / "scan.nii.gz", tmp_path / "scan.trace", used)
+    state = viewer_state_of(viewer)
+    assert state.opened("rulers") is not None
+    assert state.current.step == 0
+    assert state.current.z == chosen_slice(trace, 0, None)
+    _, rows, _ = volume.geometry.shape
+    height_mm = rows * volume.geometry.spacing_mm[1]
+    qtbot.waitUntil(lambda: fits_canvas(viewer, height_mm), timeout=5000)  # once the rulers have taken their room
 
 
 def test_what_is_no_bundle_is_no_sample() -> None:

@@ -29,9 +29,11 @@ from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.messages import JobStage, TrainReport
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import TrainForm
+from voxtrace.plugin.models.train_more import TrainMore
 from voxtrace.plugin.models.train_progress import END_NOW
 from voxtrace.plugin.work import jobs, train_data
 from voxtrace.plugin.work.events import Progressed
+from voxtrace.plugin.work.train_run import found_run
 from voxtrace.trace import Trace
 from voxtrace.training import setup
 from voxtrace.training.advice import Advice
@@ -97,6 +99,9 @@ def test_a_dataset_is_looked_over_mended_into_a_copy_and_the_copy_taken_up(
     assert view.last("set_faults") == ((), False)
     data.look_over()
     assert not [row for row in view.last("set_faults")[0] if row.level == "fault"]
+    found = state_of(view, "data").message
+    data.edit(TrainForm(str(tmp_path / "mended"), fold=1, batch_size=3))  # what was found stays said
+    assert state_of(view, "data").message == found
 
 
 def test_the_look_can_be_stopped_and_another_dataset_forgets_it(
@@ -297,7 +302,20 @@ def test_a_run_is_resumed_with_what_it_was_begun_with(
     tiny, folder, out = bundle_folder(tmp_path / "tiny"), ball_dataset(tmp_path / "balls", 3), tmp_path / "new"
     stop = {"now": False}
     request = TrainRequest(
-        folder, method="recyclenet", options={"train_cycles": 2}, fold=1, out=out, iterations=6, checkpoint_minutes=0.01
+        folder,
+        method="recyclenet",
+        options={"train_cycles": 2},
+        fold=1,
+        out=out,
+        iterations=6,
+        checkpoint_minutes=0.01,
+        seed=5,
+        rate=0.004,
+        average=0.5,
+        accumulate=2,
+        weights="best",
+        minutes=30.0,
+        preview="ball_001",
     )
     run = jobs.train(request, lambda: stop["now"])
 
@@ -318,13 +336,19 @@ def test_a_run_is_resumed_with_what_it_was_begun_with(
     assert view.state.level == "error"
     assert "another fold (1, now 0)" in view.state.message  # the engine's sentence
     controller.fill_begun()
-    assert view.last("fill_begun") == (1, None)
+    assert view.last("fill_begun") == (1, False)
+    more = TrainMore(seed=5, rate=0.004, average=0.5, accumulate=2, weights="best")
+    assert view.last("fill_rest") == (30.0, "ball_001", more)
     values = view.last("set_options")[2]
     assert values["train_cycles"] == 2
-    controller.edit(TrainForm(str(folder), fold=1, out=str(out), options=values))
+    form = TrainForm(str(folder), fold=1, out=str(out), options=values, more=more, preview="ball_001", minutes=30.0)
+    controller.edit(form)
     controller.start()
     assert view.state.level == "done", view.state.message
     assert load(out).plan.iterations == 6
+    assert load(out).card["provenance"]["seed"] == 5
+    finished = found_run(str(out))
+    assert (finished.preview, replace(finished.more, rate=0.004)) == ("ball_001", more)
 
 
 def test_a_dataset_that_was_repaired_or_grew_is_looked_at_anew(

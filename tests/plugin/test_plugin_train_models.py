@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from voxtrace.plugin.models.train_form import (
     start_word,
     window_voxels,
 )
+from voxtrace.plugin.models.train_more import TrainMore, recorded_more
 from voxtrace.plugin.models.train_progress import advice_words, can_end_now
 from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt, with_change, with_note
 from voxtrace.plugin.models.train_run import FoundRun, run_lines
@@ -197,10 +198,28 @@ def test_advice_names_the_button_and_not_the_keys_of_the_command_line() -> None:
 def test_pace_and_time_left_are_said() -> None:
     report = TrainReport(5, 10, {"mse": 1.5}, iterations_per_s=2.5, left_s=84.0, fold="2 of 5")
     message = panel_state.working(report).message
-    assert message == "Fold 2 of 5 · Iteration 5 of 10 · loss 1.500 · 2.5/s · 1 min 25 s left"
+    assert message == "Fold 2 of 5 · Iteration 5 of 10 · loss 1.500 · 2.5/s · 1 min 25 s left of this fold"
     assert " · 4 s each" in panel_state.working(replace(report, iterations_per_s=0.25)).message
+    assert "left of this fold" not in panel_state.working(replace(report, fold="")).message
     assert replace(report, message="levelled off").keep
     assert not report.keep
+
+
+def test_the_bar_is_full_when_the_time_limit_ends_the_run() -> None:
+    """Of 5,500 iterations at one in two seconds, 30 are done and 60 s are left: half of what will be done."""
+    report = TrainReport(30, 5500, {"mse": 1.5}, iterations_per_s=0.5, left_s=60.0)
+    assert (panel_state.working(report).done, panel_state.working(report).total) == (30, 60)
+    unknown = panel_state.working(replace(report, left_s=None))
+    assert (unknown.done, unknown.total) == (30, 5500)
+
+
+def test_a_run_that_goes_on_is_asked_for_with_everything_that_it_recorded(tmp_path: Path) -> None:
+    more = TrainMore(7, 0.002, 0.99, 4, "best", "labelsChosen")
+    assert recorded_more({**asdict(more), "label_folder": "labelsChosen"}) == more
+    assert recorded_more({}) == TrainMore()
+    assert (more.changed, TrainMore().changed) == (6, 0)
+    asked = request_of(replace(TrainForm("data"), more=more), UNET, FoundRun())
+    assert {name: getattr(asked, name) for name in asdict(more)} == asdict(more)
 
 
 def test_the_receipt_says_what_fine_tuning_changed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.trust import interval_of, record_of, trust
+from voxtrace.plugin.views.legend import LegendView
 from voxtrace.trace import OTHERWISE, ExpectedDice, Provenance, Trace
 
 INTERVALS = {"labels": {"1": {"cases": 20, "level": 0.95, "factors": [0.9, 1.2], "predicted_ml": [1.0, 4.0]}}}
@@ -122,3 +123,30 @@ def test_the_line_follows_the_current_result(model: Any, view: Recorded) -> None
     controller.close()
     model.layers.selection.active = model.layers["model"]
     assert len(waiting) == 1
+
+
+def test_regions_stand_below_the_labels_with_their_own_volume_and_interval() -> None:
+    entry = {"cases": 10, "level": 0.9, "factors": [0.9, 1.2], "predicted_ml": [1.0, 100.0]}
+    record = {"intervals": {"labels": {}, "regions": {"whole": entry}}}
+    names, regions = {1: "edema", 2: "core"}, {"whole": (1, 2), "core": (2,)}
+    row = {"volume_ml": {1: 4.0, 2: 6.0}}
+    shown = panel_state.legend(names, {}, row, interval_of(record), regions)
+    assert [(one.name, one.volume_ml, one.is_region) for one in shown] == [
+        ("edema", 4.0, False),
+        ("core", 6.0, False),  # a region that is a label by itself stands once
+        ("whole", 10.0, True),
+    ]
+    assert shown[2].interval_ml == pytest.approx((9.0, 12.0))
+    assert panel_state.legend(names, {}, {}, interval_of(record), regions)[2].volume_ml is None
+
+
+def test_a_region_cannot_be_hidden_by_itself(qtbot: Any) -> None:
+    view = LegendView()
+    qtbot.addWidget(view)
+    view.show()
+    label, region = panel_state.legend({1: "edema"}, {}, {"volume_ml": {1: 4.0}}, regions={"whole": (1,)})
+    view.show_rows([label, region])
+    assert view.texts == [("edema", "4.00 mL"), ("whole", "4.00 mL")]
+    assert [view.row(value).eye.isVisible() for value in (1, 0)] == [True, False]
+    view.show_rows([label, replace(label, value=2, name="core")])  # the widgets are used again
+    assert view.row(2).eye.isVisible()

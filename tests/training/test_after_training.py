@@ -216,3 +216,10 @@ def test_what_fine_tuning_gained_does_not_count_what_post_processing_gains(valid
     assert gain["cases"] == 12
     assert gain["dice_before"] == gain["dice_after"] < validation.to_json()["dice"]["mean"]
     assert all(was == now for was, now in gain["labels"].values())
+
+
+def test_the_dice_of_the_last_step_is_the_networks_own(validation: Validation) -> None:
+    """What a rule removes from the answer is not what the last step did."""
+    found = validation.to_json()
+    assert found["dice_per_step"][-1] == pytest.approx(validation.mean_dice(), abs=1e-4)
+    assert found["dice_per_step"][-1] < found["dice"]["mean"]

@@ -72,7 +72,7 @@ def test_a_file_that_was_cut_off_is_no_array(tmp_path: Path, left: int) -> None:
     write_chunked(tmp_path / "a", _image())
     file = _file(tmp_path / "a")
     file.write_bytes(file.read_bytes()[:left])
-    with pytest.raises(ValueError):  # noqa: PT011  # numpy's words, or ours
+    with pytest.raises(DatasetError, match="is damaged; delete its folder"):
         ChunkedArray(tmp_path / "a")
 
 
@@ -81,6 +81,22 @@ def test_labels_and_smooth_images_take_less_room_than_they_did(tmp_path: Path) -
     labels[20:40, 20:40, 20:40] = 1
     write_chunked(tmp_path / "a", labels)
     assert sum(f.stat().st_size for f in (tmp_path / "a").rglob("*") if f.is_file()) < labels.nbytes / 20
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_a_single_spoiled_byte_is_told_wherever_it_is(tmp_path: Path, dtype: Any) -> None:
+    image = np.abs(_image()[0]).astype(dtype)
+    write_chunked(tmp_path / "a", image)
+    file, stored = _file(tmp_path / "a", 3), ChunkedArray(tmp_path / "a")
+    held, rng = file.read_bytes(), np.random.default_rng(2)
+    heads = [begin + k for begin, _ in stored._places.reshape(-1, 2).tolist()[:3] for k in range(16)]
+    index = range(len(held) - stored._places.size * 8 - 4, len(held), 5)
+    for place in (*heads, *index, *rng.integers(0, len(held), 200).tolist()):
+        spoiled = bytearray(held)
+        spoiled[place] ^= int(rng.integers(1, 256))
+        file.write_bytes(spoiled)
+        with pytest.raises(DatasetError, match=r"0 is damaged; delete its folder .*, then --resume prepares"):
+            ChunkedArray(tmp_path / "a")[...]
 
 
 def test_damage_inside_a_chunk_is_named(tmp_path: Path) -> None:
@@ -99,5 +115,6 @@ def test_sizes_that_no_file_can_have_are_refused_before_they_are_read(tmp_path: 
     write_chunked(tmp_path / "a", np.zeros((40, 40, 40), np.uint8))
     header = tmp_path / "a" / "zarr.json"
     header.write_text(json.dumps({**json.loads(header.read_text()), "shape": shape}))
-    with pytest.raises(ValueError, match="is shorter than its index"):
+    with pytest.raises(DatasetError, match=r"zarr.json|0 is damaged; delete its folder") as refused:
         ChunkedArray(tmp_path / "a")
+    assert "is shorter than its index" in str(refused.value.__cause__)

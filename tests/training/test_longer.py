@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ from voxtrace.bundle import load
 from voxtrace.errors import Cancelled, InputError, OutputError, UsageError
 from voxtrace.method import poly
 from voxtrace.methods import diffusion, method
+from voxtrace.trace import Trace
 from voxtrace.training import train, watch
 from voxtrace.training.average import WeightAverage
 from voxtrace.training.config import TrainConfig
@@ -59,6 +62,29 @@ def test_a_finished_run_made_longer_is_one_that_was_longer_from_the_start(tmp_pa
     assert not all(torch.equal(first[name], value) for name, value in _weights(tmp_path / "b").items())
     assert load(tmp_path / "b").card["provenance"]["iterations"] == 20
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "long"]
+
+
+def test_a_run_that_is_made_longer_goes_on_with_its_preview(tmp_path: Path) -> None:
+    how = {"rate_schedule": "constant", "preview": CASES[1].name, "validate_every": 3}
+    drain(_train(tmp_path / "long", 18, **how))
+    drain(_train(tmp_path / "b", 9, **how))
+    with pytest.raises(OutputError, match=r"b\.preview exists already"):  # the preview is of another case
+        drain(_train(tmp_path / "b", 18, resume=True, **{**how, "preview": CASES[0].name}))
+    drain(_train(tmp_path / "b", 18, resume=True, **how))
+    made, whole = (Trace.load(tmp_path / f"{name}.preview") for name in ("b", "long"))
+    assert made.facts["iteration"][:, 0].tolist() == [3, 6, 9, 12, 15, 18]
+    assert np.array_equal(made.labels[:], whole.labels[:])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.preview", "long", "long.preview"]
+
+
+def test_a_run_does_not_add_to_the_preview_of_another(tmp_path: Path) -> None:
+    how = {"rate_schedule": "constant", "preview": CASES[1].name}
+    drain(_train(tmp_path / "other", 10, validate_every=4, **how))
+    drain(_train(tmp_path / "b", 10, validate_every=5, **how))
+    rmtree(tmp_path / "b.preview")
+    (tmp_path / "other.preview").rename(tmp_path / "b.preview")
+    with pytest.raises(OutputError, match=r"b\.preview exists already; move it away, or train without --preview"):
+        drain(_train(tmp_path / "b", 20, resume=True, validate_every=5, **how))
 
 
 def test_a_stopped_run_is_made_longer_from_where_its_rate_fell(tmp_path: Path) -> None:

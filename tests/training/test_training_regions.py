@@ -18,6 +18,7 @@ from chance import drawn
 from made_regions import LABELS, NAMES, REGIONS, nested, nested_dataset, region_plan
 from voxtrace.bundle import Bundle, load
 from voxtrace.errors import DatasetError, InputError, MethodError
+from voxtrace.fit import interval_ml
 from voxtrace.io import read_labels, write
 from voxtrace.methods import method
 from voxtrace.plan import Plan
@@ -245,6 +246,10 @@ def test_validation_scores_regions_and_counts_volumes_of_both(monkeypatch: pytes
     assert set(told["measures"]) == {"whole tumour", "tumour core"}
     quick = quick_dice(bundle, [case], "cpu")
     assert quick.dice == pytest.approx((2 * 24 / 56 + 2 * 8 / 40) / 2)
+    intervals = replace(found, cases=found.cases * 10).measured()["intervals"]
+    assert list(intervals["regions"]) == ["whole tumour", "tumour core"]  # of no case is enhancing found
+    assert intervals["regions"]["whole tumour"]["factors"] == pytest.approx([32 / 24, 32 / 24], rel=1e-5)
+    assert interval_ml({"intervals": intervals}, "whole tumour", 0.024) == pytest.approx((0.032, 0.032), rel=1e-5)
 
 
 # Fine-tuning

@@ -133,3 +133,36 @@ def test_only_dice_measures_no_surface(bundle: Bundle, monkeypatch: pytest.Monke
     assert found.mean_dice() > 0
     with pytest.raises(AssertionError, match="surfaces"):
         drain(validate_cases(bundle, CASES, "cpu", lambda: False))
+
+
+def test_the_card_tells_what_other_rules_would_have_made_of_a_case(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A liver of 250 mm³ and a stray voxel of 2 mm³: up to 100 mm³ rules take the voxel, beyond all of it."""
+    stray = drawn(liver=5)
+    stray[-1, -1, -1] = 1
+    monkeypatch.setitem(DRAWN, "stray", (drawn(liver=5), stray))
+    monkeypatch.setitem(DRAWN, "wrong", (drawn(), drawn(liver=2)))
+    cases = [
+        Case(n, Volume(np.zeros((1, *SHAPE), np.float32), GEOMETRY, name=n), LabelMap(DRAWN[n][0], GEOMETRY))
+        for n in ("stray", "none", "wrong")
+    ]
+    rows = drain(validate_cases(bundle, cases, "cpu", lambda: False)).to_json()["per_case"]
+    kept, cleaned, gone = rows[0]["by_rule"]["liver"]
+    assert [one["rules"] for one in (kept, cleaned, gone)] == [
+        ["none"],
+        ["largest", "10", "30", "100"],
+        ["300", "1000"],
+    ]
+    assert (cleaned["dice"], cleaned["predicted_ml"], cleaned["measures"]["nsd"]) == (1.0, 0.25, 1.0)
+    assert (kept["predicted_ml"], gone["predicted_ml"], gone["dice"]) == (0.252, 0.0, 0.0)
+    assert (kept["dice"], kept["measures"]) == (rows[0]["dice"]["liver"], rows[0]["measures"]["liver"])
+    assert [one["rules"] for one in rows[1]["by_rule"]["liver"]] == [["none"], ["300", "1000"]]
+    assert list(rows[1]["by_rule"]) == ["liver"]  # of no lesion is anything removed
+    assert rows[2]["by_rule"]["liver"][1] == {
+        "rules": ["30", "100", "300", "1000"],
+        "dice": None,
+        "predicted_ml": 0.0,
+        "measures": {},
+    }
+    json.dumps(rows, allow_nan=False)

@@ -71,7 +71,8 @@ class PredictJob:
         """Return the ledger's first entry of a case, with an empty case name."""
         options = {**self.options.to_json(), "suffix": self.suffix}
         # the order counts: steps and card are those of the first bundle
-        digest = "+".join(bundle.digest for bundle in self.bundles)
+        pooled = dict.fromkeys(bundle.pooled for bundle in self.bundles if bundle.pooled)
+        digest = "+".join([*(bundle.digest for bundle in self.bundles), *pooled])
         return Entry("", "started", bundle=self.bundle_name, bundle_digest=digest, options=options)
 
     def written(self, case: CaseInput) -> tuple[Path, ...]:

@@ -35,7 +35,8 @@ class Entry:
     status
         ``started``, ``done`` or ``failed``.
     bundle, bundle_digest
-        Name of the bundle, and the SHA-256 of its contents.
+        Name of the bundle, and the SHA-256 of its contents; of several one after another, with a plus between.
+        Of a cross-validation, that of its pooled rules and intervals comes last.
     options
         The options of the prediction, as JSON.
     time_s
@@ -67,7 +68,7 @@ class Entry:
     demonstration
         Whether a bundle was trained on made-up scans alone, so that its answer on a patient means nothing.
     intervals_ml
-        Name of a label -> the interval in mL of its true volume, where the bundle has one.
+        Name of a label, or of a region -> the interval in mL of its true volume, where the bundle has one.
     usual
         Whether the prediction came about like those of the validation cases, in words; ``""`` where that is not known.
     expected_dice

@@ -30,6 +30,7 @@ from voxtrace.batch.sources import describe_sources, same_sources
 from voxtrace.batch.trust import trust_of
 from voxtrace.bundle import verdict
 from voxtrace.errors import Cancelled, OutputError, ReadBackError, VoxTraceError
+from voxtrace.inference.fold_folder import joint_record
 
 if TYPE_CHECKING:
     from voxtrace.fit import Fit
@@ -191,7 +192,7 @@ class _Batch:
             result = yield from self._segment(here, volume, later)
             del volume  # writing turns the labels over, for which the scan's memory serves
             _write_labels(result, self.job.labels_path(here.case), self.job.trace_path(here.case))
-            entry = _done(_timed(template, began), result, self.job.bundles[0].record, found)
+            entry = _done(_timed(template, began), result, joint_record(self.job.bundles), found)
             entry = replace(entry, files=self.prefetcher.sources(), choice=here.case.choice())
         except Cancelled:
             raise

@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 def trust_of(record: Mapping[str, Any], trace: Trace, found: Fit) -> dict[str, Any]:
     """Return, as fields of a ledger's entry, what a bundle's record says of a prediction with it.
 
-    ``intervals_ml`` (label name -> low and high), ``usual`` (a sentence), ``expected_dice`` and ``predicted_dice``; of
-    these only the last, which says why nothing is known, where the bundle has no measures, does not fit the scan, or
-    predicted with other options: they hold for cases like those of validation.
+    ``intervals_ml`` (name of a label or a region -> low and high), ``usual`` (a sentence), ``expected_dice`` and
+    ``predicted_dice``; of these only the last, which says why nothing is known, where the bundle has no measures, does
+    not fit the scan, or predicted with other options: they hold for cases like those of validation.
     """
     dice = trace.provenance.expected_dice
     told: dict[str, Any] = {"predicted_dice": dice.to_json()} if dice else {}
     if found.verdict == "does not fit" or dice == OTHERWISE:
         return told
-    volumes = trace.summary()[-1].get("volume_ml", {})
-    intervals = {trace.names[value]: interval_ml(record, value, ml) for value, ml in volumes.items()}
+    last = trace.summary()[-1]
+    intervals = {trace.names[value]: interval_ml(record, value, ml) for value, ml in last.get("volume_ml", {}).items()}
+    intervals |= {name: interval_ml(record, name, ml) for name, ml in last.get("region_ml", {}).items()}
     if known := {name: [round(v, 4) for v in ends] for name, ends in intervals.items() if ends is not None}:
         told["intervals_ml"] = known
     if record.get("expected"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -41,6 +41,21 @@ AboutFile = Annotated[
         show_default=False,
     ),
 ]
+Timepoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|all",
+        help="Of files with several time points: the one to segment, from 0, or all, a case CASE_t000 for each.",
+    ),
+]
+SeriesNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of DICOM folders: name, number or description of the series, or of that for each channel in order, "
+        "repeated (`voxtrace inspect` lists them). Found by the series' descriptions if unset.",
+    ),
+]
 DatasetFolder = Annotated[
     Path,
     typer.Argument(
@@ -56,6 +71,21 @@ Spacing = Annotated[
     str | None,
     typer.Option("--spacing", metavar="ZxYxX", help="Spacing in mm in place of the planned one, e.g. 3x0.8x0.8."),
 ]
+
+
+def timepoint(text: str | None) -> int | Literal["all"] | None:
+    """Return the time point of ``--frame``, from 0, or ``"all"``; None where it is not given.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    if text is None or text == "all":
+        return "all" if text else None
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"--frame is {text!r}; expected a number counted from 0, or all.")
+    return int(text)
 
 
 def window_voxels(text: str | None) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from voxtrace.cli.arguments import AsJson
+from voxtrace.cli.arguments import AsJson, SeriesNames, Timepoint, timepoint
 from voxtrace.cli.inspect_page import MOST_ITEMS, MOST_ROWS, print_cases, print_rest, shortened
 from voxtrace.cli.output import print_facts, print_json, print_line, print_table, reserve_stdout_for_json
 from voxtrace.errors import UsageError
@@ -36,20 +36,25 @@ def inspect(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="With --preflight: the bundle that the cases are for.")
     ] = None,
+    frame: Timepoint = None,
+    series: SeriesNames = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a path holds: a volume's passport, DICOM series, a bundle's card, a trace's steps or a ledger.
 
     Steps are counted from 1. Nothing that names a patient is shown.
+    ``--model``, ``--frame`` and ``--series`` are those of ``voxtrace predict``, for ``--preflight``.
     """
     from voxtrace.cli.inspect_path import inspect_path
     from voxtrace.cli.inspect_preflight import show_preflight
 
     if preflight:
-        show_preflight(path, model, as_json=as_json)
+        show_preflight(path, model, timepoint(frame), tuple(series or ()), as_json=as_json)
         return
     if model is not None:
         raise UsageError("--model goes with --preflight; inspect the bundle itself by its folder or name.")
+    if frame is not None or series:
+        raise UsageError(f"{'--series' if series else '--frame'} goes with --preflight; leave it out.")
     with reserve_stdout_for_json(as_json):
         document = inspect_path(path)
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from voxtrace.batch.preflight import PreflightCase
 
 
-def show_preflight(path: Path, model: str | None, *, as_json: bool) -> None:
+def show_preflight(
+    path: Path, model: str | None, timepoint: int | Literal["all"] | None, series: tuple[str, ...], *, as_json: bool
+) -> None:
     """Print the outlook of every case, and leave with 1 where some will fail, 3 where all will."""
     with reserve_stdout_for_json(as_json):
-        found = _looked_at(path, model)
+        found = _looked_at(path, model, timepoint, series)
     failing = [one for one in found if one.outlook == "will fail"]
     counts = {outlook: sum(one.outlook == outlook for one in found) for outlook in _OUTLOOKS}
     if as_json:
@@ -32,14 +34,16 @@ def show_preflight(path: Path, model: str | None, *, as_json: bool) -> None:
 _OUTLOOKS = ("will fail", "does not fit", "check", "will run")
 
 
-def _looked_at(path: Path, model: str | None) -> list[PreflightCase]:
+def _looked_at(
+    path: Path, model: str | None, timepoint: int | Literal["all"] | None, series: tuple[str, ...]
+) -> list[PreflightCase]:
     from voxtrace.batch import find_cases
     from voxtrace.batch.preflight import preflight
     from voxtrace.bundle import card
     from voxtrace.inference.fold_folder import member_paths
 
     record: dict[str, Any] | None = card(member_paths((model,))[0]) if model else None
-    cases = find_cases([path], record["plan"]["channels"] if record else ("image",))
+    cases = find_cases([path], record["plan"]["channels"] if record else ("image",), timepoint, series)
     with progress_bar() as bar:
         return list(bar.track(preflight(cases, record), total=len(cases), description="reading cases"))
 

@@ -184,9 +184,11 @@ def describe(
     """
     from voxtrace.bundle import annotate, card, find
     from voxtrace.fit import claim_items, read_about
+    from voxtrace.training.cross_validation import pool_again
 
     if about is not None:
         annotate(bundle, {"about": read_about(about) or None})
+        pool_again(find(bundle).parent)  # the summary of a cross-validation names its bundles by their digests
     record = card(bundle)
     items = claim_items(record)
     told, apply = sum(bool(item.where) for item in items), sum(item.applies for item in items)

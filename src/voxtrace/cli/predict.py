@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, BundleNames
+from voxtrace.cli.arguments import AsJson, BundleNames, SeriesNames, Timepoint, timepoint
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.gc_pause import gc_paused
 from voxtrace.cli.interrupt import stop_on_interrupt
@@ -17,7 +17,7 @@ from voxtrace.cli.option_flags import with_option_flags
 from voxtrace.cli.output import echo, print_json, progress_bar, reserve_stdout_for_json
 from voxtrace.cli.show_answer import answer_lines
 from voxtrace.cli.show_fit import warn_of_fit
-from voxtrace.errors import Cancelled, UsageError
+from voxtrace.errors import Cancelled
 from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 
 if TYPE_CHECKING:
@@ -37,21 +37,6 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs th
 Suffix = Annotated[
     Literal["nii.gz", "nii", "nrrd", "mha", "seg.nrrd", "seg.dcm"],
     typer.Option(help="Format of the label maps; seg.dcm, DICOM-SEG, of scans that are DICOM alone."),
-]
-Timepoint = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|all",
-        help="Of files with several time points: the one to segment, from 0, or all, a case CASE_t000 for each.",
-    ),
-]
-SeriesNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        help="Of DICOM folders: name, number or description of the series, or of that for each channel in order, "
-        "repeated (`voxtrace inspect` lists them). Found by the series' descriptions if unset.",
-    ),
 ]
 AnonymousNames = Annotated[
     bool,
@@ -119,7 +104,7 @@ def predict(
         suffix=f".{format}",
         resume=resume,
         overwrite=overwrite,
-        timepoint=_timepoint(frame),
+        timepoint=timepoint(frame),
         series=tuple(series or ()),
         anonymous=anonymous_names,
     )
@@ -131,17 +116,6 @@ def predict(
     _exit(job, summary)
 
 
-def _timepoint(text: str | None) -> int | Literal["all"] | None:
-    """Return the time point that ``--frame`` asks for."""
-    if text is None:
-        return None
-    if text == "all":
-        return "all"
-    if not text.isdecimal():
-        raise UsageError(f"--frame is {text!r}; expected a number counted from 0, or all.")
-    return int(text)
-
-
 def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
     """Return the job, its bundles loaded; the first case is read meanwhile.
 
@@ -149,7 +123,7 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
     """
     from voxtrace.batch import PredictJob, find_cases, with_anonymous_names
     from voxtrace.bundle import card
-    from voxtrace.inference.fold_folder import load_members, member_paths
+    from voxtrace.inference.fold_folder import left_out, load_members, member_paths
 
     # the card is JSON and read without torch, so that reading the first case can begin
     channels = card(member_paths(request.models)[0])["plan"]["channels"]
@@ -162,8 +136,10 @@ def _job(request: PredictRequest, prefetcher: CasePrefetcher) -> PredictJob:
         from voxtrace.cli.method_options import method_options
         from voxtrace.inference import check_bundles, chosen_method
 
-        bundles = load_members(request.models)
+        bundles = load_members(request.models, votes=request.options.members)
     check_bundles(bundles, request.options)
+    if told := left_out(bundles):
+        echo(told)
     changed = method_options(type(bundles[0].method), request.settings, ())
     options = replace(request.options, method_options=changed)
     # raises if the method does not have these options or this number of steps

@@ -70,6 +70,7 @@ class _Interval(_Part):
 class _Intervals(_Part):
     names: dict[_Name, _Name]
     labels: dict[_Name, _Interval]
+    regions: dict[_Name, _Interval] = {}
 
 
 class _Expected(_Part):

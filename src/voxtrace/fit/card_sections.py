@@ -84,13 +84,13 @@ def steps(record: Mapping[str, Any]) -> Iterator[str]:
     found = _validation(record).get("dice_per_step") or []
     if len(found) < 2:
         return
-    yield from ("## Steps", "", "Mean Dice of the held-back cases after each step of the answer:", "")
+    yield from ("## Steps", "", "Mean Dice of the held-back cases after each step, as the network left it:", "")
     yield f"| step | {' | '.join(str(n) for n in range(1, len(found) + 1))} |"
     yield f"|{'---|' * (len(found) + 1)}"
     yield f"| Dice | {' | '.join('–' if value is None else f'{value:.4f}' for value in found)} |"
     rules = _table(_table(record.get("post_processing")).get("labels"))
     if any(rule != "none" for rule in rules.values()):
-        yield from ("", "Small pieces are removed from the last step alone, so that its Dice may rise by that.")
+        yield from ("", "What post-processing removes from the answer is not counted here; it is in the Dice above.")
     yield ""
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace.fit.intervals import FEWEST_CASES, LEVEL, interval_of, measured_interval
+from voxtrace.fit.pooled_cases import by_pooled_rules
 from voxtrace.volume import Array
 
 REPEATS = 200
@@ -96,21 +97,29 @@ class IntervalCoverage:
 def volumes_of(records: Mapping[int, Mapping[str, Any]]) -> dict[str, list[FoldVolumes]]:
     """Return label name -> volumes of each fold, from the records of its bundles by number.
 
-    Folds without held-back cases, and labels that no fold measured, are left out. A case that several folds held back
-    counts in the first of them: it must not be tested by an interval that it is behind.
+    Regions count like labels. Volumes are those with the post-processing of all folds together, as a prediction with
+    them gives (:mod:`voxtrace.fit.pooled_cases`). Folds without held-back cases, and labels that no fold measured, are
+    left out. A case that several folds held back counts in the first of them: it must not be tested by an interval that
+    it is behind.
     """
     found: dict[str, list[FoldVolumes]] = {}
     seen: set[tuple[str, ...]] = set()
-    for number, record in records.items():
+    for number, record in by_pooled_rules(records).items():
         named = identified_cases(record)
         rows = [row for case, row in named if not case or case not in seen]
         seen |= {case for case, _ in named}
-        for name in [name for value, name in record["plan"]["labels"].items() if int(value)]:
+        for name in _names(record["plan"]):
             pairs = [(row["predicted_ml"][name], row["reference_ml"][name]) for row in rows if _measured(row, name)]
             if pairs:
                 predicted, reference = np.asarray(pairs, np.float64).T
                 found.setdefault(name, []).append(FoldVolumes(number, predicted, reference))
     return found
+
+
+def _names(plan: Mapping[str, Any]) -> list[str]:
+    """Return the names of the foreground labels and of the regions; one that is both has one volume."""
+    labels = [name for value, name in plan["labels"].items() if int(value)]
+    return list(dict.fromkeys([*labels, *(region["name"] for region in plan.get("regions", ()))]))
 
 
 def identified_cases(record: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Mapping[str, Any]]]:

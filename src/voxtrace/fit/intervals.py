@@ -34,14 +34,16 @@ BEYOND = 1.5  # times the largest, or a part of the smallest, validated volume; 
 _DIGITS = 6  # significant ones of what is stored: a tumour may have 0.0004 mL
 
 
-def interval_ml(record: Mapping[str, Any], label: int, ml: float) -> tuple[float, float] | None:
+def interval_ml(record: Mapping[str, Any], label: int | str, ml: float) -> tuple[float, float] | None:
     """Return the interval in mL that holds a label's true volume in 90 of 100 cases like those of validation.
+
+    ``label`` is the value of a label, or the name of a region (:mod:`voxtrace.plan.regions`).
 
     Of a label that was not found (0 mL) it is what may have been missed, from 0 on. None where the bundle has no
     interval for the label, or where nothing was validated near this volume: more than 1.5 times beyond the validated
     ones. ``record["intervals"]`` states the level and the number of cases.
     """
-    stored = record.get("intervals", {}).get("labels", {}).get(str(label))
+    stored = record.get("intervals", {}).get("regions" if isinstance(label, str) else "labels", {}).get(str(label))
     return None if not stored else interval_of(stored, ml)
 
 
@@ -58,9 +60,12 @@ def interval_of(stored: Mapping[str, Any], ml: float) -> tuple[float, float] | N
 
 
 def measured_intervals(
-    predicted_ml: Mapping[int, Sequence[float]], reference_ml: Mapping[int, Sequence[float]], names: Mapping[int, str]
+    predicted_ml: Mapping[int, Sequence[float]],
+    reference_ml: Mapping[int, Sequence[float]],
+    names: Mapping[int, str],
+    regions_ml: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> dict[str, Any] | None:
-    """Return what a bundle records as ``intervals``; None where no label has enough cases.
+    """Return what a bundle records as ``intervals``; None where no label, and no region, has enough cases.
 
     Parameters
     ----------
@@ -68,16 +73,25 @@ def measured_intervals(
         Label value -> a volume for each held-back case, 0 where the label is not there.
     names
         Label value -> name.
+    regions_ml
+        Name of a region -> predicted and true volumes (cases,).
     """
-    found = {
-        str(label): interval
-        for label in predicted_ml
-        if (interval := measured_interval(np.asarray(predicted_ml[label]), np.asarray(reference_ml[label]))) is not None
-    }
-    if not found:
+    found = _each({str(label): (predicted_ml[label], reference_ml[label]) for label in predicted_ml})
+    regions = _each(regions_ml or {})
+    if not found and not regions:
         return None
     told = {str(label): name for label, name in names.items() if str(label) in found}
-    return {"method": "split conformal, log ratio of reference to predicted volume", "names": told, "labels": found}
+    how = "split conformal, log ratio of reference to predicted volume"
+    return {"method": how, "names": told, "labels": found, **({"regions": regions} if regions else {})}
+
+
+def _each(volumes: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, dict[str, Any]]:
+    """Return the entries of those labels or regions that have enough cases."""
+    found = {
+        name: measured_interval(np.asarray(predicted, float), np.asarray(reference, float))
+        for name, (predicted, reference) in volumes.items()
+    }
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
 def measured_interval(predicted: Array, reference: Array, level: float = LEVEL) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ Free of torch until bundles are loaded.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 FOLD, SUMMARY = "fold_", "cross_validation.json"
 MOST_FOLDS = 10_000  # a file that says more is no summary
 POOLED = ("intervals", "post_processing")  # of a cross-validation's summary: what holds for its folds together
+MEASURED = (*POOLED, "expected", "predicted_dice", "calibration")  # of a card: what held-back cases told
+_WORDS = {"intervals": "volume intervals", "calibration": "temperature", "post_processing": "post-processing"}
+LEFT_OUT = "left_out"  # in the cards of bundles that were loaded together, and in the facts of their results
+_MOST_NAMED = 3
 CHOSEN = "chosen_after_training"  # in a card's provenance: option -> the value that was asked for
 SAME_FIELDS = (
     "spacing_mm",
@@ -85,11 +91,13 @@ def member_paths(models: Sequence[str | Path]) -> tuple[str | Path, ...]:
     return tuple(path for model in models for path in (fold_paths(model) if is_fold_folder(model) else (model,)))
 
 
-def load_members(models: Sequence[str | Path]) -> tuple[Bundle, ...]:
+def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bundle, ...]:
     """Return the bundles that models stand for, loaded.
 
     Folds whose methods differ only in options that were chosen after training, each by its own cases, get those that
-    suit all. Where a cross-validation worked out what holds for all of them, their cards say that.
+    suit all. The folds of one cross-validation, given as a folder or one by one, say what it worked out of all of them
+    in place of what each found on its own cases, and ``pooled`` tells which that is. Several other bundles keep of what
+    they measured only what all say alike, see :func:`left_out`; with ``votes`` each answers by itself and keeps all.
 
     Raises
     ------
@@ -102,14 +110,95 @@ def load_members(models: Sequence[str | Path]) -> tuple[Bundle, ...]:
     for model in models:
         folds = is_fold_folder(model)
         bundles = [load(path) for path in (fold_paths(model) if folds else (model,))]
-        loaded += _pooled(_as_one(bundles), fold_summary(Path(model))) if folds else bundles
-    return tuple(loaded)
+        loaded += _as_one(bundles) if folds else bundles
+    if len(loaded) > 1 and (summary := _summary_of(loaded)):
+        return _pooled(loaded, summary)
+    return _joined(loaded, votes)
 
 
-def _pooled(bundles: Sequence[Bundle], summary: Mapping[str, Any]) -> list[Bundle]:
-    """Return bundles whose cards have what was worked out from the held-back cases of all folds."""
-    known = {name: summary[name] for name in POOLED if summary.get(name)}
-    return [replace(bundle, card={**bundle.card, **known}) for bundle in bundles]
+def pooled_record(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fold's record, or its card, with what a summary has of all folds in place of what it says of its own."""
+    return {
+        **{name: value for name, value in record.items() if name not in POOLED},
+        **{name: summary[name] for name in POOLED if summary.get(name)},
+    }
+
+
+def _summary_of(bundles: Sequence[Bundle]) -> Mapping[str, Any]:
+    """Return the summary of the cross-validation whose folds bundles are, all of them; {} where they are of none."""
+    folders = {bundle.path.parent for bundle in bundles if bundle.path is not None}
+    summary = fold_summary(folders.pop()) if len(folders) == 1 else {}
+    return summary if _is_of(summary, [bundle.digest for bundle in bundles]) else {}
+
+
+def _pooled(bundles: Sequence[Bundle], summary: Mapping[str, Any]) -> tuple[Bundle, ...]:
+    """Return the bundles of a cross-validation, which say what was worked out of all folds."""
+    used = {name: summary.get(name) for name in POOLED}
+    digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+    return tuple(replace(bundle, card=pooled_record(bundle.card, summary), pooled=digest) for bundle in bundles)
+
+
+def _is_of(summary: Mapping[str, Any], digests: Sequence[str]) -> bool:
+    """Return whether a summary was worked out of these very bundles: not of one that was trained again since."""
+    folds = summary.get("per_fold")
+    known = [fold.get("digest") for fold in folds if isinstance(fold, dict)] if isinstance(folds, list) else []
+    return bool(known) and sorted(map(str, known)) == sorted(digests)
+
+
+def _joined(bundles: Sequence[Bundle], votes: bool) -> tuple[Bundle, ...]:
+    """Return bundles whose cards keep of what held-back cases told only what every card says alike.
+
+    What each found on its own cases holds for it alone. Where they vote, each keeps it for its own answer.
+    """
+    gone = _disagreed([bundle.card for bundle in bundles])
+    told = _left_out_words(bundles, [name for name in gone if not (votes and name == "calibration")])
+    changed = {LEFT_OUT: told} if told else {}
+    removed = () if votes else gone
+    cards = [{name: value for name, value in one.card.items() if name not in removed} | changed for one in bundles]
+    return tuple(replace(one, card=card) for one, card in zip(bundles, cards, strict=True))
+
+
+def _left_out_words(bundles: Sequence[Bundle], gone: Sequence[str]) -> str:
+    words = [_WORDS[name] for name in gone if name in _WORDS]
+    if not words:
+        return ""
+    names = ", ".join(bundle.name for bundle in bundles[:_MOST_NAMED]) + (" …" if bundles[_MOST_NAMED:] else "")
+    return (
+        f"{names} are combined, and no {SUMMARY} is of these very bundles: what each measured of its own answers "
+        f"({', '.join(words)}) is left out. Give the folder that `voxtrace train --cv` wrote, whose summary `voxtrace "
+        "models measure` brings up to date, or one bundle."
+    )
+
+
+def _disagreed(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return which measures records do not state alike; of post-processing, the rules count."""
+
+    def stated(record: Mapping[str, Any], name: str) -> Any:
+        value = record.get(name)
+        return value.get("labels") if name == "post_processing" and value else value
+
+    return [name for name in MEASURED if any(stated(one, name) != stated(records[0], name) for one in records)]
+
+
+def left_out(bundles: Sequence[Bundle]) -> str:
+    """Return what measures of loaded bundles do not hold for their answer together, as a sentence; "" for none."""
+    return str(bundles[0].card.get(LEFT_OUT, ""))
+
+
+def joint_record(bundles: Sequence[Bundle]) -> dict[str, Any]:
+    """Return the record that holds for the answer of bundles together: the first one's, with what all cards say alike.
+
+    Of one bundle it is its own.
+    """
+    return joint_card([bundle.record for bundle in bundles], {})
+
+
+def joint_card(records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record that holds for the answer of the folds in a folder together, given their records."""
+    if _is_of(summary, [str(record["digest"]) for record in records]):
+        records = [pooled_record(record, summary) for record in records]
+    gone = _disagreed(records)
+    return {name: value for name, value in records[0].items() if name not in gone}
 
 
 def asked_method(record: Mapping[str, Any]) -> dict[str, Any]:

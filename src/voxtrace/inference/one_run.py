@@ -15,6 +15,7 @@ from voxtrace.fit import facts_of, remember_run
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
 from voxtrace.inference.ensemble import chosen_method, open_members
+from voxtrace.inference.fold_folder import LEFT_OUT, left_out
 from voxtrace.inference.foretell import with_expected_dice
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.post_process import KEY, STAGE, piece_rules, remove_from_answer
@@ -65,6 +66,7 @@ def segment_once(
     note = DEMONSTRATION if trace.provenance.demonstration else ""
     labels = LabelMap(recorder.answer, volume.geometry, _names(plan), name=volume.name, note=note)
     facts = {**run.record(), **({KEY: removed} if removed else {})}
+    facts |= {LEFT_OUT: told} if (told := left_out(bundles)) else {}
     result = Result(labels, trace, time.perf_counter() - started, facts)
     _remember(bundles, volume, options, result)
     return result

@@ -27,8 +27,8 @@ def _broken(promise: str, name: str) -> str:
     """Return what broke a promise, "" where it was kept, and print either."""
     try:
         PROMISES[promise](name)
-    except Exception as error:  # the method of a stranger breaks it in any way
-        told = f"{type(error).__name__}: {brief(error)}"
+    except (Exception, SystemExit) as error:  # the method of a stranger breaks it in any way
+        told = f"{type(error).__name__}: {brief(error)}".rstrip(": ")
         _say(f"BROKEN  {promise}: {told}", 1)
         return told
     _say(f"kept    {promise}", 0)

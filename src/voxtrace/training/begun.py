@@ -29,6 +29,11 @@ def work_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.work")
 
 
+def preview_folder(out: Path) -> Path:
+    """Return the folder of the trace of a case as it is learned, beside the bundle."""
+    return out.with_name(f"{out.name}.preview")
+
+
 def begun_run(out: Path, dataset: Dataset) -> BegunRun | None:
     """Return what is trained at an output; None where nothing was begun there.
 

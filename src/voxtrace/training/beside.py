@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voxtrace.errors import OutputError, UsageError
+from voxtrace.training.begun import preview_folder
 from voxtrace.training.checkpoint import TrainingCheckpoint
 from voxtrace.training.events import EVENTS, EventLog
 from voxtrace.training.kept import BestWeights
@@ -49,10 +50,10 @@ def open_beside(run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case
         return
     run.events = EventLog(run.work / EVENTS, run.config.tensorboard)
     if run.config.preview:
-        out = run.out.with_name(f"{run.out.name}.preview")
-        if out.exists() and not (run.work / FOLDER).exists():
-            raise OutputError(f"{out} exists already; move it away, or train without --preview.")
+        out = preview_folder(run.out)
         run.preview = PreviewTrace(find_case(run.config.preview, validate, cases), run.work, out)
+        if out.exists() and not (run.work / FOLDER).exists() and not (run.reopened and run.preview.take_up()):
+            raise OutputError(f"{out} exists already; move it away, or train without --preview.")
 
 
 def begin_events(run: TrainingRun, checkpoint: TrainingCheckpoint | None) -> None:

@@ -2,7 +2,8 @@
 
 Any zarr reader opens the folder. Here the shard's index says where each chunk lies in the one file, and only the chunks
 that a box touches are read and unpacked: without zarr's event loop, which takes longer than the rest and does not
-survive a fork into loader processes.
+survive a fork into loader processes. Index and chunks end with their CRC-32C, which is checked before they are used: a
+damaged chunk is told, never trained on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import IO, Any
 
+import google_crc32c
 import numpy as np
 
 from voxtrace.errors import DatasetError
@@ -24,13 +26,13 @@ from voxtrace.volume import Array
 
 SIDE = 32  # voxels of a chunk along each axis: the larger, the more is unpacked that a window does not hold
 _HEADER = struct.Struct("<4xIII")  # of a Blosc frame: bytes unpacked, of a block, packed
-_CHECKSUM = 4  # bytes at the end of a shard's index
+_CHECKSUM = 4  # bytes at the end of each chunk and of a shard's index
 
 
 def write_chunked(folder: Path, array: Array) -> None:
     """Write an array (…, Z, Y, X) as a zarr array, a folder that is not there yet; it is packed without loss."""
     import zarr
-    from zarr.codecs import BloscCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec
 
     chunk = (*(1 for _ in array.shape[:-3]), *(min(SIDE, n) for n in array.shape[-3:]))
     stored = zarr.create_array(
@@ -39,7 +41,7 @@ def write_chunked(folder: Path, array: Array) -> None:
         chunks=chunk,
         shards=tuple(math.ceil(n / c) * c for n, c in zip(array.shape, chunk, strict=True)),
         dtype=array.dtype,
-        compressors=BloscCodec(cname="lz4", clevel=3, shuffle="shuffle"),
+        compressors=(BloscCodec(cname="lz4", clevel=3, shuffle="shuffle"), Crc32cCodec()),
         config={"write_empty_chunks": True},
     )
     stored[...] = array
@@ -55,18 +57,25 @@ class ChunkedArray:
 
     Raises
     ------
-    ValueError, OSError, LookupError
-        The folder holds no such array, or its index does not fit the file.
+    DatasetError
+        The folder holds no such array, or its header or index is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
-        header = read_json(folder / "zarr.json")
-        self._file = folder.joinpath("c", *("0" for _ in header["shape"]))
+        self._folder, self._file = folder, folder / "zarr.json"
+        try:
+            self._open(read_json(self._file))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            raise self._damaged() from error
+
+    def _open(self, header: Any) -> None:
+        """Take sizes from the header, and the places of chunks from the file's index."""
+        self._file = self._folder.joinpath("c", *("0" for _ in header["shape"]))
         self.shape: tuple[int, ...] = tuple(int(n) for n in header["shape"])
         self.dtype = np.dtype(str(header["data_type"])).newbyteorder("<")
         self.chunk: tuple[int, ...] = tuple(int(n) for n in header["codecs"][0]["configuration"]["chunk_shape"])
         if len(self.chunk) != len(self.shape) or not 1 <= min(self.chunk) <= max(self.chunk) <= SIDE:
-            raise ValueError(f"{folder} has chunks of {self.chunk}")
+            raise ValueError(f"{self._folder} has chunks of {self.chunk}")
         self._grid = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
         self._places = self._index()
 
@@ -107,7 +116,7 @@ class ChunkedArray:
             raise ValueError(f"{self._file} is shorter than its index")
         with self._file.open("rb") as file:
             file.seek(size - n - _CHECKSUM)
-            places = np.frombuffer(file.read(n), "<u8").reshape(*self._grid, 2)
+            places = np.frombuffer(_checked(file, n), "<u8").reshape(*self._grid, 2)
         if bool((places > size).any()) or bool((places.sum(-1) > size - n).any()):
             raise ValueError(f"{self._file} is shorter than its index says")
         return places
@@ -133,22 +142,28 @@ class ChunkedArray:
     def _unpacked(self, file: IO[bytes], at: tuple[int, ...]) -> Array:
         begin, length = (int(n) for n in self._places[at])
         file.seek(begin)
-        packed = file.read(length)
-        # The sizes that a chunk tells are believed when it is unpacked.
-        sizes = _HEADER.unpack(packed[:16])[::2] if len(packed) == length >= _HEADER.size else ()
-        if sizes != (math.prod(self.chunk) * self.dtype.itemsize, length):
-            raise self._damaged()
         try:
+            packed = _checked(file, length - _CHECKSUM)
+            # The sizes that a chunk tells are believed when it is unpacked.
+            if _HEADER.unpack(packed[:16])[::2] != (math.prod(self.chunk) * self.dtype.itemsize, len(packed)):
+                raise ValueError("other sizes")
             unpacked = import_module("numcodecs.blosc").decompress(packed)  # that zarr needs; it has no types
-        except RuntimeError as error:
+        except (ValueError, RuntimeError, struct.error) as error:
             raise self._damaged() from error
         return np.frombuffer(unpacked, self.dtype).reshape(self.chunk)
 
     def _damaged(self) -> DatasetError:
-        folder = self._file.parents[self.ndim + 1]
         return DatasetError(
-            f"{self._file} is damaged; delete its folder {folder}, then --resume prepares the case anew."
+            f"{self._file} is damaged; delete its folder {self._folder.parent}, then --resume prepares the case anew."
         )
+
+
+def _checked(file: IO[bytes], length: int) -> bytes:
+    """Return the next bytes of a file; ValueError where the CRC-32C behind them is not theirs."""
+    held = file.read(max(length, 0))
+    if google_crc32c.value(held) != int.from_bytes(file.read(_CHECKSUM), "little"):
+        raise ValueError("the checksum is another")
+    return held
 
 
 def _ends(part: Any, n: int) -> tuple[int, int, int]:

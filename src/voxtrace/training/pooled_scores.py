@@ -12,6 +12,7 @@ from voxtrace.bundle import card
 from voxtrace.fit import coverage_record, measured_intervals
 from voxtrace.fit.interval_coverage import identified_cases, volumes_of
 from voxtrace.fit.piece_choice import pooled_rules
+from voxtrace.fit.pooled_cases import by_pooled_rules
 from voxtrace.metrics import MEASURES, Interval, finite_mean, mean_interval
 
 NAN = float("nan")
@@ -32,14 +33,15 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
         label; ``measures_per_label``, the other measures of :data:`voxtrace.metrics.MEASURES` (HD95 in mm, volumes in
         mL); ``per_fold``; ``per_case``. A case that several folds hold back counts once, with its mean.
         ``post_processing``, by the means of all folds; ``intervals``, of the volumes, from all cases, and
-        ``interval_coverage``, how often intervals from the other folds held; where there are cases enough.
+        ``interval_coverage``, how often intervals from the other folds held; where there are cases enough. All of it is
+        measured with that post-processing, as predictions with all folds have it.
 
     Raises
     ------
     BundleError
         A bundle is incomplete or was altered.
     """
-    records = {number: card(path) for number, path in folds.items()}
+    records = by_pooled_rules({number: card(path) for number, path in folds.items()})
     labels = _labels(records)
     rows = [row for number, record in records.items() for row in _rows(number, record, labels)]
     together = _by_case(rows)
@@ -62,14 +64,21 @@ def _of_all(records: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """Return what bundles record of held-back cases, from those of all folds, and how often such intervals hold."""
     volumes = volumes_of(records)
     names: dict[int, str] = {}
+    regions: dict[str, None] = {}
     for record in records.values():
         names |= {int(value): name for value, name in record["plan"]["labels"].items() if name in volumes}
-    together = [
-        {value: [float(ml) for fold in volumes[name] for ml in getattr(fold, part)] for value, name in names.items()}
+        regions |= {one["name"]: None for one in record["plan"].get("regions", ()) if one["name"] in volumes}
+    predicted, reference = (
+        {name: [float(ml) for fold in found for ml in getattr(fold, part)] for name, found in volumes.items()}
         for part in ("predicted_ml", "reference_ml")
-    ]
+    )
     found = {
-        "intervals": measured_intervals(together[0], together[1], names),
+        "intervals": measured_intervals(
+            {value: predicted[name] for value, name in names.items()},
+            {value: reference[name] for value, name in names.items()},
+            names,
+            {name: (predicted[name], reference[name]) for name in regions},
+        ),
         "interval_coverage": coverage_record(records),
         "post_processing": pooled_rules(list(records.values())),
     }

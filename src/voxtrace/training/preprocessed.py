@@ -1,9 +1,10 @@
 """Preprocessed cases: normalised, on the network grid, in compressed chunks that windows are cut from.
 
 A folder a case: ``image.zarr`` (C, Z, Y, X) float32, ``labels.zarr`` (Z, Y, X) uint8, ``scan.json``,
-``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label or region, and ``source.json``: what
-it was made from. A case whose files, plan or seed are others now is prepared anew. A window reads the chunks that it
-touches, see :mod:`voxtrace.training.chunked`.
+``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label or region, ``source.json``: what it
+was made from, and ``checksums.json`` of the small files. A case whose files, plan or seed are others now, or one of
+whose small files is damaged, is prepared anew. A window reads the chunks that it touches, each with a checksum of its
+own, see :mod:`voxtrace.training.chunked`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
 from voxtrace.atomic import atomic_folder
-from voxtrace.errors import OutputError
+from voxtrace.errors import DatasetError, OutputError
 from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
@@ -34,7 +36,9 @@ from voxtrace.volume import Array, Case
 VOXELS_PER_LABEL = 2_000
 AT_ONCE = 2  # cases in memory; resampling and hashing let other threads run
 SOURCE = "source.json"
-PREPARATION = 2  # raise it with every change of how cases are prepared, or stored ones are taken as they were
+CHECKSUMS = "checksums.json"
+_SMALL = ("image.zarr/zarr.json", "labels.zarr/zarr.json", "foreground.npy", "scan.json")
+PREPARATION = 3  # raise it with every change of how cases are prepared, or stored ones are taken as they were
 _OF_TRAINING = {  # fields of a plan on which prepared cases do not depend
     *("window", "overlap", "topology", "mirror_axes", "augmentation"),
     *("batch_dice", "batch_size", "iterations", "modality"),
@@ -135,10 +139,19 @@ def _load_or_preprocess(
 def _stored(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
     """Return the case in a folder; None where it is not there, or damaged, so that it is made again."""
     try:
+        if read_json(target / CHECKSUMS) != _checksums(target):
+            return None
         case = PreprocessedCase(target, identity.scores, identity)
         return case if case.scan.cases and _fit_together(case.image, case.labels, case.foreground) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, EOFError):
         return None
+    except DatasetError:  # the header or index of an array
+        return None
+
+
+def _checksums(target: Path) -> dict[str, int]:
+    """Return the CRC-32C of each small file."""
+    return {name: google_crc32c.value((target / name).read_bytes()) for name in _SMALL}
 
 
 def _fit_together(image: ChunkedArray, labels: ChunkedArray, foreground: Array) -> bool:
@@ -176,6 +189,7 @@ def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, 
         (folder / SOURCE).write_text(made_from, encoding="utf-8")
         scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)
         (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
+        (folder / CHECKSUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
 
 
 def _drawn(labels: Array, plan: Plan) -> Iterator[tuple[int, Array]]:

@@ -7,18 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtrace.atomic import atomic_file
+from voxtrace.atomic import atomic_file, atomic_folder
 from voxtrace.bundle import Bundle
-from voxtrace.errors import UsageError
+from voxtrace.errors import UsageError, VoxTraceError
 from voxtrace.inference import predict
 from voxtrace.metrics import finite_mean, without_ignored
 from voxtrace.trace import Provenance, Trace
 from voxtrace.training.dataset import CaseFolder
+from voxtrace.training.events import EVENTS, read_events
 from voxtrace.training.finish import exchange
 from voxtrace.training.validation import foreground_dice
 from voxtrace.volume import Array, Case, LabelMap
 
 FOLDER = "preview"  # of a run: one file of labels for each time
+EVENT = "preview"  # written when a step was added
+_SHOWN = (EVENT, "validation")  # earlier versions wrote the latter alone
 MADE, PREVIOUS = "trace", "previous"  # in that folder, so that a run that is killed leaves nothing beside it
 
 
@@ -36,6 +39,25 @@ class PreviewTrace:
     def __init__(self, case: Case, work: Path, out: Path) -> None:
         self._case, self._work, self._out = case, work / FOLDER, out
 
+    def take_up(self) -> bool:
+        """Take up the trace that lies there, so that a run that is made longer adds to it; return whether it did.
+
+        It does where that trace is of this case, and of times at which this run was validated.
+        """
+        try:
+            trace = Trace.load(self._out)
+            at = [int(value) for value in trace.facts["iteration"][:, 0]]
+        except (VoxTraceError, LookupError):
+            return False
+        shown = {event["done"] for event in read_events(self._work.parent / EVENTS) if event["event"] in _SHOWN}
+        ours = trace.provenance.scan == self._case.name and trace.geometry.is_close(self._case.volume.geometry)
+        if not ours or not shown >= set(at) or len(at) != int(trace.labels.shape[0]):
+            return False
+        with atomic_folder(self._work) as folder:
+            for done, labels in zip(at, np.asarray(trace.labels[:]), strict=True):
+                np.save(folder / _name(done), labels)
+        return True
+
     def rewind(self, done: int) -> None:
         """Drop what was kept after ``done`` updates, which are done again."""
         for file in self._files():
@@ -45,7 +67,7 @@ class PreviewTrace:
     def add(self, bundle: Bundle, device: str, done: int) -> None:
         """Segment the case with the network as it is, and write the trace anew."""
         labels = np.asarray(predict(bundle, self._case.volume, keep="last", device=device, mirror=False).trace.labels)
-        with atomic_file(self._work / f"{done:09d}.npy") as file:
+        with atomic_file(self._work / _name(done)) as file:
             np.save(file, labels[-1])
         self._trace(bundle).save(self._work / MADE)
         exchange(self._work / MADE, self._out, self._work / PREVIOUS)
@@ -67,15 +89,17 @@ class PreviewTrace:
             names={0: "background", **bundle.plan.labels},
             step_word="validation",
             network_shape=geometry.shape,
-            provenance=Provenance(
-                method=bundle.method.key, method_title=bundle.method.title, scan=self._case.volume.name
-            ),
+            provenance=Provenance(method=bundle.method.key, method_title=bundle.method.title, scan=self._case.name),
         )
 
     def _mean_dice(self, labels: Array, bundle: Bundle) -> float:
         made = LabelMap(labels, self._case.labels.geometry)
         found, true = without_ignored(made, self._case.labels, bundle.plan.ignored)
         return finite_mean(foreground_dice(found, true, bundle.plan))
+
+
+def _name(done: int) -> str:
+    return f"{done:09d}.npy"
 
 
 def find_case(name: str, *groups: Sequence[Case]) -> Case:

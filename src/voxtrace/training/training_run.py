@@ -46,6 +46,8 @@ from voxtrace.training.run_record import TrainingRecord, open_record, save_recor
 from voxtrace.training.time_budget import TimeBudget
 from voxtrace.volume import Case
 
+_HOW = ("rate", "minutes", "accumulate", "weights", "rate_schedule")  # of the configuration, in each stretch
+
 
 class TrainingRun:
     """What stays the same while a method is trained, and the curve that grows.
@@ -158,7 +160,7 @@ class TrainingRun:
     def stretch(self) -> dict[str, Any]:
         """How this start of the run computes, as JSON values."""
         how = {"device": self.device, "precision": self.precision, "processes": self.processes.count}
-        given = {name: getattr(self.config, name) for name in ("rate", "minutes", "accumulate", "weights")}
+        given = {name: getattr(self.config, name) for name in _HOW}
         return {**how, **given, "versions": versions()}
 
     def preprocess(self, cases: Sequence[Case]) -> Generator[TrainProgress, None, list[PreprocessedCase]]:

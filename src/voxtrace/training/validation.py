@@ -26,6 +26,7 @@ from voxtrace.fit import (
 from voxtrace.fit.calibration import VoxelSample, calibration_record, near_labels
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
+from voxtrace.fit.pooled_cases import BY_RULE
 from voxtrace.inference import Result, predict
 from voxtrace.metrics import (
     MEASURES,
@@ -100,16 +101,17 @@ class Validation:
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case.
 
+        ``dice_per_step`` is of the network's answers, before rules of post-processing act on the last.
         ``measures`` and ``measures_per_label`` hold every measure of ``voxtrace evaluate``, each with the number of
         finite values in its mean.
         """
         last = self.scores[:, -1]
-        per_step = [[finite_mean(case.dice[step]) for case in self.cases] for step in range(self.scores.shape[1])]
+        network = [[*case.dice[:-1], case.network_dice] for case in self.cases]  # what rules remove, no step did
         return {
             "cases": len(self.cases),
-            "dice": _mean(per_step[-1]),
+            "dice": _mean([case.mean_dice for case in self.cases]),
             "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.scored.values())},
-            "dice_per_step": [_mean(step)["mean"] for step in per_step],
+            "dice_per_step": [_mean([finite_mean(row) for row in step])["mean"] for step in zip(*network, strict=True)],
             **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
         }
@@ -131,9 +133,11 @@ class Validation:
         """
         predicted = {value: [case.predicted_ml[value] for case in self.cases] for value in self.labels}
         reference = {value: [case.reference_ml[value] for case in self.cases] for value in self.labels}
+        volumes = {name: [case.regions_ml[name] for case in self.cases] for name in self.regions.values()}
+        regions = {name: ([p for p, _ in pairs], [r for _, r in pairs]) for name, pairs in volumes.items()}
         mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
         return {
-            "intervals": measured_intervals(predicted, reference, self.labels),
+            "intervals": measured_intervals(predicted, reference, self.labels, regions),
             "expected": measured_features(features, mean_dice),
             "predicted_dice": measured_dice_prediction(features, mean_dice),
             "calibration": calibration_record([case.voxels for case in self.cases if case.voxels is not None]),
@@ -159,8 +163,20 @@ class Validation:
                 names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
                 for k, scores in case.scores.items()
             },
+            **({BY_RULE: self._by_rule(case)} if self.post_processing else {}),
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
+
+    def _by_rule(self, case: ValidatedCase) -> dict[str, Any]:
+        """Return label name -> what rules of post-processing make of it, where one removes any; alike ones together."""
+        found = {}
+        for value, by_word in case.pieces.items():
+            alike: dict[int, tuple[Scores, list[str]]] = {}
+            for word, scores in by_word.items():
+                alike.setdefault(id(scores), (scores, []))[1].append(word)
+            if len(alike) > 1:
+                found[self.labels[value]] = [_rule_entry(scores, words) for scores, words in alike.values()]
+        return found
 
     def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
         """Return volumes by name; a label that is a region by itself has the region's name and volume."""
@@ -224,6 +240,14 @@ def validate_cases(
     if only_dice or bundle.plan.regions:
         return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {})
     return Validation.processed(done, foreground)
+
+
+def _rule_entry(scores: Scores, words: list[str]) -> dict[str, Any]:
+    """Return what the row of a case tells of a label with rules of post-processing that come to the same."""
+    told = in_either({1: scores})  # empty where neither map has the label then
+    measures = {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"} if told else {}
+    dice = _known(scores.dice) if told else None
+    return {"rules": words, "dice": dice, "predicted_ml": _short(scores.volume_ml), "measures": measures}
 
 
 def _scored(bundle: Bundle) -> dict[int, str]:

@@ -16,6 +16,7 @@ from voxtrace.trace.files import ChartRecord
 from voxtrace.training.advice import advise
 from voxtrace.training.events import MOST_LINES
 from voxtrace.training.kept import BestWeights
+from voxtrace.training.preview import EVENT as PREVIEW
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import QuickValidation, quick_dice
@@ -120,6 +121,7 @@ class Watch:
         run, bundle = self.run, self._bundle(state)
         if run.preview is not None:
             run.preview.add(bundle, run.device, run.done)
+            self.tell(PREVIEW, state.iteration + 1)
         if not cases:
             return None
         found = quick_dice(bundle, cases[: run.config.quick_cases], run.device)

@@ -65,7 +65,8 @@ class StepsController:
             return
         row, word = self._summary[len(self._summary) - stations.n_steps + self._step], trace.step_word
         volumes = {value: ml for value, ml in self._current.volumes_ml().items() if ml is not None}
-        rows = panel_state.legend(source.names, source.colours, {"volume_ml": volumes}, self._interval_of(trace))
+        told, regions = {"volume_ml": volumes}, trace.provenance.regions
+        rows = panel_state.legend(source.names, source.colours, told, self._interval_of(trace), regions)
         if self._current.is_edited:
             origin = f"{word} {(stations.edited_from or 0) + 1}"
             self._view.show_step("Edited", f"Begun from {origin}.", rows, ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxtrace.bundle import card
 from voxtrace.errors import MethodError, UsageError
 from voxtrace.inference.fold_folder import fold_summary
+from voxtrace.plugin.controllers.train_follower import CurveSetter, TrainFollower
 from voxtrace.plugin.controllers.train_receipt import TrainReceiptController
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import BundleRegistry
-from voxtrace.plugin.models.messages import WAITING, JobStage, TrainPreview, TrainReport
+from voxtrace.plugin.models.messages import TrainPreview
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import (
     KnownDataset,
@@ -26,7 +26,8 @@ from voxtrace.plugin.models.train_form import (
     resumable,
     start_word,
 )
-from voxtrace.plugin.models.train_progress import END_NOW, advice_words, can_end_now
+from voxtrace.plugin.models.train_more import TrainMore
+from voxtrace.plugin.models.train_progress import END_NOW
 from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt
 from voxtrace.plugin.models.train_run import FoundRun, run_lines
 from voxtrace.plugin.work import jobs
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 ENDS_NOW_MIN = 0.01  # a limit that is spent already, with which a resumed run ends at once
 
 
-class TrainView(Protocol):
+class TrainView(CurveSetter, Protocol):
     """The setters of the training panel."""
 
     def set_starts(self, names: Sequence[str], chosen: int) -> None:
@@ -69,14 +70,11 @@ class TrainView(Protocol):
     def fill_begun(self, fold: int | None, constant: bool | None) -> None:
         """Fill in the fold, and how the rate goes where that is known."""
 
+    def fill_rest(self, minutes: float | None, preview: str, more: TrainMore) -> None:
+        """Fill in everything else that a run recorded."""
+
     def clear_lengths(self) -> None:
         """Empty the fields of how long a run is, and how much longer it gets; nothing is reported."""
-
-    def clear_curves(self) -> None:
-        """Remove the curves of the previous run."""
-
-    def add_report(self, report: TrainReport) -> None:
-        """Add a point to each curve that the report has."""
 
     def set_start_note(self, verdict: str, sentence: str) -> None:
         """Show below the picker whether the start fits the dataset; both are "" where that is not known."""
@@ -115,16 +113,16 @@ class TrainController:
         use: Callable[[Path], None] = lambda folder: None,
     ) -> None:
         self._bundles, self._view, self._runner, self._methods = bundles, view, runner, methods or MethodRegistry()
-        self._background, self._show_preview, self._look_at_run = background, show_preview, look
+        self._background, self._look_at_run = background, look
+        self._follower = TrainFollower(view, show_preview)
         self.receipts = TrainReceiptController(bundles, view, runner, self._show, use)
-        self._form, self._state, self._dice = TrainForm(), panel_state.PanelState(), 0.0
+        self._form, self._state = TrainForm(), panel_state.PanelState()
         self._chosen: TrainStart | None = None
         self._begun: Mapping[str, Any] = {}  # options of the run that the form was filled in from
         self._picked = False  # by the user: then a dataset does not change it
         self._looked_at, self._known = "", KnownDataset("")
         self._run_at, self._run = "", FoundRun()
-        self._advice, self._fold, self._ends_now = "", "", False
-        self._began_s: float | None = None  # once it need not wait for another run
+        self._ends_now = False
         self._asked: TrainRequest | None = None  # of the run that was started last
         bundles.changed.connect(self.refresh)
         self._methods.changed.connect(self.refresh)
@@ -240,6 +238,7 @@ class TrainController:
             return
         self._chosen, self._picked, self._begun = found, True, run.options
         self._view.fill_begun(run.fold, run.constant)
+        self._view.fill_rest(run.minutes, run.preview, run.more)
         self.refresh()
 
     def _method(self, options: Mapping[str, Any]) -> Method | None:
@@ -287,14 +286,16 @@ class TrainController:
             return
         self._view.clear_curves()
         self.receipts.clear()
-        self._dice, self._began_s, self._asked = 0.0, None, self.request
+        self._follower.begin()
+        self._asked = self.request
         if self._form.extend:  # once: a run that is stopped and resumed is as long as it became now
             self._form = replace(self._form, extend=0, iterations=0)
             self._view.clear_lengths()
         self._run_job(self._asked)
 
     def _run_job(self, request: TrainRequest) -> None:
-        self._advice, self._fold, self._ends_now = "", "", False
+        self._follower.go_on()
+        self._ends_now = False
         self._show(panel_state.PanelState("Starting …", "busy", busy=True))
         job = jobs.train_folds if self._form.every_fold else jobs.train
         self._runner.start(partial(job, request), self._on_event)
@@ -329,7 +330,7 @@ class TrainController:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progressed):
-            self._advance(event.progress)
+            self._show(self._follower.follow(event.progress, self._ends_now))
         elif isinstance(event, Failed):
             self._end(panel_state.failed(event.sentence))
         elif isinstance(event, Done):
@@ -341,36 +342,12 @@ class TrainController:
             word = " Press Resume to continue." if again else ""
             self._end(panel_state.PanelState(f"S{event.sentence[1:] or 'topped.'}{word}", can_start=True))
 
-    def _advance(self, report: JobStage | TrainReport) -> None:
-        if report != WAITING and self._began_s is None:
-            self._began_s = time.monotonic()
-        state = panel_state.working(report)
-        if isinstance(report, TrainReport):
-            self._take_report(report)
-            dice = f" · validation Dice {self._dice:.3f}" if self._dice else ""
-            advice = f"\n{self._advice}" if self._advice else ""
-            ends = bool(advice) and not self._ends_now and can_end_now(report)
-            remedy = END_NOW if ends else None
-            state = replace(state, message=f"{state.message}{dice}{advice}", remedy=remedy)
-        self._show(state)
-
-    def _take_report(self, report: TrainReport) -> None:
-        if report.fold != self._fold:  # its iterations begin again
-            self._view.clear_curves()
-            self._fold, self._advice, self._dice = report.fold, "", 0.0
-        self._view.add_report(report)
-        if report.preview is not None:
-            self._show_preview(report.preview)
-        self._dice = report.dice or self._dice
-        self._advice = advice_words(report.message) or self._advice
-
     def _finish(self, folder: Path) -> None:
         asked = self._asked or self.request
         known = self._bundles.add(folder)  # updates the pickers of both panels, and perhaps what is chosen
-        took_s = time.monotonic() - self._began_s if self._began_s is not None else 0.0
         before = Path(asked.initial) if asked.initial and not known.folds else None
         record = fold_summary(folder) if known.folds else card(folder)
-        made = receipt(record, folder, took_s, before, known.folds)
+        made = receipt(record, folder, self._follower.seconds, before, known.folds)
         self._look_again()
         sentence = f"Done. {known.name} is now in the picker of the Segment panel."
         self.receipts.begin(made, asked.dataset, panel_state.PanelState(sentence, "done", can_start=False))

@@ -77,7 +77,9 @@ class TrainDataController:
         if _planned_by(form) != _planned_by(before):
             self._shown = None
             self._view.set_plan((), False)
-        if form.dataset != before.dataset or not self._runner.busy:
+            if not self._runner.busy:
+                self._idle_plan()
+        if form.dataset != before.dataset:  # what was found, or written, stays said until then
             self._idle()
 
     def look_over(self) -> None:
@@ -187,6 +189,10 @@ class TrainDataController:
     def _idle(self) -> None:
         can_start = bool(self._form.dataset)
         self._view.show_data_state(PanelState("Reads every file once; nothing is changed.", can_start=can_start))
+        self._idle_plan()
+
+    def _idle_plan(self) -> None:
+        can_start = bool(self._form.dataset)
         self._view.show_plan_state(PanelState("Says what would be trained, and what it needs.", can_start=can_start))
 
     def _advance(self, state: PanelState) -> None:

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from voxtrace import bundle
 from voxtrace.errors import BundleError
-from voxtrace.inference.fold_folder import fold_paths, is_fold_folder
+from voxtrace.inference.fold_folder import fold_paths, fold_summary, is_fold_folder, joint_card
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,10 @@ class KnownBundle:
     folds
         How many members it has, where it is a folder of folds; 0 for a bundle.
     record
-        Everything that its ``bundle.json`` says, see :func:`voxtrace.bundle.card`.
+        Everything that its ``bundle.json`` says, see :func:`voxtrace.bundle.card`; of folds, the first one's with what
+        was worked out of all of them.
+    predicts_as
+        What traces that it made call it.
     """
 
     name: str
@@ -54,6 +57,7 @@ class KnownBundle:
     about: str = ""
     folds: int = 0
     record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    predicts_as: str = ""
 
     def sentence(self, method: str = "") -> str:
         """Return what it segments, in which images and with which method; ``method`` is its title where known."""
@@ -72,11 +76,13 @@ def describe(path: str | Path) -> KnownBundle:
     """
     folds = fold_paths(path) if is_fold_folder(path) else ()
     folder = Path(path) if folds else bundle.find(path)
-    record = bundle.card(folds[0] if folds else folder)
+    records = [bundle.card(path) for path in folds or (folder,)]
+    names = [str(record.get("name") or path.name) for record, path in zip(records, folds or (folder,), strict=True)]
+    record = joint_card(records, fold_summary(folder)) if folds else records[0]
     if folds:
         record = {**record, "name": f"{folder.name} ({len(folds)} folds)"}
     try:
-        return replace(_known(folder, record), folds=len(folds))
+        return replace(_known(folder, record), folds=len(folds), predicts_as=" + ".join(names))
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{folder} lacks {error} in its description; it may come from a newer version. Update VoxTrace."

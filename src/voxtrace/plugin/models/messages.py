@@ -28,12 +28,20 @@ class JobStage:
         How far it is; a total of 0 means that it is unknown.
     slices
         How many slices of the provisional answer are finished, from the first (z = 0) on.
+    note
+        Whether it tells something to keep in mind; then it is exempt from thinning.
     """
 
     text: str
     done: int = 0
     total: int = 0
     slices: int = 0
+    note: bool = False
+
+    @property
+    def keep(self) -> bool:
+        """Whether this stage is exempt from thinning."""
+        return self.note
 
 
 WAITING = JobStage("Waiting for another run to end …")

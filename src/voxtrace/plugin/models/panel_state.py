@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -75,13 +76,21 @@ class PanelState:
 
 @dataclass(frozen=True)
 class LegendRow:
-    """A label in the legend: colour, name, volume at the current step, and the interval that holds the true volume."""
+    """A label in the legend: colour, name, volume at the current step, and the interval that holds the true volume.
+
+    A region, a group of labels (:mod:`voxtrace.plan.regions`), has the value 0 and no colour of its own.
+    """
 
     value: int
     colour: Triple
     name: str
     volume_ml: float | None
     interval_ml: tuple[float, float] | None = None
+
+    @property
+    def is_region(self) -> bool:
+        """Whether it is a region."""
+        return self.value == 0
 
     @property
     def volume_text(self) -> str:
@@ -138,7 +147,10 @@ def idle(
 def working(stage: JobStage | TrainReport) -> PanelState:
     """Return the state during a job."""
     if isinstance(stage, TrainReport):
-        return PanelState(_report_sentence(stage), "busy", busy=True, done=stage.iteration, total=stage.total)
+        total = stage.total
+        if stage.left_s is not None:  # a time limit may come before the last iteration
+            total = min(total, stage.iteration + math.ceil(stage.left_s * stage.iterations_per_s))
+        return PanelState(_report_sentence(stage), "busy", busy=True, done=stage.iteration, total=total)
     return PanelState(stage.text, "busy", busy=True, done=stage.done, total=stage.total)
 
 
@@ -147,8 +159,9 @@ def _report_sentence(report: TrainReport) -> str:
     where = f"Phase {words(report.phase).lower()} ({report.phases.index(report.phase) + 1} of {len(report.phases)}) · "
     terms = ", ".join(f"{loss_name(name)} {value:.3f}" for name, value in report.losses.items())
     fold = f"Fold {report.fold} · " if report.fold else ""
+    of_fold = " of this fold" if report.fold else ""
     pace = f" · {_pace(report.iterations_per_s)}" if report.iterations_per_s else ""
-    left = f" · {time_words(report.left_s)} left" if report.left_s is not None else ""
+    left = f" · {time_words(report.left_s)} left{of_fold}" if report.left_s is not None else ""
     return (
         f"{fold}{where if several else ''}Iteration {report.iteration:,} of {report.total:,} · loss {report.loss:.3f}"
         f"{f' ({terms})' if len(report.losses) > 1 else ''}{pace}{left}"
@@ -339,11 +352,16 @@ def legend(
     names: Mapping[int, str],
     colours: Mapping[int, Triple],
     row: Mapping[str, Any],
-    interval_of: Callable[[int, float], tuple[float, float] | None] = lambda label, ml: None,
+    interval_of: Callable[[int | str, float], tuple[float, float] | None] = lambda label, ml: None,
+    regions: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[LegendRow, ...]:
-    """Return the legend at one step of a trace's summary; ``interval_of`` gives a label's interval for its mL."""
+    """Return the legend at one step of a trace's summary.
+
+    ``interval_of`` gives the interval of a label, by value, or of a region, by name, for its mL. ``regions``, name ->
+    label values, come after the labels, but those that are a label by themselves.
+    """
     volumes: Mapping[int, float] = row.get("volume_ml", {})
-    return tuple(
+    labels = tuple(
         LegendRow(
             value,
             colours.get(value, (1.0, 1.0, 1.0)),
@@ -354,3 +372,15 @@ def legend(
         for value, name in sorted(names.items())
         if value
     )
+    groups = {name: values for name, values in (regions or {}).items() if name not in names.values()}
+    return labels + tuple(_region_row(name, values, volumes, interval_of) for name, values in groups.items())
+
+
+def _region_row(
+    name: str,
+    values: Sequence[int],
+    volumes: Mapping[int, float],
+    interval_of: Callable[[int | str, float], tuple[float, float] | None],
+) -> LegendRow:
+    ml = sum(volumes.get(value, 0.0) for value in values)
+    return LegendRow(0, (0.0, 0.0, 0.0), name, ml if volumes else None, interval_of(name, ml))

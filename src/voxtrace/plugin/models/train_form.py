@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from voxtrace.fit import Fit
 from voxtrace.inference.fold_folder import is_fold_folder
 from voxtrace.plan import Shape, Triple
 from voxtrace.plugin.models.panel_state import PanelState
+from voxtrace.plugin.models.train_more import USUAL, TrainMore
 from voxtrace.plugin.models.train_run import FoundRun
 from voxtrace.training.begun import work_folder
 from voxtrace.training.request import TrainRequest
@@ -53,6 +54,8 @@ class TrainForm:
         File of a plan; "" takes the dataset's own.
     constant_rate
         Whether the learning rate stays constant, so that the run can be made longer later.
+    more
+        What is seldom changed.
     preview
         Case that is shown as it is learned, at every validation; "" is the first held-back one.
     """
@@ -71,6 +74,7 @@ class TrainForm:
     constant_rate: bool = False
     preview: str = ""
     extend: int = 0
+    more: TrainMore = USUAL
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,7 @@ def request_of(form: TrainForm, start: TrainStart, run: FoundRun) -> TrainReques
         rate_schedule="constant" if form.constant_rate else "method",
         preview=form.preview,
         resume=start_word(form) != "Start",
+        **asdict(form.more),
     )
 
 

@@ -12,7 +12,12 @@ END_NOW = Remedy("end now", "End here and write the model")
 def advice_words(message: str) -> str:
     """Return a message of the trainer for the window, where a button stands for the keys of the command line."""
     words = message.removesuffix(f"; {HOW}.")
-    return words if words == message or not words else f"{words[:1].upper()}{words[1:]}."
+    return words if words == message or not words else as_line(words)
+
+
+def as_line(sentence: str) -> str:
+    """Return what the trainer told as a line of its own."""
+    return f"{sentence[:1].upper()}{sentence[1:].removesuffix('.')}."
 
 
 def can_end_now(report: TrainReport) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtrace.plugin.models.model_cards import time_words
+from voxtrace.plugin.models.train_more import USUAL, TrainMore
 
 RunKind = Literal["", "unfinished", "finished", "folds"]
 
@@ -31,6 +32,11 @@ class FoundRun:
     extensible, constant
         Whether a finished bundle keeps the state from which it can be made longer, and whether its rate was constant;
         the latter is None where that is not known.
+    minutes, preview
+        Limit of time of an unfinished run, and the case that was shown as it was learned; None and "" where none was,
+        or it is not known.
+    more
+        The other values that it was begun with.
     problem
         Why it cannot be read, in the engine's words.
     """
@@ -46,6 +52,9 @@ class FoundRun:
     extensible: bool = False
     constant: bool | None = None
     problem: str = ""
+    minutes: float | None = None
+    preview: str = ""
+    more: TrainMore = USUAL
 
     @property
     def can_fill(self) -> bool:

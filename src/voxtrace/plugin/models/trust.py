@@ -12,7 +12,7 @@ from voxtrace.plugin.models.panel_state import Level
 from voxtrace.trace import OTHERWISE, ExpectedDice, Trace
 
 Record = Mapping[str, Any]
-IntervalOf = Callable[[int, float], tuple[float, float] | None]
+IntervalOf = Callable[[int | str, float], tuple[float, float] | None]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ def record_of(bundles: Iterable[KnownBundle], trace: Trace | None) -> Record:
     if about is not None and (about.fit.startswith("does not fit") or about.expected_dice == OTHERWISE):
         return {}
     name = trace.provenance.bundle if trace is not None else ""
-    return next((known.record for known in bundles if known.name == name), {})
+    return next((known.record for known in bundles if (known.predicts_as or known.name) == name), {})
 
 
 def interval_of(record: Record) -> IntervalOf:
-    """Return a function from label and predicted mL to the interval that holds the true volume, or None."""
+    """Return a function that gives the interval, or None, for a label's value or a region's name and its mL."""
     return lambda label, ml: interval_ml(record, label, ml)
 
 

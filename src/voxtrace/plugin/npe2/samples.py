@@ -1,7 +1,7 @@
-"""File > Open Sample > VoxTrace: made-up scans with their true labels in a layer that opens hidden.
+"""File > Open Sample > VoxTrace: real scans, and made-up ones with their true labels in a layer that opens hidden.
 
 The sample of a shipped bundle, called as its folder with ``_`` for ``-``, opens a scan of the kind that the bundle was
-trained on, which it has not seen, and the Segment panel with that bundle chosen.
+trained on, which it has not seen, and the Segment panel with that bundle chosen. So does a real one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from typing import Any
 from voxtrace import bundle
 from voxtrace.phantoms.named import UNSEEN, phantom_named
 from voxtrace.plugin.layers.display import image_layers, label_layer
+from voxtrace.samples import sample
 from voxtrace.volume import Case
+
+
+def hippocampus_right() -> list[Any]:
+    """Return the right hippocampus of a volunteer, and choose the bundle for it."""
+    return _open_real("hippocampus_right")
+
+
+def hippocampus_left() -> list[Any]:
+    """Return the left hippocampus of a volunteer, and choose the bundle for it."""
+    return _open_real("hippocampus_left")
 
 
 def abdomen_ct() -> list[Any]:
@@ -41,11 +52,19 @@ def phantom_of(folder: Path) -> str | None:
     return phantom_named(bundle.card(folder))
 
 
+def _open_real(name: str) -> list[Any]:
+    scan = sample(name)
+    return _choosing(bundle.find(scan.bundle), _unfrozen(partial(_read, scan.path)))
+
+
 def _open_with(folder: Path) -> list[Any]:
-    """Return the layers of a scan; once napari has added them, the Segment panel opens with the bundle chosen."""
     phantom = phantom_of(folder)
     assert phantom is not None
-    layers = _open(phantom)
+    return _choosing(folder, _open(phantom))
+
+
+def _choosing(folder: Path, layers: list[Any]) -> list[Any]:
+    """Return the layers of a scan; once napari has added them, the Segment panel opens with a bundle chosen."""
     if (viewer := _viewer()) is not None:
         from qtpy.QtCore import QTimer
 
@@ -61,14 +80,18 @@ def choose_bundle(viewer: Any, folder: Path) -> None:
 
 
 def _open(phantom: str) -> list[Any]:
-    """Make a phantom while the window keeps painting, and return its layers."""
+    return _layers(_unfrozen(partial(_make, phantom)))
+
+
+def _unfrozen(make: Callable[[], Any]) -> Any:
+    """Return what a function makes while the window keeps painting."""
     from voxtrace.plugin.work.threads import without_freezing
 
     if (viewer := _viewer()) is not None:
         from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 
         viewer_state_of(viewer)  # adds orientation letters and the scale bar
-    return _layers(without_freezing(partial(_make, phantom)))
+    return without_freezing(make)
 
 
 def _make(phantom: str) -> Case:
@@ -76,6 +99,12 @@ def _make(phantom: str) -> Case:
 
     case: Case = getattr(phantoms, phantom)(seed=UNSEEN)
     return case
+
+
+def _read(path: Path) -> list[Any]:
+    from voxtrace.io import read
+
+    return list(image_layers(read(path)))
 
 
 def _viewer() -> Any:

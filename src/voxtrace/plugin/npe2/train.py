@@ -28,10 +28,11 @@ class TrainWidget(Panel):
     def __init__(self, napari_viewer: Any, runner: Runner | None = None) -> None:
         state = viewer_state_of(napari_viewer)
         self.view, self.runner = QtTrainView(), runner or ThreadRunner(state.engine_turn)
-        super().__init__(self.view)
+        super().__init__(self.view, footer=self.view.state)
         preload_pyqtgraph()
         self._viewer, self._state = napari_viewer, state
         self._learned: Any = None  # the layer of the case that is shown as it is learned
+        self._shown_before: list[Any] = []  # that layer and its scan
         self._reading: Any = None
         self.reader = ThreadRunner()
         datasets, outputs = LatestInBackground(), LatestInBackground()
@@ -102,10 +103,14 @@ class TrainWidget(Panel):
         data, about, _ = preview.labels
         known = self._learned if self._learned in self._viewer.layers else None
         if preview.scan and (known is None or known.name != about["name"]):  # a run that goes on shows it already
+            for layer in self._shown_before:  # of another fold: two scans on each other are neither
+                if layer in self._viewer.layers:
+                    layer.visible = False
             scan = [self._viewer.add_image(pixels, **kept) for pixels, kept, _ in preview.scan]
             source = replace(about["metadata"][display.KEY], scan=scan[0].unique_id)
             about["metadata"][display.KEY] = source
             self._learned = self._viewer.add_labels(data, **about)
+            self._shown_before = [*scan, self._learned]
         elif known is not None:
             shown = known
             before = shown.metadata[display.KEY]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import math
 import threading
 from typing import Any
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.messages import TrainReport
 from voxtrace.plugin.models.panel_state import loss_name, words
@@ -60,6 +62,7 @@ class TrainingChart(QWidget):
         self._plots: dict[str, Any] = {}
         self._curves: dict[str, Any] = {}
         self._marks: list[Any] = []
+        self._legends: dict[str, QLabel] = {}
         self._phase = ""
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -74,19 +77,29 @@ class TrainingChart(QWidget):
                 axis = plot.getAxis(side)
                 axis.setLabel(axis.labelText, color=now.text)
                 axis.setTextPen(now.text)
-            if plot.plotItem.legend is not None:
-                plot.plotItem.legend.setLabelTextColor(now.text)
         for at, (name, curve) in enumerate(self._curves.items()):
             colour = now.curves[at % len(now.curves)]
             curve.setPen(_pen(colour, 2 if name in self._plots else 1))
             if _home(name) == "dice":
                 curve.setSymbolBrush(colour)
+        self._tell_curves()
         for line in self._marks:
             line.setPen(_pen(now.mark, 1))
             line.label.setColor(now.mark)
 
+    def _tell_curves(self) -> None:
+        """Say above each plot which line is which: inside it, the words would lie on the lines."""
+        for home, legend in self._legends.items():
+            curves = self._colours.curves
+            words_of = [
+                f'<span style="color:{curves[at % len(curves)]}">▬</span>&nbsp;{_title(name)}'
+                for at, name in enumerate(self._curves)
+                if _home(name) == home
+            ]
+            legend.setText(" &nbsp; ".join(words_of))
+
     def clear(self) -> None:
-        """Remove every point."""
+        """Remove every point, and show nothing until there is another."""
         if not self._plots:
             self._make_plots()
         for name in [name for name in self._curves if name not in self._plots]:
@@ -95,7 +108,9 @@ class TrainingChart(QWidget):
             self._plots["loss"].removeItem(line)
         self._marks, self._phase = [], ""
         self.points = {name: ([], []) for name in self._curves}
+        self._recolour(self._colours)
         self._draw()
+        self.hide()
 
     def add_report(self, report: TrainReport) -> None:
         """Add a point of the loss and of each term, and one of the Dice where it was measured."""
@@ -106,6 +121,7 @@ class TrainingChart(QWidget):
                 self._add_curve(name)
             append_point(self.points[name], report.iteration, value)
         self._draw()
+        self.show()
 
     def _make_plots(self) -> None:
         for name in ("loss", "dice"):
@@ -116,10 +132,12 @@ class TrainingChart(QWidget):
         plot = self._plots[name] = _plot(_HEIGHTS[name], _TITLES[name], "iteration" if name == "dice" else "")
         if name == "dice":
             plot.getViewBox().setLimits(minYRange=_LEAST_DICE_RANGE)
-        if name != "rate":
-            plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
-        title = {} if name == "rate" else {"name": "loss" if name == "loss" else "mean of labels"}
-        self._curves[name] = plot.plot(**title, **_symbol(name))
+        if name != "rate":  # of one line, which the axis names
+            legend = self._legends[name] = QLabel()
+            legend.setWordWrap(True)
+            legend.setTextFormat(Qt.TextFormat.RichText)
+            self._layout.addWidget(legend)
+        self._curves[name] = plot.plot(**_symbol(name))
         self.points[name] = ([], [])
         self._layout.addWidget(plot)
         plot.setXLink(None if name == "loss" else self._plots["loss"])
@@ -128,9 +146,7 @@ class TrainingChart(QWidget):
         if name in _HEIGHTS:
             self._add_plot(name)
         else:
-            term = name.endswith(_TERM)
-            title = loss_name(name.removesuffix(_TERM)) if term else name.removesuffix(_LABEL)
-            self._curves[name] = self._plots[_home(name)].plot(name=title, **_symbol(name))
+            self._curves[name] = self._plots[_home(name)].plot(**_symbol(name))
             self.points[name] = ([], [])
         self._recolour(self._colours)
 
@@ -149,11 +165,21 @@ class TrainingChart(QWidget):
     def _draw(self) -> None:
         for name, curve in self._curves.items():
             curve.setData(*self.points[name])
+        if rates := self.points.get("rate", ([], []))[1]:  # a constant one is no line at 0
+            self._plots["rate"].setYRange(0.0, max(rates))
 
 
 def _home(name: str) -> str:
     """Return the plot that a curve is in."""
     return name if name in _HEIGHTS else "dice" if name.endswith(_LABEL) else "loss"
+
+
+def _title(name: str) -> str:
+    """Return what a curve is called, as rich text."""
+    if name in _HEIGHTS:
+        return "loss" if name == "loss" else "mean of labels"
+    title = loss_name(name.removesuffix(_TERM)) if name.endswith(_TERM) else name.removesuffix(_LABEL)
+    return html.escape(title).replace(" ", "&nbsp;")
 
 
 def _symbol(name: str) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class LegendView(QWidget):
         for index, row in enumerate(self._rows):
             shown = index < self._count and wanted in row.name.text().lower()
             for widget in row.widgets:
-                widget.setVisible(shown)
+                widget.setVisible(shown and not (row.is_region and widget in row.buttons))
 
 
 _INTERVAL = "In brackets the range of the true volume, from the errors on the model's validation cases."
@@ -140,7 +140,7 @@ class _LegendRow:
     """The widgets of one label."""
 
     def __init__(self) -> None:
-        self.value = 0
+        self.value, self.is_region = 0, False
         self.swatch, self.name, self.volume = QLabel(), QLabel(), QLabel()
         self.eye = _small_button(checkable=True)
         self.solo, self.jump = _small_button(), _small_button()
@@ -151,14 +151,19 @@ class _LegendRow:
     @property
     def widgets(self) -> tuple[QWidget, ...]:
         """From left to right."""
-        return self.swatch, self.name, self.volume, self.eye, self.solo, self.jump
+        return self.swatch, self.name, self.volume, *self.buttons
+
+    @property
+    def buttons(self) -> tuple[QToolButton, ...]:
+        """Of a label; a region is no layer's, so it cannot be hidden or shown alone."""
+        return self.eye, self.solo, self.jump
 
     def show_row(self, row: LegendRow) -> None:
         """Show a label."""
-        self.value = row.value
-        self.swatch.setPixmap(_square(row.colour))
+        self.value, self.is_region = row.value, row.is_region
+        self.swatch.setPixmap(QPixmap() if row.is_region else _square(row.colour))
         self.name.setText(row.name)
-        self.name.setToolTip(row.name)
+        self.name.setToolTip(f"{row.name}: a region of several labels." if row.is_region else row.name)
         self.volume.setText(f"{row.volume_text} {row.interval_text}".rstrip())
         self.volume.setToolTip(_INTERVAL if row.interval_text else "")
         for button, does in (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.views.theme import Tone, set_tone
+from voxtrace.plugin.views.widgets import WrappedLabel
 
 LEVEL_TONES: dict[str, Tone] = {
     "hint": "box",
@@ -31,9 +32,8 @@ class StateView(QWidget):
         set_tone(self.start, "primary")
         self.start.setToolTip(f"{start}; the line below says what is missing.")
         self.stop.setToolTip(f"{stop} what runs; nothing that is complete is lost.")
-        self.bar, self.message = QProgressBar(), QLabel()
+        self.bar, self.message = QProgressBar(), WrappedLabel()
         self.bar.setTextVisible(True)
-        self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.remedy, self._remedy = QPushButton(), ""
         self.remedy.clicked.connect(lambda: self.remedy_asked.emit(self._remedy))

@@ -69,6 +69,7 @@ def set_tone(widget: QWidget, tone: Tone) -> None:
     if (style := widget.style()) is not None:  # a style sheet looks at properties only when the widget is polished
         style.unpolish(widget)
         style.polish(widget)
+    widget.updateGeometry()  # a box has padding
 
 
 def follow_theme(panel: QWidget, extra: Callable[[ThemeColours], str] | None = None) -> None:

@@ -23,6 +23,7 @@ from voxtrace.plugin.models.messages import TrainReport
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.models.train_data import Fact, FaultRow
 from voxtrace.plugin.models.train_form import KnownDataset, TrainForm
+from voxtrace.plugin.models.train_more import TrainMore
 from voxtrace.plugin.models.train_receipt import TrainReceipt
 from voxtrace.plugin.views.charts import TrainingChart
 from voxtrace.plugin.views.fields import NumberBox
@@ -30,6 +31,7 @@ from voxtrace.plugin.views.options import OptionsForm
 from voxtrace.plugin.views.state import StateView
 from voxtrace.plugin.views.theme import Tone, set_tone
 from voxtrace.plugin.views.train_data import FaultsView, PlanView
+from voxtrace.plugin.views.train_more import MoreView
 from voxtrace.plugin.views.train_receipt import ReceiptView
 from voxtrace.plugin.views.widgets import Collapsible, fill, note, picker
 
@@ -45,7 +47,10 @@ VERDICT_MARKS = {"fits": "✓", "check": "!", "does not fit": "✗"}
 
 
 class QtTrainView(QWidget):
-    """Setters and signals; implements the controllers' ``TrainView`` and ``TrainDataView``."""
+    """Setters and signals; implements the controllers' ``TrainView`` and ``TrainDataView``.
+
+    ``state``, with the buttons, is the footer of its panel.
+    """
 
     edited = Signal(object)
     start_picked = Signal(int)
@@ -58,8 +63,8 @@ class QtTrainView(QWidget):
         super().__init__()
         self.dataset, self.out = _path("a folder, or a CSV"), _path("a new folder")
         self.known, self.faults = note(), FaultsView()
-        self.start, self.start_note = picker("A trained bundle to improve, or a method with random weights."), note()
-        self.options, self.plan = OptionsForm(), PlanView()
+        self.start, self.start_note = picker(_START), note()
+        self.options, self.plan, self.more = OptionsForm(), PlanView(), MoreView()
         self.fold, self.preview = picker("Which part of the cases is kept for validation."), picker(_PREVIEW)
         self.iterations, self.extend, self.minutes = QSpinBox(), QSpinBox(), NumberBox(0.01, 100_000.0, "no limit")
         self.constant = QCheckBox("constant, to extend it later")
@@ -67,6 +72,7 @@ class QtTrainView(QWidget):
         self.options_section = Collapsible(self.options)
         self.faults_section = Collapsible(self.faults, resettable=False)
         self.plan_section = Collapsible(self.plan, resettable=False)
+        self.more_section = Collapsible(self.more)
         self.state, self.receipt, self.chart = StateView("Start", "Stop"), ReceiptView(), TrainingChart()
         self._inputs = QWidget()
         self.setup = Collapsible(self._inputs, resettable=False)
@@ -95,7 +101,7 @@ class QtTrainView(QWidget):
             self.minutes: "Stop the updates after this time and write the bundle, e.g. 2 for a first look.",
             self.constant: "The learning rate stays, and falls in the last fifth; such a run can be made longer.",
             self.extend: "Train the run at New bundle for so many iterations more; it must have a constant rate.",
-            self.begun: "Fill in start, options, fold and rate as the run was begun with; others are refused.",
+            self.begun: "Fill in everything as the run was begun with; other values are refused.",
             self.out: "A folder that does not exist yet, or that of a run to resume or to extend.",
         }
         names = {
@@ -135,6 +141,7 @@ class QtTrainView(QWidget):
         form.addRow("Minutes", self.minutes)
         form.addRow("Rate", self.constant)
         form.addRow("Show", self.preview)
+        form.addRow(self.more_section)
         form.addRow("New bundle", _with_button(self.out, "Choose a folder.", self._browse_out))
         form.addRow("", self.run)
         form.addRow("Extend by", self._extend_row)
@@ -143,12 +150,13 @@ class QtTrainView(QWidget):
             (self.setup, "What to train"),
             (self.faults_section, "Look over the data"),
             (self.plan_section, "Plan"),
+            (self.more_section, "Seed, rate and average"),
         ):
             section.title.setText(title)
         self.setup.title.setChecked(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.setup, self.state, self.receipt, self.chart):
+        for widget in (self.setup, self.receipt, self.chart):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
@@ -161,6 +169,8 @@ class QtTrainView(QWidget):
         self.constant.toggled.connect(self._edited)
         self.options.edited.connect(self._edited)
         self.plan.edited.connect(self._edited)
+        self.more.edited.connect(self._edited)
+        self.more_section.reset.clicked.connect(self.more.reset)
         self.options_section.reset.clicked.connect(self.options.reset)
         self.start.activated.connect(self.start_picked)
         self.begun.clicked.connect(self.fill_asked)
@@ -186,15 +196,19 @@ class QtTrainView(QWidget):
             plan=self.plan.file.text().strip(),
             constant_rate=self.constant.isChecked(),
             preview=self.preview.currentText() if self.preview.currentIndex() > 0 else "",
+            more=self.more.values,
             extend=self.extend.value() if self._extend_row.isVisibleTo(self._inputs) else 0,
         )
 
     def _edited(self, *_: object) -> None:
+        changed = self.more.values.changed
+        self.more_section.title.setText(f"Seed, rate and average{f' ({changed} changed)' if changed else ''}")
         self.edited.emit(self.form)
 
     def set_starts(self, names: Sequence[str], chosen: int) -> None:
         """Fill the picker of what training starts from."""
         fill(self.start, names, chosen)
+        self.start.setToolTip(f"{names[chosen]}: {_START}" if chosen >= 0 else _START)  # a long name is cut
 
     def set_options(self, title: str, options: Sequence[OptionInfo], values: Mapping[str, Any]) -> None:
         """Show a field for each option of a method, filled in."""
@@ -249,6 +263,13 @@ class QtTrainView(QWidget):
         self.iterations.setValue(0)
         if constant is not None:
             self.constant.setChecked(constant)
+
+    def fill_rest(self, minutes: float | None, preview: str, more: TrainMore) -> None:
+        """Fill in everything else that a run recorded; a plan of its own it has anyway."""
+        self.minutes.set_number(minutes)
+        self.preview.setCurrentIndex(max(0, self.preview.findText(preview)) if preview else 0)
+        self.plan.clear()
+        self.more.fill(more)
 
     def clear_lengths(self) -> None:
         """Empty the fields of how long a run is, and how much longer it gets."""
@@ -313,6 +334,7 @@ class QtTrainView(QWidget):
             self.out.setText(path)
 
 
+_START = "A trained bundle to improve, or a method with random weights."
 _PREVIEW = "The case that is segmented at every validation and shown as it is learned: the step slider is time."
 
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSpinBox,
@@ -24,7 +23,8 @@ from qtpy.QtWidgets import (
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.models.train_data import Fact, FaultRow
 from voxtrace.plugin.views.state import StateView
-from voxtrace.plugin.views.widgets import note
+from voxtrace.plugin.views.theme import set_tone
+from voxtrace.plugin.views.widgets import WrappedLabel, note
 
 MAX_BATCH = 4096
 _LINES = 7  # of the list
@@ -42,7 +42,7 @@ class FaultsView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state, self.table, self.detail = StateView("Look over the data", "Stop"), QTableWidget(), note()
+        self.state, self.table, self.detail = StateView("Look over the data", "Stop"), QTableWidget(), WrappedLabel()
         self.open, self.mend = QPushButton("Open case"), QPushButton("Mend into a copy…")
         self._rows: Sequence[FaultRow] = ()
         self.state.start.setToolTip("Read every file once and list all that is wrong, as `voxtrace plan` does.")
@@ -51,6 +51,7 @@ class FaultsView(QWidget):
             "Write a copy of the dataset with headers copied, labels re-mapped and what cannot be mended left out, "
             "and use it."
         )
+        set_tone(self.detail, "dimmed")
         self._prepare_table()
         buttons = QHBoxLayout()
         buttons.addWidget(self.open)
@@ -75,7 +76,6 @@ class FaultsView(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setTabKeyNavigation(False)  # Tab leaves the table; the arrow keys move in it
-        self.table.setMinimumHeight(self.fontMetrics().lineSpacing() * (_LINES + 2) * 3 // 2)
         self.table.setWordWrap(False)
         self.table.setColumnCount(len(_COLUMNS))
         self.table.setHorizontalHeaderLabels(list(_COLUMNS))
@@ -99,6 +99,8 @@ class FaultsView(QWidget):
             most = self.fontMetrics().averageCharWidth() * _CASE_CHARACTERS
             self.table.setColumnWidth(1, min(most, self.table.columnWidth(1)))
             header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        line = self.fontMetrics().lineSpacing() * 3 // 2
+        self.table.setFixedHeight(line * (min(len(rows), _LINES) + 2))  # what is marked is told right below
         for widget in (self.table, self.open):
             widget.setVisible(bool(rows))
         self.mend.setVisible(can_mend)
@@ -135,7 +137,7 @@ class PlanView(QWidget):
         super().__init__()
         self.window_size, self.spacing, self.batch = QLineEdit(), QLineEdit(), QSpinBox()
         self.file = QLineEdit()
-        self.state, self.facts = StateView("Show the plan", "Stop"), QLabel()
+        self.state, self.facts = StateView("Show the plan", "Stop"), WrappedLabel()
         self.save = QPushButton("Save the plan…")
         self.bundles_plan = note()
         self._describe()
@@ -164,11 +166,13 @@ class PlanView(QWidget):
         self.set_plan((), False)
 
     def _describe(self) -> None:
-        self.window_size.setPlaceholderText("as planned, or z × y × x voxels, e.g. 32 × 128 × 128")
-        self.window_size.setToolTip("Voxels of a window: what the network sees at once. Empty is as planned.")
-        self.spacing.setPlaceholderText("as planned, or z × y × x mm, e.g. 3 × 0.8 × 0.8")
-        self.spacing.setToolTip("Spacing that every scan is brought to. Empty is as planned.")
-        self.file.setPlaceholderText("the dataset's own; or a file that was saved")
+        self.window_size.setPlaceholderText("as planned, or 32 × 128 × 128")
+        self.window_size.setToolTip(
+            "Voxels of a window, z × y × x: what the network sees at once. Empty is as planned."
+        )
+        self.spacing.setPlaceholderText("as planned, or 3 × 0.8 × 0.8")
+        self.spacing.setToolTip("Spacing in mm, z × y × x, that every scan is brought to. Empty is as planned.")
+        self.file.setPlaceholderText("the dataset's own, or a file")
         self.file.setToolTip("A plan with folds, saved here or by `voxtrace plan DATASET --out FILE`.")
         self.batch.setRange(0, MAX_BATCH)
         self.batch.setSpecialValueText("as planned")
@@ -176,7 +180,6 @@ class PlanView(QWidget):
         self.state.start.setToolTip("Read the dataset and show the plan, and what it needs; nothing is trained.")
         self.save.setToolTip("Write plan and folds to a file, as `voxtrace plan --out` does.")
         self.bundles_plan.setText("A bundle is fine-tuned with its own window and spacing.")
-        self.facts.setWordWrap(True)
         names = {self.window_size: "Window", self.spacing: "Spacing", self.file: "Plan file", self.batch: "Batch"}
         for widget, name in names.items():
             widget.setAccessibleName(name)
@@ -186,6 +189,12 @@ class PlanView(QWidget):
         self.facts.setText("\n".join(f"{name}: {value}" for name, value in facts))
         self.facts.setVisible(bool(facts))
         self.save.setVisible(can_save)
+
+    def clear(self) -> None:
+        """Empty every field, so that all is as planned."""
+        for field in (self.window_size, self.spacing, self.file):
+            field.clear()
+        self.batch.setValue(0)
 
     def set_is_the_bundles(self, fixed: bool) -> None:
         """Tell whether window and spacing are those of the bundle that is fine-tuned."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from voxtrace.plugin.models.train_receipt import TrainReceipt
-from voxtrace.plugin.views.widgets import heading
+from voxtrace.plugin.views.widgets import WrappedLabel, heading
 
 
 class ReceiptView(QFrame):
@@ -18,7 +18,7 @@ class ReceiptView(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
-        self.title, self.lines = heading(""), QLabel()
+        self.title, self.lines = heading(""), WrappedLabel()
         self.use, self.roll_back = QPushButton("Keep and use it"), QPushButton("Roll back")
         self.old = QPushButton("Compare on old cases…")
         self.use.setToolTip("Choose the new bundle in the Segment panel.")
@@ -26,7 +26,6 @@ class ReceiptView(QFrame):
             "Take the new bundle off the list of models and choose the one before; no file is removed."
         )
         self.old.setToolTip("Choose the dataset that the bundle before was trained on, to see which cases got worse.")
-        self.lines.setWordWrap(True)
         self.lines.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         buttons = QHBoxLayout()
         for button in (self.use, self.roll_back, self.old):

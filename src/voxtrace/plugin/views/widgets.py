@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -23,6 +23,7 @@ from voxtrace.plugin.views.docks import join_tabs
 from voxtrace.plugin.views.theme import follow_theme, set_tone
 
 MOST_PANEL_CHARACTERS = 60  # a panel's minimum width; what needs more is cut
+_LEAST_LINES = 4  # of the parts, above a footer
 PANEL_CHARACTERS = 52  # width of a panel: beside it a scan still has two thirds of 1280 pixels
 
 
@@ -48,21 +49,28 @@ def fill(box: QComboBox, entries: Sequence[str], chosen: int) -> None:
 class Panel(QScrollArea):
     """The content of a dock widget: parts from top to bottom in a vertical scroll area.
 
-    Height that is left goes to the parts that :func:`fill_height`, else it stays below them.
+    Height that is left goes to the parts that :func:`fill_height`, else it stays below them. A ``footer`` stays in view
+    below the scroll area, e.g. the button that comes next and what it waits for.
     """
 
-    def __init__(self, *parts: QWidget) -> None:
+    def __init__(self, *parts: QWidget, footer: QWidget | None = None) -> None:
         super().__init__()
+        self._footer = footer
         content = QWidget()
         layout = QVBoxLayout(content)
         tall = [part.sizePolicy().verticalPolicy() == QSizePolicy.Policy.Expanding for part in parts]
         for part, stretch in zip(parts, tall, strict=True):
             layout.addWidget(part, int(stretch))
         layout.addStretch(int(not any(tall)))
+        self._margins = layout.contentsMargins()
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        if footer is not None:
+            footer.setParent(self)
+            footer.installEventFilter(self)
+            footer.show()
         follow_theme(self)
         self._joined = False
 
@@ -79,7 +87,26 @@ class Panel(QScrollArea):
         """Ask the window for another width where the parts need one."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
+            self._place_footer()
         return super().eventFilter(watched, event)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Keep the footer at the bottom."""
+        super().resizeEvent(event)
+        self._place_footer()
+
+    def _place_footer(self) -> None:
+        """Give the footer the height that it needs, and the parts the height above it."""
+        footer, view = self._footer, self.viewport()
+        if footer is None or view is None:
+            return
+        margin = self._margins.left()
+        width = view.width() - 2 * margin
+        needed = footer.heightForWidth(width) if footer.hasHeightForWidth() else footer.sizeHint().height()
+        height = max(0, min(needed + margin, self.height() - self.fontMetrics().lineSpacing() * _LEAST_LINES))
+        if self.viewportMargins().bottom() != height:
+            self.setViewportMargins(0, 0, 0, height)
+        footer.setGeometry(margin, self.height() - height, width, height - margin)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Become a tab of a panel that is open already, the first time that it is shown."""
@@ -124,6 +151,30 @@ class Collapsible(QWidget):
         self.title.setArrowType(Qt.ArrowType.DownArrow if expanded else Qt.ArrowType.RightArrow)
         self.content.setVisible(expanded)
         self.reset.setVisible(expanded and self._resettable)
+
+
+class WrappedLabel(QLabel):
+    """A label that wraps, and that no layout makes too low for its lines.
+
+    A form gives a row that holds a wrapped label in a layout of its own the height that it has unwrapped.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+
+    def setText(self, text: str | None) -> None:
+        """Show a text."""
+        super().setText(text)
+        self._make_room()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Ask for the height that the lines need at this width."""
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
 
 
 def heading(text: str) -> QLabel:

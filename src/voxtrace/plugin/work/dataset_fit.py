@@ -1,4 +1,7 @@
-"""What a dataset is, and which models it can be trained from: the verdict of each on its first case."""
+"""What a dataset is, and which models it can be trained from: the verdict of each on its first case.
+
+Channels are compared as fine-tuning takes them over: by name, in any order.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.errors import VoxTraceError
-from voxtrace.fit import ScanFacts, facts_of, fit, suggest
+from voxtrace.fit import ScanFacts, facts_of, fit, fit_to_start
+from voxtrace.fit.channel_checks import normal_name
+from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.plugin.models.train_form import KnownDataset
 from voxtrace.training.dataset import Dataset, open_dataset, read_image
 from voxtrace.training.layouts import find_dataset
@@ -29,9 +34,25 @@ def dataset_fit(dataset: str, records: Mapping[Path, Mapping[str, Any]]) -> Know
         return KnownDataset(dataset, problem=str(error))
     except OSError as error:
         return KnownDataset(dataset, problem=f"{dataset} cannot be read: {error.strerror or error}.")
-    fits = {path: fit(record, facts) for path, record in records.items()}
+    fits = {path: fit_to_start(record, in_order_of(record, facts)) for path, record in records.items()}
     names = tuple(files.name for files in opened.files)
-    return KnownDataset(dataset, suggest(records, facts), fits, "", layout, names, len(opened.folds))
+    return KnownDataset(dataset, _suggested(records, facts), fits, "", layout, names, len(opened.folds))
+
+
+def in_order_of(record: Mapping[str, Any], facts: ScanFacts) -> ScanFacts:
+    """Return facts with the channels in a bundle's order, where both have the same by name; else as they are."""
+    wanted = [normal_name(name) for name in record["plan"]["channels"]]
+    given = [normal_name(name) for name in facts.names]
+    if sorted(wanted) != sorted(given) or len(set(given)) < len(given):
+        return facts
+    order = [given.index(name) for name in wanted]
+    return replace(facts, names=tuple(facts.names[k] for k in order), channels=tuple(facts.channels[k] for k in order))
+
+
+def _suggested(records: Mapping[Path, Mapping[str, Any]], facts: ScanFacts) -> Path | None:
+    """Return the first bundle that fits the case in its order of channels; those trained on patients come first."""
+    fitting = [path for path, record in records.items() if fit(record, in_order_of(record, facts)).verdict == "fits"]
+    return next(iter(sorted(fitting, key=lambda path: is_demonstration(records[path]))), None)
 
 
 def first_case(dataset: Dataset) -> ScanFacts:

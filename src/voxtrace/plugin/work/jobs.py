@@ -244,7 +244,7 @@ def _of_fold(
         yield (
             replace(stage, fold=fold)
             if isinstance(stage, TrainReport)
-            else replace(stage, text=f"Fold {fold} · {stage.text}")
+            else replace(stage, text=stage.text if stage.note else f"Fold {fold} · {stage.text}")
         )
 
 
@@ -273,7 +273,8 @@ def train_stage(progress: TrainProgress) -> JobStage:
     """Return what training does beside its updates."""
     text = _PHASES.get(progress.phase, progress.phase.capitalize())
     text = progress.message or f"{text}: {progress.iteration} of {progress.total}"
-    return JobStage(text, progress.iteration, progress.total)
+    note = bool(progress.message) and progress.phase == "prepare"  # what is taken over, what changed
+    return JobStage(text, progress.iteration, progress.total, note=note)
 
 
 def _train_reports(

@@ -36,10 +36,11 @@ def preview_of(setup: TrainSetup) -> PreviewRecorder | PreviewFollower:
     name = setup.request.preview
     if not name:
         return PreviewRecorder(setup.validate)
+    from voxtrace.training.begun import preview_folder
     from voxtrace.training.preview import find_case
 
     case = find_case(name, setup.validate, setup.cases)
-    return PreviewFollower(case.volume, name, setup.out.with_name(f"{setup.out.name}.preview"))
+    return PreviewFollower(case.volume, name, preview_folder(setup.out))
 
 
 class PreviewRecorder:

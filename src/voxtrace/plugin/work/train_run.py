@@ -10,9 +10,11 @@ from typing import Any
 from voxtrace.bundle import JSON, card
 from voxtrace.errors import VoxTraceError
 from voxtrace.inference.fold_folder import asked_method, finished_folds, is_fold_folder
+from voxtrace.plugin.models.train_more import recorded_more
 from voxtrace.plugin.models.train_run import FoundRun
-from voxtrace.safe_text import brief
-from voxtrace.training.begun import work_folder
+from voxtrace.safe_text import brief, read_json
+from voxtrace.trace.files import RECORD
+from voxtrace.training.begun import preview_folder, work_folder
 from voxtrace.training.run_record import load_record
 from voxtrace.training.run_state import run_state
 
@@ -47,7 +49,15 @@ def _unfinished(folder: Path) -> FoundRun:
     record = load_record(work)
     kept = tuple(sorted(file.name for file in work.glob("*.pt")))
     settings: Mapping[str, Any] = record.settings if record else {}
-    return _found("unfinished", settings, settings.get("initial") or "", run_state(work), kept)
+    how: Mapping[str, Any] = record.stretches[-1] if record and record.stretches else {}
+    found = _found("unfinished", settings, settings.get("initial") or "", run_state(work), kept)
+    return replace(
+        found,
+        constant=how["rate_schedule"] == "constant" if "rate_schedule" in how else None,
+        minutes=None if how.get("minutes") is None else float(how["minutes"]),
+        preview=_preview(folder),
+        more=recorded_more({**how, **settings}),
+    )
 
 
 def _finished(folder: Path) -> FoundRun:
@@ -57,7 +67,18 @@ def _finished(folder: Path) -> FoundRun:
     initial = made.get("initial", {}).get("digest", "")
     kept = tuple(sorted(file.name for file in folder.glob("*.pt")))
     constant = made.get("rate_schedule") == "constant"
-    return replace(_found("finished", settings, initial, {}, kept), constant=constant)
+    found = _found("finished", settings, initial, {}, kept)
+    # the rate stands in the bundle where it was not the same throughout
+    how = (made.get("stretches") or [{}])[-1]
+    return replace(found, constant=constant, preview=_preview(folder), more=recorded_more({**how, **made}))
+
+
+def _preview(folder: Path) -> str:
+    """Return the case that is shown as it is learned, by the trace beside an output; "" where there is none."""
+    file = preview_folder(folder) / RECORD
+    if not file.is_file():
+        return ""
+    return str(read_json(file).get("provenance", {}).get("scan", ""))
 
 
 def _found(

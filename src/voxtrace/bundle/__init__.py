@@ -26,25 +26,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtrace.atomic import atomic_folder
+from voxtrace.bundle.weights import check_storable as _check_storable
+from voxtrace.bundle.weights import fill, masked_modules, packed, read_weights, stored_weights, unpacked
+from voxtrace.bundle.weights import fits_half as fits_half
 from voxtrace.errors import BundleError, MethodError
 from voxtrace.fit import SEVERITY, Fit, card_text, check_record, drawings, facts_of, fit
 from voxtrace.plan.regions import label_facts
 from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from voxtrace.method import Method
-    from voxtrace.nn.masked import Masked
     from voxtrace.plan import Plan
     from voxtrace.volume import Volume
 
 FORMAT, PACKED_FORMAT = "voxtrace-bundle/1", "voxtrace-bundle/2"
 JSON, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "card.md"
-ACTIVE, BITS, HALF_RANGE = ".active", ".bits", 65_504  # after the name of a weight, of a mask; the largest float16
 PICTURE = ".png"  # ending of pictures of cases
 Pictures = Mapping[str, bytes]  # content by name of the file
-SHIPPED = Path(__file__).with_name("shipped")
+SHIPPED = Path(__file__).parents[1] / "shipped"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,9 @@ class Bundle:
         Where it was loaded from, or None.
     digest
         SHA-256 of ``bundle.json``'s content; it names this very model. Empty before saving.
+    pooled
+        SHA-256 of what a cross-validation worked out from the held-back cases of all its folds, where this is one of
+        them and ``card`` says that in place of what its own cases told; empty otherwise.
     """
 
     method: Method
@@ -73,6 +77,7 @@ class Bundle:
     card: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
     digest: str = ""
+    pooled: str = ""
 
     @property
     def name(self) -> str:
@@ -116,7 +121,7 @@ def load(path: str | Path) -> Bundle:
     except Exception as error:  # a method that is built from a stranger's numbers fails in many ways
         reason = f"does not describe a model this version can build: {brief(error)}"
         raise BundleError(f"{folder / JSON} {reason}") from error
-    _fill(network, _unpacked(network, _read_weights(folder / WEIGHTS), folder), folder)
+    fill(network, unpacked(network, read_weights(folder / WEIGHTS), folder), folder)
     about = {k: v for k, v in record.items() if k not in ("method", "plan", "files", "digest", "format")}
     return Bundle(made, plan, network.eval(), about, folder, record["digest"])
 
@@ -136,7 +141,7 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False, pictures: Pict
     from safetensors.torch import save as serialised
 
     _check_storable(bundle.network, half)
-    weights = _packed(bundle.network, _stored_weights(bundle.network, half))
+    weights = packed(bundle.network, stored_weights(bundle.network, half))
     with atomic_folder(path) as folder:
         (folder / WEIGHTS).write_bytes(serialised(weights))
         _write_record(bundle, folder, pictures or {})
@@ -150,7 +155,7 @@ def _write_record(bundle: Bundle, folder: Path, pictures: Pictures) -> None:
     for name, content in shown.items():
         (folder / name).write_bytes(content)
     record = {
-        "format": PACKED_FORMAT if _masked(bundle.network) else FORMAT,
+        "format": PACKED_FORMAT if masked_modules(bundle.network) else FORMAT,
         "method": bundle.method.to_json(),
         "plan": json.loads(bundle.plan.model_dump_json()),
         **bundle.card,
@@ -285,108 +290,6 @@ def _check_hashes(folder: Path, record: dict[str, Any]) -> None:
         plain = Path(name).name == name
         if not plain or ((folder / name).is_file() and _sha256(folder / name) != record["files"][name]):
             raise BundleError(f"{folder / brief(name)} was altered: its SHA-256 is not as recorded. Remove it.")
-
-
-def _read_weights(file: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from voxtrace.nn.finite import first_not_finite
-
-    try:
-        weights = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise BundleError(f"{file} is not a safetensors file ({brief(error)}); copy the bundle again.") from error
-    if name := first_not_finite(weights):
-        raise BundleError(f"{file}: {name} holds nan or inf, so its labels would mean nothing; train it again.")
-    return weights
-
-
-def fits_half(network: nn.Module) -> bool:
-    """Return whether every weight of a network is within the range of float16, ±65,504."""
-    return all(tensor.numel() == 0 or bool(tensor.abs().max() <= HALF_RANGE) for tensor in _floating(network))
-
-
-def _floating(network: nn.Module) -> list[Tensor]:
-    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
-
-
-def _check_storable(network: nn.Module, half: bool) -> None:
-    from voxtrace.nn.finite import first_not_finite
-
-    if name := first_not_finite(network.state_dict()):
-        raise BundleError(f"{name} holds nan or inf; a bundle is written only with finite weights. Train it again.")
-    if half and not fits_half(network):
-        raise BundleError(f"a weight is beyond ±{HALF_RANGE:,}, the range of float16; save with half=False.")
-
-
-def _fill(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    from voxtrace.nn.build_limit import same_kind
-
-    expected = network.state_dict()
-    for name, tensor in expected.items():
-        if name not in weights or weights[name].shape != tensor.shape:
-            got = tuple(weights[name].shape) if name in weights else "nothing"
-            raise BundleError(f"{folder}: {name} is {got}, the method expects {tuple(tensor.shape)}.")
-        if not same_kind(weights[name], tensor):
-            raise BundleError(f"{folder}: {name} holds {weights[name].dtype}, the method expects {tensor.dtype}.")
-    if extra := sorted(set(weights) - set(expected)):
-        raise BundleError(f"{folder}: {brief(extra[0])} is in the weights, but not in the network of this method.")
-    network.load_state_dict({name: weights[name].to(expected[name].dtype) for name in expected})
-
-
-def _stored_weights(network: nn.Module, half: bool) -> dict[str, Tensor]:
-    import torch
-
-    def stored(tensor: Tensor) -> Tensor:
-        tensor = tensor.detach().cpu().contiguous()
-        return tensor.half() if half and tensor.dtype == torch.float32 else tensor.clone()
-
-    return {name: stored(tensor) for name, tensor in network.state_dict().items()}
-
-
-def _packed(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights with every masked one replaced by its active kernels and the bits of its mask."""
-    from voxtrace.nn.masked import pack_mask
-
-    packed = dict(weights)
-    for name in _masked(network):
-        mask, weight = packed.pop(f"{name}.mask"), packed.pop(f"{name}.weight")
-        if weight[~mask].any():
-            raise BundleError(f"{name} has weights that its mask switches off; set them to 0 before saving.")
-        packed[f"{name}.weight{ACTIVE}"], packed[f"{name}.mask{BITS}"] = weight[mask], pack_mask(mask)
-    return packed
-
-
-def _unpacked(network: nn.Module, stored: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
-    """Return the weights with every packed one spread out again, 0 where its mask is off."""
-    from voxtrace.nn.masked import unpack_mask
-
-    weights = dict(stored)
-    for name, module in _masked(network).items():
-        kernels, bits = weights.pop(f"{name}.weight{ACTIVE}", None), weights.pop(f"{name}.mask{BITS}", None)
-        if kernels is None or bits is None:
-            raise BundleError(f"{folder}: {name} lacks its active kernels or its mask; copy the bundle again.")
-        try:
-            mask = unpack_mask(bits, tuple(module.mask.shape))
-        except ValueError as error:
-            raise BundleError(f"{folder}: the mask of {name} does not fit ({error}); copy the bundle again.") from error
-        expected = (int(mask.sum()), *module.weight.shape[2:])
-        if kernels.shape != expected:
-            raise BundleError(
-                f"{folder}: the active kernels of {name} are {tuple(kernels.shape)}, its mask and the method expect "
-                f"{expected}; copy the bundle again."
-            )
-        weight = kernels.new_zeros(module.weight.shape)
-        weight[mask] = kernels
-        weights[f"{name}.weight"], weights[f"{name}.mask"] = weight, mask
-    return weights
-
-
-def _masked(network: nn.Module) -> dict[str, Masked]:
-    from voxtrace.nn.masked import Masked
-
-    return {name: module for name, module in network.named_modules() if isinstance(module, Masked)}
 
 
 def _sha256(file: Path) -> str:
