@@ -35,7 +35,9 @@ def test_the_table_of_models_says_what_their_cards_say() -> None:
     records = {record["name"]: record for record in listed}
     costs = json.loads(script.COSTS.read_text("utf-8"))
     again = "a shipped model changed: run scripts/readme_models.py measure"
-    assert {n: cost["weights"] for n, cost in costs.items()} == {n: script.weights(r) for n, r in records.items()}, again
+    assert {n: cost["weights"] for n, cost in costs.items()} == {n: script.weights(r) for n, r in records.items()}, (
+        again
+    )
     assert script.written(README, script.table(records, costs)) == README, again
     for name, record in records.items():
         (line,) = [line for line in README.splitlines() if line.startswith(f"| `{name}` |")]
