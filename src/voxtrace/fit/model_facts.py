@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from voxtrace.fit.pieces import NONE
+from voxtrace.fit.pooled_cases import BY_RULE
 from voxtrace.safe_text import brief
 
 NOT_MEASURED = "not measured"
@@ -38,6 +40,23 @@ def dice_words(record: Mapping[str, Any]) -> str:
         return "not known"
     between = " [{:.3f}, {:.3f}]".format(*dice["ci95"]) if dice.get("ci95") else ""
     return f"{dice['mean']:.3f}{between}, n {found.get('cases', 'not known')}"
+
+
+def step_dice(record: Mapping[str, Any]) -> list[float | None]:
+    """Return the mean Dice of held-back cases after each step, as the network left it; [] where it is not known.
+
+    Cards of earlier versions count the last step with post-processing. Theirs is worked out from what was tried without
+    rules, and None where not every case has every label.
+    """
+    found = record.get("metrics", {}).get("validation") or {}
+    steps, processed = list(found.get("dice_per_step") or ()), record.get("post_processing") or {}
+    removes = any(word != NONE for word in processed.get("labels", {}).values())
+    if not steps or not removes or any(BY_RULE in row for row in found.get("per_case", ())):
+        return steps
+    tried = [by_rule[NONE] for by_rule in processed["tried"].values()]
+    foreground = sum(int(value) > 0 for value in record["plan"]["labels"])
+    whole = len(tried) == foreground and all(row["n"] == found.get("cases") for row in tried)
+    return [*steps[:-1], round(sum(row["dice"] for row in tried) / foreground, 4) if whole else None]
 
 
 def cost_words(record: Mapping[str, Any], name: str) -> str:
