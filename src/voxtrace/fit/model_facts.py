@@ -53,9 +53,9 @@ def step_dice(record: Mapping[str, Any]) -> list[float | None]:
     removes = any(word != NONE for word in processed.get("labels", {}).values())
     if not steps or not removes or any(BY_RULE in row for row in found.get("per_case", ())):
         return steps
-    tried = [by_rule[NONE] for by_rule in processed["tried"].values()]
-    foreground = sum(int(value) > 0 for value in record["plan"]["labels"])
-    whole = len(tried) == foreground and all(row["n"] == found.get("cases") for row in tried)
+    tried = [by_rule[NONE] for by_rule in processed.get("tried", {}).values()]
+    foreground = sum(str(value) != "0" for value in record.get("plan", {}).get("labels", ()))
+    whole = 0 < len(tried) == foreground and all(row["n"] == found.get("cases") for row in tried)
     return [*steps[:-1], round(sum(row["dice"] for row in tried) / foreground, 4) if whole else None]
 
 

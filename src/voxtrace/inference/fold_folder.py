@@ -126,7 +126,7 @@ def pooled_record(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict
 
 def _summary_of(bundles: Sequence[Bundle]) -> Mapping[str, Any]:
     """Return the summary of the cross-validation whose folds bundles are, all of them; {} where they are of none."""
-    folders = {bundle.path.parent for bundle in bundles if bundle.path is not None}
+    folders = {bundle.path.resolve().parent for bundle in bundles if bundle.path is not None}
     summary = fold_summary(folders.pop()) if len(folders) == 1 else {}
     return summary if _is_of(summary, [bundle.digest for bundle in bundles]) else {}
 
