@@ -96,7 +96,7 @@ def test_a_card_says_what_a_reader_needs() -> None:
     bundle = describe("hippocampus-recyclenet")
     card = model_card(bundle, ModelVerdict(Fit((FitReason("check", "slices are thick", "compare"),)), "about 7 s"))
     assert (card.finds, card.mark, card.cost) == ("anterior, posterior", "⚠ check", "about 7 s")
-    assert card.quality.startswith("Dice 0.88 (0.87–0.89)")
+    assert card.quality == "Dice 0.88 (0.88–0.89), 47 cases"
     assert "Slices are thick: compare." in card.tooltip
     assert quality({}) == ""
     assert cost_words(None, 1.0) == "1.0 GB"
