@@ -82,7 +82,7 @@ def test_a_label_called_like_a_region_of_other_values_is_refused() -> None:
     ):
         changed = {**json.loads(plan.model_dump_json()), "labels": {**plan.labels, **labels}}
         if refused:
-            with pytest.raises(PlanError, match="are both called .*give the label a name of its own"):
+            with pytest.raises(PlanError, match=r"are both called .*give the label a name of its own"):
                 Plan.model_validate(changed)
         else:
             assert Plan.model_validate(changed).regions == plan.regions

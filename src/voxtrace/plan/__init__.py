@@ -309,8 +309,8 @@ def _check_regions(plan: Plan) -> None:
     for value, name in plan.labels.items():  # volumes and intervals are told by name
         if name.casefold() in names and (name.casefold(), (value,)) not in same:
             raise PlanError(
-                f"label {value} and a region of other values are both called {brief(repr(name))}; give the label a name "
-                "of its own."
+                f"label {value} and a region of other values are both called {brief(repr(name))}; give the label a "
+                "name of its own."
             )
     values, labels = {value for region in plan.regions for value in region.values}, set(plan.labels) - {0}
     if values != labels:
