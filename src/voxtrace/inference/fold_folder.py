@@ -112,7 +112,7 @@ def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bun
         bundles = [load(path) for path in (fold_paths(model) if folds else (model,))]
         loaded += _as_one(bundles) if folds else bundles
     if len(loaded) > 1 and (summary := _summary_of(loaded)):
-        return _pooled(loaded, summary)
+        return _pooled(_as_one(loaded), summary)
     return _joined(loaded, votes)
 
 
