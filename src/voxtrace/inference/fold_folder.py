@@ -61,6 +61,17 @@ def fold_paths(folder: str | Path) -> tuple[Path, ...]:
     BundleError
         A fold is not finished, or two are of other methods, labels or plans; also as :func:`voxtrace.bundle.card`.
     """
+    return tuple(fold_cards(folder))
+
+
+def fold_cards(folder: str | Path) -> dict[Path, dict[str, Any]]:
+    """Return the bundles in a folder of folds with what their cards say, in the order of their numbers.
+
+    Raises
+    ------
+    BundleError
+        As :func:`fold_paths`.
+    """
     folder = Path(folder)
     paths = finished_folds(folder)
     if missing := unfinished_folds(folder):
@@ -68,8 +79,9 @@ def fold_paths(folder: str | Path) -> tuple[Path, ...]:
             f"{folder} is not whole: {', '.join(missing)} of its folds are not finished. Go on with `voxtrace train "
             f"--cv --resume --out {folder}`, or give the finished folds with an -m each."
         )
-    _check_alike(folder, paths)
-    return paths
+    records = {path: card(path) for path in paths}  # each file is read for its hash, which takes its time
+    _check_alike(folder, records)
+    return records
 
 
 def finished_folds(folder: Path) -> tuple[Path, ...]:
@@ -245,9 +257,9 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _check_alike(folder: Path, paths: Sequence[Path]) -> None:
+def _check_alike(folder: Path, cards: Mapping[Path, Mapping[str, Any]]) -> None:
     """Refuse folds whose probabilities cannot be averaged voxel by voxel."""
-    records = [card(path) for path in paths]
+    paths, records = list(cards), list(cards.values())
     for path, record in zip(paths[1:], records[1:], strict=True):
         pairs = {"method": (asked_method(records[0]), asked_method(record))}
         pairs |= {name: (records[0]["plan"].get(name), record["plan"].get(name)) for name in SAME_FIELDS}

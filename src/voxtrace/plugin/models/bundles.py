@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from voxtrace import bundle
 from voxtrace.errors import BundleError
-from voxtrace.inference.fold_folder import LEFT_OUT, fold_paths, fold_summary, is_fold_folder, joint_card
+from voxtrace.inference.fold_folder import LEFT_OUT, fold_cards, fold_summary, is_fold_folder, joint_card
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +75,10 @@ def describe(path: str | Path) -> KnownBundle:
     BundleError
         The folder is not a bundle, is incomplete or was altered.
     """
-    folds = fold_paths(path) if is_fold_folder(path) else ()
+    folds = fold_cards(path) if is_fold_folder(path) else {}
     folder = Path(path) if folds else bundle.find(path)
-    records = [bundle.card(path) for path in folds or (folder,)]
-    names = [str(record.get("name") or path.name) for record, path in zip(records, folds or (folder,), strict=True)]
+    cards = folds or {folder: bundle.card(folder)}
+    names, records = [str(record.get("name") or of.name) for of, record in cards.items()], list(cards.values())
     hashes = [str(record["files"].get(bundle.WEIGHTS, "")) for record in records]
     record = joint_card(records, fold_summary(folder)) if folds else records[0]
     if folds:
