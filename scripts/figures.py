@@ -8,7 +8,7 @@
     python scripts/figures.py flow FIGURE TRACE                    sources of each node's features (E2ENet, Fig. 6)
 
 FIGURE is a file that matplotlib can write (.png, .svg, .pdf). TRACE is a folder that `voxtrace predict` wrote; for
-`steps` with `--keep all`. Slices are the fullest; `--slice N` takes another.
+`steps` with `--keep all`. Slices are the fullest; `--slice N` takes another. `--dpi N` is the resolution.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def contours(given: argparse.Namespace) -> Figure:
     axes = figure.subplots()
     _scan(axes, given, trace, index)
     kept = int(trace.labels.shape[0])
+    if kept < 2:
+        raise SystemExit("this trace keeps one step; expected one of a method of several steps, with all of them.")
     for step in range(kept):
         shade = 0.25 + 0.75 * (step + 1) / kept
         for value in trace.names:
@@ -80,6 +82,7 @@ def choices(given: argparse.Namespace) -> Figure:
     left.scatter(np.arange(len(row.values)), row.values, s=8)
     left.set(xlabel="slice", ylabel=row.title)
     left.set_yticks(range(len(row.value_names)), row.value_names)
+    left.set_ylim(-0.5, len(row.value_names) - 0.5)
     found = shares(row)
     right.barh([one.name for one in found], [100 * one.fraction for one in found])
     right.set(xlabel="% of slices")
@@ -95,8 +98,11 @@ def windows(given: argparse.Namespace) -> Figure:
     labelled = (np.asarray(trace.labels[-1]) > 0).any(1)
     axes.imshow(labelled, origin="lower", cmap="Greys", alpha=0.5, aspect=depth_mm / width_mm)
     for number, group in enumerate(window_groups(trace)):
-        for z0, _, x0, z1, _, x1 in group.boxes:
-            axes.add_patch(Rectangle((x0, z0), x1 - x0, z1 - z0, fill=False, edgecolor=f"C{number}", linewidth=1.2))
+        for place, (z0, _, x0, z1, _, x1) in enumerate(group.boxes):
+            inset = 0.3 + 0.35 * (place % 5)  # boxes overlap by half and more, so that edges would hide one another
+            size = (x1 - x0 - 2 * inset, z1 - z0 - 2 * inset)
+            at = (x0 - 0.5 + inset, z0 - 0.5 + inset)
+            axes.add_patch(Rectangle(at, *size, fill=False, edgecolor=f"C{number}", linewidth=0.9))
         axes.plot([], [], color=f"C{number}", label=f"{group.name}: {len(group.boxes)}")
     axes.set(xlabel="x", ylabel="z (slice)")
     axes.legend(loc="upper right")
@@ -114,12 +120,14 @@ def steps(given: argparse.Namespace) -> Figure:
     for line, (name, values) in zip(table, rows.items(), strict=True):
         planes = [np.asarray(values[step, index]) for step in taken]
         limits = _limits(planes)
-        for axes, plane, step in zip(line, planes, taken, strict=True):
+        for axes, plane in zip(line, planes, strict=True):
             axes.imshow(
                 plane, cmap="nipy_spectral" if plane.dtype.kind == "u" else "gray", interpolation="nearest", **limits
             )
-            axes.set(xticks=[], yticks=[], title=f"{trace.step_word} {step + 1}")
+            axes.set(xticks=[], yticks=[])
         line[0].set_ylabel(name, fontsize=8)
+    for axes, step in zip(table[0], taken, strict=True):
+        axes.set_title(f"{trace.step_word} {step + 1}", fontsize=9)
     return figure
 
 
@@ -172,8 +180,9 @@ def main() -> None:
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--scan", type=Path)
     parser.add_argument("--slice", type=int)
+    parser.add_argument("--dpi", type=int, default=150)
     given = parser.parse_args()
-    kinds[given.kind](given).savefig(given.figure, dpi=150)
+    kinds[given.kind](given).savefig(given.figure, dpi=given.dpi)
     print(f"wrote {given.figure}")
 
 

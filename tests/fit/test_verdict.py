@@ -22,7 +22,7 @@ SAMPLES = Path(__file__).resolve().parents[2] / "sample_data"
 ABDOMEN = tuple(f"abdomen-phantom-{method}" for method in ("cdlunet", "diffusion", "e2enet", "recyclenet"))
 TUMOUR = ("tumour-phantom-meddanet",)
 HIPPOCAMPUS = tuple(f"hippocampus-{method}" for method in ("cdlunet", "recyclenet", "unet"))
-HEART = ("acdc-recyclenet",)
+HEART = ("acdc-diffusion", "acdc-recyclenet")
 EVERY = (*ABDOMEN, *TUMOUR, *HIPPOCAMPUS, *HEART)
 
 

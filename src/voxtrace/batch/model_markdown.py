@@ -11,9 +11,10 @@ from voxtrace.batch.model_page import NO_PICTURE, ShownModel, label_names
 
 _HEAD = """# Models
 
-What comes with the package. Each picture shows a scan that the model has not seen: the reference on the left, the
-answer on the right, on the slice with most labelled voxels. Dice is the mean over all held-back cases with its 95 %
-interval. No model is a medical device, and one for made-up scans says nothing of a patient's.
+What comes with the package, written by `voxtrace models page`. Each picture shows a scan that the model has not seen:
+the reference on the left, the answer on the right, on the slice with most labelled voxels. Dice is the mean over all
+held-back cases with its 95 % interval. No model is a medical device, and one for made-up scans says nothing of a
+patient's.
 
 """
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|&])")

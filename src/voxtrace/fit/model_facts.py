@@ -44,7 +44,7 @@ def cost_words(record: Mapping[str, Any], name: str) -> str:
     """Return ``seconds`` or ``gigabytes`` of a prediction as they were measured; "not measured" without a record."""
     run = record.get("provenance", {}).get("prediction")
     value = run.get(name) if isinstance(run, Mapping) else None
-    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else NOT_MEASURED
+    return f"{value:.3g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else NOT_MEASURED
 
 
 def is_non_commercial(record: Mapping[str, Any]) -> bool:
