@@ -1,4 +1,7 @@
-"""Draw the stages of docs/stages.md, from its headings, into docs/images/stages.png.
+"""Draw pictures of docs/images from what pages and cards say.
+
+``stages.png`` from the headings of docs/stages.md, ``steps.png`` from the models' cards, ``benchmarks.png`` and
+``kernels.png`` from the first table of their page.
 
 From the project's root::
 
@@ -15,6 +18,8 @@ import matplotlib
 matplotlib.use("agg")
 
 from matplotlib import pyplot as plt
+
+from voxtrace import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 PER_ROW = 5
@@ -61,5 +66,59 @@ def arrow(axes: plt.Axes, start: tuple[float, float], end: tuple[float, float], 
     axes.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.4})
 
 
+def draw_steps(out: Path) -> None:
+    """Draw the mean Dice of held-back cases after each step, for the shipped models with several."""
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    for name, folder in bundle.shipped().items():
+        curve = bundle.card(folder)["metrics"]["validation"]["dice_per_step"]
+        if len(curve) > 1:
+            axes.plot(range(1, len(curve) + 1), curve, marker="o", label=name)
+    axes.set(xlabel="step", ylabel="mean Dice of held-back cases")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right")
+    figure.savefig(out, dpi=110, bbox_inches="tight", facecolor="white")
+
+
+def draw_benchmarks(out: Path) -> None:
+    """Draw seconds and memory of the large CT, of every program in the first table."""
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").split("<!-- bench ct300: end -->")[0]
+    found: dict[str, dict[str, float]] = {"time": {}, "memory": {}}
+    for what, other, theirs, own, ours in re.findall(
+        r"^\| CT .*? \| (time|memory) \| (.*?): ([\d.]+) \w+ \| (.*?): ([\d.]+) ", text, re.MULTILINE
+    ):
+        found[what] |= {other: float(theirs), own: float(ours)}
+    figure, both = plt.subplots(1, 2, figsize=(9, 2.6))
+    for axes, (what, unit) in zip(both, (("time", "s"), ("memory", "MB")), strict=True):
+        bars = axes.barh(list(found[what]), list(found[what].values()), color=COLOURS[0])
+        axes.bar_label(bars, fmt="%g", padding=3)
+        axes.invert_yaxis()
+        axes.set(xlabel=f"{what}, {unit}", xlim=(0, 1.35 * max(found[what].values())))
+    figure.tight_layout()
+    figure.savefig(out, dpi=110, facecolor="white")
+
+
+def draw_kernels(out: Path) -> None:
+    """Draw how many times faster the kernels are than other runtimes."""
+    text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    head = re.search(r"^\| kernel \| (.*) \| command \|$", text, re.MULTILINE)
+    assert head is not None
+    others, figure, axes = head[1].split(" | "), *plt.subplots(figsize=(9, 4))
+    rows = re.findall(r"^\| ([^|]+) \| (.*) \| `python scripts/time_runtimes.py.*?` \|$", text, re.MULTILINE)
+    for column, other in enumerate(others):
+        values = [row[1].split(" | ")[column] for row in rows]
+        numbers = [float(value) if re.fullmatch(r"[\d.]+", value) else 0.0 for value in values]
+        axes.barh([k + 0.19 * (column - 1.5) for k in range(len(rows))], numbers, 0.18, label=other)
+    axes.axvline(1, color="black", lw=0.8)
+    axes.set_yticks(range(len(rows)), [row[0].split(", ")[0] + ", " + row[0].split(", ")[1] for row in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="times faster than the other runtime; below 1: slower")
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(out, dpi=110, facecolor="white")
+
+
 if __name__ == "__main__":
     draw(ROOT / "docs" / "images" / "stages.png")
+    draw_steps(ROOT / "docs" / "images" / "steps.png")
+    draw_benchmarks(ROOT / "docs" / "images" / "benchmarks.png")
+    draw_kernels(ROOT / "docs" / "images" / "kernels.png")

@@ -41,6 +41,7 @@ from voxtrace.trace import Trace, places
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 900
+GREYS, GREY = 112, 4  # greys of a picture, and the largest difference of channels that counts as grey
 
 
 def save_small(widget: QWidget, path: Path) -> Path:
@@ -52,12 +53,17 @@ def save_small(widget: QWidget, path: Path) -> Path:
 
 
 def in_few_colours(picture: Image.Image) -> Image.Image:
-    """Return a picture in 256 colours, which is a third of the size; no channel changes by more than about 30 of 255.
+    """Return a picture in 256 colours, which halves the file: 112 greys for the scan, the others for what is coloured.
 
-    The method covers rare colours, such as those of labels in a legend; others give all 256 to greys.
+    Without greys of their own a scan gets visible steps; without colours of their own those of a legend are lost.
     """
-    method = Image.Quantize.MAXCOVERAGE
-    return picture.convert("RGB").quantize(256, method=method, kmeans=3, dither=Image.Dither.NONE)
+    rgb = np.asarray(picture.convert("RGB"))
+    coloured = Image.fromarray(rgb[np.ptp(rgb, axis=2) > GREY][None])
+    few = coloured.quantize(256 - GREYS, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+    greys = np.repeat(np.linspace(0, 255, GREYS).round().astype(int), 3)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*greys.tolist(), *few.getpalette()[: 3 * (256 - GREYS)]])
+    return picture.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 class Window:

@@ -11,10 +11,12 @@ Run it where there is a display, or under a made-up one, from the project's root
 ``planes``  a real CT in three planes, and in 3-D
 ``traces``  a trace that comes to rest, one that is undecided, and one of a model on a scan that is not its kind
 ``models``  the list of models over a hippocampus MR, with what fits
+``compare`` two models on a hippocampus MR side by side, and their scores against its label map
+``methods`` the first head of E2ENet, and the windows of CDL-UNet
 =========== ===========================================================================================================
 
-``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``first`` and
-``open`` do without.
+``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``first``, ``open``
+and ``methods`` do without.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from journeys import ROOT, Window, in_few_colours, save_small
+from journeys import ROOT, Window, in_few_colours, save_small, toggle
+from npe2 import PluginManager, PluginManifest
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.uid import generate_uid
 from qtpy.QtCore import QPoint
@@ -38,14 +41,13 @@ import voxtrace
 from voxtrace.metrics import dice
 
 SIZE = (1280, 800)  # what a page shows in full
-RESTS, UNDECIDED = "hippocampus_242", "hippocampus_300"  # held-back cases of the shipped model
+RESTS, UNDECIDED = "hippocampus_034", "hippocampus_070"  # held-back cases of the shipped model
 
 
 def first(window: Window, data: Path, work: Path) -> None:
     """Show an empty window, a sample, and its result at the first and last cycle."""
     window.picture("1-empty")
-    window.viewer.open_sample("voxtrace", "cycles")
-    window.wait(2)
+    open_sample(window, "hippocampus_right")
     window.picture("2-opened")
     seconds = window.segment()
     window.fullest_slice()
@@ -54,6 +56,16 @@ def first(window: Window, data: Path, work: Path) -> None:
     window.current.go(window.current.steps - 1)
     window.picture("4-last-cycle")
     print(f"first: {seconds:.1f} s")
+
+
+def open_sample(window: Window, key: str) -> None:
+    """Open a sample of the menu; the manifest is the one of this tree, whatever is installed."""
+    manager = PluginManager.instance()
+    if "voxtrace" in manager:
+        manager.unregister("voxtrace")
+    manager.register(PluginManifest.from_file(ROOT / "napari.yaml"))
+    window.viewer.open_sample("voxtrace", key)
+    window.wait(2)
 
 
 def annotated(window: Window, data: Path, work: Path) -> None:
@@ -201,6 +213,39 @@ def models(window: Window, data: Path, work: Path) -> None:
     window.panel.view.bundle.hidePopup()
 
 
+def compare(window: Window, data: Path, work: Path) -> None:
+    """Show two results side by side, and the table of their scores."""
+    window.open(hippocampus(data, RESTS))
+    for name in ("hippocampus-recyclenet", "hippocampus-unet"):
+        window.use(name)
+        window.segment()
+    window.open(data / "Dataset004_Hippocampus" / "labelsTr" / f"{RESTS}.nii.gz")
+    window.fullest_slice()
+    dock = window.dock("compare")
+    view, names = dock.view, [dock.view.reference.itemText(i) for i in range(dock.view.reference.count())]
+    dock.controller.pick_reference(names.index(RESTS))
+    view.score.click()
+    window.until(lambda: view.table.rowCount() > 0)
+    view.side.click()
+    window.wait(2)
+    window.picture("1-scores")
+
+
+def methods(window: Window, data: Path, work: Path) -> None:
+    """Show what is particular to E2ENet, its heads, and to CDL-UNet, its windows."""
+    open_sample(window, "heads")
+    window.segment()
+    window.fullest_slice()
+    window.current.go(0)
+    window.picture("1-first-head")
+    window.viewer.layers.clear()
+    open_sample(window, "windows")
+    window.segment()
+    window.fullest_slice()
+    toggle(window.dock("rulers").view.bar.overlays, "window")
+    window.picture("2-windows")
+
+
 def hippocampus(data: Path, case: str) -> Path:
     """Return the scan of a case of the hippocampus dataset."""
     return data / "Dataset004_Hippocampus" / "imagesTr" / f"{case}_0000.nii.gz"
@@ -213,6 +258,8 @@ SCENES: dict[str, Callable[[Window, Path, Path], None]] = {
     "planes": planes,
     "traces": traces,
     "models": models,
+    "compare": compare,
+    "methods": methods,
 }
 
 

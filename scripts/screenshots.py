@@ -4,14 +4,15 @@ Run it where there is a display, or under a made-up one, from the project's root
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/screenshots.py
 
-It opens the CT DICOM series and a hippocampus MR of ``../shared/data`` (``--data`` names another folder), presses
-Segment in the panel as a user would, and saves ``ct-cycle-1.png`` … and ``mr-cycle-7.png``. ``--ct-bundle`` and
-``--mr-bundle`` take other bundles than the shipped ones.
+It opens the CT DICOM series and a hippocampus MR of ``$VOXTRACE_REAL_DATA`` or ``../shared/data`` (``--data`` names
+another folder), presses Segment in the panel as a user would, and saves ``ct-cycle-1.png`` … and ``mr-cycle-7.png``.
+``--ct-bundle`` and ``--mr-bundle`` take other bundles than the shipped ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (1500, 980)
 PATIENCE_S = 600
+REAL = Path(os.environ.get("VOXTRACE_REAL_DATA", ROOT.parent / "shared" / "data"))
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,6 @@ def take(shot: Shot, cycles: list[int], out: Path) -> None:
     viewer.open(shot.scan, plugin="voxtrace")
     widget.controller.browse(shot.bundle)
     viewer.reset_view()
-    save(viewer, out / f"{shot.stem}-opened.png")
     widget.view.state.start.click()
     wait_until(lambda: not widget.runner.busy)
     _go_to_fullest_slice(viewer)
@@ -96,7 +97,7 @@ def _go_to_fullest_slice(viewer: Any) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT / ".." / "shared" / "data", help="folder of real scans")
+    parser.add_argument("--data", type=Path, default=REAL, help="folder of real scans")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", help="where the pictures go")
     parser.add_argument("--ct-bundle", default="abdomen-phantom-recyclenet")
     parser.add_argument("--mr-bundle", default="hippocampus-recyclenet")

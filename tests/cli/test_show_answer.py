@@ -21,12 +21,18 @@ def entry(**changes: object) -> Entry:
 
 def test_volumes_stand_with_their_intervals() -> None:
     found = entry(volumes_ml={"liver": 1512.3, "lesion": 0.0421, "cyst": 0.0}, intervals_ml={"liver": [1400.2, 1600.0]})
-    assert answer_lines(found) == ["liver 1,512 mL (1,400 to 1,600), lesion 0.0421 mL"]
+    assert answer_lines(found) == ["liver 1,512 mL (1,400 to 1,600), lesion 0.0421 mL", "not found: cyst"]
 
 
 def test_a_label_that_was_not_found_stands_where_it_may_have_been_missed() -> None:
     found = entry(volumes_ml={"lesion": 0.0}, intervals_ml={"lesion": [0.0, 0.4]})
     assert answer_lines(found) == ["lesion 0 mL (0 to 0.4)"]
+
+
+def test_of_many_labels_a_few_that_were_not_found_are_named() -> None:
+    volumes = {str(n): 1.0 for n in range(7)}
+    assert answer_lines(entry(volumes_ml={**volumes, "aorta": 0.0})) == ["not found: aorta"]
+    assert answer_lines(entry(volumes_ml=dict.fromkeys("abcdefg", 0.0))) == []
 
 
 def test_what_was_removed_is_said() -> None:

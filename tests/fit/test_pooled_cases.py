@@ -8,7 +8,7 @@ import pytest
 
 from voxtrace.fit import coverage_record
 from voxtrace.fit.interval_coverage import volumes_of
-from voxtrace.fit.pooled_cases import by_pooled_rules
+from voxtrace.fit.pooled_cases import by_pooled_rules, with_own_rules
 
 TRIED = {word: {"n": 6, "dice": dice, "nsd": 0.9} for word, dice in (("none", 0.8), ("largest", 0.9))}
 BEFORE = {"none": {"n": 5, "dice": 0.9, "nsd": 0.9}, "largest": {"n": 5, "dice": 0.9, "nsd": 0.9}}
@@ -77,16 +77,17 @@ def test_a_label_that_is_gone_with_the_rule_has_no_measures() -> None:
     assert (row["dice"], row["predicted_ml"], row["measures"]) == ({"liver": None}, {"liver": 0.0}, {})
 
 
-def test_cards_of_earlier_versions_are_left_out_where_their_rule_was_another() -> None:
+def test_cards_of_earlier_versions_count_with_their_own_rule_and_are_named() -> None:
     """They do not tell what other rules would have made of a case."""
     folds = {
         0: record([case("a", 9.0)], {"liver": "largest"}, TRIED),
         1: record([case("b", 12.0)], {}, BEFORE),
     }
     first, second = by_pooled_rules(folds).values()
-    assert rows_of(first) == [case("a", 9.0)]
-    assert rows_of(second)[0]["predicted_ml"] == {"liver": None}
-    assert [fold.fold for fold in volumes_of(folds)["liver"]] == [0]
+    assert (rows_of(first), rows_of(second)) == ([case("a", 9.0)], [case("b", 12.0)])
+    assert with_own_rules(folds) == {"liver": [1]}
+    told = {**folds, 1: record([case("b", 12.0, {})], {}, BEFORE)}
+    assert with_own_rules(told) == {}
 
 
 def test_records_without_rules_stay_as_they_are() -> None:

@@ -133,8 +133,10 @@ def test_another_pooled_rule_is_another_model_for_a_prediction_that_is_resumed(f
 def test_the_window_knows_a_folder_of_folds_by_what_holds_for_all(folds: Path) -> None:
     stranger = describe(folds)
     assert "intervals" not in stranger.record
+    assert "no cross_validation.json is of these very bundles" in stranger.about
     known = describe(summarised(folds))
     assert interval_ml(known.record, 1, 1.0) == (0.5, 4.0)
+    assert "left out" not in known.about
     result = predict(load_members([folds]), made.volume(), device="cpu", precision="float32")
     assert known.predicts_as == "fold_0 + fold_1"
     fitting = record_of([known], result.trace)

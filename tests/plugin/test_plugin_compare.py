@@ -198,6 +198,16 @@ def test_a_new_name_gets_a_free_value() -> None:
     np.testing.assert_array_equal(other.data == 3, spleen.data == 1)
 
 
+def test_names_that_only_repeat_the_values_are_none() -> None:
+    """The window calls unnamed values of a file "label 1" and so on; they are still the values of the others."""
+    unnamed = replace(GOOD, names={0: "background", **{v: f"Label {v}" for v in GOOD.values}})
+    one, other = with_common_values([GOOD, unnamed])
+    assert np.array_equal(one.data, other.data)
+    assert {value: name for value, name in other.names.items() if value} == one.names
+    back, named = with_common_values([unnamed, GOOD])
+    assert np.array_equal(back.data, named.data)
+
+
 def test_several_models_are_run_one_after_the_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     from made_layers import made_segmented, made_trace
 

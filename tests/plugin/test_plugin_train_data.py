@@ -280,6 +280,8 @@ def test_rolling_back_takes_the_model_off_the_list_and_removes_no_file(
     assert load(tmp_path / "better").name == "better"
     assert view.last("show_receipt") == (None,)
     assert view.state.message.startswith("Rolled back to tiny. better is off the list of models; its folder stays")
+    controller.edit(controller._form)  # as when the fit of the models was looked at again
+    assert view.state.message.startswith("Rolled back to tiny.")
     controller.receipts.roll_back()  # nothing is left to do
     assert used == [tmp_path / "tiny"]
 

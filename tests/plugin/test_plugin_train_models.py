@@ -222,6 +222,25 @@ def test_a_run_that_goes_on_is_asked_for_with_everything_that_it_recorded(tmp_pa
     assert {name: getattr(asked, name) for name in asdict(more)} == asdict(more)
 
 
+def test_folds_that_are_finished_are_not_resumed(tmp_path: Path) -> None:
+    form = TrainForm("data", out=str(tmp_path / "cv"), every_fold=True)
+    known = KnownDataset("data", cases=("a", "b"), folds=2)
+    (tmp_path / "cv" / "fold_0").mkdir(parents=True)
+    summary = tmp_path / "cv" / "cross_validation.json"
+    summary.write_text(json.dumps({"folds": 2, "dice": {}, "dice_per_label": {}}))
+    (tmp_path / "cv" / "fold_0" / "bundle.json").write_text("{}")
+    assert ready(form, known).message == "There are folds. Press Resume to continue where it stopped."
+    (tmp_path / "cv" / "fold_1").mkdir()
+    (tmp_path / "cv" / "fold_1" / "bundle.json").write_text("{}")
+    end = ready(form, known)
+    assert (end.can_start, end.message) == (
+        False,
+        f"Every fold in {tmp_path / 'cv'} is finished. Choose another folder.",
+    )
+    summary.write_text("not JSON")
+    assert (ready(form, known).level, ready(form, known).can_start) == ("error", False)
+
+
 def test_the_receipt_says_what_fine_tuning_changed(tmp_path: Path) -> None:
     made = TrainReceipt("better is ready", ("Lies there.",), tmp_path / "better", tmp_path / "tiny")
     change = FineTuningChange(

@@ -41,8 +41,8 @@ def test_what_to_press_and_what_is_missing_stay_in_view(view: QtTrainView, qtbot
     for section in (view.plan_section, view.more_section, view.faults_section):
         section.title.setChecked(True)  # far more than fits
     label = view.state.message
-    qtbot.waitUntil(lambda: label.height() >= label.heightForWidth(label.width()) > 50)  # no line of it is cut
-    assert in_view(view, label)
+    qtbot.waitUntil(lambda: label.height() > 50 and in_view(view, label))
+    assert label.height() >= label.heightForWidth(label.width())  # no line of it is cut
     assert in_view(view, view.state.start)
     viewport = view.panel.viewport()  # type: ignore[attr-defined]
     assert viewport.height() > 100

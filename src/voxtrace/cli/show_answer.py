@@ -12,10 +12,15 @@ MOST_LABELS = 6  # of more, the ledger has the volumes
 
 
 def answer_lines(entry: Entry) -> list[str]:
-    """Return lines on a case that is done: the volumes of a few labels, and what was removed of which."""
+    """Return lines on a case that is done: the volumes of a few labels, those not found, and what was removed."""
     found = {name: ml for name, ml in entry.volumes_ml.items() if ml or name in entry.intervals_ml}
     volumes = [_volume(entry, name, ml) for name, ml in found.items()] if len(found) <= MOST_LABELS else []
-    return [*([", ".join(volumes)] if volumes else []), *_removed(entry)]
+    missing = [name for name in entry.volumes_ml if name not in found]
+    return [
+        *([", ".join(volumes)] if volumes else []),
+        *([f"not found: {', '.join(missing)}"] if 0 < len(missing) <= MOST_LABELS else []),
+        *_removed(entry),
+    ]
 
 
 def _volume(entry: Entry, name: str, ml: float) -> str:

@@ -8,7 +8,7 @@ that were best on its own cases. A prediction with all folds removes pieces by t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtrace.fit.piece_choice import pooled_rules
@@ -21,7 +21,7 @@ Record = Mapping[str, Any]
 def by_pooled_rules(records: Mapping[int, Record]) -> dict[int, Record]:
     """Return the records of folds by number, the rows of their held-back cases as with the rules of all folds together.
 
-    Of a card that an earlier version wrote, and whose rule is another, the label is left out: no Dice, no volume.
+    A card that an earlier version wrote tells nothing of other rules: its rows stay, see :func:`with_own_rules`.
     """
     pooled = pooled_rules(list(records.values()))
     if pooled is None:
@@ -29,14 +29,34 @@ def by_pooled_rules(records: Mapping[int, Record]) -> dict[int, Record]:
     return {number: _with_rules(record, pooled["labels"]) for number, record in records.items()}
 
 
-def _with_rules(record: Record, rules: Mapping[str, str]) -> Record:
+def with_own_rules(records: Mapping[int, Record]) -> dict[str, list[int]]:
+    """Return label name -> numbers of the folds whose cases count with their own rule, as their cards tell no other."""
+    pooled = pooled_rules(list(records.values()))
+    found: dict[str, list[int]] = {}
+    for number, record in records.items() if pooled is not None else ():
+        if any(BY_RULE not in row for row in _rows(record)):
+            for name in _others(record, pooled["labels"] if pooled else {}):
+                found.setdefault(name, []).append(number)
+    return found
+
+
+def _rows(record: Record) -> Sequence[Record]:
+    rows: Sequence[Record] = (record.get("metrics", {}).get("validation") or {}).get("per_case", ())
+    return rows
+
+
+def _others(record: Record, rules: Mapping[str, str]) -> dict[str, str]:
+    """Return the rules (label name -> word) of labels for which a record has another."""
     own = record["post_processing"]["labels"]
     names = [name for value, name in record["plan"]["labels"].items() if int(value)]
-    others = {name: rules.get(name, NONE) for name in names if rules.get(name, NONE) != own.get(name, NONE)}
-    metrics = record.get("metrics", {})
-    rows = (metrics.get("validation") or {}).get("per_case", ())
+    return {name: rules.get(name, NONE) for name in names if rules.get(name, NONE) != own.get(name, NONE)}
+
+
+def _with_rules(record: Record, rules: Mapping[str, str]) -> Record:
+    others, rows = _others(record, rules), _rows(record)
     if not others or not rows:
         return record
+    metrics = record["metrics"]
     validation = {**metrics["validation"], "per_case": [_row(row, others) for row in rows]}
     return {
         **record,
@@ -49,12 +69,9 @@ def _row(row: Record, rules: Mapping[str, str]) -> dict[str, Any]:
     """Return a case's row with other rules (label name -> word)."""
     dice, volumes, measures = ({**row.get(part, {})} for part in ("dice", "predicted_ml", "measures"))
     for name, word in rules.items():
-        if BY_RULE not in row:
-            told: Record = {}
-        elif name not in row[BY_RULE]:  # no rule removes anything
+        if name not in row.get(BY_RULE, {}):  # no rule removes anything, or none is told
             continue
-        else:
-            told = _told(row[BY_RULE][name], word)
+        told = _told(row[BY_RULE][name], word)
         dice[name], volumes[name] = told.get("dice"), told.get("predicted_ml")
         measures.pop(name, None)
         measures |= {name: told["measures"]} if told.get("measures") else {}

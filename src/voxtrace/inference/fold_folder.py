@@ -151,18 +151,19 @@ def _joined(bundles: Sequence[Bundle], votes: bool) -> tuple[Bundle, ...]:
     What each found on its own cases holds for it alone. Where they vote, each keeps it for its own answer.
     """
     gone = _disagreed([bundle.card for bundle in bundles])
-    told = _left_out_words(bundles, [name for name in gone if not (votes and name == "calibration")])
+    names = [bundle.name for bundle in bundles]
+    told = _left_out_words(names, [name for name in gone if not (votes and name == "calibration")])
     changed = {LEFT_OUT: told} if told else {}
     removed = () if votes else gone
     cards = [{name: value for name, value in one.card.items() if name not in removed} | changed for one in bundles]
     return tuple(replace(one, card=card) for one, card in zip(bundles, cards, strict=True))
 
 
-def _left_out_words(bundles: Sequence[Bundle], gone: Sequence[str]) -> str:
+def _left_out_words(bundles: Sequence[str], gone: Sequence[str]) -> str:
     words = [_WORDS[name] for name in gone if name in _WORDS]
     if not words:
         return ""
-    names = ", ".join(bundle.name for bundle in bundles[:_MOST_NAMED]) + (" …" if bundles[_MOST_NAMED:] else "")
+    names = ", ".join(bundles[:_MOST_NAMED]) + (" …" if bundles[_MOST_NAMED:] else "")
     return (
         f"{names} are combined, and no {SUMMARY} is of these very bundles: what each measured of its own answers "
         f"({', '.join(words)}) is left out. Give the folder that `voxtrace train --cv` wrote, whose summary `voxtrace "
@@ -190,13 +191,23 @@ def joint_record(bundles: Sequence[Bundle]) -> dict[str, Any]:
 
     Of one bundle it is its own.
     """
-    return joint_card([bundle.record for bundle in bundles], {})
+    return _agreed([bundle.record for bundle in bundles])
 
 
 def joint_card(records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record that holds for the answer of the folds in a folder together, given their records."""
+    """Return the record that holds for the answer of the folds in a folder together, given what their cards say.
+
+    Where something is left out that no summary is there for, ``left_out`` says so.
+    """
     if _is_of(summary, [str(record["digest"]) for record in records]):
-        records = [pooled_record(record, summary) for record in records]
+        return _agreed([pooled_record(record, summary) for record in records])
+    names = [str(record.get("name") or number) for number, record in enumerate(records)]
+    told = _left_out_words(names, _disagreed(records))
+    return {**_agreed(records), **({LEFT_OUT: told} if told else {})}
+
+
+def _agreed(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the first record without the measures that others state otherwise."""
     gone = _disagreed(records)
     return {name: value for name, value in records[0].items() if name not in gone}
 

@@ -12,7 +12,7 @@ from voxtrace.bundle import card
 from voxtrace.fit import coverage_record, measured_intervals
 from voxtrace.fit.interval_coverage import identified_cases, volumes_of
 from voxtrace.fit.piece_choice import pooled_rules
-from voxtrace.fit.pooled_cases import by_pooled_rules
+from voxtrace.fit.pooled_cases import by_pooled_rules, with_own_rules
 from voxtrace.metrics import MEASURES, Interval, finite_mean, mean_interval
 
 NAN = float("nan")
@@ -34,14 +34,16 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
         mL); ``per_fold``; ``per_case``. A case that several folds hold back counts once, with its mean.
         ``post_processing``, by the means of all folds; ``intervals``, of the volumes, from all cases, and
         ``interval_coverage``, how often intervals from the other folds held; where there are cases enough. All of it is
-        measured with that post-processing, as predictions with all folds have it.
+        measured with that post-processing, as predictions with all folds have it; ``with_own_rules`` names labels and
+        folds of earlier versions that tell of their own alone.
 
     Raises
     ------
     BundleError
         A bundle is incomplete or was altered.
     """
-    records = by_pooled_rules({number: card(path) for number, path in folds.items()})
+    cards = {number: card(path) for number, path in folds.items()}
+    records, own = by_pooled_rules(cards), with_own_rules(cards)
     labels = _labels(records)
     rows = [row for number, record in records.items() for row in _rows(number, record, labels)]
     together = _by_case(rows)
@@ -57,6 +59,7 @@ def pooled_scores(folds: Mapping[int, Path]) -> dict[str, Any]:
             for row in rows
         ],
         **_of_all(records),
+        **({"with_own_rules": own} if own else {}),
     }
 
 

@@ -27,7 +27,7 @@ from voxtrace.plugin.models.train_form import (
     start_word,
 )
 from voxtrace.plugin.models.train_more import TrainMore
-from voxtrace.plugin.models.train_progress import END_NOW
+from voxtrace.plugin.models.train_progress import END_NOW, ENDS_NOW_MIN
 from voxtrace.plugin.models.train_receipt import TrainReceipt, receipt
 from voxtrace.plugin.models.train_run import FoundRun, run_lines
 from voxtrace.plugin.work import jobs
@@ -39,8 +39,6 @@ from voxtrace.training.request import TrainRequest
 
 if TYPE_CHECKING:
     from voxtrace.method import Method, OptionInfo
-
-ENDS_NOW_MIN = 0.01  # a limit that is spent already, with which a resumed run ends at once
 
 
 class TrainView(CurveSetter, Protocol):
@@ -252,11 +250,11 @@ class TrainController:
 
     def edit(self, form: TrainForm) -> None:
         """Store the values of the form and show what is missing."""
-        self._form = form
+        same, self._form = form == self._form, form
         self._look()
         self._look_at_out()
         self._view.set_start_word(start_word(form))
-        if not self._runner.busy:
+        if not self._runner.busy and not (same and self._state.level == "done"):  # what was made stays said
             self._show(self._ready())
 
     def _ready(self) -> panel_state.PanelState:

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from voxtrace import bundle
 from voxtrace.errors import BundleError
-from voxtrace.inference.fold_folder import fold_paths, fold_summary, is_fold_folder, joint_card
+from voxtrace.inference.fold_folder import LEFT_OUT, fold_paths, fold_summary, is_fold_folder, joint_card
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _known(folder: Path, record: Mapping[str, Any]) -> KnownBundle:
         options=dict(record["method"]["options"]),
         modality=str(plan.get("modality", "")),
         mirror=bool(record.get("mirror", False)),
-        about=str(record.get("intended_use", "")),
+        about=" ".join(filter(None, (str(record.get("intended_use", "")), str(record.get(LEFT_OUT, ""))))),
         record={name: value for name, value in record.items() if name not in ("files", "curve")},
     )
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtrace.errors import UsageError
+from voxtrace.errors import BundleError, UsageError
 from voxtrace.fit import Fit
-from voxtrace.inference.fold_folder import is_fold_folder
+from voxtrace.inference.fold_folder import fold_summary, is_fold_folder, unfinished_folds
 from voxtrace.plan import Shape, Triple
 from voxtrace.plugin.models.panel_state import PanelState
 from voxtrace.plugin.models.train_more import USUAL, TrainMore
@@ -156,6 +156,8 @@ def ready(form: TrainForm, known: KnownDataset) -> PanelState:
 def _ready_at(form: TrainForm) -> PanelState:
     """Return whether training can start by what lies at the output."""
     word = start_word(form)
+    if word == "Resume" and form.every_fold and (told := _folds_end(Path(form.out))) is not None:
+        return told
     if word == "Resume":
         what = "are folds" if form.every_fold else "is an unfinished run"
         more = f", and for {form.extend:,} iterations more than it was to have" if form.extend else ""
@@ -169,6 +171,15 @@ def _ready_at(form: TrainForm) -> PanelState:
     if Path(form.out).exists():
         return PanelState(f"{form.out} exists already; choose a folder that does not exist yet.", "error")
     return PanelState("Ready. Press Start.", can_start=True)
+
+
+def _folds_end(out: Path) -> PanelState | None:
+    """Return that there is nothing to go on with in a folder of folds; None where there is."""
+    try:
+        finished = bool(fold_summary(out)) and not unfinished_folds(out)
+    except BundleError as error:
+        return PanelState(str(error), "error")
+    return PanelState(f"Every fold in {out} is finished. Choose another folder.", "warning") if finished else None
 
 
 def request_of(form: TrainForm, start: TrainStart, run: FoundRun) -> TrainRequest:

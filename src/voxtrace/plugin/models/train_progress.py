@@ -7,6 +7,7 @@ from voxtrace.plugin.models.panel_state import Remedy
 from voxtrace.training.advice import HOW
 
 END_NOW = Remedy("end now", "End here and write the model")
+ENDS_NOW_MIN = 0.01  # a limit that is spent already, with which a resumed run ends at once
 
 
 def advice_words(message: str) -> str:

@@ -174,6 +174,7 @@ class WrappedLabel(QLabel):
         self._make_room()
 
     def _make_room(self) -> None:
+        self.setMinimumHeight(0)  # Qt counts it in
         self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
 
 

@@ -13,9 +13,9 @@ from voxtrace.volume import LabelMap
 def with_common_values(labels: Sequence[LabelMap]) -> tuple[LabelMap, ...]:
     """Return label maps in which a name has the value that it has in the first map that knows it.
 
-    Values without a name in their own map stay as they are. A name that no earlier map knows keeps its value where that
-    is free, else it gets the next free one. Upper and lower case are one name. Maps that need no change are returned
-    themselves.
+    Values without a name in their own map stay as they are, and so does a map whose names say no more than the values,
+    "label 1" for 1 and so on. A name that no earlier map knows keeps its value where that is free, else it gets the
+    next free one. Upper and lower case are one name. Maps that need no change are returned themselves.
     """
     known: dict[str, int] = {}
     names: dict[int, str] = {}
@@ -30,7 +30,9 @@ def with_common_values(labels: Sequence[LabelMap]) -> tuple[LabelMap, ...]:
 
 def _table(own: Mapping[int, str], known: dict[str, int], names: dict[int, str]) -> dict[int, int]:
     """Return value -> common value for the named values of a map; what is new is added to ``known`` and ``names``."""
-    table = {}
+    table: dict[int, int] = {}
+    if all(name.casefold() == f"label {value}" for value, name in own.items() if value):
+        return table
     for value, name in sorted(own.items()):
         if not value:
             continue
