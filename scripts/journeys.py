@@ -361,7 +361,7 @@ def batch(window: Window, data: Path, work: Path) -> None:
     names = [panel.view.bundle.itemText(k) for k in range(panel.view.bundle.count())]
     chosen = next(k for k, name in enumerate(names) if "hippocampus-recyclenet" in name)
     panel.view.bundle.setCurrentIndex(chosen)
-    panel.view.bundle.activated.emit(chosen)  # as a click on it
+    panel.view.bundle.activated.emit(chosen)
     window.wait(0.5)
     window.picture("1-chosen")
     panel.view.state.start.click()
