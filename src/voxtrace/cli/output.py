@@ -47,7 +47,7 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under a header on standard output; columns after the first are aligned to the right, sentences left."""
+    """Print rows under a header on standard output; columns after the first are aligned right, sentences left."""
     cells = [list(columns), *([cell_text(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     if widths[-1] > _SENTENCE:  # else its header and short ones would stand beyond the edge of the terminal
