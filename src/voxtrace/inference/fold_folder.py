@@ -112,7 +112,7 @@ def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bun
         bundles = [load(path) for path in (fold_paths(model) if folds else (model,))]
         loaded += _as_one(bundles) if folds else bundles
     if len(loaded) > 1 and (summary := _summary_of(loaded)):
-        return _pooled(loaded, summary)
+        return _pooled(_as_one(loaded), summary)
     return _joined(loaded, votes)
 
 
@@ -126,7 +126,7 @@ def pooled_record(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict
 
 def _summary_of(bundles: Sequence[Bundle]) -> Mapping[str, Any]:
     """Return the summary of the cross-validation whose folds bundles are, all of them; {} where they are of none."""
-    folders = {bundle.path.parent for bundle in bundles if bundle.path is not None}
+    folders = {bundle.path.resolve().parent for bundle in bundles if bundle.path is not None}
     summary = fold_summary(folders.pop()) if len(folders) == 1 else {}
     return summary if _is_of(summary, [bundle.digest for bundle in bundles]) else {}
 
