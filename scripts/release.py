@@ -23,7 +23,7 @@ import tempfile
 import tomllib
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,17 @@ list from their cards, and a test compares.
 | model | licence | trained on | licence of the data | for |
 |---|---|---|---|---|
 """
+_ATTRIBUTION = """
+## Whose data they learned
+
+`voxtrace train` computed the weights from scans and outlines of others; pictures of a few slices lie beside them and in the
+documentation. Weights and pictures are shared under the licence of those data. NC: **for non-commercial use alone**; for any
+other use of VoxTrace delete the folders of these models from `voxtrace/shipped`: all else goes on without them.
+"""
+_TEXTS = {
+    "CC BY SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/legalcode",
+    "CC BY NC SA 4.0": "https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode",
+}
 
 
 def cards() -> dict[str, dict[str, Any]]:
@@ -53,7 +64,7 @@ def cards() -> dict[str, dict[str, Any]]:
 
 def licences() -> str:
     """Return the list of licences as Markdown."""
-    return _HEAD + "".join(_line(name, card) for name, card in cards().items())
+    return "".join((_HEAD, *(_line(name, card) for name, card in cards().items()), _ATTRIBUTION, *_attributions()))
 
 
 def _line(name: str, card: Mapping[str, Any]) -> str:
@@ -61,6 +72,23 @@ def _line(name: str, card: Mapping[str, Any]) -> str:
     data = "none: made-up scans" if card.get("demonstration") else made["dataset_licence"]
     about = f"{made['dataset']}, {made['cases']} cases"
     return f"| {name} | {card['licence']} | {about} | {data} | {card['intended_use'].split('.')[0].lower()} |\n"
+
+
+def _attributions() -> Iterator[str]:
+    """Yield what each licence that asks for it demands beside its name: whose data, and where its text is."""
+    models: dict[str, list[str]] = {}
+    for name, card in cards().items():
+        if said := card.get("about", {}).get("attribution"):
+            models.setdefault(said, []).append(name)
+        elif not card["licence"].startswith("Apache"):
+            raise SystemExit(
+                f"{name} is under {card['licence']} and names no source; give it one: voxtrace models describe"
+            )
+    for said, names in models.items():
+        texts = [url for licence, url in _TEXTS.items() if licence in said.replace("-", " ")]
+        if len(texts) != 1:
+            raise SystemExit(f"{names[0]}: its attribution names none of {', '.join(_TEXTS)}: {said}")
+        yield f"\n* **{', '.join(names)}**: {said} Text of the licence: <{texts[0]}>\n"
 
 
 def project() -> dict[str, Any]:

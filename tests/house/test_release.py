@@ -41,6 +41,25 @@ def test_the_licences_of_the_models_are_those_of_their_cards() -> None:
         assert f"| {name} | {licence} |" in written
 
 
+def test_the_list_of_licences_tells_whose_the_data_are_and_where_each_licence_stands() -> None:
+    table, _, sources = release.licences().partition("\n## ")
+    for name, card in release.cards().items():
+        assert name in table
+        others = not card["licence"].startswith("Apache")
+        lines = [line for line in sources.splitlines() if line.startswith("* ") and name in line]
+        assert len(lines) == others
+        if others:
+            assert card["about"]["attribution"] in lines[0]
+            assert ("/by-nc-sa/4.0/legalcode" if "NC" in card["licence"] else "/by-sa/4.0/legalcode") in lines[0]
+
+
+def test_a_model_of_others_data_that_names_no_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless = {"made": {"licence": "CC-BY 4.0", "about": {}}, "free": {"licence": "Apache-2.0"}}
+    monkeypatch.setattr(release, "cards", lambda: nameless)
+    with pytest.raises(SystemExit, match=r"made is under CC-BY 4\.0 and names no source"):
+        list(release._attributions())
+
+
 def test_the_licence_of_the_package_names_that_of_each_model() -> None:
     stated = release.project()["license"].split(" AND ")
     for name, folder in shipped().items():

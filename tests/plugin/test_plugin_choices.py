@@ -96,10 +96,17 @@ def test_a_card_says_what_a_reader_needs() -> None:
     bundle = describe("hippocampus-recyclenet")
     card = model_card(bundle, ModelVerdict(Fit((FitReason("check", "slices are thick", "compare"),)), "about 7 s"))
     assert (card.finds, card.mark, card.cost) == ("anterior, posterior", "⚠ check", "about 7 s")
-    assert card.quality.startswith("Dice 0.88 (0.87–0.89)")
+    assert card.quality.startswith("Dice 0.88 (0.88–0.89)")
     assert "Slices are thick: compare." in card.tooltip
     assert quality({}) == ""
     assert cost_words(None, 1.0) == "1.0 GB"
+
+
+@pytest.mark.parametrize("name", ["acdc-recyclenet", "hippocampus-unet"])
+def test_a_card_says_before_all_else_that_a_model_is_not_for_commercial_use(name: str) -> None:
+    card = model_card(describe(name), None, "a method")
+    assert card.takes.startswith("non-commercial · a method") == name.startswith("acdc")
+    assert ("non-commercial" in card.tooltip) == name.startswith("acdc")
 
 
 @pytest.fixture
