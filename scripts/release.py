@@ -23,7 +23,7 @@ import tempfile
 import tomllib
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,9 +47,9 @@ list from their cards, and a test compares.
 _ATTRIBUTION = """
 ## Whose data they learned
 
-`voxtrace train` computed the weights from scans and outlines of others; pictures of a few slices lie beside them and in the
-documentation. Weights and pictures are shared under the licence of those data. NC: **for non-commercial use alone**; for any
-other use of VoxTrace delete the folders of these models from `voxtrace/shipped`: all else goes on without them.
+`voxtrace train` computed the weights from scans and outlines of others; pictures of a few slices lie beside them and in
+the documentation. Weights and pictures are shared under the licence of those data. NC: **for non-commercial use alone**;
+for any other use of VoxTrace delete the folders of these models from `voxtrace/shipped`: all else goes on without them.
 """
 _TEXTS = {
     "CC BY SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/legalcode",
@@ -203,8 +203,9 @@ def check(out: Path) -> None:
     (wheel,) = (file for file in made if file.suffix == ".whl")
     (out / "sbom.json").write_text(json.dumps(sbom(commit_time()), indent=1) + "\n", encoding="utf-8")
     _run("twine", "check", "--strict", *map(str, made))
-    # W004: models lie in folders whose names have dashes. W009, W010: the manifest is a package of its own, of data.
-    _run("check_wheel_contents", "--ignore", "W004,W009,W010", str(wheel))
+    # W002: copies are looked for below. W004: models lie in folders whose names have dashes. W009, W010: the manifest is
+    # a package of its own, of data.
+    _run("check_wheel_contents", "--ignore", "W002,W004,W009,W010", str(wheel))
     _run("npe2", "validate", str(ROOT / "napari.yaml"))
     if faults := wheel_faults(wheel):
         raise SystemExit("\n".join(faults))
@@ -214,16 +215,27 @@ def check(out: Path) -> None:
 def wheel_faults(wheel: Path) -> list[str]:
     """Return a sentence for each fault of a wheel's contents."""
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+        names, files = archive.namelist(), archive.infolist()
     needed = ["voxtrace_manifest/napari.yaml", "voxtrace/py.typed"]
     needed += [f"voxtrace/shipped/{name}/{file}" for name in cards() for file in ("bundle.json", "card.md")]
     needed += [f"voxtrace/samples/{file.name}" for file in sorted(SAMPLES.iterdir()) if file.suffix in (".nii", ".txt")]
     faults = [f"{wheel.name} lacks {name}." for name in needed if name not in names]
     faults += [f"{wheel.name} lacks {name}." for name in ("LICENSE", LICENCES.name) if not _ends(names, name)]
     faults += [f"{wheel.name} holds {name}." for name in names if "__pycache__" in name or name.startswith("tests/")]
+    faults += [f"{wheel.name} holds {one} and the same as {other}." for one, other in _copies(files)]
     if wheel.stat().st_size > MOST_BYTES:
         faults.append(f"{wheel.name} has {wheel.stat().st_size:,} bytes; expected at most {MOST_BYTES:,}.")
     return faults
+
+
+def _copies(files: Iterable[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of files with the same bytes; licences lie beside what they are for and in the list of licences."""
+    seen: dict[tuple[int, int], str] = {}
+    for file in files:
+        if file.file_size and ".dist-info/licenses/" not in file.filename:
+            first = seen.setdefault((file.CRC, file.file_size), file.filename)
+            if first != file.filename:
+                yield file.filename, first
 
 
 def _ends(names: list[str], file: str) -> bool:

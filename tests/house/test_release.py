@@ -138,6 +138,8 @@ def test_a_wheel_that_lacks_a_model_is_refused(tmp_path: Path) -> None:
 
     with zipfile.ZipFile(tmp_path / "voxtrace.whl", "w") as archive:
         archive.writestr("voxtrace/__pycache__/errors.cpython-311.pyc", b"")
+        for name in ("voxtrace/one.py", "voxtrace/two.py", "voxtrace-0.3.0.dist-info/licenses/one.py"):
+            archive.writestr(name, b"the same")
     faults = release.wheel_faults(tmp_path / "voxtrace.whl")
     assert "voxtrace.whl lacks voxtrace_manifest/napari.yaml." in faults
     assert "voxtrace.whl lacks voxtrace/shipped/hippocampus-unet/bundle.json." in faults
@@ -145,6 +147,8 @@ def test_a_wheel_that_lacks_a_model_is_refused(tmp_path: Path) -> None:
     assert "voxtrace.whl lacks voxtrace/samples/LICENCE.txt." in faults
     assert "voxtrace.whl lacks MODEL_LICENCES.md." in faults
     assert any("holds voxtrace/__pycache__" in fault for fault in faults)
+    copies = [fault for fault in faults if "the same as" in fault]
+    assert copies == ["voxtrace.whl holds voxtrace/two.py and the same as voxtrace/one.py."]
 
 
 def test_what_users_are_told_to_install_can_be_pasted_into_any_shell() -> None:
