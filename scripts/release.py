@@ -48,8 +48,8 @@ _ATTRIBUTION = """
 ## Whose data they learned
 
 `voxtrace train` computed the weights from scans and outlines of others; pictures of a few slices lie beside them and in
-the documentation. Weights and pictures are shared under the licence of those data. NC: **for non-commercial use alone**;
-for any other use of VoxTrace delete the folders of these models from `voxtrace/shipped`: all else goes on without them.
+the documentation. Weights and pictures are shared under the licence of those data. NC: **for non-commercial use
+alone**; for any other use of VoxTrace delete the folders of these models from `voxtrace/shipped`: all else goes on.
 """
 _TEXTS = {
     "CC BY SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/legalcode",
@@ -203,8 +203,8 @@ def check(out: Path) -> None:
     (wheel,) = (file for file in made if file.suffix == ".whl")
     (out / "sbom.json").write_text(json.dumps(sbom(commit_time()), indent=1) + "\n", encoding="utf-8")
     _run("twine", "check", "--strict", *map(str, made))
-    # W002: copies are looked for below. W004: models lie in folders whose names have dashes. W009, W010: the manifest is
-    # a package of its own, of data.
+    # W002: copies are looked for below. W004: models lie in folders whose names have dashes. W009, W010: the manifest
+    # is a package of its own, of data.
     _run("check_wheel_contents", "--ignore", "W002,W004,W009,W010", str(wheel))
     _run("npe2", "validate", str(ROOT / "napari.yaml"))
     if faults := wheel_faults(wheel):
