@@ -119,9 +119,9 @@ def test_preflight_takes_the_frames_that_predict_would(run: Run, tmp_path: Path)
 
 def test_preflight_takes_the_series_that_predict_would(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "study"
-    for name in ("thorax", "leg"):
-        images = awkward.images(awkward.tilted(0.0), [0, 1, 2, 3, 4], SeriesDescription=name)
-        awkward.save(folder / name, images)
+    for number, name in enumerate(("thorax", "leg"), start=1):
+        series = {"SeriesInstanceUID": f"2.25.9{number}", "SeriesNumber": number, "SeriesDescription": name}
+        awkward.save(folder, awkward.images(awkward.place(), **series), name + "{:04d}")
     assert run("inspect", folder, "--preflight").code == 3
     assert run("inspect", folder, "--preflight", "--series", "leg").code == 0
     assert run("inspect", folder, "--preflight", "--series", "arm").code == 3

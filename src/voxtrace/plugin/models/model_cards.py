@@ -9,7 +9,7 @@ from typing import Any
 
 from voxtrace import palette
 from voxtrace.fit import Fit
-from voxtrace.fit.model_facts import is_non_commercial
+from voxtrace.fit.model_facts import is_non_commercial, recorded_dice
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.volume import Triple
 
@@ -181,11 +181,16 @@ def time_words(seconds: float) -> str:
 
 
 def in_order(bundles: Sequence[KnownBundle], verdicts: Mapping[Path, ModelVerdict]) -> tuple[KnownBundle, ...]:
-    """Return the bundles as the picker shows them: those that fit first, real ones before demonstrations."""
+    """Return the bundles as the picker shows them: those that fit first, real ones before demonstrations.
 
-    def rank(known: KnownBundle) -> tuple[int, bool]:
+    Among equals those that answer in steps, which can be gone through, and then those with the better Dice.
+    """
+
+    def rank(known: KnownBundle) -> tuple[int, bool, bool, float]:
         verdict = verdicts.get(known.path)
-        return _RANK[verdict.fit.verdict if verdict else ""], is_demonstration(known.record)
+        at_once = int((known.record.get("cost") or {}).get("steps", 1)) < 2
+        fits = _RANK[verdict.fit.verdict if verdict else ""]
+        return fits, is_demonstration(known.record), at_once, -recorded_dice(known.record)
 
     return tuple(sorted(bundles, key=rank))
 
