@@ -76,7 +76,7 @@ def draw_steps(out: Path) -> None:
             axes.plot(range(1, len(curve) + 1), curve, marker="o", label=name)
     axes.set(xlabel="step", ylabel="mean Dice of held-back cases")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.savefig(out, dpi=110, bbox_inches="tight", facecolor="white")
 
 

@@ -359,7 +359,9 @@ def batch(window: Window, data: Path, work: Path) -> None:
     panel.controller.add_inputs([str(folder)])
     panel.controller.set_out(str(work / "answers"))
     names = [panel.view.bundle.itemText(k) for k in range(panel.view.bundle.count())]
-    panel.controller.pick_bundle(next(k for k, name in enumerate(names) if "hippocampus-recyclenet" in name))
+    chosen = next(k for k, name in enumerate(names) if "hippocampus-recyclenet" in name)
+    panel.view.bundle.setCurrentIndex(chosen)
+    panel.view.bundle.activated.emit(chosen)
     window.wait(0.5)
     window.picture("1-chosen")
     panel.view.state.start.click()

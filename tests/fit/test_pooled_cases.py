@@ -30,10 +30,12 @@ def entries(ml: float, removed: float) -> list[dict[str, Any]]:
 
 def record(rows: list[dict[str, Any]], rules: dict[str, str], tried: Any, **plan: Any) -> dict[str, Any]:
     """The record of a fold."""
+    told = [row["by_rule"] for row in rows if "by_rule" in row]
+    plain = [{name: value for name, value in row.items() if name != "by_rule"} for row in rows]
     return {
         "plan": {"labels": {"0": "background", "1": "liver"}, **plan},
         "post_processing": {"labels": rules, "tried": {"liver": tried}},
-        "metrics": {"validation": {"cases": len(rows), "per_case": rows}},
+        "metrics": {"validation": {"cases": len(rows), "per_case": plain, **({"by_rule": told} if told else {})}},
     }
 
 
@@ -50,7 +52,7 @@ def test_a_fold_that_kept_every_piece_counts_with_the_rule_of_all_folds() -> Non
     assert first == folds[0]  # it had that rule
     b, c = rows_of(second)
     assert (b["predicted_ml"], b["dice"], b["measures"]) == ({"liver": 10.0}, {"liver": 0.95}, {"liver": {"nsd": 0.9}})
-    assert c == case("c", 11.0, {})  # no rule removes anything there
+    assert c == case("c", 11.0)  # no rule removes anything there
     assert {fold.fold: fold.predicted_ml.tolist() for fold in volumes_of(folds)["liver"]} == {0: [9.0], 1: [10.0, 11.0]}
     assert rows_of(folds[1])[0]["predicted_ml"] == {"liver": 12.0}  # what was given stays
 

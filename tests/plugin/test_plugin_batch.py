@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,17 @@ def test_a_click_opens_the_scan_with_its_trace(
             assert state.current.layer is viewer.layers[-1].__wrapped__
             assert state.current.scan is viewer.layers[0].__wrapped__
     assert set(docks) == {"rulers"}
+
+
+def test_of_several_models_for_patients_none_is_guessed(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, tmp_path: Path
+) -> None:
+    other = shutil.copytree(bundle, tmp_path / "other")
+    controller = BatchController(BundleRegistry([bundle, other]), view, runner, lambda row, trace: None)
+    names, chosen = view.last("set_bundles")
+    assert (len(names), chosen) == (2, -1)
+    (state,) = view.last("show_state")
+    assert state.message == "Choose a model."
+    controller.pick_bundle(1)
+    (state,) = view.last("show_state")
+    assert state.message != "Choose a model."

@@ -92,11 +92,21 @@ def test_models_that_fit_come_first_and_real_ones_before_demonstrations() -> Non
     assert preselected(bundles[:2], verdicts) is None
 
 
+def test_of_models_that_fit_those_with_steps_come_first_then_the_better_dice() -> None:
+    def measured(name: str, steps: int, dice: float) -> KnownBundle:
+        record = {"cost": {"steps": steps}, "metrics": {"validation": {"dice": {"mean": dice}}}}
+        return KnownBundle(name, Path(name), "unet", ("CT",), {1: "liver"}, record=record)
+
+    bundles = [measured("best", 1, 0.9), measured("worse", 7, 0.7), measured("better", 5, 0.8), known("unmeasured")]
+    fits = {one.path: verdict("fits") for one in bundles}
+    assert [one.name for one in in_order(bundles, fits)] == ["better", "worse", "best", "unmeasured"]
+
+
 def test_a_card_says_what_a_reader_needs() -> None:
     bundle = describe("hippocampus-recyclenet")
     card = model_card(bundle, ModelVerdict(Fit((FitReason("check", "slices are thick", "compare"),)), "about 7 s"))
     assert (card.finds, card.mark, card.cost) == ("anterior, posterior", "⚠ check", "about 7 s")
-    assert card.quality == "Dice 0.88 (0.88–0.89), 47 cases"
+    assert card.quality == quality(bundle.record) != ""
     assert "Slices are thick: compare." in card.tooltip
     assert quality({}) == ""
     assert cost_words(None, 1.0) == "1.0 GB"

@@ -147,8 +147,9 @@ def test_the_card_tells_what_other_rules_would_have_made_of_a_case(
         Case(n, Volume(np.zeros((1, *SHAPE), np.float32), GEOMETRY, name=n), LabelMap(DRAWN[n][0], GEOMETRY))
         for n in ("stray", "none", "wrong")
     ]
-    rows = drain(validate_cases(bundle, cases, "cpu", lambda: False)).to_json()["per_case"]
-    kept, cleaned, gone = rows[0]["by_rule"]["liver"]
+    stored = drain(validate_cases(bundle, cases, "cpu", lambda: False)).to_json()
+    rows, told = stored["per_case"], stored["by_rule"]
+    kept, cleaned, gone = told[0]["liver"]
     assert [one["rules"] for one in (kept, cleaned, gone)] == [
         ["none"],
         ["largest", "10", "30", "100"],
@@ -157,12 +158,12 @@ def test_the_card_tells_what_other_rules_would_have_made_of_a_case(
     assert (cleaned["dice"], cleaned["predicted_ml"], cleaned["measures"]["nsd"]) == (1.0, 0.25, 1.0)
     assert (kept["predicted_ml"], gone["predicted_ml"], gone["dice"]) == (0.252, 0.0, 0.0)
     assert (kept["dice"], kept["measures"]) == (rows[0]["dice"]["liver"], rows[0]["measures"]["liver"])
-    assert [one["rules"] for one in rows[1]["by_rule"]["liver"]] == [["none"], ["300", "1000"]]
-    assert list(rows[1]["by_rule"]) == ["liver"]  # of no lesion is anything removed
-    assert rows[2]["by_rule"]["liver"][1] == {
+    assert [one["rules"] for one in told[1]["liver"]] == [["none"], ["300", "1000"]]
+    assert list(told[1]) == ["liver"]  # of no lesion is anything removed
+    assert told[2]["liver"][1] == {
         "rules": ["30", "100", "300", "1000"],
         "dice": None,
         "predicted_ml": 0.0,
         "measures": {},
     }
-    json.dumps(rows, allow_nan=False)
+    json.dumps(told, allow_nan=False)

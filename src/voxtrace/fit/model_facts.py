@@ -42,6 +42,13 @@ def dice_words(record: Mapping[str, Any]) -> str:
     return f"{dice['mean']:.3f}{between}, n {found.get('cases', 'not known')}"
 
 
+def recorded_dice(record: Mapping[str, Any]) -> float:
+    """Return the mean Dice of the held-back cases; 0 where the card does not have it."""
+    found = (record.get("metrics") or {}).get("validation") or {}
+    mean = (found.get("dice") or {}).get("mean")
+    return float(mean) if isinstance(mean, (int, float)) else 0.0
+
+
 def step_dice(record: Mapping[str, Any]) -> list[float | None]:
     """Return the mean Dice of held-back cases after each step, as the network left it; [] where it is not known.
 

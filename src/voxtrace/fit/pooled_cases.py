@@ -2,8 +2,8 @@
 
 The cards of folds tell of each held-back case what a prediction with that fold gives, with the rules of post-processing
 that were best on its own cases. A prediction with all folds removes pieces by the rules that are best on all of them
-(:func:`voxtrace.fit.piece_choice.pooled_rules`). So that what is measured is what is used, each case's row tells under
-``by_rule`` what other rules would have made of it, and the pooled ones are looked up there.
+(:func:`voxtrace.fit.piece_choice.pooled_rules`). So that what is measured is what is used, the validation of a card
+tells under ``by_rule`` what other rules would have made of each case, and the pooled ones are looked up there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from voxtrace.fit.piece_choice import pooled_rules
 from voxtrace.fit.pieces import NONE
 
-BY_RULE = "by_rule"  # in the row of a case: label name -> [{"rules": words, "dice", "predicted_ml", "measures"}]
+# in a validation, for each row of ``per_case``: label name -> [{"rules": words, "dice", "predicted_ml", "measures"}]
+BY_RULE = "by_rule"
 Record = Mapping[str, Any]
 
 
@@ -34,7 +35,7 @@ def with_own_rules(records: Mapping[int, Record]) -> dict[str, list[int]]:
     pooled = pooled_rules(list(records.values()))
     found: dict[str, list[int]] = {}
     for number, record in records.items() if pooled is not None else ():
-        if any(BY_RULE not in row for row in _rows(record)):
+        if _rows(record) and not _told_of(record):
             for name in _others(record, pooled["labels"] if pooled else {}):
                 found.setdefault(name, []).append(number)
     return found
@@ -45,6 +46,12 @@ def _rows(record: Record) -> Sequence[Record]:
     return rows
 
 
+def _told_of(record: Record) -> Sequence[Record]:
+    """Return what other rules would have made of each case; nothing where a card does not tell."""
+    told: Sequence[Record] = (record.get("metrics", {}).get("validation") or {}).get(BY_RULE, ())
+    return told if len(told) == len(_rows(record)) else ()
+
+
 def _others(record: Record, rules: Mapping[str, str]) -> dict[str, str]:
     """Return the rules (label name -> word) of labels for which a record has another."""
     own = record["post_processing"]["labels"]
@@ -53,11 +60,12 @@ def _others(record: Record, rules: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_rules(record: Record, rules: Mapping[str, str]) -> Record:
-    others, rows = _others(record, rules), _rows(record)
-    if not others or not rows:
+    others, told = _others(record, rules), _told_of(record)
+    if not others or not told:
         return record
     metrics = record["metrics"]
-    validation = {**metrics["validation"], "per_case": [_row(row, others) for row in rows]}
+    rows = [_row(row, by_rule, others) for row, by_rule in zip(_rows(record), told, strict=True)]
+    validation = {**metrics["validation"], "per_case": rows}
     return {
         **record,
         "metrics": {**metrics, "validation": validation},
@@ -65,13 +73,13 @@ def _with_rules(record: Record, rules: Mapping[str, str]) -> Record:
     }
 
 
-def _row(row: Record, rules: Mapping[str, str]) -> dict[str, Any]:
-    """Return a case's row with other rules (label name -> word)."""
+def _row(row: Record, by_rule: Record, rules: Mapping[str, str]) -> dict[str, Any]:
+    """Return a case's row with other rules (label name -> word), given what each makes of it."""
     dice, volumes, measures = ({**row.get(part, {})} for part in ("dice", "predicted_ml", "measures"))
     for name, word in rules.items():
-        if name not in row.get(BY_RULE, {}):  # no rule removes anything, or none is told
+        if name not in by_rule:  # no rule removes anything
             continue
-        told = _told(row[BY_RULE][name], word)
+        told = _told(by_rule[name], word)
         dice[name], volumes[name] = told.get("dice"), told.get("predicted_ml")
         measures.pop(name, None)
         measures |= {name: told["measures"]} if told.get("measures") else {}

@@ -114,6 +114,7 @@ class Validation:
             "dice_per_step": [_mean([finite_mean(row) for row in step])["mean"] for step in zip(*network, strict=True)],
             **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
+            **({BY_RULE: [self._by_rule(case) for case in self.cases]} if self.post_processing else {}),
         }
 
     def _measures(self) -> dict[str, Any]:
@@ -163,7 +164,6 @@ class Validation:
                 names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
                 for k, scores in case.scores.items()
             },
-            **({BY_RULE: self._by_rule(case)} if self.post_processing else {}),
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
         }
 

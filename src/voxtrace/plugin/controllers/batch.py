@@ -64,8 +64,8 @@ class BatchController:
         """Update from the known bundles; the chosen one is kept."""
         known = self._bundles.bundles
         if self._chosen is None:
-            real = next((one for one in known if not is_demonstration(one.record)), None)
-            self._form = replace(self._form, bundle=real.path if real else None)
+            real = [one for one in known if not is_demonstration(one.record)]  # of several, none is guessed
+            self._form = replace(self._form, bundle=real[0].path if len(real) == 1 else None)
         chosen = self._chosen
         self._view.set_bundles([one.name for one in known], known.index(chosen) if chosen else -1)
         self._update()

@@ -13,6 +13,7 @@ from typing import Any
 from voxtrace.errors import VoxTraceError
 from voxtrace.fit import ScanFacts, facts_of, fit, fit_to_start
 from voxtrace.fit.channel_checks import normal_name
+from voxtrace.fit.model_facts import recorded_dice
 from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.plugin.models.train_form import KnownDataset
 from voxtrace.training.dataset import Dataset, open_dataset, read_image
@@ -50,9 +51,10 @@ def in_order_of(record: Mapping[str, Any], facts: ScanFacts) -> ScanFacts:
 
 
 def _suggested(records: Mapping[Path, Mapping[str, Any]], facts: ScanFacts) -> Path | None:
-    """Return the first bundle that fits the case in its order of channels; those trained on patients come first."""
+    """Return the bundle with the best Dice that fits the case by channels; those trained on patients come first."""
     fitting = [path for path, record in records.items() if fit(record, in_order_of(record, facts)).verdict == "fits"]
-    return next(iter(sorted(fitting, key=lambda path: is_demonstration(records[path]))), None)
+    rank = {path: (is_demonstration(records[path]), -recorded_dice(records[path])) for path in fitting}
+    return min(fitting, key=rank.__getitem__, default=None)
 
 
 def first_case(dataset: Dataset) -> ScanFacts:
