@@ -106,7 +106,7 @@ def test_training_records_scans_cost_and_each_validation_case(run: Run, tmp_path
     assert record["cost"]["gflop_per_window"] > 0
     [case] = record["metrics"]["validation"]["per_case"]
     assert case["name"].startswith("ball_")
-    assert set(case) == {"name", "dice", "measures", "predicted_ml", "reference_ml", "by_rule", "features"}
+    assert set(case) == {"name", "dice", "measures", "predicted_ml", "reference_ml", "features"}
     assert case["reference_ml"]["ball"] > 0
     assert "intervals" not in record  # one case tells no interval
     assert "per_case" not in (tmp_path / "b" / "card.md").read_text("utf-8")

@@ -27,6 +27,9 @@ def record(rule: str, n: int = 2, **row: Any) -> dict[str, Any]:
 def test_the_last_step_of_an_earlier_card_counts_without_what_rules_removed() -> None:
     assert step_dice(record("largest")) == [0.65, 0.7]
     assert step_dice(record("largest", by_rule={})) == [0.65, 0.8]  # told apart when it was measured
+    now = record("largest")
+    now["metrics"]["validation"]["by_rule"] = [{}, {}]
+    assert step_dice(now) == [0.65, 0.8]
     assert step_dice(record("none")) == [0.65, 0.8]
 
 

@@ -58,7 +58,8 @@ def step_dice(record: Mapping[str, Any]) -> list[float | None]:
     found = record.get("metrics", {}).get("validation") or {}
     steps, processed = list(found.get("dice_per_step") or ()), record.get("post_processing") or {}
     removes = any(word != NONE for word in processed.get("labels", {}).values())
-    if not steps or not removes or any(BY_RULE in row for row in found.get("per_case", ())):
+    told = BY_RULE in found or any(BY_RULE in row for row in found.get("per_case", ()))
+    if not steps or not removes or told:
         return steps
     tried = [by_rule[NONE] for by_rule in processed.get("tried", {}).values()]
     foreground = sum(str(value) != "0" for value in record.get("plan", {}).get("labels", ()))
