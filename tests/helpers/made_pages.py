@@ -194,6 +194,7 @@ def _study(out: Path) -> None:
 def _bundles(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write the bundles that pages call by a name of one's own, and a run that was interrupted."""
     ran("train", "Dataset004_Hippocampus", "--method", "unet", "--cv", "--out", "hippocampus-cv", *SHORT)
+    ran("train", "Dataset004_Hippocampus", "--method", "recyclenet", "--out", "small-recyclenet", *SHORT)
     for fold in ("fold_0", "fold_1", "fold_2"):
         shutil.copytree(out / "hippocampus-cv" / fold, out / fold)
     shutil.copytree(out / "fold_0", out / "hippocampus")

@@ -36,7 +36,14 @@ OTHER_PROGRAMS = {
     "python": "takes minutes to hours; the script and its options have to be there",
 }
 # Blocks whose lines do not follow one another: each runs in a folder of its own. Page, and number of the block.
-EITHER_OR = {("docs/training.md", 2), ("docs/evidence.md", 3)}
+EITHER_OR = {
+    ("docs/compare.md", 3),
+    ("docs/evidence.md", 3),
+    ("docs/options.md", 1),
+    ("docs/options.md", 2),
+    ("docs/scans.md", 2),
+    ("docs/training.md", 2),
+}
 OUTPUT_FLAGS = ("--out", "-o", "--csv", "--fix", "--tensorboard")
 MOST_HELD_BACK = 2  # of the cases that a page predicts
 REAL = "../shared/data"
@@ -71,6 +78,8 @@ def shortened(given: list[str]) -> list[str]:
         return [*given, "--quick", "--repeats", "1", *(("--side", "32") if "cost" in given else ("--only", "ct300"))]
     if given[0] == "demo":
         return [*given, "--no-window"]
+    if given[0] == "predict" and {"scan.nii.gz", "scans/"} & set(given):  # an abdomen at 1 mm takes minutes
+        return [{"hippocampus-recyclenet": "small-recyclenet"}.get(word, word) for word in given]
     if given[0] != "train":
         return given
     line = " ".join(given)
