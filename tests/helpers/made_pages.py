@@ -125,7 +125,6 @@ def whole(out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _bundles(out, monkeypatch)
     ran("export", "labels.nii.gz", "contours.rtstruct.dcm", "--source", "dicom_folder")
     shutil.copytree("results/scan.trace", "case.trace")
-    _also_in(out / "Dataset004_Hippocampus", "case", out / "scan.nii.gz", out / "labels.nii.gz")
     (about,) = blocks(DOCS / "bundles.md", "toml")
     Path("about.toml").write_text(about, encoding="utf-8")
     peer = out / ".venv-peer" / "bin" / "python"
@@ -145,6 +144,9 @@ def _datasets(out: Path) -> None:
         case = abdomen_ct(seed=seed, shape=SHAPE, spacing_mm=SPACING_MM)
         voxtrace.write(case.volume, hippocampus / "imagesTr" / f"hippocampus_{seed:03d}_0000.nii.gz")
         voxtrace.write(case.labels, hippocampus / "labelsTr" / f"hippocampus_{seed:03d}.nii.gz")
+    scan = voxtrace.read(out / "scan.nii.gz")
+    voxtrace.write(voxtrace.Volume(scan.data + 1, scan.geometry), out / "case.nii.gz")
+    _also_in(hippocampus, "case", out / "case.nii.gz", out / "labels.nii.gz")
     for name in ("HIPPOCAMPUS", "ACDC", "LGG", "DATASET", "more_cases", "my_cases"):
         shutil.copytree(hippocampus, out / name)
     for copy in ("model_a", "model_b", "model_c", "labelsA", "labelsB", "labelsC"):
@@ -159,8 +161,8 @@ def _datasets(out: Path) -> None:
     dataset(out / "brats", brains, ["flair", "t1ce", "t1", "t2"])
     ran("plan", "ACDC", "--window", "1x32x32", "--batch-size", 2, "--out", "plan.json")
     ran("plan", "LGG", "--window", "1x32x32", "--batch-size", 2, "--out", "lgg.json")
-    scan = voxtrace.read_labels(out / "labels.nii.gz")
-    three = LabelMap(np.where(scan.data > 3, 0, scan.data), scan.geometry, third)
+    labels = voxtrace.read_labels(out / "labels.nii.gz")
+    three = LabelMap(np.where(labels.data > 3, 0, labels.data), labels.geometry, third)
     voxtrace.write(three, out / "three.nii.gz")
     _also_in(out / "Dataset137_BraTS", "scan", out / "scan.nii.gz", out / "three.nii.gz")
 
