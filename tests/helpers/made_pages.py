@@ -25,7 +25,7 @@ from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.phantoms import abdomen_ct, brain_tumour_mr
 from voxtrace.volume import Case, LabelMap
 
-SHAPE, SPACING_MM = (24, 64, 64), (8.0, 4.5, 4.5)
+SHAPE, SPACING_MM = (8, 32, 32), (24.0, 9.0, 9.0)  # trained on and segmented in one window
 NNUNET = "nnUNet_results/Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__3d_fullres"
 REGIONS = {"background": 0, "whole tumour": [1, 2, 3], "tumour core": [2, 3], "enhancing": 3}
 SHORT = ("--iterations", "2", "--window", "8x32x32")
