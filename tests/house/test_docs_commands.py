@@ -70,7 +70,9 @@ def outputs(given: list[str]) -> list[str]:
     elif given[0] == "score":
         found += [f"{plain[1]}/scores.json", f"{plain[1]}/labelsChosen"]
     elif given[0] == "train" and "--out" not in given:
-        found.append(f"{plain[1]}-{given[given.index('--method') + 1] if '--method' in given else 'recyclenet'}")
+        found.append(
+            f"{Path(plain[1]).stem}-{given[given.index('--method') + 1] if '--method' in given else 'recyclenet'}"
+        )
     return found
 
 
