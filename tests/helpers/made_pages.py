@@ -185,12 +185,11 @@ def _study(out: Path) -> None:
         for image in awkward_dicom.mr(images):
             image.SeriesInstanceUID, image.SeriesNumber, image.SeriesDescription = f"2.25.9{number}", number, what
             image.PixelSpacing, image.RescaleType = [5.0, 5.0], "US"
-        awkward_dicom.save(out / f"series_{number}", images)
-    shutil.copytree(out.parent / "dicom_folder", out / "series_11")
-    for file in (out / "series_11").iterdir():
+        awkward_dicom.save(out, images, f"S{number:02d}_{{:04d}}")
+    for file in (out.parent / "dicom_folder").iterdir():
         image = pydicom.dcmread(file)
         image.SeriesNumber, image.StudyInstanceUID = 11, "2.25.1"
-        image.save_as(file)
+        image.save_as(out / f"S11_{file.name}")
 
 
 def _bundles(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
