@@ -91,7 +91,7 @@ $(VENV)/bin/python:
 	    "python cannot make a virtual environment; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 
 # torch comes first and from its own index: the default index would bring gigabytes of CUDA packages along.
-$(VENV)/run.stamp: pyproject.toml constraints.txt napari.yaml | $(VENV)/bin/python
+$(VENV)/run.stamp: pyproject.toml constraints.txt napari.yaml src/voxtrace/version.py | $(VENV)/bin/python
 	@echo "Installing torch and what the engine and the window need into $(VENV) (about two minutes)"
 	@$(PIP) install --no-deps --retries 1 --index-url $(TORCH_INDEX) $(TORCH)
 	@$(PIP) install --constraint constraints.txt --editable '.[gui,openvino]'

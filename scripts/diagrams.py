@@ -20,6 +20,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt
 
 from voxtrace import bundle
+from voxtrace.fit.model_facts import step_dice
 
 ROOT = Path(__file__).resolve().parents[1]
 PER_ROW = 5
@@ -70,12 +71,12 @@ def draw_steps(out: Path) -> None:
     """Draw the mean Dice of held-back cases after each step, for the shipped models with several."""
     figure, axes = plt.subplots(figsize=(8, 4.2))
     for name, folder in bundle.shipped().items():
-        curve = bundle.card(folder)["metrics"]["validation"]["dice_per_step"]
+        curve = step_dice(bundle.card(folder))
         if len(curve) > 1:
             axes.plot(range(1, len(curve) + 1), curve, marker="o", label=name)
     axes.set(xlabel="step", ylabel="mean Dice of held-back cases")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.savefig(out, dpi=110, bbox_inches="tight", facecolor="white")
 
 

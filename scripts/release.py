@@ -23,7 +23,7 @@ import tempfile
 import tomllib
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,17 @@ list from their cards, and a test compares.
 | model | licence | trained on | licence of the data | for |
 |---|---|---|---|---|
 """
+_ATTRIBUTION = """
+## Whose data they learned
+
+`voxtrace train` computed the weights from scans and outlines of others; pictures of a few slices lie beside them and in
+the documentation. Weights and pictures are shared under the licence of those data. NC: **for non-commercial use
+alone**; for any other use of VoxTrace delete the folders of these models from `voxtrace/shipped`: all else goes on.
+"""
+_TEXTS = {
+    "CC BY SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/legalcode",
+    "CC BY NC SA 4.0": "https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode",
+}
 
 
 def cards() -> dict[str, dict[str, Any]]:
@@ -53,7 +64,7 @@ def cards() -> dict[str, dict[str, Any]]:
 
 def licences() -> str:
     """Return the list of licences as Markdown."""
-    return _HEAD + "".join(_line(name, card) for name, card in cards().items())
+    return "".join((_HEAD, *(_line(name, card) for name, card in cards().items()), _ATTRIBUTION, *_attributions()))
 
 
 def _line(name: str, card: Mapping[str, Any]) -> str:
@@ -61,6 +72,23 @@ def _line(name: str, card: Mapping[str, Any]) -> str:
     data = "none: made-up scans" if card.get("demonstration") else made["dataset_licence"]
     about = f"{made['dataset']}, {made['cases']} cases"
     return f"| {name} | {card['licence']} | {about} | {data} | {card['intended_use'].split('.')[0].lower()} |\n"
+
+
+def _attributions() -> Iterator[str]:
+    """Yield what each licence that asks for it demands beside its name: whose data, and where its text is."""
+    models: dict[str, list[str]] = {}
+    for name, card in cards().items():
+        if said := card.get("about", {}).get("attribution"):
+            models.setdefault(said, []).append(name)
+        elif not card["licence"].startswith("Apache"):
+            raise SystemExit(
+                f"{name} is under {card['licence']} and names no source; give it one: voxtrace models describe"
+            )
+    for said, names in models.items():
+        texts = [url for licence, url in _TEXTS.items() if licence in said.replace("-", " ")]
+        if len(texts) != 1:
+            raise SystemExit(f"{names[0]}: its attribution names none of {', '.join(_TEXTS)}: {said}")
+        yield f"\n* **{', '.join(names)}**: {said} Text of the licence: <{texts[0]}>\n"
 
 
 def project() -> dict[str, Any]:
@@ -175,8 +203,9 @@ def check(out: Path) -> None:
     (wheel,) = (file for file in made if file.suffix == ".whl")
     (out / "sbom.json").write_text(json.dumps(sbom(commit_time()), indent=1) + "\n", encoding="utf-8")
     _run("twine", "check", "--strict", *map(str, made))
-    # W004: models lie in folders whose names have dashes. W009, W010: the manifest is a package of its own, of data.
-    _run("check_wheel_contents", "--ignore", "W004,W009,W010", str(wheel))
+    # W002: copies are looked for below. W004: models lie in folders whose names have dashes. W009, W010: the manifest
+    # is a package of its own, of data.
+    _run("check_wheel_contents", "--ignore", "W002,W004,W009,W010", str(wheel))
     _run("npe2", "validate", str(ROOT / "napari.yaml"))
     if faults := wheel_faults(wheel):
         raise SystemExit("\n".join(faults))
@@ -186,16 +215,27 @@ def check(out: Path) -> None:
 def wheel_faults(wheel: Path) -> list[str]:
     """Return a sentence for each fault of a wheel's contents."""
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+        names, files = archive.namelist(), archive.infolist()
     needed = ["voxtrace_manifest/napari.yaml", "voxtrace/py.typed"]
     needed += [f"voxtrace/shipped/{name}/{file}" for name in cards() for file in ("bundle.json", "card.md")]
     needed += [f"voxtrace/samples/{file.name}" for file in sorted(SAMPLES.iterdir()) if file.suffix in (".nii", ".txt")]
     faults = [f"{wheel.name} lacks {name}." for name in needed if name not in names]
     faults += [f"{wheel.name} lacks {name}." for name in ("LICENSE", LICENCES.name) if not _ends(names, name)]
     faults += [f"{wheel.name} holds {name}." for name in names if "__pycache__" in name or name.startswith("tests/")]
+    faults += [f"{wheel.name} holds {one} and the same as {other}." for one, other in _copies(files)]
     if wheel.stat().st_size > MOST_BYTES:
         faults.append(f"{wheel.name} has {wheel.stat().st_size:,} bytes; expected at most {MOST_BYTES:,}.")
     return faults
+
+
+def _copies(files: Iterable[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of files with the same bytes; licences lie beside what they are for and in the list of licences."""
+    seen: dict[tuple[int, int], str] = {}
+    for file in files:
+        if file.file_size and ".dist-info/licenses/" not in file.filename:
+            first = seen.setdefault((file.CRC, file.file_size), file.filename)
+            if first != file.filename:
+                yield file.filename, first
 
 
 def _ends(names: list[str], file: str) -> bool:

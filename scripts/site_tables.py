@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace import bundle
+from voxtrace.fit.model_facts import step_dice
 
 ROOT = Path(__file__).resolve().parents[1]
 END = "<!-- end -->"
@@ -41,7 +42,7 @@ def demonstrations(records: Mapping[str, Mapping[str, Any]]) -> str:
 
 def steps(records: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the table of mean Dice after each step, of the models with several."""
-    curves = {name: _validation(record)["dice_per_step"] for name, record in sorted(records.items())}
+    curves = {name: step_dice(record) for name, record in sorted(records.items())}
     curves = {name: curve for name, curve in curves.items() if len(curve) > 1}
     most = max(map(len, curves.values()))
     rows = ["| model | " + " | ".join(f"step {k + 1}" for k in range(most)) + " |", "|---" * (most + 1) + "|"]

@@ -72,6 +72,22 @@ def test_a_plan_with_regions_has_an_output_for_each_and_none_for_the_background(
     assert region_plan().model_copy(update={"ignore": True}).ignored == 4
 
 
+def test_a_label_called_like_a_region_of_other_values_is_refused() -> None:
+    """Volumes and their intervals are told by name, so that one of both would be told for the other."""
+    plan = region_plan()
+    for labels, refused in (
+        ({1: "Whole Tumour"}, True),
+        ({2: "enhancing", 3: "edge"}, True),
+        ({3: "enhancing"}, False),
+    ):
+        changed = {**json.loads(plan.model_dump_json()), "labels": {**plan.labels, **labels}}
+        if refused:
+            with pytest.raises(PlanError, match=r"are both called .*give the label a name of its own"):
+                Plan.model_validate(changed)
+        else:
+            assert Plan.model_validate(changed).regions == plan.regions
+
+
 def test_a_plan_without_regions_is_stored_as_before_there_were_any() -> None:
     plan = small_plan()
     assert "regions" not in json.loads(plan.model_dump_json())

@@ -245,6 +245,11 @@ def test_folds_whose_windows_were_chosen_after_training_get_those_that_suit_all(
     loaded = load_members([tmp_path / "light"])
     assert [one.method.to_json()["options"]["windows"] for one in loaded] == ["regular", "regular"]
     assert check_compatible(loaded)
+    per_fold = [{"fold": number, "digest": one.digest} for number, one in enumerate(loaded)]
+    summary = {"folds": 2, "dice": {}, "dice_per_label": {}, "per_fold": per_fold}
+    (tmp_path / "light" / "cross_validation.json").write_text(json.dumps(summary))
+    one_by_one = load_members([one.path for one in loaded if one.path is not None])
+    assert [one.method for one in check_compatible(one_by_one)] == [one.method for one in loaded]
 
 
 @pytest.mark.parametrize("content", ["not JSON", "[]", "{}", '{"folds": 1e9, "dice": {}, "dice_per_label": {}}'])

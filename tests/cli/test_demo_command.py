@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,14 @@ def test_the_demo_steps_through_a_real_scan_that_comes_with_the_package(run: Run
     shown = voxtrace.read(outcome.json["image"])
     assert np.array_equal(shown.data, voxtrace.read(sample(demo.REAL).path).data)
     assert Trace.load(outcome.json["trace"]).geometry.shape == shown.geometry.shape
+
+
+def test_the_first_look_of_a_new_environment_compiles_nothing(tmp_path: Path) -> None:
+    call = "from voxtrace.cli import main; main()"
+    command = [sys.executable, "-c", call, "demo", "--out", str(tmp_path / "out"), "--no-window"]
+    kept = tmp_path / "compiled"
+    subprocess.run(command, env={**os.environ, "NUMBA_CACHE_DIR": str(kept)}, check=True, capture_output=True)
+    assert [file.name for file in kept.rglob("*.nbi")] == []
 
 
 def test_the_picture_is_a_png_for_any_number_of_steps(tmp_path: Path) -> None:

@@ -118,13 +118,12 @@ def test_preflight_takes_the_frames_that_predict_would(run: Run, tmp_path: Path)
 
 
 def test_preflight_takes_the_series_that_predict_would(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "study"
     for number, name in enumerate(("thorax", "leg"), start=1):
-        series = {"SeriesInstanceUID": f"2.25.9{number}", "SeriesNumber": number, "SeriesDescription": name}
-        awkward.save(folder, awkward.images(awkward.place(), **series), name + "{:04d}")
-    assert run("inspect", folder, "--preflight").code == 3
-    assert run("inspect", folder, "--preflight", "--series", "leg").code == 0
-    assert run("inspect", folder, "--preflight", "--series", "arm").code == 3
+        named = {"SeriesDescription": name, "SeriesInstanceUID": f"2.25.{number}"}
+        awkward.save(tmp_path / "study" / name, awkward.images(awkward.tilted(0.0), [0, 1, 2, 3, 4], **named))
+    assert run("inspect", tmp_path, "--preflight").code == 3  # one case, study, with two series
+    assert run("inspect", tmp_path, "--preflight", "--series", "leg").code == 0
+    assert run("inspect", tmp_path, "--preflight", "--series", "arm").code == 3
 
 
 @pytest.mark.parametrize(("option", "value"), [("--frame", "1"), ("--series", "leg")])

@@ -54,10 +54,14 @@ def test_ctrl_c_says_what_is_done_and_how_to_go_on(
 
 
 def test_a_closed_terminal_stops_as_ctrl_c_does() -> None:
-    with stop_on_interrupt() as stopping:
-        assert not stopping()
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert stopping()
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+    try:
+        with stop_on_interrupt() as stopping:
+            assert not stopping()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stopping()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_nohup_stays_nohup() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,14 @@ def test_a_page_has_every_model_and_a_picture_of_the_scan_that_was_given(run: Ru
 
 
 def test_a_page_of_markdown_has_its_pictures_beside_it_and_obeys_no_card(run: Run, two: Path, tmp_path: Path) -> None:
-    scan, out = made.scan(tmp_path / "mine.nii.gz"), tmp_path / "all.md"
+    scan, out = made.scan(tmp_path / "mine.nii.gz"), tmp_path / "all of them.md"
     assert run("models", "page", out, "--scan", f"plain={scan}", "--device", "cpu").code == 0
     text = out.read_text(encoding="utf-8")
     assert re.findall("^## (.*)", text, re.MULTILINE) == ["hostile", "plain"]
-    assert re.findall(r"!\[.*\]\((.*)\)", text) == ["images/all/plain.png"]
-    with Image.open(tmp_path / "images" / "all" / "plain.png") as picture:
+    assert re.findall(r"!\[.*\]\((.*)\)", text) == ["images/all%20of%20them/plain.png"]
+    command = re.findall("^voxtrace models page .*", text, re.MULTILINE)
+    assert shlex.split(command[0])[3:] == [str(out), "--scan", f"plain={scan}"]
+    with Image.open(tmp_path / "images" / "all of them" / "plain.png") as picture:
         assert picture.height <= 240
     assert r"\<script\>" in text
     assert HOSTILE not in text

@@ -19,6 +19,16 @@ def test_tables_line_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == ["label             n", "liver             7", "aorta and spine  10"]
 
 
+def test_a_last_column_of_sentences_is_aligned_to_the_left(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "the file is cut short; copy or export it again from where it came"
+    print_table(("case", "outlook", "why"), [("a", "will fail", long), ("b", "check", "thick slices")])
+    assert capsys.readouterr().out.splitlines() == [
+        "case    outlook  why",
+        f"a     will fail  {long}",
+        "b         check  thick slices",
+    ]
+
+
 def test_facts_line_up(capsys: pytest.CaptureFixture[str]) -> None:
     print_facts({"a": 1.0, "longer": (1, 2)})
     assert capsys.readouterr().out.splitlines() == ["a       1", "longer  1, 2"]

@@ -41,6 +41,25 @@ def test_the_licences_of_the_models_are_those_of_their_cards() -> None:
         assert f"| {name} | {licence} |" in written
 
 
+def test_the_list_of_licences_tells_whose_the_data_are_and_where_each_licence_stands() -> None:
+    table, _, sources = release.licences().partition("\n## ")
+    for name, card in release.cards().items():
+        assert name in table
+        others = not card["licence"].startswith("Apache")
+        lines = [line for line in sources.splitlines() if line.startswith("* ") and name in line]
+        assert len(lines) == others
+        if others:
+            assert card["about"]["attribution"] in lines[0]
+            assert ("/by-nc-sa/4.0/legalcode" if "NC" in card["licence"] else "/by-sa/4.0/legalcode") in lines[0]
+
+
+def test_a_model_of_others_data_that_names_no_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless = {"made": {"licence": "CC-BY 4.0", "about": {}}, "free": {"licence": "Apache-2.0"}}
+    monkeypatch.setattr(release, "cards", lambda: nameless)
+    with pytest.raises(SystemExit, match=r"made is under CC-BY 4\.0 and names no source"):
+        list(release._attributions())
+
+
 def test_the_licence_of_the_package_names_that_of_each_model() -> None:
     stated = release.project()["license"].split(" AND ")
     for name, folder in shipped().items():
@@ -119,6 +138,8 @@ def test_a_wheel_that_lacks_a_model_is_refused(tmp_path: Path) -> None:
 
     with zipfile.ZipFile(tmp_path / "voxtrace.whl", "w") as archive:
         archive.writestr("voxtrace/__pycache__/errors.cpython-311.pyc", b"")
+        for name in ("voxtrace/one.py", "voxtrace/two.py", "voxtrace-0.3.0.dist-info/licenses/one.py"):
+            archive.writestr(name, b"the same")
     faults = release.wheel_faults(tmp_path / "voxtrace.whl")
     assert "voxtrace.whl lacks voxtrace_manifest/napari.yaml." in faults
     assert "voxtrace.whl lacks voxtrace/shipped/hippocampus-unet/bundle.json." in faults
@@ -126,6 +147,8 @@ def test_a_wheel_that_lacks_a_model_is_refused(tmp_path: Path) -> None:
     assert "voxtrace.whl lacks voxtrace/samples/LICENCE.txt." in faults
     assert "voxtrace.whl lacks MODEL_LICENCES.md." in faults
     assert any("holds voxtrace/__pycache__" in fault for fault in faults)
+    copies = [fault for fault in faults if "the same as" in fault]
+    assert copies == ["voxtrace.whl holds voxtrace/two.py and the same as voxtrace/one.py."]
 
 
 def test_what_users_are_told_to_install_can_be_pasted_into_any_shell() -> None:

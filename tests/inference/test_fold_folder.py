@@ -68,7 +68,7 @@ def test_folds_of_a_cross_validation_use_what_it_worked_out_of_all(folds: Path) 
     result = predict(loaded, made.volume(), device="cpu", precision="float32")
     assert result.facts["temperatures"] == [1.5, 2.5]  # each of its own probabilities
     assert "left_out" not in result.facts
-    one_by_one = load_members([folds / "fold_1", folds / "fold_0"])
+    one_by_one = load_members([folds / "fold_1", folds / ".." / "ours" / "fold_0"])
     assert [bundle.pooled for bundle in one_by_one] == [loaded[0].pooled] * 2
 
 

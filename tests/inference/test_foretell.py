@@ -13,7 +13,7 @@ from voxtrace.batch.trust import trust_of
 from voxtrace.bundle import Bundle, annotate, load
 from voxtrace.fit import Fit, case_features
 from voxtrace.inference import predict, segment
-from voxtrace.trace import Trace
+from voxtrace.trace import OTHERWISE, Trace
 
 
 def foretelling(like: Trace, slope: float = -0.1) -> dict[str, Any]:
@@ -82,6 +82,27 @@ def test_of_several_models_it_is_not_known(bundle: Bundle) -> None:
         told = predict((bundle, other), volume(), keep="labels", **changes).trace.provenance.expected_dice
         assert told is not None
         assert "several answers were combined" in told.unknown
+
+
+def test_volume_intervals_of_several_models_hold_for_usual_options_and_averages_alone(bundle: Bundle) -> None:
+    interval = {"cases": 20, "level": 0.9, "bias": 1.0, "factors": [0.5, 2.0], "predicted_ml": [0.0, 1e6]}
+    labels = {str(value): interval for value in bundle.plan.labels if value}
+    other = replace(bundle, card={**bundle.card, "name": "other"})
+    record = {**bundle.record, "intervals": {"names": {}, "labels": labels}}
+
+    def told(**changes: Any) -> bool:
+        trace = predict((bundle, other), volume(), keep="labels", **changes).trace
+        return "intervals_ml" in trust_of(record, trace, Fit())
+
+    assert told()
+    assert not told(post_processing="none")
+    assert not told(members=True)
+
+
+def test_a_vote_with_other_options_says_so(bundle: Bundle) -> None:
+    other = replace(bundle, card={**bundle.card, "name": "other"})
+    trace = predict((bundle, other), volume(), keep="labels", members=True, post_processing="none").trace
+    assert trace.provenance.expected_dice == OTHERWISE
 
 
 def test_a_bundle_without_a_record_says_so(bundle: Bundle) -> None:

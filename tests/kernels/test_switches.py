@@ -26,6 +26,22 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_groups_are_left_out_while_a_block_runs_and_nothing_is_kept(file: Path) -> None:
+    with switches.without("voxelwise"):
+        assert not switches.is_enabled("voxelwise")
+        assert switches.is_enabled("winograd")
+        assert ops_for("cpu") is ops_torch
+        with switches.without("winograd"):
+            assert [switches.is_enabled(group) for group in ("winograd", "sparse", "voxelwise")] == [False, True, False]
+        assert switches.is_enabled("winograd")
+    assert ops_for("cpu") is ops_numba
+    with pytest.raises(KeyError), switches.without("sparse"):
+        raise KeyError
+    assert switches.is_enabled("sparse")
+    assert switches.disabled() == ()
+    assert not file.exists()
+
+
 def test_everything_is_on_at_first() -> None:
     assert switches.disabled() == ()
 

@@ -57,6 +57,21 @@ def test_the_record_is_that_of_the_model_that_made_the_trace() -> None:
     assert record_of([known(LIKE)], None) == {}
 
 
+def test_a_model_that_was_trained_anew_under_the_same_name_did_not_make_the_trace() -> None:
+    now = replace(known(LIKE), weights_sha256="b0")
+    for stated, found in (("b0", LIKE), ("a9", {}), ("", LIKE)):  # early traces do not state it
+        made = replace(made_trace(), provenance=Provenance(bundle="model", weights_sha256=stated))
+        assert record_of([now], made) == found
+    assert record_of([known(LIKE)], made) == LIKE
+
+
+def test_what_folds_were_measured_for_holds_for_their_average_and_not_for_their_vote() -> None:
+    folds = replace(known(LIKE), predicts_as="fold_0 + fold_1")
+    averaged = made_by("fold_0 + fold_1")
+    assert record_of([folds], averaged) == LIKE
+    assert record_of([folds], replace(averaged, members={"fold_0": averaged.labels})) == {}
+
+
 def test_validation_tells_nothing_of_a_scan_that_the_model_does_not_fit() -> None:
     trace = replace(made_trace(), provenance=Provenance(bundle="model", fit="does not fit: the model is for MR"))
     assert record_of([known(LIKE)], trace) == {}

@@ -99,6 +99,14 @@ def test_a_single_spoiled_byte_is_told_wherever_it_is(tmp_path: Path, dtype: Any
             ChunkedArray(tmp_path / "a")[...]
 
 
+def test_a_file_that_is_gone_while_it_is_used_is_told(tmp_path: Path) -> None:
+    write_chunked(tmp_path / "array", np.zeros((3, 4, 5), np.float32))
+    found = ChunkedArray(tmp_path / "array")
+    (tmp_path / "array" / "c" / "0" / "0" / "0").unlink()
+    with pytest.raises(DatasetError, match=r"cannot be read \(No such file.*--resume prepares the case anew"):
+        found[...]
+
+
 def test_damage_inside_a_chunk_is_named(tmp_path: Path) -> None:
     write_chunked(tmp_path / "a", np.zeros((32, 32, 32), np.uint8))
     stored = ChunkedArray(tmp_path / "a")

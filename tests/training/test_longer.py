@@ -77,6 +77,20 @@ def test_a_run_that_is_made_longer_goes_on_with_its_preview(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.preview", "long", "long.preview"]
 
 
+def test_a_stopped_run_does_not_mix_two_cases_in_its_preview(tmp_path: Path) -> None:
+    how = {"preview": CASES[1].name, "validate_every": 3}
+    _stopped(tmp_path / "b", 5, **how)
+    for moved in (False, True):
+        if moved:
+            (tmp_path / "b.preview").rename(tmp_path / "elsewhere")
+        with pytest.raises(OutputError, match=r"b\.preview shows another case than .*; give --preview that one"):
+            drain(_train(tmp_path / "b", resume=True, **{**how, "preview": CASES[0].name}))
+    drain(_train(tmp_path / "b", resume=True, **how))
+    made = Trace.load(tmp_path / "b.preview")
+    assert made.provenance.scan == CASES[1].name
+    assert made.facts["iteration"][:, 0].tolist() == [3, 6, 9]
+
+
 def test_a_run_does_not_add_to_the_preview_of_another(tmp_path: Path) -> None:
     how = {"rate_schedule": "constant", "preview": CASES[1].name}
     drain(_train(tmp_path / "other", 10, validate_every=4, **how))

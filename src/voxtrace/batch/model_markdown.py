@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from voxtrace.atomic import atomic_file
 from voxtrace.batch.model_page import NO_PICTURE, ShownModel, label_names
@@ -40,7 +41,7 @@ def write_markdown(shown: Sequence[ShownModel], out: Path, note: str = "") -> li
             with atomic_file(folder / f"{one.name}.png") as temporary:
                 temporary.write_bytes(one.picture.png)
             written.append(folder / f"{one.name}.png")
-    sections = "\n".join(markdown_section(one, f"images/{out.stem}/{one.name}.png") for one in shown)
+    sections = "\n".join(markdown_section(one, quote(f"images/{out.stem}/{one.name}.png")) for one in shown)
     with atomic_file(out) as temporary:
         temporary.write_text(f"{_HEAD}{note}{sections}", encoding="utf-8")
     return [out, *written]

@@ -17,11 +17,12 @@ def trust_of(record: Mapping[str, Any], trace: Trace, found: Fit) -> dict[str, A
 
     ``intervals_ml`` (name of a label or a region -> low and high), ``usual`` (a sentence), ``expected_dice`` and
     ``predicted_dice``; of these only the last, which says why nothing is known, where the bundle has no measures, does
-    not fit the scan, or predicted with other options: they hold for cases like those of validation.
+    not fit the scan, or predicted with other options, and where several bundles voted: they hold for cases like those
+    of validation.
     """
     dice = trace.provenance.expected_dice
     told: dict[str, Any] = {"predicted_dice": dice.to_json()} if dice else {}
-    if found.verdict == "does not fit" or dice == OTHERWISE:
+    if found.verdict == "does not fit" or dice == OTHERWISE or trace.bundles_voted:
         return told
     last = trace.summary()[-1]
     intervals = {trace.names[value]: interval_ml(record, value, ml) for value, ml in last.get("volume_ml", {}).items()}

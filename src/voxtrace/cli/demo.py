@@ -129,10 +129,11 @@ def _make(case: DemoCase, outputs: DemoOutputs) -> dict[str, Any]:
 def _segment(bundle: Any, volume: Volume, trace: Path) -> Result:
     from voxtrace.inference import segment
     from voxtrace.inference.options import KEEP_EVERY_STEP
+    from voxtrace.kernels.switches import GROUPS, without
 
-    # In a new environment other runtimes first compile their loops, which takes longer than all of this run.
+    # In a new environment other runtimes and kernels first compile their loops: that takes longer than all of this run.
     options = replace(KEEP_EVERY_STEP, runtime="torch")
-    with stop_on_interrupt() as cancel, progress_bar() as bar:
+    with without(*GROUPS), stop_on_interrupt() as cancel, progress_bar() as bar:
         task = bar.add_task("segmenting", total=None)
         engine = segment(bundle, volume, options, store=trace, cancel=cancel)
         while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -88,20 +90,25 @@ def page(
         for model in shown_models(models, given, device, cancel, on):
             shown.append(model)
             echo(f"{model.name} is done")
-    _write_page(out, shown, datasets or [])
+    _write_page(out, shown, [*_given("--scan", scans), *_given("--dataset", datasets)])
     if as_json:
         print_json({"page": str(out), "models": list(models)})
     else:
         print_line(f"the page lies in {out}")
 
 
-def _write_page(out: Path, shown: list[Any], datasets: list[Path]) -> None:
+def _given(option: str, values: Sequence[str | Path] | None) -> list[str]:
+    """Return the words of an option as they were given, once for each value."""
+    return [word for value in values or () for word in (option, str(value))]
+
+
+def _write_page(out: Path, shown: list[Any], given: Sequence[str]) -> None:
     from voxtrace.atomic import atomic_file
     from voxtrace.batch.model_markdown import write_markdown
     from voxtrace.batch.model_page import model_page, model_section
 
     if out.suffix.lower() == ".md":
-        words = " ".join(["voxtrace models page", str(out), *(f"--dataset {folder}" for folder in datasets)])
+        words = shlex.join(["voxtrace", "models", "page", str(out), *given])
         write_markdown(shown, out, f"```bash\n{words}\n```\n\n")
         return
     with atomic_file(out) as temporary:

@@ -15,6 +15,8 @@ from voxtrace.safe_text import printable, well_formed
 if TYPE_CHECKING:
     from rich.progress import Progress, Task
 
+_SENTENCE = 40  # letters of a last column that holds sentences
+
 
 def echo(message: str) -> None:
     """Print a message for the user on standard error; control letters in it are written out."""
@@ -45,9 +47,11 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under a header on standard output; the columns after the first are aligned to the right."""
+    """Print rows under a header on standard output; columns after the first are aligned right, sentences left."""
     cells = [list(columns), *([cell_text(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    if widths[-1] > _SENTENCE:  # else its header and short ones would stand beyond the edge of the terminal
+        widths[-1] = 0
     for row in cells:
         first = row[0].ljust(widths[0])
         print_line("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip())

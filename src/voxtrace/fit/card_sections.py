@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from voxtrace.fit.about import ABOUT, about_of
+from voxtrace.fit.model_facts import step_dice
 from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.fit.training_scans import TrainingScans
 from voxtrace.safe_text import brief
@@ -81,7 +82,7 @@ def limits(record: Mapping[str, Any]) -> Iterator[str]:
 
 def steps(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield the Dice of each step of the answer."""
-    found = _validation(record).get("dice_per_step") or []
+    found = step_dice(record)
     if len(found) < 2:
         return
     yield from ("## Steps", "", "Mean Dice of the held-back cases after each step, as the network left it:", "")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from voxtrace.fit.pieces import NONE
+from voxtrace.fit.pooled_cases import BY_RULE
 from voxtrace.safe_text import brief
 
 NOT_MEASURED = "not measured"
@@ -45,6 +47,24 @@ def recorded_dice(record: Mapping[str, Any]) -> float:
     found = (record.get("metrics") or {}).get("validation") or {}
     mean = (found.get("dice") or {}).get("mean")
     return float(mean) if isinstance(mean, (int, float)) else 0.0
+
+
+def step_dice(record: Mapping[str, Any]) -> list[float | None]:
+    """Return the mean Dice of held-back cases after each step, as the network left it; [] where it is not known.
+
+    Cards of earlier versions count the last step with post-processing. Theirs is worked out from what was tried without
+    rules, and None where not every case has every label.
+    """
+    found = record.get("metrics", {}).get("validation") or {}
+    steps, processed = list(found.get("dice_per_step") or ()), record.get("post_processing") or {}
+    removes = any(word != NONE for word in processed.get("labels", {}).values())
+    told = BY_RULE in found or any(BY_RULE in row for row in found.get("per_case", ()))
+    if not steps or not removes or told:
+        return steps
+    tried = [by_rule[NONE] for by_rule in processed.get("tried", {}).values()]
+    foreground = sum(str(value) != "0" for value in record.get("plan", {}).get("labels", ()))
+    whole = 0 < len(tried) == foreground and all(row["n"] == found.get("cases") for row in tried)
+    return [*steps[:-1], round(sum(row["dice"] for row in tried) / foreground, 4) if whole else None]
 
 
 def cost_words(record: Mapping[str, Any], name: str) -> str:

@@ -61,6 +61,17 @@ def fold_paths(folder: str | Path) -> tuple[Path, ...]:
     BundleError
         A fold is not finished, or two are of other methods, labels or plans; also as :func:`voxtrace.bundle.card`.
     """
+    return tuple(fold_cards(folder))
+
+
+def fold_cards(folder: str | Path) -> dict[Path, dict[str, Any]]:
+    """Return the bundles in a folder of folds with what their cards say, in the order of their numbers.
+
+    Raises
+    ------
+    BundleError
+        As :func:`fold_paths`.
+    """
     folder = Path(folder)
     paths = finished_folds(folder)
     if missing := unfinished_folds(folder):
@@ -68,8 +79,9 @@ def fold_paths(folder: str | Path) -> tuple[Path, ...]:
             f"{folder} is not whole: {', '.join(missing)} of its folds are not finished. Go on with `voxtrace train "
             f"--cv --resume --out {folder}`, or give the finished folds with an -m each."
         )
-    _check_alike(folder, paths)
-    return paths
+    records = {path: card(path) for path in paths}  # each file is read for its hash, which takes its time
+    _check_alike(folder, records)
+    return records
 
 
 def finished_folds(folder: Path) -> tuple[Path, ...]:
@@ -112,7 +124,7 @@ def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bun
         bundles = [load(path) for path in (fold_paths(model) if folds else (model,))]
         loaded += _as_one(bundles) if folds else bundles
     if len(loaded) > 1 and (summary := _summary_of(loaded)):
-        return _pooled(loaded, summary)
+        return _pooled(_as_one(loaded), summary)
     return _joined(loaded, votes)
 
 
@@ -126,7 +138,7 @@ def pooled_record(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict
 
 def _summary_of(bundles: Sequence[Bundle]) -> Mapping[str, Any]:
     """Return the summary of the cross-validation whose folds bundles are, all of them; {} where they are of none."""
-    folders = {bundle.path.parent for bundle in bundles if bundle.path is not None}
+    folders = {bundle.path.resolve().parent for bundle in bundles if bundle.path is not None}
     summary = fold_summary(folders.pop()) if len(folders) == 1 else {}
     return summary if _is_of(summary, [bundle.digest for bundle in bundles]) else {}
 
@@ -245,9 +257,9 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _check_alike(folder: Path, paths: Sequence[Path]) -> None:
+def _check_alike(folder: Path, cards: Mapping[Path, Mapping[str, Any]]) -> None:
     """Refuse folds whose probabilities cannot be averaged voxel by voxel."""
-    records = [card(path) for path in paths]
+    paths, records = list(cards), list(cards.values())
     for path, record in zip(paths[1:], records[1:], strict=True):
         pairs = {"method": (asked_method(records[0]), asked_method(record))}
         pairs |= {name: (records[0]["plan"].get(name), record["plan"].get(name)) for name in SAME_FIELDS}

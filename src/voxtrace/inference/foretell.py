@@ -28,19 +28,23 @@ def with_expected_dice(
     method, options
         As they ran; with others than in validation nothing is known.
     """
-    usual = method == bundles[0].method and all(getattr(options, n) == getattr(_USUAL, n) for n in _CHANGES)
-    found = _expected(trace, bundles, usual)
+    found = _expected(trace, bundles, is_usual(bundles, method, options))
     told = replace(trace, provenance=replace(trace.provenance, expected_dice=found))
     if folder is not None:
         write_record(told.record(), folder)
     return told
 
 
+def is_usual(bundles: Sequence[Bundle], method: Method, options: PredictOptions) -> bool:
+    """Return whether an answer comes about as those of validation did, by its options and those of the method."""
+    return method == bundles[0].method and all(getattr(options, n) == getattr(_USUAL, n) for n in _CHANGES)
+
+
 def _expected(trace: Trace, bundles: Sequence[Bundle], usual: bool) -> ExpectedDice:
+    if not usual:  # of several, too: volume intervals do not hold then
+        return OTHERWISE
     if len(bundles) > 1:
         return SEVERAL
-    if not usual:
-        return OTHERWISE
     record = bundles[0].record
     # features may read every label, which is not done for nothing
     features = case_features(trace) if record.get("predicted_dice") else {}

@@ -17,12 +17,12 @@ from voxtrace.bundle import Bundle, verdict
 from voxtrace.fit.calibration import temperature_of
 from voxtrace.fit.pieces import NONE
 from voxtrace.inference.ensemble import chosen_method
-from voxtrace.inference.foretell import SEVERAL
+from voxtrace.inference.foretell import SEVERAL, is_usual
 from voxtrace.inference.one_run import segment_once
 from voxtrace.inference.options import PredictOptions
 from voxtrace.inference.post_process import KEY, piece_rules, remove_from_answer
 from voxtrace.inference.progress import Progress, Result
-from voxtrace.trace import Recorder, Trace, combine
+from voxtrace.trace import OTHERWISE, Recorder, Trace, combine
 from voxtrace.trace.combine import joined
 from voxtrace.volume import LabelMap, Volume
 
@@ -133,12 +133,13 @@ def _voted(
     parts = [trace.provenance for trace in traces]
     names = ("seed", "seeds", "members", "post_processing")
     used = {**parts[0].options, **{name: getattr(options, name) for name in names}}
+    usual = all(is_usual(run.bundles, chosen_method(run.bundles[0], run.options), options) for run in runs)
     provenance = joined(
         parts,
         options=used,
         seed=options.seed,
         seconds=round(time.perf_counter() - started, 3),
-        expected_dice=SEVERAL,
+        expected_dice=SEVERAL if usual else OTHERWISE,
     )
     return combine(traces, [run.name for run in runs], store, provenance=provenance, cancel=cancel, finish=finish)
 

@@ -8,7 +8,9 @@ Everything is on unless ``kernels.json`` there says otherwise::
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import platformdirs
@@ -18,6 +20,7 @@ from voxtrace.errors import UsageError
 from voxtrace.safe_text import read_json
 
 GROUPS = ("winograd", "sparse", "voxelwise")
+_left_out: ContextVar[tuple[str, ...]] = ContextVar("left_out", default=())
 
 
 def user_file() -> Path:
@@ -35,8 +38,21 @@ def disabled() -> tuple[str, ...]:
 
 
 def is_enabled(group: str) -> bool:
-    """Tell whether a group of kernels may be used on this machine."""
-    return group not in disabled()
+    """Tell whether a group of kernels may be used on this machine, here and now."""
+    return group not in _left_out.get() and group not in disabled()
+
+
+@contextmanager
+def without(*groups: str) -> Iterator[None]:
+    """Leave groups of kernels out while a block runs, in this thread; nothing is kept.
+
+    They are compiled when an environment first uses them, which takes longer than a short run without them.
+    """
+    token = _left_out.set((*_left_out.get(), *groups))
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
 
 
 def switch(enable: Iterable[str] = (), disable: Iterable[str] = ()) -> tuple[str, ...]:

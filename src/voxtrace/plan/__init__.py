@@ -305,6 +305,13 @@ def _check_regions(plan: Plan) -> None:
     names = [region.name.casefold() for region in plan.regions]
     if twice := [name for name in names if names.count(name) > 1]:
         raise PlanError(f"the region {brief(repr(twice[0]))} occurs twice; give each region a name of its own.")
+    same = {(region.name.casefold(), region.values) for region in plan.regions}
+    for value, name in plan.labels.items():  # volumes and intervals are told by name
+        if name.casefold() in names and (name.casefold(), (value,)) not in same:
+            raise PlanError(
+                f"label {value} and a region of other values are both called {brief(repr(name))}; give the label a "
+                "name of its own."
+            )
     values, labels = {value for region in plan.regions for value in region.values}, set(plan.labels) - {0}
     if values != labels:
         raise PlanError(

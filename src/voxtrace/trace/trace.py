@@ -143,6 +143,11 @@ class Trace:
         members = (TraceRow(name, labels, "member") for name, labels in self.members.items())
         return (TraceRow("answer", self.labels, "answer"), *extras, *members)
 
+    @property
+    def bundles_voted(self) -> bool:
+        """Whether several bundles voted, rather than that their probabilities were averaged."""
+        return bool(self.members) and " + " in self.provenance.bundle
+
     def summary(self) -> list[dict[str, Any]]:
         """Return a row for each step, in order; counted from 0.
 

@@ -52,6 +52,11 @@ def open_beside(run: TrainingRun, cases: Sequence[Case], validate: Sequence[Case
     if run.config.preview:
         out = preview_folder(run.out)
         run.preview = PreviewTrace(find_case(run.config.preview, validate, cases), run.work, out)
+        if run.preview.is_of_another_case():
+            raise OutputError(
+                f"{out} shows another case than {run.config.preview}; give --preview that one, or move {out} and "
+                f"{run.work / FOLDER} away."
+            )
         if out.exists() and not (run.work / FOLDER).exists() and not (run.reopened and run.preview.take_up()):
             raise OutputError(f"{out} exists already; move it away, or train without --preview.")
 

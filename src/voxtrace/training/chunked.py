@@ -96,14 +96,21 @@ class ChunkedArray:
         low, high = self._box(parts)
         box = np.empty([h - a for a, h in zip(low, high, strict=True)], self.dtype)
         if box.size:
-            with self._file.open("rb") as file:
-                for at in self._touched(low, high):
-                    begin = [max(a, i * c) for a, i, c in zip(low, at, self.chunk, strict=True)]
-                    end = [min(h, i * c + c) for h, i, c in zip(high, at, self.chunk, strict=True)]
-                    source = _between(begin, end, [i * c for i, c in zip(at, self.chunk, strict=True)])
-                    box[_between(begin, end, low)] = self._unpacked(file, at)[source]
+            try:
+                self._fill(box, low, high)
+            except OSError as error:
+                raise self._useless(f"cannot be read ({error.strerror or error})") from error
         found: Array = box[tuple(slice(None) if isinstance(part, slice) else 0 for part in parts)]
         return found
+
+    def _fill(self, box: Array, low: Sequence[int], high: Sequence[int]) -> None:
+        """Read what lies between first and behind-last voxels into an array of that size."""
+        with self._file.open("rb") as file:
+            for at in self._touched(low, high):
+                begin = [max(a, i * c) for a, i, c in zip(low, at, self.chunk, strict=True)]
+                end = [min(h, i * c + c) for h, i, c in zip(high, at, self.chunk, strict=True)]
+                source = _between(begin, end, [i * c for i, c in zip(at, self.chunk, strict=True)])
+                box[_between(begin, end, low)] = self._unpacked(file, at)[source]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self[...], dtype)
@@ -153,8 +160,11 @@ class ChunkedArray:
         return np.frombuffer(unpacked, self.dtype).reshape(self.chunk)
 
     def _damaged(self) -> DatasetError:
+        return self._useless("is damaged")
+
+    def _useless(self, why: str) -> DatasetError:
         return DatasetError(
-            f"{self._file} is damaged; delete its folder {self._folder.parent}, then --resume prepares the case anew."
+            f"{self._file} {why}; delete its folder {self._folder.parent}, then --resume prepares the case anew."
         )
 
 

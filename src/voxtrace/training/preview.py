@@ -22,6 +22,7 @@ from voxtrace.volume import Array, Case, LabelMap
 FOLDER = "preview"  # of a run: one file of labels for each time
 EVENT = "preview"  # written when a step was added
 _SHOWN = (EVENT, "validation")  # earlier versions wrote the latter alone
+SHOWN_CASE = "case.txt"  # in that folder: whose labels these are
 MADE, PREVIOUS = "trace", "previous"  # in that folder, so that a run that is killed leaves nothing beside it
 
 
@@ -54,9 +55,21 @@ class PreviewTrace:
         if not ours or not shown >= set(at) or len(at) != int(trace.labels.shape[0]):
             return False
         with atomic_folder(self._work) as folder:
+            (folder / SHOWN_CASE).write_text(self._case.name, encoding="utf-8")
             for done, labels in zip(at, np.asarray(trace.labels[:]), strict=True):
                 np.save(folder / _name(done), labels)
         return True
+
+    def is_of_another_case(self) -> bool:
+        """Return whether the labels that the run has kept so far are of another case."""
+        if not self._files():
+            return False
+        try:
+            told = self._work / SHOWN_CASE
+            shown = told.read_text(encoding="utf-8") if told.is_file() else Trace.load(self._out).provenance.scan
+        except VoxTraceError:  # of an earlier version, and its trace is gone
+            return False
+        return shown not in (self._case.name, self._case.volume.name)
 
     def rewind(self, done: int) -> None:
         """Drop what was kept after ``done`` updates, which are done again."""
@@ -69,6 +82,7 @@ class PreviewTrace:
         labels = np.asarray(predict(bundle, self._case.volume, keep="last", device=device, mirror=False).trace.labels)
         with atomic_file(self._work / _name(done)) as file:
             np.save(file, labels[-1])
+        (self._work / SHOWN_CASE).write_text(self._case.name, encoding="utf-8")
         self._trace(bundle).save(self._work / MADE)
         exchange(self._work / MADE, self._out, self._work / PREVIOUS)
 

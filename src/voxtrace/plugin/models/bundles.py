@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from voxtrace import bundle
 from voxtrace.errors import BundleError
-from voxtrace.inference.fold_folder import LEFT_OUT, fold_paths, fold_summary, is_fold_folder, joint_card
+from voxtrace.inference.fold_folder import LEFT_OUT, fold_cards, fold_summary, is_fold_folder, joint_card
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class KnownBundle:
     record
         Everything that its ``bundle.json`` says, see :func:`voxtrace.bundle.card`; of folds, the first one's with what
         was worked out of all of them.
-    predicts_as
-        What traces that it made call it.
+    predicts_as, weights_sha256
+        What traces that it made call it, and state of its weights.
     """
 
     name: str
@@ -58,6 +58,7 @@ class KnownBundle:
     folds: int = 0
     record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     predicts_as: str = ""
+    weights_sha256: str = ""
 
     def sentence(self, method: str = "") -> str:
         """Return what it segments, in which images and with which method; ``method`` is its title where known."""
@@ -74,15 +75,17 @@ def describe(path: str | Path) -> KnownBundle:
     BundleError
         The folder is not a bundle, is incomplete or was altered.
     """
-    folds = fold_paths(path) if is_fold_folder(path) else ()
+    folds = fold_cards(path) if is_fold_folder(path) else {}
     folder = Path(path) if folds else bundle.find(path)
-    records = [bundle.card(path) for path in folds or (folder,)]
-    names = [str(record.get("name") or path.name) for record, path in zip(records, folds or (folder,), strict=True)]
+    cards = folds or {folder: bundle.card(folder)}
+    names, records = [str(record.get("name") or of.name) for of, record in cards.items()], list(cards.values())
+    hashes = [str(record["files"].get(bundle.WEIGHTS, "")) for record in records]
     record = joint_card(records, fold_summary(folder)) if folds else records[0]
     if folds:
         record = {**record, "name": f"{folder.name} ({len(folds)} folds)"}
     try:
-        return replace(_known(folder, record), folds=len(folds), predicts_as=" + ".join(names))
+        known = replace(_known(folder, record), folds=len(folds))
+        return replace(known, predicts_as=" + ".join(names), weights_sha256=" + ".join(hashes))
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{folder} lacks {error} in its description; it may come from a newer version. Update VoxTrace."

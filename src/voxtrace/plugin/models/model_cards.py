@@ -9,7 +9,7 @@ from typing import Any
 
 from voxtrace import palette
 from voxtrace.fit import Fit
-from voxtrace.fit.model_facts import recorded_dice
+from voxtrace.fit.model_facts import is_non_commercial, recorded_dice
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.volume import Triple
 
@@ -55,6 +55,8 @@ class ModelCard:
         A sentence for each reason of the verdict, with what to do.
     demonstration
         Whether it was trained on made-up scans.
+    non_commercial
+        Whether its licence, or that of its data, is for non-commercial use alone.
     colours
         Of its first labels, for its picture.
     method
@@ -69,6 +71,7 @@ class ModelCard:
     verdict: str = ""
     reasons: tuple[str, ...] = ()
     demonstration: bool = False
+    non_commercial: bool = False
     colours: tuple[Triple, ...] = field(default=())
     method: str = ""
 
@@ -79,9 +82,9 @@ class ModelCard:
 
     @property
     def takes(self) -> str:
-        """What it takes on this scan, whether it is a demonstration, its method and its licence, in one line."""
-        demonstration = "demonstration" if self.demonstration else ""
-        return " · ".join(filter(None, (self.cost, demonstration, self.method, self.licence)))
+        """What it takes on this scan, whom it is for, its method and its licence, in one line."""
+        limits = ("demonstration" if self.demonstration else "", "non-commercial" if self.non_commercial else "")
+        return " · ".join(filter(None, (self.cost, *limits, self.method, self.licence)))
 
     @property
     def tooltip(self) -> str:
@@ -108,6 +111,7 @@ def model_card(known: KnownBundle, verdict: ModelVerdict | None, method: str = "
         verdict=verdict.fit.verdict if verdict else "",
         reasons=tuple(_reason(reason.sentence, reason.remedy) for reason in reasons),
         demonstration=is_demonstration(known.record),
+        non_commercial=is_non_commercial(known.record),
         colours=tuple(palette.colours(list(known.labels)[:4]).values()),
         method=method or known.method,
     )

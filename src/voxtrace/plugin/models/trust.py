@@ -9,7 +9,7 @@ from typing import Any
 from voxtrace.fit import familiarity, interval_ml
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.panel_state import Level
-from voxtrace.trace import OTHERWISE, ExpectedDice, Trace
+from voxtrace.trace import OTHERWISE, ExpectedDice, Provenance, Trace
 
 Record = Mapping[str, Any]
 IntervalOf = Callable[[int | str, float], tuple[float, float] | None]
@@ -28,11 +28,21 @@ def record_of(bundles: Iterable[KnownBundle], trace: Trace | None) -> Record:
 
     That is where the model is unknown or unfit, where several voted, and where it predicted with other options.
     """
-    about = trace.provenance if trace is not None else None
-    if about is not None and (about.fit.startswith("does not fit") or about.expected_dice == OTHERWISE):
+    if trace is None or trace.bundles_voted:
         return {}
-    name = trace.provenance.bundle if trace is not None else ""
-    return next((known.record for known in bundles if (known.predicts_as or known.name) == name), {})
+    about = trace.provenance
+    if about.fit.startswith("does not fit") or about.expected_dice == OTHERWISE:
+        return {}
+    return next((known.record for known in bundles if _made(known, about)), {})
+
+
+def _made(known: KnownBundle, about: Provenance) -> bool:
+    """Return whether a bundle made a trace, by name and, where both state it, by the hash of the weights.
+
+    A bundle that was trained anew has the name of the one before.
+    """
+    same = not known.weights_sha256 or about.weights_sha256 in ("", known.weights_sha256)
+    return same and (known.predicts_as or known.name) == about.bundle
 
 
 def interval_of(record: Record) -> IntervalOf:
