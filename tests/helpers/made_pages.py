@@ -165,6 +165,12 @@ def _datasets(out: Path) -> None:
     three = LabelMap(np.where(labels.data > 3, 0, labels.data), labels.geometry, third)
     voxtrace.write(three, out / "three.nii.gz")
     _also_in(out / "Dataset137_BraTS", "scan", out / "scan.nii.gz", out / "three.nii.gz")
+    (out / "tumours").mkdir()
+    shutil.copy(out / "three.nii.gz", out / "tumours" / "scan.nii.gz")
+    names = [*(f"hippocampus_{number:03d}" for number in range(1, 6)), "case", "scan"]
+    held_back = [names[:2], *([name] for name in names[2:5]), names[5:]]
+    folds = [{"train": [name for name in names if name not in held], "val": held} for held in held_back]
+    (hippocampus / "splits_final.json").write_text(json.dumps(folds), encoding="utf-8")
 
 
 def _with_labels(case: Case, names: dict[int, str]) -> Case:

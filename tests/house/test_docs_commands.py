@@ -26,6 +26,9 @@ NOT_RUN = {
     "voxtrace coverage hippocampus-cv": "needs dozens of held-back cases: tests/cli/test_coverage_command.py",
     "voxtrace coverage fold_0 fold_1 fold_2 --level 0.8 --json": "the same",
     "voxtrace train Dataset004_Hippocampus --fold 0 --out hippocampus --devices 4": "needs four devices",
+    "voxtrace models page docs/models.md --dataset Dataset004_Hippocampus --dataset Dataset027_ACDC": (
+        "needs the datasets of the shipped models: tests/cli/test_models_page.py"
+    ),
     "voxtrace methods --method smoothed": "needs the package of the page: tests/cli/test_a_package_of_its_own.py",
 }
 # What else stands in such blocks, by its first word, and why it is not run here.
@@ -70,9 +73,8 @@ def outputs(given: list[str]) -> list[str]:
     elif given[0] == "score":
         found += [f"{plain[1]}/scores.json", f"{plain[1]}/labelsChosen"]
     elif given[0] == "train" and "--out" not in given:
-        found.append(
-            f"{Path(plain[1]).stem}-{given[given.index('--method') + 1] if '--method' in given else 'recyclenet'}"
-        )
+        method = given[given.index("--method") + 1] if "--method" in given else "recyclenet"
+        found.append(f"{Path(plain[1]).stem}-{method}{'-cv' if '--cv' in given else ''}")
     return found
 
 
@@ -82,8 +84,10 @@ def shortened(given: list[str]) -> list[str]:
         return [*given, "--quick", "--repeats", "1", *(("--side", "32") if "cost" in given else ("--only", "ct300"))]
     if given[0] == "demo":
         return [*given, "--no-window"]
-    if given[0] == "predict" and {"scan.nii.gz", "scans/"} & set(given):  # an abdomen at 1 mm takes minutes
-        return [{"hippocampus-recyclenet": "small-recyclenet"}.get(word, word) for word in given]
+    if given[0] == "predict":  # an abdomen at 1 mm takes minutes
+        here = [folder / "small-recyclenet" for folder in (Path.cwd(), *Path.cwd().parents)]
+        small = next(str(folder) for folder in here if folder.is_dir())
+        return [{"hippocampus-recyclenet": small}.get(word, word) for word in given]
     if given[0] != "train":
         return given
     line = " ".join(given)
