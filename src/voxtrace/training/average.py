@@ -29,12 +29,16 @@ class WeightAverage:
 
     @torch.no_grad()
     def add(self) -> None:
-        """Take the weights as they are after an update in."""
-        if not self._trained:
+        """Take the weights as they are after an update in, but for those that the update did not learn.
+
+        A part that left the training earlier (two of Med-DANet's candidates do) keeps the average of its last updates.
+        """
+        learned = {name: weight.detach() for name, weight in self._trained.items() if weight.grad is not None}
+        if not learned:
             return
         self.updates += 1
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.values.values()), [w.detach() for w in self._trained.values()], 1.0 - decay)
+        torch._foreach_lerp_([self.values[name] for name in learned], list(learned.values()), 1.0 - decay)
 
     def state(self) -> dict[str, Tensor]:
         """Return what a checkpoint keeps."""
