@@ -2,10 +2,10 @@
 
     python scripts/train_table.py DATA OUT [--minutes 12] [--jobs 2] [--device cuda] [--only PATTERN …] [--table FILE]
 
-DATA holds the datasets; the table (scripts/train_table.toml) says which, with which plans, methods, folds and seeds. OUT
-gets plans, shared prepared cases, a bundle and a log a run, e.g. `acdc-unet-f0-s0` and `acdc-unet-f0-s0.log`. A run that
-has its bundle is left alone and one that was interrupted goes on, so that the command can be given again. On one GPU many
-small networks train side by side, each on one thread: start NVIDIA's MPS before, or they wait for one another.
+DATA holds the datasets; the table (scripts/train_table.toml) says which, with which plans, methods, folds and seeds.
+OUT gets plans, shared prepared cases, a bundle and a log a run, e.g. `acdc-unet-f0-s0` and `acdc-unet-f0-s0.log`. A run
+that has its bundle is left alone and one that was interrupted goes on, so that the command can be given again. On one
+GPU many small networks train side by side, each on one thread: start NVIDIA's MPS before, or they wait for one another.
 """
 
 from __future__ import annotations
