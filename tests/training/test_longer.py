@@ -196,6 +196,7 @@ def test_averaged_weights_follow_their_formula_and_leave_what_is_masked_at_zero(
     for n in range(1, 4):
         with torch.no_grad():
             network.weight.copy_(torch.tensor([[1.0 + n, 0.0]]))
+        network.weight.grad = torch.zeros(1, 2)
         average.add()
         decay = min(0.9, (1 + n) / (10 + n))
         expected = decay * expected + (1 - decay) * (1.0 + n)
@@ -203,6 +204,19 @@ def test_averaged_weights_follow_their_formula_and_leave_what_is_masked_at_zero(
     with average.applied():
         assert network.weight.tolist() == [[pytest.approx(expected), 0.0]]
     assert network.weight.tolist() == [[4.0, 0.0]]
+
+
+def test_a_part_that_left_the_training_keeps_its_average() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False))
+    average = WeightAverage(network, 0.9)
+    before = average.values["0.weight"].clone()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(1.0)
+    network[1].weight.grad = torch.zeros(1, 1)
+    average.add()
+    assert torch.equal(average.values["0.weight"], before)  # no gradient: the update did not learn it
+    assert average.values["1.weight"] > network[1].weight.detach() - 1.0
 
 
 @pytest.mark.parametrize("name", ["unet", "e2enet"])

@@ -1,0 +1,115 @@
+"""scripts/train_table.py and scripts/compare_cards.py: which runs a table has, and how their cards are compared."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def script(name: str) -> ModuleType:
+    """Import a script as a module."""
+    if not (SCRIPTS / f"{name}.py").is_file():
+        pytest.skip("the scripts do not lie beside the tests, as in an installed package")
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def training_table() -> ModuleType:
+    return script("train_table")
+
+
+def test_every_run_of_the_table_has_a_plan_of_its_own_name_and_an_unused_one(training_table: ModuleType) -> None:
+    table = tomllib.loads((SCRIPTS / "train_table.toml").read_text(encoding="utf-8"))
+    runs = list(training_table.runs(table, ["*"]))
+
+    assert len({run.name for run in runs}) == len(runs)
+    assert {run.entry["plan"] for run in runs} == set(table["plan"])
+
+
+def test_a_run_is_taken_by_pattern_and_told_as_a_command(training_table: ModuleType, tmp_path: Path) -> None:
+    entry = {"name": "a", "plan": "p", "method": "unet", "folds": [0, 3], "seeds": [0, 7], "set": ["width=8"]}
+
+    runs = list(training_table.runs({"run": [entry]}, ["a-f3-*"]))
+    words = runs[1].command(tmp_path / "data", tmp_path / "out", 2.5, "cpu", "float32")
+
+    assert [run.name for run in runs] == ["a-f3-s0", "a-f3-s7"]
+    assert words[words.index("--fold") + 1] == "3"
+    assert words[words.index("--seed") + 1] == "7"
+    assert words[words.index("--minutes") + 1] == "2.5"
+    assert words[words.index("--set") + 1] == "width=8"
+    assert "--resume" not in words
+
+
+def test_an_interrupted_run_goes_on(training_table: ModuleType, tmp_path: Path) -> None:
+    (run,) = training_table.runs({"run": [{"name": "a", "plan": "p", "method": "unet"}]}, ["*"])
+    (tmp_path / "a-all-s0.work").mkdir()
+
+    words = run.command(tmp_path, tmp_path, 1.0, "cpu", "auto")
+
+    assert words[-1] == "--resume"
+    assert "--fold" not in words
+
+
+def bundle(folder: Path, dice: dict[str, float], without_rules: dict[str, float]) -> None:
+    """Write what a comparison reads of a bundle: Dice of a label in each case, and what no rule would give."""
+    rows = [
+        {"name": case, "dice": {"organ": value}, "predicted_ml": {"organ": 11.0}, "reference_ml": {"organ": 10.0}}
+        for case, value in dice.items()
+    ]
+    rules = [{"organ": [{"rules": ["none"], "dice": without_rules[case]}]} for case in dice]
+    found: dict[str, Any] = {
+        "cases": len(rows),
+        "dice": {"mean": 0.8, "ci95": [0.7, 0.9]},
+        "dice_per_step": [0.8],
+        "per_case": rows,
+        "by_rule": rules,
+    }
+    folder.mkdir()
+    record = {"metrics": {"validation": found}, "provenance": {"iterations": 5, "seconds": 1.0}}
+    (folder / "bundle.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_seeds_of_a_case_are_averaged_and_cases_are_paired_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = script("compare_cards")
+    monkeypatch.setattr(compare, "card", lambda folder: json.loads((folder / "bundle.json").read_text("utf-8")))
+    bundle(tmp_path / "m-f0-s0", {"x": 0.9, "y": 0.8}, {"x": 0.7, "y": 0.6})
+    bundle(tmp_path / "m-f0-s1", {"x": 0.9, "y": 0.8}, {"x": 0.9, "y": 0.6})
+
+    found = compare.Trained([tmp_path / "m-f0-s0", tmp_path / "m-f0-s1"])
+
+    assert found.network == {("f0", "x"): pytest.approx(0.8), ("f0", "y"): pytest.approx(0.6)}
+    assert found.processed == {("f0", "x"): pytest.approx(0.9), ("f0", "y"): pytest.approx(0.8)}
+    assert found.volumes == {"organ": [(11.0, 10.0)] * 4}
+
+
+def test_the_comparison_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare = script("compare_cards")
+    monkeypatch.setattr(compare, "card", lambda folder: json.loads((folder / "bundle.json").read_text("utf-8")))
+    bundle(tmp_path / "one-f0-s0", {"x": 0.9, "y": 0.8}, {"x": 0.9, "y": 0.8})
+    bundle(tmp_path / "two-f0-s0", {"y": 0.7, "x": 0.8}, {"y": 0.7, "x": 0.8})
+    monkeypatch.setattr(sys, "argv", ["compare_cards", str(tmp_path), "one-*", "--against", "two-*"])
+
+    compare.main()
+
+    printed = capsys.readouterr().out
+    assert "difference +0.1000 [+0.1000, +0.1000]" in printed
+    assert "organ +10.0 %" in printed
