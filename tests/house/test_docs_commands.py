@@ -39,6 +39,7 @@ OTHER_PROGRAMS = {
     ".venv/bin/pre-commit": "changes the repository that it is called in",
     "torchrun": "needs two machines",
     "python": "takes minutes to hours; the script and its options have to be there",
+    "nvidia-cuda-mps-control": "needs an NVIDIA card",
 }
 # Blocks whose lines do not follow one another: each runs in a folder of its own. Page, and number of the block.
 EITHER_OR = {
