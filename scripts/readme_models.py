@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.bundle import card, load, shipped
 from voxtrace.fit import facts_of, fit
-from voxtrace.fit.model_facts import is_non_commercial
+from voxtrace.fit.model_facts import NONE_HELD_BACK, dice_words, is_non_commercial
 
 if TYPE_CHECKING:
     from voxtrace.volume import Volume
@@ -45,17 +45,16 @@ def table(records: Mapping[str, Mapping[str, Any]], costs: Mapping[str, Mapping[
 
 def cells(name: str, record: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
     """Return the cells of one model."""
-    measured, scans = record["metrics"]["validation"], record["training_scans"]
-    made_up = bool(record.get("demonstration"))
-    low, high = measured["dice"]["ci95"]
+    scans, made_up = record["training_scans"], bool(record.get("demonstration"))
+    made, untested = record["provenance"], ", not validated" * (dice_words(record) == NONE_HELD_BACK)
     return [
         f"`{name}`",
         _finds(record),
         f"{', '.join(record['plan']['channels'])}; {_size(scans['size_mm'])} mm",
-        f"{record['provenance']['cases']} {'made-up' if made_up else 'real'} scans",
-        f"{measured['dice']['mean']:.3f} [{low:.3f}, {high:.3f}], {measured['cases']}",
+        f"{made.get('cases_learned', made['cases'])} {'made-up' if made_up else 'real'} scans",
+        dice_words(record).replace(", n ", ", "),
         f"{cost['seconds']:.2g} s, {cost['gigabytes']:.1f} GB",
-        "demonstration" if made_up else f"**real scans**{', non-commercial' * is_non_commercial(record)}",
+        "demonstration" if made_up else f"**real scans**{', non-commercial' * is_non_commercial(record)}{untested}",
     ]
 
 

@@ -52,6 +52,7 @@ the documentation. Weights and pictures are shared under the licence of those da
 alone**; for any other use of VoxTrace delete the folders of these models from `voxtrace/shipped`: all else goes on.
 """
 _TEXTS = {
+    "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/legalcode",
     "CC BY SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/legalcode",
     "CC BY NC SA 4.0": "https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode",
 }
@@ -70,7 +71,7 @@ def licences() -> str:
 def _line(name: str, card: Mapping[str, Any]) -> str:
     made = card["provenance"]
     data = "none: made-up scans" if card.get("demonstration") else made["dataset_licence"]
-    about = f"{made['dataset']}, {made['cases']} cases"
+    about = f"{made['dataset']}, {made.get('cases_learned', made['cases'])} cases"
     return f"| {name} | {card['licence']} | {about} | {data} | {card['intended_use'].split('.')[0].lower()} |\n"
 
 

@@ -1,12 +1,13 @@
 """Put a trained bundle among those that come with the package: name, maker's words, worst cases pictured.
 
-    python scripts/ship_model.py BUNDLE NAME ABOUT.toml [--dataset DATASET] [--time N]
+    python scripts/ship_model.py BUNDLE NAME ABOUT.toml [--dataset DATASET] [--time N] [--licence WORDS] [--use WORDS]
 
 BUNDLE stays as it is. Weights are stored as they are there; the log of the training is left out. With DATASET, the one
 that it was trained on, the three worst held-back cases are segmented once more and pictured beside the card, which must
 be allowed by the data's licence, and the cases of the fold are listed where an older training did not. `--time N` takes
 the seconds of a prediction anew, from the first N held-back cases: processor time of one thread, which is what an idle
-core takes, for machines that other work kept busy.
+core takes, for machines that other work kept busy. `--licence` names that of the data, where the dataset states none;
+`--use` is the line at the top of the card.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ def listed(made: dict[str, Any], sides: tuple[CaseFolder, CaseFolder]) -> dict[s
     return {**made, **dict(zip(CASE_LISTS, rows, strict=True))}
 
 
+def stated(record: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+    """Return the entries of a card that the command line states: intended use, licence of the model and of its data."""
+    changes: dict[str, Any] = {"intended_use": given.use} if given.use else {}
+    if given.licence:
+        changes["licence"] = f"{given.licence} (the training data's)"
+        changes["provenance"] = {**record["provenance"], "dataset_licence": given.licence}
+    return changes
+
+
 def worst(folder: Path, record: dict[str, Any], held_back: CaseFolder) -> dict[str, bytes]:
     """Return the pictures of the cases that a card names as its worst."""
     model, found = load(folder), {}
@@ -67,6 +77,8 @@ def main() -> None:
     parser.add_argument("about", type=Path)
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--time", type=int, default=0)
+    parser.add_argument("--licence", default="")
+    parser.add_argument("--use", default="")
     given = parser.parse_args()
     out = SHIPPED / given.name
     out.mkdir(exist_ok=True)
@@ -74,10 +86,10 @@ def main() -> None:
         if file.name in (JSON, CARD, WEIGHTS) or file.suffix in (".svg", ".png"):
             shutil.copy2(file, out / file.name)
     record, pictures = card(out), None
-    changes: dict[str, Any] = {"name": given.name, "about": read_about(given.about)}
+    changes: dict[str, Any] = {"name": given.name, "about": read_about(given.about), **stated(record, given)}
     if given.dataset:
         sides = fold(open_dataset(given.dataset), int(record["provenance"]["fold"]))
-        changes["provenance"] = listed(record["provenance"], sides)
+        changes["provenance"] = listed(changes.get("provenance", record["provenance"]), sides)
         if pictures := worst(out, record, sides[1]):
             changes["failures"] = pictured(record, pictures)["failures"]
         if given.time:

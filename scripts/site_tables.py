@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace import bundle
-from voxtrace.fit.model_facts import step_dice
+from voxtrace.fit.model_facts import dice_words, recorded_dice, step_dice
 
 ROOT = Path(__file__).resolve().parents[1]
 END = "<!-- end -->"
@@ -54,16 +54,11 @@ def steps(records: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _chosen(records: Mapping[str, Mapping[str, Any]], *, demonstration: bool) -> list[tuple[str, Mapping[str, Any]]]:
     found = [one for one in records.items() if bool(one[1].get("demonstration")) == demonstration]
-    return sorted(found, key=lambda one: (_labels(one[1]), -_validation(one[1])["dice"]["mean"]))
+    return sorted(found, key=lambda one: (_labels(one[1]), -recorded_dice(one[1])))
 
 
 def _labels(record: Mapping[str, Any]) -> list[str]:
     return [name for value, name in sorted(record["plan"]["labels"].items(), key=lambda one: int(one[0])) if int(value)]
-
-
-def _validation(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = record["metrics"]["validation"]
-    return found
 
 
 def _method(record: Mapping[str, Any]) -> str:
@@ -72,8 +67,7 @@ def _method(record: Mapping[str, Any]) -> str:
 
 
 def _dice(record: Mapping[str, Any]) -> str:
-    dice, cases = _validation(record)["dice"], _validation(record)["cases"]
-    return f"{dice['mean']:.3f} [{dice['ci95'][0]:.3f}, {dice['ci95'][1]:.3f}], {cases}"
+    return dice_words(record).replace(", n ", ", ")
 
 
 TABLES = {"which-model.md": (real_models, demonstrations), "read-a-trace.md": (steps,)}

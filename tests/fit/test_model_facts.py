@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from voxtrace.bundle import card, shipped
-from voxtrace.fit.model_facts import step_dice
+from voxtrace.fit.card_sections import summary
+from voxtrace.fit.model_facts import model_facts, step_dice
 
 
 def record(rule: str, n: int = 2, **row: Any) -> dict[str, Any]:
@@ -41,5 +43,19 @@ def test_it_is_not_known_where_labels_are_in_other_numbers_of_cases() -> None:
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_shipped_cards_say_of_each_step_what_the_network_left(name: str) -> None:
     found = card(shipped()[name])
-    steps = found["metrics"]["validation"]["dice_per_step"]
-    assert len(steps) == 1 or step_dice(found) == pytest.approx(steps, abs=1e-4)
+    steps = found["metrics"].get("validation", {}).get("dice_per_step", ())
+    assert len(steps) <= 1 or step_dice(found) == pytest.approx(steps, abs=1e-4)
+    assert steps or found["provenance"]["held_back"] == []
+
+
+def test_a_card_says_how_many_cases_were_learned_and_whether_any_was_held_back(tmp_path: Path) -> None:
+    found = record("none")
+    found["method"], found["plan"]["channels"] = {"name": "cdlunet"}, ["CT"]
+    found["metrics"] = {}
+    found["provenance"] = {"dataset": "Opinions", "cases": 3, "cases_learned": 2, "held_back": []}
+    facts = model_facts(tmp_path, found)
+    assert (facts["trained on"], facts["Dice"]) == ("Opinions, 2 of 3 cases", "no case held back")
+    assert "Trained on 2 of 3 cases of Opinions." in list(summary(found))
+    del found["provenance"]["cases_learned"], found["provenance"]["held_back"]
+    facts = model_facts(tmp_path, found)
+    assert (facts["trained on"], facts["Dice"]) == ("Opinions, 3 cases", "not known")

@@ -21,9 +21,10 @@ from voxtrace.volume import Geometry, Volume
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_data"
 ABDOMEN = tuple(f"abdomen-phantom-{method}" for method in ("cdlunet", "diffusion", "e2enet", "recyclenet"))
 TUMOUR = ("tumour-phantom-meddanet",)
-HIPPOCAMPUS = tuple(f"hippocampus-{method}" for method in ("cdlunet", "recyclenet", "unet"))
+HIPPOCAMPUS = tuple(f"hippocampus-{method}" for method in ("e2enet", "recyclenet", "unet"))
 HEART = ("acdc-diffusion", "acdc-recyclenet")
-EVERY = (*ABDOMEN, *TUMOUR, *HIPPOCAMPUS, *HEART)
+CT = ("abdomen-ct-cdlunet",)
+EVERY = (*ABDOMEN, *TUMOUR, *HIPPOCAMPUS, *HEART, *CT)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_every_shipped_bundle_is_in_the_matrix(records: dict[str, dict[str, Any]
 @pytest.mark.parametrize("name", EVERY)
 def test_made_up_scans_fit_the_models_for_them_alone(records: dict[str, dict[str, Any]], name: str) -> None:
     verdicts = fit(records[name], abdomen()).verdict, fit(records[name], tumour()).verdict
-    expected = {ABDOMEN: ("fits", "does not fit"), TUMOUR: ("does not fit", "fits")}
+    expected = {ABDOMEN: ("fits", "does not fit"), TUMOUR: ("does not fit", "fits"), CT: ("check", "does not fit")}
     assert verdicts == next((v for names, v in expected.items() if name in names), ("does not fit", "does not fit"))
 
 
@@ -190,7 +191,9 @@ def test_a_verdict_is_its_most_severe_reason() -> None:
 def test_only_a_fitting_model_is_suggested(records: dict[str, dict[str, Any]]) -> None:
     assert suggest(records, abdomen()) in ABDOMEN
     assert suggest(records, tumour()) in TUMOUR
-    assert suggest(records, replace(abdomen(), passport=voxtrace.passport.Passport())) is None
+    patient = replace(abdomen(), passport=voxtrace.passport.Passport())
+    assert suggest(records, patient) in CT
+    assert suggest({name: records[name] for name in (*ABDOMEN, *TUMOUR)}, patient) is None
     assert suggest(records, None) is None
 
 
@@ -236,7 +239,8 @@ REAL = {
 def test_no_shipped_model_fits_these_patients(records: dict[str, dict[str, Any]], real_data: Path, kind: str) -> None:
     scan = facts_of(voxtrace.read([real_data / path for path in REAL[kind]]))
     heart = "check" if kind in ("body MR", "head") else "does not fit"  # one channel of MR, but no heart in slices
-    expected = dict.fromkeys(EVERY, "does not fit") | dict.fromkeys(HEART, heart)
+    ct = "check" if kind.startswith("CT") else "does not fit"  # more of the body in one, fewer slices in the other
+    expected = dict.fromkeys(EVERY, "does not fit") | dict.fromkeys(HEART, heart) | dict.fromkeys(CT, ct)
     assert {name: fit(record, scan).verdict for name, record in records.items()} == expected
     assert suggest(records, scan) is None
 

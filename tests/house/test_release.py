@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -50,7 +51,8 @@ def test_the_list_of_licences_tells_whose_the_data_are_and_where_each_licence_st
         assert len(lines) == others
         if others:
             assert card["about"]["attribution"] in lines[0]
-            assert ("/by-nc-sa/4.0/legalcode" if "NC" in card["licence"] else "/by-sa/4.0/legalcode") in lines[0]
+            kind = "-".join(word for word in ("by", "nc", "sa") if word.upper() in re.split(r"\W", card["licence"]))
+            assert f"/{kind}/4.0/legalcode" in lines[0]
 
 
 def test_a_model_of_others_data_that_names_no_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

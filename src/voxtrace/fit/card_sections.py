@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from voxtrace.fit.about import ABOUT, about_of
-from voxtrace.fit.model_facts import step_dice
+from voxtrace.fit.model_facts import cases_words, step_dice
 from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.fit.training_scans import TrainingScans
 from voxtrace.safe_text import brief
@@ -30,7 +30,7 @@ def summary(record: Mapping[str, Any]) -> Iterator[str]:
     yield from ("## Summary", "")
     yield f"Aim: a model that outlines {names} in {_by(plan.get('channels'), ', ')}, and shows each step of its answer."
     if made.get("cases") or made.get("dataset"):
-        yield f"Trained on {_shown(made.get('cases', 'some'))} cases of {_shown(made.get('dataset', 'a dataset'))}."
+        yield f"Trained on {_shown(cases_words(made))} of {_shown(made.get('dataset', 'a dataset'))}."
     if dice := _validation(record).get("dice"):
         yield f"Mean Dice of {_validation(record).get('cases', 'the')} held-back cases: {_interval(dice)}."
         yield "For scans like those of its training it may be expected to do as well; for others nothing is known."
@@ -62,6 +62,8 @@ def data(record: Mapping[str, Any]) -> Iterator[str]:
     for title, names in listed.items():
         more = f" and {len(names) - _MOST_NAMES} more, see bundle.json" if len(names) > _MOST_NAMES else ""
         yield f"- {title}, {len(names)}: {_listed(names[:_MOST_NAMES])}{more}"
+    if made.get("cases_left_out"):
+        yield f"- of these left out of learning by their scores: {_shown(made['cases_left_out'])}"
     yield from ("", "bundle.json has the SHA-256 of images and labels of each case.", "") if listed else ("",)
 
 

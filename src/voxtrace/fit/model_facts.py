@@ -11,14 +11,14 @@ from voxtrace.fit.pieces import NONE
 from voxtrace.fit.pooled_cases import BY_RULE
 from voxtrace.safe_text import brief
 
-NOT_MEASURED = "not measured"
+NOT_MEASURED, NONE_HELD_BACK = "not measured", "no case held back"
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?\s?commercial", re.IGNORECASE)
 
 
 def model_facts(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
     """Return what a list of models says of one, by title; "not known" for what its card lacks."""
     made, demonstration = record.get("provenance", {}), bool(record.get("demonstration"))
-    trained = f"{made['dataset']}, {made.get('cases', 'some')} cases" if made.get("dataset") else "not known"
+    trained = f"{made['dataset']}, {cases_words(made)}" if made.get("dataset") else "not known"
     return {
         "method": str(record["method"]["name"]),
         "for": "demonstration only: trained on made-up scans" if demonstration else "real scans; not a medical device",
@@ -33,13 +33,23 @@ def model_facts(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def dice_words(record: Mapping[str, Any]) -> str:
-    """Return the mean Dice of the held-back cases with its 95 % interval and their number; or "not known"."""
+    """Return the mean Dice of the held-back cases with its 95 % interval and their number; or why there is none."""
     found = (record.get("metrics") or {}).get("validation") or {}
     dice = found.get("dice") or {}
     if dice.get("mean") is None:
-        return "not known"
+        return NONE_HELD_BACK if (record.get("provenance") or {}).get("held_back") == [] else "not known"
     between = " [{:.3f}, {:.3f}]".format(*dice["ci95"]) if dice.get("ci95") else ""
     return f"{dice['mean']:.3f}{between}, n {found.get('cases', 'not known')}"
+
+
+def cases_words(made: Mapping[str, Any]) -> str:
+    """Return how many cases a training had, and how many of them it learned where a score left some out.
+
+    >>> cases_words({"cases": 3, "cases_learned": 2})
+    '2 of 3 cases'
+    """
+    cases, learned = made.get("cases", "some"), made.get("cases_learned")
+    return f"{learned} of {cases} cases" if isinstance(learned, int) and learned != cases else f"{cases} cases"
 
 
 def recorded_dice(record: Mapping[str, Any]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from voxtrace import palette
 from voxtrace.fit import Fit
-from voxtrace.fit.model_facts import is_non_commercial, recorded_dice
+from voxtrace.fit.model_facts import NONE_HELD_BACK, dice_words, is_non_commercial, recorded_dice
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.volume import Triple
 
@@ -135,15 +135,17 @@ def finds(labels: Sequence[str]) -> str:
 
 
 def quality(record: Mapping[str, Any]) -> str:
-    """Return the mean Dice of a bundle's validation cases, with interval and number; ``""`` where it was not measured.
+    """Return the mean Dice of a bundle's validation cases, with interval and number; or that it has none, where known.
 
     >>> quality({"metrics": {"validation": {"cases": 47, "dice": {"mean": 0.8807, "ci95": [0.8723, 0.8891]}}}})
     'Dice 0.88 (0.87–0.89), 47 cases'
+    >>> quality({"provenance": {"held_back": []}})
+    'no case held back'
     """
     validation = record.get("metrics", {}).get("validation", {})
     dice = validation.get("dice") if isinstance(validation, Mapping) else None
     if not isinstance(dice, Mapping) or dice.get("mean") is None:
-        return ""
+        return NONE_HELD_BACK if dice_words(record) == NONE_HELD_BACK else ""
     low_high = dice.get("ci95")
     interval = f" ({low_high[0]:.2f}–{low_high[1]:.2f})" if low_high else ""
     cases = validation.get("cases")
