@@ -151,6 +151,7 @@ class Method(ABC):
     value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
     random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
+    stops_anywhere: ClassVar[bool] = False  # whether step k is the answer of ``with_steps(k)``, so that fewer can do
     overlapping: ClassVar[bool] = False  # whether it learns and decides regions that overlap (plan.regions)
     begins_from: ClassVar[tuple[str, ...]] = ()  # keys of other methods with the same network, whose weights it takes
     training_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number in ``training_report``

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CONFIG = (
     *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
     *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
-    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures"),
+    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures", "keep_steps"),
 )
 
 

@@ -21,7 +21,7 @@ from voxtrace.training.beside import begin_events, check_parts, open_beside, tak
 from voxtrace.training.card import make_card
 from voxtrace.training.checkpoint import load_checkpoint
 from voxtrace.training.config import TrainConfig
-from voxtrace.training.coverage import covering, label_coverage, with_coverage
+from voxtrace.training.coverage import covering, label_coverage, options_before, with_coverage
 from voxtrace.training.examined import examine_phase
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
@@ -32,6 +32,7 @@ from voxtrace.training.new_labels import learn_faster, times_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.step_choice import validate_steps
 from voxtrace.training.takeover import Takeover, take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
@@ -122,10 +123,13 @@ def _trained(
         take_best(run)
         run.take_stored_weights()
         reached = label_coverage(run.method, run.plan, preprocessed)
-        run.method, asked = covering(run.method, reached)
-        validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
+        asked = run.method
+        run.method, _ = covering(asked, reached)
+        keep = run.config.keep_steps
+        validation, run.method = yield from validate_steps(run.bundle(), validate, run.device, run.cancel, keep)
     gain = gain_of(takeover, run.plan, before, validation)
-    card = with_coverage(make_card(run, preprocessed, validation, takeover, about, gain), reached, asked)
+    card = make_card(run, preprocessed, validation, takeover, about, gain)
+    card = with_coverage(card, reached, options_before(asked, run.method))
     pictures: Mapping[str, bytes] = {}
     if validation is not None and run.config.picture_failures:
         with _torch_errors():
