@@ -130,6 +130,7 @@ def test_measuring_looks_at_all_steps_again(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("voxtrace.training.measuring.fold_of", lambda *_: ([ball(0)], [ball(1)]))
     monkeypatch.setattr("voxtrace.training.measuring.refuse_learned", lambda *_: None)
     monkeypatch.setattr(step_choice, "steps_to_take", lambda _: 2)
+
     def measure(keep: bool = False) -> Bundle:
         found = drain(measure_on(str(made.path), "", 0, "", "cpu", lambda: False, keep_steps=keep))
         annotate(str(made.path), found.entries, method=found.method)

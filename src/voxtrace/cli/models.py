@@ -160,8 +160,8 @@ def measure(
 
     Of the training cases: ranges of spacing, size and intensities. On the held-back cases, as training does: Dice,
     surface distances and volumes, post-processing, temperature and calibration, the interval of each label's volume,
-    what is usual for a trace, and how many steps are best. The weights stay as they are. A cross-validation that the bundle belongs to gets the
-    pooled scores anew.
+    what is usual for a trace, and how many steps are best. The weights stay as they are. A cross-validation that the
+    bundle belongs to gets the pooled scores anew.
     """
     from voxtrace.bundle import annotate, card, find
     from voxtrace.cli.show_training import show_training

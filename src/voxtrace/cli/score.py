@@ -39,8 +39,8 @@ def score(
         typer.Option(
             MANY,
             metavar="DIR DIR DIR …",
-            help="Three or more folders with CASE.nii.gz, one label map a case: paths from here, or names in DATASET. A "
-            "name that is a folder in both is refused.",
+            help="Three or more folders with CASE.nii.gz, one label map a case: paths from here, or names in DATASET. "
+            "A name that is a folder in both is refused.",
         ),
     ],
     with_background: Annotated[

@@ -278,7 +278,9 @@ def _as_one(bundles: Sequence[Bundle]) -> list[Bundle]:
     """Return bundles of one method: where options were chosen after training, those that suit every fold."""
     if all(bundle.method == bundles[0].method for bundle in bundles):
         return list(bundles)
-    method = _asked(bundles[0]).covering(min(float(bundle.card.get("coverage", {}).get("least", 1.0)) for bundle in bundles))
+    method = _asked(bundles[0]).covering(
+        min(float(bundle.card.get("coverage", {}).get("least", 1.0)) for bundle in bundles)
+    )
     if method.stops_anywhere:
         method = method.with_steps(steps_of_all([bundle.card for bundle in bundles], method.steps))
     return [replace(bundle, method=method) for bundle in bundles]

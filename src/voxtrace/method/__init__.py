@@ -225,6 +225,15 @@ class Method(ABC):
         """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
         return {}
 
+    @property
+    def begins_anew(self) -> tuple[str, ...]:
+        """How the names of weights begin that no bundle gives, and that learn at their phases' own rates."""
+        return ()
+
+    def check_start(self, other: Method | None) -> None:
+        """Refuse with a MethodError to be trained from the weights of a bundle's method, or, None, from scratch."""
+        return
+
     def fine_tuned(self, other: Method | None = None) -> Self:
         """Return the method as it trains on from weights of its own, or of another method, that it must not ruin."""
         return self

@@ -33,7 +33,7 @@ from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.step_choice import validate_steps
-from voxtrace.training.takeover import Takeover, take_over
+from voxtrace.training.takeover import Takeover, learns_anew, take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
@@ -78,13 +78,14 @@ def train(
 
     Raises
     ------
-    InputError, PlanError
-        What is resumed had other settings or cases, or no weight of the initial bundle fits; the sentence says which.
+    InputError, PlanError, MethodError
+        What is resumed had other settings or cases, no weight of the initial bundle fits, or the method needs another.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
     EngineError
         A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
+    method.check_start(initial.method if initial else None)
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
     check_parts(run)
     asked = settings(run, cases, validate, initial, about or {})
@@ -188,7 +189,8 @@ def _optimise(
     checkpoint = run.restore()
     begin_events(run, checkpoint)
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
-        loop = PhaseLoop(run, number, objective, rate_factor)
+        scale = 1.0 if learns_anew(run.method, run.phases[number]) else rate_factor
+        loop = PhaseLoop(run, number, objective, scale)
         yield from loop.iterate(cases, validate, checkpoint)
         yield from examine_phase(run, number, cases, validate)
         checkpoint = None

@@ -60,8 +60,8 @@ class Validation:
     """Every held-back case, label value -> name of the foreground, and number -> name of the regions if there are any.
 
     Regions are scored in place of labels; volumes and their intervals are of both. ``post_processing`` is what a bundle
-    records of it; {} where it was not looked for. ``step_choice`` is what steps beyond these told, as entries of the card:
-    see :mod:`voxtrace.training.step_choice`.
+    records of it; {} where it was not looked for. ``step_choice`` has entries of the card in place of those of the
+    steps at hand, where more were compared: see :mod:`voxtrace.training.step_choice`.
     """
 
     cases: tuple[ValidatedCase, ...]
