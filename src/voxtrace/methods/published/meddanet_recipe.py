@@ -10,6 +10,7 @@ arXiv:2206.06575.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -57,7 +58,7 @@ def adam(rate: float, epochs: int) -> Optimiser:
 
 def published_rate(iterations: int) -> float:
     """Return the bank's first rate: 1e-4, times the root of how much shorter the run is, at most 20 times (ours)."""
-    return 1e-4 * min(20.0, max(1.0, (PUBLISHED_UPDATES / iterations) ** 0.5))
+    return 1e-4 * min(20.0, max(1.0, math.sqrt(PUBLISHED_UPDATES / iterations)))
 
 
 def decision_updates(iterations: int) -> int:
