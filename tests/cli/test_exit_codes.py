@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from voxtrace.cli.exit_codes import error_message, exit_code
@@ -35,3 +38,8 @@ def test_a_fault_of_the_program_is_called_one() -> None:
 
 def test_the_systems_refusals_name_the_file() -> None:
     assert error_message(PermissionError(13, "Permission denied", "/x")).startswith("/x: Permission denied")
+
+
+def test_the_package_runs_as_the_command_does() -> None:
+    given = [sys.executable, "-m", "voxtrace", "--version"]
+    assert "0." in subprocess.run(given, check=True, capture_output=True, text=True).stdout

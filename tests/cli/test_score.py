@@ -124,3 +124,19 @@ def test_training_follows_the_scores(run: Run, dataset: Path, tmp_path: Path) ->
     outcome = run(*words, "--out", tmp_path / "none")
     assert outcome.code == 3
     assert "phase 'easy'" in outcome.sentence
+
+
+def test_folders_in_the_dataset_go_by_their_names(
+    run: Run, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "xyz":
+        (tmp_path / name).rename(dataset / name)
+    assert run("score", "set", "--labels", "x", "y", "z").code == 0
+    assert run("score", "set", "--labels", "x", "set/y", dataset / "z").code == 0
+    (tmp_path / "y").mkdir()
+    outcome = run("score", "set", "--labels", "x", "y", "z")
+    assert outcome.code == 2
+    assert "y is a folder here and one in set; give the whole path" in outcome.err
+    monkeypatch.chdir(dataset)
+    assert run("score", ".", "--labels", "x", "y", "z").code == 0

@@ -16,7 +16,8 @@ import torch
 
 from cases import ball, small_plan
 from made_regions import nested, region_plan
-from voxtrace.methods import meddanet, method
+from voxtrace.methods import method
+from voxtrace.methods.published import meddanet_recipe
 from voxtrace.training import train
 
 ITERATIONS, CASES = 8, 4
@@ -37,7 +38,7 @@ def curve(name: str, out: Path, windows: int, **config: Any) -> list[list[float]
         windows *= 4
     plan = m.adapt(plan).model_copy(update={"batch_size": windows})
     cases = [draw(seed) for seed in range(CASES)]
-    with patch.object(meddanet, "DECISION_RATE", DECISION_RATE):
+    with patch.object(meddanet_recipe, "DECISION_RATE", DECISION_RATE):
         run = train(Fixed.of(m), plan, cases, out=out, device="cpu", precision="float32", half=False, **config)
         return [list(progress.loss.values()) for progress in run if progress.loss]
 

@@ -32,10 +32,14 @@ class Clock:
         return self.s
 
 
+def phases(*iterations: int) -> list[Phase]:
+    return [Phase("one", each) for each in iterations]
+
+
 def test_without_minutes_nothing_ends() -> None:
     clock = Clock()
     budget = TimeBudget(None, clock)
-    budget.begin_phase(10, 10)
+    budget.begin_phase(phases(10))
     clock.s = 1e9
     assert (budget.fraction, budget.spent, budget.validation_due()) == (0.0, False, False)
 
@@ -43,21 +47,40 @@ def test_without_minutes_nothing_ends() -> None:
 def test_each_phase_has_its_part_of_the_time_that_is_left() -> None:
     clock = Clock()
     budget = TimeBudget(1.0, clock)
-    budget.begin_phase(8, 20)  # 8 of 20 iterations: 24 of 60 s
+    budget.begin_phase(phases(8, 12))  # 8 of 20 iterations: 24 of 60 s
     clock.s = 12
     assert (budget.fraction, budget.spent) == (0.5, False)
     clock.s = 30  # the phase overran by 6 s
     assert budget.spent
     budget.end_phase()
-    budget.begin_phase(12, 12)  # all of the 30 s that are left
+    budget.begin_phase(phases(12))  # all of the 30 s that are left
     clock.s = 45
     assert budget.fraction == 0.5
+
+
+def test_a_phase_has_the_least_part_of_the_time_that_it_asks_for() -> None:
+    clock = Clock()
+    budget = TimeBudget(1.0, clock)
+    bank, *decision = [Phase("bank", 5400), *[Phase("one", 300, least_time_fraction=0.15)] * 2]
+    budget.begin_phase([bank, *decision])  # 42 of 60 s, not 54
+    clock.s = 21.0
+    assert budget.fraction == pytest.approx(0.5)
+    clock.s = 46.0  # the phase overran by 4 s
+    budget.end_phase()
+    budget.begin_phase(decision)
+    clock.s = 49.5  # 7 of the 14 s that are left, less than 9 for each
+    assert budget.fraction == pytest.approx(0.5)
+    clock.s = 53.0
+    budget.end_phase()
+    budget.begin_phase(decision[1:])
+    clock.s = 56.5
+    assert budget.fraction == pytest.approx(0.5)
 
 
 def test_validation_is_due_once_in_each_quarter_of_a_phase() -> None:
     clock = Clock()
     budget = TimeBudget(1.0, clock)
-    budget.begin_phase(1, 1)
+    budget.begin_phase(phases(1))
     due = []
     for second in range(0, 61, 5):
         clock.s = second
@@ -188,14 +211,14 @@ def test_a_resumed_phase_has_the_time_that_it_had_left() -> None:
     clock = Clock()
     budget = TimeBudget(1.0, clock)
     budget.restore(12.0)  # of the 24 s of a phase of 8 of 20 iterations
-    budget.begin_phase(8, 20, 0.5)
+    budget.begin_phase(phases(8, 12), 0.5)
     assert (budget.fraction, budget.validation_due()) == (0.5, False)
     clock.s = 6.0
     assert budget.fraction == pytest.approx(0.75)
     assert budget.used_s == 18.0
     clock.s = 12.0
     budget.end_phase()
-    budget.begin_phase(12, 12)
+    budget.begin_phase(phases(12))
     clock.s = 30.0  # 36 s were left
     assert budget.fraction == pytest.approx(0.5)
     assert budget.used_s == 42.0

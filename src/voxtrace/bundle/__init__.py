@@ -171,11 +171,14 @@ def verdict(bundles: Sequence[Bundle], scan: Volume) -> Fit:
     return max((fit(bundle.record, facts) for bundle in bundles), key=lambda found: SEVERITY[found.verdict])
 
 
-def annotate(path: str | Path, changes: Mapping[str, Any], pictures: Pictures | None = None) -> Path:
+def annotate(
+    path: str | Path, changes: Mapping[str, Any], pictures: Pictures | None = None, method: Method | None = None
+) -> Path:
     """Write entries into the card of a bundle, in place of those of that name, and return its folder.
 
     The weights and other files stay as they are, byte for byte; the digest follows the card. An entry of None is taken
-    out. ``pictures`` replaces those of cases; None leaves them.
+    out. ``pictures`` replaces those of cases; None leaves them. ``method`` is the bundle's with other options that may
+    change after training.
 
     Raises
     ------
@@ -193,7 +196,7 @@ def annotate(path: str | Path, changes: Mapping[str, Any], pictures: Pictures | 
         for file in folder.iterdir():
             if file.is_file() and file.name not in (JSON, CARD, *before, *drawings(bundle.card)):
                 shutil.copy2(file, temporary / file.name)
-        _write_record(replace(bundle, card=card), temporary, shown)
+        _write_record(replace(bundle, card=card, method=method or bundle.method), temporary, shown)
     return folder
 
 

@@ -31,6 +31,14 @@ PictureFailures = Annotated[
         "which are patient data; names and Dice stand in the card in any case.",
     ),
 ]
+KeepSteps = Annotated[
+    bool,
+    typer.Option(
+        "--keep-steps",
+        help="Predict with as many steps as the method is asked for. Otherwise a method that may stop at any step "
+        "takes the one that is best on the held-back cases, where it is above the last by more than 0.0005 of Dice.",
+    ),
+]
 AboutFile = Annotated[
     Path | None,
     typer.Option(

@@ -26,7 +26,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
 
     if not path.exists():
         if str(path) in shipped():
-            return {"kind": "bundle", **card(str(path))}
+            return _bundle(card(str(path)))
         raise UsageError(
             f"{path} does not exist; give a volume, a DICOM folder, a bundle, a trace or a ledger's folder."
         )
@@ -45,7 +45,7 @@ def _folder(path: Path) -> dict[str, Any]:
     from voxtrace.training.run_state import is_run, run_state
 
     if (path / JSON).is_file():
-        return {"kind": "bundle", **card(path)}
+        return _bundle(card(path))
     if is_fold_folder(path):
         return fold_facts(path)
     if (path / "trace.json").is_file():
@@ -55,6 +55,14 @@ def _folder(path: Path) -> dict[str, Any]:
     if is_run(path):
         return run_state(path)
     return _passport(path) if is_zarr(path) else _study(path)
+
+
+def _bundle(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a bundle's record, with a sentence on its steps where they were chosen on held-back cases."""
+    from voxtrace.fit.step_choice import step_words
+
+    told = step_words(record)
+    return {"kind": "bundle", **record, **({"steps": told} if told else {})}
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from voxtrace.cli.arguments import AsJson
 from voxtrace.cli.exit_codes import SOME_FAILED
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, print_table, progress_bar, reserve_stdout_for_json
+from voxtrace.errors import UsageError
 
 if TYPE_CHECKING:
     from voxtrace.training.reliability import DatasetScores
@@ -36,7 +37,10 @@ def score(
     labels: Annotated[
         list[Path],
         typer.Option(
-            MANY, metavar="DIR DIR DIR …", help="Three or more folders with CASE.nii.gz, one label map a case."
+            MANY,
+            metavar="DIR DIR DIR …",
+            help="Three or more folders with CASE.nii.gz, one label map a case: paths from here, or names in DATASET. "
+            "A name that is a folder in both is refused.",
         ),
     ],
     with_background: Annotated[
@@ -54,7 +58,8 @@ def score(
     from voxtrace.training.reliability import score_dataset
 
     with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
-        scoring = _show(score_dataset(dataset, labels, background=with_background, cancel=cancel))
+        folders = [_folder(dataset, folder) for folder in labels]
+        scoring = _show(score_dataset(dataset, folders, background=with_background, cancel=cancel))
     if as_json:
         print_json(_document(scoring))
     else:
@@ -78,6 +83,19 @@ def spread(words: Sequence[str], flag: str) -> list[str]:
         found.append(word)
         inside = word == flag or (inside and not word.startswith("-"))
     return found
+
+
+def _folder(dataset: Path, given: Path) -> Path:
+    """Return the folder of label maps that a path from here, or a name in the dataset, stands for."""
+    inside = dataset / given
+    if given.is_absolute() or not inside.is_dir():
+        return given
+    if given.is_dir() and not given.samefile(inside):
+        raise UsageError(
+            f"{given} is a folder here and one in {dataset}; give the whole path of the one that you mean, e.g. "
+            f"{inside.absolute()}."
+        )
+    return inside
 
 
 def _show(task: Generator[tuple[int, int], None, DatasetScores]) -> DatasetScores:

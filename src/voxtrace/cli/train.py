@@ -12,6 +12,7 @@ from voxtrace.cli.arguments import (
     AsJson,
     DatasetFolder,
     Device,
+    KeepSteps,
     PictureFailures,
     Precision,
     Seed,
@@ -208,6 +209,7 @@ def train(
     prepared: Prepared = None,
     anonymous_names: AnonymousNames = False,
     picture_failures: PictureFailures = False,
+    keep_steps: KeepSteps = False,
     about: AboutFile = None,
     as_json: AsJson = False,
 ) -> None:

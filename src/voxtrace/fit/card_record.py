@@ -20,6 +20,7 @@ _Deviation = Annotated[float, Field(strict=True, ge=1e-15, le=1e15, allow_inf_na
 _Weight = Annotated[float, Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False)]  # products stay finite
 _Weights = Annotated[tuple[_Weight, ...], Field(max_length=100)]
 _Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
+_Steps = Annotated[int, Field(strict=True, ge=1, le=10**6)]
 _Row = Annotated[tuple[_Number, ...], Field(max_length=1000)]
 _Truth = Annotated[bool, Field(strict=True)]
 _Pair = tuple[_Number, _Number]
@@ -123,7 +124,7 @@ class _Failure(_Part):
 
 class _Cost(_Part):
     gflop_per_window: _Amount = 0.0
-    steps: Annotated[int, Field(strict=True, ge=1, le=10**6)] = 1
+    steps: _Steps = 1
     steps_are_passes: _Truth = False
 
 
@@ -138,10 +139,18 @@ class _DiceMean(_Part):
     ci95: _Pair | None = None
 
 
+class _StepsChosen(_Part):
+    best: _Steps
+    taken: _Steps
+    of: _Steps
+    word: _Name = "step"
+
+
 class _Validation(_Part):
     cases: _Count = 0
     dice: _DiceMean | None = None
     dice_per_step: Annotated[list[_Number | None], Field(max_length=10_000)] = []
+    steps_chosen: _StepsChosen | None = None
     per_case: list[dict[str, Any]] = []
     measures: dict[_Name, _Mean] = {}
     measures_per_label: dict[_Name, dict[_Name, _Mean]] = {}

@@ -12,6 +12,7 @@ from typing import Any
 from voxtrace.fit.about import ABOUT, about_of
 from voxtrace.fit.model_facts import cases_words, step_dice
 from voxtrace.fit.origin_checks import is_demonstration
+from voxtrace.fit.step_choice import step_words
 from voxtrace.fit.training_scans import TrainingScans
 from voxtrace.safe_text import brief
 
@@ -91,6 +92,8 @@ def steps(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"| step | {' | '.join(str(n) for n in range(1, len(found) + 1))} |"
     yield f"|{'---|' * (len(found) + 1)}"
     yield f"| Dice | {' | '.join('–' if value is None else f'{value:.4f}' for value in found)} |"
+    if told := step_words(record):
+        yield from ("", told)
     rules = _table(_table(record.get("post_processing")).get("labels"))
     if any(rule != "none" for rule in rules.values()):
         yield from ("", "What post-processing removes from the answer is not counted here; it is in the Dice above.")

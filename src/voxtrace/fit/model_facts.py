@@ -9,6 +9,7 @@ from typing import Any
 
 from voxtrace.fit.pieces import NONE
 from voxtrace.fit.pooled_cases import BY_RULE
+from voxtrace.fit.step_choice import step_words
 from voxtrace.safe_text import brief
 
 NOT_MEASURED, NONE_HELD_BACK = "not measured", "no case held back"
@@ -25,6 +26,7 @@ def model_facts(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
         "channels": ", ".join(map(str, record["plan"]["channels"])),
         "trained on": trained,
         "Dice": dice_words(record),
+        **({"steps": words} if (words := step_words(record)) else {}),
         "seconds": _of_cases(record, "seconds", "s", "median"),
         "memory": _of_cases(record, "gigabytes", "GB", "estimated, the most"),
         "size": f"{sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) / 1e6:.1f} MB",

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 from voxtrace.bundle import JSON, card
 from voxtrace.errors import BundleError
 from voxtrace.fit.card_record import check_pooled
+from voxtrace.fit.step_choice import steps_of_all
 from voxtrace.safe_text import brief, read_json
 
 if TYPE_CHECKING:
     from voxtrace.bundle import Bundle
+    from voxtrace.method import Method
 
 FOLD, SUMMARY = "fold_", "cross_validation.json"
 MOST_FOLDS = 10_000  # a file that says more is no summary
@@ -106,7 +108,7 @@ def member_paths(models: Sequence[str | Path]) -> tuple[str | Path, ...]:
 def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bundle, ...]:
     """Return the bundles that models stand for, loaded.
 
-    Folds whose methods differ only in options that were chosen after training, each by its own cases, get those that
+    Bundles whose methods differ only in options that were chosen after training, each by its own cases, get those that
     suit all. The folds of one cross-validation, given as a folder or one by one, say what it worked out of all of them
     in place of what each found on its own cases, and ``pooled`` tells which that is. Several other bundles keep of what
     they measured only what all say alike, see :func:`left_out`; with ``votes`` each answers by itself and keeps all.
@@ -125,7 +127,8 @@ def load_members(models: Sequence[str | Path], votes: bool = False) -> tuple[Bun
         loaded += _as_one(bundles) if folds else bundles
     if len(loaded) > 1 and (summary := _summary_of(loaded)):
         return _pooled(_as_one(loaded), summary)
-    return _joined(loaded, votes)
+    alike = not votes and all(_asked(one) == _asked(loaded[0]) for one in loaded)
+    return _joined(_as_one(loaded) if alike else loaded, votes)
 
 
 def pooled_record(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,11 +276,18 @@ def _check_alike(folder: Path, cards: Mapping[Path, Mapping[str, Any]]) -> None:
 
 def _as_one(bundles: Sequence[Bundle]) -> list[Bundle]:
     """Return bundles of one method: where options were chosen after training, those that suit every fold."""
+    if all(bundle.method == bundles[0].method for bundle in bundles):
+        return list(bundles)
+    method = _asked(bundles[0]).covering(
+        min(float(bundle.card.get("coverage", {}).get("least", 1.0)) for bundle in bundles)
+    )
+    if method.stops_anywhere:
+        method = method.with_steps(steps_of_all([bundle.card for bundle in bundles], method.steps))
+    return [replace(bundle, method=method) for bundle in bundles]
+
+
+def _asked(bundle: Bundle) -> Method:
+    """Return a bundle's method with the options that its training was asked for."""
     from voxtrace.method import changed
 
-    first = bundles[0].method
-    if all(bundle.method == first for bundle in bundles):
-        return list(bundles)
-    asked = changed(first, **bundles[0].card.get("provenance", {}).get(CHOSEN, {}))
-    method = asked.covering(min(float(bundle.card.get("coverage", {}).get("least", 1.0)) for bundle in bundles))
-    return [replace(bundle, method=method) for bundle in bundles]
+    return changed(bundle.method, **bundle.card.get("provenance", {}).get(CHOSEN, {}))

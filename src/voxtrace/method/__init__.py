@@ -151,6 +151,7 @@ class Method(ABC):
     value_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # name of an "index" fact -> what 0 … n stand for
     random: ClassVar[bool] = False  # whether ``infer`` draws from its noise, so that another seed gives another answer
     step_word: ClassVar[str] = "step"  # the paper's word for one decision, e.g. "cycle"
+    stops_anywhere: ClassVar[bool] = False  # whether step k is the answer of ``with_steps(k)``, so that fewer can do
     overlapping: ClassVar[bool] = False  # whether it learns and decides regions that overlap (plan.regions)
     begins_from: ClassVar[tuple[str, ...]] = ()  # keys of other methods with the same network, whose weights it takes
     training_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number in ``training_report``
@@ -223,6 +224,15 @@ class Method(ABC):
     def examine(self, network: nn.Module, phase: Phase, windows: Callable[[], Iterator[Batch]]) -> Mapping[str, Any]:
         """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
         return {}
+
+    @property
+    def begins_anew(self) -> tuple[str, ...]:
+        """How the names of weights begin that no bundle gives, and that learn at their phases' own rates."""
+        return ()
+
+    def check_start(self, other: Method | None) -> None:
+        """Refuse with a MethodError to be trained from the weights of a bundle's method, or, None, from scratch."""
+        return
 
     def fine_tuned(self, other: Method | None = None) -> Self:
         """Return the method as it trains on from weights of its own, or of another method, that it must not ruin."""

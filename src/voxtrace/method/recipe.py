@@ -109,6 +109,9 @@ class Phase:
     foreground, batch_size
         Fraction of a mini-batch that is centred on a labelled voxel; windows in an update, of all processes
         together; 0 is the plan's, of each.
+    least_time_fraction
+        Where time is limited, the fraction of it that the phase has at least; phases without share what is left by
+        their iterations.
     """
 
     name: str
@@ -119,3 +122,4 @@ class Phase:
     augmentation: Augmentation = Augmentation()
     foreground: float = 0.33
     batch_size: int = 0
+    least_time_fraction: float = 0.0

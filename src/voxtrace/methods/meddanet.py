@@ -35,8 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +43,6 @@ from torch.nn import functional
 
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import (
-    Augmentation,
     Batch,
     Figure,
     Method,
@@ -56,7 +54,16 @@ from voxtrace.method import (
     option,
 )
 from voxtrace.methods.published import meddanet as published
-from voxtrace.methods.published.meddanet_recipe import adam
+from voxtrace.methods.published.meddanet_recipe import (
+    BANK,
+    DECISION_WEIGHTS,
+    PRESENCE,
+    ROUTER,
+    bank_phase,
+    decision_phases,
+    decision_updates,
+    published_rate,
+)
 from voxtrace.nn.across import over_processes
 from voxtrace.nn.choice import bank_quality, bank_report, choice_quality, choice_report, not_examined
 from voxtrace.nn.losses import dice_loss_over_batch, hard_dice
@@ -66,19 +73,10 @@ from voxtrace.plan import Plan, Shape, check_divisible
 from voxtrace.plan.regions import refuse_regions
 from voxtrace.windows import Windowing, strided, uniform
 
-AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
-TURNED = replace(AUGMENTATION, rotation_p=0.2, scale_p=0.2, flat_rotation_degrees=30.0)
-LEAST_DECISION = 300  # updates of phase 2
 DETACHED = 300 / 400  # of the epochs of phase 1, when M_1 and M_2 leave
-DECISION_BATCH, DECISION_RATE = 64, 1e-2  # slices in an update of phase 2, and its first rate
-BANK, PRESENCE, ROUTER = "bank", "presence", "router"  # names of the phases
 CANDIDATE_NAMES = ("M1", "M2", "M3", "M4")
 TOLERANCE, CORRELATION = 0.01, 0.8  # of Dice between candidates; least of their errors
-LEAST_CASES = 5  # fewer are all learned in all phases
-FINE = 0.1  # of the first rate, where D has learned before
 SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
-BANK_EPOCHS, DECISION_EPOCHS = 400, 50
-PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
 PUBLISHED_WIDTH = 32  # base width of the plan that nnU-Net makes on a machine like the paper's
 LEAST_SIDE, MOST_SLICES = 16, 64
 SLICES_IN_A_ROW = 16
@@ -147,6 +145,11 @@ class MedDANet(Method):
         "paper",
         "How the bank's slices vary: mirrored, intensities shifted (paper), or also turned by up to 30° and scaled.",
     )
+    bank: Literal["learn", "keep"] = option(
+        "learn",
+        "Train candidates and decision network, or keep the candidates of the bundle that training begins from and "
+        "train a new decision network alone, e.g. for another alpha.",
+    )
     rate: float = option(
         0.0, "First learning rate of M1 … M4; 0 suits the length of the run (0.0001 as published).", low=0, high=1
     )
@@ -205,43 +208,37 @@ class MedDANet(Method):
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return the bank's phase, 400 of 450 parts of the updates, and the decision network's.
 
-        The latter have at least 300 updates, or three tenths of a short run (ours): after 100 it skips up to twice as
-        many slices with a tumour. Fine-tuning has all phases: D is trained again for the candidates as they are then.
+        The latter have at least 300 updates, or three tenths of a short run or of a limited time (ours): after 100 it
+        skips up to twice as many slices with a tumour. Fine-tuning has all phases: D is trained again for the
+        candidates as they are then. With a bank that is kept, all updates are D's.
         """
-        part = round(plan.iterations * DECISION_EPOCHS / (BANK_EPOCHS + DECISION_EPOCHS))
-        decision = max(1, part, min(LEAST_DECISION, plan.iterations * 3 // 10))
+        if self.bank == "keep":
+            return decision_phases(plan.iterations, plan, self.held_out)
+        decision = decision_updates(plan.iterations)
         bank = max(1, plan.iterations - decision)
-        varied = TURNED if self.variation == "turned" else AUGMENTATION
-        first = Phase(
-            BANK,
-            bank,
-            trains=tuple(f"{name}." for name in CANDIDATES),
-            case_weight=partial(in_part, held_out=self.held_out, unseen=False),
-            optimiser=adam(self.rate_for(bank), BANK_EPOCHS),
-            augmentation=varied,
-        )
-        return (first, *self._decision_phases(decision, plan))
+        first = bank_phase(bank, self.held_out, self.rate_for(bank), turned=self.variation == "turned")
+        return first, *decision_phases(decision, plan, self.held_out)
 
-    def _decision_phases(self, iterations: int, plan: Plan) -> tuple[Phase, ...]:
-        """Return D's phases: where anything is, on all cases, then D* on those that the bank has not seen."""
-        presence = Phase(
-            PRESENCE,
-            iterations // 2,
-            trains="router.",
-            optimiser=adam(DECISION_RATE, DECISION_EPOCHS),
-            augmentation=AUGMENTATION,  # flips and intensities as published; D* is that of the slice as D sees it
-            foreground=0.0,  # and as often as it sees them
-            batch_size=max(DECISION_BATCH, plan.batch_size),
-        )
-        unseen = partial(in_part, held_out=self.held_out, unseen=True)
-        choice = replace(presence, name=ROUTER, iterations=iterations - presence.iterations, case_weight=unseen)
-        if self.held_out == 0 or not presence.iterations:
-            return (replace(choice, iterations=iterations),)
-        return presence, replace(choice, optimiser=adam(FINE * DECISION_RATE, DECISION_EPOCHS))
+    @property
+    def begins_anew(self) -> tuple[str, ...]:
+        """The decision network, where the bank is kept: it learns from the beginning, at its own rates."""
+        return (DECISION_WEIGHTS,) if self.bank == "keep" else ()
+
+    def check_start(self, other: Method | None) -> None:
+        """Refuse to keep a bank that is not there."""
+        if self.bank == "keep" and not isinstance(other, MedDANet):
+            raise MethodError(
+                "meddanet: bank is 'keep', which keeps the candidates of a bundle of meddanet; give one with --from, "
+                "or use bank='learn'."
+            )
+
+    def fine_tuned(self, other: Method | None = None) -> Self:
+        """Return the method that trains its bank, too, whether the one before kept it or not."""
+        return replace(self, bank="learn")
 
     def rate_for(self, iterations: int) -> float:
         """Return the first rate of phase 1: 1e-4, times the root of how much shorter the run is, at most 20 times."""
-        return self.rate or 1e-4 * min(20.0, max(1.0, (PUBLISHED_UPDATES / iterations) ** 0.5))
+        return self.rate or published_rate(iterations)
 
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return the Dice losses of the candidates still in training, or the decision network's cross-entropy."""
@@ -388,13 +385,3 @@ class MedDANet(Method):
     def figures(cls) -> tuple[Figure, ...]:
         """Return the published costs."""
         return published.figures()
-
-
-def in_part(scores: Mapping[str, float], progress: float, held_out: float, unseen: bool) -> float:
-    """Return 1 for a case of the part that the bank has not seen (``unseen``), or of the others, else 0.
-
-    Below 5 cases, and where ``held_out`` is 0, every case is in both parts.
-    """
-    if held_out == 0 or scores["cases"] < LEAST_CASES:
-        return 1.0
-    return float((scores["place"] > 1.0 - held_out) == unseen)

@@ -49,6 +49,7 @@ class RecycleNet(Method):
     title: ClassVar[str] = "RecycleNet"
     source: ClassVar[str] = "Koehler et al., RecycleNet, arXiv:2309.07513, 2023"
     step_word: ClassVar[str] = "cycle"
+    stops_anywhere: ClassVar[bool] = True
     overlapping: ClassVar[bool] = True
     begins_from: ClassVar[tuple[str, ...]] = ("unet",)
     training_facts: ClassVar[Mapping[str, str]] = {"cycles_drawn": "cycle", "most_cycles": "cycle"}

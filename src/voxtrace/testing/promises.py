@@ -234,6 +234,18 @@ def each_step_is_a_full_answer_with_the_facts_it_declares(name: str) -> None:
 
 
 @_promise
+def a_method_that_may_stop_anywhere_answers_as_with_fewer_steps(name: str) -> None:
+    """Step k of N is the answer of ``with_steps(k)``, where ``stops_anywhere``, so that training may choose k."""
+    m, plan, network = _built(name)
+    if not m.stops_anywhere:
+        return
+    every = _steps(m, plan, network)
+    for number in range(1, m.steps):
+        last = _steps(m.with_steps(number), plan, network)[-1]
+        _require(torch.equal(last.logits, every[number - 1].logits), f"step {number} of {m.steps} is another answer")
+
+
+@_promise
 def the_same_seed_gives_the_same_answer(name: str) -> None:
     """To the last bit, in one process and on one thread."""
     m, plan, network = _built(name)

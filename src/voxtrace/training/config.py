@@ -64,6 +64,8 @@ class TrainConfig:
         Call cases ``case_0001`` and up in the bundle's card, where their files may be named after patients.
     picture_failures
         Keep a picture of the worst held-back cases beside the bundle's card: slices of scans, which are patient data.
+    keep_steps
+        Predict with as many steps as the method is asked for, even where an earlier one is better on held-back cases.
     preview
         Name of a case that is segmented at every validation, into a trace beside the bundle; empty for none.
     tensorboard
@@ -100,6 +102,7 @@ class TrainConfig:
     prepared: Path | None = None
     anonymous_names: bool = False
     picture_failures: bool = False
+    keep_steps: bool = False
     half: bool = True
     gradient_bound: float = 1e5
 

@@ -41,12 +41,17 @@ def covering(method: Method, found: dict[str, Any] | None) -> tuple[Method, dict
     if found is None:
         return method, {}
     chosen = method.covering(found["least"])
-    before, now = method.to_json()["options"], chosen.to_json()["options"]
-    return chosen, {name: value for name, value in before.items() if now[name] != value}
+    return chosen, options_before(method, chosen)
+
+
+def options_before(asked: Method, chosen: Method) -> dict[str, Any]:
+    """Return the values that were asked for of options that another choice changed."""
+    now = chosen.to_json()["options"]
+    return {name: value for name, value in asked.to_json()["options"].items() if now[name] != value}
 
 
 def with_coverage(card: dict[str, Any], found: dict[str, Any] | None, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return a card that says what the windows reach, and which options were chosen by that."""
+    """Return a card that says what the windows reach, and which options were chosen after training."""
     chosen = {"provenance": {**card["provenance"], CHOSEN: asked}} if asked else {}
     return {**card, **({"coverage": found} if found else {}), **chosen}
 
@@ -57,7 +62,7 @@ def as_asked(bundle: Bundle) -> Method:
 
 
 def before_choice(made: Method, card: Mapping[str, Any]) -> Method:
-    """Return the method of a bundle's card with the options that were asked for before coverage chose others."""
+    """Return the method of a bundle's card with the options that were asked for, before others were chosen."""
     return changed(made, **card.get("provenance", {}).get(CHOSEN, {}))
 
 

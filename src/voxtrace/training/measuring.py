@@ -10,22 +10,30 @@ from typing import Any
 from voxtrace.bundle import Bundle, load, window_cost
 from voxtrace.errors import Cancelled, DatasetError
 from voxtrace.fit import TrainingScans, facts_of
+from voxtrace.inference.fold_folder import CHOSEN
+from voxtrace.method import Method
 from voxtrace.training.card import ANONYMOUS, CASE_LISTS, measured_entries
+from voxtrace.training.coverage import as_asked, options_before
 from voxtrace.training.dataset import fold as fold_of
 from voxtrace.training.dataset import open_dataset
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.step_choice import validate_steps
 from voxtrace.training.validation import Validation, validate_cases
 from voxtrace.volume import Case
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredBundle:
-    """What was measured: entries of the card, None for those to take out, and pictures by name of the file."""
+    """What was measured: entries of the card, None for those to take out, and pictures by name of the file.
+
+    ``method`` is the bundle's, with as many steps as were best on the held-back cases.
+    """
 
     entries: Mapping[str, Any]
     pictures: Mapping[str, bytes]
+    method: Method
 
 
 def measure_on(
@@ -36,10 +44,12 @@ def measure_on(
     device: str,
     cancel: Callable[[], bool],
     picture_failures: bool = False,
+    keep_steps: bool = False,
 ) -> Generator[TrainProgress, None, MeasuredBundle]:
     """Return what was measured of a bundle on disk, on the fold of a dataset that it was trained on.
 
     Without a ``fold``, that of the bundle's provenance; a bundle that was trained on every case has none held back.
+    ``keep_steps`` takes the number of steps that training was asked for, whichever is best.
 
     Raises
     ------
@@ -51,12 +61,15 @@ def measure_on(
     everything = listed.cases([files.name for files in listed.files])
     cases, validate = (everything, ()) if number is None else fold_of(listed, int(number))
     refuse_learned(bundle, validate)
-    entries, validation = yield from _measured(bundle, cases, validate, device, cancel)
+    scans = yield from _looked_at(bundle, cases, cancel)
+    validation, method = yield from validate_steps(_with_all_steps(bundle), validate, device, cancel, keep_steps)
+    asked, chosen = as_asked(bundle), bundle if validation is None else replace(bundle, method=method)
+    entries, validation = _entries(chosen, scans, validation, validate, options_before(asked, chosen.method))
     if validation is None or not picture_failures:
-        return MeasuredBundle(entries, {})
+        return MeasuredBundle(entries, {}, chosen.method)
     whole = {name: value for name, value in {**bundle.card, **entries}.items() if value is not None}
-    pictures = picture_worst(replace(bundle, card=whole), validation.cases, validate, device)
-    return MeasuredBundle(pictured(entries, pictures), pictures)
+    pictures = picture_worst(replace(chosen, card=whole), validation.cases, validate, device)
+    return MeasuredBundle(pictured(entries, pictures), pictures, chosen.method)
 
 
 def measure(
@@ -65,20 +78,31 @@ def measure(
     """Yield progress while training cases are looked at and held-back cases are segmented; return entries of the card.
 
     :func:`voxtrace.bundle.annotate` writes them into the bundle. Curve and provenance of the training stay; everything
-    that held-back cases tell is replaced where there are any: None stands for what they are too few for.
+    that held-back cases tell is replaced where there are any: None stands for what they are too few for. The bundle's
+    number of steps stays.
 
     Raises
     ------
     DatasetError
         The cases have another number of channels than the bundle.
     """
-    entries, _ = yield from _measured(bundle, cases, validate, device, cancel)
+    scans = yield from _looked_at(bundle, cases, cancel)
+    validation = yield from validate_cases(bundle, validate, device, cancel)
+    entries, _ = _entries(bundle, scans, validation, validate, bundle.card.get("provenance", {}).get(CHOSEN, {}))
     return entries
 
 
-def _measured(
-    bundle: Bundle, cases: Sequence[Case], validate: Sequence[Case], device: str, cancel: Callable[[], bool]
-) -> Generator[TrainProgress, None, tuple[dict[str, Any], Validation | None]]:
+def _with_all_steps(bundle: Bundle) -> Bundle:
+    """Return the bundle with as many steps as its training was asked for, where it may stop at any of them."""
+    if not bundle.method.stops_anywhere:
+        return bundle
+    return replace(bundle, method=bundle.method.with_steps(as_asked(bundle).steps))
+
+
+def _looked_at(
+    bundle: Bundle, cases: Sequence[Case], cancel: Callable[[], bool]
+) -> Generator[TrainProgress, None, list[TrainingScans]]:
+    """Yield progress while the training cases are looked at; return the ranges of each."""
     scans: list[TrainingScans] = []
     for case in cases:
         if len(case.volume.data) != bundle.plan.n_channels:
@@ -90,7 +114,17 @@ def _measured(
         yield TrainProgress("look", len(scans), len(cases))
         if cancel():
             raise Cancelled("stopped while looking at the training scans; nothing was written.")
-    validation = yield from validate_cases(bundle, validate, device, cancel)
+    return scans
+
+
+def _entries(
+    bundle: Bundle,
+    scans: Sequence[TrainingScans],
+    validation: Validation | None,
+    validate: Sequence[Case],
+    asked: Mapping[str, Any],
+) -> tuple[dict[str, Any], Validation | None]:
+    """Return entries of the card, and the validation as they name its cases; ``asked``: options before a choice."""
     if validation is not None and bundle.card.get("provenance", {}).get(ANONYMOUS):
         validation = _nameless(bundle, validation, validate)
     metrics = {**bundle.card.get("metrics", {}), **({"validation": validation.to_json()} if validation else {})}
@@ -100,7 +134,9 @@ def _measured(
         "metrics": metrics,
     }
     if validation is not None:
-        entries["provenance"] = {**bundle.card.get("provenance", {}), "prediction": validation.prediction()}
+        made = {name: value for name, value in bundle.card.get("provenance", {}).items() if name != CHOSEN}
+        chosen = {CHOSEN: dict(asked)} if asked else {}
+        entries["provenance"] = {**made, **chosen, "prediction": validation.prediction()}
     return entries, validation
 
 

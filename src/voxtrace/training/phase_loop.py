@@ -83,8 +83,7 @@ class PhaseLoop:
         """Yield progress after every update, from the checkpoint on."""
         run, phase, budget = self.run, self.phase, self.run.budget
         first = self._restore(checkpoint)
-        before = run.before(self.number)
-        budget.begin_phase(phase.iterations, run.total - before, self.spent)
+        budget.begin_phase(run.phases[self.number :], self.spent)
         batches = self._batches(cases, first)
         for iteration, (images, labels) in enumerate(self.watch.pace.waited(batches), start=first):
             stop, fraction = run.processes.agree(run.cancel(), budget.fraction)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,12 +126,14 @@ def _load_or_preprocess(
     identity = identify(source)
     made_from = json.dumps({**how, "case": identity.to_json()})
     target = folder / (hashlib.sha256(made_from.encode()).hexdigest()[:24] if shared else f"{number:05d}")
+    damaged = target.exists()  # unless it proves to be sound: one that another run makes from now on is kept
     found = _stored(target, identity) if _stored_source(target) == made_from else None
     if found is None:
         # by name, not number, which is another in another fold
         rng = np.random.default_rng([how["seed"], zlib.crc32(identity.name.encode("utf-8", "surrogatepass"))])
-        _preprocess(source if isinstance(source, Case) else source.load(), plan, target, rng, made_from)
-        found = _stored(target, identity)
+        case = source if isinstance(source, Case) else source.load()
+        _preprocess(case, plan, target, rng, made_from, replace=damaged)
+        found = _stored_soon(target, identity)
     if found is None:
         raise OutputError(f"{target} does not hold what was just written into it; check the disk.")
     return found
@@ -147,6 +150,15 @@ def _stored(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
         return None
     except DatasetError:  # the header or index of an array
         return None
+
+
+def _stored_soon(target: Path, identity: CaseIdentity) -> PreprocessedCase | None:
+    """Return the case in a folder that another run may just be replacing; None where it stays away for 2 seconds."""
+    for wait_s in (0.0, 0.01, 0.04, 0.15, 0.4, 0.6, 0.8):
+        time.sleep(wait_s)
+        if found := _stored(target, identity):
+            return found
+    return None
 
 
 def _checksums(target: Path) -> dict[str, int]:
@@ -178,11 +190,13 @@ def _preprocessing_of(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _preprocess(case: Case, plan: Plan, target: Path, rng: np.random.Generator, made_from: str) -> None:
+def _preprocess(
+    case: Case, plan: Plan, target: Path, rng: np.random.Generator, made_from: str, *, replace: bool
+) -> None:
+    """Write a prepared case; without ``replace``, of runs that prepare it at once, the first one's is kept."""
     grid = grid_of(case.volume, plan)
     labels = network_labels(case.labels, plan, grid)
-    # of two runs that share the folder and prepare a case at once, the first one's is kept
-    with atomic_folder(target, replace=target.exists()) as folder:
+    with atomic_folder(target, replace=replace) as folder:
         write_chunked(folder / "image.zarr", PlaneStream(grid, case.volume, plan).planes(0, grid.shape[0]))
         write_chunked(folder / "labels.zarr", labels)
         np.save(folder / "foreground.npy", _draw_foreground(labels, rng, plan))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CONFIG = (
     *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
     *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
-    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures"),
+    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures", "keep_steps"),
 )
 
 
@@ -128,7 +128,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     DatasetError
         The dataset cannot be used, or has no such fold.
     MethodError
-        The dataset has regions and the method cannot learn them.
+        The dataset has regions and the method cannot learn them, or it does not train from such a start.
     BundleError
         The initial bundle cannot be loaded.
     UsageError
@@ -150,6 +150,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     goes_on = request.resume or request.fork is not None
     begun = begun_run(out, dataset) if goes_on else None
     method = _method(request, initial, begun)
+    method.check_start(initial.method if initial else None)
     plan = yield from _plan(request, dataset, given, initial, begun, cancel)
     setup = TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, about)
     cases_by_phase(setup.phases, {files.name: files.scores for files in cases.files})  # refuses a phase without a case

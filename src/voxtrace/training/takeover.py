@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import PlanError
-from voxtrace.method import Method
+from voxtrace.method import Method, Phase
 from voxtrace.plan import Normalisation, Plan
 from voxtrace.plan.regions import LabelRegion
 from voxtrace.training.finetune import match_channels, match_outputs
@@ -86,7 +86,8 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
     Raises
     ------
     PlanError
-        Channels do not match, the network reads them by their place, or no weight fits.
+        Channels do not match, the network reads them by their place, or no weight fits; or weights that no phase trains
+        are not the bundle's.
     """
     channels = match_channels(initial, plan.channels)
     if channels != tuple(range(len(channels))) and not method.may_reorder_channels(plan, channels):
@@ -97,7 +98,7 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
         )
     labels = match_outputs(initial.plan, plan)
     axes = counting_axes(method, plan)
-    given = initial.network.state_dict()
+    given = {name: one for name, one in initial.network.state_dict().items() if not _begins_anew(method, name)}
     before = initial.plan.n_outputs
     parts = {
         name: _joined(tensor, given.get(name), axes[name], _Match(channels, labels, plan.n_outputs, before))
@@ -121,10 +122,33 @@ def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -
         rows = begin_rare(network, (sorted(labels), new), plan.n_channels, axes, taken)
     anew = tuple(sorted(name for name, part in parts.items() if part is None or not part[1]))
     whole = [name for name in parameters if parts[name] is None]
-    told = tuple(_sentences(method, plan, initial, channels, labels, (len(whole), len(parameters))))
+    _check_untrained(method, plan, initial, [name for name in parameters if name in anew])
+    unfit = sum(not _begins_anew(method, name) for name in whole)
+    told = tuple(_sentences(method, plan, initial, channels, labels, (unfit, len(parameters))))
     alike = bool(plan.regions) == bool(initial.plan.regions)
     answers = alike and not whole and any(plan.regions or k for k in labels)
     return Takeover(initial, channels, labels, anew, told, answers, rows)
+
+
+def learns_anew(method: Method, phase: Phase) -> bool:
+    """Return whether a phase trains nothing but weights that a bundle does not give."""
+    trained = (phase.trains,) if isinstance(phase.trains, str) else phase.trains
+    return all(_begins_anew(method, prefix) for prefix in trained)
+
+
+def _begins_anew(method: Method, name: str) -> bool:
+    return name.startswith(method.begins_anew)
+
+
+def _check_untrained(method: Method, plan: Plan, initial: Bundle, anew: Sequence[str]) -> None:
+    """Refuse weights that neither are the bundle's nor are trained."""
+    trained = [phase.trains for phase in method.phases(plan)]
+    left = [name for name in anew if not any(name.startswith(prefix) for prefix in trained)]
+    if left:
+        raise PlanError(
+            f"{len(left)} weights that {method.key} keeps as they are, e.g. {left[0]}, do not fit the labels or "
+            f"options asked for; keep those of {initial.name}, or train all of its weights."
+        )
 
 
 @torch.no_grad()
@@ -229,6 +253,8 @@ def _sentences(
         )
     if anew[0]:
         said.append(f"{anew[0]} of {anew[1]} weights do not fit and are initialised anew")
+    if method.begins_anew:
+        said.append(f"begins anew, as asked: {', '.join(name.rstrip('.') for name in method.begins_anew)}")
     return [*said, *_options(method, initial)]
 
 

@@ -21,7 +21,7 @@ from voxtrace.training.beside import begin_events, check_parts, open_beside, tak
 from voxtrace.training.card import make_card
 from voxtrace.training.checkpoint import load_checkpoint
 from voxtrace.training.config import TrainConfig
-from voxtrace.training.coverage import covering, label_coverage, with_coverage
+from voxtrace.training.coverage import covering, label_coverage, options_before, with_coverage
 from voxtrace.training.examined import examine_phase
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
@@ -32,7 +32,8 @@ from voxtrace.training.new_labels import learn_faster, times_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.takeover import Takeover, take_over
+from voxtrace.training.step_choice import validate_steps
+from voxtrace.training.takeover import Takeover, learns_anew, take_over
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.training.validation import validate_cases
 from voxtrace.volume import Case
@@ -77,13 +78,14 @@ def train(
 
     Raises
     ------
-    InputError, PlanError
-        What is resumed had other settings or cases, or no weight of the initial bundle fits; the sentence says which.
+    InputError, PlanError, MethodError
+        What is resumed had other settings or cases, no weight of the initial bundle fits, or the method needs another.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
     EngineError
         A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
+    method.check_start(initial.method if initial else None)
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
     check_parts(run)
     asked = settings(run, cases, validate, initial, about or {})
@@ -122,10 +124,13 @@ def _trained(
         take_best(run)
         run.take_stored_weights()
         reached = label_coverage(run.method, run.plan, preprocessed)
-        run.method, asked = covering(run.method, reached)
-        validation = yield from validate_cases(run.bundle(), validate, run.device, run.cancel)
+        asked = run.method
+        run.method, _ = covering(asked, reached)
+        keep = run.config.keep_steps
+        validation, run.method = yield from validate_steps(run.bundle(), validate, run.device, run.cancel, keep)
     gain = gain_of(takeover, run.plan, before, validation)
-    card = with_coverage(make_card(run, preprocessed, validation, takeover, about, gain), reached, asked)
+    card = make_card(run, preprocessed, validation, takeover, about, gain)
+    card = with_coverage(card, reached, options_before(asked, run.method))
     pictures: Mapping[str, bytes] = {}
     if validation is not None and run.config.picture_failures:
         with _torch_errors():
@@ -184,7 +189,8 @@ def _optimise(
     checkpoint = run.restore()
     begin_events(run, checkpoint)
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
-        loop = PhaseLoop(run, number, objective, rate_factor)
+        scale = 1.0 if learns_anew(run.method, run.phases[number]) else rate_factor
+        loop = PhaseLoop(run, number, objective, scale)
         yield from loop.iterate(cases, validate, checkpoint)
         yield from examine_phase(run, number, cases, validate)
         checkpoint = None

@@ -60,13 +60,15 @@ class Validation:
     """Every held-back case, label value -> name of the foreground, and number -> name of the regions if there are any.
 
     Regions are scored in place of labels; volumes and their intervals are of both. ``post_processing`` is what a bundle
-    records of it; {} where it was not looked for.
+    records of it; {} where it was not looked for. ``step_choice`` has entries of the card in place of those of the
+    steps at hand, where more were compared: see :mod:`voxtrace.training.step_choice`.
     """
 
     cases: tuple[ValidatedCase, ...]
     labels: Mapping[int, str]
     regions: Mapping[int, str] = field(default_factory=dict)
     post_processing: Mapping[str, Any] = field(default_factory=dict)
+    step_choice: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def processed(cls, cases: Sequence[ValidatedCase], labels: Mapping[int, str]) -> Validation:
@@ -98,6 +100,12 @@ class Validation:
         """
         return round(finite_mean(finite_mean(case.network_dice) for case in self.cases[:cases]), ROUNDED)
 
+    @property
+    def step_dice(self) -> list[float | None]:
+        """Mean Dice of the network's answer after each step; None where no case has a label."""
+        network = [[*case.dice[:-1], case.network_dice] for case in self.cases]  # what rules remove, no step did
+        return [_mean([finite_mean(row) for row in step])["mean"] for step in zip(*network, strict=True)]
+
     def to_json(self) -> dict[str, Any]:
         """Return means with 95 % intervals: overall, per label at the last step, overall per step; and each case.
 
@@ -106,12 +114,12 @@ class Validation:
         finite values in its mean.
         """
         last = self.scores[:, -1]
-        network = [[*case.dice[:-1], case.network_dice] for case in self.cases]  # what rules remove, no step did
         return {
             "cases": len(self.cases),
             "dice": _mean([case.mean_dice for case in self.cases]),
             "dice_per_label": {name: _mean(last[:, k]) for k, name in enumerate(self.scored.values())},
-            "dice_per_step": [_mean([finite_mean(row) for row in step])["mean"] for step in zip(*network, strict=True)],
+            "dice_per_step": self.step_dice,
+            **self.step_choice,
             **self._measures(),
             "per_case": [self._row(case) for case in self.cases],
             **({BY_RULE: [self._by_rule(case) for case in self.cases]} if self.post_processing else {}),

@@ -10,6 +10,7 @@ from typing import Any
 from voxtrace import palette
 from voxtrace.fit import Fit
 from voxtrace.fit.model_facts import NONE_HELD_BACK, dice_words, is_non_commercial, recorded_dice
+from voxtrace.fit.step_choice import best_words, step_words
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.volume import Triple
 
@@ -61,6 +62,9 @@ class ModelCard:
         Of its first labels, for its picture.
     method
         Its method and number of steps.
+    steps, best
+        Which step was best on validation and how many are taken, in a sentence and in short; ``""`` where that was not
+        looked for.
     """
 
     name: str
@@ -74,11 +78,18 @@ class ModelCard:
     non_commercial: bool = False
     colours: tuple[Triple, ...] = field(default=())
     method: str = ""
+    steps: str = ""
+    best: str = ""
 
     @property
     def mark(self) -> str:
         """The verdict with its sign."""
         return MARKS[self.verdict]
+
+    @property
+    def how_good(self) -> str:
+        """Its Dice, and which step was best."""
+        return " · ".join(filter(None, (self.quality or "quality not measured", self.best)))
 
     @property
     def takes(self) -> str:
@@ -91,7 +102,7 @@ class ModelCard:
         """Everything on the card and each reason, a line each."""
         first, quality = f"{self.name} finds {self.finds}.", self.quality or "Its quality was not measured."
         verdict = self.mark if self.verdict else ""
-        return "\n".join(filter(None, (first, quality, self.takes, verdict, *self.reasons)))
+        return "\n".join(filter(None, (first, quality, self.steps, self.takes, verdict, *self.reasons)))
 
 
 def is_demonstration(record: Mapping[str, Any]) -> bool:
@@ -114,6 +125,8 @@ def model_card(known: KnownBundle, verdict: ModelVerdict | None, method: str = "
         non_commercial=is_non_commercial(known.record),
         colours=tuple(palette.colours(list(known.labels)[:4]).values()),
         method=method or known.method,
+        steps=step_words(known.record, "{of} under Steps gives all"),
+        best=best_words(known.record),
     )
 
 

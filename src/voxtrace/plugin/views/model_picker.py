@@ -139,7 +139,7 @@ def draw_card(painter: QPainter, box: QRect, card: ModelCard, widget: QWidget) -
     painter.setFont(plain)
     _draw_line(painter, rows[1], card.finds)
     painter.setPen(QColor(colours(widget).dimmed))
-    _draw_line(painter, rows[2], card.quality or "quality not measured")
+    _draw_line(painter, rows[2], card.how_good)
     _draw_line(painter, rows[3], card.takes)
 
 
