@@ -101,7 +101,7 @@ def usual_scan(record: Mapping[str, Any]) -> Volume:
 
 
 def weights(record: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a model's weights: a card with other words costs the same."""
+    """Return the SHA-256 of a model's weights: with the same options, a card with other words costs the same."""
     return str(record["files"]["weights.safetensors"])
 
 
@@ -120,6 +120,7 @@ def cost_of(name: str) -> dict[str, Any]:
     shape = "×".join(str(n) for n in scan.geometry.shape[::-1])
     return {
         "weights": weights(record),
+        "options": record["method"]["options"],
         "scan": f"{scan.name or 'noise'}, {shape}",
         "seconds": round(seconds, 2),
         "gigabytes": round(gigabytes, 2),
@@ -131,8 +132,9 @@ def measured() -> dict[str, Any]:
     known = json.loads(COSTS.read_text("utf-8")) if COSTS.exists() else {}
     found = {}
     for name, folder in shipped().items():
-        if known.get(name, {}).get("weights") == weights(card(folder)):
-            found[name] = known[name]
+        record, before = card(folder), known.get(name, {})
+        if (before.get("weights"), before.get("options")) == (weights(record), record["method"]["options"]):
+            found[name] = before
             continue
         told = subprocess.run(
             [sys.executable, __file__, "one", name],
