@@ -102,6 +102,7 @@ class TrainSetup:
 
         asked = self.request
         config = {name: getattr(asked, name) for name in CONFIG}
+        config["keep_steps"] = asked.keep_steps or self._asks_for_steps()
         return train(
             self.method,
             self.plan,
@@ -114,6 +115,14 @@ class TrainSetup:
             cancel=cancel,
             **config,
         )
+
+    def _asks_for_steps(self) -> bool:
+        """Return whether the request names the option that holds the number of steps: what is asked for is kept."""
+        if not self.method.stops_anywhere:
+            return False
+        other = self.method.with_steps(2 if self.method.steps == 1 else 1)
+        now, then = (method.to_json()["options"] for method in (self.method, other))
+        return any(now[name] != then[name] for name in self.request.options if name in now)
 
 
 def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[TrainProgress, None, TrainSetup]:
