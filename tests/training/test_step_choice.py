@@ -20,6 +20,8 @@ from voxtrace.methods import method
 from voxtrace.training import step_choice, train
 from voxtrace.training.coverage import as_asked
 from voxtrace.training.measuring import measure_on
+from voxtrace.training.request import TrainRequest
+from voxtrace.training.setup import TrainSetup
 from voxtrace.training.step_choice import validate_steps
 from voxtrace.volume import Case, Geometry, LabelMap, Volume
 
@@ -150,3 +152,16 @@ class _Listed:
 
     def cases(self, _: Any) -> list[Case]:
         return []
+
+
+def test_another_number_of_steps_is_asked_for_and_the_usual_one_is_not(tmp_path: Path) -> None:
+    def asked(name: str, initial: Bundle | None = None, **options: Any) -> bool:
+        made = method(name, **options)
+        every = made.to_json()["options"]  # as the window's form names them
+        request = TrainRequest(tmp_path, options=every)
+        return TrainSetup(request, made, small_plan(), (), (), initial, tmp_path, {}).asks_for_steps
+
+    assert not asked("recyclenet")
+    assert asked("recyclenet", cycles=3)
+    assert not asked("unet")
+    assert not asked("recyclenet", _train(tmp_path / "three", keep_steps=True), cycles=3)

@@ -102,7 +102,7 @@ class TrainSetup:
 
         asked = self.request
         config = {name: getattr(asked, name) for name in CONFIG}
-        config["keep_steps"] = asked.keep_steps or self._asks_for_steps()
+        config["keep_steps"] = asked.keep_steps or self.asks_for_steps
         return train(
             self.method,
             self.plan,
@@ -116,13 +116,18 @@ class TrainSetup:
             **config,
         )
 
-    def _asks_for_steps(self) -> bool:
-        """Return whether the request names the option that holds the number of steps: what is asked for is kept."""
-        if not self.method.stops_anywhere:
-            return False
-        other = self.method.with_steps(2 if self.method.steps == 1 else 1)
-        now, then = (method.to_json()["options"] for method in (self.method, other))
-        return any(now[name] != then[name] for name in self.request.options if name in now)
+    @property
+    def asks_for_steps(self) -> bool:
+        """Whether another number of steps is asked for than the method, or the initial bundle, has: it is kept then.
+
+        The window's form names every option, so that naming one says nothing; nor is it named where a run goes on.
+        """
+        from voxtrace.training.coverage import as_asked
+
+        usual = {type(self.method)().steps}
+        if self.initial is not None:
+            usual |= {self.initial.method.steps, as_asked(self.initial).steps}
+        return self.method.stops_anywhere and self.method.steps not in usual
 
 
 def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[TrainProgress, None, TrainSetup]:
