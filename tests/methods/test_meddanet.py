@@ -560,6 +560,29 @@ def test_a_constant_choice_has_no_skill_and_says_so(network: MedDANetNetwork) ->
     assert "Without skill there is nothing to gain" in found["sentence"]
 
 
+def test_decided_first_whether_then_which_a_slice_runs_where_skipping_has_less_than_half(
+    network: MedDANetNetwork,
+) -> None:
+    """Four candidates that share 0.6 equally are run, though skipping has the most of the five."""
+    p = torch.tensor([[0.4, 0.15, 0.15, 0.14, 0.16], [0.6, 0.4, 0.0, 0.0, 0.0], [0.1, 0.2, 0.4, 0.2, 0.1]])
+    network.router.forward = lambda images: p.log()  # type: ignore[method-assign]
+    parts = dict(network.named_children())
+    assert MedDANet().choose(parts, numbered(3)).tolist() == [0, 0, 2]
+    assert MedDANet(decide="skip_first").choose(parts, numbered(3)).tolist() == [4, 0, 2]
+    assert MedDANet(decide="skip_first", force="expert3").choose(parts, numbered(3)).tolist() == [3, 3, 3]
+
+
+def test_the_other_way_to_decide_is_named_where_it_finds_more(network: MedDANetNetwork) -> None:
+    """Scores of 1 to skip and 0 to each candidate skip at once; skipping has e/(e + 4), less than one half."""
+    answers = [_found((8, 8, 8))] * 4
+    skipped = _examined(network, 2, answers, [0, 0, 0, 0])
+    assert (skipped["dice"], skipped["shares"]["skip"]) == (0.75, 1)
+    assert skipped["better_way"]["decide"] == "skip_first"
+    assert skipped["better_way"]["dice"] == 1
+    assert "(`--set decide=skip_first`) it is 1.000" in skipped["sentence"]
+    assert "better_way" not in _examined(network, 2, answers, [1, 1, 1, 1])
+
+
 def test_where_all_is_skipped_nothing_is_known_of_networks_and_json_has_null(network: MedDANetNetwork) -> None:
     found = _examined(network, 2, [_found((8, 8, 8))] * 4, [0, 0, 0, 0])
     assert found["skill"] == 0

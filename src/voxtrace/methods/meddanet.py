@@ -10,7 +10,8 @@ then the decision network learns which candidate is worth its cost on a slice, a
             1 + argmax_i [(1 − α)·S_i + α·softmax_i(1/F_i)]          elsewhere
             unknown, of weight 0             where P_f = 0 and some pixels are not annotated
 
-    inference   a = argmax D(x)                                      0 skip, 1 … 4 a candidate
+    inference   a = argmax D(x)                                      0 skip, 1 … 4 a candidate; or skip where
+                                                                     D gives it more than ½ (``decide``, ours)
                 y = background where a = 0, else M_a(x)
 
 Legend: x a slice, or a window of it; D decision network; M_1 … M_4 candidates; a action; D* the action that D learns;
@@ -65,9 +66,9 @@ from voxtrace.methods.published.meddanet_recipe import (
     published_rate,
 )
 from voxtrace.nn.across import over_processes
-from voxtrace.nn.choice import bank_quality, bank_report, choice_quality, choice_report, not_examined
+from voxtrace.nn.choice import bank_quality, bank_report, choice_quality, choice_report, not_examined, with_better_way
 from voxtrace.nn.losses import dice_loss_over_batch, hard_dice
-from voxtrace.nn.model_bank import CANDIDATES, DECISION, MedDANetNetwork, costs, slice_topology
+from voxtrace.nn.model_bank import CANDIDATES, DECISION, DECISIONS, MedDANetNetwork, costs, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
 from voxtrace.plan.regions import refuse_regions
@@ -105,6 +106,12 @@ class MedDANet(Method):
     force: Literal["router", "expert1", "expert2", "expert3", "expert4"] = option(
         "router",
         "What decides: the decision network (router), or always one of M1 (expert1) … M4 (expert4).",
+        live=True,
+    )
+    decide: Literal["at_once", "skip_first"] = option(
+        "at_once",
+        "How D's five scores decide: the largest of all (at_once, paper), or first whether to skip, where that has "
+        "more than one half, then which network (skip_first): several that are equally good do not share their part.",
         live=True,
     )
     alpha: float = option(
@@ -285,10 +292,14 @@ class MedDANet(Method):
         scores, shown = torch.cat([S for S, _, _ in found], 1).cpu(), torch.cat([P for _, P, _ in found]).cpu()
         if phase.name == BANK:
             return bank_report(bank_quality(scores, shown), CANDIDATE_NAMES, TOLERANCE, CORRELATION)
-        actions = torch.cat([D.argmax(1) for _, _, D in found]).cpu()  # a
+        D = torch.cat([D for _, _, D in found]).cpu()
         F = net.cost(torch.arange(DECISION + 1))
-        cost = float((F[actions].mean() + F[DECISION]) / F[DECISION - 1])
-        return choice_report(choice_quality(scores, actions, shown), CANDIDATE_NAMES, cost)
+        reports = {}
+        for way, decision in DECISIONS.items():
+            a = decision(D)
+            cost = float((F[a].mean() + F[DECISION]) / F[DECISION - 1])
+            reports[way] = choice_report(choice_quality(scores, a, shown), CANDIDATE_NAMES, cost)
+        return with_better_way(reports, self.decide)
 
     def scores(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
         """Return the Dice (5, B) of each action on each slice; candidates are in evaluation mode."""
@@ -370,7 +381,7 @@ class MedDANet(Method):
         """Return the action a (B,) for each window: 0 to skip it, 1 … 4 for a candidate."""
         if self.force != "router":
             return torch.full((len(images),), 1 + CANDIDATES.index(self.force), device=images.device)
-        return parts["router"](images).argmax(1)
+        return DECISIONS[self.decide](parts["router"](images))
 
     def value_costs(self, plan: Plan) -> dict[str, tuple[float, ...]]:
         """Return the GFLOP of skipping and of M1 … M4 on one window, without the decision network's."""

@@ -8,13 +8,14 @@ predicted.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+LEAST_GAIN = 0.001  # of Dice, by which another way to decide is worth naming
 LEAST_FOUND = 0.5  # by the best network, of what skipping misses
 _REMEDY = (
     "Train longer (--iterations) or with more cases, or always use one network: `voxtrace predict --set force=expert1` "
@@ -184,6 +185,23 @@ def choice_report(quality: ChoiceQuality, names: Sequence[str], cost: float) -> 
     if q.skill <= 0:
         sentence += f" Without skill there is nothing to gain from choosing. {_REMEDY}"
     return {**values, "sentence": sentence}
+
+
+def with_better_way(reports: Mapping[str, Mapping[str, Any]], way: str) -> dict[str, Any]:
+    """Return the report of the ``way`` to decide, whose sentence names another one that gives more Dice, if any does.
+
+    ``reports`` are those of :func:`choice_report` by the value of the option ``decide``; more is 0.001 or above.
+    """
+    report = dict(reports[way])
+    best = max(reports, key=lambda name: float(reports[name]["dice"]))
+    if reports[best]["dice"] >= report["dice"] + LEAST_GAIN:
+        other = reports[best]
+        report["sentence"] += (
+            f" Decided otherwise (`--set decide={best}`) it is {other['dice']:.3f} (skill {other['skill']:+.3f}; cost "
+            f"{other['cost_fraction']:.2f})."
+        )
+        report["better_way"] = {"decide": best, **{key: other[key] for key in ("dice", "skill", "cost_fraction")}}
+    return report
 
 
 def not_examined(names: Sequence[str]) -> dict[str, Any]:

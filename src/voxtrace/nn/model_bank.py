@@ -101,6 +101,29 @@ class ActionCost(nn.Module):
         return torch.tensor(costs(*self.of, "fvcore-old")[: len(CANDIDATES)], device=device)
 
 
+def largest(scores: Tensor) -> Tensor:
+    """Return the action (B,) with the largest of D's five scores (B, 5), as published."""
+    return scores.argmax(1)
+
+
+def whether_then_which(scores: Tensor) -> Tensor:
+    """Return 0 (B,) where D gives skipping more than one half, else the candidate with the largest score (ours).
+
+    Four candidates that are equally good share what is left: skipping has the largest score with 0.21.
+
+    Examples
+    --------
+    >>> p = torch.tensor([[0.40, 0.14, 0.16, 0.15, 0.15]])
+    >>> int(largest(p.log())), int(whether_then_which(p.log()))
+    (0, 2)
+    """
+    skips = scores[:, 0] > scores[:, 1:].logsumexp(1)
+    return torch.where(skips, 0, 1 + scores[:, 1:].argmax(1))
+
+
+DECISIONS = {"at_once": largest, "skip_first": whether_then_which}
+
+
 def decision_network(n_channels: int) -> ShuffleNet:
     """Return D, untrained: images (B, C, 1, Y, X) to scores (B, 5)."""
     return ShuffleNet(n_channels, 1 + len(CANDIDATES))
