@@ -314,7 +314,7 @@ def test_a_forced_candidate_needs_no_decision_network(network: MedDANetNetwork, 
 
 def test_a_candidate_can_be_forced_on_a_trained_bank() -> None:
     assert changed_after_training(M, force="expert4").to_json()["options"]["force"] == "expert4"
-    with pytest.raises(MethodError, match="a prediction may change force"):
+    with pytest.raises(MethodError, match="a prediction may change decide, force"):
         changed_after_training(M, alpha=0.5)
 
 
@@ -464,6 +464,24 @@ def test_windows_of_the_bank_may_turn_and_scale_and_those_of_the_decision_networ
     bank, *others = MedDANet(variation="turned").phases(PLAN)
     assert (bank.augmentation.rotation_p, bank.augmentation.flat_rotation_degrees) == (0.2, 30.0)
     assert all(phase.augmentation.rotation_p == 0 and phase.augmentation.intensity == "linear" for phase in others)
+
+
+def test_strong_variation_is_that_of_the_bank_and_of_the_decision_network() -> None:
+    found = {phase.augmentation for phase in MedDANet(variation="strong").phases(PLAN)}
+    (strong,) = found
+    assert (strong.intensity, strong.elastic_p > 0, strong.rotation_p > 0.5) == ("full", True, True)
+
+
+def test_the_last_layer_alone_may_learn_to_choose(network: MedDANetNetwork, batch: Batch) -> None:
+    """Neither other weights of D nor statistics of its norms move, so that it still knows where anything is."""
+    phases = MedDANet(choice_layers="last").phases(PLAN)
+    assert [phase.trains for phase in phases[1:]] == ["router.", "router.classify."]
+    before = _state(network)
+    trained = freeze(network, phases[2].trains)
+    M.loss(network, batch, TrainState(phases[2], 0, torch.Generator()))["cross_entropy"].backward()  # type: ignore[no-untyped-call]
+    torch.optim.Adam(trained, lr=1e-2).step()
+    changed = {name for name, now in network.state_dict().items() if not torch.equal(now, before[name])}
+    assert changed == {"router.classify.weight"}
 
 
 def test_presence_is_to_skip_or_to_take_any_candidate(network: MedDANetNetwork) -> None:

@@ -43,17 +43,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import (
-    Batch,
-    Figure,
-    Method,
-    Noise,
-    Parts,
-    Phase,
-    Step,
-    TrainState,
-    option,
-)
+from voxtrace.method import Batch, Figure, Method, Noise, Parts, Phase, Step, TrainState, option
 from voxtrace.methods.published import meddanet as published
 from voxtrace.methods.published.meddanet_recipe import (
     BANK,
@@ -148,9 +138,15 @@ class MedDANet(Method):
         low=0,
         high=0.5,
     )
-    variation: Literal["paper", "turned"] = option(
+    variation: Literal["paper", "turned", "strong"] = option(
         "paper",
-        "How the bank's slices vary: mirrored, intensities shifted (paper), or also turned by up to 30° and scaled.",
+        "How slices vary: mirrored, intensities shifted (paper), those of the bank also turned by up to 30° and scaled "
+        "(turned), or all more often and more, deformed, intensities as nnU-Net's (strong), for few cases.",
+    )
+    choice_layers: Literal["all", "last"] = option(
+        "all",
+        "What learns to choose once the decision network knows where anything is: all of it, or its last layer alone, "
+        "for few cases.",
     )
     bank: Literal["learn", "keep"] = option(
         "learn",
@@ -219,12 +215,13 @@ class MedDANet(Method):
         skips up to twice as many slices with a tumour. Fine-tuning has all phases: D is trained again for the
         candidates as they are then. With a bank that is kept, all updates are D's.
         """
-        if self.bank == "keep":
-            return decision_phases(plan.iterations, plan, self.held_out)
-        decision = decision_updates(plan.iterations)
+        keeps = self.bank == "keep"
+        decision = plan.iterations if keeps else decision_updates(plan.iterations)
+        of_d = decision_phases(decision, plan, self.held_out, self.variation, self.choice_layers == "last")
+        if keeps:
+            return of_d
         bank = max(1, plan.iterations - decision)
-        first = bank_phase(bank, self.held_out, self.rate_for(bank), turned=self.variation == "turned")
-        return first, *decision_phases(decision, plan, self.held_out)
+        return bank_phase(bank, self.held_out, self.rate_for(bank), self.variation), *of_d
 
     @property
     def begins_anew(self) -> tuple[str, ...]:

@@ -22,8 +22,19 @@ from voxtrace.plan import Plan
 LEAST_WARM_UP = 100  # updates
 BANK, PRESENCE, ROUTER = "bank", "presence", "router"  # names of the phases
 DECISION_WEIGHTS = "router."  # how the names of D's weights begin
+LAST_LAYER = "router.classify."  # of D
 AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
 TURNED = replace(AUGMENTATION, rotation_p=0.2, scale_p=0.2, flat_rotation_degrees=30.0)
+STRONG = replace(
+    TURNED,
+    rotation_p=0.7,
+    scale_p=0.7,
+    scale=(0.65, 1.5),
+    elastic_p=0.3,
+    shift_voxels=(0, 8, 8),
+    intensity="full",
+)
+VARIATIONS = {"paper": AUGMENTATION, "turned": TURNED, "strong": STRONG}
 BANK_EPOCHS, DECISION_EPOCHS = 400, 50
 PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
 LEAST_DECISION = 300  # updates of D
@@ -73,7 +84,7 @@ def decision_updates(iterations: int) -> int:
     return max(1, part, min(LEAST_DECISION, iterations * LEAST_TENTHS // 10))
 
 
-def bank_phase(iterations: int, held_out: float, rate: float, turned: bool) -> Phase:
+def bank_phase(iterations: int, held_out: float, rate: float, variation: str) -> Phase:
     """Return the bank's phase, on the cases that D does not learn to choose on."""
     return Phase(
         BANK,
@@ -81,18 +92,25 @@ def bank_phase(iterations: int, held_out: float, rate: float, turned: bool) -> P
         trains=tuple(f"{name}." for name in CANDIDATES),
         case_weight=partial(in_part, held_out=held_out, unseen=False),
         optimiser=adam(rate, BANK_EPOCHS),
-        augmentation=TURNED if turned else AUGMENTATION,
+        augmentation=VARIATIONS[variation],
     )
 
 
-def decision_phases(iterations: int, plan: Plan, held_out: float) -> tuple[Phase, ...]:
-    """Return D's phases: where anything is, on all cases, then D* on those that the bank has not seen."""
+def decision_phases(
+    iterations: int, plan: Plan, held_out: float, variation: str, last_layer: bool
+) -> tuple[Phase, ...]:
+    """Return D's phases: where anything is, on all cases, then D* on those that the bank has not seen.
+
+    In the latter its last layer may learn alone (ours): few cases do not undo then what it has learned of all.
+    """
     presence = Phase(
         PRESENCE,
         iterations // 2,
         trains=DECISION_WEIGHTS,
         optimiser=adam(DECISION_RATE, DECISION_EPOCHS),
-        augmentation=AUGMENTATION,  # flips and intensities as published; D* is that of the slice as D sees it
+        augmentation=STRONG
+        if variation == "strong"
+        else AUGMENTATION,  # as published, else; D* is that of the slice as D sees it
         foreground=0.0,  # and as often as it sees them
         batch_size=max(DECISION_BATCH, plan.batch_size),
         least_time_fraction=LEAST_TENTHS / 20,
@@ -101,6 +119,7 @@ def decision_phases(iterations: int, plan: Plan, held_out: float) -> tuple[Phase
     choice = replace(presence, name=ROUTER, iterations=iterations - presence.iterations, case_weight=unseen)
     if held_out == 0 or not presence.iterations:
         return (replace(choice, iterations=iterations, least_time_fraction=LEAST_TENTHS / 10),)
+    choice = replace(choice, trains=LAST_LAYER if last_layer else DECISION_WEIGHTS)
     return presence, replace(choice, optimiser=adam(FINE * DECISION_RATE, DECISION_EPOCHS))
 
 
