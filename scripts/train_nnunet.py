@@ -1,4 +1,4 @@
-"""Train nnU-Net v2 for some minutes on one fold of a dataset and say how good it is, beside bundles if any are given.
+"""Train nnU-Net v2 for some minutes of a processor on one fold of a dataset and say how good it is, beside bundles if any are given.
 
     python scripts/train_nnunet.py DATASET OUT --peer PYTHON --minutes 40 [--fold 0] [--configuration 3d_fullres]
         [--width 32] [--batch-size 2] [--window 24x32x24] [--precision bfloat16] [--against BUNDLE ...]
@@ -8,7 +8,8 @@ nnU-Net's own; the learning rate falls over the minutes as it does over its 1000
 --window make its plan smaller, which suits a processor better. --precision bfloat16 lets its convolutions run in 16
 bits, as on a GPU. DATASET is in nnU-Net's raw layout, with splits_final.json. OUT receives nnU-Net's folders; minutes,
 updates and the Dice of each held-back case are printed and kept in OUT/nnunet.json. Bundles are compared on the cases
-that their cards name.
+that their cards name. Minutes are those of the processor: of one thread with OMP_NUM_THREADS=1, and other work on the
+machine costs nnU-Net nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Timed(nnUNetTrainer):
 
     def run_training(self):
         self.on_train_start()
-        self.began, self.updates, spent = time.monotonic(), 0, 0.0
+        self.began, self.updates, spent = time.process_time(), 0, 0.0
         while spent < 1:
             self.current_epoch = min(spent, 0.999) * self.num_epochs
             self.network.train()
@@ -59,9 +60,9 @@ class Timed(nnUNetTrainer):
             for _ in range(10):
                 self.train_step(next(self.dataloader_train))
                 self.updates += 1
-            spent = (time.monotonic() - self.began) / (60 * self.minutes)
+            spent = (time.process_time() - self.began) / (60 * self.minutes)
         self.current_epoch = self.num_epochs
-        self.seconds = time.monotonic() - self.began
+        self.seconds = time.process_time() - self.began
         self.on_train_end()
 
 if __name__ == "__main__":
@@ -101,7 +102,7 @@ def main() -> None:
     told = mean_interval(found["dice"].values())
     print(
         f"nnU-Net: {told.mean:.4f} [{told.low:.4f}, {told.high:.4f}], n {told.count}; {found['updates']} updates in "
-        f"{found['seconds'] / 60:.1f} minutes; {found['plan']}"
+        f"{found['seconds'] / 60:.1f} minutes of a processor; {found['plan']}"
     )
     for name in given.against:
         _compare(name, found["dice"])
