@@ -1,4 +1,4 @@
-"""Train nnU-Net v2 for some minutes of a processor on one fold of a dataset and say how good it is, beside bundles if any are given.
+"""Train nnU-Net v2 for some minutes of a processor on a fold of a dataset; say how good it is, beside bundles if any.
 
     python scripts/train_nnunet.py DATASET OUT --peer PYTHON --minutes 40 [--fold 0] [--configuration 3d_fullres]
         [--width 32] [--batch-size 2] [--window 24x32x24] [--precision bfloat16] [--against BUNDLE ...]
