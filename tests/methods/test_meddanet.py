@@ -469,7 +469,8 @@ def test_windows_of_the_bank_may_turn_and_scale_and_those_of_the_decision_networ
 def test_strong_variation_is_that_of_the_bank_and_of_the_decision_network() -> None:
     found = {phase.augmentation for phase in MedDANet(variation="strong").phases(PLAN)}
     (strong,) = found
-    assert (strong.intensity, strong.elastic_p > 0, strong.rotation_p > 0.5) == ("full", True, True)
+    assert (strong.intensity, strong.elastic_p > 0, strong.rotation_p) == ("full", True, 1)
+    assert strong.shift_voxels == (0, 10, 7)  # three tenths of 32×24
 
 
 def test_the_last_layer_alone_may_learn_to_choose(network: MedDANetNetwork, batch: Batch) -> None:

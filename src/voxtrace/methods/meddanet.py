@@ -221,7 +221,7 @@ class MedDANet(Method):
         if keeps:
             return of_d
         bank = max(1, plan.iterations - decision)
-        return bank_phase(bank, self.held_out, self.rate_for(bank), self.variation), *of_d
+        return bank_phase(bank, plan, self.held_out, self.rate_for(bank), self.variation), *of_d
 
     @property
     def begins_anew(self) -> tuple[str, ...]:

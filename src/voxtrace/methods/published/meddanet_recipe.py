@@ -22,19 +22,11 @@ from voxtrace.plan import Plan
 LEAST_WARM_UP = 100  # updates
 BANK, PRESENCE, ROUTER = "bank", "presence", "router"  # names of the phases
 DECISION_WEIGHTS = "router."  # how the names of D's weights begin
-LAST_LAYER = "router.classify."  # of D
+LAST_LAYER, LAST_LAYER_SHARE = "router.classify.", 8  # of D; it has an eighth of D's updates
 AUGMENTATION = Augmentation(rotation_p=0.0, scale_p=0.0, intensity="linear")
 TURNED = replace(AUGMENTATION, rotation_p=0.2, scale_p=0.2, flat_rotation_degrees=30.0)
-STRONG = replace(
-    TURNED,
-    rotation_p=0.7,
-    scale_p=0.7,
-    scale=(0.65, 1.5),
-    elastic_p=0.3,
-    shift_voxels=(0, 8, 8),
-    intensity="full",
-)
-VARIATIONS = {"paper": AUGMENTATION, "turned": TURNED, "strong": STRONG}
+STRONG = replace(TURNED, rotation_p=1.0, scale_p=1.0, scale=(0.6, 2.0), elastic_p=0.3, intensity="full")
+SHIFT = 0.3  # of the window, the most that STRONG moves it
 BANK_EPOCHS, DECISION_EPOCHS = 400, 50
 PUBLISHED_UPDATES = 400 * 536  # epochs × (4/5 of 335 cases × 128 slices / 64 in an update)
 LEAST_DECISION = 300  # updates of D
@@ -84,7 +76,15 @@ def decision_updates(iterations: int) -> int:
     return max(1, part, min(LEAST_DECISION, iterations * LEAST_TENTHS // 10))
 
 
-def bank_phase(iterations: int, held_out: float, rate: float, variation: str) -> Phase:
+def varied(variation: str, plan: Plan) -> Augmentation:
+    """Return how slices vary: as published, ``turned`` as well, or ``strong``, where cases are few (both ours)."""
+    if variation == "strong":
+        _, y, x = plan.window
+        return replace(STRONG, shift_voxels=(0, round(SHIFT * y), round(SHIFT * x)))
+    return TURNED if variation == "turned" else AUGMENTATION
+
+
+def bank_phase(iterations: int, plan: Plan, held_out: float, rate: float, variation: str) -> Phase:
     """Return the bank's phase, on the cases that D does not learn to choose on."""
     return Phase(
         BANK,
@@ -92,7 +92,7 @@ def bank_phase(iterations: int, held_out: float, rate: float, variation: str) ->
         trains=tuple(f"{name}." for name in CANDIDATES),
         case_weight=partial(in_part, held_out=held_out, unseen=False),
         optimiser=adam(rate, BANK_EPOCHS),
-        augmentation=VARIATIONS[variation],
+        augmentation=varied(variation, plan),
     )
 
 
@@ -103,20 +103,20 @@ def decision_phases(
 
     In the latter its last layer may learn alone (ours): few cases do not undo then what it has learned of all.
     """
+    variation = "paper" if variation == "turned" else variation  # flips and intensities as published
+    choices = max(1, iterations // LAST_LAYER_SHARE) if last_layer else iterations - iterations // 2
     presence = Phase(
         PRESENCE,
-        iterations // 2,
+        iterations - choices,
         trains=DECISION_WEIGHTS,
         optimiser=adam(DECISION_RATE, DECISION_EPOCHS),
-        augmentation=STRONG
-        if variation == "strong"
-        else AUGMENTATION,  # as published, else; D* is that of the slice as D sees it
+        augmentation=varied(variation, plan),  # D* is that of the slice as D sees it
         foreground=0.0,  # and as often as it sees them
         batch_size=max(DECISION_BATCH, plan.batch_size),
         least_time_fraction=LEAST_TENTHS / 20,
     )
     unseen = partial(in_part, held_out=held_out, unseen=True)
-    choice = replace(presence, name=ROUTER, iterations=iterations - presence.iterations, case_weight=unseen)
+    choice = replace(presence, name=ROUTER, iterations=choices, case_weight=unseen)
     if held_out == 0 or not presence.iterations:
         return (replace(choice, iterations=iterations, least_time_fraction=LEAST_TENTHS / 10),)
     choice = replace(choice, trains=LAST_LAYER if last_layer else DECISION_WEIGHTS)
