@@ -6,6 +6,7 @@
     python scripts/figures.py windows FIGURE TRACE                 windows visited and skipped (CDL-UNet, Fig. 3)
     python scripts/figures.py steps FIGURE TRACE                   the answer and what was denoised (diffusion, Fig. 1)
     python scripts/figures.py flow FIGURE TRACE                    sources of each node's features (E2ENet, Fig. 6)
+    python scripts/figures.py flow-over-training FIGURE BUNDLE     the same over a training, and its log (Figs. 6, 11)
 
 FIGURE is a file that matplotlib can write (.png, .svg, .pdf). TRACE is a folder that `voxtrace predict` wrote; for
 `steps` with `--keep all`. Slices are the fullest; `--slice N` takes another. `--dpi N` is the resolution.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flow_over_training import flow_over_training as over_training
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -151,6 +153,14 @@ def flow(given: argparse.Namespace) -> Figure:
     return figure
 
 
+def flow_over_training(given: argparse.Namespace) -> Figure:
+    """Draw from where each node took its features in the course of a training, of a bundle's events."""
+    return over_training(Path(given.sources[0]))
+
+
+KINDS = (dice, contours, choices, windows, steps, flow, flow_over_training)
+
+
 def _limits(planes: Sequence[Array]) -> dict[str, float]:
     finite = np.concatenate([plane[np.isfinite(plane)].ravel() for plane in planes])
     return {"vmin": float(finite.min()), "vmax": float(finite.max())} if finite.size else {}
@@ -174,7 +184,7 @@ def _scan(axes: Any, given: argparse.Namespace, trace: Trace, index: int) -> Non
 def main() -> None:
     """Draw one figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = {"dice": dice, "contours": contours, "choices": choices, "windows": windows, "steps": steps, "flow": flow}
+    kinds = {kind.__name__.replace("_", "-"): kind for kind in KINDS}
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("figure", type=Path)
     parser.add_argument("sources", nargs="+")
