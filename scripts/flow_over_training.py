@@ -42,10 +42,15 @@ def flow_over_training(bundle: Path) -> Figure:
     grid = figure.add_gridspec(rows, columns)
     _nodes(figure, grid, [event["done"] for event in charts], shares, first)
     _log(figure, grid[rows - rows // 2 :, columns - columns // 2 :], updates)
-    lines = [Line2D([], [], color=colour, linewidth=2) for colour in SOURCE_COLOURS[: len(first["series"])]]
-    title = f"{first['title']}: share of the active kernels of each node"
-    figure.legend(lines, first["series"], loc="outside upper center", ncols=len(lines), title=title, frameon=False)
+    name_sources(figure, first["title"], first["series"])
     return figure
+
+
+def name_sources(figure: Figure, title: str, series: Sequence[str]) -> None:
+    """Put the title of a chart and the colours of the sources above it."""
+    lines = [Line2D([], [], color=colour, linewidth=3) for colour in SOURCE_COLOURS[: len(series)]]
+    title = f"{title}: % of the active kernels of each node"
+    figure.legend(lines, series, loc="outside upper center", ncols=len(lines), title=title, frameon=False)
 
 
 def _nodes(figure: Figure, grid: Any, at: Sequence[int], shares: Array, chart: dict[str, Any]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from made_traces import made_trace
+from voxtrace.trace.places import WindowGroup
 from voxtrace.training.events import EVENTS, EventLog
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -95,3 +99,48 @@ def test_numbers_at_the_edge_of_a_panel_keep_their_order_and_a_distance(
     assert (np.argsort(moved, kind="stable") == np.argsort(places, kind="stable")).all()
     assert np.diff(np.sort(moved)).min() >= 0.04
     assert np.abs(moved - places).max() <= 0.085
+
+
+def test_dice_is_drawn_in_the_mean_and_by_case_against_the_first_step(figures: ModuleType, tmp_path: Path) -> None:
+    cases = [{"dice": [0.5, 0.6]}, {"dice": [0.7, 0.9]}]
+    (tmp_path / "one.json").write_text(json.dumps({"cases": cases}), encoding="utf-8")
+    means, gains = figures.dice(Namespace(sources=[tmp_path / "one.json"])).axes
+    assert list(means.lines[0].get_ydata()) == pytest.approx([0.6, 0.75])
+    assert list(gains.lines[0].get_ydata()) == pytest.approx([0, 0.15])
+    gain, (low, high) = figures.gain_of(np.asarray([case["dice"] for case in cases]), np.random.default_rng(0))
+    assert gain == pytest.approx([0, 0.15])
+    assert (low[1], high[1]) == pytest.approx((0.1, 0.2))
+
+
+def test_outlines_lie_on_a_slice_cut_to_what_is_labelled_with_a_bar_in_mm_and_the_names_of_labels(
+    figures: ModuleType, tmp_path: Path
+) -> None:
+    trace = made_trace(steps=3)
+    trace.save(tmp_path / "t.trace")
+    figure = figures.contours(Namespace(sources=[tmp_path / "t.trace"], slice=None, scan=None))
+    (axes,) = figure.axes
+    assert "1 (pale, thin) to 3" in axes.get_title()
+    assert next(text.get_text() for text in axes.texts).endswith(" mm")
+    names = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert names <= set(trace.names.values())
+
+
+def test_a_window_is_a_dot_at_its_centre_in_mm_larger_where_several_lie_behind_one_another(figures: ModuleType) -> None:
+    from matplotlib.figure import Figure
+
+    scans = importlib.import_module("figures_on_scans")
+    boxes = np.asarray([[-0.5, -0.5, -0.5, 3.5, 3.5, 3.5], [-0.5, 3.5, -0.5, 3.5, 7.5, 3.5]])  # one behind the other
+    axes = Figure().subplots()
+    scans._dots(axes, WindowGroup("visited", boxes), (0, 2), (5.0, 2.0), (0, 0, 1))
+    (front,) = axes.collections
+    assert front.get_offsets().tolist() == [[4.0, 10.0]]  # the middle of 4 voxels of 2 mm and of 5 mm
+    assert front.get_sizes()[0] == 2 * 26
+
+
+@pytest.mark.parametrize("kind", ["windows", "steps", "choices", "flow"])
+def test_every_figure_is_drawn_of_a_trace_that_has_all_a_trace_can_hold(
+    figures: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    made_trace().save(tmp_path / "t.trace")
+    _draw(figures, monkeypatch, kind, tmp_path / "f.png", tmp_path / "t.trace")
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
