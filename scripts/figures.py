@@ -2,7 +2,7 @@
 
     python scripts/figures.py dice FIGURE STEPS.json ...           Dice at each step (RecycleNet, Fig. 2)
     python scripts/figures.py contours FIGURE TRACE [--scan FILE]  outlines of several steps (RecycleNet, Fig. 3)
-    python scripts/figures.py choices FIGURE TRACE                 choice for each slice, shares (Med-DANet, Figs. 5, 6)
+    python scripts/figures.py choices FIGURE TRACE [--reference FILE]  choice for each slice (Med-DANet, Figs. 5, 6)
     python scripts/figures.py windows FIGURE TRACE [--scan FILE]   windows visited and skipped (CDL-UNet, Fig. 3)
     python scripts/figures.py steps FIGURE TRACE [--scan FILE]     the answer and what was denoised (diffusion, Fig. 1)
     python scripts/figures.py flow FIGURE TRACE                    sources of each node's features (E2ENet, Fig. 6)
@@ -10,7 +10,8 @@
 
 FIGURE is a file that matplotlib can write (.png, .svg, .pdf). TRACE is a folder that `voxtrace predict` wrote; for
 `steps` with `--keep all`. BUNDLE is a folder that `voxtrace train` wrote, with its `events.jsonl`. Slices are the
-fullest; `--slice N` takes another. `--dpi N` is the resolution.
+fullest; `--slice N` takes another. With `--reference`, a label map, the slices that hold a label of it are shaded.
+`--dpi N` is the resolution.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from figures_on_scans import contours, opened, steps, windows
@@ -26,6 +28,7 @@ from flow_over_training import flow_over_training as over_training
 from matplotlib.figure import Figure
 
 from voxtrace import palette
+from voxtrace.io import read_labels
 from voxtrace.trace.places import along_slices, shares
 from voxtrace.volume import Array
 
@@ -78,6 +81,8 @@ def choices(given: argparse.Namespace) -> Figure:
     left.set(xlabel="slice, from the feet", ylabel=row.title, ylim=(-0.5, len(names) - 0.5))
     left.set_yticks(range(len(names)), names)
     left.grid(axis="y", linewidth=0.4, alpha=0.6)
+    if given.reference is not None:
+        _shade(left, labelled_slices(given.reference, len(row.values)))
     found = {one.name: 100 * one.fraction for one in shares(row)}
     percent = [found.get(name, 0.0) for name in names]
     bars = right.barh(range(len(names)), percent, color=palette.colour(4), height=0.6)
@@ -85,6 +90,23 @@ def choices(given: argparse.Namespace) -> Figure:
     right.set(xlabel="% of slices", xlim=(0, 115))
     right.tick_params(left=False)
     return figure
+
+
+def labelled_slices(file: Path, slices: int) -> Array:
+    """Return which slices of a label map have a label, (Z,) boolean."""
+    there = np.asarray(read_labels(file).data).any(axis=(1, 2))
+    if len(there) != slices:
+        raise SystemExit(
+            f"{file} has {len(there)} slices; expected {slices}, as the trace. Give the labels of its scan."
+        )
+    return there
+
+
+def _shade(axes: Any, there: Array) -> None:
+    for number, index in enumerate(np.flatnonzero(there)):
+        label = "a label in the reference" if not number else None
+        axes.axvspan(index - 0.5, index + 0.5, color="0.85", linewidth=0, zorder=0, label=label)
+    axes.legend(loc="center right", fontsize=9)
 
 
 def flow(given: argparse.Namespace) -> Figure:
@@ -126,6 +148,7 @@ def main() -> None:
     parser.add_argument("figure", type=Path)
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--scan", type=Path)
+    parser.add_argument("--reference", type=Path)
     parser.add_argument("--slice", type=int)
     parser.add_argument("--dpi", type=int, default=150)
     given = parser.parse_args()

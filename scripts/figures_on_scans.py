@@ -53,7 +53,7 @@ def windows(given: argparse.Namespace) -> Figure:
     trace, _ = opened(given)
     depth_mm, height_mm, width_mm = trace.geometry.spacing_mm
     depth, height, width = (n * mm for n, mm in zip(trace.geometry.shape, trace.geometry.spacing_mm, strict=True))
-    figure = Figure(figsize=(11, 0.9 + 10 * max(depth, height) / (2 * width)), layout="constrained")
+    figure = Figure(figsize=(11, 1.5 + 10 * max(depth, height) / (2 * width)), layout="constrained")
     front, below = figure.subplots(1, 2)
     scan = None if given.scan is None else np.asarray(_scan_of(given, trace).data[0], float)
     labelled = np.asarray(trace.labels[-1]) > 0

@@ -11,10 +11,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from made_traces import made_trace
+from voxtrace.io import write
 from voxtrace.trace.places import WindowGroup
 from voxtrace.training.events import EVENTS, EventLog
+from voxtrace.volume import LabelMap
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SOURCES = ["forward", "upward", "downward"]
@@ -144,3 +147,18 @@ def test_every_figure_is_drawn_of_a_trace_that_has_all_a_trace_can_hold(
     made_trace().save(tmp_path / "t.trace")
     _draw(figures, monkeypatch, kind, tmp_path / "f.png", tmp_path / "t.trace")
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_slices_that_the_reference_marks_are_shaded_and_labels_of_another_scan_are_refused(
+    figures: ModuleType, tmp_path: Path
+) -> None:
+    trace = made_trace()
+    trace.save(tmp_path / "t.trace")
+    drawn = np.zeros(trace.geometry.shape, np.uint8)
+    drawn[3:5, 2, 2] = 1
+    write(LabelMap(drawn, trace.geometry), tmp_path / "drawn.nii.gz")
+    given = Namespace(sources=[tmp_path / "t.trace"], slice=None, reference=tmp_path / "drawn.nii.gz")
+    shaded = [patch for patch in figures.choices(given).axes[0].patches if isinstance(patch, Rectangle)]
+    assert [patch.get_x() for patch in shaded] == [2.5, 3.5]
+    with pytest.raises(SystemExit, match="has 12 slices; expected 9, as the trace"):
+        figures.labelled_slices(tmp_path / "drawn.nii.gz", 9)
