@@ -66,7 +66,7 @@ def tell(name: str, model: Bundle, cases: list[Case]) -> None:
     for candidate in made[0][2]:
         told = []
         for most in (*THRESHOLDS, np.nan):
-            runs = [(labels > 0).any((1, 2)) if np.isnan(most) else one <= most for one, labels, _ in made]
+            runs = [np.asarray((labels > 0).any((1, 2)) if np.isnan(most) else one <= most) for one, labels, _ in made]
             rows = zip(made, runs, strict=True)
             told.append(np.mean([mean_dice(a[candidate], g, run, model.plan.n_labels) for (_, g, a), run in rows]))
         print(f"  {candidate}: mean Dice " + " ".join(f"{value:.3f}" for value in told) + " (the last: by the labels)")
