@@ -1,17 +1,20 @@
 """Measure what the weight of cost, alpha, does to Med-DANet's decision network on made-up tumours.
 
     python scripts/alpha_phantoms.py [--alphas 0.001 0.01 0.02] [--updates 300] [--seeds 2] [--bundle BUNDLE]
+        [--among 1 4] [--cost-as-it-is]
 
 The candidates of a bundle segment all slices of the training phantoms once; for each alpha and seed a decision network
 is then trained on the best actions (eq. 4), as ``voxtrace train`` does, and tested on four unseen phantoms. Printed are
 its actions, the slices with a tumour that it skips, the mean Dice of slices with a tumour (a skipped one counts 0), and
-the cost of the networks at the published widths, against M4 on every slice.
+the cost of the networks at the published widths, against M4 on every slice. --among leaves D no other candidates to
+choose from; --cost-as-it-is compares 1/F without the softmax.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -53,11 +56,14 @@ def answered(bank: MedDANetNetwork, method: MedDANet, plan: Plan, seeds: range) 
     return Slices(images.clone(), torch.cat(dice, 1).clone(), labels.flatten(1).any(1).clone())
 
 
-def trained(method: MedDANet, gmac: Tensor, slices: Slices, updates: int, seed: int) -> nn.Module:
-    """Return a decision network after so many updates."""
+def trained(method: MedDANet, gmac: Tensor, slices: Slices, updates: int, seed: int, among: Sequence[int]) -> nn.Module:
+    """Return a decision network after so many updates; ``among`` are the candidates that it may choose, from 1."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    wanted = torch.where(slices.shown, 1 + method.worth(slices.dice, gmac).argmax(0), 0)
+    worth = method.worth(slices.dice, gmac)
+    others = [index for index in range(len(worth)) if index + 1 not in among]
+    worth[others] = -torch.inf
+    wanted = torch.where(slices.shown, 1 + worth.argmax(0), 0)
     decider = decision_network(slices.images.shape[1]).train()
     adam = torch.optim.Adam(decider.parameters(), weight_decay=1e-5, amsgrad=True)
     for update in range(updates):
@@ -93,15 +99,18 @@ def main() -> None:
     parser.add_argument("--alphas", type=float, nargs="+", default=[0.001, 0.01, 0.02])
     parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--among", type=int, nargs="+", choices=(1, 2, 3, 4), default=(1, 2, 3, 4))
+    parser.add_argument("--cost-as-it-is", action="store_true")
     given = parser.parse_args()
     model = bundle.load(given.bundle)
     bank, method = cast(MedDANetNetwork, model.network), cast(MedDANet, model.method)
+    method = replace(method, softmax_on_cost=not given.cost_as_it_is)
     gmac = bank.cost.published(torch.device("cpu"))
     gflop = torch.tensor([0.0, *(cost(i, 4, 4, (1, 128, 128), 1.0, "true") for i in range(len(CANDIDATES)))])
     train, held = (answered(bank, method, model.plan, seeds) for seeds in (TRAINED_ON, HELD_BACK))
     for alpha in given.alphas:
         for seed in range(given.seeds):
-            decider = trained(replace(method, alpha=alpha), gmac, train, given.updates, seed)
+            decider = trained(replace(method, alpha=alpha), gmac, train, given.updates, seed, given.among)
             print(f"alpha {alpha}, {given.updates} updates, seed {seed}: {tried(decider, held, gflop)}", flush=True)
 
 
