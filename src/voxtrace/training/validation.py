@@ -27,6 +27,7 @@ from voxtrace.fit.calibration import VoxelSample, calibration_record, near_label
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
 from voxtrace.fit.pooled_cases import BY_RULE
+from voxtrace.fit.volume_match import without_bias
 from voxtrace.inference import Result, predict
 from voxtrace.metrics import (
     MEASURES,
@@ -52,6 +53,7 @@ from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
 ROUNDED = 4  # decimals in the card
+BIAS = "volume_bias_ml"  # among the measures
 DIGITS = 6  # significant ones of volumes: a tumour may have 0.0004 mL
 
 
@@ -61,7 +63,9 @@ class Validation:
 
     Regions are scored in place of labels; volumes and their intervals are of both. ``post_processing`` is what a bundle
     records of it; {} where it was not looked for. ``step_choice`` has entries of the card in place of those of the
-    steps at hand, where more were compared: see :mod:`voxtrace.training.step_choice`.
+    steps at hand, where more were compared: see :mod:`voxtrace.training.step_choice`. ``volumes_matched`` is what the
+    card says of volumes that were matched on these cases (:mod:`voxtrace.training.match_volumes`); their bias here is
+    no finding then and is left out.
     """
 
     cases: tuple[ValidatedCase, ...]
@@ -69,6 +73,7 @@ class Validation:
     regions: Mapping[int, str] = field(default_factory=dict)
     post_processing: Mapping[str, Any] = field(default_factory=dict)
     step_choice: Mapping[str, Any] = field(default_factory=dict)
+    volumes_matched: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def processed(cls, cases: Sequence[ValidatedCase], labels: Mapping[int, str]) -> Validation:
@@ -127,13 +132,19 @@ class Validation:
 
     def _measures(self) -> dict[str, Any]:
         """Return the means of every measure, over cases of the mean over labels, and for each label."""
-        means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in MEASURES}
+        measures = self._told_measures
+        means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in measures}
         per_label = {
-            name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in MEASURES}
+            name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in measures}
             for k, name in self.scored.items()
         }
         tolerances = {"nsd": TOLERANCE_MM, "nsd_2mm": WIDE_MM}
         return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
+
+    @property
+    def _told_measures(self) -> list[str]:
+        """The measures that tell something: not the bias of volumes that were matched on these cases."""
+        return [measure for measure in MEASURES if measure != BIAS or not self.volumes_matched]
 
     def measured(self) -> dict[str, Any]:
         """Return what the card records beside the scores; None for what there are not cases enough for.
@@ -145,8 +156,9 @@ class Validation:
         volumes = {name: [case.regions_ml[name] for case in self.cases] for name in self.regions.values()}
         regions = {name: ([p for p, _ in pairs], [r for _, r in pairs]) for name, pairs in volumes.items()}
         mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
+        intervals = measured_intervals(predicted, reference, self.labels, regions)
         return {
-            "intervals": measured_intervals(predicted, reference, self.labels, regions),
+            "intervals": without_bias(intervals) if self.volumes_matched else intervals,
             "expected": measured_features(features, mean_dice),
             "predicted_dice": measured_dice_prediction(features, mean_dice),
             "calibration": calibration_record([case.voxels for case in self.cases if case.voxels is not None]),
@@ -169,7 +181,7 @@ class Validation:
             "predicted_ml": self._volumes(case.predicted_ml, {name: ml[0] for name, ml in case.regions_ml.items()}),
             "reference_ml": self._volumes(case.reference_ml, {name: ml[1] for name, ml in case.regions_ml.items()}),
             "measures": {
-                names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
+                names[k]: {m: _known(getattr(scores, m)) for m in self._told_measures if m != "dice"}
                 for k, scores in case.scores.items()
             },
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
@@ -183,8 +195,15 @@ class Validation:
             for word, scores in by_word.items():
                 alike.setdefault(id(scores), (scores, []))[1].append(word)
             if len(alike) > 1:
-                found[self.labels[value]] = [_rule_entry(scores, words) for scores, words in alike.values()]
+                found[self.labels[value]] = [self._rule_entry(scores, words) for scores, words in alike.values()]
         return found
+
+    def _rule_entry(self, scores: Scores, words: list[str]) -> dict[str, Any]:
+        """Return what the row of a case tells of a label with rules of post-processing that come to the same."""
+        told = in_either({1: scores})  # empty where neither map has the label then
+        measures = {m: _known(getattr(scores, m)) for m in self._told_measures if m != "dice"} if told else {}
+        dice = _known(scores.dice) if told else None
+        return {"rules": words, "dice": dice, "predicted_ml": _short(scores.volume_ml), "measures": measures}
 
     def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
         """Return volumes by name; a label that is a region by itself has the region's name and volume."""
@@ -248,14 +267,6 @@ def validate_cases(
     if only_dice or bundle.plan.regions:
         return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {})
     return Validation.processed(done, foreground)
-
-
-def _rule_entry(scores: Scores, words: list[str]) -> dict[str, Any]:
-    """Return what the row of a case tells of a label with rules of post-processing that come to the same."""
-    told = in_either({1: scores})  # empty where neither map has the label then
-    measures = {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"} if told else {}
-    dice = _known(scores.dice) if told else None
-    return {"rules": words, "dice": dice, "predicted_ml": _short(scores.volume_ml), "measures": measures}
 
 
 def _scored(bundle: Bundle) -> dict[int, str]:
