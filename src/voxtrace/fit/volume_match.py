@@ -100,15 +100,19 @@ class _Moves:
 def offset_changes(margins: MarginVolumes, missing_ml: Mapping[int, float], n_labels: int) -> Double:
     """Return the changes of offsets (K,) by which each label gains its ``missing_ml``; 0 for labels not named.
 
-    One label after another is solved by bisection, in turns; a change beyond ±3 nat ends there.
+    One label after another is solved by bisection, in turns: the smallest change, up or down, that does it. One beyond
+    ±3 nat ends there.
     """
     moves, changes = _Moves(margins), np.zeros(n_labels)
     for _ in range(_SWEEPS):
         for label, ml in missing_ml.items():
-            low, high = -REACH, REACH
-            for _ in range(_HALVINGS):
-                changes[label] = middle = (low + high) / 2
-                low, high = (middle, high) if moves.gained_ml(label, changes) < ml else (low, middle)
+            changes[label] = 0.0
+            sign = np.sign(ml - moves.gained_ml(label, changes))
+            low, high = 0.0, REACH
+            for _ in range(_HALVINGS if sign else 0):
+                changes[label] = sign * (low + high) / 2
+                short = sign * (ml - moves.gained_ml(label, changes)) > 0
+                low, high = ((low + high) / 2, high) if short else (low, (low + high) / 2)
     return changes
 
 
@@ -153,10 +157,10 @@ def match_lines(record: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from ("## Matched volumes", "")
     yield "An offset was added to the last layer's bias of each label, with which its total volume over the"
-    yield f"{told['cases']} held-back cases is that of their references. The volume bias on these cases is therefore no"
-    yield "finding, and is left out of this card. Bias here is Σ predicted / Σ true − 1, with its 95 % bootstrap interval:"
-    yield f"before; on each half of the cases (drawn with seed {told['seed']}) with offsets from the other half; and, in"
-    yield "the last column, how far from 0 it may lie on other cases like these with the offsets of all."
+    yield f"{told['cases']} held-back cases is that of their references. The volume bias on these cases is thus no"
+    yield "finding, and is left out of this card. Bias here is Σ predicted / Σ true − 1, with its 95 % bootstrap"
+    yield f"interval: before; on each half of the cases (drawn with seed {told['seed']}) with offsets from the other;"
+    yield "and, last, how far from 0 it may lie on other cases like these with the offsets of all."
     yield from ("", "| label | offset, nat | before | one half | other half | other cases |", f"|{'---|' * 6}")
     for name, row in told["labels"].items():
         cells = " | ".join(map(_percent, (row["before"], *row["halves"])))

@@ -60,7 +60,7 @@ def check_matchable(method: type[Method], regions: Sequence[object], held_back: 
         raise UsageError("volumes of regions that overlap cannot be matched, only those of labels; leave it out.")
     if held_back < FEWEST_CASES:
         raise UsageError(
-            f"volumes cannot be matched on {held_back} held-back cases; it takes {FEWEST_CASES}: hold back a larger fold."
+            f"volumes cannot be matched on {held_back} held-back cases; hold back a fold of {FEWEST_CASES} or more."
         )
 
 
