@@ -82,7 +82,7 @@ CASES = [_case(number) for number in range(12)]
 
 def _matched(seed: int = 0) -> tuple[Bundle, Validation, Validation]:
     made = fakes.bundle(Thresholding())
-    before = drain(validate_cases(made, CASES, "cpu", lambda: False))
+    before = drain(validate_cases(made, CASES, "cpu", lambda: False, margins=True))
     assert before is not None
     return made, before, drain(match_volumes(made, before, CASES, "cpu", lambda: False, seed))
 
@@ -145,7 +145,7 @@ def test_a_label_in_too_few_cases_is_not_matched() -> None:
         for n, case in enumerate(CASES)
     ]
     made = fakes.bundle(Thresholding())
-    before = drain(validate_cases(made, empty, "cpu", lambda: False))
+    before = drain(validate_cases(made, empty, "cpu", lambda: False, margins=True))
     assert before is not None
     with pytest.raises(DatasetError, match="no label is in 10 of the 12"):
         drain(match_volumes(made, before, empty, "cpu", lambda: False))

@@ -44,8 +44,8 @@ MatchVolumes = Annotated[
     typer.Option(
         "--match-volumes",
         help="Add an offset to the last bias of each label, so that its total volume over the held-back cases is that "
-        "of the references. The card says so, and what it is worth on halves of them. The cases are segmented up to "
-        "eight times more.",
+        "of the references. The card says so, and what it is worth on halves of them. The cases are segmented "
+        "three to six times more.",
     ),
 ]
 AboutFile = Annotated[

@@ -2,7 +2,7 @@
 
 The answer follows its post-processing, as what users get does. Offsets are found by predicting the held-back cases,
 solving by the margins between the two likeliest labels (:mod:`voxtrace.fit.volume_match`), and predicting again until
-every total is within 0.1 % of the reference's, three times at most.
+every total is within 0.2 % of the reference's, three times at most.
 
 What they are worth is told by the same on each half of the cases, judged on the other half. The two halves are told
 apart: taken together their biases cancel, whatever the offsets, since what one half lacks the other has too much.
@@ -10,7 +10,7 @@ apart: taken together their biases cancel, whatever the offsets, since what one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,15 +32,15 @@ from voxtrace.fit.volume_match import (
 from voxtrace.inference import predict
 from voxtrace.method import Method
 from voxtrace.metrics import finite_mean, mean_interval, volume_ml, without_ignored
+from voxtrace.training.held_back import ValidatedCase
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.validation import Validation, foreground_dice, validate_cases
+from voxtrace.training.validation import Validation, foreground_dice, margins_of, validate_cases
 from voxtrace.volume import Case, LabelMap
 
 PHASE = "match"
-CLOSE, MOST_ROUNDS = 0.001, 3
+CLOSE, MOST_ROUNDS = 0.002, 3
 
 Double = npt.NDArray[np.float64]
-Numbers = Sequence[int]
 
 
 def check_matchable(method: type[Method], regions: Sequence[object], held_back: int) -> None:
@@ -70,19 +70,53 @@ def match_volumes(
     """Yield progress while offsets are found and added to the last bias of the bundle's network, in its place.
 
     Return the validation of what predictions give then, with what was found out; ``before`` is that without offsets,
-    and ``seed`` draws the halves.
+    with margins, and ``seed`` draws the halves.
 
     Raises
     ------
     DatasetError
         No label is in as many held-back cases as it takes.
     """
+    first = [_MatchedCase.of(case) for case in before.cases]
     ruled = replace(bundle, card={**bundle.card, "post_processing": dict(before.post_processing)})
-    record = yield from _Matching(ruled, cases, device, cancel).matched(seed)
-    after = yield from validate_cases(bundle, cases, device, cancel)
-    assert after is not None
+    search = _Search(ruled, cases, device, cancel, _common(first, before.labels))
+    halves, swapped = yield from search.halves(first, seed)
+    offsets, found, after = search.none, first, before
+    for _ in range(MOST_ROUNDS):
+        if (better := search.improved(offsets, found)) is None:
+            break
+        offsets = search.apply(better)
+        validated = yield from validate_cases(bundle, cases, device, cancel, margins=True)
+        assert validated is not None
+        after, found = validated, [_MatchedCase.of(case) for case in validated.cases]
+    search.apply(offsets)
+    record = {
+        "cases": len(first),
+        "seed": seed,
+        "labels": {
+            name: {
+                "offset": round(float(offsets[k]), 5),
+                "before": _bias_of(first, k, seed),
+                "halves": [half.to_json(k, seed) for half in halves],
+                "other_cases": _bias_of(found, k, seed)["ci95"],
+            }
+            for k, name in search.labels.items()
+        },
+        "dice": _dice_change(first, swapped),
+    }
     yield TrainProgress("validate", len(cases), len(cases), message=matched_words(record))
     return replace(after, step_choice=_same_choice(before, after), volumes_matched=record)
+
+
+def _common(found: Sequence[_MatchedCase], labels: Mapping[int, str]) -> dict[int, str]:
+    """Return the labels that are in cases enough; others keep an offset of 0."""
+    counts = {k: sum(case.reference_ml[k] > 0 for case in found) for k in labels}
+    if common := {k: name for k, name in labels.items() if counts[k] >= FEWEST_CASES}:
+        return common
+    raise DatasetError(
+        f"volumes cannot be matched: no label is in {FEWEST_CASES} of the {len(found)} held-back cases. "
+        "Go on without --match-volumes; a training does with --resume."
+    )
 
 
 def _same_choice(before: Validation, after: Validation) -> dict[str, Any]:
@@ -95,125 +129,120 @@ def _same_choice(before: Validation, after: Validation) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _MatchedCase:
-    """One case as some offsets have it: mL of each label predicted and in the reference, both (K,), margins, Dice."""
+    """One case as some offsets have it: mL by label, predicted and in the reference, margins, and mean Dice."""
 
-    predicted_ml: Double
-    reference_ml: Double
+    predicted_ml: Mapping[int, float]
+    reference_ml: Mapping[int, float]
     margins: MarginVolumes
     dice: float
 
+    @classmethod
+    def of(cls, case: ValidatedCase) -> _MatchedCase:
+        assert case.margins is not None
+        return cls(case.predicted_ml, case.reference_ml, case.margins, case.mean_dice)
 
-class _Matching:
-    """The search for offsets of one network, on cases by their numbers."""
 
-    def __init__(self, bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool]) -> None:
+@dataclass(frozen=True, eq=False)
+class _JudgedHalf:
+    """One half of the cases with the offsets of the other."""
+
+    cases: Sequence[_MatchedCase]
+    offsets: Double
+
+    def to_json(self, k: int, seed: int) -> dict[str, Any] | None:
+        """Return the bias of a label; None where no case of this half has it."""
+        if not any(case.reference_ml[k] for case in self.cases):
+            return None
+        return {"cases": len(self.cases), "offset": round(float(self.offsets[k]), 5), **_bias_of(self.cases, k, seed)}
+
+
+class _Search:
+    """The search for offsets (K,) of one network's last bias."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        cases: Sequence[Case],
+        device: str,
+        cancel: Callable[[], bool],
+        labels: Mapping[int, str],
+    ) -> None:
         self._bundle, self._cases, self._device, self._cancel = bundle, cases, device, cancel
         self._bias = bundle.network.get_parameter(bundle.method.last_bias)
-        self._own = self._bias.detach().clone()
-        self._half = is_half(bundle.network)
-        self._names = {value: name for value, name in bundle.plan.labels.items() if value}
+        self._own, self._half = self._bias.detach().clone(), is_half(bundle.network)
+        self.labels, self.none = labels, np.zeros(len(self._own))
 
-    def matched(self, seed: int) -> Generator[TrainProgress, None, dict[str, Any]]:
-        """Yield progress; leave the network with the offsets of all cases and return what the card says of them."""
-        everything = range(len(self._cases))
-        first = yield from self._predicted(np.zeros(len(self._own)), everything)
-        self._names = self._common(first)
+    def halves(
+        self, first: Sequence[_MatchedCase], seed: int
+    ) -> Generator[TrainProgress, None, tuple[list[_JudgedHalf], list[_MatchedCase]]]:
+        """Yield progress; return each half of the cases with the offsets of the other, and all of these in order."""
         drawn = np.random.default_rng(seed).permutation(len(first))
         halves = [sorted(map(int, half)) for half in np.array_split(drawn, 2)]
-        judged, given = [], []
+        judged, swapped = [], {}
         for fitted_on, other in (halves, halves[::-1]):
-            offsets, _ = yield from self._fitted(first, fitted_on)
-            judged.append((yield from self._predicted(offsets, other)))
-            given.append(offsets)
-        offsets, last = yield from self._fitted(first, everything)
-        applied = self._apply(offsets)
-        after = dict(zip((*halves[1], *halves[0]), (*judged[0], *judged[1]), strict=True))
-        return {
-            "cases": len(first),
-            "seed": seed,
-            "labels": {
-                name: {
-                    "offset": round(float(applied[k]), 5),
-                    "before": self._bias_of(first, k, seed),
-                    "halves": [self._half_of(found, one, k, seed) for found, one in zip(judged, given, strict=True)],
-                    "other_cases": (self._bias_of(last, k, seed) or {})["ci95"],
-                }
-                for k, name in self._names.items()
-            },
-            "dice": _dice_change([case.dice for case in first], [after[n].dice for n in everything]),
-        }
+            offsets, found = self.none, [first[n] for n in fitted_on]
+            for _ in range(MOST_ROUNDS):
+                if (better := self.improved(offsets, found)) is None:
+                    break
+                offsets = better
+                found = yield from self._predicted(offsets, fitted_on)
+            judged.append(_JudgedHalf((yield from self._predicted(offsets, other)), offsets))
+            swapped |= dict(zip(other, judged[-1].cases, strict=True))
+        return judged, [swapped[n] for n in range(len(first))]
 
-    def _common(self, found: Sequence[_MatchedCase]) -> dict[int, str]:
-        """Return the labels that are in cases enough; others keep an offset of 0."""
-        counts = {k: sum(case.reference_ml[k] > 0 for case in found) for k in self._names}
-        common = {k: name for k, name in self._names.items() if counts[k] >= FEWEST_CASES}
-        if not common:
-            raise DatasetError(
-                f"volumes cannot be matched: no label is in {FEWEST_CASES} of the {len(found)} held-back cases. "
-                "Go on without --match-volumes; a training does with --resume."
-            )
-        return common
+    def improved(self, offsets: Double, found: Sequence[_MatchedCase]) -> Double | None:
+        """Return better offsets than those that cases were found with; None where their volumes are close enough."""
+        missing, close = {}, True
+        for k in self.labels:
+            reference = sum(case.reference_ml[k] for case in found)
+            if reference:
+                missing[k] = reference - sum(case.predicted_ml[k] for case in found)
+                close &= abs(missing[k]) <= CLOSE * reference
+        if close:
+            return None
+        margins = MarginVolumes.summed(case.margins for case in found)
+        changed = offsets + offset_changes(margins, missing, len(offsets))
+        return np.asarray(np.clip(changed, -REACH, REACH))
 
-    def _fitted(
-        self, first: Sequence[_MatchedCase], which: Numbers
-    ) -> Generator[TrainProgress, None, tuple[Double, list[_MatchedCase]]]:
-        """Yield progress; return offsets (K,) that match the volumes of some cases, and these cases with them."""
-        offsets, found = np.zeros(len(self._own)), [first[n] for n in which]
-        for _ in range(MOST_ROUNDS):
-            reference, predicted = (
-                sum(getattr(case, part) for case in found) for part in ("reference_ml", "predicted_ml")
-            )
-            missing = {k: float(reference[k] - predicted[k]) for k in self._names if reference[k] > 0}
-            if all(abs(ml) <= CLOSE * reference[k] for k, ml in missing.items()):
-                break
-            margins = MarginVolumes.summed(case.margins for case in found)
-            offsets = np.clip(offsets + offset_changes(margins, missing, len(offsets)), -REACH, REACH)
-            found = yield from self._predicted(offsets, which)
-        return offsets, found
+    def apply(self, offsets: Double) -> Double:
+        """Give the network these offsets, and return them as the bundle can store them."""
+        bias = self._own + torch.as_tensor(offsets, dtype=self._own.dtype, device=self._own.device)
+        with torch.no_grad():
+            self._bias.copy_(bias.half() if self._half else bias)
+        return np.asarray((self._bias.detach() - self._own).double().cpu())
 
-    def _predicted(self, offsets: Double, which: Numbers) -> Generator[TrainProgress, None, list[_MatchedCase]]:
-        self._apply(offsets)
+    def _predicted(self, offsets: Double, which: Sequence[int]) -> Generator[TrainProgress, None, list[_MatchedCase]]:
+        self.apply(offsets)
         found: list[_MatchedCase] = []
         for n in which:
             if self._cancel():
-                raise Cancelled("stopped while matching volumes; the weights are as they were before.")
+                raise Cancelled("stopped while matching volumes; nothing of it was written.")
             found.append(self._one(self._cases[n]))
             yield TrainProgress(PHASE, len(found), len(which))
         return found
 
     def _one(self, case: Case) -> _MatchedCase:
-        ignored, geometry = self._bundle.plan.ignored, case.labels.geometry
-        margins = MarginVolumes(geometry.voxel_ml, None if ignored is None else case.labels.data != ignored)
-        result = predict(self._bundle, case.volume, keep="labels", device=self._device, probe=margins, calibrate=False)
-        answer = LabelMap(np.asarray(result.trace.labels[-1]), geometry, self._bundle.plan.labels, name=case.name)
-        pair = without_ignored(answer, case.labels, ignored)
-        predicted, reference = ([volume_ml(one, k) for k in range(len(self._own))] for one in pair)
-        dice = finite_mean(foreground_dice(*pair, self._bundle.plan))
-        return _MatchedCase(np.asarray(predicted), np.asarray(reference), margins, dice)
-
-    def _apply(self, offsets: Double) -> Double:
-        """Give the network these offsets and return them as the bundle can store them."""
-        bias = self._own + torch.as_tensor(offsets, dtype=self._own.dtype, device=self._own.device)
-        with torch.no_grad():
-            self._bias.copy_(bias.half() if self._half else bias)
-        applied: Double = (self._bias.detach() - self._own).double().cpu().numpy()
-        return applied
-
-    def _half_of(self, found: Sequence[_MatchedCase], offsets: Double, k: int, seed: int) -> dict[str, Any] | None:
-        bias = self._bias_of(found, k, seed)
-        return bias and {"cases": len(found), "offset": round(float(offsets[k]), 5), **bias}
-
-    def _bias_of(self, found: Sequence[_MatchedCase], k: int, seed: int) -> dict[str, Any] | None:
-        reference = [case.reference_ml[k] for case in found]
-        return total_bias([case.predicted_ml[k] for case in found], reference, seed) if any(reference) else None
+        plan = self._bundle.plan
+        margins = margins_of(case, plan.ignored)
+        result = predict(self._bundle, case.volume, device=self._device, probe=margins, calibrate=False)
+        answer = LabelMap(np.asarray(result.trace.labels[-1]), case.labels.geometry, plan.labels, name=case.name)
+        pair = without_ignored(answer, case.labels, plan.ignored)
+        predicted, reference = ({k: volume_ml(one, k) for k in self.labels} for one in pair)
+        return _MatchedCase(predicted, reference, margins, finite_mean(foreground_dice(*pair, plan)))
 
 
-def _dice_change(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
+def _bias_of(found: Sequence[_MatchedCase], k: int, seed: int) -> dict[str, Any]:
+    pairs = [(case.predicted_ml[k], case.reference_ml[k]) for case in found]
+    return total_bias([p for p, _ in pairs], [r for _, r in pairs], seed)
+
+
+def _dice_change(before: Sequence[_MatchedCase], after: Sequence[_MatchedCase]) -> dict[str, Any]:
     """Return mean Dice before and after, and the mean difference of the same cases with its interval."""
-    change = mean_interval(np.subtract(after, before))
+    scores = [[case.dice for case in cases] for cases in (before, after)]
+    change = mean_interval(np.subtract(scores[1], scores[0]))
     return {
-        "before": round(finite_mean(before), 4),
-        "after": round(finite_mean(after), 4),
+        "before": round(finite_mean(scores[0]), 4),
+        "after": round(finite_mean(scores[1]), 4),
         "difference": round(change.mean, 5),
         "ci95": [round(change.low, 5), round(change.high, 5)],
     }

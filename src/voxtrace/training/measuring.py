@@ -74,7 +74,9 @@ def measure_on(
     if match:
         _check_match(bundle, validate)
     scans = yield from _looked_at(bundle, cases, cancel)
-    validation, method = yield from validate_steps(_with_all_steps(bundle), validate, device, cancel, keep_steps)
+    validation, method = yield from validate_steps(
+        _with_all_steps(bundle), validate, device, cancel, keep_steps, margins=match
+    )
     asked, chosen = as_asked(bundle), bundle if validation is None else replace(bundle, method=method)
     if validation is not None and match:
         validation = yield from match_volumes(

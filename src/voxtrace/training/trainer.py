@@ -131,11 +131,11 @@ def _trained(
         reached = label_coverage(run.method, run.plan, preprocessed)
         asked = run.method
         run.method, _ = covering(asked, reached)
-        keep = run.config.keep_steps
-        validation, run.method = yield from validate_steps(run.bundle(), validate, run.device, run.cancel, keep)
-        if validation is not None and run.config.match_volumes:
-            seed = run.config.seed
-            validation = yield from match_volumes(run.bundle(), validation, validate, run.device, run.cancel, seed)
+        keep, match = run.config.keep_steps, run.config.match_volumes
+        how = (validate, run.device, run.cancel)
+        validation, run.method = yield from validate_steps(run.bundle(), *how, keep, margins=match)
+        if validation is not None and match:
+            validation = yield from match_volumes(run.bundle(), validation, *how, run.config.seed)
     gain = gain_of(takeover, run.plan, before, validation)
     card = make_card(run, preprocessed, validation, takeover, about, gain)
     card = with_coverage(card, reached, options_before(asked, run.method))

@@ -27,8 +27,9 @@ from voxtrace.fit.calibration import VoxelSample, calibration_record, near_label
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
 from voxtrace.fit.pooled_cases import BY_RULE
-from voxtrace.fit.volume_match import without_bias
+from voxtrace.fit.volume_match import MarginVolumes, without_bias
 from voxtrace.inference import Result, predict
+from voxtrace.inference.probabilities import Probe
 from voxtrace.metrics import (
     MEASURES,
     WIDE_MM,
@@ -250,16 +251,18 @@ def validate_cases(
     cancel: Callable[[], bool],
     phase: str = "validate",
     only_dice: bool = False,
+    margins: bool = False,
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases.
 
     ``only_dice`` leaves surface distances, which take seconds for a large scan, calibration and post-processing out.
+    ``margins`` keeps what matches volumes.
     """
     done: list[ValidatedCase] = []
     for case in cases:
         if cancel():
             raise Cancelled("stopped while validating; the weights are in the checkpoint, resume validates again.")
-        done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice)[0])
+        done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice, margins=margins)[0])
         yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     if not done:
@@ -276,13 +279,14 @@ def _scored(bundle: Bundle) -> dict[int, str]:
 
 
 def _validated(
-    bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool
+    bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool, margins: bool = False
 ) -> tuple[ValidatedCase, LabelMap]:
     """Segment a case as the network answers; return its scores, and the labels of the last step."""
     plan = bundle.plan
     voxels = None if only_dice or plan.regions else _sample(case, plan.ignored)
-    plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False}
-    result = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain)
+    near = margins_of(case, plan.ignored) if margins else None
+    plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False, "probe": _each(voxels, near)}
+    result = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, **plain)
     trace = result.trace
     names = {value: name for value, name in plan.labels.items() if value}
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
@@ -301,6 +305,7 @@ def _validated(
         regions_ml={one.name: (region_ml(maps[-1], one), region_ml(reference, one)) for one in plan.regions},
         pieces=pieces,
         voxels=voxels,
+        margins=near,
         trace=packed(trace) if any(len(found) > 1 for found in pieces.values()) else None,
         **({} if only_dice else _taken(bundle, case, result)),
     )
@@ -310,6 +315,23 @@ def _validated(
 def _taken(bundle: Bundle, case: Case, result: Result) -> dict[str, Any]:
     cost = PredictionCost.of(bundle.record, facts_of(case.volume), {"steps": bundle.method.steps})
     return {"seconds": result.seconds, "gigabytes": cost.gigabytes, "device": str(result.facts["device"])}
+
+
+def _each(*probes: Probe | None) -> Probe | None:
+    """Return what shows each plane of probabilities to several; None where there is none."""
+    asked = [probe for probe in probes if probe is not None]
+
+    def show(z: int, probabilities: Array) -> None:
+        for probe in asked:
+            probe(z, probabilities)
+
+    return show if asked else None
+
+
+def margins_of(case: Case, ignored: int | None) -> MarginVolumes:
+    """Return what takes the volumes of a case by margin, of annotated voxels alone."""
+    known = None if ignored is None else case.labels.data != ignored
+    return MarginVolumes(case.labels.geometry.voxel_ml, known)
 
 
 def _sample(case: Case, ignored: int | None) -> VoxelSample:
