@@ -76,7 +76,6 @@ def _case(number: int) -> Case:
     )
 
 
-NO_NOISE: Any = None
 CASES = [_case(number) for number in range(12)]
 
 
@@ -149,20 +148,6 @@ def test_a_label_in_too_few_cases_is_not_matched() -> None:
     assert before is not None
     with pytest.raises(DatasetError, match="no label is in 10 of the 12"):
         drain(match_volumes(made, before, empty, "cpu", lambda: False))
-
-
-@pytest.mark.parametrize("key", ["unet", "recyclenet"])
-def test_the_last_bias_moves_the_logits_of_its_label_alone(key: str) -> None:
-    made = method(key)
-    network = made.build(small_plan()).eval()
-    images, parts = torch.randn(1, 1, 16, 16, 16), dict(network.named_children())
-    with torch.no_grad():
-        before = [step.logits.clone() for step in made.infer(parts, images, NO_NOISE)]
-        network.get_parameter(made.last_bias)[1] += 0.5
-        after = [step.logits for step in made.infer(parts, images, NO_NOISE)]
-    for old, new in zip(before, after, strict=True):
-        assert torch.allclose(new[:, 1], old[:, 1] + 0.5, atol=1e-5)
-        assert torch.equal(new[:, 0], old[:, 0])
 
 
 def test_a_measured_bundle_has_the_offsets_and_is_not_matched_twice(

@@ -43,7 +43,7 @@ CLOSE, MOST_ROUNDS = 0.002, 3
 Double = npt.NDArray[np.float64]
 
 
-def check_matchable(method: type[Method], regions: Sequence[object], held_back: int) -> None:
+def check_matchable(method: Method, regions: Sequence[object], held_back: int) -> None:
     """Refuse to match volumes of a method without one bias a label, of regions, or with too few held-back cases.
 
     Raises
@@ -52,9 +52,8 @@ def check_matchable(method: type[Method], regions: Sequence[object], held_back: 
         It is one of them.
     """
     if not method.last_bias:
-        able = "a method whose answer is one softmax over labels with a bias, as recyclenet and unet"
         raise UsageError(
-            f"volumes of {method.key} cannot be matched: its last layer has no bias for each label; use {able}."
+            f"volumes of {method.key} cannot be matched: it has no one bias per label in a last layer; leave it out."
         )
     if regions:
         raise UsageError("volumes of regions that overlap cannot be matched, only those of labels; leave it out.")
