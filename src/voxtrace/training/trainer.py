@@ -28,7 +28,7 @@ from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.gain import check_drawn, gain_in_words, gain_of
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
-from voxtrace.training.match_volumes import check_matchable, match_volumes
+from voxtrace.training.match_volumes import match_volumes
 from voxtrace.training.new_labels import learn_faster, times_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
@@ -79,20 +79,16 @@ def train(
 
     Raises
     ------
-    InputError, PlanError, MethodError
-        What is resumed had other settings or cases, no weight of the initial bundle fits, or the method needs another.
+    InputError, PlanError, UsageError
+        What is resumed had other settings or cases, no initial weight fits, or volumes cannot be matched.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
-    UsageError
-        Volumes are to be matched and cannot be, see :mod:`voxtrace.training.match_volumes`.
     EngineError
         A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
     method.check_start(initial.method if initial else None)
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
-    if run.config.match_volumes:
-        check_matchable(method, run.plan.regions, len(validate))
-    check_parts(run)
+    check_parts(run, len(validate))
     asked = settings(run, cases, validate, initial, about or {})
     if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
         bundle = yield from finished(run, asked, cases, validate)
