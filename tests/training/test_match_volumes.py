@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import fakes
-from cases import ball, drain, small_plan
+from cases import ball, ball_dataset, drain, small_plan
 from voxtrace.bundle import Bundle, annotate, card, load, save
 from voxtrace.errors import DatasetError, UsageError
 from voxtrace.method import Step
@@ -22,6 +22,8 @@ from voxtrace.methods import method
 from voxtrace.training import measuring, train
 from voxtrace.training.match_volumes import check_matchable, match_volumes
 from voxtrace.training.measuring import measure_on
+from voxtrace.training.request import TrainRequest
+from voxtrace.training.setup import set_up
 from voxtrace.training.validation import Validation, validate_cases
 from voxtrace.volume import Case, Geometry, LabelMap, Volume
 
@@ -136,6 +138,14 @@ def test_what_cannot_be_matched_is_refused_before_anything_runs() -> None:
         drain(train(method("unet"), small_plan(), [ball(0)], out="nowhere", match_volumes=True))
     assert not Path("nowhere").exists()
     assert not Path("nowhere.work").exists()
+
+
+@pytest.mark.parametrize(("key", "told"), [("cdlunet", "no one bias per label"), ("unet", "on 0 held-back cases")])
+def test_a_training_is_refused_before_its_dataset_is_read(key: str, told: str, tmp_path: Path) -> None:
+    request = TrainRequest(ball_dataset(tmp_path / "balls", n=2), method=key, match_volumes=True)
+    task = set_up(request, lambda: False)
+    with pytest.raises(UsageError, match=told):
+        next(task)  # would tell of the first case that was read
 
 
 def test_a_label_in_too_few_cases_is_not_matched() -> None:

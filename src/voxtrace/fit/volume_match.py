@@ -64,7 +64,7 @@ class MarginVolumes:
         pair = winner[near] * len(values) + runner[near]
         for code in np.unique(pair):
             counts = np.bincount(bins[near][pair == code], minlength=_BINS)
-            self._add(divmod(int(code), len(values)), counts * self.voxel_ml)
+            self._add(divmod(int(code), len(values)), np.asarray(counts * self.voxel_ml, np.float64))
 
     def _add(self, pair: tuple[int, int], ml: Double) -> None:
         self.ml[pair] = self.ml.get(pair, 0.0) + ml

@@ -177,7 +177,8 @@ class _Search:
         """Yield progress; return each half of the cases with the offsets of the other, and all of these in order."""
         drawn = np.random.default_rng(seed).permutation(len(first))
         halves = [sorted(map(int, half)) for half in np.array_split(drawn, 2)]
-        judged, swapped = [], {}
+        judged: list[_JudgedHalf] = []
+        swapped: dict[int, _MatchedCase] = {}
         for fitted_on, other in (halves, halves[::-1]):
             offsets, found = self.none, [first[n] for n in fitted_on]
             for _ in range(MOST_ROUNDS):
