@@ -13,6 +13,7 @@ from voxtrace.fit.card_record import check_record
 from voxtrace.fit.card_text import measured_lines
 from voxtrace.fit.volume_match import (
     MarginVolumes,
+    bias_of_halves,
     is_matched,
     matched_words,
     offset_changes,
@@ -25,7 +26,15 @@ HALF = {"cases": 12, "offset": -0.1, "mean": 0.004, "ci95": [-0.01, 0.02]}
 TOLD: dict[str, Any] = {
     "cases": 24,
     "seed": 3,
-    "labels": {"liver": {"offset": -0.125, "before": BIAS, "halves": [HALF, None], "other_cases": [-0.012, 0.013]}},
+    "labels": {
+        "liver": {
+            "offset": -0.125,
+            "before": BIAS,
+            "halves": [HALF, None],
+            "random_halves": 0.017,
+            "other_cases": [-0.012, 0.013],
+        }
+    },
     "dice": {"before": 0.9, "after": 0.9004, "difference": 0.0004, "ci95": [-0.001, 0.002]},
 }
 RECORD: dict[str, Any] = {
@@ -92,9 +101,19 @@ def test_the_bias_is_of_the_total_and_its_interval_of_cases() -> None:
     assert high == 1.0
 
 
+def test_halves_that_agree_by_chance_do_not_hide_how_far_others_are() -> None:
+    rng = np.random.default_rng(0)
+    reference = np.ones(40)
+    far = [bias_of_halves(1.02 + spread * rng.normal(size=40), reference, seed=1) for spread in (0.0, 0.05, 0.1)]
+    assert far[0] == 0.0
+    # the difference of two means of 20, each with a deviation of 0.05 / sqrt(20): sqrt(2 / pi) of it on average
+    assert far[1] == pytest.approx(0.05 / 1.02 * np.sqrt(2 / 20) * np.sqrt(2 / np.pi), rel=0.3)
+    assert far[2] == pytest.approx(2 * far[1], rel=0.4)
+
+
 def test_the_card_tells_offsets_and_the_bias_on_halves() -> None:
     text = "\n".join(measured_lines(RECORD))
-    assert "| liver | -0.1250 | +2.5 % [+1.0, +4.0] | +0.4 % [-1.0, +2.0] | – | -1.2 to +1.3 % |" in text
+    assert "| liver | -0.1250 | +2.5 % [+1.0, +4.0] | +0.4 % [-1.0, +2.0] | – | 1.7 % | -1.2 to +1.3 % |" in text
     assert "no\nfinding" in text
     assert "+0.4 % on halves" in matched_words(TOLD)
     assert is_matched(RECORD)

@@ -165,6 +165,7 @@ class _MatchedLabel(_Part):
     offset: _Number
     before: _TotalBias
     halves: Annotated[tuple[_TotalBias | None, ...], Field(max_length=2)]
+    random_halves: _Amount
     other_cases: _Pair
 
 

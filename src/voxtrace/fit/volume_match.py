@@ -28,7 +28,7 @@ from voxtrace.volume import Array
 MATCHED = "volumes_matched"  # in a card's provenance
 FEWEST_CASES = 10  # held back, and of these with the label
 REACH = 3.0  # nat; no offset goes further
-_BINS, _SWEEPS, _HALVINGS, _RESAMPLES = 600, 20, 30, 2000
+_BINS, _SWEEPS, _HALVINGS, _RESAMPLES, _SPLITS = 600, 20, 30, 2000, 1000
 
 Double = npt.NDArray[np.float64]
 
@@ -132,6 +132,27 @@ def total_bias(predicted_ml: Sequence[float], reference_ml: Sequence[float], see
     return {"mean": round(float(predicted / reference - 1.0), 5), "ci95": [round(float(end), 5) for end in ends]}
 
 
+def bias_of_halves(predicted_ml: Sequence[float], reference_ml: Sequence[float], seed: int) -> float:
+    """Return how far from 0 the bias of half of the cases is with the offsets of the other half, to first order.
+
+    The mean over 1000 random halves, since two may lie close by chance. To first order an offset multiplies all volumes
+    of a label, so that nothing is predicted: p(one half) / p(other half) − 1, p the ratio of predicted to true total.
+
+    Examples
+    --------
+    >>> round(bias_of_halves([1.1, 0.9], [1.0, 1.0], seed=0), 1)  # 1.1 / 0.9 − 1 or 1 − 0.9 / 1.1
+    0.2
+    """
+    pairs = np.stack([np.asarray(predicted_ml, float), np.asarray(reference_ml, float)], axis=1)  # (n, 2)
+    rng, half, found = np.random.default_rng(seed), len(pairs) // 2, []
+    for _ in range(_SPLITS):
+        drawn = pairs[rng.permutation(len(pairs))]
+        (p, r), (q, s) = drawn[:half].sum(0), drawn[half:].sum(0)
+        if q * r * s > 0:
+            found.append(abs(p * s / (q * r) - 1.0))
+    return round(float(np.mean(found)), 5) if found else 0.0
+
+
 def is_matched(record: Mapping[str, Any]) -> bool:
     """Return whether a bundle's volumes were matched to those of its held-back cases."""
     return bool(_told(record))
@@ -160,12 +181,16 @@ def match_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"{told['cases']} held-back cases is that of their references. The volume bias on these cases is thus no"
     yield "finding, and is left out of this card. Bias here is Σ predicted / Σ true − 1, with its 95 % bootstrap"
     yield f"interval: before; on each half of the cases (drawn with seed {told['seed']}) with offsets from the other;"
-    yield "and, last, how far from 0 it may lie on other cases like these with the offsets of all."
-    yield from ("", "| label | offset, nat | before | one half | other half | other cases |", f"|{'---|' * 6}")
+    yield "its mean distance from 0 over 1000 random halves, to first order; and, last, between what it may lie on"
+    yield "other cases like these with the offsets of all."
+    yield ""
+    yield "| label | offset, nat | before | one half | other half | random halves | other cases |"
+    yield f"|{'---|' * 7}"
     for name, row in told["labels"].items():
         cells = " | ".join(map(_percent, (row["before"], *row["halves"])))
         low, high = row["other_cases"]
-        yield f"| {name} | {row['offset']:+.4f} | {cells} | {100 * low:+.1f} to {100 * high:+.1f} % |"
+        usual = f"{100 * row['random_halves']:.1f} %"
+        yield f"| {name} | {row['offset']:+.4f} | {cells} | {usual} | {100 * low:+.1f} to {100 * high:+.1f} % |"
     dice = told["dice"]
     yield ""
     yield f"Mean Dice {dice['before']:.4f} before, {dice['after']:.4f} with the offsets of the other half: difference"
@@ -186,8 +211,12 @@ def matched_words(told: Mapping[str, Any]) -> str:
 def _in_words(entry: tuple[str, Mapping[str, Any]]) -> str:
     name, row = entry
     halves = " and ".join(f"{100 * half['mean']:+.1f} %" for half in row["halves"] if half)
-    before = f"{100 * row['before']['mean']:+.1f} %"
-    return f"{name} {row['offset']:+.3f} nat, bias {before} before, {halves} on halves that gave no offsets"
+    before, usual = f"{100 * row['before']['mean']:+.1f} %", f"{100 * row['random_halves']:.1f} %"
+    low, high = row["other_cases"]
+    return (
+        f"{name} {row['offset']:+.3f} nat, bias {before} before, {halves} on halves that gave no offsets ({usual} off "
+        f"is usual), {100 * low:+.1f} to {100 * high:+.1f} % on other cases"
+    )
 
 
 def _percent(found: Mapping[str, Any] | None) -> str:

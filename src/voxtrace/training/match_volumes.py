@@ -25,6 +25,7 @@ from voxtrace.fit.volume_match import (
     FEWEST_CASES,
     REACH,
     MarginVolumes,
+    bias_of_halves,
     matched_words,
     offset_changes,
     total_bias,
@@ -97,6 +98,7 @@ def match_volumes(
                 "offset": round(float(offsets[k]), 5),
                 "before": _bias_of(first, k, seed),
                 "halves": [half.to_json(k, seed) for half in halves],
+                "random_halves": bias_of_halves(*_volumes(first, k), seed),
                 "other_cases": _bias_of(found, k, seed)["ci95"],
             }
             for k, name in search.labels.items()
@@ -232,8 +234,11 @@ class _Search:
 
 
 def _bias_of(found: Sequence[_MatchedCase], k: int, seed: int) -> dict[str, Any]:
-    pairs = [(case.predicted_ml[k], case.reference_ml[k]) for case in found]
-    return total_bias([p for p, _ in pairs], [r for _, r in pairs], seed)
+    return total_bias(*_volumes(found, k), seed)
+
+
+def _volumes(found: Sequence[_MatchedCase], k: int) -> tuple[list[float], list[float]]:
+    return [case.predicted_ml[k] for case in found], [case.reference_ml[k] for case in found]
 
 
 def _dice_change(before: Sequence[_MatchedCase], after: Sequence[_MatchedCase]) -> dict[str, Any]:
