@@ -118,6 +118,21 @@ def test_each_half_is_judged_with_the_offsets_of_the_other() -> None:
         assert half["mean"] == pytest.approx(_total(found), abs=1e-4)
 
 
+def test_a_subject_is_never_in_both_halves() -> None:
+    named = [replace(case, name=f"patient{n // 2:03d}_frame{n % 2:02d}") for n, case in enumerate(CASES)]
+    named = [
+        *named[:4],
+        *(replace(case, name=f"patient001_frame{n:02d}") for n, case in enumerate(named[4:8], 2)),
+        *named[8:],
+    ]
+    made = fakes.bundle(Thresholding())
+    before = drain(validate_cases(made, named, "cpu", lambda: False, margins=True))
+    assert before is not None
+    told = drain(match_volumes(made, before, named, "cpu", lambda: False)).volumes_matched
+    # patients of 2, 6, 2 and 2 cases, two in each half
+    assert sorted(half["cases"] for half in told["labels"][NAME]["halves"]) == [4, 8]
+
+
 def test_the_bias_on_these_cases_is_not_told() -> None:
     _, before, after = _matched()
     assert "volume_bias_ml" in before.to_json()["measures"]

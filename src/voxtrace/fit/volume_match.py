@@ -180,7 +180,7 @@ def match_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield "An offset was added to the last layer's bias of each label, with which its total volume over the"
     yield f"{told['cases']} held-back cases is that of their references. The volume bias on these cases is thus no"
     yield "finding, and is left out of this card. Bias here is Σ predicted / Σ true − 1, with its 95 % bootstrap"
-    yield f"interval: before; on each half of the cases (drawn with seed {told['seed']}) with offsets from the other;"
+    yield f"interval over subjects: before; on each half (drawn with seed {told['seed']}) with offsets from the other;"
     yield "its mean distance from 0 over 1000 random halves, to first order; and, last, between what it may lie on"
     yield "other cases like these with the offsets of all."
     yield ""

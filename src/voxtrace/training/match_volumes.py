@@ -33,8 +33,8 @@ from voxtrace.fit.volume_match import (
 from voxtrace.inference import predict
 from voxtrace.method import Method
 from voxtrace.metrics import finite_mean, mean_interval, volume_ml, without_ignored
-from voxtrace.training.held_back import ValidatedCase
 from voxtrace.training.progress import TrainProgress
+from voxtrace.training.split import subjects_of
 from voxtrace.training.validation import Validation, foreground_dice, margins_of, validate_cases
 from voxtrace.volume import Case, LabelMap
 
@@ -77,10 +77,11 @@ def match_volumes(
     DatasetError
         No label is in as many held-back cases as it takes.
     """
-    first = [_MatchedCase.of(case) for case in before.cases]
+    subjects = list(subjects_of([case.name for case in before.cases], {}).values())
+    first = _matched_cases(before, subjects)
     ruled = replace(bundle, card={**bundle.card, "post_processing": dict(before.post_processing)})
     search = _Search(ruled, cases, device, cancel, _common(first, before.labels))
-    halves, swapped = yield from search.halves(first, seed)
+    halves, swapped = yield from search.halves(first, subjects, seed)
     offsets, found, after = search.none, first, before
     for _ in range(MOST_ROUNDS):
         if (better := search.improved(offsets, found)) is None:
@@ -88,7 +89,7 @@ def match_volumes(
         offsets = search.apply(better)
         validated = yield from validate_cases(bundle, cases, device, cancel, margins=True)
         assert validated is not None
-        after, found = validated, [_MatchedCase.of(case) for case in validated.cases]
+        after, found = validated, _matched_cases(validated, subjects)
     search.apply(offsets)
     record = {
         "cases": len(first),
@@ -132,15 +133,19 @@ def _same_choice(before: Validation, after: Validation) -> dict[str, Any]:
 class _MatchedCase:
     """One case as some offsets have it: mL by label, predicted and in the reference, margins, and mean Dice."""
 
+    subject: str
     predicted_ml: Mapping[int, float]
     reference_ml: Mapping[int, float]
     margins: MarginVolumes
     dice: float
 
-    @classmethod
-    def of(cls, case: ValidatedCase) -> _MatchedCase:
-        assert case.margins is not None
-        return cls(case.predicted_ml, case.reference_ml, case.margins, case.mean_dice)
+
+def _matched_cases(found: Validation, subjects: Sequence[str]) -> list[_MatchedCase]:
+    pairs = zip(found.cases, subjects, strict=True)
+    return [
+        _MatchedCase(subject, case.predicted_ml, case.reference_ml, case.margins or MarginVolumes(), case.mean_dice)
+        for case, subject in pairs
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,11 +179,12 @@ class _Search:
         self.labels, self.none = labels, np.zeros(len(self._own))
 
     def halves(
-        self, first: Sequence[_MatchedCase], seed: int
+        self, first: Sequence[_MatchedCase], subjects: Sequence[str], seed: int
     ) -> Generator[TrainProgress, None, tuple[list[_JudgedHalf], list[_MatchedCase]]]:
-        """Yield progress; return each half of the cases with the offsets of the other, and all of these in order."""
-        drawn = np.random.default_rng(seed).permutation(len(first))
-        halves = [sorted(map(int, half)) for half in np.array_split(drawn, 2)]
+        """Yield progress; return each half of the subjects with the offsets of the other, and all cases in order."""
+        everyone = list(dict.fromkeys(subjects))
+        drawn = np.array_split(np.random.default_rng(seed).permutation(len(everyone)), 2)
+        halves = [[n for n, subject in enumerate(subjects) if everyone.index(subject) in half] for half in drawn]
         judged: list[_JudgedHalf] = []
         swapped: dict[int, _MatchedCase] = {}
         for fitted_on, other in (halves, halves[::-1]):
@@ -187,8 +193,8 @@ class _Search:
                 if (better := self.improved(offsets, found)) is None:
                     break
                 offsets = better
-                found = yield from self._predicted(offsets, fitted_on)
-            judged.append(_JudgedHalf((yield from self._predicted(offsets, other)), offsets))
+                found = yield from self._predicted(offsets, fitted_on, subjects)
+            judged.append(_JudgedHalf((yield from self._predicted(offsets, other, subjects)), offsets))
             swapped |= dict(zip(other, judged[-1].cases, strict=True))
         return judged, [swapped[n] for n in range(len(first))]
 
@@ -213,24 +219,26 @@ class _Search:
             self._bias.copy_(bias.half() if self._half else bias)
         return np.asarray((self._bias.detach() - self._own).double().cpu())
 
-    def _predicted(self, offsets: Double, which: Sequence[int]) -> Generator[TrainProgress, None, list[_MatchedCase]]:
+    def _predicted(
+        self, offsets: Double, which: Sequence[int], subjects: Sequence[str]
+    ) -> Generator[TrainProgress, None, list[_MatchedCase]]:
         self.apply(offsets)
         found: list[_MatchedCase] = []
         for n in which:
             if self._cancel():
                 raise Cancelled("stopped while matching volumes; nothing of it was written.")
-            found.append(self._one(self._cases[n]))
+            found.append(self._one(self._cases[n], subjects[n]))
             yield TrainProgress(PHASE, len(found), len(which))
         return found
 
-    def _one(self, case: Case) -> _MatchedCase:
+    def _one(self, case: Case, subject: str) -> _MatchedCase:
         plan = self._bundle.plan
         margins = margins_of(case, plan.ignored)
         result = predict(self._bundle, case.volume, device=self._device, probe=margins, calibrate=False)
         answer = LabelMap(np.asarray(result.trace.labels[-1]), case.labels.geometry, plan.labels, name=case.name)
         pair = without_ignored(answer, case.labels, plan.ignored)
         predicted, reference = ({k: volume_ml(one, k) for k in self.labels} for one in pair)
-        return _MatchedCase(predicted, reference, margins, finite_mean(foreground_dice(*pair, plan)))
+        return _MatchedCase(subject, predicted, reference, margins, finite_mean(foreground_dice(*pair, plan)))
 
 
 def _bias_of(found: Sequence[_MatchedCase], k: int, seed: int) -> dict[str, Any]:
@@ -238,7 +246,12 @@ def _bias_of(found: Sequence[_MatchedCase], k: int, seed: int) -> dict[str, Any]
 
 
 def _volumes(found: Sequence[_MatchedCase], k: int) -> tuple[list[float], list[float]]:
-    return [case.predicted_ml[k] for case in found], [case.reference_ml[k] for case in found]
+    """Return predicted and true mL of a label, summed over the cases of each subject: what is drawn by chance."""
+    summed: dict[str, tuple[float, float]] = {}
+    for case in found:
+        predicted, reference = summed.get(case.subject, (0.0, 0.0))
+        summed[case.subject] = predicted + case.predicted_ml[k], reference + case.reference_ml[k]
+    return [predicted for predicted, _ in summed.values()], [reference for _, reference in summed.values()]
 
 
 def _dice_change(before: Sequence[_MatchedCase], after: Sequence[_MatchedCase]) -> dict[str, Any]:
