@@ -29,6 +29,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.bundle.weights import check_storable as _check_storable
 from voxtrace.bundle.weights import fill, masked_modules, packed, read_weights, stored_weights, unpacked
 from voxtrace.bundle.weights import fits_half as fits_half
+from voxtrace.bundle.weights import is_half as is_half
 from voxtrace.errors import BundleError, MethodError
 from voxtrace.fit import SEVERITY, Fit, card_text, check_record, drawings, facts_of, fit
 from voxtrace.plan.regions import label_facts
@@ -138,14 +139,18 @@ def save(bundle: Bundle, path: str | Path, *, half: bool = False, pictures: Pict
         A weight is nan or inf, or beyond the range of float16 (with ``half``), or a kernel that its mask switches off
         has weights that are not 0.
     """
-    from safetensors.torch import save as serialised
-
-    _check_storable(bundle.network, half)
-    weights = packed(bundle.network, stored_weights(bundle.network, half))
+    weights = _serialised(bundle.network, half)
     with atomic_folder(path) as folder:
-        (folder / WEIGHTS).write_bytes(serialised(weights))
+        (folder / WEIGHTS).write_bytes(weights)
         _write_record(bundle, folder, pictures or {})
     return Path(path)
+
+
+def _serialised(network: nn.Module, half: bool) -> bytes:
+    from safetensors.torch import save as serialised
+
+    _check_storable(network, half)
+    return serialised(packed(network, stored_weights(network, half)))
 
 
 def _write_record(bundle: Bundle, folder: Path, pictures: Pictures) -> None:
@@ -172,13 +177,18 @@ def verdict(bundles: Sequence[Bundle], scan: Volume) -> Fit:
 
 
 def annotate(
-    path: str | Path, changes: Mapping[str, Any], pictures: Pictures | None = None, method: Method | None = None
+    path: str | Path,
+    changes: Mapping[str, Any],
+    pictures: Pictures | None = None,
+    method: Method | None = None,
+    network: nn.Module | None = None,
 ) -> Path:
     """Write entries into the card of a bundle, in place of those of that name, and return its folder.
 
     The weights and other files stay as they are, byte for byte; the digest follows the card. An entry of None is taken
     out. ``pictures`` replaces those of cases; None leaves them. ``method`` is the bundle's with other options that may
-    change after training.
+    change after training. ``network`` has other weights than the bundle, which are stored in its place, as float16
+    where the bundle's are.
 
     Raises
     ------
@@ -196,6 +206,8 @@ def annotate(
         for file in folder.iterdir():
             if file.is_file() and file.name not in (JSON, CARD, *before, *drawings(bundle.card)):
                 shutil.copy2(file, temporary / file.name)
+        if network is not None:
+            (temporary / WEIGHTS).write_bytes(_serialised(network, is_half(bundle.network)))
         _write_record(replace(bundle, card=card, method=method or bundle.method), temporary, shown)
     return folder
 

@@ -44,6 +44,11 @@ def fits_half(network: nn.Module) -> bool:
     return all(tensor.numel() == 0 or bool(tensor.abs().max() <= HALF_RANGE) for tensor in _floating(network))
 
 
+def is_half(network: nn.Module) -> bool:
+    """Return whether float16 holds every weight of a network exactly, as where it was stored so."""
+    return all(bool((tensor.half().to(tensor.dtype) == tensor).all()) for tensor in _floating(network))
+
+
 def _floating(network: nn.Module) -> list[Tensor]:
     return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 

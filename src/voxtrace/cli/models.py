@@ -9,7 +9,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AboutFile, AsJson, DatasetFolder, Device, KeepSteps, PictureFailures
+from voxtrace.cli.arguments import (
+    AboutFile,
+    AsJson,
+    DatasetFolder,
+    Device,
+    KeepSteps,
+    MatchVolumes,
+    PictureFailures,
+)
 from voxtrace.cli.interrupt import stop_on_interrupt
 from voxtrace.cli.output import echo, print_json, print_line, print_table, reserve_stdout_for_json
 from voxtrace.errors import UsageError
@@ -154,23 +162,26 @@ def measure(
     device: Device = "auto",
     picture_failures: PictureFailures = False,
     keep_steps: KeepSteps = False,
+    match_volumes: MatchVolumes = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a bundle on the dataset that it was trained on, and write what was found into its card.
 
     Of the training cases: ranges of spacing, size and intensities. On the held-back cases, as training does: Dice,
     surface distances and volumes, post-processing, temperature and calibration, the interval of each label's volume,
-    what is usual for a trace, and how many steps are best. The weights stay as they are. A cross-validation that the
-    bundle belongs to gets the pooled scores anew.
+    what is usual for a trace, and how many steps are best. The weights stay as they are, but for the last bias
+    with --match-volumes. A cross-validation that the bundle belongs to gets the pooled scores anew.
     """
     from voxtrace.bundle import annotate, card, find
     from voxtrace.cli.show_training import show_training
     from voxtrace.training.cross_validation import pool_again
     from voxtrace.training.measuring import measure_on
 
+    asked = (picture_failures, keep_steps, match_volumes)
     with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
-        found = show_training(measure_on(bundle, dataset, fold, labels, device, cancel, picture_failures, keep_steps))
-    annotate(bundle, found.entries, found.pictures if "failures" in found.entries else None, found.method)
+        found = show_training(measure_on(bundle, dataset, fold, labels, device, cancel, *asked))
+    pictures = found.pictures if "failures" in found.entries else None
+    annotate(bundle, found.entries, pictures, found.method, found.network)
     pool_again(find(bundle).parent)
     if as_json:
         told = {name: found.entries.get(name) for name in MEASURED}

@@ -13,6 +13,7 @@ from voxtrace.cli.arguments import (
     DatasetFolder,
     Device,
     KeepSteps,
+    MatchVolumes,
     PictureFailures,
     Precision,
     Seed,
@@ -210,6 +211,7 @@ def train(
     anonymous_names: AnonymousNames = False,
     picture_failures: PictureFailures = False,
     keep_steps: KeepSteps = False,
+    match_volumes: MatchVolumes = False,
     about: AboutFile = None,
     as_json: AsJson = False,
 ) -> None:

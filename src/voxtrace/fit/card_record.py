@@ -156,6 +156,37 @@ class _Validation(_Part):
     measures_per_label: dict[_Name, dict[_Name, _Mean]] = {}
 
 
+class _TotalBias(_Part):
+    mean: _Number
+    ci95: _Pair
+
+
+class _MatchedLabel(_Part):
+    offset: _Number
+    before: _TotalBias
+    halves: Annotated[tuple[_TotalBias | None, ...], Field(max_length=2)]
+    random_halves: _Amount
+    other_cases: _Pair
+
+
+class _DiceChange(_Part):
+    before: _Number
+    after: _Number
+    difference: _Number
+    ci95: _Pair
+
+
+class _VolumesMatched(_Part):
+    cases: _Count
+    seed: _Count
+    labels: dict[_Name, _MatchedLabel]
+    dice: _DiceChange
+
+
+class _Provenance(_Part):
+    volumes_matched: _VolumesMatched | None = None
+
+
 class _Metrics(_Part):
     validation: _Validation | None = None
 
@@ -171,7 +202,7 @@ class _CardRecord(_Part):
     intended_use: _Text = ""
     mirror: _Truth = False
     demonstration: _Truth = False
-    provenance: dict[str, Any] = {}
+    provenance: _Provenance = _Provenance()
     metrics: _Metrics = _Metrics()
     network: dict[str, Any] = {}
     training_scans: _Trained | None = None

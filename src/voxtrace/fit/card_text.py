@@ -13,6 +13,7 @@ from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.fit.pieces import LARGEST
 from voxtrace.fit.reliability_diagram import reliability_svg
 from voxtrace.fit.training_scans import TrainingScans
+from voxtrace.fit.volume_match import match_lines
 
 RELIABILITY = "reliability.svg"  # beside the card
 WARNING = "**Demonstration.** Trained on made-up scans: its answer on a patient means nothing."
@@ -191,6 +192,17 @@ def _ends(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
 # In the order in which the card has them; each takes a record and yields lines, none where the record has nothing.
 SECTIONS = (
     *(told.summary, told.about, told.data, told.limits),
-    *(_scans, _validated, told.steps, _failures, _intervals, _calibration, _post_processing, _expected, _foretold),
+    *(
+        _scans,
+        _validated,
+        told.steps,
+        _failures,
+        match_lines,
+        _intervals,
+        _calibration,
+        _post_processing,
+        _expected,
+        _foretold,
+    ),
     *(told.cost, told.recipe),
 )

@@ -155,6 +155,7 @@ class Method(ABC):
     overlapping: ClassVar[bool] = False  # whether it learns and decides regions that overlap (plan.regions)
     begins_from: ClassVar[tuple[str, ...]] = ()  # keys of other methods with the same network, whose weights it takes
     training_facts: ClassVar[Mapping[str, str]] = {}  # name -> unit of every number in ``training_report``
+    last_bias: ClassVar[str] = ""  # name of the weight (K,) that is added, last, to every step's logits; "" for none
 
     def __post_init__(self) -> None:
         _check_declared(type(self))

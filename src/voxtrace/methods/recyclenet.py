@@ -33,7 +33,7 @@ from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainStat
 from voxtrace.nn.averages import running_mean_logits, running_mean_of_regions
 from voxtrace.nn.flops import parameters
 from voxtrace.nn.losses import supervised_loss
-from voxtrace.nn.unet import UNetNetwork, check_plan
+from voxtrace.nn.unet import FINEST_BIAS, UNetNetwork, check_plan
 from voxtrace.plan import Plan
 
 EPS = 1e-5
@@ -53,6 +53,7 @@ class RecycleNet(Method):
     overlapping: ClassVar[bool] = True
     begins_from: ClassVar[tuple[str, ...]] = ("unet",)
     training_facts: ClassVar[Mapping[str, str]] = {"cycles_drawn": "cycle", "most_cycles": "cycle"}
+    last_bias: ClassVar[str] = FINEST_BIAS
 
     cycles: int = option(
         7, "Cycles in inference; more than in training is allowed.", low=1, high=MOST_CYCLES, live=True

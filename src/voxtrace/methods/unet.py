@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from voxtrace.method import Batch, Method, Noise, Parts, Step, TrainState
 from voxtrace.nn.losses import supervised_loss
-from voxtrace.nn.unet import UNetNetwork, check_plan
+from voxtrace.nn.unet import FINEST_BIAS, UNetNetwork, check_plan
 from voxtrace.plan import Plan
 
 
@@ -31,6 +31,7 @@ class UNet(Method):
     source: ClassVar[str] = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
     overlapping: ClassVar[bool] = True
     begins_from: ClassVar[tuple[str, ...]] = ("recyclenet",)
+    last_bias: ClassVar[str] = FINEST_BIAS
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan unchanged, or refuse a window that the topology cannot halve, or halves nowhere."""

@@ -21,6 +21,8 @@ from voxtrace.nn.regions import targets_for
 from voxtrace.nn.residual import ResidualStage, Stem, silence_last_norms
 from voxtrace.plan import Plan, Topology, check_divisible
 
+FINEST_BIAS = "decide.heads.0.bias"  # of the head whose logits are the answer
+
 
 class Body(nn.Module):
     """Encoder stages 1…, bottleneck and all decoder stages: from the first feature map to the last one.

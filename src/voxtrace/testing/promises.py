@@ -246,6 +246,21 @@ def a_method_that_may_stop_anywhere_answers_as_with_fewer_steps(name: str) -> No
 
 
 @_promise
+def the_last_bias_moves_the_logits_of_its_label_alone(name: str) -> None:
+    """At every step, where a ``last_bias`` is declared, so that offsets of it can match volumes."""
+    m, plan, network = _built(name)
+    if not m.last_bias:
+        return
+    before = [step.logits.clone() for step in _steps(m, plan, network)]
+    with torch.no_grad():
+        network.get_parameter(m.last_bias)[1] += 0.5
+    for step, old in zip(_steps(m, plan, network), before, strict=True):
+        moved = step.logits - old  # (B, K, Z, Y, X)
+        _require(torch.equal(moved[:, 0], torch.zeros_like(moved[:, 0])), f"{m.last_bias}[1] moves another label")
+        _require(torch.allclose(moved[:, 1], moved.new_tensor(0.5), atol=1e-5), f"{m.last_bias}[1] is not added once")
+
+
+@_promise
 def the_same_seed_gives_the_same_answer(name: str) -> None:
     """To the last bit, in one process and on one thread."""
     m, plan, network = _built(name)

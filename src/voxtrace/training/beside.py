@@ -9,20 +9,23 @@ from voxtrace.training.begun import preview_folder
 from voxtrace.training.checkpoint import TrainingCheckpoint
 from voxtrace.training.events import EVENTS, EventLog
 from voxtrace.training.kept import BestWeights
+from voxtrace.training.match_volumes import check_matchable
 from voxtrace.training.preview import FOLDER, PreviewTrace, find_case, names_of
 from voxtrace.training.sampling import windows_in_update
 from voxtrace.training.training_run import TrainingRun
 from voxtrace.volume import Case
 
 
-def check_parts(run: TrainingRun) -> None:
-    """Refuse windows that cannot be spread evenly over the passes of an update.
+def check_parts(run: TrainingRun, held_back: int) -> None:
+    """Refuse windows that cannot be spread evenly over the passes of an update, and volumes that cannot be matched.
 
     Raises
     ------
     UsageError
         As said.
     """
+    if run.config.match_volumes:
+        check_matchable(run.method, run.plan.regions, held_back)
     passes, processes = run.config.accumulate, run.processes.count
     for batch in (run.plan.batch_size, *(windows_in_update(run.plan, phase, processes) for phase in run.phases)):
         if passes < 1 or batch % passes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
+from voxtrace.fit.volume_match import MATCHED
 from voxtrace.training.config import chosen
 from voxtrace.training.curriculum import learned_cases
 from voxtrace.training.examined import examined_entries
@@ -43,7 +44,7 @@ def make_card(
         "cost": window_cost(run.method, run.plan, run.network),
         "provenance": {
             **_provenance(run, len(scans), takeover),
-            **({"prediction": validation.prediction()} if validation else {}),
+            **(after_training(validation) if validation else {}),
             **learned,
             **about.get("provenance", {}),
         },
@@ -87,6 +88,12 @@ def measured_entries(scans: Sequence[TrainingScans], validation: Validation | No
         **({"training_scans": together.to_json()} if together else {}),
         **(validation.measured() if validation else {}),
     }
+
+
+def after_training(validation: Validation) -> dict[str, Any]:
+    """Return what provenance says of held-back cases: how long they took, and whether volumes were matched on them."""
+    matched = {MATCHED: dict(validation.volumes_matched)} if validation.volumes_matched else {}
+    return {"prediction": validation.prediction(), **matched}
 
 
 def _provenance(run: TrainingRun, n_cases: int, takeover: Takeover | None) -> dict[str, Any]:

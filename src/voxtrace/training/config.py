@@ -66,6 +66,9 @@ class TrainConfig:
         Keep a picture of the worst held-back cases beside the bundle's card: slices of scans, which are patient data.
     keep_steps
         Predict with as many steps as the method is asked for, even where an earlier one is better on held-back cases.
+    match_volumes
+        Add offsets to the last bias with which the volumes of held-back cases are the true ones in total; see
+        :mod:`voxtrace.training.match_volumes`.
     preview
         Name of a case that is segmented at every validation, into a trace beside the bundle; empty for none.
     tensorboard
@@ -103,6 +106,7 @@ class TrainConfig:
     anonymous_names: bool = False
     picture_failures: bool = False
     keep_steps: bool = False
+    match_volumes: bool = False
     half: bool = True
     gradient_bound: float = 1e5
 

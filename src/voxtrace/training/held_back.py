@@ -13,6 +13,7 @@ from voxtrace.fit import case_features
 from voxtrace.fit.calibration import VoxelSample
 from voxtrace.fit.piece_choice import CANDIDATES
 from voxtrace.fit.pieces import NONE, PieceRule, Pieces, remove_pieces
+from voxtrace.fit.volume_match import MarginVolumes
 from voxtrace.metrics import Scores, evaluate_label, finite_mean, in_either, without_ignored
 from voxtrace.trace import Trace
 from voxtrace.volume import Array, LabelMap
@@ -44,6 +45,8 @@ class ValidatedCase:
         that remove something. Empty for a plan with regions.
     voxels
         What is known of probabilities; None where they were not asked for.
+    margins
+        Volumes by the margin between the two likeliest labels; None where they were not asked for.
     trace
         With its labels packed, where a rule removes something.
     answered
@@ -62,6 +65,7 @@ class ValidatedCase:
     regions_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     pieces: Mapping[int, Mapping[str, Scores]] = field(default_factory=dict)
     voxels: VoxelSample | None = None
+    margins: MarginVolumes | None = None
     trace: Trace | None = None
     answered: Array | None = None
     seconds: float = 0.0

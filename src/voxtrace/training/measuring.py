@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from voxtrace.bundle import Bundle, load, window_cost
-from voxtrace.errors import Cancelled, DatasetError
+from voxtrace.errors import Cancelled, DatasetError, UsageError
 from voxtrace.fit import TrainingScans, facts_of
+from voxtrace.fit.volume_match import MATCHED, is_matched
 from voxtrace.inference.fold_folder import CHOSEN
 from voxtrace.method import Method
-from voxtrace.training.card import ANONYMOUS, CASE_LISTS, measured_entries
+from voxtrace.training.card import ANONYMOUS, CASE_LISTS, after_training, measured_entries
 from voxtrace.training.coverage import as_asked, options_before
 from voxtrace.training.dataset import fold as fold_of
 from voxtrace.training.dataset import open_dataset
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.identity import CaseIdentity, identify, unread
+from voxtrace.training.match_volumes import check_matchable, match_volumes
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.step_choice import validate_steps
 from voxtrace.training.validation import Validation, validate_cases
@@ -28,12 +32,14 @@ from voxtrace.volume import Case
 class MeasuredBundle:
     """What was measured: entries of the card, None for those to take out, and pictures by name of the file.
 
-    ``method`` is the bundle's, with as many steps as were best on the held-back cases.
+    ``method`` is the bundle's, with as many steps as were best on the held-back cases; ``network`` has other weights
+    than the bundle where volumes were matched, and is None otherwise.
     """
 
     entries: Mapping[str, Any]
     pictures: Mapping[str, bytes]
     method: Method
+    network: nn.Module | None = None
 
 
 def measure_on(
@@ -45,31 +51,50 @@ def measure_on(
     cancel: Callable[[], bool],
     picture_failures: bool = False,
     keep_steps: bool = False,
+    match: bool = False,
 ) -> Generator[TrainProgress, None, MeasuredBundle]:
     """Return what was measured of a bundle on disk, on the fold of a dataset that it was trained on.
 
     Without a ``fold``, that of the bundle's provenance; a bundle that was trained on every case has none held back.
-    ``keep_steps`` takes the number of steps that training was asked for, whichever is best.
+    ``keep_steps`` takes the number of steps that training was asked for, whichever is best. ``match`` matches volumes,
+    see :mod:`voxtrace.training.match_volumes`.
 
     Raises
     ------
     DatasetError
         A held-back case is one that the bundle was trained on, or cases have another number of channels.
+    UsageError
+        Volumes are to be matched and cannot be, or were matched already.
     """
     bundle, listed = load(path), open_dataset(dataset, labels)
     number = bundle.card.get("provenance", {}).get("fold") if fold is None else fold
     everything = listed.cases([files.name for files in listed.files])
     cases, validate = (everything, ()) if number is None else fold_of(listed, int(number))
     refuse_learned(bundle, validate)
+    if match:
+        _check_match(bundle, validate)
     scans = yield from _looked_at(bundle, cases, cancel)
-    validation, method = yield from validate_steps(_with_all_steps(bundle), validate, device, cancel, keep_steps)
+    validation, method = yield from validate_steps(
+        _with_all_steps(bundle), validate, device, cancel, keep_steps, margins=match
+    )
     asked, chosen = as_asked(bundle), bundle if validation is None else replace(bundle, method=method)
+    if validation is not None and match:
+        validation = yield from match_volumes(
+            chosen, validation, validate, device, cancel, int(bundle.card.get("provenance", {}).get("seed", 0))
+        )
     entries, validation = _entries(chosen, scans, validation, validate, options_before(asked, chosen.method))
+    network = chosen.network if match else None
     if validation is None or not picture_failures:
-        return MeasuredBundle(entries, {}, chosen.method)
+        return MeasuredBundle(entries, {}, chosen.method, network)
     whole = {name: value for name, value in {**bundle.card, **entries}.items() if value is not None}
     pictures = picture_worst(replace(chosen, card=whole), validation.cases, validate, device)
-    return MeasuredBundle(pictured(entries, pictures), pictures, chosen.method)
+    return MeasuredBundle(pictured(entries, pictures), pictures, chosen.method, network)
+
+
+def _check_match(bundle: Bundle, validate: Sequence[Case]) -> None:
+    check_matchable(bundle.method, bundle.plan.regions, len(validate))
+    if is_matched(bundle.card):
+        raise UsageError(f"volumes of {bundle.name} were matched already; match those of the bundle as it was before.")
 
 
 def measure(
@@ -125,7 +150,10 @@ def _entries(
     asked: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Validation | None]:
     """Return entries of the card, and the validation as they name its cases; ``asked``: options before a choice."""
-    if validation is not None and bundle.card.get("provenance", {}).get(ANONYMOUS):
+    made = bundle.card.get("provenance", {})
+    if validation is not None and not validation.volumes_matched:  # as the weights have them, whoever measures
+        validation = replace(validation, volumes_matched=made.get(MATCHED) or {})
+    if validation is not None and made.get(ANONYMOUS):
         validation = _nameless(bundle, validation, validate)
     metrics = {**bundle.card.get("metrics", {}), **({"validation": validation.to_json()} if validation else {})}
     entries = {
@@ -134,9 +162,9 @@ def _entries(
         "metrics": metrics,
     }
     if validation is not None:
-        made = {name: value for name, value in bundle.card.get("provenance", {}).items() if name != CHOSEN}
+        made = {name: value for name, value in made.items() if name != CHOSEN}
         chosen = {CHOSEN: dict(asked)} if asked else {}
-        entries["provenance"] = {**made, **chosen, "prediction": validation.prediction()}
+        entries["provenance"] = {**made, **chosen, **after_training(validation)}
     return entries, validation
 
 

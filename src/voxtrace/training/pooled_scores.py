@@ -13,6 +13,7 @@ from voxtrace.fit import coverage_record, measured_intervals
 from voxtrace.fit.interval_coverage import identified_cases, volumes_of
 from voxtrace.fit.piece_choice import pooled_rules
 from voxtrace.fit.pooled_cases import by_pooled_rules, with_own_rules
+from voxtrace.fit.volume_match import is_matched, without_bias
 from voxtrace.metrics import MEASURES, Interval, finite_mean, mean_interval
 
 NAN = float("nan")
@@ -75,13 +76,14 @@ def _of_all(records: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         {name: [float(ml) for fold in found for ml in getattr(fold, part)] for name, found in volumes.items()}
         for part in ("predicted_ml", "reference_ml")
     )
+    intervals = measured_intervals(
+        {value: predicted[name] for value, name in names.items()},
+        {value: reference[name] for value, name in names.items()},
+        names,
+        {name: (predicted[name], reference[name]) for name in regions},
+    )
     found = {
-        "intervals": measured_intervals(
-            {value: predicted[name] for value, name in names.items()},
-            {value: reference[name] for value, name in names.items()},
-            names,
-            {name: (predicted[name], reference[name]) for name in regions},
-        ),
+        "intervals": without_bias(intervals) if any(map(is_matched, records.values())) else intervals,
         "interval_coverage": coverage_record(records),
         "post_processing": pooled_rules(list(records.values())),
     }

@@ -18,7 +18,7 @@ class TrainProgress:
     phase
         ``"plan"`` (reading cases to plan for them), ``"compare"`` (with those of a bundle that is finished),
         ``"prepare"`` (preprocessing them), ``"before"`` (validating the weights to start from), a phase of the method,
-        ``"validate"`` or ``"done"``.
+        ``"validate"``, ``"match"`` (finding offsets that match volumes) or ``"done"``.
     iteration, total
         How many of how many cases or updates of this phase are done.
     loss

@@ -40,7 +40,7 @@ class TrainRequest:
         See :class:`~voxtrace.training.config.TrainConfig`.
     rate_schedule, average, weights, accumulate, devices, nodes
         See there.
-    checkpoint_minutes, keep_every, preview, tensorboard, picture_failures, keep_steps
+    checkpoint_minutes, keep_every, preview, tensorboard, picture_failures, keep_steps, match_volumes
         See there.
     about
         File with what the card says in its maker's words; see :func:`voxtrace.fit.read_about`.
@@ -69,6 +69,7 @@ class TrainRequest:
     anonymous_names: bool = False
     picture_failures: bool = False
     keep_steps: bool = False
+    match_volumes: bool = False
     about: Path | None = None
     rate_schedule: Literal["method", "constant"] = "method"
     average: float = 0.0

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CONFIG = (
     *("seed", "device", "precision", "rate", "minutes", "workers", "anonymous_names", "prepared"),
     *("rate_schedule", "average", "weights", "accumulate", "devices", "nodes"),
-    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures", "keep_steps"),
+    *("checkpoint_minutes", "keep_every", "preview", "tensorboard", "picture_failures", "keep_steps", "match_volumes"),
 )
 
 
@@ -146,9 +146,10 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     BundleError
         The initial bundle cannot be loaded.
     UsageError
-        There is no such method or option, or the plan does not fit the dataset.
+        There is no such method or option, the plan does not fit the dataset, or volumes cannot be matched.
     """
     from voxtrace.bundle import load
+    from voxtrace.training.match_volumes import check_matchable
 
     dataset = open_dataset(request.dataset, request.labels)
     about = _about(request, dataset)
@@ -165,6 +166,8 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     begun = begun_run(out, dataset) if goes_on else None
     method = _method(request, initial, begun)
     method.check_start(initial.method if initial else None)
+    if request.match_volumes:
+        check_matchable(method, dataset.regions, len(validate))
     plan = yield from _plan(request, dataset, given, initial, begun, cancel)
     setup = TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, about)
     cases_by_phase(setup.phases, {files.name: files.scores for files in cases.files})  # refuses a phase without a case

@@ -14,14 +14,19 @@ from voxtrace.volume import Case
 
 
 def validate_steps(
-    bundle: Bundle, cases: Sequence[Case], device: str, cancel: Callable[[], bool], keep: bool = False
+    bundle: Bundle,
+    cases: Sequence[Case],
+    device: str,
+    cancel: Callable[[], bool],
+    keep: bool = False,
+    margins: bool = False,
 ) -> Generator[TrainProgress, None, tuple[Validation | None, Method]]:
     """Yield progress while cases are validated with all steps, and again with fewer where those are better.
 
     Return the validation of what predictions will give, and the method with as many steps. ``keep`` takes all of them,
-    whatever is best.
+    whatever is best; ``margins`` keeps what matches volumes.
     """
-    validation = yield from validate_cases(bundle, cases, device, cancel)
+    validation = yield from validate_cases(bundle, cases, device, cancel, margins=margins)
     method = bundle.method
     dice = validation.step_dice if validation else []
     if validation is None or not method.stops_anywhere or len(dice) != method.steps or not best_step(dice):
@@ -29,7 +34,7 @@ def validate_steps(
     taken = method.steps if keep else steps_to_take(dice)
     if taken != method.steps:
         method = method.with_steps(taken)
-        fewer = yield from validate_cases(replace(bundle, method=method), cases, device, cancel)
+        fewer = yield from validate_cases(replace(bundle, method=method), cases, device, cancel, margins=margins)
         assert fewer is not None
         validation = fewer
     if len(dice) == 1:

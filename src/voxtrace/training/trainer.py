@@ -28,6 +28,7 @@ from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.gain import check_drawn, gain_in_words, gain_of
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
+from voxtrace.training.match_volumes import match_volumes
 from voxtrace.training.new_labels import learn_faster, times_faster
 from voxtrace.training.phase_loop import Objective, PhaseLoop
 from voxtrace.training.preprocessed import PreprocessedCase
@@ -78,8 +79,8 @@ def train(
 
     Raises
     ------
-    InputError, PlanError, MethodError
-        What is resumed had other settings or cases, no weight of the initial bundle fits, or the method needs another.
+    InputError, PlanError, UsageError
+        What is resumed had other settings or cases, no initial weight fits, or volumes cannot be matched.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
     EngineError
@@ -87,7 +88,7 @@ def train(
     """
     method.check_start(initial.method if initial else None)
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
-    check_parts(run)
+    check_parts(run, len(validate))
     asked = settings(run, cases, validate, initial, about or {})
     if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
         bundle = yield from finished(run, asked, cases, validate)
@@ -126,8 +127,11 @@ def _trained(
         reached = label_coverage(run.method, run.plan, preprocessed)
         asked = run.method
         run.method, _ = covering(asked, reached)
-        keep = run.config.keep_steps
-        validation, run.method = yield from validate_steps(run.bundle(), validate, run.device, run.cancel, keep)
+        keep, match = run.config.keep_steps, run.config.match_volumes
+        how = (validate, run.device, run.cancel)
+        validation, run.method = yield from validate_steps(run.bundle(), *how, keep, margins=match)
+        if validation is not None and match:
+            validation = yield from match_volumes(run.bundle(), validation, *how, run.config.seed)
     gain = gain_of(takeover, run.plan, before, validation)
     card = make_card(run, preprocessed, validation, takeover, about, gain)
     card = with_coverage(card, reached, options_before(asked, run.method))

@@ -27,7 +27,9 @@ from voxtrace.fit.calibration import VoxelSample, calibration_record, near_label
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
 from voxtrace.fit.pooled_cases import BY_RULE
+from voxtrace.fit.volume_match import MarginVolumes, without_bias
 from voxtrace.inference import Result, predict
+from voxtrace.inference.probabilities import Probe
 from voxtrace.metrics import (
     MEASURES,
     WIDE_MM,
@@ -52,6 +54,7 @@ from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap
 
 ROUNDED = 4  # decimals in the card
+BIAS = "volume_bias_ml"  # among the measures
 DIGITS = 6  # significant ones of volumes: a tumour may have 0.0004 mL
 
 
@@ -61,7 +64,9 @@ class Validation:
 
     Regions are scored in place of labels; volumes and their intervals are of both. ``post_processing`` is what a bundle
     records of it; {} where it was not looked for. ``step_choice`` has entries of the card in place of those of the
-    steps at hand, where more were compared: see :mod:`voxtrace.training.step_choice`.
+    steps at hand, where more were compared: see :mod:`voxtrace.training.step_choice`. ``volumes_matched`` is what the
+    card says of volumes that were matched on these cases (:mod:`voxtrace.training.match_volumes`); their bias here is
+    no finding then and is left out.
     """
 
     cases: tuple[ValidatedCase, ...]
@@ -69,6 +74,7 @@ class Validation:
     regions: Mapping[int, str] = field(default_factory=dict)
     post_processing: Mapping[str, Any] = field(default_factory=dict)
     step_choice: Mapping[str, Any] = field(default_factory=dict)
+    volumes_matched: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def processed(cls, cases: Sequence[ValidatedCase], labels: Mapping[int, str]) -> Validation:
@@ -127,13 +133,19 @@ class Validation:
 
     def _measures(self) -> dict[str, Any]:
         """Return the means of every measure, over cases of the mean over labels, and for each label."""
-        means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in MEASURES}
+        measures = self._told_measures
+        means = {m: _mean([case_mean(case.scores, m) for case in self.cases]) for m in measures}
         per_label = {
-            name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in MEASURES}
+            name: {m: _mean([getattr(case.scores[k], m) for case in self.cases if k in case.scores]) for m in measures}
             for k, name in self.scored.items()
         }
         tolerances = {"nsd": TOLERANCE_MM, "nsd_2mm": WIDE_MM}
         return {"tolerance_mm": tolerances, "absent": "left out", "measures": means, "measures_per_label": per_label}
+
+    @property
+    def _told_measures(self) -> list[str]:
+        """The measures that tell something: not the bias of volumes that were matched on these cases."""
+        return [measure for measure in MEASURES if measure != BIAS or not self.volumes_matched]
 
     def measured(self) -> dict[str, Any]:
         """Return what the card records beside the scores; None for what there are not cases enough for.
@@ -145,8 +157,9 @@ class Validation:
         volumes = {name: [case.regions_ml[name] for case in self.cases] for name in self.regions.values()}
         regions = {name: ([p for p, _ in pairs], [r for _, r in pairs]) for name, pairs in volumes.items()}
         mean_dice, features = [case.mean_dice for case in self.cases], [case.features for case in self.cases]
+        intervals = measured_intervals(predicted, reference, self.labels, regions)
         return {
-            "intervals": measured_intervals(predicted, reference, self.labels, regions),
+            "intervals": without_bias(intervals) if self.volumes_matched else intervals,
             "expected": measured_features(features, mean_dice),
             "predicted_dice": measured_dice_prediction(features, mean_dice),
             "calibration": calibration_record([case.voxels for case in self.cases if case.voxels is not None]),
@@ -169,7 +182,7 @@ class Validation:
             "predicted_ml": self._volumes(case.predicted_ml, {name: ml[0] for name, ml in case.regions_ml.items()}),
             "reference_ml": self._volumes(case.reference_ml, {name: ml[1] for name, ml in case.regions_ml.items()}),
             "measures": {
-                names[k]: {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"}
+                names[k]: {m: _known(getattr(scores, m)) for m in self._told_measures if m != "dice"}
                 for k, scores in case.scores.items()
             },
             "features": {name: float(f"{value:.5g}") for name, value in case.features.items()},
@@ -183,8 +196,15 @@ class Validation:
             for word, scores in by_word.items():
                 alike.setdefault(id(scores), (scores, []))[1].append(word)
             if len(alike) > 1:
-                found[self.labels[value]] = [_rule_entry(scores, words) for scores, words in alike.values()]
+                found[self.labels[value]] = [self._rule_entry(scores, words) for scores, words in alike.values()]
         return found
+
+    def _rule_entry(self, scores: Scores, words: list[str]) -> dict[str, Any]:
+        """Return what the row of a case tells of a label with rules of post-processing that come to the same."""
+        told = in_either({1: scores})  # empty where neither map has the label then
+        measures = {m: _known(getattr(scores, m)) for m in self._told_measures if m != "dice"} if told else {}
+        dice = _known(scores.dice) if told else None
+        return {"rules": words, "dice": dice, "predicted_ml": _short(scores.volume_ml), "measures": measures}
 
     def _volumes(self, labels: Mapping[int, float], regions: Mapping[str, float]) -> dict[str, float]:
         """Return volumes by name; a label that is a region by itself has the region's name and volume."""
@@ -231,16 +251,18 @@ def validate_cases(
     cancel: Callable[[], bool],
     phase: str = "validate",
     only_dice: bool = False,
+    margins: bool = False,
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases.
 
     ``only_dice`` leaves surface distances, which take seconds for a large scan, calibration and post-processing out.
+    ``margins`` keeps what matches volumes.
     """
     done: list[ValidatedCase] = []
     for case in cases:
         if cancel():
             raise Cancelled("stopped while validating; the weights are in the checkpoint, resume validates again.")
-        done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice)[0])
+        done.append(_validated(bundle, case, device, mirror=None, only_dice=only_dice, margins=margins)[0])
         yield TrainProgress(phase, len(done), len(cases))
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     if not done:
@@ -250,14 +272,6 @@ def validate_cases(
     return Validation.processed(done, foreground)
 
 
-def _rule_entry(scores: Scores, words: list[str]) -> dict[str, Any]:
-    """Return what the row of a case tells of a label with rules of post-processing that come to the same."""
-    told = in_either({1: scores})  # empty where neither map has the label then
-    measures = {m: _known(getattr(scores, m)) for m in MEASURES if m != "dice"} if told else {}
-    dice = _known(scores.dice) if told else None
-    return {"rules": words, "dice": dice, "predicted_ml": _short(scores.volume_ml), "measures": measures}
-
-
 def _scored(bundle: Bundle) -> dict[int, str]:
     """Return number -> name of what is scored: each region, from 1, or each label but the background."""
     regions = {number: region.name for number, region in enumerate(bundle.plan.regions, 1)}
@@ -265,13 +279,14 @@ def _scored(bundle: Bundle) -> dict[int, str]:
 
 
 def _validated(
-    bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool
+    bundle: Bundle, case: Case, device: str, mirror: bool | None, only_dice: bool, margins: bool = False
 ) -> tuple[ValidatedCase, LabelMap]:
     """Segment a case as the network answers; return its scores, and the labels of the last step."""
     plan = bundle.plan
     voxels = None if only_dice or plan.regions else _sample(case, plan.ignored)
-    plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False}
-    result = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, probe=voxels, **plain)
+    near = margins_of(case, plan.ignored) if margins else None
+    plain: dict[str, Any] = {"post_processing": NONE, "calibrate": False, "probe": _each(voxels, near)}
+    result = predict(bundle, case.volume, keep="labels", device=device, mirror=mirror, **plain)
     trace = result.trace
     names = {value: name for value, name in plan.labels.items() if value}
     steps = [LabelMap(step, case.labels.geometry, names, name=case.name) for step in np.asarray(trace.labels[:])]
@@ -290,6 +305,7 @@ def _validated(
         regions_ml={one.name: (region_ml(maps[-1], one), region_ml(reference, one)) for one in plan.regions},
         pieces=pieces,
         voxels=voxels,
+        margins=near,
         trace=packed(trace) if any(len(found) > 1 for found in pieces.values()) else None,
         **({} if only_dice else _taken(bundle, case, result)),
     )
@@ -299,6 +315,23 @@ def _validated(
 def _taken(bundle: Bundle, case: Case, result: Result) -> dict[str, Any]:
     cost = PredictionCost.of(bundle.record, facts_of(case.volume), {"steps": bundle.method.steps})
     return {"seconds": result.seconds, "gigabytes": cost.gigabytes, "device": str(result.facts["device"])}
+
+
+def _each(*probes: Probe | None) -> Probe | None:
+    """Return what shows each plane of probabilities to several; None where there is none."""
+    asked = [probe for probe in probes if probe is not None]
+
+    def show(z: int, probabilities: Array) -> None:
+        for probe in asked:
+            probe(z, probabilities)
+
+    return show if asked else None
+
+
+def margins_of(case: Case, ignored: int | None) -> MarginVolumes:
+    """Return what takes the volumes of a case by margin, of annotated voxels alone."""
+    known = None if ignored is None else case.labels.data != ignored
+    return MarginVolumes(case.labels.geometry.voxel_ml, known)
 
 
 def _sample(case: Case, ignored: int | None) -> VoxelSample:

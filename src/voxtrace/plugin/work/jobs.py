@@ -50,6 +50,7 @@ _PHASES = {
     "prepare": "Preparing cases",
     "before": "Validating the weights to start from",
     "validate": "Validating whole cases",
+    "match": "Matching volumes",
     "receipt": "Measuring what fine-tuning changed, case",
     "done": "Done",
 }
