@@ -21,8 +21,8 @@ from voxtrace.volume import Geometry, Volume
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_data"
 ABDOMEN = tuple(f"abdomen-phantom-{method}" for method in ("cdlunet", "diffusion", "e2enet", "recyclenet"))
 TUMOUR = ("tumour-phantom-meddanet",)
-HIPPOCAMPUS = tuple(f"hippocampus-{method}" for method in ("e2enet", "recyclenet", "unet"))
-HEART = ("acdc-diffusion", "acdc-recyclenet")
+HIPPOCAMPUS = tuple(f"hippocampus-{method}" for method in ("diffusion", "e2enet", "recyclenet", "unet"))
+HEART = ("acdc-recyclenet",)
 CT = ("abdomen-ct-cdlunet",)
 EVERY = (*ABDOMEN, *TUMOUR, *HIPPOCAMPUS, *HEART, *CT)
 
