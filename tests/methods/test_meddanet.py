@@ -485,6 +485,11 @@ def test_the_last_layer_alone_may_learn_to_choose(network: MedDANetNetwork, batc
     assert changed == {"router.classify.weight"}
 
 
+def test_a_last_layer_that_has_no_phase_of_its_own_is_refused() -> None:
+    with pytest.raises(MethodError, match="held_out=0 has no phase for it"):
+        MedDANet(choice_layers="last", held_out=0.0)
+
+
 def test_presence_is_to_skip_or_to_take_any_candidate(network: MedDANetNetwork) -> None:
     """Of five equal scores, four fifths are for any candidate; skipping weighs 0.8, the candidates 1.075 on average."""
     truth = torch.zeros(2, 1, 32, 24, dtype=torch.int64)

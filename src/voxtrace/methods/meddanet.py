@@ -165,6 +165,8 @@ class MedDANet(Method):
             )
         if 0 < self.scale < LEAST_SCALE:
             raise MethodError(f"meddanet: scale is {self.scale}; expected 0, or {LEAST_SCALE} to 2.")
+        if self.choice_layers == "last" and not self.held_out:
+            raise MethodError("meddanet: choice_layers is 'last', but held_out=0 has no phase for it; use e.g. 0.25.")
 
     # The plan and the networks
 
