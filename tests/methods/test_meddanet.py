@@ -508,13 +508,15 @@ def test_until_choices_are_learned_the_largest_candidate_is_validated() -> None:
 # What held-back slices say
 
 
-def _examined(network: MedDANetNetwork, phase: int, answers: Sequence[Tensor], actions: list[int]) -> Any:
+def _examined(
+    network: MedDANetNetwork, phase: int, answers: Sequence[Tensor], actions: list[int], method: MedDANet = M
+) -> Any:
     """Return what is found when the candidates answer label maps and the decision network says ``actions``."""
     for name, answer in zip(CANDIDATES, answers, strict=True):
         setattr(network, name, Says(answer))
     network.router.forward = lambda images: torch.eye(5)[actions]  # type: ignore[method-assign]
     batch = Batch(numbered(len(actions)), TRUTH)
-    return M.examine(network, M.phases(PLAN)[phase], lambda: iter([batch]))
+    return method.examine(network, M.phases(PLAN)[phase], lambda: iter([batch]))
 
 
 TRUTH = torch.zeros(4, 1, 32, 24, dtype=torch.int64)
@@ -594,6 +596,24 @@ def test_decided_first_whether_then_which_a_slice_runs_where_skipping_has_less_t
     assert MedDANet().choose(parts, numbered(3)).tolist() == [0, 0, 2]
     assert MedDANet(decide="skip_first").choose(parts, numbered(3)).tolist() == [4, 0, 2]
     assert MedDANet(decide="skip_first", force="expert3").choose(parts, numbered(3)).tolist() == [3, 3, 3]
+
+
+def test_a_slice_is_skipped_above_the_probability_that_is_asked_for(network: MedDANetNetwork) -> None:
+    p = torch.tensor([[0.4, 0.6, 0.0, 0.0, 0.0], [0.6, 0.1, 0.3, 0.0, 0.0], [0.98, 0.0, 0.0, 0.02, 0.0]])
+    network.router.forward = lambda images: p.log()  # type: ignore[method-assign]
+    parts = dict(network.named_children())
+    for above, actions in ((0.3, [0, 0, 0]), (0.5, [1, 0, 0]), (0.7, [1, 2, 0]), (0.97, [1, 2, 0]), (0.99, [1, 2, 3])):
+        assert MedDANet(decide="skip_first", skip_above=above).choose(parts, numbered(3)).tolist() == actions
+    with pytest.raises(MethodError, match="decide=at_once does not read; use decide=skip_first"):
+        MedDANet(skip_above=0.97)
+
+
+def test_choices_are_examined_at_the_probability_that_is_asked_for(network: MedDANetNetwork) -> None:
+    """Skipping has e/(e + 4) = 0.405: above 0.4 all are skipped, and at 0.41 all are run."""
+    answers = [_found((8, 8, 8))] * 4
+    for above, share in ((0.4, 1.0), (0.41, 0.0)):
+        method = MedDANet(decide="skip_first", skip_above=above)
+        assert _examined(network, 2, answers, [0, 0, 0, 0], method)["shares"]["skip"] == share
 
 
 def test_the_other_way_to_decide_is_named_where_it_finds_more(network: MedDANetNetwork) -> None:

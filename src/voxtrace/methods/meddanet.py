@@ -10,8 +10,8 @@ then the decision network learns which candidate is worth its cost on a slice, a
             1 + argmax_i [(1 − α)·S_i + α·softmax_i(1/F_i)]          elsewhere
             unknown, of weight 0             where P_f = 0 and some pixels are not annotated
 
-    inference   a = argmax D(x)                                      0 skip, 1 … 4 a candidate; or skip where
-                                                                     D gives it more than ½ (``decide``, ours)
+    inference   a = argmax D(x)                                      0 skip, 1 … 4 a candidate; or skip where D
+                                                                     gives it more than ½, say (``decide``, ours)
                 y = background where a = 0, else M_a(x)
 
 Legend: x a slice, or a window of it; D decision network; M_1 … M_4 candidates; a action; D* the action that D learns;
@@ -56,9 +56,9 @@ from voxtrace.methods.published.meddanet_recipe import (
     published_rate,
 )
 from voxtrace.nn.across import over_processes
-from voxtrace.nn.choice import bank_quality, bank_report, choice_quality, choice_report, not_examined, with_better_way
+from voxtrace.nn.choice import bank_quality, bank_report, choices_report, not_examined
 from voxtrace.nn.losses import dice_loss_over_batch, hard_dice
-from voxtrace.nn.model_bank import CANDIDATES, DECISION, DECISIONS, MedDANetNetwork, costs, slice_topology
+from voxtrace.nn.model_bank import CANDIDATES, DECISION, WAYS, MedDANetNetwork, costs, decided, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
 from voxtrace.plan.regions import refuse_regions
@@ -69,8 +69,7 @@ CANDIDATE_NAMES = ("M1", "M2", "M3", "M4")
 TOLERANCE, CORRELATION = 0.01, 0.8  # of Dice between candidates; least of their errors
 SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
 PUBLISHED_WIDTH = 32  # base width of the plan that nnU-Net makes on a machine like the paper's
-LEAST_SIDE, MOST_SLICES = 16, 64
-SLICES_IN_A_ROW = 16
+LEAST_SIDE, MOST_SLICES, SLICES_IN_A_ROW = 16, 64, 16
 LEAST_SCALE = 0.25  # M_1 would be as wide as M_2 below it
 
 BRATS_REGIONS: tuple[tuple[int, ...], ...] = ((1, 2, 3), (1, 3), (3,))  # whole tumour, tumour core, enhancing tumour
@@ -101,7 +100,15 @@ class MedDANet(Method):
     decide: Literal["at_once", "skip_first"] = option(
         "at_once",
         "How D's five scores decide: the largest of all (at_once, paper), or first whether to skip, where that has "
-        "more than one half, then which network (skip_first): several that are equally good do not share their part.",
+        "more than skip_above, then which network (skip_first): several that are equally good do not share their part.",
+        live=True,
+    )
+    skip_above: float = option(
+        0.5,
+        "Probability above which decide=skip_first skips: higher runs more slices, misses fewer. Where missing one "
+        "costs its Dice S and running one α, S / (S + α).",
+        low=0.01,
+        high=0.9999,
         live=True,
     )
     alpha: float = option(
@@ -167,14 +174,17 @@ class MedDANet(Method):
             raise MethodError(f"meddanet: scale is {self.scale}; expected 0, or {LEAST_SCALE} to 2.")
         if self.choice_layers == "last" and not self.held_out:
             raise MethodError("meddanet: choice_layers is 'last', but held_out=0 has no phase for it; use e.g. 0.25.")
+        if self.decide == "at_once" and self.skip_above != 0.5:
+            raise MethodError(
+                f"meddanet: skip_above is {self.skip_above}, which decide=at_once does not read; use decide=skip_first."
+            )
 
     # The plan and the networks
 
     def adapt(self, plan: Plan) -> Plan:
         """Return the plan for windows one voxel thick; an update has about as many voxels as before.
 
-        In-plane the window stays as it is, rounded up to a multiple of 8 (a candidate halves it three times) and at
-        least 16.
+        In-plane the window stays, rounded up to a multiple of 8 (a candidate halves it three times) and at least 16.
         """
         refuse_regions(self.key, plan.regions)  # candidates are compared, and slices skipped, by one label a voxel
         if self.regions == "brats" and plan.n_labels != 1 + len(BRATS_REGIONS):
@@ -182,7 +192,6 @@ class MedDANet(Method):
                 f"meddanet: the plan has {plan.n_labels} labels, but regions='brats' needs 4: background, core, edema "
                 "and enhancing; use regions='labels'."
             )
-        # An update keeps about as many voxels: many slices in place of few windows.
         check_divisible(plan.window, plan.topology)
         y, x = (self.size or max(LEAST_SIDE, math.ceil(n / SHRINKS) * SHRINKS) for n in plan.window[1:])
         window: Shape = (1, y, x)
@@ -213,9 +222,8 @@ class MedDANet(Method):
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return the bank's phase, 400 of 450 parts of the updates, and the decision network's.
 
-        The latter have at least 300 updates, or three tenths of a short run or of a limited time (ours): after 100 it
-        skips up to twice as many slices with a tumour. Fine-tuning has all phases: D is trained again for the
-        candidates as they are then. With a bank that is kept, all updates are D's.
+        The latter have at least 300 updates, or three tenths of a short run or of a limited time (ours). Fine-tuning
+        has all phases: D is trained again for the candidates as they are then. With a bank kept, all updates are D's.
         """
         keeps = self.bank == "keep"
         decision = plan.iterations if keeps else decision_updates(plan.iterations)
@@ -288,17 +296,12 @@ class MedDANet(Method):
         found = [(self.scores(net, batch), net.is_shown(batch.labels), net.router(batch.images)) for batch in windows()]
         if not found:
             return not_examined(CANDIDATE_NAMES)
-        scores, shown = torch.cat([S for S, _, _ in found], 1).cpu(), torch.cat([P for _, P, _ in found]).cpu()
+        scores = torch.cat([S for S, _, _ in found], 1).cpu()
+        shown, D = (torch.cat(parts).cpu() for parts in ([P for _, P, _ in found], [D for _, _, D in found]))
         if phase.name == BANK:
             return bank_report(bank_quality(scores, shown), CANDIDATE_NAMES, TOLERANCE, CORRELATION)
-        D = torch.cat([D for _, _, D in found]).cpu()
-        F = net.cost(torch.arange(DECISION + 1))
-        reports = {}
-        for way, decision in DECISIONS.items():
-            a = decision(D)
-            cost = float((F[a].mean() + F[DECISION]) / F[DECISION - 1])
-            reports[way] = choice_report(choice_quality(scores, a, shown), CANDIDATE_NAMES, cost)
-        return with_better_way(reports, self.decide)
+        ways = {way: decided(D, way, self.skip_above) for way in WAYS}
+        return choices_report(ways, self.decide, scores, shown, net.cost(torch.arange(DECISION + 1)), CANDIDATE_NAMES)
 
     def scores(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
         """Return the Dice (5, B) of each action on each slice; candidates are in evaluation mode."""
@@ -380,7 +383,7 @@ class MedDANet(Method):
         """Return the action a (B,) for each window: 0 to skip it, 1 … 4 for a candidate."""
         if self.force != "router":
             return torch.full((len(images),), 1 + CANDIDATES.index(self.force), device=images.device)
-        return DECISIONS[self.decide](parts["router"](images))
+        return decided(parts["router"](images), self.decide, self.skip_above)
 
     def value_costs(self, plan: Plan) -> dict[str, tuple[float, ...]]:
         """Return the GFLOP of skipping and of M1 … M4 on one window, without the decision network's."""

@@ -187,6 +187,21 @@ def choice_report(quality: ChoiceQuality, names: Sequence[str], cost: float) -> 
     return {**values, "sentence": sentence}
 
 
+def choices_report(
+    ways: Mapping[str, Tensor], way: str, scores: Tensor, shown: Tensor, cost: Tensor, names: Sequence[str]
+) -> dict[str, Any]:
+    """Return what choices are worth that are made in one ``way``, and which other way gives more Dice, if any does.
+
+    ``ways`` are actions (B,) by the value of the option ``decide``, ``scores`` the Dice (1 + n, B) of each action,
+    ``shown`` (B,) which slices have a label, ``cost`` (n + 2,) that of each action and, last, of deciding.
+    """
+    reports = {}
+    for name, a in ways.items():
+        fraction = float((cost[a].mean() + cost[-1]) / cost[-2])
+        reports[name] = choice_report(choice_quality(scores, a, shown), names, fraction)
+    return with_better_way(reports, way)
+
+
 def with_better_way(reports: Mapping[str, Mapping[str, Any]], way: str) -> dict[str, Any]:
     """Return the report of the ``way`` to decide, whose sentence names another one that gives more Dice, if any does.
 

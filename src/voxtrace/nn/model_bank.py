@@ -36,6 +36,7 @@ BASES = (12, 16, 16, 16)  # published channels at full resolution
 DEPTHS = (0, 0, 1, 4)  # transformer layers
 TOKEN_WIDTH, HEADS = 512, 8
 NEVER = -110.0  # exp(−110) is 0 in float32
+WAYS = ("at_once", "skip_first")  # in which D's scores decide
 FIRST_FRACTION = 0.01  # of the voxels, that an untrained candidate gives to each label
 
 
@@ -106,8 +107,8 @@ def largest(scores: Tensor) -> Tensor:
     return scores.argmax(1)
 
 
-def whether_then_which(scores: Tensor) -> Tensor:
-    """Return 0 (B,) where D gives skipping more than one half, else the candidate with the largest score (ours).
+def whether_then_which(scores: Tensor, above: float = 0.5) -> Tensor:
+    """Return 0 (B,) where D gives skipping more than ``above``, else the candidate with the largest score (ours).
 
     Four candidates that are equally good share what is left: skipping has the largest score with 0.21.
 
@@ -117,11 +118,13 @@ def whether_then_which(scores: Tensor) -> Tensor:
     >>> int(largest(p.log())), int(whether_then_which(p.log()))
     (0, 2)
     """
-    skips = scores[:, 0] > scores[:, 1:].logsumexp(1)
+    skips = scores[:, 0] - scores[:, 1:].logsumexp(1) > math.log(above / (1.0 - above))
     return torch.where(skips, 0, 1 + scores[:, 1:].argmax(1))
 
 
-DECISIONS = {"at_once": largest, "skip_first": whether_then_which}
+def decided(scores: Tensor, way: str, above: float = 0.5) -> Tensor:
+    """Return the action (B,) that D's scores (B, 5) decide in one of ``WAYS``; ``above`` is of ``skip_first``."""
+    return largest(scores) if way == "at_once" else whether_then_which(scores, above)
 
 
 def decision_network(n_channels: int) -> ShuffleNet:
