@@ -129,6 +129,29 @@ def test_a_bundle_is_measured_on_its_dataset_and_its_weights_stay(run: Run, bund
     assert run("models", "verify", copy).code == 0
 
 
+def test_a_bundle_is_measured_with_options_that_predictions_begin_with_then(run: Run, tmp_path: Path) -> None:
+    """The card keeps what training was asked for; options of the network, and the number of steps, are refused."""
+    dataset, out = ball_dataset(tmp_path / "balls", 3), tmp_path / "b"
+    assert run("train", dataset, "--method", "recyclenet", "--fold", 0, "-o", out, *SMALL).code == 0
+    measure = ("models", "measure", out, dataset, "--device", "cpu", "--json")
+    assert run(*measure, "--set", "average=true").code == 0
+    for again in range(2):
+        record = bundles.card(out)
+        assert record["method"]["options"]["average"] is True
+        assert record["provenance"]["chosen_after_training"]["average"] is False
+        assert again or run(*measure).code == 0
+    before = (out / "bundle.json").read_bytes()
+    for setting, words in (
+        ("norm=layer", "norm of recyclenet was fixed in training; a prediction may change average, cycles"),
+        ("cycles=9", "the number of cycles is what is best on the held-back cases"),
+        ("depth=1", "recyclenet has no option 'depth'"),
+    ):
+        outcome = run(*measure, "--set", setting)
+        assert outcome.code != 0
+        assert words in outcome.err
+    assert (out / "bundle.json").read_bytes() == before
+
+
 def test_measuring_gives_the_record_that_training_gave(run: Run, tmp_path: Path) -> None:
     """Names that were made up stay so, and what only earlier versions wrote is replaced."""
     dataset, out = ball_dataset(tmp_path / "balls", 14), tmp_path / "b"

@@ -39,6 +39,12 @@ KeepSteps = Annotated[
         "takes the one that is best on the held-back cases, where it is above the last by more than 0.0005 of Dice.",
     ),
 ]
+LiveSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="An option of the method that training did not fix; may be repeated."
+    ),
+]
 MatchVolumes = Annotated[
     bool,
     typer.Option(

@@ -15,6 +15,7 @@ from voxtrace.cli.arguments import (
     DatasetFolder,
     Device,
     KeepSteps,
+    LiveSettings,
     MatchVolumes,
     PictureFailures,
 )
@@ -163,6 +164,7 @@ def measure(
     picture_failures: PictureFailures = False,
     keep_steps: KeepSteps = False,
     match_volumes: MatchVolumes = False,
+    settings: LiveSettings = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a bundle on the dataset that it was trained on, and write what was found into its card.
@@ -170,14 +172,17 @@ def measure(
     Of the training cases: ranges of spacing, size and intensities. On the held-back cases, as training does: Dice,
     surface distances and volumes, post-processing, temperature and calibration, the interval of each label's volume,
     what is usual for a trace, and how many steps are best. The weights stay as they are, but for the last bias
-    with --match-volumes. A cross-validation that the bundle belongs to gets the pooled scores anew.
+    with --match-volumes. Predictions begin then with the options that --set gives, and all is measured with them. A
+    cross-validation that the bundle belongs to gets the pooled scores anew.
     """
-    from voxtrace.bundle import annotate, card, find
+    from voxtrace.bundle import annotate, card, find, load
+    from voxtrace.cli.method_options import method_options
     from voxtrace.cli.show_training import show_training
     from voxtrace.training.cross_validation import pool_again
     from voxtrace.training.measuring import measure_on
 
-    asked = (picture_failures, keep_steps, match_volumes)
+    options = method_options(type(load(bundle).method), settings or (), ())
+    asked = (picture_failures, keep_steps, match_volumes, options)
     with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
         found = show_training(measure_on(bundle, dataset, fold, labels, device, cancel, *asked))
     pictures = found.pictures if "failures" in found.entries else None

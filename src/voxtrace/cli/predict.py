@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from voxtrace.cli.arguments import AsJson, BundleNames, SeriesNames, Timepoint, timepoint
+from voxtrace.cli.arguments import AsJson, BundleNames, LiveSettings, SeriesNames, Timepoint, timepoint
 from voxtrace.cli.exit_codes import NOTHING_DONE, SOME_FAILED
 from voxtrace.cli.gc_pause import gc_paused
 from voxtrace.cli.interrupt import stop_on_interrupt
@@ -46,12 +46,6 @@ AnonymousNames = Annotated[
         "folder, says which is which.",
     ),
 ]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", help="An option of the method that training did not fix; may be repeated."
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ def predict(
     model: BundleNames,
     out: Out,
     options: PredictOptions = KEEP_EVERY_STEP,
-    settings: Settings = None,
+    settings: LiveSettings = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     format: Suffix = "nii.gz",

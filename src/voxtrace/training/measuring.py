@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -14,7 +15,7 @@ from voxtrace.errors import Cancelled, DatasetError, UsageError
 from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.fit.volume_match import MATCHED, is_matched
 from voxtrace.inference.fold_folder import CHOSEN
-from voxtrace.method import Method
+from voxtrace.method import Method, changed_after_training
 from voxtrace.training.card import ANONYMOUS, CASE_LISTS, after_training, measured_entries
 from voxtrace.training.coverage import as_asked, options_before
 from voxtrace.training.dataset import fold as fold_of
@@ -52,21 +53,26 @@ def measure_on(
     picture_failures: bool = False,
     keep_steps: bool = False,
     match: bool = False,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Generator[TrainProgress, None, MeasuredBundle]:
     """Return what was measured of a bundle on disk, on the fold of a dataset that it was trained on.
 
     Without a ``fold``, that of the bundle's provenance; a bundle that was trained on every case has none held back.
     ``keep_steps`` takes the number of steps that training was asked for, whichever is best. ``match`` matches volumes,
-    see :mod:`voxtrace.training.match_volumes`.
+    see :mod:`voxtrace.training.match_volumes`. ``options`` of the method, which a prediction may change, become the
+    bundle's.
 
     Raises
     ------
     DatasetError
         A held-back case is one that the bundle was trained on, or cases have another number of channels.
+    MethodError
+        An option is fixed in training.
     UsageError
-        Volumes are to be matched and cannot be, or were matched already.
+        Volumes are to be matched and cannot be, or were matched already; an option is the number of steps.
     """
-    bundle, listed = load(path), open_dataset(dataset, labels)
+    before, listed = load(path), open_dataset(dataset, labels)
+    bundle = replace(before, method=_with_options(before.method, options))
     number = bundle.card.get("provenance", {}).get("fold") if fold is None else fold
     everything = listed.cases([files.name for files in listed.files])
     cases, validate = (everything, ()) if number is None else fold_of(listed, int(number))
@@ -75,9 +81,9 @@ def measure_on(
         _check_match(bundle, validate)
     scans = yield from _looked_at(bundle, cases, cancel)
     validation, method = yield from validate_steps(
-        _with_all_steps(bundle), validate, device, cancel, keep_steps, margins=match
+        _with_all_steps(bundle, before), validate, device, cancel, keep_steps, margins=match
     )
-    asked, chosen = as_asked(bundle), bundle if validation is None else replace(bundle, method=method)
+    asked, chosen = as_asked(before), bundle if validation is None else replace(bundle, method=method)
     if validation is not None and match:
         validation = yield from match_volumes(
             chosen, validation, validate, device, cancel, int(bundle.card.get("provenance", {}).get("seed", 0))
@@ -117,11 +123,22 @@ def measure(
     return entries
 
 
-def _with_all_steps(bundle: Bundle) -> Bundle:
-    """Return the bundle with as many steps as its training was asked for, where it may stop at any of them."""
+def _with_options(method: Method, options: Mapping[str, Any]) -> Method:
+    """Return the method with options of a prediction, but for the number of steps, which is chosen by Dice."""
+    made = changed_after_training(method, **options)
+    if made.steps != method.steps:
+        raise UsageError(
+            f"the number of {method.step_word}s is what is best on the held-back cases, or with --keep-steps what "
+            "training was asked for; leave it out of --set."
+        )
+    return made
+
+
+def _with_all_steps(bundle: Bundle, before: Bundle) -> Bundle:
+    """Return a bundle with as many steps as the training of it ``before`` was asked for, where it may stop anywhere."""
     if not bundle.method.stops_anywhere:
         return bundle
-    return replace(bundle, method=bundle.method.with_steps(as_asked(bundle).steps))
+    return replace(bundle, method=bundle.method.with_steps(as_asked(before).steps))
 
 
 def _looked_at(
