@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,15 @@ def test_the_bundle_says_what_was_chosen_and_is_resumed_as_it_was_asked_for(tmp_
     assert bundle.card["coverage"]["least"] < 1
     again = drain(train(method("cdlunet"), plan, cases, out=tmp_path / "light", resume=True))
     assert again.digest == bundle.digest
+
+
+def test_labels_of_a_case_that_no_phase_learns_do_not_count(tmp_path: Path) -> None:
+    """The even lattice would be chosen for the corner's sake, whose labels the curriculum drops as wrong."""
+    cases = [replace(ball(0), scores={"difficulty": 0.95}), replace(_corner_case(), scores={"difficulty": 0.5})]
+    made = drain(train(method("cdlunet"), _plan().model_copy(update={"iterations": 2}), cases, out=tmp_path / "light"))
+    assert made.card["coverage"] == {"labels": {"label 1": 1.0}, "least": 1.0, "cases": 1}
+    assert made.method == method("cdlunet")
+    assert made.card["provenance"]["cases_left_out"] == 1
 
 
 def test_a_finished_run_and_a_fine_tuned_one_begin_with_the_windows_that_were_asked_for(tmp_path: Path) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from voxtrace.bundle import Bundle
 from voxtrace.inference.fold_folder import CHOSEN
-from voxtrace.method import Method, changed
+from voxtrace.method import Method, Phase, changed
 from voxtrace.plan import Plan
+from voxtrace.training.curriculum import drawn_by_any
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.windows import coverage, everything
+
+
+def drawn_cases(phases: Sequence[Phase], cases: Sequence[PreprocessedCase]) -> list[PreprocessedCase]:
+    """Return the cases that a phase learns; labels of those left out by their scores count as wrong."""
+    return list(compress(cases, drawn_by_any(phases, [case.scores for case in cases])))
 
 
 def label_coverage(method: Method, plan: Plan, cases: Sequence[PreprocessedCase]) -> dict[str, Any] | None:

@@ -60,6 +60,12 @@ def cases_by_phase(phases: Sequence[Phase], scores: Mapping[str, Mapping[str, fl
     return learned
 
 
+def drawn_by_any(phases: Sequence[Phase], scores: Sequence[Mapping[str, float]]) -> list[bool]:
+    """Return for each case, by its scores, whether any of the phases learns it."""
+    placed = with_places(scores)
+    return [any(phase.case_weight(of_case, p) > 0 for phase in phases for p in PROGRESS) for of_case in placed]
+
+
 def learned_cases(phases: Sequence[Phase], scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Return how many cases each phase, all together, and none learned, where not every phase learned every case."""
     names = cases_by_phase(phases, {str(number): of_case for number, of_case in enumerate(scores)})

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from voxtrace.method import Batch, Phase
-from voxtrace.training.curriculum import PROGRESS, with_places
+from voxtrace.training.curriculum import drawn_by_any
 from voxtrace.training.events import EVENTS, read_events
 from voxtrace.training.preprocessed import PreprocessedCase, cut, preprocess_cases
 from voxtrace.training.progress import TrainProgress
@@ -66,8 +66,7 @@ def examined_entries(run: TrainingRun) -> dict[str, Any]:
 
 
 def _left_out(phases: Sequence[Phase], cases: Sequence[PreprocessedCase]) -> list[PreprocessedCase]:
-    scores = with_places([case.scores for case in cases])
-    drawn = [any(phase.case_weight(of_case, p) > 0 for phase in phases for p in PROGRESS) for of_case in scores]
+    drawn = drawn_by_any(phases, [case.scores for case in cases])
     return [case for case, is_drawn in zip(cases, drawn, strict=True) if not is_drawn]
 
 

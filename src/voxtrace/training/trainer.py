@@ -21,7 +21,7 @@ from voxtrace.training.beside import begin_events, check_parts, open_beside, tak
 from voxtrace.training.card import make_card
 from voxtrace.training.checkpoint import load_checkpoint
 from voxtrace.training.config import TrainConfig
-from voxtrace.training.coverage import covering, label_coverage, options_before, with_coverage
+from voxtrace.training.coverage import covering, drawn_cases, label_coverage, options_before, with_coverage
 from voxtrace.training.examined import examine_phase
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
@@ -124,7 +124,7 @@ def _trained(
             return load(run.out)
         take_best(run)
         run.take_stored_weights()
-        reached = label_coverage(run.method, run.plan, preprocessed)
+        reached = label_coverage(run.method, run.plan, drawn_cases(run.phases, preprocessed))
         asked = run.method
         run.method, _ = covering(asked, reached)
         keep, match = run.config.keep_steps, run.config.match_volumes
