@@ -215,3 +215,5 @@ def test_a_receipt_says_what_was_gained(tmp_path: Path) -> None:
     )
     alone = receipt({"provenance": {"cases": 1, "iterations": 5}}, tmp_path, 4.0)
     assert alone.lines[:2] == ("Trained from scratch on 1 case.", "No case was held back, so its Dice is not known.")
+    some = receipt({"provenance": {"cases": 3, "cases_learned": 2, "iterations": 5}}, tmp_path, 4.0)
+    assert some.lines[0] == "Trained from scratch on 2 of 3 cases."

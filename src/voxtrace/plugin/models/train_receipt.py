@@ -115,9 +115,11 @@ def _folds(summary: Mapping[str, Any], folder: Path, seconds: float, folds: int)
 
 def _trained_on(provenance: Mapping[str, Any]) -> str:
     cases, dataset = provenance.get("cases", 0), provenance.get("dataset", "")
+    learned = provenance.get("cases_learned", cases)  # a curriculum may leave some out
     start = provenance.get("initial", {}).get("name")
     how = f"Fine-tuned from {start}" if start else "Trained from scratch"
-    return f"{how} on {_counted(cases, 'case')}{f' of {dataset}' if dataset else ''}."
+    counted = f"{learned} of {_counted(cases, 'case')}" if learned != cases else _counted(cases, "case")
+    return f"{how} on {counted}{f' of {dataset}' if dataset else ''}."
 
 
 def _dice(metrics: Mapping[str, Any]) -> str:
