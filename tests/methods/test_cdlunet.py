@@ -271,6 +271,13 @@ def test_each_course_learns_its_cases_over_the_same_updates(course: str, learned
     assert [phase.iterations for phase in phases] == [p.iterations for p in CDLUNet().phases(SMALL)]
 
 
+@pytest.mark.parametrize("course", ["only_easy", "only_hard", "all_at_once"])
+def test_another_course_with_hard_only_is_refused(course: Any) -> None:
+    """It would be ignored, and easy cases learned in spite of it."""
+    with pytest.raises(MethodError, match=f"course is '{course}', which says itself what both phases learn"):
+        CDLUNet(course=course, hard_only=True)
+
+
 def test_a_case_whose_kept_labels_are_empty_is_never_learned() -> None:
     scores = {"difficulty": 1.0, "foreground_voxels": 0.0}
     assert [phase.case_weight(scores, 0.0) for phase in CDLUNet().phases(SMALL)] == [0, 0]

@@ -110,6 +110,11 @@ class CDLUNet(Method):
                 f"cdlunet: hard_above is {self.hard_above}, above easy_above {self.easy_above}; "
                 "a high score is easy, so choose a hard_above of at most easy_above."
             )
+        if self.hard_only and self.course != "easy_then_hard":
+            raise MethodError(
+                f"cdlunet: hard_only leaves easy cases out of the hard phase of the course 'easy_then_hard', but course "
+                f"is {self.course!r}, which says itself what both phases learn; leave hard_only out."
+            )
         self.tubes()
 
     def adapt(self, plan: Plan) -> Plan:
