@@ -7,6 +7,7 @@ import pytest
 
 import made
 from made import Run
+from voxtrace.bundle import card
 
 # A block of 3³ inside one of 4³ has Dice 2·27 / (27 + 64); label 2 agrees, so the mean over labels is:
 CLOSE = (2 * 27 / (27 + 64) + 1) / 2
@@ -110,20 +111,29 @@ def test_missing_candidates_and_labels_that_training_prefers_are_told(run: Run, 
 
 
 def test_training_follows_the_scores(run: Run, dataset: Path, tmp_path: Path) -> None:
-    """Case a is below both thresholds, case b above: the run learns from b, and says so if b is gone."""
+    """Case a is below both thresholds, case b above: the run learns from b, says so, and refuses to begin without b."""
     assert run("score", dataset, "--labels", *_folders(dataset)).code == 0
     words = ["train", dataset, "--method", "cdlunet", "--iterations", 2, "--device", "cpu", "--precision", "float32"]
-    assert run(*words, "--out", tmp_path / "bundle", "--labels", "labelsChosen").code == 0
+    _set_difficulty(dataset, "a")
+    trained = run(*words, "--out", tmp_path / "bundle", "--labels", "labelsChosen")
+    assert trained.code == 0
+    assert "training cdlunet on 2 cases, 0 held back (easy: 1, hard: 1; 1 left out), into" in trained.err
+    assert card(tmp_path / "bundle")["provenance"]["cases_learned"] == 1
     refused = run(*words, "--out", tmp_path / "other", "--labels", "labelsElsewhere")
     assert refused.code == 3
     assert "labelsElsewhere" in refused.sentence
-    scores = json.loads((dataset / "scores.json").read_text())
-    for case in scores["cases"].values():
-        case["difficulty"] = 0.5
-    (dataset / "scores.json").write_text(json.dumps(scores))
+    _set_difficulty(dataset, "b")
     outcome = run(*words, "--out", tmp_path / "none")
     assert outcome.code == 3
     assert "phase 'easy'" in outcome.sentence
+    assert not list(tmp_path.glob("none*"))  # nothing was prepared
+
+
+def _set_difficulty(dataset: Path, name: str) -> None:
+    """Let the candidates of a case disagree."""
+    scores = json.loads((dataset / "scores.json").read_text())
+    scores["cases"][name]["difficulty"] = 0.5
+    (dataset / "scores.json").write_text(json.dumps(scores))
 
 
 def test_folders_in_the_dataset_go_by_their_names(

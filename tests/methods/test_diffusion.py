@@ -435,6 +435,23 @@ def test_a_second_step_follows_the_posterior(network: DiffusionNetwork, batch: B
     assert distance(second.extras["noisy"], exact) <= rounding(torch.float32, products=3 + K, roundings=4)
 
 
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ({"variance": "large"}, lambda x_0, x_5: BASE.ddpm(x_0, x_5, 5, "large")),
+        ({"sampler": "ddim"}, lambda x_0, x_5: BASE.ddim(x_0, x_5, 5)),
+        ({"sampler": "ddim", "eta": 0.5}, lambda x_0, x_5: BASE.ddim(x_0, x_5, 5, 0.5)),
+    ],
+)
+def test_a_second_step_is_the_one_that_the_options_ask_for(
+    network: DiffusionNetwork, batch: Batch, options: Any, taken: Any
+) -> None:
+    first, second = _steps(Diffusion(**options), _parts(network), batch.images)[:2]
+    mean, deviation = taken(2 * first.logits.double().softmax(1) - 1, first.extras["noisy"].double())
+    exact = mean + deviation * _noise().normal(1, K).double()
+    assert distance(second.extras["noisy"], exact) <= rounding(torch.float32, products=3 + K, roundings=8)
+
+
 @pytest.mark.parametrize(("steps", "times"), [(9, [4, 3.5, 3, 2.5, 2, 1.5, 1, 0.5, 0]), (3, [4, 2, 0]), (1, [4])])
 def test_other_steps_than_in_training_lie_between_those_of_training(steps: int, times: list[float]) -> None:
     m = Diffusion().with_steps(steps)

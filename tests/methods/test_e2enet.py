@@ -26,7 +26,7 @@ from voxtrace.methods.published.e2enet import performance_trade_off
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import dice_and_cross_entropy
 from voxtrace.nn.masked import MaskedConv3d
-from voxtrace.nn.sparse_fusion import E2ENetNetwork
+from voxtrace.nn.sparse_fusion import E2ENetNetwork, ShiftedBlock
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training import train
@@ -333,6 +333,30 @@ def test_f_decay_falls_as_a_cosine_to_a_floor() -> None:
 @pytest.mark.parametrize(("iterations", "interval"), [(250_000, 1200), (125_000, 600), (3_000, 14), (100, 1)])
 def test_connections_are_updated_as_often_in_a_run_of_any_length(iterations: int, interval: int) -> None:
     assert E2ENet().update_interval(iterations) == interval
+
+
+def test_another_interval_between_updates_is_taken() -> None:
+    assert [E2ENet(update_every=n).update_interval(250_000) for n in (600, 1800)] == [600, 1800]
+
+
+def test_options_reach_the_network() -> None:
+    """How far channels are shifted, whether one or two are, and which gradients are computed."""
+    for options in ({}, {"shift": 2, "strict_shift": True, "gradient": "active"}):
+        m, network = E2ENet(**options), _built(**options)
+        blocks = [module for module in network.modules() if isinstance(module, ShiftedBlock)]
+        assert {(block.distance, block.strict) for block in blocks} == {(m.shift, m.strict_shift)}
+        assert {conv.active_gradient for conv in network.masked} == {m.gradient == "active"}
+
+
+@pytest.mark.parametrize("grow", ["paper", "code"])
+def test_only_by_the_released_code_does_a_kernel_return_that_was_just_pruned(grow: Any) -> None:
+    network = _built()
+    before = [conv.mask.clone() for conv in network.masked]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    E2ENet(grow=grow).after_update(network, optimizer, TrainState(Phase("train", 100), 0, _rng()))
+    pairs = zip(network.masked, before, strict=True)
+    returned = sum(int((conv.mask & was & (conv.weight.abs().sum((2, 3, 4)) == 0)).sum()) for conv, was in pairs)
+    assert (returned > 0) == (grow == "code")
 
 
 def test_a_full_run_has_208_updates() -> None:

@@ -358,6 +358,17 @@ def test_the_bank_learns_from_the_mean_over_active_networks(network: MedDANetNet
     assert float(late["expert4"].detach()) == float(full.detach()) / 2
 
 
+@pytest.mark.parametrize(("counted", "first"), [("foreground", 1), ("all", 0)])
+def test_the_bank_learns_the_labels_that_are_asked_for(
+    network: MedDANetNetwork, batch: Batch, counted: Any, first: int
+) -> None:
+    phase = M.phases(PLAN)[0]
+    m = MedDANet(scale=0.25, loss_labels=counted)
+    found = m.loss(network, batch, TrainState(phase, phase.iterations - 1, torch.Generator()))["expert4"]
+    expected = dice_loss_over_batch(network.get_submodule("expert4")(batch.images), batch.labels, first) / 2
+    assert float(found.detach()) == float(expected.detach())
+
+
 def test_every_weight_of_the_bank_learns(network: MedDANetNetwork, batch: Batch) -> None:
     _update(network, batch, 0, 0.0)
     starved = [n for n, p in network.named_parameters() if n.startswith("expert") and p.grad is None]

@@ -181,6 +181,17 @@ def test_n_max_rises_with_every_fifth(train_cycles: int, expected: list[int]) ->
     assert [most_cycles(progress, train_cycles) for progress in (0, 0.2, 0.4, 0.6, 0.99)] == expected
 
 
+@pytest.mark.parametrize(("options", "expected"), [({}, [1, 4, 7]), ({"warm_up": False}, [7, 7, 7])])
+def test_n_max_is_the_option_and_comes_at_once_without_a_warm_up(options: Any, expected: list[int]) -> None:
+    m = RecycleNet(train_cycles=7, schedule="increasing", **options)
+    assert [m.draw_cycles(_state(progress)) for progress in (0, 0.5, 0.9)] == expected
+
+
+def test_less_feedback_is_that_part_of_the_normalised_features() -> None:
+    r = torch.randn(2, 4, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(RecycleNet(feedback=0.25).normalised(r), 0.25 * RecycleNet().normalised(r))
+
+
 def test_the_schedule_explains_the_published_mean_epoch() -> None:
     """74 s with one pass, 15 % more with N_max 2, 96 s with 3: the paper states 89.4 s."""
     seconds = (74, 85.1, 96)
