@@ -539,6 +539,12 @@ def test_a_number_of_steps_out_of_range_is_refused(steps: int) -> None:
         Diffusion().with_steps(steps)
 
 
+@pytest.mark.parametrize("options", [{"eta": 0.5}, {"sampler": "ddim", "variance": "large"}])
+def test_noise_that_the_sampler_would_not_draw_is_refused(options: Any) -> None:
+    with pytest.raises(MethodError, match=r"which sampler=dd(pm|im) does not read; use sampler=dd(im|pm)"):
+        Diffusion(**options)
+
+
 def test_one_step_in_training_is_refused() -> None:
     with pytest.raises(MethodError, match="denoising_steps is 1; expected 2 to 1000"):
         Diffusion(denoising_steps=1)

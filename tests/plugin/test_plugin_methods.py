@@ -45,6 +45,12 @@ def test_every_method_can_be_described(key: str) -> None:
     assert {info.name for info in able.options} <= set(able.values)
 
 
+def test_a_method_whose_choices_do_not_all_go_together_can_be_described() -> None:
+    """Deciding at once would leave ``skip_above`` unread, and is refused beside it."""
+    able = capabilities(METHODS["meddanet"](**{"decide": "skip_first", "skip_above": 0.97}))
+    assert (able.values["skip_above"], able.every_window) == (0.97, {})
+
+
 def test_an_unknown_method_or_option_offers_nothing() -> None:
     method_registry = MethodRegistry({"nearest": Nearest})
     assert method_registry.capabilities("other", {}) is None

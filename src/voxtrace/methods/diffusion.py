@@ -96,6 +96,13 @@ class Diffusion(Method):
         high=1e-1,
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eta and self.sampler == "ddpm":
+            raise MethodError(f"diffusion: eta is {self.eta}, which sampler=ddpm does not read; use sampler=ddim.")
+        if self.variance == "large" and self.sampler == "ddim":
+            raise MethodError("diffusion: variance is 'large', which sampler=ddim does not read; use sampler=ddpm.")
+
     @property
     def steps(self) -> int:
         """Denoising steps in inference."""

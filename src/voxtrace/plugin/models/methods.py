@@ -103,8 +103,14 @@ def _option_of_every_window(method: Method) -> dict[str, Any]:
 
     if is_even(method):
         return {}
+    def makes_even(name: str, value: object) -> bool:
+        try:
+            return is_even(replace(method, **{name: value}))
+        except MethodError:  # the choice does not go with another option of this method
+            return False
+
     choices = ((info.name, choice) for info in method.options() if info.live for choice in info.choices)
-    return next(({name: value} for name, value in choices if is_even(replace(method, **{name: value}))), {})
+    return next(({name: value} for name, value in choices if makes_even(name, value)), {})
 
 
 class MethodRegistry:
