@@ -12,7 +12,7 @@ from fakes import Nearest
 from made_methods import Blurred, Capped
 from voxtrace.errors import MethodError
 from voxtrace.inference.options import KEEP_EVERY_STEP
-from voxtrace.methods import METHODS
+from voxtrace.methods import METHODS, method
 from voxtrace.methods.unet import UNet
 from voxtrace.plugin.models.methods import MethodRegistry, capabilities
 from voxtrace.plugin.models.panel_state import run_name
@@ -47,7 +47,7 @@ def test_every_method_can_be_described(key: str) -> None:
 
 def test_a_method_whose_choices_do_not_all_go_together_can_be_described() -> None:
     """Deciding at once would leave ``skip_above`` unread, and is refused beside it."""
-    able = capabilities(METHODS["meddanet"](**{"decide": "skip_first", "skip_above": 0.97}))
+    able = capabilities(method("meddanet", decide="skip_first", skip_above=0.97))
     assert (able.values["skip_above"], able.every_window) == (0.97, {})
 
 

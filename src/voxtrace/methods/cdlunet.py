@@ -112,8 +112,8 @@ class CDLUNet(Method):
             )
         if self.hard_only and self.course != "easy_then_hard":
             raise MethodError(
-                f"cdlunet: hard_only leaves easy cases out of the hard phase of the course 'easy_then_hard', but course "
-                f"is {self.course!r}, which says itself what both phases learn; leave hard_only out."
+                f"cdlunet: hard_only is for the hard phase of course='easy_then_hard', but course is {self.course!r}, "
+                "which says itself what both phases learn; leave hard_only out."
             )
         self.tubes()
 

@@ -100,7 +100,7 @@ def adapting_a_plan_twice_is_adapting_it_once(name: str) -> None:
 
 @_promise
 def no_weight_depends_on_an_option_that_may_change_after_training(name: str) -> None:
-    """Options that are ``live`` change neither plan nor shapes of weights; a value may need another option beside it."""
+    """Options that are ``live`` change neither plan nor shapes of weights, where their values are not refused."""
     m, plan, network = _built(name)
     shapes = {key: value.shape for key, value in network.state_dict().items()}
     for info in (info for info in m.options() if info.live):

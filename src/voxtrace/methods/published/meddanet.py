@@ -53,12 +53,12 @@ def _candidates() -> Iterator[Figure]:
 def _decision_networks() -> Iterator[Figure]:
     for name, widths, gmac in DECISION_NETWORKS:
         what, count = f"cost of {name}, {WINDOWS} windows 4×128×128", partial(_decision_gmac, widths)
-        yield Figure(what, gmac, "GMAC", 0.0005, "decision networks", count, CONVENTION)
+        yield Figure(what, gmac, "GMAC", 0.0005, "Table 5", count, CONVENTION)
 
 
 def _transbts() -> Figure:
     what, count = "cost of TransBTS, which works in 3D, 4×128×128×128", partial(_transbts_gmac, TRANSBTS_VOLUME)
-    return Figure(what, TRANSBTS_GMAC, "GMAC", 0.005, "comparison on BraTS 2019", count, CONVENTION)
+    return Figure(what, TRANSBTS_GMAC, "GMAC", 0.005, "Table 1", count, CONVENTION)
 
 
 def _candidate_gmac(index: int, side: int) -> float:

@@ -98,19 +98,16 @@ def _options_set_by_steps(method: Method) -> tuple[frozenset[str], int]:
 def _option_of_every_window(method: Method) -> dict[str, Any]:
     """Return the choice of an option with which windows lie in the even lattice; {} where they do or none gives it."""
 
-    def is_even(one: Method) -> bool:
-        return one.windowing(Plan.example()).schedule is regular
-
-    if is_even(method):
-        return {}
-    def makes_even(name: str, value: object) -> bool:
+    def is_even(**choice: Any) -> bool:
         try:
-            return is_even(replace(method, **{name: value}))
+            return replace(method, **choice).windowing(Plan.example()).schedule is regular
         except MethodError:  # the choice does not go with another option of this method
             return False
 
+    if is_even():
+        return {}
     choices = ((info.name, choice) for info in method.options() if info.live for choice in info.choices)
-    return next(({name: value} for name, value in choices if makes_even(name, value)), {})
+    return next(({name: value} for name, value in choices if is_even(**{name: value})), {})
 
 
 class MethodRegistry:
