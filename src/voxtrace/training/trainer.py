@@ -22,6 +22,7 @@ from voxtrace.training.card import make_card
 from voxtrace.training.checkpoint import load_checkpoint
 from voxtrace.training.config import TrainConfig
 from voxtrace.training.coverage import covering, drawn_cases, label_coverage, options_before, with_coverage
+from voxtrace.training.curriculum import learned_cases
 from voxtrace.training.examined import examine_phase
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
@@ -81,6 +82,8 @@ def train(
     ------
     InputError, PlanError, UsageError
         What is resumed had other settings or cases, no initial weight fits, or volumes cannot be matched.
+    DatasetError
+        By their scores, a phase would learn no case.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
     EngineError
@@ -96,6 +99,7 @@ def train(
         return bundle
     takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
+    learned_cases(run.phases, [case.scores for case in preprocessed])  # refuses a phase without a case
     if takeover:
         yield from _check_drawn(run, preprocessed, takeover)
         own = run.phases[-1].optimiser.rate
