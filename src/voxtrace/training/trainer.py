@@ -80,10 +80,8 @@ def train(
 
     Raises
     ------
-    InputError, PlanError, UsageError
-        What is resumed had other settings or cases, no initial weight fits, or volumes cannot be matched.
-    DatasetError
-        By their scores, a phase would learn no case.
+    InputError, PlanError, UsageError, DatasetError
+        What is resumed had other settings or cases, no weight fits, volumes cannot be matched, or a phase has no case.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
     EngineError
@@ -99,7 +97,6 @@ def train(
         return bundle
     takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
-    learned_cases(run.phases, [case.scores for case in preprocessed])  # refuses a phase without a case
     if takeover:
         yield from _check_drawn(run, preprocessed, takeover)
         own = run.phases[-1].optimiser.rate
@@ -116,6 +113,7 @@ def _trained(
     about: Mapping[str, Any],
 ) -> Generator[TrainProgress, None, Bundle]:
     """Yield progress while the network is trained and validated; return the bundle, which the first process writes."""
+    learned_cases(run.phases, [case.scores for case in preprocessed])  # refuses a phase without a case
     with _torch_errors():
         before = None
         if takeover and takeover.answers and run.processes.first:
