@@ -7,14 +7,14 @@ Run it where there is a display, or under a made-up one, from the project's root
 ======== ==============================================================================================================
 ``ct``    DICOM CT of a phantom: presets, segment, rulers, look here next, measure, DICOM-SEG
 ``mr``    hippocampus MR: every cycle of a real model in the film strip, settled, think longer, volumes with intervals
-``slices`` brain tumour phantom of four channels: which network each slice took, as strip and as layer; a skipped slice
+``slices`` glioma MR of three channels: which network each slice took, as strip and as layer; a skipped slice
 ``seeds`` diffusion on the CT phantom with five seeds: agreement, and a film
 ``edit``  correct a label, add the case to a training set, fine-tune for two minutes, read the receipt
 ``batch`` a folder of twelve scans: predict, worst first, open a case
 ======== ==============================================================================================================
 
-``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``mr``, ``edit`` and
-``batch`` need it. Each journey checks what it saw, so that it fails where the window no longer leads there.
+``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``mr``, ``slices``,
+``edit`` and ``batch`` need it. Each journey checks what it saw, so that it fails where the window no longer leads there.
 """
 
 from __future__ import annotations
@@ -231,19 +231,21 @@ def toggle(button: Any, word: str) -> None:
 
 
 def slices(window: Window, data: Path, work: Path) -> None:
-    """Four channels → routing strip and layer → jump to a skipped slice."""
-    for channel in range(4):
-        window.open(ROOT / "sample_data" / f"brain_tumour_phantom_000{channel}.nii.gz")
-    window.use("tumour-phantom-meddanet")
+    """Three channels → routing strip and layer → jump to a skipped slice."""
+    scans = [data / "Dataset110_LGG" / "imagesTr" / f"TCGA_DU_8162_{channel:04d}.nii.gz" for channel in range(3)]
+    for scan in scans:
+        window.open(scan)
+    window.use("lgg-meddanet")
     seconds = window.segment()
+    window.fullest_slice()
     window.picture("1-strip")
     rulers = window.dock("rulers")
     rows = places.along_slices(window.current.trace, 0)
     row = next(row for row in rows if row.value_names)
     skipped = np.flatnonzero(row.values == 0)
     toggle(rulers.view.bar.overlays, row.title.lower())
-    brain = voxtrace.read(ROOT / "sample_data" / "brain_tumour_phantom_0000.nii.gz").data[0]
-    chosen = int(skipped[brain[skipped].mean(axis=(1, 2)).argmax()])  # one that shows much of the head
+    head = voxtrace.read(scans[0]).data[0]
+    chosen = int(skipped[head[skipped].mean(axis=(1, 2)).argmax()])  # one that shows much of the head
     rulers.place.go(len(row.values) - 1 - chosen)  # the ruler begins at the head
     window.wait(0.5)
     assert window.current.z == chosen

@@ -48,6 +48,19 @@ def test_the_verdict_follows_from_the_interval(
     assert evidence.verdict(found, margin) == words
 
 
+def test_routing_is_compared_with_the_network_that_is_best_on_every_slice(evidence: ModuleType) -> None:
+    dice = {
+        "router": [0.7] * 6,
+        "expert1": [0.1] * 6,
+        "expert2": [0.6] * 6,
+        "expert3": [0.705] * 6,
+        "expert4": [0.7] * 6,
+    }
+    found = evidence._within(dice, ", mirrored")
+    assert found["claim"] == "routed within 0.01 of the best network (expert3), mirrored"
+    assert (found["verdict"], round(found["difference"], 3)) == ("seen", -0.005)
+
+
 def test_places_hold_what_they_hold(evidence: ModuleType) -> None:
     """Of 8 voxels 4 are wrong; a mask of 2, in an organ of 10, has 1 of them."""
     mask, wrong = np.zeros(8, bool), np.array([1, 1, 1, 1, 0, 0, 0, 0], bool)

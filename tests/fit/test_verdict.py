@@ -24,7 +24,8 @@ TUMOUR = ("tumour-phantom-meddanet",)
 HIPPOCAMPUS = tuple(f"hippocampus-{method}" for method in ("diffusion", "e2enet", "recyclenet", "unet"))
 HEART = ("acdc-recyclenet",)
 CT = ("abdomen-ct-cdlunet",)
-EVERY = (*ABDOMEN, *TUMOUR, *HIPPOCAMPUS, *HEART, *CT)
+GLIOMA = ("lgg-meddanet",)
+EVERY = (*ABDOMEN, *TUMOUR, *HIPPOCAMPUS, *HEART, *CT, *GLIOMA)
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +251,16 @@ def test_a_heart_fits_the_models_of_hearts_alone(records: dict[str, dict[str, An
     expected = dict.fromkeys(EVERY, "does not fit") | dict.fromkeys(HEART, "fits")
     assert {name: fit(record, scan).verdict for name, record in records.items()} == expected
     assert suggest(records, scan) in HEART
+
+
+def test_a_head_with_three_channels_fits_the_model_of_gliomas_alone(
+    records: dict[str, dict[str, Any]], real_data: Path
+) -> None:
+    folder = real_data / "Dataset110_LGG" / "imagesTr"
+    scan = facts_of(voxtrace.read([folder / f"TCGA_DU_8162_{c:04d}.nii.gz" for c in range(3)]))
+    expected = dict.fromkeys(EVERY, "does not fit") | dict.fromkeys(GLIOMA, "fits")
+    assert {name: fit(record, scan).verdict for name, record in records.items()} == expected
+    assert suggest(records, scan) in GLIOMA
 
 
 @pytest.mark.parametrize(("apart_mm", "verdict"), [(10.0, "fits"), (5.0, "fits"), (4.9, "check"), (1.0, "check")])
