@@ -596,3 +596,12 @@ def test_a_shift_along_another_axis_is_the_depth_shift_of_the_turned_scan(letter
         expected = straight(image)[0]
         found = turned(image.transpose(2, 2 + axis))[0].transpose(2, 2 + axis)
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("ignored", [{"shift": 2}, {"shift": 0}, {"shift_axis": "y"}, {"strict_shift": True}])
+def test_what_the_ablation_without_a_shift_does_not_read_is_refused(ignored: dict[str, Any]) -> None:
+    [(name, value)] = ignored.items()
+    with pytest.raises(MethodError, match=f"{name} is {value!r}, which cubic=true does not read.*leave {name} out"):
+        E2ENet(cubic=True, **ignored)
+    E2ENet(**ignored)
+    E2ENet(cubic=True)

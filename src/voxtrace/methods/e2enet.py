@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxtrace.errors import PlanError
+from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.methods.published import e2enet as published
 from voxtrace.nn.losses import supervised_loss
@@ -118,6 +118,15 @@ class E2ENet(Method):
         "Gradient of kernels that are off: computed, as published, and counted in clipping, or left out, which trains "
         "twice as fast on a CPU.",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, usual in (("shift", 1), ("shift_axis", "z"), ("strict_shift", False)):
+            if self.cubic and getattr(self, name) != usual:
+                raise MethodError(
+                    f"e2enet: {name} is {getattr(self, name)!r}, which cubic=true does not read, as it shifts nothing; "
+                    f"expected {usual!r}: leave {name} out, or cubic."
+                )
 
     @property
     def steps(self) -> int:
