@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from voxtrace.bundle import window_cost
 from voxtrace.fit import TrainingScans
 from voxtrace.fit.volume_match import MATCHED
 from voxtrace.training.config import chosen
-from voxtrace.training.curriculum import learned_cases
+from voxtrace.training.curriculum import drawn_by_any, learned_cases
 from voxtrace.training.examined import examined_entries
 from voxtrace.training.preprocessed import PreprocessedCase
 from voxtrace.training.takeover import Takeover
@@ -32,8 +33,9 @@ def make_card(
 
     ``gain`` compares held-back cases before and after fine-tuning, see :func:`voxtrace.training.gain.gain_of`.
     """
-    described, scans = run.method.describe(run.network), [case.scan for case in cases]
-    learned = learned_cases(run.phases, [case.scores for case in cases])
+    described, scores = run.method.describe(run.network), [case.scores for case in cases]
+    learned = learned_cases(run.phases, scores)
+    scans = list(compress((case.scan for case in cases), drawn_by_any(run.phases, scores)))
     card = {
         "name": run.out.name,
         "licence": "not stated",
@@ -43,7 +45,7 @@ def make_card(
         **measured_entries(scans, validation),
         "cost": window_cost(run.method, run.plan, run.network),
         "provenance": {
-            **_provenance(run, len(scans), takeover),
+            **_provenance(run, len(cases), takeover),
             **(after_training(validation) if validation else {}),
             **learned,
             **about.get("provenance", {}),
@@ -77,7 +79,7 @@ def without_names(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def measured_entries(scans: Sequence[TrainingScans], validation: Validation | None) -> dict[str, Any]:
-    """Return what a card says of training scans (one entry a case) and of held-back cases; see :mod:`voxtrace.fit`.
+    """Return what a card says of training scans (one entry a learned case) and of held-back cases.
 
     None stands for what held-back cases are too few for.
     """

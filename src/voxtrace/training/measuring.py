@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +19,9 @@ from voxtrace.inference.fold_folder import CHOSEN
 from voxtrace.method import Method, changed_after_training
 from voxtrace.training.card import ANONYMOUS, CASE_LISTS, after_training, measured_entries
 from voxtrace.training.coverage import as_asked, options_before
+from voxtrace.training.curriculum import drawn_by_any
+from voxtrace.training.dataset import CaseFiles, open_dataset
 from voxtrace.training.dataset import fold as fold_of
-from voxtrace.training.dataset import open_dataset
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.training.match_volumes import check_matchable, match_volumes
@@ -144,19 +146,37 @@ def _with_all_steps(bundle: Bundle, before: Bundle) -> Bundle:
 def _looked_at(
     bundle: Bundle, cases: Sequence[Case], cancel: Callable[[], bool]
 ) -> Generator[TrainProgress, None, list[TrainingScans]]:
-    """Yield progress while the training cases are looked at; return the ranges of each."""
+    """Yield progress while the training cases that a phase learned are looked at; return the ranges of each."""
     scans: list[TrainingScans] = []
-    for case in cases:
+    learned = _learned(bundle, cases)
+    for number in learned:
+        case = cases[number]
         if len(case.volume.data) != bundle.plan.n_channels:
             raise DatasetError(
                 f"case {case.name} has {len(case.volume.data)} channels, the bundle takes {bundle.plan.n_channels}; "
                 "give the dataset that it was trained on."
             )
         scans.append(TrainingScans.of([facts_of(case.volume)], bundle.plan.normalisation))
-        yield TrainProgress("look", len(scans), len(cases))
+        yield TrainProgress("look", len(scans), len(learned))
         if cancel():
             raise Cancelled("stopped while looking at the training scans; nothing was written.")
     return scans
+
+
+def _learned(bundle: Bundle, cases: Sequence[Case]) -> list[int]:
+    """Return the numbers of the training cases that a phase learned, by the scores that the bundle lists.
+
+    A case is found by its images. Where a bundle lists no cases, the scores are those of the cases as they are now.
+    """
+    phases, listed = as_asked(bundle).phases(bundle.plan), _rows(bundle, CASE_LISTS[0])
+    if not listed:
+        return list(compress(range(len(cases)), drawn_by_any(phases, [one.scores for one in _unread(cases)])))
+    drawn = drawn_by_any(phases, [row.scores for row in listed])
+    if all(drawn):
+        return list(range(len(cases)))
+    learned = {row.images for row in compress(listed, drawn)}
+    dropped = {row.images for row in listed} - learned
+    return [number for number, one in enumerate(_identities(cases)) if one.images not in dropped]
 
 
 def _entries(
@@ -187,12 +207,19 @@ def _entries(
 
 def _listed(bundle: Bundle, part: str) -> dict[tuple[tuple[str, ...], str], str]:
     """Return hashes of a case's images and labels -> its name in the bundle's provenance."""
-    rows = [CaseIdentity.from_json(row) for row in bundle.card.get("provenance", {}).get(part, ())]
-    return {(row.images, row.labels): row.name for row in rows}
+    return {(row.images, row.labels): row.name for row in _rows(bundle, part)}
 
 
-def _identities(validate: Sequence[Case]) -> list[CaseIdentity]:
-    return [identify(unread(validate, number)) for number in range(len(validate))]
+def _rows(bundle: Bundle, part: str) -> list[CaseIdentity]:
+    return [CaseIdentity.from_json(row) for row in bundle.card.get("provenance", {}).get(part, ())]
+
+
+def _unread(cases: Sequence[Case]) -> list[Case | CaseFiles]:
+    return [unread(cases, number) for number in range(len(cases))]
+
+
+def _identities(cases: Sequence[Case]) -> list[CaseIdentity]:
+    return [identify(one) for one in _unread(cases)]
 
 
 def refuse_learned(bundle: Bundle, validate: Sequence[Case]) -> None:
