@@ -77,6 +77,7 @@ _CARD = {  # everything that a card may say
             "rank_correlation": -0.5,
         },
     },
+    "coverage": {"labels": {"liver": 0.9}, "least": 0.8, "cases": 2, "chosen": {"windows": "regular"}},
     "cost": {"gflop_per_window": 0.5, "steps": 2, "steps_are_passes": True},
 }
 

@@ -42,9 +42,9 @@ def test_windows_that_miss_a_label_give_way_to_the_even_lattice(tmp_path: Path) 
     found = label_coverage(adaptive, plan, [prepared])
     assert found is not None
     assert found["least"] < 1
-    chosen, asked = covering(adaptive, found)
+    chosen, followed = covering(adaptive, found)
     assert chosen.to_json()["options"]["windows"] == "regular"
-    assert asked == {"windows": "adaptive"}
+    assert followed == {"windows": "regular"}
 
 
 def test_windows_that_reach_everything_stay(tmp_path: Path) -> None:
@@ -77,6 +77,9 @@ def test_the_bundle_says_what_was_chosen_and_is_resumed_as_it_was_asked_for(tmp_
     assert bundle.method.to_json()["options"]["windows"] == "regular"
     assert bundle.card["provenance"]["chosen_after_training"] == {"windows": "adaptive"}
     assert bundle.card["coverage"]["least"] < 1
+    assert bundle.card["coverage"]["chosen"] == {"windows": "regular"}
+    told = (tmp_path / "light" / "card.md").read_text("utf-8")
+    assert "so that windows=regular was chosen; training was asked for windows=adaptive.\n" in told
     again = drain(train(method("cdlunet"), plan, cases, out=tmp_path / "light", resume=True))
     assert again.digest == bundle.digest
 
@@ -88,6 +91,9 @@ def test_labels_of_a_case_that_no_phase_learns_do_not_count(tmp_path: Path) -> N
     assert made.card["coverage"] == {"labels": {"label 1": 1.0}, "least": 1.0, "cases": 1}
     assert made.method == method("cdlunet")
     assert made.card["provenance"]["cases_left_out"] == 1
+    told = (tmp_path / "light" / "card.md").read_text("utf-8")
+    assert "of 1 training case (" in told
+    assert "- label 1: 100.00 %" in told
 
 
 def test_a_finished_run_and_a_fine_tuned_one_begin_with_the_windows_that_were_asked_for(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
 _Length = Annotated[float, Field(strict=True, ge=1e-4, le=1e15, allow_inf_nan=False)]  # mm; others are divided by it
 _Deviation = Annotated[float, Field(strict=True, ge=1e-15, le=1e15, allow_inf_nan=False)]
+_Fraction = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 _Weight = Annotated[float, Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False)]  # products stay finite
 _Weights = Annotated[tuple[_Weight, ...], Field(max_length=100)]
 _Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
@@ -128,6 +129,13 @@ class _Cost(_Part):
     steps_are_passes: _Truth = False
 
 
+class _Coverage(_Part):
+    labels: Annotated[dict[_Name, _Fraction], Field(max_length=10_000)]
+    least: _Fraction
+    cases: _Count
+    chosen: Annotated[dict[_Name, Any], Field(max_length=100)] = {}
+
+
 class _Mean(_Part):
     mean: _Number | None
     ci95: _Pair | None = None
@@ -213,6 +221,7 @@ class _CardRecord(_Part):
     failures: list[_Failure] = []
     predicted_dice: _PredictedDice | None = None
     cost: _Cost = _Cost()
+    coverage: _Coverage | None = None
     about: Annotated[dict[_Name, _Text], Field(max_length=100)] = {}
 
 

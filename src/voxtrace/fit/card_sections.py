@@ -83,6 +83,38 @@ def limits(record: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
+def coverage(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which part of the training labels windows reach that are skipped by decisions, and what followed."""
+    found = record.get("coverage")
+    if not found:
+        return
+    yield from ("## Windows", "")
+    of = f"{found['cases']} training case{'s' if found['cases'] != 1 else ''}"
+    yield "Windows are skipped by what others find. Were the network always right, those that training was asked for"
+    yield f"would reach this part of each label's voxels, of {of} (mean over those with the label; the"
+    yield f"least of any label of any case is {_percent(found['least'])}):"
+    yield ""
+    yield from (f"- {brief(name)}: {_percent(part)}" for name, part in found["labels"].items())
+    yield from ("", _followed(record, found), "")
+
+
+def _followed(record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Return what followed from a coverage, and what predictions use where another value was set since."""
+    if found["least"] >= 1:
+        return "They reach all of it, so that no option had to change."
+    missed = "What lies outside them is background in an answer with these windows"
+    chosen, made = _table(found.get("chosen")), _table(record.get("provenance"))
+    if not chosen:
+        return f"{missed}."
+    now = {**chosen, **_table(_table(record.get("method")).get("options"))}
+    asked = {**now, **_table(made.get("chosen_after_training"))}
+    told = (
+        f"{missed}, so that {_settings(chosen, chosen)} was chosen; training was asked for {_settings(chosen, asked)}."
+    )
+    set_since = any(now[name] != value for name, value in chosen.items())
+    return f"{told} Predictions use {_settings(chosen, now)}, which was set since." if set_since else told
+
+
 def steps(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield the Dice of each step of the answer."""
     found = step_dice(record)
@@ -173,6 +205,16 @@ def _interval(found: Mapping[str, Any]) -> str:
         return "not known"
     low, high = found.get("ci95") or (None, None)
     return f"{found['mean']:.3f}" + (f" (95 % interval {low:.3f} to {high:.3f})" if low is not None else "")
+
+
+def _percent(part: float) -> str:
+    """Return a part in per cent; 100.00 % is all of it and nothing less."""
+    text = f"{100 * part:.2f} %"
+    return "just below 100 %" if part < 1 and text == "100.00 %" else text
+
+
+def _settings(names: Iterable[str], values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{brief(name)}={_shown(values[name])}" for name in names)
 
 
 def _names(made: Mapping[str, Any], part: str) -> list[str]:

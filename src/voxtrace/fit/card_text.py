@@ -195,6 +195,7 @@ SECTIONS = (
     *(
         _scans,
         _validated,
+        told.coverage,
         told.steps,
         _failures,
         match_lines,

@@ -44,11 +44,11 @@ def label_coverage(method: Method, plan: Plan, cases: Sequence[PreprocessedCase]
 
 
 def covering(method: Method, found: dict[str, Any] | None) -> tuple[Method, dict[str, Any]]:
-    """Return the method as it is to be used with such a coverage, and asked-for values of options that changed."""
+    """Return the method as it is to be used with such a coverage, and those of its options that follow from it."""
     if found is None:
         return method, {}
     chosen = method.covering(found["least"])
-    return chosen, options_before(method, chosen)
+    return chosen, options_before(chosen, method)
 
 
 def options_before(asked: Method, chosen: Method) -> dict[str, Any]:
@@ -57,10 +57,16 @@ def options_before(asked: Method, chosen: Method) -> dict[str, Any]:
     return {name: value for name, value in asked.to_json()["options"].items() if now[name] != value}
 
 
-def with_coverage(card: dict[str, Any], found: dict[str, Any] | None, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return a card that says what the windows reach, and which options were chosen after training."""
+def with_coverage(
+    card: dict[str, Any], found: dict[str, Any] | None, followed: dict[str, Any], asked: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a card that says what the windows reach, and which options were chosen after training.
+
+    ``followed`` are the options that were chosen because of it, ``asked`` what was asked for of all that were chosen.
+    """
     chosen = {"provenance": {**card["provenance"], CHOSEN: asked}} if asked else {}
-    return {**card, **({"coverage": found} if found else {}), **chosen}
+    told = {"coverage": {**found, **({"chosen": followed} if followed else {})}} if found else {}
+    return {**card, **told, **chosen}
 
 
 def as_asked(bundle: Bundle) -> Method:

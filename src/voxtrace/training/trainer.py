@@ -128,7 +128,7 @@ def _trained(
         run.take_stored_weights()
         reached = label_coverage(run.method, run.plan, drawn_cases(run.phases, preprocessed))
         asked = run.method
-        run.method, _ = covering(asked, reached)
+        run.method, followed = covering(asked, reached)
         keep, match = run.config.keep_steps, run.config.match_volumes
         how = (validate, run.device, run.cancel)
         validation, run.method = yield from validate_steps(run.bundle(), *how, keep, margins=match)
@@ -136,7 +136,7 @@ def _trained(
             validation = yield from match_volumes(run.bundle(), validation, *how, run.config.seed)
     gain = gain_of(takeover, run.plan, before, validation)
     card = make_card(run, preprocessed, validation, takeover, about, gain)
-    card = with_coverage(card, reached, options_before(asked, run.method))
+    card = with_coverage(card, reached, followed, options_before(asked, run.method))
     pictures: Mapping[str, bytes] = {}
     if validation is not None and run.config.picture_failures:
         with _torch_errors():
