@@ -13,8 +13,9 @@ Run it where there is a display, or under a made-up one, from the project's root
 ``batch`` a folder of twelve scans: predict, worst first, open a case
 ======== ==============================================================================================================
 
-``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``mr``, ``slices``,
-``edit`` and ``batch`` need it. Each journey checks what it saw, so that it fails where the window no longer leads there.
+``--data`` names the folder of real data, by default ``$VOXTRACE_REAL_DATA`` or ``../shared/data``; ``mr``,
+``slices``, ``edit`` and ``batch`` need it. Each journey checks what it saw, so that it fails where the window no longer
+leads there.
 """
 
 from __future__ import annotations
