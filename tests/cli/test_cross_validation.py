@@ -238,7 +238,10 @@ def test_folds_whose_windows_were_chosen_after_training_get_those_that_suit_all(
     plan = asked.adapt(Plan.example(labels=3, window=(16, 32, 32), base_width=4))
     for number, least in enumerate((1.0, 0.9)):
         made_by = asked.covering(least)
-        about: dict[str, Any] = {"name": f"fold {number}", "coverage": {"least": least}}
+        about: dict[str, Any] = {
+            "name": f"fold {number}",
+            "coverage": {"labels": {"liver": least}, "least": least, "cases": 1},
+        }
         if made_by != asked:
             about["provenance"] = {"chosen_after_training": {"windows": "adaptive"}}
         save(Bundle(made_by, plan, made_by.build(plan).eval(), about), tmp_path / "light" / f"fold_{number}")
