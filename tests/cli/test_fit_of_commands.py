@@ -152,6 +152,18 @@ def test_a_bundle_is_measured_with_options_that_predictions_begin_with_then(run:
     assert (out / "bundle.json").read_bytes() == before
 
 
+def test_options_that_need_each_other_may_be_given_one_after_the_other(run: Run, tmp_path: Path) -> None:
+    """``eta`` is of ``ddim`` alone, which training was not asked for; how many steps is not chosen by Dice here."""
+    dataset, out = ball_dataset(tmp_path / "balls", 3), tmp_path / "b"
+    assert run("train", dataset, "--method", "diffusion", "--fold", 0, "-o", out, *SMALL).code == 0
+    for setting in ("sampler=ddim", "eta=0.5", "sampling_steps=2"):
+        assert run("models", "measure", out, dataset, "--device", "cpu", "--set", setting).code == 0
+    record = bundles.card(out)
+    options, asked = record["method"]["options"], record["provenance"]["chosen_after_training"]
+    assert [options[name] for name in ("sampler", "eta", "sampling_steps")] == ["ddim", 0.5, 2]
+    assert [asked[name] for name in ("sampler", "eta", "sampling_steps")] == ["ddpm", 0.0, 0]
+
+
 def test_measuring_gives_the_record_that_training_gave(run: Run, tmp_path: Path) -> None:
     """Names that were made up stay so, and what only earlier versions wrote is replaced."""
     dataset, out = ball_dataset(tmp_path / "balls", 14), tmp_path / "b"

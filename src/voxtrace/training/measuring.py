@@ -81,7 +81,7 @@ def measure_on(
     refuse_learned(bundle, validate)
     if match:
         _check_match(bundle, validate)
-    scans = yield from _looked_at(bundle, cases, cancel)
+    scans = yield from _looked_at(before, cases, cancel)
     validation, method = yield from validate_steps(
         _with_all_steps(bundle, before), validate, device, cancel, keep_steps, margins=match
     )
@@ -126,9 +126,9 @@ def measure(
 
 
 def _with_options(method: Method, options: Mapping[str, Any]) -> Method:
-    """Return the method with options of a prediction, but for the number of steps, which is chosen by Dice."""
+    """Return the method with options of a prediction, but for a number of steps that is chosen by Dice."""
     made = changed_after_training(method, **options)
-    if made.steps != method.steps:
+    if method.stops_anywhere and made.steps != method.steps:
         raise UsageError(
             f"the number of {method.step_word}s is what is best on the held-back cases, or with --keep-steps what "
             "training was asked for; leave it out of --set."
