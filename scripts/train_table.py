@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,13 @@ class Run:
 
 
 def runs(table: Mapping[str, Any], patterns: list[str]) -> Iterator[Run]:
-    """Yield the runs of a table whose name matches one of the patterns, in order."""
-    for entry in table["run"]:
-        for seed in entry.get("seeds", [0]):
-            for fold in entry.get("folds", [None]):
-                name = f"{entry['name']}-{'all' if fold is None else f'f{fold}'}-s{seed}"
-                if any(fnmatch(name, pattern) for pattern in patterns):
-                    yield Run(name, entry, fold, seed)
+    """Yield the runs of a table whose name matches one of the patterns: seed by seed, in its order."""
+    planned = [(seed, entry) for entry in table["run"] for seed in entry.get("seeds", [0])]
+    for seed, entry in sorted(planned, key=itemgetter(0)):
+        for fold in entry.get("folds", [None]):
+            name = f"{entry['name']}-{'all' if fold is None else f'f{fold}'}-s{seed}"
+            if any(fnmatch(name, pattern) for pattern in patterns):
+                yield Run(name, entry, fold, seed)
 
 
 def made_dataset(name: str, table: Mapping[str, Any], data: Path, out: Path) -> Path:
