@@ -1,22 +1,27 @@
 """Compare a CT model's answer with the labels of two CTs that no training saw, organ by organ, by name.
 
     python scripts/organs.py DATA BUNDLE [BUNDLE ...]
+    python scripts/organs.py DATA --learned DATASET --out Dataset202_CTAgreeing
 
-DATA holds `ct_abdomen`: a CT of the upper abdomen at 3 mm, and a DICOM series of 20 slices; their labels are another
-program's answers (TotalSegmentator), not drawn by hand. An organ that the scan does not show is left out.
+The second writes the dataset for other programs: the scans of DATASET with their labelsChosen to train on, and the two
+CTs, with what their labels have of the same organs, held back as its only fold. DATA holds `ct_abdomen`: a CT of the
+upper abdomen at 3 mm, and a DICOM series of 20 slices; their labels are another program's answers (TotalSegmentator),
+not drawn by hand. An organ that the scan does not show is left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from voxtrace.bundle import load
 from voxtrace.inference import predict
-from voxtrace.io import read, read_labels
+from voxtrace.io import read, read_labels, write
 from voxtrace.metrics import dice
 from voxtrace.volume import LabelMap
 
@@ -27,21 +32,46 @@ SCANS = {
 OTHER_NAMES = {"esophagus": "oesophagus"}
 
 
+def theirs(folder: Path, labels: str, names: Mapping[int, str]) -> LabelMap:
+    """Return the labels of a CT under the values that ``names`` has for the same organs."""
+    values = {name: int(value) for value, name in json.loads((folder / f"{labels}.json").read_text("utf-8")).items()}
+    found = read_labels(folder / f"{labels}.nii.gz")
+    data = np.zeros_like(found.data, np.uint8)
+    for value, name in names.items():
+        if value:
+            data[found.data == values.get(name, values.get(OTHER_NAMES.get(name, name), -1))] = value
+    return LabelMap(data, found.geometry, {value: name for value, name in names.items() if value})
+
+
+def write_dataset(folder: Path, learned: Path, out: Path) -> None:
+    """Write the dataset that is trained on the scans of ``learned`` and tested on the two CTs."""
+    record = json.loads((learned / "dataset.json").read_text(encoding="utf-8"))
+    names = {value: name for name, value in record["labels"].items()}
+    (out / "imagesTr").mkdir(parents=True)
+    shutil.copytree(learned / "labelsChosen", out / "labelsTr")
+    for image in (learned / "imagesTr").iterdir():
+        shutil.copyfile(image, out / "imagesTr" / image.name)
+    train = sorted(file.name.removesuffix(".nii.gz") for file in (out / "labelsTr").iterdir())
+    held_back = {title.replace(" ", "_"): files for title, files in SCANS.items()}
+    for name, (scan, labels) in held_back.items():
+        write(read(folder / scan), out / "imagesTr" / f"{name}_0000.nii.gz")
+        write(theirs(folder, labels, names), out / "labelsTr" / f"{name}.nii.gz")
+    record["numTraining"] = len(train) + len(held_back)
+    (out / "dataset.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (out / "splits_final.json").write_text(json.dumps([{"train": train, "val": [*held_back]}]), encoding="utf-8")
+
+
 def organs(folder: Path, bundle: Path) -> dict[str, dict[str, float]]:
     """Return Dice by scan and organ."""
-    model, found = load(bundle), {}
+    model = load(bundle)
+    found: dict[str, dict[str, float]] = {}
     for title, (scan, labels) in SCANS.items():
         answer = predict(model, read(folder / scan), keep="labels").labels
-        names = json.loads((folder / f"{labels}.json").read_text(encoding="utf-8"))
-        values = {name: int(value) for value, name in names.items()}
-        true = read_labels(folder / f"{labels}.nii.gz").data
+        true = theirs(folder, labels, model.plan.labels)
         found[title] = {}
         for value, name in model.plan.labels.items():
-            theirs = values.get(name, values.get(OTHER_NAMES.get(name, name)))
-            if value and theirs is not None and (true == theirs).any():
-                made = LabelMap((answer.data == value).astype(np.uint8), answer.geometry, {1: name})
-                drawn = LabelMap((true == theirs).astype(np.uint8), answer.geometry, {1: name})
-                found[title][name] = float(dice(made, drawn, 1))
+            if value and (true.data == value).any():
+                found[title][name] = float(dice(answer, true, value))
     return found
 
 
@@ -49,8 +79,12 @@ def main() -> None:
     """Print a line for each scan of each bundle."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("bundles", type=Path, nargs="+")
+    parser.add_argument("bundles", type=Path, nargs="*")
+    parser.add_argument("--learned", type=Path)
+    parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    if given.learned:
+        write_dataset(given.data / "ct_abdomen", given.learned, given.out)
     for bundle in given.bundles:
         for title, row in organs(given.data / "ct_abdomen", bundle).items():
             print(f"{bundle.name}, {title}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))

@@ -170,7 +170,7 @@ def test_measuring_gives_the_record_that_training_gave(run: Run, tmp_path: Path)
     splits = [{"train": [f"ball_{n:03d}" for n in range(2)], "val": [f"ball_{n:03d}" for n in range(2, 14)]}]
     (dataset / "splits_final.json").write_text(json.dumps(splits))
     asked = ("train", dataset, "--method", "unet", "--fold", 0, "-o", out, "--anonymous-names", "--picture-failures")
-    assert run(*asked, "--iterations", 12, "--device", "cpu", "--precision", "float32").code == 0
+    assert run(*asked, "--iterations", 2, "--device", "cpu", "--precision", "float32").code == 0
     trained = bundles.card(out)
     assert {row["picture"] for row in trained["failures"]} == {f"failure_{rank}.png" for rank in (1, 2, 3)}
     assert (out / "failure_3.png").is_file()
