@@ -53,6 +53,8 @@ class InFloat64(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if function is Tensor.__deepcopy__:  # computes nothing, and its memo of all copies so far is a long walk
+            return function(*args, **(kwargs or {}))
         args, kwargs = tree_map(_wide, (tuple(args), dict(kwargs or {})))
         return function(*args, **kwargs)
 
