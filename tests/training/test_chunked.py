@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import zarr
 
 from voxtrace.errors import DatasetError
-from voxtrace.training.chunked import ChunkedArray, write_chunked
+from voxtrace.training.chunked import ChunkedArray, opened, write_chunked
 from voxtrace.training.preprocessed import cut
 from voxtrace.volume import Array
 
@@ -105,6 +106,30 @@ def test_a_file_that_is_gone_while_it_is_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "array" / "c" / "0" / "0" / "0").unlink()
     with pytest.raises(DatasetError, match=r"cannot be read \(No such file.*--resume prepares the case anew"):
         found[...]
+
+
+def test_an_array_is_opened_once_until_it_is_written_anew(tmp_path: Path) -> None:
+    first, second = _image(), _image() + 1
+    write_chunked(tmp_path / "a", first)
+    kept = opened(tmp_path / "a", 4)
+    assert opened(tmp_path / "a", 4) is kept
+    shutil.rmtree(tmp_path / "a")
+    with pytest.raises(DatasetError, match=r"is damaged|cannot be read"):
+        opened(tmp_path / "a", 4)
+    write_chunked(tmp_path / "a", second)
+    np.testing.assert_array_equal(opened(tmp_path / "a", 4)[...], second)
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "c/0/0/0/0"])
+def test_damage_after_an_array_was_opened_is_told(tmp_path: Path, name: str) -> None:
+    write_chunked(tmp_path / "a", _image())
+    opened(tmp_path / "a", 4)
+    file = tmp_path / "a" / name
+    held = file.read_bytes()
+    file.unlink()
+    file.write_bytes(held[: len(held) // 2])
+    with pytest.raises(DatasetError, match="is damaged; delete its folder"):
+        opened(tmp_path / "a", 4)
 
 
 def test_damage_inside_a_chunk_is_named(tmp_path: Path) -> None:

@@ -188,6 +188,16 @@ def test_seeding_leaves_the_global_generators_as_they_were() -> None:
         assert torch.equal(torch.rand(1), inside)
 
 
+def test_seeding_a_window_leaves_generators_of_other_devices_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be seeded anew, or asked whether it is there, for every window."""
+    for device in ("cuda", "mps", "xpu", "mtia"):
+        monkeypatch.setattr(
+            f"torch.{device}.manual_seed_all" if device != "mps" else "torch.mps.manual_seed", pytest.fail
+        )
+    with seeded(3):
+        assert torch.initial_seed() == 3
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_thin_windows_are_augmented(depth: int) -> None:
     """Their blur is in plane; seeds 0 … 39 draw every kind of change at least once."""

@@ -84,10 +84,13 @@ class Augmenter:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed numpy's and torch's global generators within the block, and restore their state after it."""
+    """Seed numpy's and torch's global generators of the CPU within the block, and restore their state after it.
+
+    ``torch.manual_seed`` would also seed those of every kind of device, there or not, and takes longer than a window.
+    """
     before = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         np.random.seed(seed % 2**32)
         try:
             yield

@@ -12,6 +12,7 @@ import math
 import operator
 import struct
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -25,6 +26,7 @@ from voxtrace.safe_text import read_json
 from voxtrace.volume import Array
 
 SIDE = 32  # voxels of a chunk along each axis: the larger, the more is unpacked that a window does not hold
+KEPT = 1024  # arrays whose header and index stay in memory; of a CT of 512×512×300 they take 40 kB
 _HEADER = struct.Struct("<4xIII")  # of a Blosc frame: bytes unpacked, of a block, packed
 _CHECKSUM = 4  # bytes at the end of each chunk and of a shard's index
 
@@ -166,6 +168,26 @@ class ChunkedArray:
         return DatasetError(
             f"{self._file} {why}; delete its folder {self._folder.parent}, then --resume prepares the case anew."
         )
+
+
+def opened(folder: Path, axes: int) -> ChunkedArray:
+    """Return the array of so many axes in a folder; header and index are read once, and again if a file has changed.
+
+    Raises
+    ------
+    DatasetError
+        As :class:`ChunkedArray`.
+    """
+    try:
+        found = [file.stat() for file in (folder / "zarr.json", folder.joinpath("c", *("0",) * axes))]
+    except OSError:
+        return ChunkedArray(folder)  # which says what it misses
+    return _opened(folder, tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found))
+
+
+@lru_cache(maxsize=KEPT)
+def _opened(folder: Path, written: tuple[tuple[int, int, int], ...]) -> ChunkedArray:
+    return ChunkedArray(folder)
 
 
 def _checked(file: IO[bytes], length: int) -> bytes:

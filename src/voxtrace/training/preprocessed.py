@@ -30,7 +30,7 @@ from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
 from voxtrace.preprocess import PlaneStream, grid_of, network_labels
 from voxtrace.safe_text import read_json
-from voxtrace.training.chunked import ChunkedArray, write_chunked
+from voxtrace.training.chunked import ChunkedArray, opened, write_chunked
 from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.volume import Array, Case
 
@@ -64,12 +64,12 @@ class PreprocessedCase:
     @property
     def image(self) -> ChunkedArray:
         """(C, Z, Y, X) float32, read where it is indexed."""
-        return ChunkedArray(self.folder / "image.zarr")
+        return opened(self.folder / "image.zarr", 4)
 
     @property
     def labels(self) -> ChunkedArray:
         """(Z, Y, X) uint8 or uint16, read where it is indexed."""
-        return ChunkedArray(self.folder / "labels.zarr")
+        return opened(self.folder / "labels.zarr", 3)
 
     @property
     def foreground(self) -> Array:
