@@ -15,6 +15,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,11 @@ def write_dataset(folder: Path, learned: Path, out: Path) -> None:
     train = sorted(file.name.removesuffix(".nii.gz") for file in (out / "labelsTr").iterdir())
     held_back = {title.replace(" ", "_"): files for title, files in SCANS.items()}
     for name, (scan, labels) in held_back.items():
-        write(read(folder / scan), out / "imagesTr" / f"{name}_0000.nii.gz")
-        write(theirs(folder, labels, names), out / "labelsTr" / f"{name}.nii.gz")
+        for made, file in (
+            (read(folder / scan), out / "imagesTr" / f"{name}_0000.nii.gz"),
+            (theirs(folder, labels, names), out / "labelsTr" / f"{name}.nii.gz"),
+        ):  # all one way round: nnU-Net does not look which way that is
+            write(replace(made, geometry=replace(made.geometry, stored=None)), file)
     record["numTraining"] = len(train) + len(held_back)
     (out / "dataset.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     (out / "splits_final.json").write_text(json.dumps([{"train": train, "val": [*held_back]}]), encoding="utf-8")
