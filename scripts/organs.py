@@ -87,6 +87,10 @@ def main() -> None:
     parser.add_argument("--learned", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    if (given.learned is None) != (given.out is None) or not (given.bundles or given.learned):
+        parser.error("give bundles, or --learned with --out")
+    if given.out and given.out.exists():
+        parser.error(f"{given.out} is there already")
     if given.learned:
         write_dataset(given.data / "ct_abdomen", given.learned, given.out)
     for bundle in given.bundles:

@@ -147,7 +147,7 @@ def _datasets(out: Path) -> None:
     scan = voxtrace.read(out / "scan.nii.gz")
     voxtrace.write(voxtrace.Volume(scan.data + 1, scan.geometry), out / "case.nii.gz")
     _also_in(hippocampus, "case", out / "case.nii.gz", out / "labels.nii.gz")
-    for name in ("HIPPOCAMPUS", "ACDC", "LGG", "DATASET", "more_cases", "my_cases"):
+    for name in ("HIPPOCAMPUS", "DATA/HippocampusScored", "ACDC", "LGG", "DATASET", "more_cases", "my_cases"):
         shutil.copytree(hippocampus, out / name)
     for copy in ("model_a", "model_b", "model_c", "labelsA", "labelsB", "labelsC"):
         shutil.copytree(hippocampus / "labelsTr", out / copy)
