@@ -51,6 +51,7 @@ EITHER_OR = {
     ("docs/scans.md", 2),
     ("docs/training.md", 2),
 }
+SHIPPED_FOR_A_HIPPOCAMPUS = {f"hippocampus-{method}" for method in ("recyclenet", "unet", "diffusion", "e2enet")}
 OUTPUT_FLAGS = ("--out", "-o", "--csv", "--fix", "--tensorboard")
 MOST_HELD_BACK = 2  # of the cases that a page predicts
 REAL = "../shared/data"
@@ -89,7 +90,7 @@ def shortened(given: list[str]) -> list[str]:
     if given[0] == "predict":  # an abdomen at 1 mm takes minutes
         here = [folder / "small-recyclenet" for folder in (Path.cwd(), *Path.cwd().parents)]
         small = next(str(folder) for folder in here if folder.is_dir())
-        return [{"hippocampus-recyclenet": small}.get(word, word) for word in given]
+        return [small if word in SHIPPED_FOR_A_HIPPOCAMPUS else word for word in given]
     if given[0] != "train":
         return given
     line = " ".join(given)
