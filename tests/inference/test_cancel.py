@@ -154,7 +154,7 @@ def test_work_that_cannot_be_stopped_goes_on_alone() -> None:
 @pytest.mark.parametrize("runtime", ["openvino", "winograd"])
 def test_the_other_runtimes_stop_too(runtime: str) -> None:
     if runtime == "openvino":
-        pytest.importorskip("openvino")
+        pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
     network = nn.Sequential()
     network.add_module("part", nn.Sequential(*(nn.Conv3d(16, 16, 3, padding=1) for _ in range(12))).eval())
     images = torch.zeros(2, 16, 32, 48, 48)

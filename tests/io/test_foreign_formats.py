@@ -262,7 +262,7 @@ def test_minc_1_is_read_as_nibabel_reads_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["small.mnc", "minc2_1_scale.mnc", "minc2_4d.mnc", "minc2-4d-d.mnc"])
 def test_minc_2_is_read_as_nibabel_reads_it(name: str) -> None:
-    pytest.importorskip("h5py")
+    pytest.importorskip("h5py", reason="the extra 'minc' is not installed")
     like_nibabel(NIBABEL / name, 1 if "4d" in name else None)
 
 
@@ -277,7 +277,7 @@ def test_minc_without_steps_is_refused(name: str) -> None:
     [("start", None, "the start of yspace"), ("units", b"m", "measures yspace in 'm'"), ("units", b"", "")],
 )
 def test_minc_measures_in_mm_or_is_refused(tmp_path: Path, attribute: str, value: bytes | None, words: str) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="the extra 'minc' is not installed")
     path = Path(shutil.copy(NIBABEL / "minc2_1_scale.mnc", tmp_path / "a.mnc"))
     with h5py.File(path, "a") as file:
         attributes = file["minc-2.0/dimensions/yspace"].attrs
@@ -295,7 +295,7 @@ def test_minc_measures_in_mm_or_is_refused(tmp_path: Path, attribute: str, value
     ("shape", "order"), [((20,), None), ((20,), "yspace"), ((3,), "zspace"), ((10,), None), ((10, 3), "zspace,yspace")]
 )
 def test_minc_2_scales_of_another_axis_are_refused(tmp_path: Path, shape: tuple[int, ...], order: str | None) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="the extra 'minc' is not installed")
     path = Path(shutil.copy(NIBABEL / "minc2_1_scale.mnc", tmp_path / "a.mnc"))
     with h5py.File(path, "a") as file:
         group = file["minc-2.0/image/0"]
@@ -316,7 +316,7 @@ def test_minc_2_without_h5py_says_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("what", ["link", "storage", "virtual"])
 def test_minc_2_reads_no_other_file(tmp_path: Path, what: str) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="the extra 'minc' is not installed")
     path = tmp_path / "a.mnc"
     shutil.copy(NIBABEL / "minc2_1_scale.mnc", path)
     shutil.copy(path, tmp_path / "other.mnc")
