@@ -67,7 +67,8 @@ class Run:
 
 def runs(table: Mapping[str, Any], patterns: list[str]) -> Iterator[Run]:
     """Yield the runs of a table whose name matches one of the patterns: seed by seed, in its order."""
-    planned = [(seed, entry) for entry in table["run"] for seed in entry.get("seeds", [0])]
+    entries = [{**table.get("default", {}), **entry} for entry in table["run"]]
+    planned = [(seed, entry) for entry in entries for seed in entry.get("seeds", [0])]
     for seed, entry in sorted(planned, key=itemgetter(0)):
         for fold in entry.get("folds", [None]):
             name = f"{entry['name']}-{'all' if fold is None else f'f{fold}'}-s{seed}"

@@ -24,6 +24,7 @@ class Painted:
     remark: str = option("", "Free text.", suggestions=("dry",), where=("window",))
     recipe: Mapping[str, Any] = option({}, "Parts.", where=())
     plain: int = 3
+    dries_in: int = option(1, "Hours.", unread_where={"glossy": (True,), "colour": ("blue",)})
 
 
 INFOS = {info.name: info for info in options_of(Painted)}
@@ -39,6 +40,7 @@ def test_each_field_is_listed_in_order_with_its_type() -> None:
         ("remark", (str, False, "")),
         ("recipe", (Mapping, False, {})),
         ("plain", (int, False, 3)),
+        ("dries_in", (int, False, 1)),
     ]
     assert INFOS["colour"].choices == ("red", "blue")
     assert [INFOS[name].where for name in ("coats", "remark", "recipe")] == [("command", "window"), ("window",), ()]
@@ -104,3 +106,13 @@ def test_methods_declare_the_same_way() -> None:
 
     assert InfoOfMethods is OptionInfo
     assert option_of_methods is option
+
+
+@pytest.mark.parametrize(
+    ("values", "switch"),
+    [({"glossy": True}, "glossy=true"), ({"glossy": False, "colour": "blue"}, "colour=blue"), ({"colour": "red"}, "")],
+)
+def test_an_option_says_which_setting_leaves_it_unread(values: dict[str, Any], switch: str) -> None:
+    assert INFOS["dries_in"].unread_with(values) == switch
+    assert INFOS["dries_in"].unread == "Not read with glossy=true or colour=blue."
+    assert INFOS["coats"].unread == ""

@@ -33,12 +33,22 @@ def training_table() -> ModuleType:
     return script("train_table")
 
 
-def test_every_run_of_the_table_has_a_plan_of_its_own_name_and_an_unused_one(training_table: ModuleType) -> None:
-    table = tomllib.loads((SCRIPTS / "train_table.toml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["train_table.toml", "ablations.toml"])
+def test_every_run_of_a_table_has_a_plan_and_a_name_of_its_own(training_table: ModuleType, name: str) -> None:
+    table = tomllib.loads((SCRIPTS / name).read_text(encoding="utf-8"))
     runs = list(training_table.runs(table, ["*"]))
 
     assert len({run.name for run in runs}) == len(runs)
     assert {run.entry["plan"] for run in runs} == set(table["plan"])
+
+
+def test_what_a_run_leaves_out_the_tables_default_says(training_table: ModuleType) -> None:
+    default = {"plan": "p", "method": "unet", "seeds": [0, 1], "folds": [0]}
+    table = {"default": default, "run": [{"name": "a"}, {"name": "b", "seeds": [2], "method": "e2enet"}]}
+
+    found = [(run.name, run.entry["method"]) for run in training_table.runs(table, ["*"])]
+
+    assert found == [("a-f0-s0", "unet"), ("a-f0-s1", "unet"), ("b-f0-s2", "e2enet")]
 
 
 def test_a_run_is_taken_by_pattern_and_told_as_a_command(training_table: ModuleType, tmp_path: Path) -> None:

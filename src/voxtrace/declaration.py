@@ -52,6 +52,8 @@ class OptionInfo:
         Values of a free text worth offering, e.g. ``("auto", "cpu", "cuda")``.
     details
         What the reference page says beyond the sentence.
+    unread_where
+        Values of other options with which this one does nothing, e.g. ``{"sampler": ("ddpm",)}``.
     """
 
     name: str
@@ -68,6 +70,7 @@ class OptionInfo:
     title: str = ""
     suggestions: tuple[str, ...] = ()
     details: str = ""
+    unread_where: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -83,6 +86,19 @@ class OptionInfo:
             return f"at least {self.low}"
         return "" if self.high is None else f"at most {self.high}"
 
+    @property
+    def unread(self) -> str:
+        """Where it does nothing, in words, e.g. ``"Not read with sampler=ddpm."``; empty where it is always read."""
+        settings = [setting(name, value) for name, values in self.unread_where.items() for value in values]
+        return f"Not read with {' or '.join(settings)}." if settings else ""
+
+    def unread_with(self, values: Mapping[str, Any]) -> str:
+        """Return the setting, of all options' values, with which it does nothing; empty where it is read."""
+        for name, unread in self.unread_where.items():
+            if values.get(name) in unread:
+                return setting(name, values[name])
+        return ""
+
 
 def option(
     default: Any,
@@ -96,13 +112,14 @@ def option(
     title: str = "",
     suggestions: tuple[str, ...] = (),
     details: str = "",
+    unread_where: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Any:
     """Declare a field of a frozen dataclass as an option; see :class:`OptionInfo` for the arguments.
 
     Its type is the field's: ``bool``, ``int``, ``float``, ``str``, a ``Literal`` of texts, each perhaps ``| None``.
     """
     declared: dict[str, Any] = {"help": help, "low": low, "high": high, "live": live, "unset": unset, "where": where}
-    declared |= {"title": title, "suggestions": suggestions, "details": details}
+    declared |= {"title": title, "suggestions": suggestions, "details": details, "unread_where": unread_where or {}}
     if isinstance(default, Mapping):  # a dataclass takes no mutable default
         return field(default_factory=lambda: dict(default), metadata=declared)
     return field(default=default, metadata=declared)
@@ -137,12 +154,17 @@ def checked(info: OptionInfo, value: Any, *, error: type[UsageError] = UsageErro
     return info.kind(value) if info.kind in (int, float) else value
 
 
+def setting(name: str, value: Any) -> str:
+    """Return an option with its value as the command line takes it, e.g. ``"dynamic=false"``."""
+    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+
+
 def described(kind: type) -> str:
     """Return numpydoc's ``Attributes`` of a dataclass of options."""
     lines = ["Attributes", "----------"]
     for info in options_of(kind):
         lines.append(f"{info.name} : {_type_words(info)}")
-        lines.append("    " + " ".join(filter(None, (info.sentence, _range_sentence(info), info.details))))
+        lines.append("    " + " ".join(filter(None, (info.sentence, _range_sentence(info), info.unread, info.details))))
     return "\n".join(lines)
 
 

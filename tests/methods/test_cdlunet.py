@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from chance import drawn
 from tolerance import rounding
 from voxtrace.errors import DatasetError, MethodError, PlanError
-from voxtrace.method import Batch, Optimiser, Phase, TrainState
+from voxtrace.method import Batch, Optimiser, Phase, TrainState, changed_after_training
 from voxtrace.methods import method
 from voxtrace.methods.cdlunet import CDLUNet, CDLUNetNetwork
 from voxtrace.nn.flops import flops, parameters
@@ -274,8 +274,22 @@ def test_each_course_learns_its_cases_over_the_same_updates(course: str, learned
 @pytest.mark.parametrize("course", ["only_easy", "only_hard", "all_at_once"])
 def test_another_course_with_hard_only_is_refused(course: Any) -> None:
     """It would be ignored, and easy cases learned in spite of it."""
-    with pytest.raises(MethodError, match=f"course is '{course}', which says itself what both phases learn"):
-        CDLUNet(course=course, hard_only=True)
+    with pytest.raises(MethodError, match=f"hard_only=true does nothing, as course={course} does not read it"):
+        method("cdlunet", course=course, hard_only=True)
+
+
+@pytest.mark.parametrize(("course", "score"), [("only_easy", "easy_above"), ("all_at_once", "hard_above")])
+def test_a_course_that_reads_one_score_takes_any(course: Any, score: str) -> None:
+    """The other one would have to lie on its side, and may not be given."""
+    low, high = {"easy_above": (0.3, 0.9), "hard_above": (0.8, 0.95)}[score]
+    assert getattr(method("cdlunet", course=course, **{score: low}), score) == low
+    assert getattr(method("cdlunet", course=course, **{score: high}), score) == high
+
+
+def test_rules_of_windows_are_refused_where_all_windows_run() -> None:
+    with pytest.raises(MethodError, match="rule=code does nothing, as windows=regular does not read it"):
+        changed_after_training(CDLUNet(), windows="regular", rule="code")
+    assert changed_after_training(CDLUNet(rule="code"), windows="regular").rule == "code"  # the bundle's
 
 
 def test_a_case_whose_kept_labels_are_empty_is_never_learned() -> None:

@@ -21,6 +21,7 @@ from tolerance import rounding
 from voxtrace.bundle import load
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Phase, Step, TrainState
+from voxtrace.methods import method, recorded
 from voxtrace.methods.e2enet import E2ENet, f_decay, level_widths, prune_and_grow
 from voxtrace.methods.published.e2enet import performance_trade_off
 from voxtrace.nn.flops import flops, parameters
@@ -601,7 +602,17 @@ def test_a_shift_along_another_axis_is_the_depth_shift_of_the_turned_scan(letter
 @pytest.mark.parametrize("ignored", [{"shift": 2}, {"shift": 0}, {"shift_axis": "y"}, {"strict_shift": True}])
 def test_what_the_ablation_without_a_shift_does_not_read_is_refused(ignored: dict[str, Any]) -> None:
     [(name, value)] = ignored.items()
-    with pytest.raises(MethodError, match=f"{name} is {value!r}, which cubic=true does not read.*leave {name} out"):
-        E2ENet(cubic=True, **ignored)
-    E2ENet(**ignored)
-    E2ENet(cubic=True)
+    told = (
+        f"{name}={str(value).lower()} does nothing, as cubic=true does not read it; leave {name} out, or change cubic"
+    )
+    with pytest.raises(MethodError, match=told):
+        method("e2enet", cubic=True, **ignored)
+    method("e2enet", **ignored)
+    method("e2enet", cubic=True)
+
+
+def test_an_interval_of_updates_is_refused_where_there_are_none() -> None:
+    with pytest.raises(MethodError, match="update_every=600 does nothing, as dynamic=false does not read it"):
+        method("e2enet", dynamic=False, update_every=600)
+    fine_tuned = method("e2enet", update_every=600).fine_tuned()
+    assert recorded(fine_tuned.to_json()) == fine_tuned, "its bundle can be loaded"

@@ -16,6 +16,7 @@ from chance import drawn
 from tolerance import Counted, InFloat64, assert_close_to_float64
 from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, TrainState, changed, changed_after_training
+from voxtrace.methods import method
 from voxtrace.methods.meddanet import MedDANet
 from voxtrace.methods.published.meddanet_recipe import warmed_poly
 from voxtrace.nn.flops import flops
@@ -615,8 +616,8 @@ def test_a_slice_is_skipped_above_the_probability_that_is_asked_for(network: Med
     parts = dict(network.named_children())
     for above, actions in ((0.3, [0, 0, 0]), (0.5, [1, 0, 0]), (0.7, [1, 2, 0]), (0.97, [1, 2, 0]), (0.99, [1, 2, 3])):
         assert MedDANet(decide="skip_first", skip_above=above).choose(parts, numbered(3)).tolist() == actions
-    with pytest.raises(MethodError, match="decide=at_once does not read; use decide=skip_first"):
-        MedDANet(skip_above=0.97)
+    with pytest.raises(MethodError, match=r"skip_above=0\.97 does nothing, as decide=at_once does not read it"):
+        method("meddanet", skip_above=0.97)
 
 
 def test_choices_are_examined_at_the_probability_that_is_asked_for(network: MedDANetNetwork) -> None:

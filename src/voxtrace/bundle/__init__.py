@@ -105,14 +105,14 @@ def load(path: str | Path) -> Bundle:
         A file is missing or altered, the format is unknown, the weights do not fit the method by shape or type, a
         weight is nan or inf, or the network would be far larger than the file of its weights.
     """
-    from voxtrace.methods import method as make_method
+    from voxtrace.methods import recorded
     from voxtrace.nn.build_limit import limited_build
     from voxtrace.plan import Plan
 
     folder = find(path)
     record = card(folder)
     try:
-        made = make_method(record["method"]["name"], **record["method"]["options"])
+        made = recorded(record["method"])
         plan = Plan.model_validate(record["plan"])
         made.adapt(plan)  # refuses a plan that the method cannot use
         with limited_build((folder / WEIGHTS).stat().st_size):

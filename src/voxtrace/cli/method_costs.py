@@ -135,4 +135,5 @@ def _option(info: OptionInfo) -> dict[str, Any]:
         "high": info.high,
         "choices": list(info.choices),
         "live": info.live,
+        "unread_where": {name: list(values) for name, values in info.unread_where.items()},
     }

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.declaration import OptionInfo as OptionInfo
-from voxtrace.declaration import checked, options_of
+from voxtrace.declaration import checked, options_of, setting
 from voxtrace.declaration import option as option
 from voxtrace.errors import MethodError, VoxTraceError
 from voxtrace.method.recipe import NO_AUGMENTATION as NO_AUGMENTATION
@@ -168,7 +168,7 @@ class Method(ABC):
         return options_of(cls)
 
     def to_json(self) -> dict[str, Any]:
-        """Return ``{"name": ..., "options": {...}}``; ``voxtrace.method(name, **options)`` gives the method back."""
+        """Return ``{"name": ..., "options": {...}}``; :func:`voxtrace.methods.recorded` gives the method back."""
         return {"name": self.key, "options": asdict(self)}
 
     @property
@@ -286,6 +286,24 @@ def changed(method: Method, **options: Any) -> Method:
         raise MethodError(f"{method.key} refuses {brief(told)} ({brief(error)}); choose other values.") from error
 
 
+def chosen(method: Method, **options: Any) -> Method:
+    """Return the method as a person asks for it: :func:`changed`, and no new value that the other options leave unread.
+
+    A recorded method may have such values: fine-tuning, for one, switches options off that others belong to.
+    """
+    made = changed(method, **options)
+    values = {info.name: getattr(made, info.name) for info in method.options()}
+    for info in method.options():
+        name, value = info.name, values[info.name]
+        switch = info.unread_with(values) if name in options and value != getattr(method, name) else ""
+        if switch:
+            raise MethodError(
+                f"{method.key}: {setting(name, value)} does nothing, as {switch} does not read it; leave {name} out, "
+                f"or change {switch.partition('=')[0]}."
+            )
+    return made
+
+
 def changed_after_training(method: Method, **options: Any) -> Method:
     """Return the method with other options for a prediction, or refuse those on which the weights depend."""
     live = {info.name for info in method.options() if info.live}
@@ -295,7 +313,7 @@ def changed_after_training(method: Method, **options: Any) -> Method:
                 f"{name} of {method.key} was fixed in training; "
                 f"{'a prediction may change ' + ', '.join(sorted(live)) if live else 'it has no option to change'}."
             )
-    return changed(method, **options)
+    return chosen(method, **options)
 
 
 def _check_declared(kind: type[Method]) -> None:

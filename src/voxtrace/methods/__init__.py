@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from voxtrace.errors import MethodError
-from voxtrace.method import Method, changed
+from voxtrace.method import Method, changed, chosen
 from voxtrace.methods.cdlunet import CDLUNet
 from voxtrace.methods.diffusion import Diffusion
 from voxtrace.methods.e2enet import E2ENet
@@ -32,7 +33,8 @@ def method(name: str, **options: Any) -> Method:
     Raises
     ------
     MethodError
-        For an unknown name, an option the method does not have, or a value out of range.
+        For an unknown name, an option the method does not have, a value out of range, or one that does nothing beside
+        the other options.
 
     Examples
     --------
@@ -40,7 +42,18 @@ def method(name: str, **options: Any) -> Method:
     3
     """
     # The names are those of the command line and of bundles.
-    return changed(method_class(name)(), **options)
+    return chosen(method_class(name)(), **options)
+
+
+def recorded(record: Mapping[str, Any]) -> Method:
+    """Return the method that ``to_json`` recorded, e.g. of a bundle.
+
+    Raises
+    ------
+    MethodError
+        As of :func:`method`, but for values that do nothing: a method that was fine-tuned may have some.
+    """
+    return changed(method_class(record["name"])(), **record["options"])
 
 
 def method_class(name: str) -> type[Method]:

@@ -45,6 +45,7 @@ TOPOLOGY = Topology(
 )
 HEAD_WEIGHTS = (8 / 15, 4 / 15, 2 / 15)  # finest first; the sum is 14/15, as in the published code
 EASY_FRACTION = 1000 / 2500  # epochs
+LATTICE = {"windows": ("regular",)}  # where no window depends on another's answer
 AUGMENTATION = Augmentation(elastic_p=0.2, mirror=False)
 
 
@@ -61,11 +62,25 @@ class CDLUNet(Method):
     facts: ClassVar[Mapping[str, str]] = {"foreground_voxels": "voxel"}
     overlapping: ClassVar[bool] = True
 
-    easy_above: float = option(0.90, "Difficulty score above which a case is easy (high is easy).", low=0.0, high=1.0)
-    hard_above: float = option(
-        0.80, "Difficulty score above which a case is in the hard phase; below, it is dropped.", low=0.0, high=1.0
+    easy_above: float = option(
+        0.90,
+        "Difficulty score above which a case is easy (high is easy).",
+        low=0.0,
+        high=1.0,
+        unread_where={"course": ("all_at_once",)},
     )
-    hard_only: bool = option(False, "Leave the easy cases out of the hard phase.")
+    hard_above: float = option(
+        0.80,
+        "Difficulty score above which a case is in the hard phase; below, it is dropped.",
+        low=0.0,
+        high=1.0,
+        unread_where={"course": ("only_easy",)},
+    )
+    hard_only: bool = option(
+        False,
+        "Leave the easy cases out of the hard phase.",
+        unread_where={"course": ("only_easy", "only_hard", "all_at_once")},
+    )
     course: Literal["easy_then_hard", "only_easy", "only_hard", "all_at_once"] = option(
         "easy_then_hard",
         "Which cases the two phases learn: the paper's curriculum, or, for comparison over the same updates and rates, "
@@ -84,6 +99,7 @@ class CDLUNet(Method):
         "Where the neighbours of a centre window are skipped: where it has no foreground, or as in the published code "
         "where it has little, and then its own result and the next z start are dropped too.",
         live=True,
+        unread_where=LATTICE,
     )
     empty_below: int = option(
         1000,
@@ -92,28 +108,29 @@ class CDLUNet(Method):
         low=0,
         live=True,
         high=786_432,
+        unread_where=LATTICE,
     )
     tube_labels: str = option(
         "",
         "Label values, such as 5 6 10, of vessels and the like: where the centre would be empty but for them, only "
         "windows before and behind it run; empty switches the rule off.",
         live=True,
+        unread_where=LATTICE,
     )
     central_only: bool = option(
-        False, "Leave the outer voxels of a wide scan background, as published for the abdomen.", live=True
+        False,
+        "Leave the outer voxels of a wide scan background, as published for the abdomen.",
+        live=True,
+        unread_where=LATTICE,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hard_above > self.easy_above:
+        reads_both = self.course in ("easy_then_hard", "only_hard")
+        if reads_both and self.hard_above > self.easy_above:
             raise MethodError(
                 f"cdlunet: hard_above is {self.hard_above}, above easy_above {self.easy_above}; "
                 "a high score is easy, so choose a hard_above of at most easy_above."
-            )
-        if self.hard_only and self.course != "easy_then_hard":
-            raise MethodError(
-                f"cdlunet: hard_only is for the hard phase of course='easy_then_hard', but course is {self.course!r}, "
-                "which says itself what both phases learn; leave hard_only out."
             )
         self.tubes()
 

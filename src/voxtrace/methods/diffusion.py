@@ -86,8 +86,16 @@ class Diffusion(Method):
         "posterior",
         "Fresh noise of ddpm: that of the posterior (paper), or of the forward step (released code).",
         live=True,
+        unread_where={"sampler": ("ddim",)},
     )
-    eta: float = option(0.0, "Fresh noise of ddim: 0 none, 1 as much as ddpm.", low=0.0, high=1.0, live=True)
+    eta: float = option(
+        0.0,
+        "Fresh noise of ddim: 0 none, 1 as much as ddpm.",
+        low=0.0,
+        high=1.0,
+        live=True,
+        unread_where={"sampler": ("ddpm",)},
+    )
     ensemble: int = option(1, "Noise seeds whose probabilities are averaged at each step.", low=1, high=32, live=True)
     rate: float = option(
         1e-4,
@@ -95,13 +103,6 @@ class Diffusion(Method):
         low=1e-6,
         high=1e-1,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.eta and self.sampler == "ddpm":
-            raise MethodError(f"diffusion: eta is {self.eta}, which sampler=ddpm does not read; use sampler=ddim.")
-        if self.variance == "large" and self.sampler == "ddim":
-            raise MethodError("diffusion: variance is 'large', which sampler=ddim does not read; use sampler=ddpm.")
 
     @property
     def steps(self) -> int:

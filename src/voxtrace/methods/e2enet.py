@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxtrace.errors import MethodError, PlanError
+from voxtrace.errors import PlanError
 from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.methods.published import e2enet as published
 from voxtrace.nn.losses import supervised_loss
@@ -54,6 +54,7 @@ from voxtrace.trace import NodeChart
 PUBLISHED_WIDTH, PLANNED_WIDTH, WIDEST = 48, 32, 320
 PUBLISHED_ITERATIONS = 250_000
 HEAD_WEIGHTS = {"paper": [4 / 7, 2 / 7, 1 / 7, 0.0], "code": [8 / 15, 4 / 15, 2 / 15, 1 / 15]}
+STATIC = {"dynamic": (False,)}  # connections that stay
 FACTS = tuple(f"{source}_share" for source in SOURCES)
 
 
@@ -94,16 +95,26 @@ class E2ENet(Method):
         1200,
         "ΔT, iterations between two updates of connections, in a run of 250,000; other runs keep the ratio.",
         low=1,
+        unread_where=STATIC,
     )
     shift: int = option(
-        1, "Slices that a third of the channels moves up and a third down; 0 keeps them in place.", low=0, high=16
+        1,
+        "Slices that a third of the channels moves up and a third down; 0 keeps them in place.",
+        low=0,
+        high=16,
+        unread_where={"cubic": (True,)},
     )
     shift_axis: Literal["z", "y", "x"] = option(
         "z",
         "Axis along which channels are shifted and kernels are flat: depth with 1×3×3 (paper), or, to compare, Y with "
         "3×1×3 or X with 3×3×1.",
+        unread_where={"cubic": (True,)},
     )
-    strict_shift: bool = option(False, "Shift maps of one or two channels, too, as the released code does.")
+    strict_shift: bool = option(
+        False,
+        "Shift maps of one or two channels, too, as the released code does.",
+        unread_where={"cubic": (True,), "shift": (0,)},
+    )
     cubic: bool = option(False, "Ablation: 3×3×3 kernels in encoder and last nodes instead of the depth shift.")
     heads: Literal["paper", "code"] = option(
         "paper", "Weights of the heads in training, finest first: 4:2:1:0 (paper) or 8:4:2:1 (released code)."
@@ -112,21 +123,13 @@ class E2ENet(Method):
         "paper",
         "Where new connections come from: those that were off before pruning (paper), or all that are off (released "
         "code, which lets pruned ones return).",
+        unread_where=STATIC,
     )
     gradient: Literal["all", "active"] = option(
         "all",
         "Gradient of kernels that are off: computed, as published, and counted in clipping, or left out, which trains "
         "twice as fast on a CPU.",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, usual in (("shift", 1), ("shift_axis", "z"), ("strict_shift", False)):
-            if self.cubic and getattr(self, name) != usual:
-                raise MethodError(
-                    f"e2enet: {name} is {getattr(self, name)!r}, which cubic=true does not read, as it shifts nothing; "
-                    f"expected {usual!r}: leave {name} out, or cubic."
-                )
 
     @property
     def steps(self) -> int:

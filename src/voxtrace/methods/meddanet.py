@@ -70,6 +70,7 @@ TOLERANCE, CORRELATION = 0.01, 0.8  # of Dice between candidates; least of their
 SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
 PUBLISHED_WIDTH = 32  # base width of the plan that nnU-Net makes on a machine like the paper's
 LEAST_SIDE, MOST_SLICES, SLICES_IN_A_ROW = 16, 64, 16
+KEPT = {"bank": ("keep",)}  # where candidates do not learn
 LEAST_SCALE = 0.25  # M_1 would be as wide as M_2 below it
 
 BRATS_REGIONS: tuple[tuple[int, ...], ...] = ((1, 2, 3), (1, 3), (3,))  # whole tumour, tumour core, enhancing tumour
@@ -110,6 +111,7 @@ class MedDANet(Method):
         low=0.01,
         high=0.9999,
         live=True,
+        unread_where={"decide": ("at_once",)},
     )
     alpha: float = option(
         0.001, "α, the weight of cost beside Dice when the best candidate of a slice is chosen.", low=0, high=1
@@ -126,6 +128,7 @@ class MedDANet(Method):
         "foreground",
         "Labels in the Dice loss of the bank: without the background (released code), or with it (the paper's C, as it "
         "lists four classes).",
+        unread_where=KEPT,
     )
     regions: Literal["labels", "brats"] = option(
         "labels", "What Dice is averaged over: each label, or whole tumour, tumour core and enhancing tumour."
@@ -161,7 +164,11 @@ class MedDANet(Method):
         "train a new decision network alone, e.g. for another alpha.",
     )
     rate: float = option(
-        0.0, "First learning rate of M1 … M4; 0 suits the length of the run (0.0001 as published).", low=0, high=1
+        0.0,
+        "First learning rate of M1 … M4; 0 suits the length of the run (0.0001 as published).",
+        low=0,
+        high=1,
+        unread_where=KEPT,
     )
 
     def __post_init__(self) -> None:
@@ -174,10 +181,6 @@ class MedDANet(Method):
             raise MethodError(f"meddanet: scale is {self.scale}; expected 0, or {LEAST_SCALE} to 2.")
         if self.choice_layers == "last" and not self.held_out:
             raise MethodError("meddanet: choice_layers is 'last', but held_out=0 has no phase for it; use e.g. 0.25.")
-        if self.decide == "at_once" and self.skip_above != 0.5:
-            raise MethodError(
-                f"meddanet: skip_above is {self.skip_above}, which decide=at_once does not read; use decide=skip_first."
-            )
 
     # The plan and the networks
 
@@ -265,7 +268,7 @@ class MedDANet(Method):
             return {name: loss / len(active) for name, loss in losses.items()}
         certain = self.is_certain(net, batch)  # (B,)
         scores = net.router(batch.images).float()  # D(x), (B, 5)
-        weights = scores.new_tensor(self.action_weights)
+        weights = scores.new_tensor([self.skip_weight, *(getattr(self, f"{name}_weight") for name in CANDIDATES)])
         if state.phase.name == PRESENCE:
             shown = net.is_shown(batch.labels)
             log_p = scores.log_softmax(1)
@@ -317,11 +320,6 @@ class MedDANet(Method):
         """Return how many candidates are in training: none once the decision network is."""
         bank = state.phase.name == BANK
         return {"candidates_in_training": len(CANDIDATES) - self.left_so_far(state) if bank else 0}
-
-    @property
-    def action_weights(self) -> tuple[float, ...]:
-        """Weights of the five actions in the decision network's loss."""
-        return (self.skip_weight, self.expert1_weight, self.expert2_weight, self.expert3_weight, self.expert4_weight)
 
     def is_certain(self, net: MedDANetNetwork, batch: Batch) -> Tensor:
         """Return of which slices (B,) the wanted action is known.

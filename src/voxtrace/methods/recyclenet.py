@@ -58,7 +58,9 @@ class RecycleNet(Method):
     cycles: int = option(
         7, "Cycles in inference; more than in training is allowed.", low=1, high=MOST_CYCLES, live=True
     )
-    train_cycles: int = option(3, "Most cycles in training (N_max at the end).", low=1, high=16)
+    train_cycles: int = option(
+        3, "Most cycles in training (N_max at the end).", low=1, high=16, unread_where={"schedule": ("static",)}
+    )
     schedule: Literal["sampled", "increasing", "static"] = option(
         "sampled", "Cycles of a mini-batch: drawn from 1 to N_max, N_max itself, or always two."
     )
@@ -84,6 +86,7 @@ class RecycleNet(Method):
         True,
         "Let N_max rise over the first two fifths of training; false begins with the most, as fine-tuning does where "
         "it is not told otherwise.",
+        unread_where={"schedule": ("static",)},
     )
 
     @property

@@ -18,7 +18,7 @@ from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError
 from voxtrace.inference.step_check import check_step
 from voxtrace.method import Batch, Method, OptionInfo, Step, TrainState
-from voxtrace.methods import method, method_class
+from voxtrace.methods import method, method_class, recorded
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.testing.balls import ball
@@ -119,7 +119,8 @@ def _other_values(info: OptionInfo) -> list[Any]:
         return list(info.choices)
     if info.kind is bool:
         return [True, False]
-    return [value for value in (info.low, info.high) if value is not None]
+    numbers = [value for value in (info.low, info.high) if value is not None]
+    return numbers or (["1"] if info.kind is str else [info.default + 1])
 
 
 @_promise
@@ -196,7 +197,7 @@ def options_return_from_json(name: str) -> None:
     """Options go into ``bundle.json`` and come back."""
     record = json.loads(json.dumps(method(name).to_json()))
     _require(record["name"] == name, f"to_json gives the name {record['name']!r}; expected {name!r}.")
-    _require(method(name, **record["options"]) == method(name), "the options are others after JSON.")
+    _require(recorded(record) == method(name), "the options are others after JSON.")
 
 
 @_promise
@@ -215,6 +216,23 @@ def an_unknown_option_is_refused_by_name(name: str) -> None:
         _require("no option 'depht'" in str(error), f"an unknown option is refused as {str(error)!r}.")
     else:
         raise AssertionError("an option that the method does not have is accepted.")
+
+
+@_promise
+def an_option_that_another_one_switches_off_is_refused(name: str) -> None:
+    """``unread_where`` names options of the method and values that they take; a new value beside them is refused."""
+    for info in method_class(name).options():
+        for switch, value in ((switch, value) for switch, values in info.unread_where.items() for value in values):
+            method(name, **{switch: value})  # alone it is a choice like any
+            other = next(other for other in _other_values(info) if other != info.default)
+            try:
+                method(name, **{switch: value, info.name: other})
+            except MethodError as error:
+                _require("does nothing" in str(error), f"{info.name} beside {switch} is refused as {str(error)!r}.")
+            else:
+                raise AssertionError(
+                    f"{info.name}={other!r} is accepted, although {switch}={value!r} does not read it."
+                )
 
 
 @_promise

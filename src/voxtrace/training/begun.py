@@ -42,7 +42,7 @@ def begun_run(out: Path, dataset: Dataset) -> BegunRun | None:
     InputError
         What lies there does not describe a run.
     """
-    from voxtrace.methods import method
+    from voxtrace.methods import recorded
     from voxtrace.training.coverage import before_choice
 
     folder = work_folder(out)
@@ -52,7 +52,7 @@ def begun_run(out: Path, dataset: Dataset) -> BegunRun | None:
     if "method" not in settings or "plan" not in settings:
         return None
     try:
-        made = before_choice(method(settings["method"]["name"], **settings["method"]["options"]), settings)
+        made = before_choice(recorded(settings["method"]), settings)
         plan = Plan.model_validate(settings["plan"])
     except (VoxTraceError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -245,18 +245,18 @@ def file_name(name: str) -> str:
 
 
 def _method(request: TrainRequest, initial: Bundle | None, begun: BegunRun | None) -> Method:
-    from voxtrace.method import changed
+    from voxtrace.method import chosen
     from voxtrace.methods import DEFAULT_METHOD, method
     from voxtrace.training.coverage import as_asked
 
     if begun is not None and request.method in (None, "", begun.method.key):
-        return changed(begun.method, **request.options)
+        return chosen(begun.method, **request.options)
     if initial is not None and request.method in (None, "", initial.method.key):
-        return changed(as_asked(initial).fine_tuned(), **request.options)
+        return chosen(as_asked(initial).fine_tuned(), **request.options)
     made = method(request.method or DEFAULT_METHOD)
     if initial is not None:
         made = made.fine_tuned(initial.method)  # takes over the initial weights that fit
-    return changed(made, **request.options)
+    return chosen(made, **request.options)
 
 
 def given_plan(request: TrainRequest, dataset: Dataset) -> DatasetPlan | None:
