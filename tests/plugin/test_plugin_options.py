@@ -74,6 +74,23 @@ def test_a_change_is_told_and_reset_takes_it_back(form: OptionsForm, qtbot: Any)
     assert form.values == VALUES
 
 
+def test_a_field_that_another_option_leaves_unread_is_greyed_and_asks_for_nothing(qtbot: Any) -> None:
+    form, kind = OptionsForm(), METHODS["e2enet"]
+    qtbot.addWidget(form)
+    form.set_options(kind.options(), kind().to_json()["options"])
+    interval = form.fields["update_every"]
+    interval.write(600)
+    assert (form.values["update_every"], form.changed, interval.widget.isEnabled()) == (600, 1, True)
+
+    form.fields["dynamic"].write(False)
+
+    assert not interval.widget.isEnabled()
+    assert interval.widget.toolTip().endswith("Does nothing now: dynamic=false does not read it.")
+    assert (form.values["update_every"], form.changed) == (1200, 1)
+    form.fields["dynamic"].write(True)
+    assert (form.values["update_every"], interval.widget.isEnabled()) == (600, True)
+
+
 def test_the_same_options_leave_what_was_filled_in(form: OptionsForm) -> None:
     form.fields["repeats"].widget.setValue(7)
     form.set_options(LIVE, VALUES)

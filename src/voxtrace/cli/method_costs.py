@@ -135,5 +135,6 @@ def _option(info: OptionInfo) -> dict[str, Any]:
         "high": info.high,
         "choices": list(info.choices),
         "live": info.live,
+        "unread": info.unread,
         "unread_where": {name: list(values) for name, values in info.unread_where.items()},
     }

@@ -93,7 +93,8 @@ def _failed(name: str, error: Exception) -> str:
 def _print(document: dict[str, Any], plan: Plan) -> None:
     print_line(f"{document['name']}: {document['title']}\n  {document['source']}")
     for option in document["options"]:
-        print_line(f"  --{option['name'].replace('_', '-')} {_values(option)}\n      {option['help']}")
+        told = " ".join(filter(None, (option["help"], option["unread"])))
+        print_line(f"  --{option['name'].replace('_', '-')} {_values(option)}\n      {told}")
     print_line()
     if document["refused"]:
         print_line(f"not counted: {document['refused']}")
