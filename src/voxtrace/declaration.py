@@ -14,7 +14,7 @@ Knows neither torch nor a toolkit.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -157,6 +157,12 @@ def checked(info: OptionInfo, value: Any, *, error: type[UsageError] = UsageErro
 def setting(name: str, value: Any) -> str:
     """Return an option with its value as the command line takes it, e.g. ``"dynamic=false"``."""
     return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+def without_unread(infos: Iterable[OptionInfo], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return given values without those that others of them leave unread, e.g. beside one that a command forces."""
+    unread = {info.name for info in infos if info.unread_with(given)}
+    return {name: value for name, value in given.items() if name not in unread}
 
 
 def described(kind: type) -> str:

@@ -217,6 +217,19 @@ def test_the_time_is_told_by_cosines_and_sines() -> None:
     assert time_embedding(torch.tensor([0.0]), 128)[0].tolist() == [1.0] * 64 + [0.0] * 64
 
 
+@pytest.mark.parametrize(("enters", "seen"), [("before_norm", False), ("after_norm", True)])
+def test_as_published_the_norm_takes_the_time_away(enters: str, seen: bool) -> None:
+    """A block adds one number to each channel, and the norm after it takes each channel's mean."""
+    torch.manual_seed(3)
+    plan = Plan.example(labels=K, window=(16, 16, 16), base_width=8)
+    network = cast(DiffusionNetwork, method("diffusion", time_enters=enters).build(plan)).eval()
+    images, noisy = (torch.randn(1, n, 16, 16, 16, generator=chance(2)) for n in (1, K))
+    with torch.no_grad():
+        first, last = (network.denoise(images, noisy, torch.tensor([t])) for t in (0.0, 4.0))
+    assert bool((first - last).abs().max() > 1e-3) == seen
+    assert seen or bool((first - last).abs().max() < 1e-4 * first.abs().max())
+
+
 @pytest.mark.parametrize("size", [(16, 16, 16), (9, 13, 7), (1, 16, 24), (1, 1, 1)])
 def test_any_window_comes_back_at_its_own_size(network: DiffusionNetwork, size: tuple[int, int, int]) -> None:
     images = torch.randn(1, 1, *size, generator=chance(2))

@@ -511,7 +511,7 @@ def test_the_same_seed_trains_the_same_bundle(tmp_path: Path) -> None:
 
 def test_fine_tuning_takes_connections_over_and_static_keeps_them(tmp_path: Path) -> None:
     first = _tuned(E2ENet(), tmp_path / "first")
-    tuned = _tuned(E2ENet(sparsity=0.5, dynamic=False), tmp_path / "tuned", initial=load(tmp_path / "first"))
+    tuned = _tuned(E2ENet(dynamic=False), tmp_path / "tuned", initial=load(tmp_path / "first"))
     assert int(tuned.updates) == int(first.updates) == 2  # the third iteration is the last, nothing would follow
     for conv, start in zip(tuned.masked, first.masked, strict=True):
         assert torch.equal(conv.mask, start.mask)
@@ -609,6 +609,14 @@ def test_what_the_ablation_without_a_shift_does_not_read_is_refused(ignored: dic
         method("e2enet", cubic=True, **ignored)
     method("e2enet", **ignored)
     method("e2enet", cubic=True)
+
+
+def test_another_density_than_the_bundles_is_refused_in_fine_tuning() -> None:
+    bundle = method("e2enet", sparsity=0.7)
+    bundle.fine_tuned().check_start(bundle)
+    method("e2enet", sparsity=0.3).check_start(None)
+    with pytest.raises(MethodError, match=r"sparsity is 0\.3, but training goes on with the connections of the bundle"):
+        method("e2enet", sparsity=0.3).check_start(bundle)
 
 
 def test_an_interval_of_updates_is_refused_where_there_are_none() -> None:

@@ -13,6 +13,7 @@ from made import volume as noisy_volume
 from made_layers import ImmediateRunner, Recorded, made_trace
 from voxtrace.declaration import OptionInfo
 from voxtrace.inference.options import PredictOptions
+from voxtrace.method import changed_after_training
 from voxtrace.methods import METHODS
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
@@ -68,6 +69,13 @@ def test_where_windows_are_skipped_thinking_longer_skips_none() -> None:
     assert asked.possible
     before = PredictOptions(method_options={"alpha": 1})
     assert longer(before, asked, ThinkChoice()).method_options == {"alpha": 1, "windows": "regular"}
+
+
+def test_what_every_window_leaves_unread_is_left_out() -> None:
+    able = capabilities(METHODS["cdlunet"]())
+    before = PredictOptions(method_options={"rule": "code", "empty_below": 10})
+    assert longer(before, offer(able, 1), ThinkChoice()).method_options == {"windows": "regular"}
+    changed_after_training(METHODS["cdlunet"](), windows="regular")  # and that is no refusal
 
 
 def test_a_window_that_was_skipped_can_be_taken() -> None:

@@ -19,11 +19,12 @@ from voxtrace.methods.recyclenet import RecycleNet
 from voxtrace.methods.unet import UNet
 from voxtrace.plan import Plan
 from voxtrace.plugin.controllers.train import TrainController
-from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.models.bundles import BundleRegistry, describe
 from voxtrace.plugin.models.methods import MethodRegistry
 from voxtrace.plugin.models.train_form import TrainForm
 from voxtrace.plugin.work import jobs
 from voxtrace.training import setup
+from voxtrace.training.coverage import as_asked
 
 
 @pytest.fixture
@@ -55,6 +56,13 @@ def trained_by_the_command_line(*words: object) -> None:
     with pytest.raises(SystemExit) as left:
         main([os.fspath(w) if isinstance(w, Path) else str(w) for w in words])
     assert left.value.code in (0, None)
+
+
+def test_fine_tuning_begins_with_what_training_was_asked_for() -> None:
+    """As `voxtrace train --from` does, and not with what was chosen on held-back cases since."""
+    known = describe("acdc-recyclenet")
+    assert (known.options["cycles"], known.options_as_asked["cycles"]) == (2, 7)
+    assert known.options_as_asked == as_asked(load("acdc-recyclenet")).to_json()["options"]
 
 
 @pytest.mark.parametrize("start", ["scratch", "bundle"])

@@ -28,7 +28,7 @@ def fine_tuned(situation: str, dataset: Path, out: Path, *options: object) -> di
 
 
 def test_a_third_label_is_learned_beside_the_two(real_data: Path, tmp_path: Path) -> None:
-    found = fine_tuned("third-label", real_data / "Dataset004_Hippocampus", tmp_path, "--updates", 160)
+    found = fine_tuned("third-label", real_data / "Dataset004_Hippocampus", tmp_path, "--updates", 400)
     assert found["difference"] >= -MOST_LOST
     assert found["after"]["ball"] > 0.4
 

@@ -24,7 +24,7 @@ from voxtrace.inference import predict
 from voxtrace.metrics import dice, finite_mean, without_ignored
 from voxtrace.phantoms.named import UNSEEN, phantom_named
 from voxtrace.training.dataset import Dataset, fold
-from voxtrace.training.measuring import refuse_learned
+from voxtrace.training.learned import refuse_learned
 from voxtrace.volume import Array, Case, LabelMap, Triple, Volume
 
 NO_PICTURE = "no picture: no made-up scan is like those of its training, and neither its dataset nor a scan was given"

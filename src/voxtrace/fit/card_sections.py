@@ -18,6 +18,7 @@ from voxtrace.safe_text import brief
 
 NOT_A_DEVICE = "Not a medical device: no answer may be used without a person who checks it."
 _MOST_NAMES = 500
+LEARNED = "learned"  # of the bundle that training began from: SHA-256 of the images that its weights had learned
 _PARTS = {"training": "trained on", "held_back": "held back"}
 
 
@@ -59,7 +60,12 @@ def data(record: Mapping[str, Any]) -> Iterator[str]:
     if len(listed) == len(_PARTS):
         yield f"- partitions: {_fold(made)}"
         if disjoint(record):
-            yield "- level: cases; no image of a held-back case is one of training (by SHA-256)"
+            before = _table(made.get("initial"))
+            unknown = before and LEARNED not in before
+            yield (
+                "- level: cases; no image of a held-back case is one of training (by SHA-256)"
+                f"{'; what the bundle that it began from had learned is not recorded' if unknown else ''}"
+            )
     for title, names in listed.items():
         more = f" and {len(names) - _MOST_NAMES} more, see bundle.json" if len(names) > _MOST_NAMES else ""
         yield f"- {title}, {len(names)}: {_listed(names[:_MOST_NAMES])}{more}"
@@ -193,7 +199,8 @@ def disjoint(record: Mapping[str, Any]) -> bool:
     """Return whether images of training and of held-back cases are recorded, and none of them is in both."""
     made = record.get("provenance") or {}
     sides = [_hashes(made, part) for part in _PARTS]
-    return all(sides) and not sides[0] & sides[1]
+    before = set(_table(made.get("initial")).get(LEARNED) or ())
+    return all(sides) and not (sides[0] | before) & sides[1]
 
 
 def _validation(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -40,8 +40,10 @@ def card_text(name: str, facts: Mapping[str, str], about: Mapping[str, Any]) -> 
 
 
 def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return entries of the card without the lists of cases and the curve, which bundle.json holds."""
+    """Return entries of the card without lists of cases and of images, and the curve, which bundle.json holds."""
     entries = {name: value for name, value in entries.items() if name not in ("training", "held_back", "curve")}
+    if "initial" in entries:
+        entries["initial"] = {name: value for name, value in entries["initial"].items() if name != told.LEARNED}
     listed = entries.get("validation", {})
     short = {name: value for name, value in listed.items() if name not in ("per_case", "measures_per_label")}
     return {**entries, "validation": short} if listed else entries

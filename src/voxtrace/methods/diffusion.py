@@ -74,6 +74,11 @@ class Diffusion(Method):
         True, "Noise the network's own prediction in training; false noises the true mask (ablation)."
     )
     ce_only: bool = option(False, "Learn from cross-entropy alone, without Dice (ablation).")
+    time_enters: Literal["before_norm", "after_norm"] = option(
+        "before_norm",
+        "Where a block adds the time: before its second norm (paper and released code), which takes it away again, so "
+        "that the network does not know the step; or after it (ours).",
+    )
     predict: Literal["mask", "noise"] = option(
         "mask", "What the network's output is: the mask, or the noise (ablation)."
     )
@@ -131,7 +136,9 @@ class Diffusion(Method):
 
     def build(self, plan: Plan) -> nn.Module:
         """Return the network with children ``blank`` and ``denoise``."""
-        return DiffusionNetwork(plan.n_channels, plan.n_labels, self._width(plan))
+        return DiffusionNetwork(
+            plan.n_channels, plan.n_labels, self._width(plan), late_time=self.time_enters == "after_norm"
+        )
 
     def phases(self, plan: Plan) -> tuple[Phase, ...]:
         """Return one phase with AdamW, a cosine from ``rate`` and a small affine augmentation."""
@@ -243,10 +250,10 @@ class Diffusion(Method):
 class DiffusionNetwork(nn.Module):
     """Two children: ``denoise``, and ``blank``, from which inference takes the number of labels."""
 
-    def __init__(self, n_channels: int, n_labels: int, width: int) -> None:
+    def __init__(self, n_channels: int, n_labels: int, width: int, late_time: bool = False) -> None:
         super().__init__()
         self.blank = Blank(n_labels)
-        self.denoise = TimeUNet(n_channels, n_labels, width)
+        self.denoise = TimeUNet(n_channels, n_labels, width, late=late_time)
 
     def counted(self, images: Tensor) -> Tensor:
         """Return the scores of one denoising step; inference repeats it ``steps`` times."""

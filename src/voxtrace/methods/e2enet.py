@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxtrace.errors import PlanError
+from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.methods.published import e2enet as published
 from voxtrace.nn.losses import supervised_loss
@@ -172,6 +172,15 @@ class E2ENet(Method):
     def fine_tuned(self, other: Method | None = None) -> Self:
         """Return the method with connections that stay: the first update would prune half of the trained kernels."""
         return replace(self, dynamic=False)
+
+    def check_start(self, other: Method | None) -> None:
+        """Refuse another density than that of the weights it begins from: their connections are taken over."""
+        for name in ("sparsity", "level0_density") if isinstance(other, E2ENet) else ():
+            if getattr(self, name) != getattr(other, name):
+                raise MethodError(
+                    f"e2enet: {name} is {getattr(self, name)}, but training goes on with the connections of the "
+                    f"bundle, trained with {name}={getattr(other, name)}; leave {name} out, or train from scratch."
+                )
 
     def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:
         """Return whether each channel is shifted along depth as the one that it becomes."""

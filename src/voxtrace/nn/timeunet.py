@@ -53,10 +53,11 @@ def time_embedding(t: Tensor, size: int) -> Tensor:
 class TimeUNet(nn.Module):
     """Maps images (B, C, Z, Y, X), a noisy mask (B, K, Z, Y, X) and times (B,) to scores (B, K, Z, Y, X).
 
-    Without ``timed`` it is the published baseline: images alone, no time. Windows may have any size.
+    Without ``timed`` it is the published baseline: images alone, no time. Windows may have any size. As published the
+    time changes nothing; with ``late`` it does, see :class:`TimeBlock`.
     """
 
-    def __init__(self, n_channels: int, n_labels: int, width: int = 32, timed: bool = True) -> None:
+    def __init__(self, n_channels: int, n_labels: int, width: int = 32, timed: bool = True, late: bool = False) -> None:
         super().__init__()
         widths = level_widths(width)
         self.time_size = 4 * width if timed else 0
@@ -65,10 +66,10 @@ class TimeUNet(nn.Module):
             InstanceNorm(width),
             nn.GELU("tanh"),
         )
-        self.encode = nn.ModuleList(TimeBlock(w, self.time_size) for w in widths)
+        self.encode = nn.ModuleList(TimeBlock(w, self.time_size, late) for w in widths)
         self.down = nn.ModuleList(Down(fine, coarse) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose3d(coarse, fine, 2, 2) for fine, coarse in pairwise(widths))
-        self.decode = nn.ModuleList(TimeBlock(w, self.time_size) for w in widths[:-1])
+        self.decode = nn.ModuleList(TimeBlock(w, self.time_size, late) for w in widths[:-1])
         self.head = nn.Conv3d(width, n_labels, 1)
         self.apply(_init)
 
@@ -90,23 +91,30 @@ class TimeUNet(nn.Module):
 
 
 class TimeBlock(nn.Module):
-    """``h = conv(GELU(IN(conv(x)))) + Linear(e)``, then ``GELU(IN(h) + x)``; e (B, time_size) holds for all voxels."""
+    """``h = conv(GELU(IN(conv(x)))) + Linear(e)``, then ``GELU(IN(h) + x)``; e (B, time_size) holds for all voxels.
 
-    def __init__(self, width: int, time_size: int) -> None:
+    The norm takes each channel's mean away, and with it the one number that the time adds to the channel: the answer
+    does not depend on the time. With ``late`` it is added after the norm, ``GELU(IN(h) + Linear(e) + x)`` (ours).
+    """
+
+    def __init__(self, width: int, time_size: int, late: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv3d(width, width, 3, padding=1, bias=False)
         self.norm1 = InstanceNorm(width)
         self.conv2 = nn.Conv3d(width, width, 3, padding=1, bias=False)
         self.time = nn.Linear(time_size, width) if time_size else None
         self.norm2 = InstanceNorm(width)
+        self.late = late
 
     def forward(self, x: Tensor, e: Tensor | None) -> Tensor:
         """Return a map of the shape of ``x``, (B, width, Z, Y, X)."""
         h: Tensor = self.conv2(F.gelu(self.norm1(self.conv1(x)), approximate="tanh"))
+        if self.time is None or e is None:
+            return F.gelu(self.norm2(h) + x, approximate="tanh")
         # One number for each channel, the same at every voxel.
-        if self.time is not None and e is not None:
-            h = h + self.time(e)[:, :, None, None, None]
-        return F.gelu(self.norm2(h) + x, approximate="tanh")
+        added = self.time(e)[:, :, None, None, None]
+        h = self.norm2(h) + added if self.late else self.norm2(h + added)
+        return F.gelu(h + x, approximate="tanh")
 
 
 class Down(nn.Module):

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.atomic import atomic_file, remove_folder
-from voxtrace.bundle import JSON
+from voxtrace.bundle import JSON, load
 from voxtrace.errors import DatasetError, OutputError, UsageError
 from voxtrace.inference.fold_folder import FOLD, SUMMARY, fold_summary
 from voxtrace.training.dataset import Dataset, fold, open_dataset
 from voxtrace.training.dataset_plan import DatasetPlan, matching_plan, with_folds
+from voxtrace.training.learned import refuse_learned
 from voxtrace.training.pooled_scores import pooled_scores
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.request import TrainRequest
@@ -98,6 +99,8 @@ def set_up_folds(request: TrainRequest, cancel: Callable[[], bool]) -> Generator
     _check_place(out, request)
     if request.initial is not None:
         given_plan(request, dataset)  # refuses a plan beside the bundle's
+        if not request.resume:
+            refuse_learned(load(request.initial), dataset.cases([files.name for files in dataset.files]))
     else:
         stored = yield from _one_plan(request, dataset, out, cancel)
         dataset = with_folds(dataset, stored)

@@ -24,6 +24,7 @@ from voxtrace.training.dataset import CaseFiles, open_dataset
 from voxtrace.training.dataset import fold as fold_of
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.identity import CaseIdentity, identify, unread
+from voxtrace.training.learned import refuse_learned
 from voxtrace.training.match_volumes import check_matchable, match_volumes
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.step_choice import validate_steps
@@ -220,24 +221,6 @@ def _unread(cases: Sequence[Case]) -> list[Case | CaseFiles]:
 
 def _identities(cases: Sequence[Case]) -> list[CaseIdentity]:
     return [identify(one) for one in _unread(cases)]
-
-
-def refuse_learned(bundle: Bundle, validate: Sequence[Case]) -> None:
-    """Refuse held-back cases that the bundle was trained on, as it is where folds were made anew since.
-
-    Raises
-    ------
-    DatasetError
-        One is among the cases of training that the bundle lists.
-    """
-    learned = {images for images, _ in _listed(bundle, CASE_LISTS[0])}
-    known = [one.name for one in _identities(validate) if one.images in learned] if learned else []
-    if known:
-        raise DatasetError(
-            f"{bundle.name} was trained on {known[0]}{f' and {len(known) - 1} more' if known[1:] else ''} of the cases "
-            "held back now, so they tell nothing; give the --fold, and the dataset with the folds, that it was trained "
-            "with."
-        )
 
 
 def _nameless(bundle: Bundle, validation: Validation, validate: Sequence[Case]) -> Validation:

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import PlanError
+from voxtrace.fit.card_sections import LEARNED
 from voxtrace.method import Method, Phase
 from voxtrace.plan import Normalisation, Plan
 from voxtrace.plan.regions import LabelRegion
 from voxtrace.training.finetune import match_channels, match_outputs
+from voxtrace.training.learned import learned_images
 from voxtrace.training.new_labels import Axes, begin_rare
 
 
@@ -70,6 +72,7 @@ class Takeover:
         return {
             "name": self.initial.name,
             "digest": self.initial.digest,
+            LEARNED: sorted(learned_images(self.initial.card)),
             "channels": {new.channels[now]: old.channels[before] for now, before in enumerate(self.channels)},
             "labels": {new.outputs[now]: old.outputs[before] for now, before in self.labels.items()},
             "labels_anew": _anew(new, self.labels),

@@ -28,6 +28,7 @@ from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
 from voxtrace.training.gain import check_drawn, gain_in_words, gain_of
+from voxtrace.training.learned import refuse_learned
 from voxtrace.training.longer import as_begun, back_before_fall, note_length, reopened
 from voxtrace.training.match_volumes import match_volumes
 from voxtrace.training.new_labels import learn_faster, times_faster
@@ -81,7 +82,8 @@ def train(
     Raises
     ------
     InputError, PlanError, UsageError, DatasetError
-        What is resumed had other settings or cases, no weight fits, volumes cannot be matched, or a phase has no case.
+        What is resumed had other settings or cases, no weight fits, volumes cannot be matched, a phase has no case, or
+        the initial bundle learned a case of ``validate``.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
     EngineError
@@ -95,6 +97,8 @@ def train(
         bundle = yield from finished(run, asked, cases, validate)
         clear_finished(run.out, run.work)
         return bundle
+    if initial and not (resume and run.work.exists()):
+        refuse_learned(initial, validate)
     takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
     if takeover:

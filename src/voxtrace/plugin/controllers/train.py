@@ -140,7 +140,7 @@ class TrainController:
         """
         single = [known for known in self._bundles.bundles if not known.folds]  # one has to be chosen
         kinds = self._methods.classes
-        bundles = [TrainStart(k.name, k.method, k.path, k.options) for k in single]
+        bundles = [TrainStart(k.name, k.method, k.path, k.options_as_asked) for k in single]
         others = [
             TrainStart(f"{k.name}, going on as {kind.title}", key, k.path, before=(k.method, k.options))
             for k in single

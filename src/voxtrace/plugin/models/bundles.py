@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from voxtrace import bundle
 from voxtrace.errors import BundleError
-from voxtrace.inference.fold_folder import LEFT_OUT, fold_cards, fold_summary, is_fold_folder, joint_card
+from voxtrace.inference.fold_folder import CHOSEN, LEFT_OUT, fold_cards, fold_summary, is_fold_folder, joint_card
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +59,11 @@ class KnownBundle:
     record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     predicts_as: str = ""
     weights_sha256: str = ""
+
+    @property
+    def options_as_asked(self) -> dict[str, Any]:
+        """Options that its training was asked for, before others were chosen: fine-tuning begins with them."""
+        return {**self.options, **self.record.get("provenance", {}).get(CHOSEN, {})}
 
     def sentence(self, method: str = "") -> str:
         """Return what it segments, in which images and with which method; ``method`` is its title where known."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace.declaration import OptionInfo
+from voxtrace.declaration import OptionInfo, without_unread
 from voxtrace.inference.options import PredictOptions
 from voxtrace.plugin.models.methods import Capabilities
 from voxtrace.plugin.models.region import Box, clipped_box
@@ -43,6 +43,8 @@ class ThinkOffer:
         The largest network of a routing method; None where there is none.
     every_window
         Options with which no window is skipped; empty where none is skipped anyway.
+    options
+        What a prediction may change.
     """
 
     step_word: str = "step"
@@ -51,6 +53,7 @@ class ThinkOffer:
     random: bool = False
     largest: LargestNetwork | None = None
     every_window: Mapping[str, Any] = field(default_factory=dict)
+    options: Sequence[OptionInfo] = ()
 
     @property
     def possible(self) -> bool:
@@ -72,7 +75,7 @@ def offer(able: Capabilities | None, steps: int) -> ThinkOffer:
     if able is None:
         return ThinkOffer(steps=steps)
     largest = largest_network(able.options, able.value_names)
-    return ThinkOffer(able.step_word, steps, able.max_steps, able.random, largest, able.every_window)
+    return ThinkOffer(able.step_word, steps, able.max_steps, able.random, largest, able.every_window, able.options)
 
 
 def largest_network(options: Sequence[OptionInfo], value_names: Mapping[str, tuple[str, ...]]) -> LargestNetwork | None:
@@ -105,7 +108,7 @@ def longer(options: PredictOptions, asked: ThinkOffer, choice: ThinkChoice) -> P
     own = {**options.method_options, **asked.every_window}
     if choice.largest and asked.largest is not None:
         own[asked.largest.option] = asked.largest.value
-    changes["method_options"] = own
+    changes["method_options"] = without_unread(asked.options, own)
     return replace(options, **changes)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from voxtrace.declaration import OptionInfo
+from voxtrace.declaration import OptionInfo, without_unread
 from voxtrace.inference.options import PredictOptions
 from voxtrace.plugin.models.methods import Capabilities
 from voxtrace.plugin.models.model_cards import time_words
@@ -98,7 +98,8 @@ def options_for(name: str, options: PredictOptions, able: Capabilities | None) -
     if (fewer := _FEWER.match(name)) and able.max_steps:
         return replace(options, steps=int(fewer[1]))
     if name == NOTHING_SKIPPED and able.every_window:
-        return replace(options, method_options={**options.method_options, **able.every_window})
+        own = {**options.method_options, **able.every_window}
+        return replace(options, method_options=without_unread(able.options, own))
     if early := _EARLY.match(name):
         return replace(options, settle=float(f"{float(early[1]) / 100:.6g}"))
     if everywhere := _EVERYWHERE.match(name):
