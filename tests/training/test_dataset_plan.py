@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +32,10 @@ from voxtrace.training import (
 )
 from voxtrace.training.add_case import NewCase, add_case
 from voxtrace.training.chunked import ChunkedArray
-from voxtrace.training.dataset_plan import DatasetPlan, plan_file, read_plan, stored_plan
+from voxtrace.training.dataset_plan import DatasetPlan, file_mark, plan_file, read_plan, stored_plan
 from voxtrace.training.planning import CPU, combine, fit_window, measure_case
 from voxtrace.training.preprocessed import preprocess_cases
+from voxtrace.volume import Array, Geometry, Volume
 
 
 @pytest.fixture
@@ -110,6 +115,75 @@ def test_a_dataset_whose_images_have_changed_is_planned_anew(balls: Path) -> Non
     volume = read(file)
     write(replace(volume, data=volume.data * np.float32(3.7)), file)
     assert len(list(set_up(TrainRequest(balls), lambda: False))) == 12
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".nhdr", ".nii"])
+def test_a_changed_voxel_is_noticed_wherever_it_lies(tmp_path: Path, ending: str) -> None:
+    """Beside its header, and in the middle of a file; a copy elsewhere has the same mark."""
+    first, copy = (tmp_path / place / f"scan{ending}" for place in ("first", "copy"))
+    for file in (first, copy):
+        file.parent.mkdir()
+        _write_plain(file, np.zeros((32, 32, 32), np.int16))
+    os.utime(copy, (1, 1))
+    before = file_mark(first)
+    assert file_mark(copy) == before
+    with (copy if ending == ".nii" else copy.with_suffix(".raw")).open("r+b") as voxels:
+        voxels.seek(30_000)
+        voxels.write(b"\x07")
+    assert file_mark(copy) != before
+
+
+def _write_plain(file: Path, voxels: Array) -> None:
+    """Write voxels uncompressed; for a text header beside it."""
+    headers = {
+        ".mhd": "ObjectType = Image\nNDims = 3\nDimSize = 32 32 32\nElementType = MET_SHORT\nElementSpacing = 1 1 1\n"
+        "ElementByteOrderMSB = False\nElementDataFile = scan.raw\n",
+        ".nhdr": "NRRD0004\ntype: short\ndimension: 3\nsizes: 32 32 32\nencoding: raw\nendian: little\n"
+        "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\ndata file: scan.raw\n\n",
+    }
+    if file.suffix in headers:
+        file.write_text(headers[file.suffix])
+        file.with_suffix(".raw").write_bytes(voxels.tobytes())
+    else:
+        write(Volume(voxels[None], Geometry.from_spacing(voxels.shape, (1.0, 1.0, 1.0))), file)
+
+
+def test_of_gzip_the_checksum_counts_unless_it_has_blocks_with_one_each(tmp_path: Path) -> None:
+    file, marks = tmp_path / "scan.nii.gz", []
+    for level in (1, 9):
+        file.write_bytes(gzip.compress(b"voxels" * 999, level))
+        marks.append(file_mark(file))
+    file.write_bytes(gzip.compress(b"others" * 999))
+    assert marks[0] == marks[1] != file_mark(file)
+    block, last = (_with_extra(gzip.compress(text)) for text in (b"voxels", b""))  # as bgzip ends every file
+    for whole in (block, _with_extra(gzip.compress(b"others"))):
+        file.write_bytes(whole + last)
+        marks.append(file_mark(file))
+    assert marks[2] != marks[3]
+
+
+def _with_extra(packed: bytes) -> bytes:
+    """Return gzip with an extra field of two bytes in its header, as programs that pack in blocks write it."""
+    return packed[:3] + bytes([packed[3] | 4]) + packed[4:10] + b"\x02\x00ab" + packed[10:]
+
+
+def test_a_plan_of_plain_files_holds_for_a_copy_until_a_voxel_changes(tmp_path: Path) -> None:
+    folder = ball_dataset(tmp_path / "balls", 3)
+    for file in folder.glob("*Tr/*.nii.gz"):
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    record = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**record, "file_ending": ".nii"}))
+    plan = planned(folder)
+    copy = open_dataset(shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile))
+    assert (plan.misfit(copy), plan.redrawn(copy)) == ("", [])
+    for file, place in ((copy.files[1].images[0], 9000), (copy.files[2].labels, -5)):
+        assert file.stat().st_size > 4096
+        with file.open("r+b") as stream:
+            stream.seek(place, 0 if place > 0 else 2)
+            stream.write(b"\x01")
+    assert plan.misfit(copy) == "the image of ball_001 has changed"
+    assert plan.redrawn(copy) == ["ball_002"]
 
 
 def test_a_dataset_whose_labels_were_redrawn_is_planned_anew_but_not_by_a_named_file(

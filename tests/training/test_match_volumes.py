@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from voxtrace.errors import DatasetError, UsageError
 from voxtrace.method import Step
 from voxtrace.methods import method
 from voxtrace.training import measuring, train
+from voxtrace.training.dataset import case_subjects, fold, open_dataset
 from voxtrace.training.match_volumes import check_matchable, match_volumes
 from voxtrace.training.measuring import measure_on
 from voxtrace.training.request import TrainRequest
@@ -131,6 +133,40 @@ def test_a_subject_is_never_in_both_halves() -> None:
     told = drain(match_volumes(made, before, named, "cpu", lambda: False)).volumes_matched
     # patients of 2, 6, 2 and 2 cases, two in each half
     assert sorted(half["cases"] for half in told["labels"][NAME]["halves"]) == [4, 8]
+
+
+@pytest.mark.parametrize("layout", ["nnU-Net", "CSV"])
+def test_stated_subjects_are_never_in_both_halves(tmp_path: Path, layout: str) -> None:
+    """Names tell of twelve subjects; the dataset says that they are four, of 6, 2, 2 and 2 scans."""
+    folder, said = ball_dataset(tmp_path / "balls", 12), {f"ball_{n:03d}": f"p{max(0, n // 2 - 2)}" for n in range(12)}
+    if layout == "CSV":
+        rows = [f"imagesTr/{n}_0000.nii.gz,labelsTr/{n}.nii.gz,{n},{one},0" for n, one in said.items()]
+        (folder / "dataset.json").unlink()
+        (folder / "cases.csv").write_text("\n".join(["image,label,case,subject,fold", *rows]))
+    else:
+        record = json.loads((folder / "dataset.json").read_text())
+        (folder / "dataset.json").write_text(json.dumps({**record, "subjects": said}))
+        splits = [{"train": [], "val": list(said)}]
+        (folder / "splits_final.json").write_text(json.dumps(splits))
+    _, held = fold(open_dataset(folder / "cases.csv" if layout == "CSV" else folder), 0)
+    found = fakes.bundle(Thresholding())
+    before = drain(validate_cases(found, held, "cpu", lambda: False, margins=True))
+    assert before is not None
+    told = drain(match_volumes(found, before, held, "cpu", lambda: False)).volumes_matched
+    (row,) = told["labels"].values()
+    assert sorted(half["cases"] for half in row["halves"]) == [4, 8]
+
+
+def test_the_subjects_of_a_dataset_reach_what_is_held_back_of_it(tmp_path: Path) -> None:
+    folder = ball_dataset(tmp_path / "balls", 12)
+    record = json.loads((folder / "dataset.json").read_text())
+    said = {f"ball_{n:03d}": f"p{n // 2}" for n in range(12)}
+    (folder / "dataset.json").write_text(json.dumps({**record, "subjects": said}))
+    ready = drain(set_up(TrainRequest(folder, method="unet", fold=0), lambda: False))
+    names = [case.name for case in ready.validate]
+    assert names
+    assert case_subjects(ready.validate, names) == [said[name] for name in names]
+    assert case_subjects(ready.validate[1:], names[1:]) == [said[name] for name in names[1:]]
 
 
 def test_the_bias_on_these_cases_is_not_told() -> None:

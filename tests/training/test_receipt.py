@@ -21,6 +21,7 @@ from voxtrace.plan import Plan
 from voxtrace.plan.regions import LabelRegion
 from voxtrace.training import receipt
 from voxtrace.training.dataset import Dataset, open_dataset
+from voxtrace.training.identity import identify
 from voxtrace.training.receipt import FineTuningChange, OldCase, changed_by_fine_tuning, changed_on_old_cases
 from voxtrace.volume import LabelMap, Volume
 
@@ -145,8 +146,34 @@ def test_old_cases_are_those_that_the_model_before_held_back(dataset: Dataset, m
     assert [one.name for one in found.old] == ["ball_002"]
     assert found.mean_dice is None  # no label that both know
     strange = a_bundle({0: "background", 1: "organ"}, ("elsewhere",))
-    with pytest.raises(DatasetError, match="none of the cases that the card of background/organ names"):
+    with pytest.raises(DatasetError, match="none of the cases that the card of background/organ lists"):
         drain(changed_on_old_cases(strange, after, dataset))
+
+
+def test_held_back_cases_without_names_are_known_by_their_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card calls the case of ball_003 case_0001, as another case of the dataset is called."""
+    folder = ball_dataset(tmp_path / "balls", 4)
+    for kind, ending in (("imagesTr", "_0000"), ("labelsTr", "")):
+        (folder / kind / f"ball_000{ending}.nii.gz").rename(folder / kind / f"case_0001{ending}.nii.gz")
+    dataset = open_dataset(folder)
+    answers(monkeypatch, organ=lambda v: np.zeros(v.data.shape[1:]), ball=lambda v: np.zeros(v.data.shape[1:]))
+    row = identify(next(files for files in dataset.files if files.name == "ball_003")).to_json()
+    anonymous = {"anonymous_names": True, "held_back": [{**row, "name": "case_0001"}]}
+    before, after = (a_bundle({0: "background", 1: last}) for last in ("organ", "ball"))
+    before = replace(before, card={**before.card, "provenance": anonymous})
+    assert [one.name for one in drain(changed_on_old_cases(before, after, dataset)).old] == ["ball_003"]
+    (folder / "provenance").mkdir()
+    (folder / "provenance" / "case_0001.json").write_text("{}")
+    tuned = replace(after, card={**after.card, "provenance": anonymous})
+    found = drain(changed_by_fine_tuning(before, tuned, dataset))
+    assert [(one.name, one.held_back) for one in found.corrections] == [("case_0001", False)]
+    assert [one.name for one in found.old] == ["ball_003"]
+    for part in ("imagesTr/ball_003_0000", "labelsTr/ball_003"):
+        (folder / f"{part}.nii.gz").unlink()
+    with pytest.raises(DatasetError, match="none of the cases"):
+        drain(changed_on_old_cases(before, after, open_dataset(folder)))
 
 
 def test_models_of_regions_are_compared_by_region(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,18 @@ def test_values_that_name_no_label_become_background() -> None:
     assert cleaned(np.array([300.0]), n_labels=400).dtype == np.uint16
 
 
+def test_the_value_after_the_last_label_stays_where_it_is_ignored() -> None:
+    assert cleaned(np.array([-3, 0, 2, 3, 4]), n_labels=3, ignore=True).tolist() == [0, 0, 2, 3, 0]
+    assert cleaned(np.array([256]), n_labels=256, ignore=True).tolist() == [256]
+
+
+def test_voxels_that_either_map_ignores_are_in_no_dice() -> None:
+    """Of five voxels the last two are ignored: label 1 has 2·1 / (2 + 1), the background 2·1 / (1 + 2)."""
+    maps = [_row(0, 1, 1, 2, 1), _row(0, 1, 0, 1, 2)]
+    assert pairwise_dice(maps, 2)[0, 1] == pairwise_dice(maps, 2)[1, 0] == pytest.approx(2 / 3)
+    assert pairwise_dice(maps, 2, background=True)[0, 1] == pytest.approx((2 / 3 + 2 / 3) / 2)
+
+
 @pytest.fixture
 def unlabelled(tmp_path: Path) -> tuple[Path, list[Path]]:
     """Two balls without reference labels; candidates a and b are alike, c has another ball; one value is no label."""
@@ -148,6 +160,25 @@ def test_scores_and_chosen_labels_are_written_and_read_by_training(unlabelled: t
     overlap = 2 * np.count_nonzero(b.data & np.roll(b.data, 2, axis=0)) / (2 * np.count_nonzero(b.data))
     assert score.difficulty_min == pytest.approx(overlap)
     assert score.difficulty == pytest.approx((1 + overlap) / 2)
+
+
+def test_voxels_that_nobody_annotated_are_neither_scored_nor_learned(unlabelled: tuple[Path, list[Path]]) -> None:
+    """The upper half of every candidate is ignored."""
+    folder, candidates = unlabelled
+    record = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**record, "labels": {**record["labels"], "ignore": 2}}))
+    file = "ball_000.nii.gz"
+    truth = io.read_labels(candidates[2] / file)
+    data = truth.data.astype(np.int16)
+    data[8:] = 2
+    for place in candidates:
+        io.write(Volume(data[None], truth.geometry), place / file)
+    score = drain(score_dataset(folder, candidates)).cases["ball_000"]
+    case, dataset = open_dataset(folder).cases(["ball_000"])[0], open_dataset(folder)
+    assert dataset.ignored == 2
+    assert np.array_equal(case.labels.data, data)
+    assert score.foreground_voxels == np.count_nonzero(data == 1) > 0
+    assert score.difficulty == 1.0
 
 
 def test_scores_reach_the_prepared_case(unlabelled: tuple[Path, list[Path]], tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ SCORES = "scores.json"
 class CaseFiles:
     """The files of one case: an image for each channel, in order, and its labels; and its scores for sampling.
 
-    One image may hold every channel in its fourth dimension; ``channels`` is their number.
+    One image may hold every channel in its fourth dimension; ``channels`` is their number. ``subject`` is whose scan
+    it is, where a dataset says so.
     """
 
     name: str
@@ -44,6 +45,7 @@ class CaseFiles:
     labels: Path
     scores: Mapping[str, float] = field(default_factory=dict)
     channels: int = 1
+    subject: str = ""
 
     def load(self) -> Case:
         """Read the case."""
@@ -51,7 +53,7 @@ class CaseFiles:
 
 
 class CaseFolder(Sequence[Case]):
-    """Cases that are read when they are indexed; their number and names are known before."""
+    """Cases that are read when they are indexed; their number, names and subjects are known before."""
 
     def __init__(self, files: Sequence[CaseFiles]) -> None:
         self.files = tuple(files)
@@ -65,6 +67,13 @@ class CaseFolder(Sequence[Case]):
 
     def __iter__(self) -> Iterator[Case]:
         return (files.load() for files in self.files)
+
+
+def case_subjects(cases: Sequence[Case], names: Sequence[str]) -> list[str]:
+    """Return the subject of each case: as its dataset has it; of cases in memory by their ``names``."""
+    stated = {files.name: files.subject for files in cases.files} if isinstance(cases, CaseFolder) else {}
+    subjects = subjects_of(names, stated)
+    return [subjects[name] for name in names]
 
 
 @dataclass(frozen=True)
@@ -154,11 +163,13 @@ def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
     listing = read_listing(path)
     inside = path if path.is_dir() else path.parent
     scores = _scores(inside)
+    subjects, channels = subjects_of(list(listing.images), listing.subjects), len(listing.channels)
     files = tuple(
-        CaseFiles(name, images, _label_file(inside, labels, name, listing), scores.get(name, {}), len(listing.channels))
+        CaseFiles(
+            name, images, _label_file(inside, labels, name, listing), scores.get(name, {}), channels, subjects[name]
+        )
         for name, images in listing.images.items()
     )
-    subjects = subjects_of(list(listing.images), listing.subjects)
     folds, source = _folds(path, inside, listing, subjects)
     return Dataset(
         name=listing.name,

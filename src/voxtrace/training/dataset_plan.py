@@ -13,7 +13,6 @@ cases that are added or removed change nothing. A file that is named stays the p
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import DatasetError, PlanError
+from voxtrace.io.contents import file_digest, parts_of
 from voxtrace.plan import Plan
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset import Dataset
@@ -31,7 +31,7 @@ from voxtrace.training.dataset_cache import cache_of
 from voxtrace.training.planning import Fingerprint
 from voxtrace.training.split import Fold, parse_splits
 
-_GZIP, _END = b"\x1f\x8b", 4096
+_GZIP, _EXTRA, _END = b"\x1f\x8b", 4, 8  # how it begins; the flag by which blocks are told; bytes of checksum and size
 FORMAT, VERSION = "voxtrace dataset plan", 1
 
 
@@ -203,20 +203,23 @@ def label_marks(dataset: Dataset) -> dict[str, str]:
 
 
 def file_mark(path: Path) -> str:
-    """Return a mark of a file's contents without reading it whole.
+    """Return a mark of a file's contents, wherever it lies and whenever it was written.
 
-    For gzip it is the checksum that ends the file, and the same however well it was packed; otherwise the size and a
-    digest of the first and last 4 KiB.
+    For gzip it is the checksum that ends the file, and the same however well it was packed. Anything else is read
+    whole, with the files in which its header says that its voxels lie: a change may be anywhere.
     """
+    packed = _gzip_end(path) if path.is_file() and not any(parts_of(path)) else ""
+    return packed or file_digest(path)
+
+
+def _gzip_end(path: Path) -> str:
+    """Return checksum and size that end a gzip file; "" for others, and for gzip in blocks with an end of each."""
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _END))
-        end = file.read()
-        file.seek(0)
-        begin = file.read(_END)
-    if begin[:2] == _GZIP:
-        return end[-8:].hex()
-    return f"{size}-{hashlib.sha256(begin + end).hexdigest()[:16]}"
+        begin = file.read(4)
+        if len(begin) < 4 or begin[:2] != _GZIP or begin[3] & _EXTRA:
+            return ""
+        file.seek(-_END, 2)
+        return file.read().hex()
 
 
 def _parsed(raw: Mapping[str, Any], file: Path) -> DatasetPlan:

@@ -33,8 +33,8 @@ from voxtrace.fit.volume_match import (
 from voxtrace.inference import predict
 from voxtrace.method import Method
 from voxtrace.metrics import finite_mean, mean_interval, volume_ml, without_ignored
+from voxtrace.training.dataset import case_subjects
 from voxtrace.training.progress import TrainProgress
-from voxtrace.training.split import subjects_of
 from voxtrace.training.validation import Validation, foreground_dice, margins_of, validate_cases
 from voxtrace.volume import Case, LabelMap
 
@@ -77,7 +77,7 @@ def match_volumes(
     DatasetError
         No label is in as many held-back cases as it takes.
     """
-    subjects = list(subjects_of([case.name for case in before.cases], {}).values())
+    subjects = case_subjects(cases, [case.name for case in before.cases])
     first = _matched_cases(before, subjects)
     ruled = replace(bundle, card={**bundle.card, "post_processing": dict(before.post_processing)})
     search = _Search(ruled, cases, device, cancel, _common(first, before.labels))

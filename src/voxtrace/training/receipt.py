@@ -19,8 +19,10 @@ from voxtrace.inference import PredictOptions, segment
 from voxtrace.metrics import dice, finite_mean, region_maps, without_ignored
 from voxtrace.plan.regions import LabelRegion
 from voxtrace.training.add_case import PROVENANCE
+from voxtrace.training.card import ANONYMOUS, CASE_LISTS
 from voxtrace.training.dataset import Dataset
 from voxtrace.training.finetune import match_channels, match_labels
+from voxtrace.training.identity import identify
 from voxtrace.training.progress import TrainProgress
 from voxtrace.volume import Array, Case, LabelMap, Volume
 
@@ -124,6 +126,8 @@ def changed_by_fine_tuning(
 
     Raises
     ------
+    DatasetError
+        A file of a case cannot be read.
     PlanError
         The models have other channels.
     Cancelled
@@ -150,7 +154,7 @@ def changed_on_old_cases(
     Raises
     ------
     DatasetError
-        None of the cases that the model before held back is in the dataset.
+        None of the cases that the model before held back is in the dataset, or a file of a case cannot be read.
     PlanError
         The models have other channels.
     Cancelled
@@ -159,7 +163,7 @@ def changed_on_old_cases(
     names = _held_back(before, dataset)
     if not names:
         raise DatasetError(
-            f"{dataset.name} has none of the cases that the card of {before.name} names as held back. Give the dataset "
+            f"{dataset.name} has none of the cases that the card of {before.name} lists as held back. Give the dataset "
             "that it was trained on."
         )
     task = _compared(before, after, dataset.cases(names), 0, device, cancel)
@@ -167,9 +171,13 @@ def changed_on_old_cases(
 
 
 def _held_back(bundle: Bundle, dataset: Dataset) -> list[str]:
-    """Return the cases of a dataset that a model held back, by its card."""
+    """Return the cases of a dataset that a model held back: by the names in its card, or without names by images."""
+    made = bundle.card.get("provenance", {})
+    rows = made.get(CASE_LISTS[1], ())
+    if made.get(ANONYMOUS):
+        images = {tuple(row["images"]) for row in rows}
+        return [files.name for files in dataset.files if identify(files).images in images] if images else []
     known = {files.name for files in dataset.files}
-    rows = bundle.card.get("provenance", {}).get("held_back", ())
     return [row["name"] for row in rows if row["name"] in known]
 
 

@@ -53,7 +53,7 @@ class CaseScore:
     reliabilities
         RS of each candidate.
     foreground_voxels
-        Of the kept candidate; a case with 0 is flagged, and learned by no curriculum.
+        Of the kept candidate, without ignored ones; a case with 0 is flagged, and learned by no curriculum.
 
     A score is NaN where no label is in any of the maps that are compared.
     """
@@ -158,7 +158,8 @@ def pairwise_dice(maps: Sequence[Array], n_labels: int, *, background: bool = Fa
     """Return the Dice of each pair of label maps (Z, Y, X), averaged over labels: (n, n), 1 on the diagonal.
 
     A label that neither map has is left out of the mean: two maps that both miss an organ do not agree on it. The Dice
-    of two maps without any label is NaN. The background takes part if asked for.
+    of two maps without any label is NaN. The background takes part if asked for. Voxels with the value ``n_labels``
+    in either map, which nobody annotated, are left out.
     """
     dice = np.eye(len(maps))
     for i, j in combinations(range(len(maps)), 2):
@@ -166,10 +167,14 @@ def pairwise_dice(maps: Sequence[Array], n_labels: int, *, background: bool = Fa
     return dice
 
 
-def cleaned(data: Array, n_labels: int) -> Array:
-    """Return labels as uint8 or uint16, with 0 for every value outside 0 … ``n_labels`` − 1."""
-    kind = np.uint8 if n_labels <= 256 else np.uint16
-    return np.where((data >= 0) & (data < n_labels), data, 0).astype(kind)
+def cleaned(data: Array, n_labels: int, *, ignore: bool = False) -> Array:
+    """Return labels as uint8 or uint16, with 0 for every value outside 0 … ``n_labels`` − 1.
+
+    With ``ignore`` the value ``n_labels`` stays, too: voxels that nobody annotated.
+    """
+    n_values = n_labels + ignore
+    kind = np.uint8 if n_values <= 256 else np.uint16
+    return np.where((data >= 0) & (data < n_values), data, 0).astype(kind)
 
 
 def _check(candidates: Sequence[Path]) -> None:
@@ -216,34 +221,36 @@ def _score_cases(
 
 def _score(listing: DatasetListing, name: str, paths: Sequence[Path], target: Path, background: bool) -> CaseScore:
     """Score one case and write its chosen labels into ``target``."""
-    geometry = read_image(listing.images[name], len(listing.channels)).geometry
-    maps = [_candidate(path, geometry, len(listing.labels)) for path in paths]
-    score = reliability_scores(pairwise_dice(maps, len(listing.labels), background=background))
-    score = replace(score, foreground_voxels=int(np.count_nonzero(maps[score.chosen])))
+    geometry, n_labels = read_image(listing.images[name], len(listing.channels)).geometry, len(listing.labels)
+    maps = [cleaned(_candidate(path, geometry), n_labels, ignore=listing.ignore) for path in paths]
+    score = reliability_scores(pairwise_dice(maps, n_labels, background=background))
+    kept = maps[score.chosen]
+    score = replace(score, foreground_voxels=int(np.count_nonzero((kept > 0) & (kept < n_labels))))
     names = {value: label for value, label in listing.labels.items() if value}
-    write(LabelMap(maps[score.chosen], geometry, names, name=name), target / f"{name}{listing.ending}")
+    write(LabelMap(kept, geometry, names, name=name), target / f"{name}{listing.ending}")
     return score
 
 
-def _candidate(path: Path, geometry: Geometry, n_labels: int) -> Array:
-    """Return a candidate's cleaned labels (Z, Y, X) on the image's grid."""
+def _candidate(path: Path, geometry: Geometry) -> Array:
+    """Return a candidate's labels (Z, Y, X), as they are, on the image's grid."""
     volume = read(path)
     if not volume.geometry.is_close(geometry):
         raise GeometryError(
             f"{path} {volume.geometry.shape} does not lie on the grid of its image {geometry.shape}; "
             "resample the labels onto it first."
         )
-    data = volume.data[0]
+    data: Array = volume.data[0]
     if not np.issubdtype(data.dtype, np.integer) and not np.array_equal(data, np.floor(data)):
         raise DatasetError(f"{path} holds fractions; expected whole numbers, a label for each voxel.")
-    return cleaned(data, n_labels)
+    return data
 
 
 def _mean_dice(one: Array, other: Array, n_labels: int, first: int) -> float:
-    pairs = np.zeros(n_labels * n_labels, np.int64)
+    n_values = n_labels + 1  # the last one is ignored
+    pairs = np.zeros(n_values * n_values, np.int64)
     for a, b in zip(one, other, strict=True):  # plane by plane, which keeps the large integers few
-        pairs += np.bincount((a.astype(np.int64) * n_labels + b).ravel(), minlength=pairs.size)
-    table = pairs.reshape(n_labels, n_labels)
+        pairs += np.bincount((a.astype(np.int64) * n_values + b).ravel(), minlength=pairs.size)
+    table = pairs.reshape(n_values, n_values)[:n_labels, :n_labels]
     both, total = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
     present = total[first:] > 0
     if not present.any():
