@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import fakes
+from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError
-from voxtrace.inference import predict
+from voxtrace.inference import predict, sliding_window
+from voxtrace.inference.common_answer import CommonAnswer
+from voxtrace.inference.score_plane import Average
+from voxtrace.inference.step_runner import Logits
 from voxtrace.method import Noise, Parts, Step, option
 from voxtrace.plan import Plan
 from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, Volume
-from voxtrace.windows import Decision, Schedule, Window, Windowing, by_slices, regular, uniform
+from voxtrace.windows import Decision, Schedule, Window, Windowing, by_slices, regular, strided, uniform
+
+EXACT: dict[str, Any] = {"device": "cpu", "precision": "float32", "runtime": "torch"}
 
 
 def volume(shape: tuple[int, int, int]) -> Volume:
@@ -136,3 +143,107 @@ def test_an_option_that_was_fixed_in_training_is_refused_with_those_that_may_cha
         predict(bundle, volume((8, 16, 16)), options={"drift": 1.0})
     with pytest.raises(MethodError, match="no option 'lfit'"):
         predict(bundle, volume((8, 16, 16)), options={"lfit": 1.0})
+
+
+# What decides where several networks or mirrorings answer
+
+
+class Constant(nn.Module):
+    """Logits (B, 2, Z, Y, X): 0 for the background, for the label one number for each half along x."""
+
+    def __init__(self, left: float, right: float) -> None:
+        super().__init__()
+        self.left, self.right = left, right
+
+    def forward(self, images: Tensor) -> Tensor:
+        label = torch.full_like(images[:, :1], self.left)
+        label[..., images.shape[-1] // 2 :] = self.right
+        return torch.cat([torch.zeros_like(label), label], 1)
+
+
+def constant(how: Windowing, left: float, right: float | None = None) -> Bundle:
+    network = nn.Module()
+    network.score = Constant(left, left if right is None else right)
+    return fakes.bundle(Windowed(how=how), network, window=(8, 16, 16))
+
+
+def _asking(seen: list[Decision], keeps: bool) -> Windowing:
+    """A windowing that notes the decisions it is sent, and may discard windows by them."""
+
+    def schedule(shape: Any, window: Any, overlap: float) -> Schedule:
+        seen.extend((yield [Window(0, 0, 0)]))
+        return ()
+
+    return Windowing(schedule, keeps=lambda decision: bool(decision.labels.any())) if keeps else Windowing(schedule)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize(
+    ("logits", "label"),
+    [((1, -4), 0), ((4, -1), 1), ((1, 1, -8), 0)],  # the mean of 0.73 and 0.02; 0.98 and 0.27; 0.73, 0.73 and 0.00
+)
+def test_the_average_of_several_bundles_decides_in_any_order(
+    logits: tuple[float, ...], label: int, keeps: bool
+) -> None:
+    scan = volume((8, 16, 16))
+    for ordered in set(permutations(logits)):
+        seen: list[Decision] = []
+        how = _asking(seen, keeps)
+        result = predict([constant(how, logit) for logit in ordered], scan, mirror=False, **EXACT)
+        assert len(seen) == 1
+        assert set(np.unique(seen[0].labels)) == {label}
+        assert set(np.unique(result.labels.data)) == {label}
+        assert len(result.trace.window_sets.get("discarded", ())) == (keeps and not label)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_average_over_mirror_images_decides(keeps: bool) -> None:
+    """0.73 in one half and 0.02 in the other are 0.37 in both."""
+    for mirror, expected in ((False, {0, 1}), (True, {0})):
+        seen: list[Decision] = []
+        result = predict(constant(_asking(seen, keeps), 1.0, -4.0), volume((8, 16, 16)), mirror=mirror, **EXACT)
+        assert set(np.unique(seen[0].labels)) == set(np.unique(result.labels.data)) == expected
+
+
+def test_a_common_answer_is_worked_out_only_where_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, asked = volume((8, 16, 16)), list[int]()
+
+    def noted(*given: Any) -> CommonAnswer:
+        asked.append(1)
+        return CommonAnswer(*given)
+
+    monkeypatch.setattr(sliding_window, "CommonAnswer", noted)
+    predict(constant(_asking([], True), 1.0), scan, mirror=False, **EXACT)
+    for even in map(Windowing, (regular, by_slices(1), strided())):
+        predict([constant(even, logit) for logit in (1.0, 2.0)], scan, mirror=True, **EXACT)
+    assert not asked
+    how = _asking([], False)
+    predict([constant(how, logit) for logit in (1.0, 2.0)], scan, mirror=False, **EXACT)
+    assert asked == [1]
+
+
+def _logits(*voxels: tuple[float, float]) -> Logits:
+    """Two regions, or labels, at each of a few voxels."""
+    values = torch.tensor(voxels).T.reshape(1, 2, 1, 1, -1)
+    return Logits(values, values.logsumexp(1))
+
+
+@pytest.mark.parametrize(("average", "expected"), [("probabilities", [1, 1, 2]), ("logits", [1, 2, 0])])
+def test_regions_are_painted_where_their_average_is_above_one_half(average: Average, expected: list[int]) -> None:
+    """The second region at the last two voxels: logits 10 − 4 − 4 and 3 + 3 − 10, probabilities 0.35 and 0.64."""
+    common = CommonAnswer(average, (1, 2))
+    common.add(_logits((2.0, -1.0), (2.0, 10.0), (-1.0, 3.0)))
+    common.add(_logits((2.0, -1.0), (2.0, -4.0), (-1.0, 3.0)))
+    common.add(_logits((-1.0, -1.0), (2.0, -4.0), (-1.0, -10.0)))
+    assert common.labels().ravel().tolist() == expected
+
+
+@pytest.mark.parametrize(("average", "expected"), [("probabilities", 0), ("logits", 1)])
+def test_labels_are_those_of_what_is_averaged(average: Average, expected: int) -> None:
+    """Probabilities of label 1: 0.99995, 0.02 and 0.02; logits: 10 − 4 − 4."""
+    common, given = CommonAnswer(average, ()), [_logits((0.0, logit)) for logit in (10.0, -4.0, -4.0)]
+    before = [one.values.clone() for one in given]
+    for one in given:
+        common.add(one)
+    assert common.labels().ravel().tolist() == [expected]
+    assert all(torch.equal(one.values, held) for one, held in zip(given, before, strict=True))

@@ -12,14 +12,15 @@ import pytest
 from cases import ball, ball_dataset
 from voxtrace.errors import InputError
 from voxtrace.io import read_labels, write
+from voxtrace.method import Phase
 from voxtrace.metrics import dice, without_ignored
 from voxtrace.plan import Plan
 from voxtrace.preprocess import network_labels
 from voxtrace.training import open_dataset
 from voxtrace.training.planning import combine, measure_case, plan_dataset
 from voxtrace.training.preprocessed import preprocess_cases
-from voxtrace.training.sampling import _centre
-from voxtrace.volume import LabelMap
+from voxtrace.training.sampling import MiniBatches, _centre
+from voxtrace.volume import Case, LabelMap
 
 IGNORED = 2
 
@@ -74,6 +75,39 @@ def test_windows_are_centred_on_annotated_voxels(balls: Path, tmp_path: Path) ->
         centres = [_centre(case, forced, rng) for _ in range(50)]
         values = {int(case.labels[tuple(centre)]) for centre in centres if centre is not None}
         assert values == ({1} if forced else {0, 1})
+
+
+def test_the_centre_of_an_unforced_window_is_any_annotated_voxel_alike(tmp_path: Path) -> None:
+    """The ball is 525 of 41,997 annotated voxels; drawn as often as the background it would be half of the centres."""
+    case, plan = _two_labels(48), Plan.example(labels=3, window=(16, 16, 16)).model_copy(update={"ignore": True})
+    data = case.labels.data.copy()
+    data[:30][data[:30] == 0] = plan.ignored  # the ball is annotated, and what lies beyond it
+    some = replace(case, labels=LabelMap(data, case.labels.geometry))
+    (prepared,) = preprocess_cases([some], plan, tmp_path, 0)
+    rng = np.random.default_rng(0)
+    centres = [_centre(prepared, False, rng) for _ in range(4000)]
+    values = np.bincount([data[tuple(centre)] for centre in centres if centre is not None], minlength=4)
+    assert values.sum() == 4000
+    assert values[plan.ignored] == 0
+    expected = np.bincount(data.ravel())[:3] / (data != plan.ignored).sum()
+    np.testing.assert_allclose(values[:3] / 4000, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+def test_windows_of_cases_without_ignored_voxels_stay_where_they_were(tmp_path: Path, ignore: bool) -> None:
+    plan = Plan.example(labels=3, window=(16, 16, 16)).model_copy(update={"augmentation": 0.0, "ignore": ignore})
+    (prepared,) = preprocess_cases([_two_labels(24)], plan, tmp_path, 0)
+    windows, rng = MiniBatches([prepared], plan, Phase("train", 10), (0, 0)), np.random.default_rng(0)
+    places = [windows._place(prepared, forced, rng)[0] for forced in (False, True, True, False, True, False)]
+    assert places == [[3, 1, 0], [-1, -4, -1], [4, 1, 0], [1, 4, 0], [-1, 1, 1], [0, 1, 4]]
+
+
+def _two_labels(size: int) -> Case:
+    """A ball whose right part is another label."""
+    case = ball(0, size)
+    data = case.labels.data.astype(np.uint8)
+    data[:, :, size // 2 + 1 :][data[:, :, size // 2 + 1 :] > 0] = 2
+    return Case("two", case.volume, LabelMap(data, case.labels.geometry))
 
 
 def test_without_an_ignore_label_only_forced_windows_have_a_centre(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ def _prepared(folder: Path) -> PreprocessedCase:
 
 
 @pytest.mark.parametrize(
-    "name", ["foreground.npy", "scan.json", "image.zarr/zarr.json", "labels.zarr/zarr.json", "checksums.json"]
+    "name",
+    ["foreground.npy", "scan.json", "body.json", "image.zarr/zarr.json", "labels.zarr/zarr.json", "checksums.json"],
 )
 def test_a_small_file_with_a_spoiled_byte_is_written_again(tmp_path: Path, name: str) -> None:
     first = _prepared(tmp_path)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from voxtrace.inference.accumulator import PlaneAccumulator
 from voxtrace.inference.blas_threads import single_threaded_blas
 from voxtrace.inference.cancel_check import CancelCheck
+from voxtrace.inference.common_answer import CommonAnswer
 from voxtrace.inference.label_writer import LabelWriter, PlaneOutput
 from voxtrace.inference.ops import ops_for
 from voxtrace.inference.options import PredictOptions
@@ -228,12 +230,12 @@ class SlidingWindow:
         """Run one batch of windows, accumulate what is kept of them, and return the decisions for the schedule."""
         with torch.inference_mode():
             cuts = [torch.from_numpy(self._cut(windows, planes, first_z)).to(self.opened.device) for planes in images]
-            passes = [
-                self._pass(member, flip, windows, cuts[member.stream], writer)
-                for member in self.members
-                for flip in flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)
-            ]
-            labels = passes[0].labels
+            runs = list(product(self.members, flips(self.plan.mirror_axes if self.mirror else (), self.plan.window)))
+            # one network's labels are known; what all say together is worked out only where somebody asks
+            asked = len(runs) > 1 and self.windowing.reads_answers
+            common = CommonAnswer(self._average, self._paints) if asked else None
+            passes = [self._pass(member, flip, windows, cuts[member.stream], writer, common) for member, flip in runs]
+            labels = passes[0].labels if common is None else self._on_cpu(common.labels())
             # Facts of the method are those of the first pass: the mean of two chosen networks is no network.
             table = dict(passes[0].table)
             table |= {name: np.mean([p.table[name] for p in passes], axis=0) for name in self._engine_units}
@@ -247,10 +249,22 @@ class SlidingWindow:
         self.window_facts.add(windows, table)
         return decided
 
+    def _on_cpu(self, labels: Tensor) -> Array:
+        return labels.cpu().numpy().astype(label_type(self.plan.n_labels), copy=False)
+
     def _pass(
-        self, member: Member, flip: Flip, windows: Sequence[Window], images: Tensor, writer: LabelWriter
+        self,
+        member: Member,
+        flip: Flip,
+        windows: Sequence[Window],
+        images: Tensor,
+        writer: LabelWriter,
+        common: CommonAnswer | None,
     ) -> _PassResult:
-        """Run the steps for one mirroring; results are added at once unless the schedule may discard them."""
+        """Run the steps for one mirroring; results are added at once unless the schedule may discard them.
+
+        The last step is also added to the ``common`` answer, if that is asked for.
+        """
         table = {name: np.full((self.method.steps, len(windows)), np.nan) for name in self.window_facts.units}
         noise = GridNoise(self.options.seed, unpadded(windows, self.grid), self.plan.window, flip, member.opened.device)
         # Only a schedule that may discard windows has to see the last step before the first is accumulated.
@@ -266,8 +280,9 @@ class SlidingWindow:
                     waiting.append(result)
         for window in windows if at_once else ():
             writer.count(window)
-        labels = result.labels.cpu().numpy().astype(label_type(self.plan.n_labels), copy=False)
-        return _PassResult(table, labels, waiting)
+        if common is not None:
+            common.add(result.logits)
+        return _PassResult(table, self._on_cpu(result.labels), waiting)
 
     @cached_property
     def _runner(self) -> StepRunner:

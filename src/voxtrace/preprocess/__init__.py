@@ -21,9 +21,9 @@ last bit.
 from __future__ import annotations
 
 from voxtrace.preprocess.axis import AxisWeights, Interpolation, axis_weights
-from voxtrace.preprocess.body import crop_to_body
+from voxtrace.preprocess.body import body_spans, crop_to_body
 from voxtrace.preprocess.crop_order import CropAndOrder, LabelPaster, find_crop_order
-from voxtrace.preprocess.grid import NetworkGrid, grid_of, network_grid
+from voxtrace.preprocess.grid import NetworkGrid, body_box, grid_of, network_grid
 from voxtrace.preprocess.intensity import Intensity, intensities
 from voxtrace.preprocess.labels import network_labels
 from voxtrace.preprocess.stream import PlaneStream, network_volume
@@ -37,6 +37,8 @@ __all__ = [
     "NetworkGrid",
     "PlaneStream",
     "axis_weights",
+    "body_box",
+    "body_spans",
     "crop_to_body",
     "find_crop_order",
     "grid_of",

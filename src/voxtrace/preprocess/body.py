@@ -11,6 +11,8 @@ from voxtrace.plan import Plan
 from voxtrace.preprocess.crop_order import CropAndOrder
 from voxtrace.volume import Array, Volume
 
+Spans = tuple[tuple[int, int], tuple[int, int]]  # first and last row, first and last column
+
 AIR_HU = -500.0  # midway between air and water; lungs are inside the body anyway
 MARGIN_MM = 10.0  # training windows include some air around the body
 
@@ -21,9 +23,18 @@ def crop_to_body(volume: Volume, plan: Plan, crop_order: CropAndOrder) -> CropAn
     Only for plans whose every channel is a CT in HU, and that do not prescribe the crop themselves. The result is never
     smaller than a window, unless the volume is.
     """
+    return crop_to_spans(body_spans(volume, plan), plan, crop_order)
+
+
+def body_spans(volume: Volume, plan: Plan) -> Spans | None:
+    """Return first and last row and column of the body; None for air alone, and for plans that leave no air out."""
     if plan.view is not None or any(rule.scheme != "ct" for rule in plan.normalisation):
-        return crop_order
-    spans = _spans(volume.data)
+        return None
+    return _spans(volume.data)
+
+
+def crop_to_spans(spans: Spans | None, plan: Plan, crop_order: CropAndOrder) -> CropAndOrder:
+    """Return the crop reduced to rows and columns of a body as in :func:`crop_to_body`; unchanged without spans."""
     if spans is None:
         return crop_order
     y, x = (_widened(spans[axis - 1], axis, crop_order, plan) for axis in (1, 2))
@@ -32,7 +43,7 @@ def crop_to_body(volume: Volume, plan: Plan, crop_order: CropAndOrder) -> CropAn
     return replace(crop_order, box=(slice(0, crop_order.shape[0]), y, x))
 
 
-def _spans(data: Array) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _spans(data: Array) -> Spans | None:
     """Return first and last row and column of (C, Z, Y, X) with a voxel that is not air; None for air alone."""
     rows, columns = np.zeros(data.shape[2], bool), np.zeros(data.shape[3], bool)
     for channel in data:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from voxtrace.plan import Plan
 from voxtrace.preprocess.axis import Interpolation
-from voxtrace.preprocess.body import crop_to_body
-from voxtrace.preprocess.crop_order import CropAndOrder, find_crop_order, uncropped_order
+from voxtrace.preprocess.body import Spans, crop_to_body, crop_to_spans
+from voxtrace.preprocess.crop_order import Box, CropAndOrder, find_crop_order, uncropped_order
 from voxtrace.volume import Geometry, Shape, Triple, Volume
 
 Padding = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -59,6 +59,19 @@ def grid_of(volume: Volume, plan: Plan, region: Literal["all", "body"] = "all") 
     return _grid(crop_order if region == "all" else crop_to_body(volume, plan, crop_order), plan)
 
 
+def body_box(spans: Spans | None, plan: Plan, crop_order: CropAndOrder) -> Box | None:
+    """Return the body's part of the network grid of a whole plane, as large as the body's own grid; None for all of it.
+
+    The two grids divide their boxes into voxels each by itself, so the place is right to a voxel.
+    """
+    body = crop_to_spans(spans, plan, crop_order)
+    if body.box is None:
+        return None
+    shapes = zip(_grid(body, plan).shape, _grid(crop_order, plan).shape, strict=True)
+    z, y, x = (_part(of, n, *sizes) for of, n, sizes in zip(body.box, crop_order.shape, shapes, strict=True))
+    return z, y, x
+
+
 def network_grid(geometry: Geometry, plan: Plan) -> NetworkGrid:
     """Return the network grid of an input: the same box at ``plan.spacing_mm``, at least one voxel along each axis.
 
@@ -81,6 +94,13 @@ def _grid(crop_order: CropAndOrder, plan: Plan) -> NetworkGrid:
     to_network = _kinds(plan.interpolation, _coarse_axis(have, want, plan))
     to_input = _kinds("linear", _coarse_axis(want, have, plan))
     return NetworkGrid(crop_order.shape, (z, y, x), padding, crop_order, to_network, to_input)
+
+
+def _part(of: slice, n: int, size: int, whole: int) -> slice:
+    """Return ``size`` of ``whole`` network voxels that lie where a slice of ``n`` input voxels does."""
+    last = max(0, whole - size)
+    start = last if of.stop == n else min(last, round(of.start * whole / n))
+    return slice(start, min(whole, start + size))
 
 
 def _network_spacing_mm(crop_order: CropAndOrder, plan: Plan) -> Triple:

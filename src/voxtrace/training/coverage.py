@@ -25,13 +25,14 @@ def drawn_cases(phases: Sequence[Phase], cases: Sequence[PreprocessedCase]) -> l
 def label_coverage(method: Method, plan: Plan, cases: Sequence[PreprocessedCase]) -> dict[str, Any] | None:
     """Return which part of each label's voxels a method's windows reach on the cases, were its network perfect.
 
+    Windows lie as in a prediction with usual options: over the body of a CT.
     ``"labels"`` has name -> mean over the cases with that label, ``"least"`` the smallest part of any label of any
     case, ``"cases"`` their number. None for windows that do not depend on decisions, and without labelled cases.
     """
     windowing = method.windowing(plan)
     if windowing.keeps is everything:
         return None
-    found = [coverage(windowing, _drawn(case, plan), plan.window, plan.overlap) for case in cases]
+    found = [coverage(windowing, _drawn(case, plan), plan.window, plan.overlap, case.body(plan)) for case in cases]
     parts = {name: [row[value] for row in found if value in row] for value, name in plan.labels.items() if value}
     known = {name: values for name, values in parts.items() if values}
     if not known:

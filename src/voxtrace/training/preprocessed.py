@@ -1,10 +1,11 @@
 """Preprocessed cases: normalised, on the network grid, in compressed chunks that windows are cut from.
 
-A folder a case: ``image.zarr`` (C, Z, Y, X) float32, ``labels.zarr`` (Z, Y, X) uint8, ``scan.json``,
-``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels of each label or region, ``source.json``: what it
-was made from, and ``checksums.json`` of the small files. A case whose files, plan or seed are others now, or one of
-whose small files is damaged, is prepared anew. A window reads the chunks that it touches, each with a checksum of its
-own, see :mod:`voxtrace.training.chunked`.
+A folder a case: ``image.zarr`` (C, Z, Y, X) float32, ``labels.zarr`` (Z, Y, X) uint8, ``scan.json``, ``body.json``:
+rows and columns of a CT that are not air alone, ``foreground.npy`` (N, 4): label and (z, y, x) of up to 2,000 voxels
+of each label or region, and, where voxels are ignored, 0 and the places of up to 2,000 of all others;
+``source.json``: what it was made from, and ``checksums.json`` of the small files. A case whose files, plan or seed
+are others now, or one of whose small files is damaged, is prepared anew. A window reads the chunks that it touches,
+each with a checksum of its own, see :mod:`voxtrace.training.chunked`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.errors import DatasetError, OutputError
 from voxtrace.fit import TrainingScans, facts_of
 from voxtrace.plan import Plan, Shape
-from voxtrace.preprocess import PlaneStream, grid_of, network_labels
+from voxtrace.preprocess import CropAndOrder, PlaneStream, body_box, body_spans, grid_of, network_labels
 from voxtrace.safe_text import read_json
 from voxtrace.training.chunked import ChunkedArray, opened, write_chunked
 from voxtrace.training.identity import CaseIdentity, identify, unread
@@ -38,8 +39,9 @@ VOXELS_PER_LABEL = 2_000
 AT_ONCE = 2  # cases in memory; resampling and hashing let other threads run
 SOURCE = "source.json"
 CHECKSUMS = "checksums.json"
-_SMALL = ("image.zarr/zarr.json", "labels.zarr/zarr.json", "foreground.npy", "scan.json")
-PREPARATION = 3  # raise it with every change of how cases are prepared, or stored ones are taken as they were
+BODY = "body.json"
+_SMALL = ("image.zarr/zarr.json", "labels.zarr/zarr.json", "foreground.npy", "scan.json", BODY)
+PREPARATION = 5  # raise it with every change of how cases are prepared, or stored ones are taken as they were
 _OF_TRAINING = {  # fields of a plan on which prepared cases do not depend
     *("window", "overlap", "topology", "mirror_axes", "augmentation"),
     *("batch_dice", "batch_size", "iterations", "modality"),
@@ -73,11 +75,17 @@ class PreprocessedCase:
 
     @property
     def foreground(self) -> Array:
-        """(N, 4) int32: label, z, y, x; the background (0) occurs only where voxels are ignored.
+        """(N, 4) int32: label, z, y, x; of a plan with regions the first column numbers these, from 1.
 
-        Of a plan with regions the first column numbers these, from 1.
+        Rows with 0 occur only where voxels are ignored: any voxels that are not, whatever their label, each as likely.
         """
         return _mapped(self.folder / "foreground.npy")
+
+    def body(self, plan: Plan) -> tuple[slice, slice, slice] | None:
+        """Return the part of ``labels`` that windows of a prediction are laid over: the body of a CT; None for all."""
+        kept = read_json(self.folder / BODY)
+        crop_order = CropAndOrder(tuple(kept["shape"]), tuple(kept["spacing_mm"]))
+        return body_box(kept["spans"], plan, crop_order)
 
 
 def preprocess_cases(
@@ -203,20 +211,30 @@ def _preprocess(
         (folder / SOURCE).write_text(made_from, encoding="utf-8")
         scan = TrainingScans.of([facts_of(case.volume)], plan.normalisation)
         (folder / "scan.json").write_text(json.dumps(scan.to_json()), encoding="utf-8")
+        (folder / BODY).write_text(json.dumps(_body(case, plan)), encoding="utf-8")
         (folder / CHECKSUMS).write_text(json.dumps(_checksums(folder)), encoding="utf-8")
 
 
+def _body(case: Case, plan: Plan) -> dict[str, Any]:
+    """Return where the body lies in a scan, and the scan's size; its box depends on the window, too."""
+    geometry = case.volume.geometry
+    return {"shape": geometry.shape, "spacing_mm": geometry.spacing_mm, "spans": body_spans(case.volume, plan)}
+
+
 def _drawn(labels: Array, plan: Plan) -> Iterator[tuple[int, Array]]:
-    """Yield number and mask of what windows are centred on: labels or regions; background where voxels are ignored."""
-    for value in map(int, np.unique(labels)):
-        if value != plan.ignored and (plan.ignore if value == 0 else not plan.regions):
+    """Yield number and mask of what windows are centred on: labels or regions; 0 is all that is not ignored."""
+    values = list(map(int, np.unique(labels)))
+    if plan.ignored in values:
+        yield 0, labels != plan.ignored
+    for value in values if not plan.regions else ():
+        if value and value != plan.ignored:
             yield value, labels == value
     for number, region in enumerate(plan.regions, 1):
         yield number, region.inside(labels)
 
 
 def _draw_foreground(labels: Array, rng: np.random.Generator, plan: Plan) -> Array:
-    """Return label and place of voxels of each label; with an ignored label, the background's too, and none of its."""
+    """Return number and place of voxels that are drawn alike from each mask of :func:`_drawn`."""
     rows = [np.zeros((0, 4), np.int32)]
     for value, mask in _drawn(labels, plan):
         voxels = np.argwhere(mask)

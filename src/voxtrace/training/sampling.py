@@ -143,14 +143,14 @@ def draw_start(shape: Sequence[int], window: Shape, centre: Array | None, rng: n
 def _centre(case: PreprocessedCase, forced: bool, rng: np.random.Generator) -> Array | None:
     """Return the voxel (z, y, x) that a window is centred on, or None for a window anywhere.
 
-    Forced: a random voxel of a random label of the case. Otherwise, and where no label is drawn, a voxel that is not
-    ignored, if the case has such; voxels of the background are stored for this.
+    Forced: a random voxel of a random label of the case. Otherwise, and where no label is drawn, anywhere; in a case
+    with ignored voxels, around one of the others, each as likely, whatever its label.
     """
     rows = case.foreground
-    shown = rows[rows[:, 0] > 0]
+    shown, annotated = rows[rows[:, 0] > 0], rows[rows[:, 0] == 0]
     if forced and len(shown):
-        rows = shown[shown[:, 0] == rng.choice(np.unique(shown[:, 0]))]
-    elif len(rows) == len(shown):
+        annotated = shown[shown[:, 0] == rng.choice(np.unique(shown[:, 0]))]
+    if not len(annotated):
         return None
-    centre: Array = rows[rng.integers(len(rows)), 1:]
+    centre: Array = annotated[rng.integers(len(annotated)), 1:]
     return centre

@@ -39,9 +39,17 @@ def covered(windowing: Windowing, labels: Array, window: Shape, overlap: float) 
     return found[tuple(slice(n) for n in labels.shape)]
 
 
-def coverage(windowing: Windowing, labels: Array, window: Shape, overlap: float) -> dict[int, float]:
-    """Return for each label value in ``labels`` except 0 which fraction of its voxels gets an answer; see `covered`."""
-    reached = np.bincount(labels[covered(windowing, labels, window, overlap)].ravel(), minlength=int(labels.max()) + 1)
+def coverage(
+    windowing: Windowing, labels: Array, window: Shape, overlap: float, box: tuple[slice, slice, slice] | None = None
+) -> dict[int, float]:
+    """Return for each label value in ``labels`` except 0 which fraction of its voxels gets an answer; see `covered`.
+
+    Windows lie over the ``box`` alone, if it is given, and voxels outside it get no answer.
+    """
+    inside = box or (slice(None), slice(None), slice(None))
+    found = np.zeros(labels.shape, bool)
+    found[inside] = covered(windowing, labels[inside], window, overlap)
+    reached = np.bincount(labels[found].ravel(), minlength=int(labels.max()) + 1)
     present = np.bincount(labels.ravel())
     return {value: float(reached[value] / n) for value, n in enumerate(present) if value and n}
 

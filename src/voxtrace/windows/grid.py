@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -38,7 +39,8 @@ class Window(NamedTuple):
 class Decision(NamedTuple):
     """Result of one window, sent to the schedule.
 
-    ``facts`` of its last step, by name; ``labels`` (Z, Y, X), the strongest label of each voxel at that step.
+    ``facts`` of its last step, by name; ``labels`` (Z, Y, X), the strongest label of each voxel at that step. Several
+    networks or mirrorings decide by their average; facts of the method are those of the first network, not mirrored.
     """
 
     window: Window
@@ -93,15 +95,15 @@ def regular(shape: Shape, window: Shape, overlap: float) -> Schedule:
 
 def by_slices(n: int) -> ScheduleMaker:
     """Return the schedule of :func:`regular` for windows one voxel thick, ``n`` slices in a row (a batch)."""
+    return partial(_by_slices, n)
 
-    def schedule(shape: Shape, window: Shape, overlap: float) -> Schedule:
-        # Windows one voxel thick: each row of the regular lattice is a slice.
-        rows = list(regular(shape, window, overlap))
-        for first in range(0, len(rows), n):
-            yield [w for row in rows[first : first + n] for w in row]
-        return ()
 
-    return schedule
+def _by_slices(n: int, shape: Shape, window: Shape, overlap: float) -> Schedule:
+    # Windows one voxel thick: each row of the regular lattice is a slice.
+    rows = list(regular(shape, window, overlap))
+    for first in range(0, len(rows), n):
+        yield [w for row in rows[first : first + n] for w in row]
+    return ()
 
 
 def strided_starts(length: int, window: int, overlap: float) -> tuple[int, ...]:
@@ -127,14 +129,14 @@ def strided(n: int = 1) -> ScheduleMaker:
 
     A row holds ``n`` consecutive z; more than 1 only for windows one voxel thick.
     """
+    return partial(_strided, n)
 
-    def schedule(shape: Shape, window: Shape, overlap: float) -> Schedule:
-        along_z, along_y, along_x = (strided_starts(s, w, overlap) for s, w in zip(shape, window, strict=True))
-        for first in range(0, len(along_z), n):
-            yield [Window(z, y, x) for z in along_z[first : first + n] for y in along_y for x in along_x]
-        return ()
 
-    return schedule
+def _strided(n: int, shape: Shape, window: Shape, overlap: float) -> Schedule:
+    along_z, along_y, along_x = (strided_starts(s, w, overlap) for s, w in zip(shape, window, strict=True))
+    for first in range(0, len(along_z), n):
+        yield [Window(z, y, x) for z in along_z[first : first + n] for y in along_y for x in along_x]
+    return ()
 
 
 def everything(decision: Decision) -> bool:
@@ -191,6 +193,12 @@ class Windowing:
     blend: Callable[[Shape], npt.NDArray[np.float32]] = gaussian
     keeps: Callable[[Decision], bool] = everything
     slices: int = 1
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether decisions may be read: not where every result is kept and the schedule is one of this module's."""
+        made_by = getattr(self.schedule, "func", self.schedule)
+        return self.keeps is not everything or made_by not in (regular, _by_slices, _strided)
 
 
 def _bell(n: int) -> npt.NDArray[np.float64]:
