@@ -53,6 +53,17 @@ def drain(job: PredictJob, **options: object) -> tuple[list[CaseEvent], BatchSum
             return events, stop.value
 
 
+def test_results_inside_the_input_folder_are_no_input(job: PredictJob, tmp_path: Path) -> None:
+    for name, out in (("cohort", "cohort/results"), ("cohort/one", "cohort/one/out")):
+        dicom.save(tmp_path / "cohort" / "one", dicom.images(dicom.place()))
+        task = replace(job, out=tmp_path / out, suffix=".seg.dcm", resume=True)
+        first, again = (drain(replace(task, cases=find_cases([tmp_path / name])))[1] for _ in range(2))
+        assert (list(first.done), first.failed) == (["one"], ())
+        assert again.skipped == ("one",)
+        whole = drain(replace(task, cases=find_cases([tmp_path / name]), overwrite=True, resume=False))[1]
+        assert (list(whole.done), whole.failed) == (["one"], ())
+
+
 def test_every_case_starts_runs_and_is_done(job: PredictJob) -> None:
     events, summary = drain(job)
     assert [(e.case.name, e.kind) for e in events if e.kind != "running"] == [

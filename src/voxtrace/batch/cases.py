@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from voxtrace.batch.ledger import NAME as LEDGER
 from voxtrace.errors import ReadError, UsageError, VoxTraceError
 from voxtrace.io.foreign.partner_files import header_or_same
 from voxtrace.io.suffixes import is_archive, is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
-RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
+_RESULT_SUFFIXES = (".trace", ".work")
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<channel>\d{4})")
 
 
@@ -134,8 +135,16 @@ def holds_dicom(folder: Path, *, below: bool = False) -> bool:
     return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and _is_searched(p))
 
 
+def holds_results(folder: Path) -> bool:
+    """Return whether VoxTrace writes into a folder, which is then no input: a trace, or the results of a batch."""
+    try:
+        return folder.suffix in _RESULT_SUFFIXES or (folder / LEDGER).is_file()
+    except OSError:  # a folder that cannot be opened, as its case will tell
+        return False
+
+
 def _is_searched(folder: Path) -> bool:
-    return folder.suffix not in RESULT_SUFFIXES and not is_zarr(folder)
+    return not holds_results(folder) and not is_zarr(folder)
 
 
 def _is_readable_dicom(path: Path) -> bool:
