@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nibabel
@@ -201,3 +202,18 @@ def test_archives_in_a_folder_are_cases(tmp_path: Path) -> None:
     assert names(find_cases([tmp_path])) == ["a", "b"]
     (tmp_path / "a.nii.gz").unlink()
     assert names(find_cases([tmp_path])) == ["b"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_are_cases_but_are_not_followed_below(tmp_path: Path) -> None:
+    study = tmp_path / "cohort" / "study"
+    study.mkdir(parents=True)
+    for name in ("up", "up_again"):
+        (study / name).symlink_to(tmp_path / "cohort")
+    with pytest.raises(ReadError, match="holds no volume"):
+        find_cases([tmp_path / "cohort"])
+    elsewhere = awkward_dicom.save(tmp_path / "elsewhere" / "linked", awkward_dicom.images(awkward_dicom.place()))
+    (study / "below").symlink_to(elsewhere)
+    (tmp_path / "cohort" / "linked").symlink_to(elsewhere)
+    assert names(find_cases([tmp_path / "cohort"])) == ["linked"]

@@ -132,7 +132,9 @@ def holds_dicom(folder: Path, *, below: bool = False) -> bool:
     inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     if any(_is_readable_dicom(path) for path in inside):
         return True
-    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and _is_searched(p))
+    # links are not followed, as when the study is read: they may lead upwards
+    folders = (p for p in inside if not p.is_symlink() and p.is_dir() and _is_searched(p)) if below else ()
+    return any(holds_dicom(p, below=True) for p in folders)
 
 
 def holds_results(folder: Path) -> bool:
