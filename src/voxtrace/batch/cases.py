@@ -22,7 +22,7 @@ from typing import Any, Literal
 from voxtrace.batch.ledger import NAME as LEDGER
 from voxtrace.errors import ReadError, UsageError, VoxTraceError
 from voxtrace.io.foreign.partner_files import header_or_same
-from voxtrace.io.suffixes import is_archive, is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
+from voxtrace.io.suffixes import folder_name, is_archive, is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
@@ -121,7 +121,7 @@ def find_cases(
 
 def stem(path: Path) -> str:
     """Return the name of a file or an OME-Zarr folder without the suffix of its format, or the name of a folder."""
-    return well_formed(path.resolve().name) if path.is_dir() and not is_zarr(path) else stem_of(path)
+    return well_formed(folder_name(path)) if path.is_dir() and not is_zarr(path) else stem_of(path)
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:
