@@ -55,6 +55,21 @@ def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["out"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_folder_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "out").symlink_to(tmp_path / "disk" / "out")
+    for name in ("one", "two"):
+        with atomic_folder(tmp_path / "here" / "out") as temporary:
+            (temporary / name).write_text(name)
+    with atomic_folder(tmp_path / "here" / "out", replace=False) as temporary:
+        (temporary / "three").touch()
+    assert (tmp_path / "here" / "out").is_symlink()
+    assert names_in(tmp_path / "disk" / "out") == ["two"]
+    assert (names_in(tmp_path / "disk"), names_in(tmp_path / "here")) == (["out"], ["out"])
+
+
 def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "out") as temporary:
         (temporary / "old").touch()

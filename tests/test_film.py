@@ -85,10 +85,12 @@ def test_the_head_is_on_top_of_a_coronal_film(trace: Trace) -> None:
     assert rows.min() >= 80  # slice 1 of 4 lies below the middle
 
 
-def test_a_scan_on_another_grid_is_refused(trace: Trace) -> None:
+def test_a_scan_on_another_grid_is_refused(trace: Trace, scan: Volume) -> None:
     other = Volume(np.zeros((1, 4, 5, 6), np.int16), Geometry.from_spacing((4, 5, 6), (1, 1, 1), (0, 0, 0)))
-    with pytest.raises(GeometryError, match="expected the scan that was segmented"):
-        frames(trace, other, FilmOptions())
+    elsewhere = Geometry.from_spacing(trace.geometry.shape, trace.geometry.spacing_mm, (500, 0, 0))
+    for volume in (other, replace(scan, geometry=elsewhere)):
+        with pytest.raises(GeometryError, match="expected the scan that was segmented"):
+            frames(trace, volume, FilmOptions())
 
 
 @pytest.mark.parametrize(

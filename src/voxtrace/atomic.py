@@ -66,30 +66,31 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path, replace: bool = True) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``path``; it becomes ``path`` when the block succeeds.
 
-    A folder that was there before is replaced whole, or kept and the new one dropped with ``replace=False``. Missing
-    parent folders are made, and removed again when the block fails.
+    A folder that was there before is replaced whole, or kept and the new one dropped with ``replace=False``. Of a
+    link it is the folder that it leads to. Missing parent folders are made, and removed again when the block fails.
 
     Raises
     ------
     OutputError
         When the system refuses: no space, no permission, a file of that name.
     """
-    path = Path(path)
-    with _translated(path), _parents(path):
-        if _is_no_folder(path):
+    # a rename would only move a link; unlike Path.resolve, realpath takes one that leads to itself
+    path, target = Path(path), Path(os.path.realpath(path))
+    with _translated(path), _parents(target):
+        if _is_no_folder(target):
             raise NotADirectoryError(errno.ENOTDIR, "is a file", str(path))
-        temporary = _neighbour(path)
+        temporary = _neighbour(target)
         temporary.mkdir()
         try:
             yield temporary
             _flush_tree(temporary)
             if replace:
-                _swap_in(temporary, path)
+                _swap_in(temporary, target)
             else:
-                _put_in(temporary, path)
+                _put_in(temporary, target)
         finally:
             remove_folder(temporary)
-        _flush_folder(path.parent)
+        _flush_folder(target.parent)
 
 
 def remove_folder(folder: Path) -> None:

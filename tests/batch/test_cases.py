@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nibabel
@@ -10,6 +11,7 @@ import awkward_dicom
 import made
 from voxtrace.batch import CaseInput, find_cases
 from voxtrace.errors import ReadError, UsageError
+from voxtrace.io.child.guarded import find_series, read_study
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -201,3 +203,33 @@ def test_archives_in_a_folder_are_cases(tmp_path: Path) -> None:
     assert names(find_cases([tmp_path])) == ["a", "b"]
     (tmp_path / "a.nii.gz").unlink()
     assert names(find_cases([tmp_path])) == ["b"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_are_cases_but_are_not_followed_below(tmp_path: Path) -> None:
+    study = tmp_path / "cohort" / "study"
+    study.mkdir(parents=True)
+    for name in ("up", "up_again"):
+        (study / name).symlink_to(tmp_path / "cohort")
+    with pytest.raises(ReadError, match="holds no volume"):
+        find_cases([tmp_path / "cohort"])
+    elsewhere = awkward_dicom.save(tmp_path / "elsewhere" / "linked", awkward_dicom.images(awkward_dicom.place()))
+    (study / "below").symlink_to(elsewhere)
+    (tmp_path / "cohort" / "linked").symlink_to(elsewhere)
+    assert names(find_cases([tmp_path / "cohort"])) == ["linked"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_linked_studies_keep_the_names_of_the_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cohort").mkdir()
+    for number in ("1", "2"):
+        pacs = awkward_dicom.save(tmp_path / "pacs" / number / "dicom", awkward_dicom.images(awkward_dicom.place()))
+        (tmp_path / "cohort" / f"patient{number}").symlink_to(pacs)
+    cases = find_cases([tmp_path / "cohort"])
+    assert names(cases) == ["patient1", "patient2"]
+    assert cases[0].read().name == "patient1"
+    assert [one.name for one in find_series(cases[1].paths[0])] == ["patient2"]
+    assert read_study(cases[1].paths[0], ("ct",), ("3",)).name == "patient2"
+    monkeypatch.chdir(pacs)
+    assert names(find_cases([Path()])) == ["dicom"]

@@ -53,6 +53,17 @@ def drain(job: PredictJob, **options: object) -> tuple[list[CaseEvent], BatchSum
             return events, stop.value
 
 
+def test_results_inside_the_input_folder_are_no_input(job: PredictJob, tmp_path: Path) -> None:
+    for name, out in (("cohort", "cohort/results"), ("cohort/one", "cohort/one/out")):
+        dicom.save(tmp_path / "cohort" / "one", dicom.images(dicom.place()))
+        task = replace(job, out=tmp_path / out, suffix=".seg.dcm", resume=True)
+        first, again = (drain(replace(task, cases=find_cases([tmp_path / name])))[1] for _ in range(2))
+        assert (list(first.done), first.failed) == (["one"], ())
+        assert again.skipped == ("one",)
+        whole = drain(replace(task, cases=find_cases([tmp_path / name]), overwrite=True, resume=False))[1]
+        assert (list(whole.done), whole.failed) == (["one"], ())
+
+
 def test_every_case_starts_runs_and_is_done(job: PredictJob) -> None:
     events, summary = drain(job)
     assert [(e.case.name, e.kind) for e in events if e.kind != "running"] == [
@@ -159,8 +170,25 @@ def test_abandoning_leaves_nothing_half_written(job: PredictJob) -> None:
     assert [path.name for path in job.out.iterdir()] == ["ledger.jsonl"]
 
 
-def test_resume_predicts_again_what_changed_since(job: PredictJob) -> None:
+def test_resume_looks_at_contents_and_not_at_times(job: PredictJob, tmp_path: Path) -> None:
+    study = CaseInput("study", (dicom.save(tmp_path / "study", dicom.images(dicom.place())),))
+    job = replace(job, cases=(*job.cases, study))
     drain(job)
+    (study.paths[0] / ".DS_Store").write_text("what macOS notes")
+    later = time.time() + 1000
+    for path in (job.cases[0].paths[0], *study.paths):
+        os.utime(path, (later, later))
+    assert drain(replace(job, resume=True))[1].skipped == ("a", "b", "study")
+    made.scan(job.cases[1].paths[0], seed=7)
+    _, summary = drain(replace(job, resume=True))
+    assert (tuple(summary.done), summary.skipped, summary.failed) == (("b",), ("a", "study"), ())
+
+
+def test_resume_of_an_entry_without_files_goes_by_times(job: PredictJob) -> None:
+    drain(job)
+    for entry in Ledger(job.out).latest().values():
+        Ledger(job.out).append(replace(entry, files=()))
+    assert drain(replace(job, resume=True))[1].skipped == ("a", "b")
     later = time.time() + 10
     os.utime(job.cases[0].paths[0], (later, later))
     _, summary = drain(replace(job, resume=True))

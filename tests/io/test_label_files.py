@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from voxtrace.errors import ReadError
-from voxtrace.io import read, read_labels
+from voxtrace.io import read, read_labels, write
+from voxtrace.volume import Geometry, LabelMap
 
 LABELS = np.random.default_rng(1).integers(0, 4, (5, 4, 3)).astype(np.uint8)
 
@@ -203,3 +204,10 @@ def test_voxels_beside_a_header_may_not_be_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "a.mhd").write_text(text)
     with pytest.raises(ReadError, match="pipe, a socket or a device"):
         read(tmp_path / "a.mhd")
+
+
+def test_letters_that_xml_cannot_hold_cost_no_name(tmp_path: Path) -> None:
+    geometry = Geometry.from_spacing(LABELS.shape, (1, 1, 1), (0, 0, 0))
+    names = {1: "spleen\x01 left\uffff", 2: "liver 🫀", 3: "\x1b"}
+    write(LabelMap(LABELS, geometry, names), tmp_path / "a.nii.gz")
+    assert read_labels(tmp_path / "a.nii.gz").names == {1: "spleen left", 2: "liver 🫀"}

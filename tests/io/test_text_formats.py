@@ -231,8 +231,9 @@ def test_a_header_names_files_beside_and_below_itself_only(tmp_path: Path, name:
         nrrd(folder / "a.nrrd", b"", data_file=name),
         meta(folder / "l.mhd", f"{name}\n".encode(), ElementDataFile="LIST"),
     ):
-        with pytest.raises(ReadError, match="expected a file beside or below it"):
+        with pytest.raises(ReadError, match="expected a file beside or below it") as refused:
             read(path)
+        assert ("a link that leads out" in str(refused.value)) == (name == "out.raw")
     assert np.array_equal(read(meta(folder / "b.mhd", b"", ElementDataFile="below/v.raw")).data[0], VALUES)
 
 

@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from voxtrace.batch.ledger import NAME as LEDGER
 from voxtrace.errors import ReadError, UsageError, VoxTraceError
 from voxtrace.io.foreign.partner_files import header_or_same
-from voxtrace.io.suffixes import is_archive, is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
+from voxtrace.io.suffixes import folder_name, is_archive, is_dicom, is_named_dicom, is_zarr, listed, stem_of, suffix_of
 from voxtrace.safe_text import well_formed
 from voxtrace.volume import Volume
 
-RESULT_SUFFIXES = (".trace", ".work")  # folders that VoxTrace writes are not searched for volumes
+_RESULT_SUFFIXES = (".trace", ".work")
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<channel>\d{4})")
 
 
@@ -120,7 +121,7 @@ def find_cases(
 
 def stem(path: Path) -> str:
     """Return the name of a file or an OME-Zarr folder without the suffix of its format, or the name of a folder."""
-    return well_formed(path.resolve().name) if path.is_dir() and not is_zarr(path) else stem_of(path)
+    return well_formed(folder_name(path)) if path.is_dir() and not is_zarr(path) else stem_of(path)
 
 
 def holds_dicom(folder: Path, *, below: bool = False) -> bool:
@@ -131,11 +132,21 @@ def holds_dicom(folder: Path, *, below: bool = False) -> bool:
     inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     if any(_is_readable_dicom(path) for path in inside):
         return True
-    return below and any(holds_dicom(p, below=True) for p in inside if p.is_dir() and _is_searched(p))
+    # links are not followed, as when the study is read: they may lead upwards
+    folders = (p for p in inside if not p.is_symlink() and p.is_dir() and _is_searched(p)) if below else ()
+    return any(holds_dicom(p, below=True) for p in folders)
+
+
+def holds_results(folder: Path) -> bool:
+    """Return whether VoxTrace writes into a folder, which is then no input: a trace, or the results of a batch."""
+    try:
+        return folder.suffix in _RESULT_SUFFIXES or (folder / LEDGER).is_file()
+    except OSError:  # a folder that cannot be opened, as its case will tell
+        return False
 
 
 def _is_searched(folder: Path) -> bool:
-    return folder.suffix not in RESULT_SUFFIXES and not is_zarr(folder)
+    return not holds_results(folder) and not is_zarr(folder)
 
 
 def _is_readable_dicom(path: Path) -> bool:

@@ -139,13 +139,17 @@ def _is_another_scan(case: CaseInput, last: Entry) -> bool:
 
 def _is_fresh(case: CaseInput, written: tuple[Path, ...], last: Entry) -> bool:
     """Return whether both outputs exist and were made from these files as they are now."""
+    if len(written) < 2 or _is_another_scan(case, last):
+        return False
+    if last.files:
+        return last.choice == case.choice() and same_sources(last.files, case)
+    return _are_newer(written, case)
+
+
+def _are_newer(written: tuple[Path, ...], case: CaseInput) -> bool:
+    """Return whether no input changed after the outputs were written; entries of earlier versions tell no more."""
     try:
-        # an input that changed after the output was written must be predicted again
         newest = max(path.stat().st_mtime for path in case.paths)
-        fresh = len(written) == 2 and all(path.stat().st_mtime >= newest for path in written)
+        return all(path.stat().st_mtime >= newest for path in written)
     except OSError:
         return False
-    if not fresh or _is_another_scan(case, last):
-        return False
-    # entries of earlier versions have no digests
-    return not last.files or (last.choice == case.choice() and same_sources(last.files, case))

@@ -74,7 +74,8 @@ def hide_names(text: str, case: CaseInput) -> str:
 def _without(text: str, names: Sequence[str], case: CaseInput) -> str:
     for path in case.paths:
         whole = path.absolute()
-        for known in (str(whole), str(path), str(whole.parent), str(path.parent), whole.name, stem(path)):
+        own = (whole.name, stem(path), path.resolve().name)
+        for known in (str(whole), str(path), str(whole.parent), str(path.parent), *own):
             if len(known) >= _SHORTEST:
                 text = text.replace(known, case.name)
     for name in names:

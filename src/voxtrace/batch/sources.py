@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voxtrace.batch.cases import RESULT_SUFFIXES, CaseInput
+from voxtrace.batch.cases import CaseInput, holds_results
 from voxtrace.io.contents import content_digest, parts_of
 from voxtrace.io.suffixes import is_archive, is_dicom, is_voxels_beside, is_zarr, suffix_of
 
@@ -109,7 +109,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
     """
     image = is_zarr(folder)
     for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.endswith(RESULT_SUFFIXES))
+        folders[:] = sorted(name for name in folders if not holds_results(Path(root, name)))
         files = (Path(root, name) for name in sorted(names))
         yield from (file for file in files if image or is_dicom(file))
 

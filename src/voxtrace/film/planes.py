@@ -30,9 +30,9 @@ def check_grid(trace: Trace, volume: Volume | None) -> None:
     GeometryError
         It has another grid.
     """
-    if volume is not None and volume.geometry.shape != trace.geometry.shape:
+    if volume is not None and not volume.geometry.is_close(trace.geometry):
         raise GeometryError(
-            f"the scan has {volume.geometry.shape} voxels (Z, Y, X), the trace {trace.geometry.shape}; "
+            f"the scan {volume.geometry.shape} (Z, Y, X) does not lie on the grid of the trace {trace.geometry.shape}; "
             "expected the scan that was segmented. Give it with --scan."
         )
 

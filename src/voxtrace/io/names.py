@@ -23,10 +23,11 @@ _SEGMENT = re.compile(r"Segment(\d+)_LabelValue")
 LARGEST_LABEL = 65535
 LONGEST_NAME = 1000
 _LABEL = re.compile(r"[0-9]{1,5}")
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
 
 
 def to_xml(labels: LabelMap) -> str:
-    """Return the label table of a label map; ``""`` when it names nothing."""
+    """Return the label table of a label map without letters that XML cannot hold; ``""`` when it names nothing."""
     if not _entries(labels):
         return ""
     root = ElementTree.Element("CaretExtension")
@@ -35,7 +36,7 @@ def to_xml(labels: LabelMap) -> str:
         shades = zip(("Red", "Green", "Blue"), labels.colours.get(value, ()), strict=False)
         colour = {key: str(float(shade)) for key, shade in shades}
         entry = ElementTree.SubElement(table, "Label", {"Key": str(value), **colour, "Alpha": "1"})
-        entry.text = name
+        entry.text = _NO_XML.sub("", name)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
 
 

@@ -24,6 +24,7 @@ from voxtrace.io.stored_image import read_stored_image
 from voxtrace.io.suffixes import (
     NIFTI,
     ZARR,
+    folder_name,
     foreign_format,
     is_archive,
     is_dicom,
@@ -175,7 +176,7 @@ def read_study(folder: str | Path, channels: Sequence[str], series: Sequence[str
         chosen = tuple(named(found, one, folder) for one in series) or channels_of(found, channels)
         if isinstance(chosen, str):
             raise ReadError(f"{folder}: {chosen}")
-        return replace(stack_series(chosen, channels), name=well_formed(folder.resolve().name))
+        return replace(stack_series(chosen, channels), name=well_formed(folder_name(folder)))
 
 
 def from_sitk(image: Any, name: str = "volume") -> Volume:

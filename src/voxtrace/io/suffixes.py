@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -84,6 +85,11 @@ def stem_of(path: Path) -> str:
     beside = next((ending for ending in sorted(_VOXELS_BESIDE, key=len)[::-1] if name.endswith(ending)), "")
     suffix = next((ending for ending in _DOUBLE_ENDINGS if name.endswith(ending)), suffix_of(path) or beside)
     return well_formed(path.name[: -len(suffix)] if suffix else path.stem)
+
+
+def folder_name(folder: Path) -> str:
+    """Return what a folder is called where it was given, also where it was given as ``.``; a link has its own name."""
+    return Path(os.path.normpath(folder.absolute())).name
 
 
 def dicom_start(begin: bytes) -> bool | None:

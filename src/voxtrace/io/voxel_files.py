@@ -71,14 +71,23 @@ def named_file(header: Path, name: str) -> Path:
     path = header.parent / name
     # unlike Path.resolve, realpath takes a link that leads to itself
     if "\0" in name or Path(name).is_absolute() or not Path(os.path.realpath(path)).is_relative_to(folder):
-        raise ReadError(
-            f"{header} says that its voxels lie in {name}; expected a file beside or below it. "
-            "Move the voxels there, and correct the name in the header."
-        )
+        raise ReadError(_elsewhere(header, name))
     if not path.exists():
         raise ReadError(f"{header} keeps its voxels in {name}, which is not beside it; copy both files together.")
     check_regular(path)
     return path
+
+
+def _elsewhere(header: Path, name: str) -> str:
+    if "\0" not in name and not Path(name).is_absolute() and ".." not in Path(name).parts:
+        return (
+            f"{header} keeps its voxels in {name}, a link that leads out of its folder; expected a file beside or "
+            "below it. Put the file itself in place of the link: `cp -L`, `git annex unlock` or `datalad unlock` does."
+        )
+    return (
+        f"{header} says that its voxels lie in {name}; expected a file beside or below it. "
+        "Move the voxels there, and correct the name in the header."
+    )
 
 
 def named_files(header: Path, names: Sequence[str]) -> tuple[Path, ...]:

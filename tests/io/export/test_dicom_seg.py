@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import awkward_dicom as made
 import voxtrace
 from exported import COLOURS, NAMES, Made, complaints, make, on
 from voxtrace.errors import GeometryError, OutputError, ReadError
-from voxtrace.io.export import dicomseg, export, export_all, is_seg, read_seg
+from voxtrace.io.export import ExportOptions, dicomseg, export, export_all, is_seg, read_seg
 from voxtrace.volume import Geometry, LabelMap
 
 
@@ -318,3 +319,33 @@ def test_real_labels_return_voxel_by_voxel(real_data: Path, real_labels: LabelMa
     assert back.names == {value: real_labels.names[value] for value in real_labels.values}
     numbers = segread(path).get_volume(combine_segments=True).array
     assert len(np.unique(numbers)) == 32
+
+
+@pytest.mark.parametrize("ending", ["dcm", "rtstruct.dcm", "map.dcm"])
+def test_a_source_image_is_not_replaced(tmp_path: Path, ending: str) -> None:
+    made_here = make(tmp_path / "images")
+    image = next((tmp_path / "images").iterdir())
+    named = image.rename(image.with_name(f"one.{ending}"))
+    labels = on(tmp_path / "images", made_here.place).labels
+    item = labels if ending != "map.dcm" else voxtrace.read(tmp_path / "images")
+    (tmp_path / "linked").symlink_to(tmp_path / "images")
+    before = named.read_bytes()
+    for path in (named, tmp_path / "linked" / named.name):
+        with pytest.raises(OutputError, match="is one of the source images"):
+            export(item, path)
+    assert named.read_bytes() == before
+    assert export(item, tmp_path / f"other.{ending}").is_file()
+
+
+def test_another_dicom_file_is_not_replaced_but_a_segmentation_is(case: Made, tmp_path: Path) -> None:
+    image = Path(shutil.copy(next(case.folder.iterdir()), tmp_path / "a.dcm"))
+    with pytest.raises(OutputError, match=r"another kind \(.* Image\).*Choose another name"):
+        export(case.labels, image)
+    damaged = tmp_path / "b.dcm"
+    damaged.write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x16\x00UI\xff\xff")
+    with pytest.raises(OutputError, match="unknown"):
+        export(case.labels, damaged)
+    for seg in ("binary", "labelmap"):
+        written = export_all(case.labels, tmp_path / "c.dcm", ExportOptions(seg=seg)).paths[0]
+        assert export(case.labels, written) == written
+    assert export(case.labels, export(case.labels, tmp_path / "d.rtstruct.dcm")).is_file()

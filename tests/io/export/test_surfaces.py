@@ -133,6 +133,15 @@ def test_labels_of_one_name_get_files_of_their_own(axial: Made, tmp_path: Path) 
     assert [path.name for path in written.paths] == ["a.lesion_3.stl", "a.lesion_7.stl", "a.a_b.stl", "a.c.stl"]
 
 
+def test_no_label_replaces_the_file_of_another(axial: Made, tmp_path: Path) -> None:
+    alike = replace(axial.labels, names={3: "lesion", 7: "lesion", 9: "lesion 7", 20: "LESION_7"})
+    written = export_all(alike, tmp_path / "a.stl", ExportOptions(each=True)).paths
+    assert len({path.name.casefold() for path in written}) == len(list(tmp_path.iterdir())) == 4
+    upper = replace(axial.labels, names={3: "Liver", 7: "liver", 9: "a", 20: "b"})
+    written = export_all(upper, tmp_path / "b.stl", ExportOptions(each=True)).paths
+    assert [path.name for path in written[:2]] == ["b.Liver_3.stl", "b.liver_7.stl"]
+
+
 def test_what_is_read_back_wrong_is_not_kept(axial: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = mesh.WRITERS[".ply"]
     monkeypatch.setitem(mesh.WRITERS, ".ply", lambda surfaces, file: right(surfaces[:-1], file))

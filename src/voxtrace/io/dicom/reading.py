@@ -14,7 +14,7 @@ from voxtrace.io.dicom.opening import kind_of, words_of
 from voxtrace.io.dicom.series import Series, find_series
 from voxtrace.io.dicom.stack import stack_slices
 from voxtrace.io.dicom.voxels import voxels_of
-from voxtrace.io.suffixes import is_dicomdir
+from voxtrace.io.suffixes import folder_name, is_dicomdir
 from voxtrace.passport import MADE_UP, Finding, Passport
 from voxtrace.volume import Array
 
@@ -54,7 +54,7 @@ def load(path: Path, series: str = "") -> LoadedSeries:
     if series:
         return load_series(named(found, series, path))
     wanted = _only(found, path)
-    loaded = load_series(replace(wanted, name=path.resolve().name) if path.is_dir() else wanted)
+    loaded = load_series(replace(wanted, name=folder_name(path)) if path.is_dir() else wanted)
     return replace(loaded, passport=_others(found, wanted) + loaded.passport)
 
 

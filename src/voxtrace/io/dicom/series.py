@@ -16,6 +16,7 @@ from voxtrace.io.dicom.headers import slices_of
 from voxtrace.io.dicom.rounded_orientation import with_true_orientation
 from voxtrace.io.dicom.slices import Slice
 from voxtrace.io.dicom.validation import validate
+from voxtrace.io.suffixes import folder_name
 from voxtrace.passport import Passport
 
 _SAME_ORIENTATION = 1e-3
@@ -140,7 +141,7 @@ def find_series(folder: Path) -> tuple[Series, ...]:
     same position it is divided by the attribute that distinguishes them.
     """
     slices = [slice_ for path in files_below(folder) for slice_ in slices_of(path)]
-    return series_among(slices, folder.resolve().name)
+    return series_among(slices, folder_name(folder))
 
 
 def series_among(slices: Iterable[Slice], name: str) -> tuple[Series, ...]:

@@ -9,29 +9,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtrace.atomic import atomic_file
-from voxtrace.errors import OutputError, VoxTraceError
-from voxtrace.io.dicom.opening import uid_name
+from voxtrace.errors import OutputError, ReadError, VoxTraceError
+from voxtrace.io.dicom.opening import class_of, kind_of, open_dicom, uid_name
+from voxtrace.io.suffixes import is_dicom
 
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
 
+    from voxtrace.io.export.sources import SourceImages
+
 _OTHERS = ".seg.nrrd or .nii.gz, which refer to no images"
+# segmentations, RTSTRUCT and parametric maps: what is written here, and may be written anew
+_WRITTEN = tuple(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("66.4", "66.7", "481.3", "30"))
 
 
 @contextmanager
-def dicom_file(path: Path, headers: Sequence[Dataset]) -> Iterator[Path]:
-    """Yield a path to write to; the file takes its name at the end. ``headers`` are those of the source images.
+def dicom_file(path: Path, sources: SourceImages) -> Iterator[Path]:
+    """Yield a path to write to; the file takes its name at the end.
 
     Raises
     ------
     OutputError
-        When the headers hold what no DICOM file can be made of, which is named, but not the values: they may be a
-        patient's. When the memory does not suffice, or a library refuses what it was given otherwise.
+        When ``path`` is a source image, or a DICOM file of a kind that is not written here. When the headers hold what
+        no DICOM file can be made of, which is named, but not the values: they may be a patient's. When the memory does
+        not suffice, or a library refuses what it was given otherwise.
     """
+    _check_replaceable(path, sources.files)
     with warnings.catch_warnings():  # values of the source are checked; what is left is only copied
         warnings.simplefilter("ignore")
-        with _told(path, headers), atomic_file(path) as temporary:
+        with _told(path, sources.headers), atomic_file(path) as temporary:
             yield temporary
+
+
+def _check_replaceable(path: Path, sources: Sequence[Path]) -> None:
+    """Refuse to replace an image: another exists nowhere, perhaps."""
+    if not path.is_file():
+        return
+    if any(path.samefile(source) for source in sources if source.exists()):
+        raise OutputError(f"{path} is one of the source images, which are not replaced. Choose another name.")
+    if is_dicom(path) and not _is_written_here(path):
+        raise OutputError(
+            f"{path} exists already and is a DICOM file of another kind ({kind_of(path) or 'unknown'}); expected a new "
+            "name, or a segmentation, RTSTRUCT or parametric map to replace. Choose another name."
+        )
+
+
+def _is_written_here(path: Path) -> bool:
+    try:
+        return class_of(open_dicom(path, tags=["SOPClassUID"])) in _WRITTEN
+    except ReadError:
+        return False
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def write_matched(labels: LabelMap, array: Array, sources: SourceImages, path: P
     values = tuple(sorted({*labels.values, *options.tracking}))
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, and DICOM-SEG has no empty segmentation to say so.")
-    with dicom_file(path, sources.headers) as temporary:
+    with dicom_file(path, sources) as temporary:
         _segmentation(labels, values, array, sources, options).save_as(temporary)
         if options.seg == "labelmap":
             verify_frames(temporary, array, sources, path)

@@ -31,7 +31,7 @@ def export(
     ------
     OutputError
         When the format is unknown or holds no intensities, the format lacks what it needs, or the file read back
-        differs from what was to be written; no file is left behind.
+        differs from what was to be written; no file is left behind. When a DICOM file of that name is an image.
     GeometryError
         When the label map does not lie on the grid of its source images or of ``image``.
     """

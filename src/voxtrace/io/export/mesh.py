@@ -49,14 +49,20 @@ def _surfaces(labels: LabelMap, smooth_mm: float) -> list[Surface]:
 
 
 def _parts(surfaces: Sequence[Surface], path: Path) -> list[tuple[Path, Sequence[Surface]]]:
-    """Return a file ``NAME.<label>.stl`` for each surface; labels with equal names get their value appended."""
+    """Return a file ``NAME.<label>.stl`` for each surface; the names of files differ in more than case.
+
+    Labels with equal names get their value appended.
+    """
     words = ["".join(c if c.isalnum() or c in "-_" else "_" for c in surface.name) for surface in surfaces]
-    names = [
-        word if words.count(word) == 1 else f"{word}_{surface.label}"
-        for word, surface in zip(words, surfaces, strict=True)
-    ]
+    folded = [word.casefold() for word in words]
+    names: dict[str, str] = {}
+    for word, surface in zip(words, surfaces, strict=True):
+        name = word if folded.count(word.casefold()) == 1 else f"{word}_{surface.label}"
+        while name.casefold() in names:
+            name += f"_{surface.label}"
+        names[name.casefold()] = name
     start = path.name[: -len(path.suffix)]
-    return [(path.with_name(f"{start}.{name}.stl"), [s]) for name, s in zip(names, surfaces, strict=True)]
+    return [(path.with_name(f"{start}.{name}.stl"), [s]) for name, s in zip(names.values(), surfaces, strict=True)]
 
 
 def _write_one(surfaces: Sequence[Surface], path: Path, labels: LabelMap, smooth_mm: float) -> None:

@@ -61,7 +61,7 @@ def write_map(item: ScalarMap, path: Path, options: ExportOptions) -> Written:
 
 def write_matched(item: ScalarMap, sources: SourceImages, path: Path, options: ExportOptions) -> Written:
     """Write a scalar map whose ``data`` are the planes of the source images, (Z, Y, X), as stored."""
-    with dicom_file(path, sources.headers) as temporary:
+    with dicom_file(path, sources) as temporary:
         _parametric_map(item, sources, options).save_as(temporary)
         verify_frames(temporary, item.data, sources, path)
     return Written((path,), sources.notes)

@@ -38,7 +38,7 @@ def write(labels: LabelMap, path: Path, options: ExportOptions) -> Written:
     if not values:
         raise OutputError(f"{path}: {labels.name} holds no label, so there is nothing to outline.")
     array, sources = match(labels, options.source)
-    with dicom_file(path, sources.headers) as temporary:
+    with dicom_file(path, sources) as temporary:
         dataset = header_of(sources, options.algorithm)
         dataset.StructureSetDescription = text(options.about or labels.note or "Contours of a segmentation")
         boxes = scipy.ndimage.find_objects(array)

@@ -52,9 +52,14 @@ class SourceImages:
     headers: tuple[Dataset, ...]
     frames: tuple[tuple[int, int], ...]
     planes: tuple[ImagePlanePosition, ...]
-    grid: Grid
+    grid: DicomGrid
     regridded: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the images; one with several frames occurs once."""
+        return _files_of(self.grid)
 
     def source_of(self, plane: int) -> tuple[Dataset, int] | None:
         """Return the image that a plane lies in and the frame counted from 0; None for planes of a new grid."""
@@ -89,8 +94,7 @@ def match(labels: OnGrid, source: Path | None) -> tuple[Array, SourceImages]:
 
 
 def _source_images(grid: DicomGrid, name: str) -> SourceImages:
-    # a multi-frame file occurs once for each frame
-    files = tuple(dict.fromkeys(source.path for source in grid.sources))
+    files = _files_of(grid)
     headers, changes = copied(read_header(file) for file in files)
     notes = (*changes, *complete(headers))
     frames = tuple((files.index(source.path), source.frame) for source in grid.sources)
@@ -102,6 +106,11 @@ def _source_images(grid: DicomGrid, name: str) -> SourceImages:
         if _are_rounded(planes):  # the grid that was read lies between the rounded positions
             planes = tuple(_planes_of(grid))
     return SourceImages(headers, frames, planes, grid, grid.regridded, notes)
+
+
+def _files_of(grid: DicomGrid) -> tuple[Path, ...]:
+    # a multi-frame file occurs once for each frame
+    return tuple(dict.fromkeys(source.path for source in grid.sources))
 
 
 def _plane_positions(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from voxtrace.errors import Cancelled, ReadError
 from voxtrace.io.child.guarded import find_series, stack_series, thumbnail
 from voxtrace.io.dicom import Series
-from voxtrace.io.suffixes import is_dicom, is_dicomdir, is_zarr, suffix_of
+from voxtrace.io.suffixes import folder_name, is_dicom, is_dicomdir, is_zarr, suffix_of
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.series_rows import channel_names
@@ -63,7 +63,7 @@ def study_at(paths: Sequence[Path]) -> Study | None:
     """
     if len(paths) == 1 and paths[0].is_dir() and not is_zarr(paths[0]):
         found = find_series(paths[0])
-        return Study(paths[0].resolve().name, found) if found else None
+        return Study(folder_name(paths[0]), found) if found else None
     if not all(path.is_file() and not suffix_of(path) and is_dicom(path) for path in paths):
         return None
     folder, pointed = paths[0].parent, set(paths)
@@ -71,7 +71,7 @@ def study_at(paths: Sequence[Path]) -> Study | None:
     meant = tuple(one for one in found if any(slice_.path in pointed for slice_ in one.slices))
     if not meant and not any(is_dicomdir(path) for path in paths):
         return None
-    return Study(folder.resolve().name, meant if len(meant) == 1 and meant[0].usable else found)
+    return Study(folder_name(folder), meant if len(meant) == 1 and meant[0].usable else found)
 
 
 def thumbnails(
