@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from napari.layers import Labels
 
+from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.scans import shown_labels
 from voxtrace.plugin.layers.display import LabelSource
@@ -29,10 +30,16 @@ class LabelListController:
     """Lists the labels of the label map on screen; results of a model have their legend in the Segment panel."""
 
     def __init__(
-        self, viewer: Any, view: LabelListView, background: Callable[[Callable[[], Any], Callable[[Any], None]], None]
+        self,
+        viewer: Any,
+        view: LabelListView,
+        background: Callable[[Callable[[], Any], Callable[[Any], None]], None],
+        edits: EditController,
     ) -> None:
         self._viewer, self._view, self._background = weakref.ref(viewer), view, background
         self._layer: Labels | None = None
+        self._edited = edits.changed
+        self._edited.connect(self._on_edited)
         layers = viewer.layers
         self._events = (layers.selection.events.active, layers.events.inserted, layers.events.removed)
         for event in self._events:
@@ -41,6 +48,7 @@ class LabelListController:
 
     def close(self) -> None:
         """Disconnect from the viewer."""
+        self._edited.disconnect(self._on_edited)
         if self._viewer() is not None:
             for event in self._events:
                 event.disconnect(self.refresh)
@@ -56,6 +64,10 @@ class LabelListController:
         self._follow(layer if source is not None else None)
         self._view.show_labels(_rows(source, None) if source is not None else ())
         self._count()
+
+    def _on_edited(self, layer: Labels) -> None:
+        if layer is self._layer:
+            self._count()
 
     def _count(self, event: Any = None) -> None:
         layer, source = self._layer, _listed(self._layer)
