@@ -1,4 +1,4 @@
-"""What panels say of the labels on screen: the planes and the mL follow every edit, undo and move."""
+"""What panels say of the labels on screen: planes and mL follow every edit; legends act on the layer they list."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from made_layers import Recorded, made_trace, made_volume
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.label_list import LabelListController
+from voxtrace.plugin.controllers.legend import LegendController
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.planes import PlanesController
 from voxtrace.plugin.layers import display
@@ -143,3 +144,62 @@ def test_undo_of_a_layer_without_steps_is_told_once_and_slices_are_not(screen: S
     layer.redo()
     assert told == [layer, layer]
     assert len(screen.edits.edits(layer)) == 1
+
+
+def alpha(layer: Any, label: int) -> float:
+    return float(layer.colormap.color_dict.get(label, layer.colormap.color_dict[None])[3])
+
+
+def legend_of_results(screen: Screen, view: Recorded) -> LegendController:
+    """The legend of the segment panel."""
+    return LegendController(screen.model, view, at_once_too, screen.current, screen.current.result_changed)
+
+
+def at_once_too(function: Callable[[], Any], on_result: Callable[[Any], None], on_error: Any) -> None:
+    on_result(function())
+
+
+def test_a_legend_of_results_acts_on_the_current_result_whatever_lies_over_it(screen: Screen) -> None:
+    first, second = screen.result("first"), screen.result("second")
+    data, about, _ = display.settled_layer(made_trace(), "settled")
+    settled = screen.model.add_labels(data, **about)
+    view = Recorded()
+    legend = legend_of_results(screen, view)
+    screen.model.layers.selection.active = first
+    for other in (screen.scan, settled):
+        screen.model.layers.selection.active = other
+        assert screen.current.layer is first
+        assert legend.layer is first
+    legend.show_label(1, False)
+    legend.set_opacity(0.25)
+    assert [alpha(layer, 1) for layer in (first, second, settled)] == [0.0, 1.0, 1.0]
+    assert [layer.opacity == 0.25 for layer in (first, second, settled)] == [True, False, False]
+    screen.model.dims.set_point(1, screen.model.dims.range[1].stop)
+    legend.jump(1)
+    assert screen.current.z == 0  # where the label's only voxel is
+    screen.model.layers.selection.active = second
+    assert view.last("show_hidden") == (set(),)
+    screen.model.layers.selection.active = first
+    assert view.last("show_hidden") == ({1},)
+    legend.close()
+    screen.model.layers.selection.active = second
+    assert view.last("show_hidden") == ({1},)
+
+
+def test_the_list_of_a_label_map_follows_eye_and_order_and_so_do_its_buttons(screen: Screen) -> None:
+    below, above = screen.label_map(0, "below"), screen.label_map(2, "above")
+    view = Recorded()
+    listed = LabelListController(screen.model, view, at_once, screen.edits)
+    legend = LegendController(screen.model, Recorded(), at_once_too, listed, listed.changed)
+    screen.model.layers.selection.active = screen.scan
+    assert legend.layer is above
+    both = ml_of(view)
+    above.visible = False
+    assert ml_of(view) == both | {"spleen": 0.0}  # the lower map has no spleen
+    legend.solo(2)
+    assert (alpha(below, 1), alpha(above, 1)) == (0.0, 1.0)
+    above.visible = True
+    assert ml_of(view) == both
+    screen.model.layers.move(screen.model.layers.index(above), screen.model.layers.index(below))
+    assert ml_of(view) == both | {"spleen": 0.0}
+    assert legend.layer is below
