@@ -12,6 +12,7 @@ from made_rulers import ImmediateQueue
 from made_traces import made_trace
 from voxtrace import palette
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.film import FilmController
 from voxtrace.plugin.controllers.first_look import FirstLook
 from voxtrace.plugin.controllers.overlays import OverlaysController
@@ -19,6 +20,7 @@ from voxtrace.plugin.controllers.place_ruler import PlaceRulerController
 from voxtrace.plugin.controllers.scans import shown_labels
 from voxtrace.plugin.controllers.time_ruler import EMPTY, TimeRulerController
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.correction import Correction
 from voxtrace.trace import Trace
 from voxtrace.volume import Volume
 
@@ -211,6 +213,30 @@ class TestPlaceRuler:
         assert (cells.colours[0, 0] != cells.colours[0, 1]).any()
         current.go(1)
         assert "members disagree" in [choice.key for choice in view.last("set_places")[0]]
+
+    def test_areas_at_the_edited_station_are_those_of_the_edited_labels(
+        self, ruler: PlaceRulerController, view: Recorded, model: Any, current: CurrentResult
+    ) -> None:
+        current.go(2)
+        edits, layer = EditController(model, current), current.layer
+        assert layer is not None
+        before = {line.name: line.values for line in view.last("set_cells")[1]}
+        labels = layer.data.station(2)
+        row = int(np.flatnonzero((labels == 1).any((1, 2)))[0])  # of slices, from the superior one
+        where = np.flatnonzero((labels == 1) & (np.arange(len(labels)) == row)[:, None, None])
+        edits.apply(layer, Correction(where, np.full(where.size, 2, labels.dtype)), "relabel", 2)
+        assert current.is_edited
+        after = {line.name: line.values for line in view.last("set_cells")[1]}
+        assert after["liver"][row] == 0
+        assert after["spleen"][row] == pytest.approx(before["liver"][row] + before["spleen"][row])
+        assert np.delete(after["liver"], row) == pytest.approx(np.delete(before["liver"], row))
+        ruler.hover(row)
+        assert "liver" not in view.last("set_hover")[0]
+        layer.undo()
+        assert view.last("set_cells")[1][0].values == pytest.approx(before["liver"])
+        layer.redo()
+        current.go(2)
+        assert view.last("set_cells")[1][0].values == pytest.approx(before["liver"])
 
     def test_hovering_tells_of_a_slice(self, ruler: PlaceRulerController, view: Recorded) -> None:
         ruler.hover(11)

@@ -274,7 +274,7 @@ def current(model: Any) -> CurrentResult:
 
 @pytest.fixture
 def controller(model: Any, view: Recorded, runner: ImmediateRunner, current: CurrentResult) -> SaveController:
-    return SaveController(model, view, runner, EditController(model, current))
+    return SaveController(model, view, runner, current, EditController(model, current))
 
 
 def test_the_panel_saves_what_is_selected_or_the_result_on_top(
@@ -291,6 +291,20 @@ def test_the_panel_saves_what_is_selected_or_the_result_on_top(
     model.layers.selection.active = result
     model.dims.set_point(0, 0)
     assert view.last("set_target")[0] == "cycle 1 of 3 of “scan · tiny”"
+
+
+def test_of_two_results_the_current_one_is_saved(controller: SaveController, model: Any, view: Recorded) -> None:
+    scan = add(model, display.image_layers(made_volume()))
+    first = add(model, [display.trace_layer(made_trace(), "first")])
+    second = add(model, [display.trace_layer(made_trace(), "second")])
+    assert first.visible
+    assert second.visible
+    model.layers.selection.active = first
+    model.layers.selection.active = scan
+    assert view.last("set_target")[1] == "first.nii.gz"
+    assert controller.layer is first
+    first.visible = False
+    assert controller.layer is second
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])

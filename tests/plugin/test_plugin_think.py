@@ -20,6 +20,7 @@ from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.segment import SegmentController
 from voxtrace.plugin.controllers.think import NOT_HERE, ThinkController
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry, capabilities
 from voxtrace.plugin.models.region import Box
@@ -123,6 +124,11 @@ class Session:
         self.base = self.current.layer
         self.think = ThinkController(model, self.current, self.edits, registry, methods, self.view, self.runner)
 
+    def another(self) -> Any:
+        """Show the same result once more, as a layer of its own, and select it."""
+        data, about, _ = self.base.as_layer_data_tuple()
+        return self.model.add_labels(StepArray(data.steps), **{**about, "name": "another"})
+
 
 @pytest.fixture
 def session(model: Any, bundle: Path) -> Session:
@@ -167,6 +173,49 @@ def test_dropping_it_leaves_the_result_as_it_was(session: Session) -> None:
     assert [layer for layer in session.model.layers if "think longer" in layer.name] == []
     assert session.base.data.stations == 3
     assert np.array_equal(session.base.data.station(2), before)
+
+
+def test_a_second_answer_stays_with_the_result_that_it_was_made_for(session: Session) -> None:
+    other = session.another()
+    session.model.layers.selection.active = session.base
+    session.think.think("window", ThinkChoice(5, 1, False))
+    session.current.layer.data.steps[4] = 2  # an answer that surely differs
+    outcome = session.view.last("set_outcome")
+    session.model.layers.selection.active = other
+    assert session.view.last("set_offer")[1] == other.name
+    assert session.view.last("set_outcome") == ("", False)
+    session.model.layers.selection.active = session.base
+    assert session.view.last("set_outcome") == outcome
+    session.model.layers.selection.active = other
+    session.think.keep()
+    assert [edit.what for edit in session.edits.edits(session.base)] == ["think longer"]
+    assert session.edits.edits(other) == ()
+
+
+def test_another_result_selected_while_it_runs_is_not_written_into(session: Session) -> None:
+    other = session.another()
+    session.model.layers.selection.active = session.base
+    session.runner.held = True
+    session.think.think("window", ThinkChoice(5, 1, False))
+    session.model.layers.selection.active = other
+    session.runner.let_go()
+    assert session.view.last("set_offer")[1] == session.base.name
+    assert session.view.last("set_outcome")[1]
+    session.current.layer.data.steps[4] = 2
+    session.think.keep()
+    assert len(session.edits.edits(session.base)) == 1
+    assert session.edits.edits(other) == ()
+
+
+def test_a_second_answer_whose_result_is_removed_is_not_offered(session: Session) -> None:
+    other = session.another()
+    session.model.layers.selection.active = session.base
+    session.think.think("window", ThinkChoice(5, 1, False))
+    session.model.layers.remove(session.base)
+    assert session.view.last("set_outcome") == ("", False)
+    session.model.layers.selection.active = other
+    session.think.keep()
+    assert session.edits.edits(other) == ()
 
 
 def test_without_a_result_of_this_session_it_says_what_to_do(model: Any) -> None:

@@ -86,7 +86,7 @@ class WindowGroup:
     value: int | None = None
 
 
-def along_slices(trace: Trace, step: int) -> tuple[PlaceRow, ...]:
+def along_slices(trace: Trace, step: int, areas: Array | None = None) -> tuple[PlaceRow, ...]:
     """Return every slice fact, every window fact and the area of every label along the slices.
 
     Window facts are the mean over the windows on a slice; of a fact that names something, the largest value there.
@@ -97,6 +97,8 @@ def along_slices(trace: Trace, step: int) -> tuple[PlaceRow, ...]:
         A trace of Z slices.
     step
         Which of the kept steps, from 0; beyond the last one the last one is taken.
+    areas
+        (Z, K) voxels of each label in each slice, of labels that are no step, e.g. edited ones; by default the step's.
     """
     kept, depth = (int(n) for n in trace.labels.shape[:2])
     step = max(0, min(step, kept - 1))
@@ -110,7 +112,7 @@ def along_slices(trace: Trace, step: int) -> tuple[PlaceRow, ...]:
         values = table[max(0, len(table) - kept + step)]
         spread = _largest if trace.units.get(name) == INDEX else _mean
         of_windows.append(_row(trace, name, spread(values, first, last, depth), "window fact"))
-    return (*slices, *of_windows, *_areas(trace, step))
+    return (*slices, *of_windows, *_areas(trace, trace.label_areas()[step] if areas is None else areas))
 
 
 def shares(row: PlaceRow) -> tuple[Share, ...]:
@@ -188,10 +190,10 @@ def _row(trace: Trace, name: str, values: Array, kind: Literal["slice fact", "wi
     )
 
 
-def _areas(trace: Trace, step: int) -> list[PlaceRow]:
-    """Return the area of each label but the background, in mm², along the slices."""
+def _areas(trace: Trace, voxels: Array) -> list[PlaceRow]:
+    """Return the area of each label but the background, in mm², along the slices, of its voxels (Z, K)."""
     _, height_mm, width_mm = trace.geometry.spacing_mm
-    areas = trace.label_areas()[step] * (height_mm * width_mm)  # (Z, K)
+    areas = voxels * (height_mm * width_mm)
     return [
         PlaceRow(f"area {value}", name, "mm²", areas[:, value].astype(np.float32), kind="area", label=value)
         for value, name in sorted(trace.names.items())

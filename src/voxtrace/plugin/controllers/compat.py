@@ -87,6 +87,11 @@ def strokes(layer: Any) -> int:
     return len(layer._undo_history)
 
 
+def history_lengths(layer: Any) -> tuple[int, int]:
+    """Return how many times a labels layer can undo, and redo."""
+    return len(layer._undo_history), len(layer._redo_history)
+
+
 def undoable(layer: Any) -> list[Any]:
     """Return the changes that a labels layer can undo, in order."""
     return [atom for item in layer._undo_history for atom in item]

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from napari.layers import Labels
+from psygnal import Signal
 
+from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.scans import shown_labels
 from voxtrace.plugin.layers.display import LabelSource
@@ -28,23 +30,44 @@ class LabelListView(Protocol):
 class LabelListController:
     """Lists the labels of the label map on screen; results of a model have their legend in the Segment panel."""
 
+    changed = Signal()  # another layer is listed, or none
+
     def __init__(
-        self, viewer: Any, view: LabelListView, background: Callable[[Callable[[], Any], Callable[[Any], None]], None]
+        self,
+        viewer: Any,
+        view: LabelListView,
+        background: Callable[[Callable[[], Any], Callable[[Any], None]], None],
+        edits: EditController,
     ) -> None:
         self._viewer, self._view, self._background = weakref.ref(viewer), view, background
         self._layer: Labels | None = None
+        self._edited = edits.changed
+        self._edited.connect(self._on_edited)
         layers = viewer.layers
-        self._events = (layers.selection.events.active, layers.events.inserted, layers.events.removed)
+        self._events = (layers.selection.events.active, layers.events.removed, layers.events.reordered)
         for event in self._events:
             event.connect(self.refresh)
+        layers.events.inserted.connect(self._on_inserted)
+        for layer in layers:
+            self._watch(layer)
         self.refresh()
 
     def close(self) -> None:
         """Disconnect from the viewer."""
-        if self._viewer() is not None:
+        self._edited.disconnect(self._on_edited)
+        viewer = self._viewer()
+        if viewer is not None:
             for event in self._events:
                 event.disconnect(self.refresh)
+            viewer.layers.events.inserted.disconnect(self._on_inserted)
+            for layer in viewer.layers:
+                layer.events.visible.disconnect(self.refresh)
         self._follow(None)
+
+    @property
+    def layer(self) -> Labels | None:
+        """The layer whose labels are listed."""
+        return self._layer
 
     def refresh(self, event: Any = None) -> None:
         """List the labels on screen."""
@@ -56,6 +79,19 @@ class LabelListController:
         self._follow(layer if source is not None else None)
         self._view.show_labels(_rows(source, None) if source is not None else ())
         self._count()
+        self.changed.emit()
+
+    def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
+        self.refresh()
+
+    def _watch(self, layer: Any) -> None:
+        if isinstance(layer, Labels):
+            layer.events.visible.connect(self.refresh)
+
+    def _on_edited(self, layer: Labels) -> None:
+        if layer is self._layer:
+            self._count()
 
     def _count(self, event: Any = None) -> None:
         layer, source = self._layer, _listed(self._layer)

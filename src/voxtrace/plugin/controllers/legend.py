@@ -1,4 +1,4 @@
-"""The legend acts on the labels on screen: hide, show alone, opacity, outline, and jump to a label."""
+"""A legend acts on the layer that it lists: hide, show alone, opacity, outline, and jump to a label."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from napari.layers import Labels
+from psygnal import SignalInstance
 
 from voxtrace import palette
 from voxtrace.plugin.controllers.layers import label_source
-from voxtrace.plugin.controllers.scans import shown_labels, transform_of
+from voxtrace.plugin.controllers.scans import transform_of
 from voxtrace.plugin.models import planes
 from voxtrace.plugin.models.label_places import fullest_voxel
 
@@ -29,32 +30,48 @@ class LegendStyleView(Protocol):
         """Set the opacity, 0 to 1, and whether labels are drawn as outlines."""
 
 
-class LegendController:
-    """Acts on the visible labels that VoxTrace knows by name: the active ones, else the topmost."""
+class Listed(Protocol):
+    """What fills the rows of a legend."""
 
-    def __init__(self, viewer: Any, view: LegendStyleView, background: Callable[[Any, Any, Any], Any]) -> None:
+    @property
+    def layer(self) -> Labels | None:
+        """The layer whose labels are listed."""
+
+
+class LegendController:
+    """Acts on the layer that a legend lists.
+
+    Parameters
+    ----------
+    listed, changed
+        What fills the rows, and the signal that it lists another layer; the rows follow it first.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        view: LegendStyleView,
+        background: Callable[[Any, Any, Any], Any],
+        listed: Listed,
+        changed: SignalInstance,
+    ) -> None:
         self._viewer, self._view, self._background = weakref.ref(viewer), view, background
+        self._listed, self._changed = listed, changed
         self._hidden: weakref.WeakKeyDictionary[Labels, set[int]] = weakref.WeakKeyDictionary()
         self._followed: Labels | None = None
         self._search: Any = None
-        self._events = (viewer.layers.selection.events.active, viewer.layers.events.inserted)
-        for event in (*self._events, viewer.layers.events.removed):
-            event.connect(self.refresh)
+        changed.connect(self.refresh)
         self.refresh()
 
     def close(self) -> None:
-        """Disconnect from the viewer."""
-        viewer = self._viewer()
-        if viewer is not None:
-            for event in (*self._events, viewer.layers.events.removed):
-                event.disconnect(self.refresh)
+        """Disconnect from what is listed."""
+        self._changed.disconnect(self.refresh)
         self._follow(None)
 
     @property
     def layer(self) -> Labels | None:
         """The labels that the legend acts on."""
-        viewer = self._viewer()
-        layer = shown_labels(viewer) if viewer is not None else None
+        layer = self._listed.layer
         return layer if layer is not None and label_source(layer) is not None else None
 
     def show_label(self, label: int, shown: bool) -> None:
@@ -92,7 +109,7 @@ class LegendController:
         self._search = self._background(search, partial(self._go, layer), lambda sentence: None)
 
     def refresh(self, event: Any = None) -> None:
-        """Show the style of the labels on screen."""
+        """Show the style of the layer."""
         layer = self.layer
         self._follow(layer)
         if layer is not None:

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.models import place_cells
 from voxtrace.plugin.models.place_cells import AreaLine, PlaceCells, PlaceChoice, slice_number
-from voxtrace.plugin.work.lane_counts import unlike_per_slice
+from voxtrace.plugin.work.lane_counts import unlike_per_slice, voxels_per_slice
 from voxtrace.plugin.work.latest import Latest
-from voxtrace.plugin.work.station_planes import edited_pair
+from voxtrace.plugin.work.station_planes import StationPlanes, edited_pair
 from voxtrace.trace import Trace
 from voxtrace.trace.places import PlaceRow, along_slices
 from voxtrace.volume import Array
@@ -47,7 +47,7 @@ class PlaceRulerController:
         current.result_changed.connect(self.refresh)
         current.step_changed.connect(self._work_out)
         current.slice_changed.connect(self._on_slice)
-        current.edited.connect(self._count_edits)
+        current.edited.connect(self._on_edited)
         self.refresh()
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class PlaceRulerController:
         self._current.result_changed.disconnect(self.refresh)
         self._current.step_changed.disconnect(self._work_out)
         self._current.slice_changed.disconnect(self._on_slice)
-        self._current.edited.disconnect(self._count_edits)
+        self._current.edited.disconnect(self._on_edited)
         self._queue.clear()
 
     def refresh(self) -> None:
@@ -96,11 +96,17 @@ class PlaceRulerController:
         return trace.geometry.shape[0] if trace is not None else 0
 
     def _work_out(self, step: Any = None) -> None:
-        """Work out the rows of the station on screen; areas of old traces are counted from their voxels."""
-        trace = self._current.trace
-        if trace is not None:
-            work = partial(_rows_at, trace, self._current.step)
+        """Work out the rows of the station on screen; areas of edits and old traces are counted from their voxels."""
+        trace, stations = self._current.trace, self._current.stations
+        if trace is not None and stations is not None:
+            edited = StationPlanes(stations, stations.n_steps) if self._current.is_edited else None
+            work = partial(_rows_at, trace, self._current.step, edited)
             self._queue.submit("rows", work, partial(self._take, trace))
+
+    def _on_edited(self) -> None:
+        if self._current.is_edited:
+            self._work_out()
+        self._count_edits()
 
     def _count_members(self) -> None:
         """Count where members disagree with the answer, at the last step."""
@@ -156,5 +162,9 @@ class _Step:
         return self._labels[self._step, planes]
 
 
-def _rows_at(trace: Trace, step: int, cancel: Any) -> tuple[PlaceRow, ...]:
-    return along_slices(trace, step)
+def _rows_at(trace: Trace, step: int, edited: StationPlanes | None, cancel: Any) -> tuple[PlaceRow, ...]:
+    """Return the rows of a step; of the edited station areas are the edited labels', all else is the last step's."""
+    if edited is None:
+        return along_slices(trace, step)
+    voxels = voxels_per_slice(edited, max(trace.names, default=0) + 1, cancel)
+    return along_slices(trace, step, voxels[::-1])  # stations are read from superior to inferior

@@ -12,6 +12,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from voxtrace.plugin.controllers import compat
+from voxtrace.plugin.controllers.edits import EditController
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.scans import shown_labels, shown_scan, transform_of
 from voxtrace.plugin.layers.display_space import LayerTransform
@@ -49,8 +50,11 @@ class PlanesController:
         view: PlanesView,
         navigation: NavigationController,
         volumes: Callable[[Callable[[], None]], PlaneVolumes],
+        edits: EditController,
     ) -> None:
         self._viewer, self._view, self._navigation = weakref.ref(viewer), view, navigation
+        self._edited = edits.changed
+        self._edited.connect(self._on_edit)
         self._volumes = volumes(self._on_read)
         self._pixels: dict[int, tuple[Any, planes.Pixels]] = {}  # by plane, with what it was cut from
         self._edits = 0
@@ -71,6 +75,7 @@ class PlanesController:
 
     def close(self) -> None:
         """Disconnect from the viewer."""
+        self._edited.disconnect(self._on_edit)
         viewer = self._viewer()
         if viewer is None:
             return
@@ -167,6 +172,7 @@ class PlanesController:
         )
         if labels is not None:
             cut_from += (labels.unique_id, step, labels.opacity, labels.contour, id(labels.colormap))
+            cut_from += (transform, transform_of(labels))
         known = self._pixels.get(axis)
         if known is None or known[0] != cut_from:
             pixels = self._cut(scan, transform, axis, voxel, labels)

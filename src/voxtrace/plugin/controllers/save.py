@@ -1,4 +1,4 @@
-"""Save what is on screen of the selected labels layer, or of the last result, in a chosen format."""
+"""Save what is on screen of the selected labels layer, or of the current result, in a chosen format."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from napari.layers import Labels
 
+from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.controllers.edits import EditController, shown_in
 from voxtrace.plugin.controllers.layers import folder_of, label_source, open_scans
 from voxtrace.plugin.models import panel_state
@@ -35,8 +36,10 @@ class SaveView(Protocol):
 class SaveController:
     """Connects a viewer's labels, a runner and the panel's last section."""
 
-    def __init__(self, viewer: Any, view: SaveView, runner: Runner, edits: EditController) -> None:
-        self._viewer, self._view, self._runner, self._edits = viewer, view, runner, edits
+    def __init__(
+        self, viewer: Any, view: SaveView, runner: Runner, current: CurrentResult, edits: EditController
+    ) -> None:
+        self._viewer, self._view, self._runner, self._current, self._edits = viewer, view, runner, current, edits
         self._target: tuple[str, str, Path | None] | None = None
         for event in self._events:
             event.connect(self.refresh)
@@ -51,6 +54,7 @@ class SaveController:
             layers.events.inserted,
             layers.events.removed,
             self._viewer.dims.events.point,
+            self._current.result_changed,
         )
 
     def close(self) -> None:
@@ -61,10 +65,12 @@ class SaveController:
 
     @property
     def layer(self) -> Labels | None:
-        """The selected labels layer, else the topmost visible result."""
-        active = self._viewer.layers.selection.active
+        """The selected labels layer, else the current result, else the topmost one; of results the visible ones."""
+        active, current = self._viewer.layers.selection.active, self._current.layer
         if isinstance(active, Labels):
             return active
+        if current is not None and current.visible:
+            return current
         results = (x for x in reversed(self._viewer.layers) if isinstance(x, Labels) and x.visible and _is_result(x))
         return next(results, None)
 

@@ -63,8 +63,10 @@ class ThinkController:
         self._bundles, self._methods, self._background = bundles, methods, background
         self.run = SegmentRun(viewer, runner, view.show_state, self._on_result, hides=False)
         self._offer = ThinkOffer()
-        self._base: Labels | None = None  # the result that is thought about
+        self._base: Labels | None = None  # the result that is offered
+        self._thought: Labels | None = None  # the result that the second answer, or the run, is about
         self._second: Labels | None = None  # the second answer
+        self._outcome = ""  # how the second answer differs
         for changed in self._signals:
             changed.connect(self.refresh)
         self.refresh()
@@ -81,19 +83,34 @@ class ThinkController:
 
     def refresh(self, event: Any = None) -> None:
         """Update from the current result; a second answer belongs to the result that it was made for."""
-        if self._second is not None and self._second not in self._viewer.layers:
-            self._second = None
-            self._view.set_outcome("", False)
+        self._forget_removed()
         layer = self._current.layer
-        if layer is not None and not _is_second(layer):
+        if layer is not None and layer is self._second:
+            self._base = self._thought
+        elif layer is not None and not _is_second(layer):
             self._base = layer
-        if self._base is not None and self._base not in self._viewer.layers:
-            self._base = None
         request = _request_of(self._base)
         self._offer = self._offer_for(request) if request else ThinkOffer()
         self._view.set_offer(self._offer, self._base.name if self._base is not None and request else "")
-        if not self.run.busy and self._second is None:
+        self._show_outcome()
+        if not self.run.busy and not self._is_answered:
             self._view.show_state(self._idle(request))
+
+    def _forget_removed(self) -> None:
+        layers = self._viewer.layers
+        self._base = self._base if self._base in layers else None
+        self._thought = self._thought if self._thought in layers else None
+        if self._thought is None or self._second not in layers:
+            self._second, self._outcome = None, ""
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the second answer is about the result that is offered."""
+        return self._second is not None and self._base is self._thought
+
+    def _show_outcome(self) -> None:
+        sentence = self._outcome if self._is_answered else ""
+        self._view.set_outcome(sentence, bool(sentence))
 
     def _idle(self, request: SegmentRequest | None) -> panel_state.PanelState:
         if request is None:
@@ -123,7 +140,6 @@ class ThinkController:
         except VoxTraceError as error:
             self._view.show_state(panel_state.failed(str(error)))
             return
-        self._drop_second()
         geometry = request.channels[0].volume.geometry
         again = replace(
             request,
@@ -132,7 +148,8 @@ class ThinkController:
             box=with_margin(box, think_longer.MARGIN_MM, geometry.spacing_mm, geometry.shape),
             shown=box,
         )
-        self._view.set_outcome("", False)
+        self._drop_second()
+        self._thought = base
         self.run.start(partial(jobs.segment, again), scan.unique_id)
 
     def _box(self, place: Place, base: Labels, scan: Image) -> Box:
@@ -150,30 +167,35 @@ class ThinkController:
         self.run.cancel()
 
     def _on_result(self, layer: Labels, result: SegmentResult) -> None:
+        request, base = _request_of(layer), self._thought
+        if base is None:
+            return  # its result was removed meanwhile
         self._second = layer
-        request = _request_of(layer)
+        self.refresh()
         if request is not None and request.shown is not None:
-            self._compare(partial(_changes, self._base, layer, request.shown), self._show_difference)
+            self._compare(partial(_changes, base, layer, request.shown), partial(self._show_difference, layer))
 
     def _compare(self, function: Callable[[], Any], on_result: Callable[[Any], None]) -> None:
         self._background(function, on_result)
 
-    def _show_difference(self, changes: tuple[Any, Any, int, float]) -> None:
+    def _show_difference(self, second: Labels, changes: tuple[Any, Any, int, float]) -> None:
         where, _, voxels, voxel_ml = changes
-        self._view.set_outcome(think_longer.difference_words(len(where), voxels, voxel_ml), True)
+        if second is self._second:
+            self._outcome = think_longer.difference_words(len(where), voxels, voxel_ml)
+            self._show_outcome()
 
     def keep(self) -> None:
-        """Take the second answer over into the edited labels of the result, as one edit that can be undone."""
-        second, base = self._second, self._base
+        """Take the second answer over into the edited labels of its result, as one edit that can be undone."""
+        second, base = self._second, self._thought
         request = _request_of(second)
         if second is None or base is None or request is None or request.shown is None:
             return
-        self._compare(partial(_changes, base, second, request.shown), self._apply)
+        self._compare(partial(_changes, base, second, request.shown), partial(self._apply, second))
 
-    def _apply(self, changes: tuple[Any, Any, int, float]) -> None:
+    def _apply(self, second: Labels, changes: tuple[Any, Any, int, float]) -> None:
         where, values, *_ = changes
-        base = self._base
-        if base is None or base not in self._viewer.layers:
+        base = self._thought
+        if base is None or second is not self._second:
             return
         self._drop_second()
         self._viewer.layers.selection.active = base
@@ -183,13 +205,16 @@ class ThinkController:
     def drop(self) -> None:
         """Remove the second answer."""
         self._drop_second()
-        if self._base is not None:
-            self._viewer.layers.selection.active = self._base
+        if self._thought is not None:
+            self._viewer.layers.selection.active = self._thought
         self.refresh()
 
     def _drop_second(self) -> None:
-        second, self._second = self._second, None
+        """Remove the second answer; where it is selected, its result is selected in its place."""
+        second, self._second, self._outcome = self._second, None, ""
         if second is not None and second in self._viewer.layers:
+            if self._viewer.layers.selection.active is second:
+                self._viewer.layers.selection.active = self._thought
             remove_layer(self._viewer, second)
         self._view.set_outcome("", False)
 

@@ -25,7 +25,8 @@ class PlanesWidget(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = unwrapped(napari_viewer)
-        canvas = viewer_state_of(self._viewer).canvas
+        state = viewer_state_of(self._viewer)
+        canvas = state.canvas
         self.view = QtPlanesView()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -34,12 +35,12 @@ class PlanesWidget(QWidget):
         follow_theme(self)
         self.view.cover(_canvas(self._viewer))
         self.planes = PlanesController(
-            self._viewer, self.view, canvas.navigation, partial(PlaneVolumes, read=in_background)
+            self._viewer, self.view, canvas.navigation, partial(PlaneVolumes, read=in_background), state.edits
         )
         self.contrast, self.navigation = canvas.contrast, canvas.navigation
         self.background = LatestInBackground()
-        self.labels = LabelListController(self._viewer, self.view, self.background)
-        self.legend = join_legend(self._viewer, self.view.legend)
+        self.labels = LabelListController(self._viewer, self.view, self.background, state.edits)
+        self.legend = join_legend(self._viewer, self.view.legend, self.labels, self.labels.changed)
         self._connect()
         self._refresh()
 

@@ -38,10 +38,11 @@ class SegmentWidget(Panel):
         self._viewer = unwrapped(napari_viewer)
         self.runner, self.saver = runner or ThreadRunner(self.state.engine_turn), ThreadRunner()
         self.background = LatestInBackground()
-        self.legend = join_legend(napari_viewer, self.steps_view.legend)
         self.passport = PassportController(napari_viewer, self.view.passport)
         self.steps = StepsController(self.state.current, self.steps_view, lambda: self.state.bundle_registry.bundles)
-        self.save = SaveController(napari_viewer, self.save_view, self.saver, self.state.edits)
+        current = self.state.current
+        self.legend = join_legend(napari_viewer, self.steps_view.legend, current, current.result_changed)
+        self.save = SaveController(napari_viewer, self.save_view, self.saver, current, self.state.edits)
         self.controller = SegmentController(
             self._viewer,
             self.state.bundle_registry,

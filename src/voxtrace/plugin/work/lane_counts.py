@@ -116,6 +116,16 @@ def unlike_per_slice(answer: Any, others: Sequence[Any], cancel: Cancel) -> Arra
     return found
 
 
+def voxels_per_slice(labels: Any, size: int, cancel: Cancel) -> Array:
+    """Return (Z, size) int64: voxels of each label below ``size`` in each slice of labels (Z, Y, X)."""
+    found = np.zeros((int(labels.shape[0]), size), np.int64)
+    for low in range(0, len(found), _PLANES):
+        _check(cancel)
+        planes = np.asarray(labels[low : low + _PLANES])
+        found[low : low + _PLANES] = [np.bincount(np.ravel(plane), minlength=size)[:size] for plane in planes]
+    return found
+
+
 def dice_of_stations(stations: Sequence[Any], reference: Array, cancel: Cancel) -> dict[int, list[float]]:
     """Return label value -> Dice at each station against a reference (Z, Y, X); NaN where both are empty."""
     found: list[tuple[Array, Array, Array]] = []
