@@ -97,9 +97,7 @@ def train(
         bundle = yield from finished(run, asked, cases, validate)
         clear_finished(run.out, run.work)
         return bundle
-    if initial and not (resume and run.work.exists()):
-        refuse_learned(initial, validate)
-    takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
+    takeover = _taken_over(run, initial, validate, resume) if initial else None
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
     if takeover:
         yield from _check_drawn(run, preprocessed, takeover)
@@ -107,6 +105,13 @@ def train(
         learn_faster(run.network, takeover.new_rows, times_faster(run.config.rate or FINE_TUNING_FACTOR * own, own))
     open_beside(run, cases, validate)
     return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
+
+
+def _taken_over(run: TrainingRun, initial: Bundle, validate: Sequence[Case], resume: bool) -> Takeover:
+    """Take over the weights of the initial bundle; a run that begins refuses held-back cases that it learned."""
+    if not (resume and run.work.exists()):
+        refuse_learned(initial, validate)
+    return take_over(run.method, run.plan, run.network, initial)
 
 
 def _trained(
