@@ -97,9 +97,21 @@ def test_a_part_keeps_its_place(geometry: Geometry, spans) -> None:
     start, shape = np.array([lo for lo, _ in spans]), tuple(n for _, n in spans)
     part = geometry.part(tuple(start.tolist()), shape)
     assert part.shape == shape
-    assert part.stored is None
     last = np.array(shape) - 1
     assert part.world_mm([(0, 0, 0), last]) == pytest.approx(geometry.world_mm([start, start + last]), abs=1e-8)
+
+
+@quick
+@given(geometries, spans)
+def test_a_part_lies_in_the_file_as_the_whole_does(geometry: Geometry, spans) -> None:
+    """Its own grid is that of the box; one made in memory has none."""
+    start, shape = tuple(lo for lo, _ in spans), tuple(n for _, n in spans)
+    part = geometry.part(start, shape)
+    assert geometry.stored is not None
+    assert part.stored is not None
+    assert part.stored.layout == geometry.stored.layout
+    assert Geometry.from_grid(part.stored).is_close(part, 1e-6)
+    assert Geometry(geometry.shape, geometry.affine).part(start, shape).stored is None
 
 
 @quick

@@ -7,7 +7,7 @@ canonical axial scan is a diagonal with positive entries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -229,12 +229,13 @@ class Geometry:
     def part(self, start: tuple[int, int, int], shape: Shape) -> Geometry:
         """Return the geometry of ``shape`` voxels from voxel ``start`` on, (Z, Y, X): a crop.
 
-        It may reach beyond this one, ``start`` below 0 included: then it pads. It is not the grid of a file, so
-        ``stored`` is None.
+        It may reach beyond this one, ``start`` below 0 included: then it pads. Where this one has a ``stored`` grid,
+        so has the part: a plain :class:`Grid` of that box, whose axes run as those of the file.
         """
         matrix = self.matrix
         matrix[:3, 3] = self.world_mm(start)
-        return Geometry(shape, _rows(matrix))
+        part = Geometry(shape, _rows(matrix))
+        return part if self.stored is None else replace(part, stored=_turned(part, self.stored))
 
     def is_close(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
         """Return whether both grids have the same shape and no corner differs by more than the tolerance."""
@@ -244,6 +245,15 @@ class Geometry:
             np.meshgrid(*[(0, n) for n in self.shape], indexing="ij"), -1
         )  # n, not n - 1: the far side of the last voxel counts too
         return bool(np.abs(self.world_mm(corners) - other.world_mm(corners)).max() <= tolerance_mm)
+
+
+def _turned(geometry: Geometry, like: Grid) -> Grid:
+    """Return the grid of a canonical geometry whose axes run as those of another grid."""
+    layout = like.layout
+    size = layout.to_stored(np.broadcast_to(0, geometry.shape)).shape[::-1]
+    first = [n - 1 if flip else 0 for n, flip in zip(geometry.shape, layout.flips, strict=True)]
+    s_mm, p_mm, l_mm = (float(mm) for mm in geometry.world_mm(first))
+    return Grid(size, like.spacing_mm, (l_mm, p_mm, s_mm), like.direction)
 
 
 def _rows(matrix: Array) -> tuple[tuple[float, ...], ...]:

@@ -44,6 +44,8 @@ class Volume:
         What to call the volume in messages: a file stem, never a patient's name.
     passport
         What was checked while reading, each with a verdict, and what was corrected.
+    whole, start
+        Of a :meth:`part`: the volume that it was taken from, and its first voxel there, (z, y, x).
     """
 
     data: Array
@@ -52,6 +54,8 @@ class Volume:
     channels: tuple[str, ...] = ()
     name: str = "volume"
     passport: Passport = field(default_factory=Passport)
+    whole: Volume | None = field(default=None, repr=False)
+    start: Shape = (0, 0, 0)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -70,6 +74,18 @@ class Volume:
                 "expected (C, Z, Y, X) with the same Z, Y, X."
             )
 
+    def part(self, start: Shape, shape: Shape) -> Volume:
+        """Return ``shape`` voxels from voxel ``start`` on, (Z, Y, X), all inside; a view.
+
+        What a prediction measures of the scan, as its mean intensity, it measures of the whole.
+        """
+        inside = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+        z, y, x = (a + b for a, b in zip(self.start, start, strict=True))
+        geometry = self.geometry.part(start, shape)
+        return replace(
+            self, data=self.data[(..., *inside)], geometry=geometry, whole=self.whole or self, start=(z, y, x)
+        )
+
     @staticmethod
     def stack(volumes: list[Volume]) -> Volume:
         """Return one volume whose channels are the given volumes' channels, in order; grids must agree."""
@@ -83,7 +99,8 @@ class Volume:
                 )
         data = np.concatenate([v.data for v in volumes]) if len(volumes) > 1 else first.data
         names = tuple(name for v in volumes for name in v.channels)
-        return replace(first, data=data, channels=names if len(names) == len(data) else ())
+        whole = first.whole if len(volumes) == 1 else None
+        return replace(first, data=data, channels=names if len(names) == len(data) else (), whole=whole)
 
 
 def _mm(geometry: Geometry) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -141,3 +141,30 @@ def test_bundles_that_cannot_be_averaged_are_refused() -> None:
         predict([bundle(), bundle(Nearest(n_steps=2))], volume)
     with pytest.raises(UsageError, match="no bundle was given"):
         predict([], volume)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_bundles_that_would_be_mirrored_otherwise_are_refused_in_either_order(swapped: bool) -> None:
+    """A network that never saw mirror images answers them wrongly."""
+    volume, on = ball((8, 16, 16)), {"name": "on", "mirror": True}
+    taught, never = replace(bundle(mirror_axes=(0, 2)), card=on), bundle(mirror_axes=())
+    other = replace(bundle(mirror_axes=(0,)), card=on)
+    for options, pair in (({}, (taught, never)), ({"mirror": True}, (taught, never)), ({}, (taught, other))):
+        with pytest.raises(UsageError, match=r"trained with mirror axes .* add --no-mirror"):
+            predict(pair[::-1] if swapped else pair, volume, **options)
+    pair = (taught, bundle(mirror_axes=(0, 2)))
+    with pytest.raises(UsageError, match="on mirrors windows and fake does not; add --no-mirror or --mirror"):
+        predict(pair[::-1] if swapped else pair, volume)
+    assert predict((taught, never), volume, mirror=False, **EXACT).facts["mirror"] is False
+    assert predict((bundle(mirror_axes=(0,)), never), volume, **EXACT).facts["mirror"] is False
+    assert predict(pair, volume, mirror=True, **EXACT).facts["mirror"] is True
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_bundles_whose_windows_overlap_otherwise_are_refused_in_either_order(swapped: bool) -> None:
+    volume, pair = ball((8, 16, 16)), (bundle(overlap=0.0), bundle(overlap=0.5))
+    pair = pair[::-1] if swapped else pair
+    with pytest.raises(UsageError, match=r"overlap by 0\.. and those of fake by 0\..; say with --overlap"):
+        predict(pair, volume)
+    assert predict(pair, volume, overlap=0.25, **EXACT).facts["overlap"] == 0.25
+    assert len(predict(pair, volume, members=True, **EXACT).trace.members) == 2

@@ -82,6 +82,14 @@ def test_it_lies_in_the_trace_in_memory_on_disk_and_in_a_copy(keep: str, tmp_pat
     np.testing.assert_array_equal(np.asarray(copy.second[:]), trace.second)
 
 
+def test_it_is_the_same_where_extras_are_kept() -> None:
+    """Extras follow the steps along the first axis: the answer is the last step, not the last extra."""
+    bundle, scan = fakes.bundle(MadeRouting(n_steps=3, drift=0.3)), fakes.ball((20, 24, 24))
+    plain, full = (predict(bundle, scan, keep=keep, **EXACT).trace for keep in ("labels", "all"))
+    assert (np.asarray(full.extras["draft"][-1]) != np.asarray(full.labels[-1])).any()
+    np.testing.assert_array_equal(full.second, plain.second)
+
+
 def test_with_the_last_step_alone_it_is_not_kept_and_old_traces_have_none() -> None:
     trace = predict(fakes.bundle(MadeRouting()), fakes.ball((20, 24, 24)), keep="last", **EXACT).trace
     assert trace.second is None

@@ -15,6 +15,7 @@ from voxtrace.plugin.controllers.compat import axis_names, camera
 from voxtrace.plugin.layers import contrast, display
 from voxtrace.plugin.layers.display_space import edge_letters, flip_z, geometry_of, layer_transform, obliquity_note
 from voxtrace.plugin.layers.manual_labels import geometry_drawn_on, stated_geometry
+from voxtrace.trace import Trace
 from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
 TILT = np.radians(20.0)
@@ -87,6 +88,15 @@ def test_the_settled_map_counts_cycles_from_one_and_leaves_background_clear(trac
     expected[0, 1, 2] = 1  # found at the first cycle and never changed
     expected[3, 4, 4] = 3  # last changed at the third
     assert np.array_equal(flip_z(data), expected)
+
+
+def test_the_map_of_settled_voxels_counts_beyond_255_steps() -> None:
+    labels = np.zeros((256, 1, 1, 1), np.uint8)
+    labels[-1] = 1
+    geometry = Geometry.from_spacing((1, 1, 1), (1.0, 1.0, 1.0))
+    trace = Trace(labels, {}, np.zeros((0, 6), np.int64), {}, geometry, {0: "background", 1: "liver"})
+    data, _, _ = display.settled_layer(trace, "settled")
+    assert np.asarray(data).tolist() == [[[256]]]
 
 
 def test_labels_return_to_the_stored_grid_whatever_the_orientation() -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fakes import plan
 from made_layers import made_trace, made_volume
+from voxtrace.plan import View
 from voxtrace.plugin.models.region import (
     Box,
     box_words,
@@ -18,8 +20,9 @@ from voxtrace.plugin.models.region import (
     laid_back_labels,
     with_margin,
 )
+from voxtrace.preprocess.crop_order import uncropped_order
 from voxtrace.trace import Trace
-from voxtrace.volume import Geometry, LabelMap
+from voxtrace.volume import Geometry, Grid, LabelMap, Volume
 
 WHOLE = Geometry.from_spacing((8, 10, 12), (3.0, 2.0, 1.0), (-20.0, 5.0, 7.0))
 BOX = Box((2, 3, 4), (6, 9, 9))  # 4×6×5 voxels, as many as the made-up trace has
@@ -36,6 +39,20 @@ def test_a_crop_is_a_view_of_the_voxels_at_the_same_place() -> None:
     assert np.shares_memory(part.data, volume.data)
     assert part.data[0, 0, 0, 0] == volume.data[0, 1, 2, 1]
     assert np.allclose(part.geometry.world_mm((0, 0, 0)), volume.geometry.world_mm((1, 2, 1)))
+
+
+def test_a_model_that_sees_the_array_as_the_file_has_it_sees_a_part_likewise() -> None:
+    """nnU-Net's models were trained on mirrored axes where the file has them mirrored."""
+    grid = Grid((5, 6, 4), (1.0, 2.0, 3.0), direction=(0.0, -1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    whole = Geometry.from_grid(grid)
+    volume = Volume(np.arange(1, 1 + int(np.prod(whole.shape)), dtype=np.float32).reshape(1, *whole.shape), whole)
+    model = plan((1, 1, 1), view=View())
+    part = crop(volume, Box((1, 2, 1), (3, 5, 4)))
+    seen, of_part = uncropped_order(volume.geometry, model), uncropped_order(part.geometry, model)
+    assert of_part.layout == seen.layout
+    assert of_part.spacing_mm == seen.spacing_mm
+    inside = np.isin(seen.view(volume.data), part.data)
+    assert np.array_equal(of_part.view(part.data).ravel(), seen.view(volume.data)[inside])
 
 
 def test_labels_return_to_the_scans_grid_with_background_outside(small: Trace) -> None:

@@ -9,17 +9,18 @@ import pytest
 
 from fakes import ball, plan
 from voxtrace.errors import InputError
-from voxtrace.plan import Normalisation
+from voxtrace.plan import Normalisation, View
 from voxtrace.preprocess import (
     Interpolation,
     PlaneStream,
     axis_weights,
+    grid_of,
     intensities,
     network_grid,
     network_labels,
     network_volume,
 )
-from voxtrace.volume import Geometry, LabelMap, Shape, Triple, Volume
+from voxtrace.volume import Geometry, Grid, LabelMap, Shape, Triple, Volume
 
 
 def volume_of(values: Any, spacing_mm: Triple = (1.0, 1.0, 1.0)) -> Volume:
@@ -184,3 +185,26 @@ def test_a_label_without_a_name_is_refused() -> None:
     labels = LabelMap(np.full((2, 2, 2), 9, np.uint8), Geometry.from_spacing((2, 2, 2), (1, 1, 1)))
     with pytest.raises(InputError, match=r"label values \[9\]"):
         network_labels(labels, plan())
+
+
+# --- parts of a scan ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", [None, View(), View(axes=(2, 0, 1), crop=True)])
+@pytest.mark.parametrize("scheme", ["zscore", "zscore_nonzero", "zscore_inside", "range"])
+def test_a_part_is_normalised_as_in_the_whole_scan(scheme: str, view: View | None) -> None:
+    """The network sees the very values that it sees there, and not others because bright voxels lie elsewhere."""
+    grid = Grid((7, 8, 9), (1.0, 1.0, 1.0), direction=(0.0, -1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    whole = Geometry.from_grid(grid)
+    values = np.random.default_rng(0).normal(100, 20, (1, *whole.shape)).astype(np.float32)
+    values[:, :2], values[:, 4:, 6:], values[:, 5, 3, 3] = 0.0, 900.0, 0.0
+    scan = Volume(values, whole)
+    part = scan.part((1, 2, 1), (7, 4, 5)).part((0, 0, 1), (6, 4, 4))
+    rule = Normalisation(scheme=scheme)  # type: ignore[arg-type]
+    chosen = plan((1, 1, 1), view=view, normalisation=(rule,))
+    expected, found = network_volume(scan, chosen), network_volume(part, chosen)
+    order, of_part = grid_of(scan, chosen).crop_order, grid_of(part, chosen).crop_order
+    canonical = order.paste(expected)[0, 1:7, 2:6, 2:6]
+    np.testing.assert_array_equal(found[0], of_part.view(canonical))
+    alone = network_volume(Volume(part.data, part.geometry), chosen)
+    assert not np.allclose(alone, found)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +17,7 @@ pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
 
 from chance import chance, drawn
 from tolerance import assert_close_to_float64, in_float64
-from voxtrace.runtime.openvino import open_openvino, part
+from voxtrace.runtime.openvino import key, open_openvino, part
 from voxtrace.runtime.openvino.cache import Cache
 from voxtrace.runtime.openvino.convert import Converted, Inputs, convert
 from voxtrace.runtime.openvino.structure import flatten
@@ -131,6 +133,32 @@ def test_a_module_with_something_nameless_in_it_is_not_kept(tmp_path: Path, conv
         answer(made, tmp_path)
     assert len(converted) == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["stranger.", ""])
+def test_a_helper_in_another_file_of_a_stranger_counts(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The class stands in one file and what it calls in another: of its package, or beside it where it is in none."""
+    folder = tmp_path / package.strip(".")
+    folder.mkdir(exist_ok=True)
+    made = f"{package}made_head"
+    (folder / "made_head.py").write_text(
+        f"from torch import nn\nfrom {package}made_ops import act\n\n\nclass Head(nn.Module):\n"
+        "    def forward(self, x):\n        return act(x)\n"
+    )
+    (folder / "made_ops.py").write_text("def act(x):\n    return x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("stranger", made, f"{package}made_ops"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    head, inputs = importlib.import_module(made).Head(), Inputs(flatten((IMAGES,), []), ())
+    before = key.key(head, inputs)
+    assert before is not None
+    key._source.cache_clear()
+    assert key.key(head, inputs) == before
+    (folder / "made_ops.py").write_text("def act(x):\n    return -2 * x\n")
+    key._source.cache_clear()
+    assert key.key(head, inputs) != before
 
 
 def test_a_cache_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:

@@ -135,6 +135,23 @@ def test_recording_plane_by_plane_gives_the_same_trace(tmp_path: Path, stored: b
     assert trace.summary() == whole.summary()
 
 
+@pytest.mark.parametrize(("steps", "kind"), [(256, np.uint8), (300, np.uint16)])
+@pytest.mark.parametrize("stored", [False, True])
+def test_any_number_of_steps_is_kept(tmp_path: Path, stored: bool, steps: int, kind: type) -> None:
+    """Of three voxels one changes at the first step, one at the last, and one where the answer is replaced."""
+    geometry = Geometry.from_spacing((1, 1, 3), (1.0, 1.0, 1.0))
+    planes = np.ones((steps, 1, 1, 3), np.uint8)
+    planes[:-1, 0, 0, 1] = 2
+    recorder = Recorder(steps, geometry, NAMES, tmp_path / "a" if stored else None)
+    recorder.add(planes)
+    recorder.replace_answer(np.array([[[1, 1, 0]]], np.uint8))
+    trace = recorder.finish({}, np.zeros((0, 6), np.int64), {}, "step", (1, 1, 3))
+    for one in (trace, Trace.load(trace.save(tmp_path / "b"))):
+        assert one.settled_at().tolist() == [[[0, steps - 1, steps - 1]]]
+        assert one.settled_at().dtype == kind
+        assert np.array_equal(replace(one, settled=None).settled_at(), one.settled_at())
+
+
 def test_the_last_step_alone_still_tells_of_every_step() -> None:
     whole = drawn()
     last = Trace(whole.labels[-1:], whole.facts, whole.windows, whole.units, whole.geometry, NAMES)

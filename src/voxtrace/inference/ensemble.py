@@ -55,8 +55,8 @@ def check_bundles(bundles: Sequence[Bundle], options: PredictOptions) -> Sequenc
     Raises
     ------
     UsageError
-        As :func:`check_compatible`; with ``members`` a single bundle, or bundles of other labels or channels. Rules of
-        post-processing that do not exist.
+        As :func:`check_compatible`, or bundles that overlap or mirror windows in other ways; with ``members`` a single
+        bundle, or bundles of other labels or channels. Rules of post-processing that do not exist.
     """
     found = _check_together(bundles, options)
     piece_rules(found, options)
@@ -65,7 +65,7 @@ def check_bundles(bundles: Sequence[Bundle], options: PredictOptions) -> Sequenc
 
 def _check_together(bundles: Sequence[Bundle], options: PredictOptions) -> Sequence[Bundle]:
     if not options.members:
-        return check_compatible(bundles)
+        return _check_usual(check_compatible(bundles), options)
     if len(bundles) < 2:
         raise UsageError("members keeps the answer of each of several bundles; give at least two, or leave it out.")
     first = bundles[0]
@@ -76,6 +76,36 @@ def _check_together(bundles: Sequence[Bundle], options: PredictOptions) -> Seque
                     f"{first.name} has {name} {ours} and {other.name} {theirs}; only bundles with the same can vote."
                 )
     return bundles
+
+
+def _check_usual(bundles: Sequence[Bundle], options: PredictOptions) -> Sequence[Bundle]:
+    """Return the bundles, or refuse those that would lay or mirror windows otherwise where no option says how."""
+    for other in bundles[1:]:
+        if reason := _mirrored_otherwise(bundles[0], other, options.mirror):
+            raise UsageError(f"{reason}; the windows of bundles that are averaged are mirrored alike.")
+        ours, theirs = bundles[0].plan.overlap, other.plan.overlap
+        if options.overlap is None and ours != theirs:
+            raise UsageError(
+                f"windows of {bundles[0].name} overlap by {ours} and those of {other.name} by {theirs}; say with "
+                "--overlap which holds for all that are averaged."
+            )
+    return bundles
+
+
+def _mirrored_otherwise(first: Bundle, other: Bundle, asked: bool | None) -> str:
+    """Return how two bundles differ in mirroring windows, and which option settles it; "" where they do not."""
+    usual, axes = [usually_mirrors(one) for one in (first, other)], [one.plan.mirror_axes for one in (first, other)]
+    if (any(usual) if asked is None else asked) and set(axes[0]) != set(axes[1]):
+        return f"{first.name} was trained with mirror axes {axes[0]} and {other.name} with {axes[1]}; add --no-mirror"
+    if asked is None and usual[0] != usual[1]:
+        yes, no = (first, other) if usual[0] else (other, first)
+        return f"{yes.name} mirrors windows and {no.name} does not; add --no-mirror or --mirror"
+    return ""
+
+
+def usually_mirrors(bundle: Bundle) -> bool:
+    """Return whether the windows of a bundle are mirrored where nobody says otherwise."""
+    return bool(bundle.plan.mirror_axes) and bool(bundle.card.get("mirror", False))
 
 
 def chosen_method(bundle: Bundle, options: PredictOptions) -> Method:

@@ -14,7 +14,7 @@ from voxtrace.errors import EngineError, UsageError
 from voxtrace.fit import facts_of, remember_run
 from voxtrace.inference.cancel_check import CancelCheck
 from voxtrace.inference.describe_run import describe_run
-from voxtrace.inference.ensemble import chosen_method, open_members
+from voxtrace.inference.ensemble import chosen_method, open_members, usually_mirrors
 from voxtrace.inference.fold_folder import LEFT_OUT, left_out
 from voxtrace.inference.foretell import with_expected_dice
 from voxtrace.inference.options import PredictOptions
@@ -100,7 +100,7 @@ def _prepared(
     bundles: Sequence[Bundle], method: Method, volume: Volume, options: PredictOptions, check: CancelCheck
 ) -> tuple[SlidingWindow, list[PlaneStream]]:
     """Return what will visit the windows, with every unset option filled in, and the planes for it."""
-    plan, card = bundles[0].plan, bundles[0].card
+    plan = bundles[0].plan
     grid = grid_of(volume, plan, options.region)
     overlap = plan.overlap if options.overlap is None else options.overlap
     # an adaptive schedule may run fewer; the choice of runtime must not depend on the scan's content
@@ -112,7 +112,7 @@ def _prepared(
         grid=grid,
         members=members,
         options=options,
-        mirror=_mirrors(options.mirror, bool(card.get("mirror", False)), bundles[0]),
+        mirror=_mirrors(options.mirror, bundles[0]),
         overlap=overlap,
         check=check,
         batch=options.batch or _batch_size(plan.window, members[0].opened.device),
@@ -120,14 +120,14 @@ def _prepared(
     return run, streams
 
 
-def _mirrors(asked: bool | None, usual: bool, bundle: Bundle) -> bool:
+def _mirrors(asked: bool | None, bundle: Bundle) -> bool:
     """Return whether windows are mirrored: as asked, or as the bundle's card says; never where there is no axis."""
     if asked and not bundle.plan.mirror_axes:
         raise UsageError(
             f"mirroring was asked for, but {bundle.name or 'this bundle'} was trained without mirror images and has no "
             "axis to mirror; leave --mirror out."
         )
-    return bool(bundle.plan.mirror_axes) and (usual if asked is None else asked)
+    return usually_mirrors(bundle) if asked is None else asked
 
 
 def _recorder(run: SlidingWindow, volume: Volume, folder: Path | None) -> Recorder:

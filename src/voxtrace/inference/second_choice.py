@@ -51,10 +51,12 @@ class SecondChoice:
             yield from (placed[0] for placed in self._placer.push(nearest[None]))
         self._below = plane
 
-    @staticmethod
-    def labels(choice: Array, answer: Array) -> Array:
-        """Return the second choice as labels (Y, X): those of the answer, the last of (S, Y, X), where no doubt is."""
-        found: Array = np.where(choice > 0, choice - 1, answer[-1]).astype(answer.dtype)
+    def labels(self, choice: Array, planes: Array) -> Array:
+        """Return the second choice as labels (Y, X): those of the answer, the last step's, where no doubt is.
+
+        ``planes`` (n, Y, X) are those of all steps, and of extras after them.
+        """
+        found: Array = np.where(choice > 0, choice - 1, planes[self._steps - 1]).astype(planes.dtype)
         return found
 
     def _in_doubt(self, padded: ScorePlane) -> Array:

@@ -13,6 +13,7 @@ from voxtrace.plan import Normalisation, Plan
 from voxtrace.preprocess.axis import Float32
 from voxtrace.volume import Array, Volume
 
+FIXED = ("ct", "none")  # schemes that measure nothing of the scan itself
 _SMALLEST_STD = 1e-8
 
 Mask = npt.NDArray[np.bool_]

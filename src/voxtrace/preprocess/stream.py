@@ -9,8 +9,9 @@ import numpy as np
 
 from voxtrace.plan import Plan
 from voxtrace.preprocess.axis import Float32, axis_weights
+from voxtrace.preprocess.crop_order import CropAndOrder, find_crop_order
 from voxtrace.preprocess.grid import NetworkGrid, grid_of
-from voxtrace.preprocess.intensity import intensities, never
+from voxtrace.preprocess.intensity import FIXED, Intensity, Mask, intensities, never
 from voxtrace.preprocess.limits import Limits, limits
 from voxtrace.volume import Geometry, Volume
 
@@ -26,8 +27,7 @@ class PlaneStream:
     def __init__(self, grid: NetworkGrid, volume: Volume, plan: Plan, check: Callable[[], None] = never) -> None:
         self.grid, self._check = grid, check
         self._data = grid.crop_order.view(volume.data)
-        seen = Geometry.from_spacing(grid.input_shape, grid.crop_order.spacing_mm)
-        self._intensities = intensities(replace(volume, data=self._data, geometry=seen), plan, check)
+        self._intensities = _rules(grid.crop_order, volume, plan, check)
         sizes = zip(grid.input_shape, grid.shape, grid.to_network, strict=True)
         self._z, self._y, self._x = (axis_weights(a, b, kind) for a, b, kind in sizes)
         self._limits = self._find_limits()
@@ -102,6 +102,24 @@ class PlaneStream:
         repeated = next((axis for axis in (1, 2) if self.grid.to_network[axis] == "nearest"), None)
         found = limits((self._native(z) for z in self._all()), repeated)
         return found.resampled(self._y if repeated == 1 else self._x, repeated) if repeated else found
+
+
+def _rules(
+    crop_order: CropAndOrder, volume: Volume, plan: Plan, check: Callable[[], None] = never
+) -> tuple[Intensity, ...]:
+    """Return how each channel is normalised as the network sees it; a part of a scan as the whole scan would be."""
+    whole = volume.whole
+    if whole is None or all(rule.scheme in FIXED for rule in plan.normalisation):
+        seen = Geometry.from_spacing(crop_order.shape, crop_order.spacing_mm)
+        return intensities(replace(volume, data=crop_order.view(volume.data), geometry=seen), plan, check)
+    of_whole = find_crop_order(whole, plan)
+    inside = tuple(slice(a, a + n) for a, n in zip(volume.start, volume.geometry.shape, strict=True))
+
+    def in_part(mask: Mask) -> Mask:
+        return crop_order.view(of_whole.paste(mask[None])[0][inside])
+
+    rules = _rules(of_whole, whole, plan, check)
+    return tuple(rule if rule.inside is None else replace(rule, inside=in_part(rule.inside)) for rule in rules)
 
 
 def network_volume(volume: Volume, plan: Plan) -> Float32:

@@ -29,6 +29,7 @@ from voxtrace.errors import ReadError
 from voxtrace.safe_text import read_json
 from voxtrace.trace.description import NodeChart, Provenance
 from voxtrace.trace.plane_writer import PlaneWriter, chunk_depth
+from voxtrace.trace.step_counts import step_type
 from voxtrace.trace.stored_array import StoredArray
 from voxtrace.volume import Array, Grid, Shape
 
@@ -127,7 +128,7 @@ class ArrayFiles:
             return PlaneWriter(folder / name, of, kind, chunk_depth((shape[1], shape[2], shape[3]), itemsize))
 
         self._labels = writer(LABELS)
-        self._settled = writer(SETTLED, np.uint8, shape[1:])
+        self._settled = writer(SETTLED, step_type(shape[0]), shape[1:])
         self._second = writer(SECOND, of=shape[1:]) if second else None
         self._extras = {name: writer(file_of(name)) for name in extras}
         self._maps = {name: writer(file_of(name, MAPS), np.float32, itemsize=4) for name in maps}

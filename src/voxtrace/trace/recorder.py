@@ -12,7 +12,7 @@ from voxtrace.passport import Passport
 from voxtrace.trace import files
 from voxtrace.trace.description import RunDescription
 from voxtrace.trace.plane_writer import chunk_depth
-from voxtrace.trace.step_counts import MapRange, StepCounts
+from voxtrace.trace.step_counts import MapRange, StepCounts, step_type
 from voxtrace.trace.trace import CHANGED_VOXELS, Trace
 from voxtrace.volume import Array, Geometry, Shape
 
@@ -49,7 +49,7 @@ class Recorder:
         self._extras = {name: np.zeros(shape, dtype) for name in ([] if folder else extras)}
         self._maps = {name: np.full(shape, np.nan, np.float32) for name in ([] if folder else maps)}
         self._members = {name: np.zeros(shape, dtype) for name in ([] if folder else members)}
-        self._settled = None if folder else np.zeros(geometry.shape, np.uint8)
+        self._settled = None if folder else np.zeros(geometry.shape, step_type(steps))
         self._second = np.zeros(geometry.shape, dtype) if second and not folder else None
 
     @property

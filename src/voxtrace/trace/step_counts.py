@@ -10,6 +10,15 @@ from voxtrace.volume import Array
 Counts = npt.NDArray[np.int64]
 
 
+def step_type(steps: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the type of numbers that holds each of so many steps, counted from 0.
+
+    >>> step_type(256).__name__, step_type(257).__name__
+    ('uint8', 'uint16')
+    """
+    return np.uint8 if steps <= 256 else np.uint16
+
+
 class StepCounts:
     """Voxels of each label at each step, and voxels that each step changed.
 
@@ -45,9 +54,9 @@ class StepCounts:
             areas[:, z, : of_plane.shape[1]] = of_plane
         return areas
 
-    def add(self, planes: Array) -> npt.NDArray[np.uint8]:
+    def add(self, planes: Array) -> Array:
         """Count planes (S, n, Y, X); return (n, Y, X), the last step at which each voxel changed (0 if none did)."""
-        settled = np.zeros(planes.shape[1:], np.uint8)
+        settled = np.zeros(planes.shape[1:], step_type(len(planes)))
         changed = np.zeros((planes.shape[1], len(planes)), np.int64)
         self._areas += [self._count(planes[:, z]) for z in range(planes.shape[1])]
         for step, labels in enumerate(planes):
@@ -59,7 +68,7 @@ class StepCounts:
         self.changed += changed.sum(0)
         return settled
 
-    def replace(self, first: int, planes: Array) -> npt.NDArray[np.uint8]:
+    def replace(self, first: int, planes: Array) -> Array:
         """Count planes (S, n, Y, X) in place of numbers ``first`` and up, as they were added; return as :meth:`add`.
 
         They have no label values that were not seen before.

@@ -49,7 +49,7 @@ class Trace:
     step_word
         What the method's paper calls a step, e.g. "cycle".
     settled
-        (Z, Y, X) uint8, see :meth:`settled_at`, or None when it has not been worked out.
+        (Z, Y, X) integers, see :meth:`settled_at`, or None when it has not been worked out.
     second
         (Z, Y, X), the label that the network nearly gave each voxel, its probabilities averaged over the kept steps;
         where it did not doubt, the label of the answer. None where it was not kept.
@@ -202,9 +202,10 @@ class Trace:
         return {name: limits.values for name, limits in found.items()}
 
     def settled_at(self) -> Array:
-        """Return (Z, Y, X) uint8: the last step, counted from 0, at which each voxel's label changed.
+        """Return (Z, Y, X): the last step, counted from 0, at which each voxel's label changed.
 
-        0 for voxels that never changed after the first step, and everywhere when only one step was kept.
+        0 for voxels that never changed after the first step, and everywhere when only one step was kept. In uint8, of
+        more than 256 steps in uint16.
         """
         if self.settled is not None:
             return np.asarray(self.settled[:])

@@ -26,6 +26,7 @@ from voxtrace.plugin.layers.display_space import (
 )
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.trace import Trace
+from voxtrace.trace.step_counts import step_type
 from voxtrace.volume import DEMONSTRATION, Geometry, LabelMap, Triple, Volume
 
 LayerData = tuple[Any, dict[str, Any], Literal["image", "labels"]]
@@ -137,7 +138,7 @@ def settled_layer(trace: Trace, name: str) -> LayerData:
     colours = palette.ramp(steps)
     names = {k: f"settled at {trace.step_word} {k}" for k in colours}
     source = LabelSource(trace.geometry, names, colours, kind="settled")
-    data = np.where(touched, settled + 1, 0).astype(np.uint8)
+    data = np.where(touched, settled.astype(np.uint16) + 1, 0).astype(step_type(steps + 1))
     return flip_z(data), _labelled(source) | {"name": name, "opacity": 0.8}, "labels"
 
 

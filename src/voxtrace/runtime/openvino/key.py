@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,9 +80,33 @@ def _described(value: Any) -> str:
 
 @functools.cache
 def _source(kind: type) -> str:
-    """Return a digest of the code that a class is made of; torch's own is covered by its version."""
-    if kind.__module__.split(".")[0] == "torch":
+    """Return a digest of the code that a class is made of; torch's own and Python's are covered by their versions.
+
+    Of a package it is every file, because a class may call any of them.
+    """
+    top = kind.__module__.split(".")[0]
+    if top == "torch":
         return "torch"
-    file = Path(inspect.getfile(kind)).resolve()
-    files = sorted(PACKAGE.rglob("*.py")) if file.is_relative_to(PACKAGE) else [file]
-    return hashlib.sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
+    if top in sys.stdlib_module_names:
+        return sys.version
+    digest = hashlib.sha256(json.dumps(_distributions(top)).encode())
+    for file in _files(top, Path(inspect.getfile(kind)).resolve()):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _files(top: str, file: Path) -> list[Path]:
+    """Return a file with all others of its top-level package, or with those beside it where it is in none."""
+    if file.is_relative_to(PACKAGE):
+        return sorted(PACKAGE.rglob("*.py"))
+    roots = getattr(sys.modules.get(top), "__path__", None)
+    found = file.parent.glob("*.py") if roots is None else (one for root in roots for one in Path(root).rglob("*.py"))
+    return sorted({file, *(one.resolve() for one in found)})
+
+
+def _distributions(top: str) -> list[str]:
+    """Return the versions of the distributions that hold a package other than VoxTrace."""
+    if top == PACKAGE.name:
+        return []
+    names = importlib.metadata.packages_distributions().get(top, [])
+    return sorted(f"{name} {importlib.metadata.version(name)}" for name in set(names))
