@@ -98,6 +98,25 @@ def test_the_table_has_the_best_result_first(opened: Opened) -> None:
     assert view.state.message.startswith("good is nearest to the reference: mean Dice 0.9")
 
 
+def test_the_reference_is_the_layer_of_the_list_that_was_shown(opened: Opened) -> None:
+    controller, model, view = opened
+    controller.score()  # what was said stays, and the lists follow nevertheless
+    model.layers.move(0, 4)  # the scan, to the top
+    model.layers.move(0, 3)  # "poor", over both others
+    assert view.last("set_references") == (["no reference", "poor", "truth", "good"], 0)
+    model.layers["truth"].name = "expert"
+    names = view.last("set_references")[0]
+    assert names == ["no reference", "poor", "expert", "good"]
+    controller.pick_reference(names.index("expert"))
+    controller.score()
+    assert {row.result for row in view.last("set_table")[0]} == {"good", "poor"}
+    controller.close()
+    before = len(view.calls)
+    model.layers.move(0, 2)
+    model.layers["expert"].name = "nobody"
+    assert len(view.calls) == before
+
+
 def test_without_a_reference_the_table_has_volumes(opened: Opened) -> None:
     controller, _, view = opened
     controller.score()

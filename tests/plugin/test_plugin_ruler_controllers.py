@@ -46,12 +46,11 @@ def current(model: Any, trace: Trace) -> CurrentResult:
     return current
 
 
-def add_reference(model: Any, trace: Trace) -> Any:
+def add_reference(model: Any, trace: Trace, name: str = "truth", step: int = 2) -> Any:
     from voxtrace.volume import LabelMap
 
-    data, about, _ = display.label_layer(
-        LabelMap(np.asarray(trace.labels[2]), trace.geometry, {1: "liver"}, {}, "truth")
-    )
+    labels = np.array(trace.labels[step])
+    data, about, _ = display.label_layer(LabelMap(labels, trace.geometry, {1: "liver"}, {}, name))
     return model.add_labels(data, **about)
 
 
@@ -131,6 +130,22 @@ class TestTimeRuler:
         assert lane.curves[0].values[0] < 1
         model.layers.remove("truth")
         assert view.last("set_references") == ([], -1)
+
+    def test_the_reference_is_the_layer_of_the_list_that_was_shown(
+        self, ruler: TimeRulerController, view: Recorded, model: Any, trace: Trace
+    ) -> None:
+        add_reference(model, trace)
+        add_reference(model, trace, "draft", 0)
+        model.layers.move(model.layers.index("truth"), len(model.layers))
+        assert view.last("set_references") == (["draft", "truth"], -1)
+        model.layers["draft"].name = "first try"
+        ruler.compare_with(view.last("set_references")[0].index("first try"))
+        lane = next(lane for lane in view.last("set_lanes")[0] if lane.key == "reference")
+        assert lane.title == "Dice with first try"
+        assert [curve.values[0] for curve in lane.curves] == [1.0, 1.0]
+        model.layers["first try"].name = "sketch"
+        assert view.last("set_references") == (["sketch", "truth"], 0)
+        assert "Dice with sketch" in [lane.title for lane in view.last("set_lanes")[0]]
 
     def test_edits_have_a_station_of_their_own(
         self, ruler: TimeRulerController, view: Recorded, model: Any, current: CurrentResult

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -11,6 +12,7 @@ import numpy as np
 from napari.layers import Labels
 
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.layers import follow_names
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import lanes
 from voxtrace.plugin.models.lanes import Lane
@@ -67,20 +69,28 @@ class TimeRulerController:
         self._lanes: dict[str, Lane] = {}
         self._edit: dict[str, float] = {}  # what the edited station gained and lost
         self._reference = ""  # unique id of the labels layer to compare with
+        self._offered: list[Labels] = []  # to compare with, in the order that was shown
         current.result_changed.connect(self.refresh)
         current.step_changed.connect(self._on_step)
         current.edited.connect(self._on_edited)
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        for event in self._layer_events:
             event.connect(self._offer_references)
         self.refresh()
+
+    @property
+    def _layer_events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.reordered
 
     def close(self) -> None:
         """Disconnect from the viewer and drop what is being counted."""
         self._current.result_changed.disconnect(self.refresh)
         self._current.step_changed.disconnect(self._on_step)
         self._current.edited.disconnect(self._on_edited)
-        for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
+        for event in self._layer_events:
             event.disconnect(self._offer_references)
+        follow_names(self._offered, [], self._on_renamed)
+        self._offered = []
         self._queue.clear()
 
     def refresh(self) -> None:
@@ -139,7 +149,7 @@ class TimeRulerController:
 
     def compare_with(self, index: int) -> None:
         """Compare with a labels layer of the list that was offered; below 0 with none."""
-        offered = self._references
+        offered = self._offered
         self._reference = offered[index].unique_id if 0 <= index < len(offered) else ""
         self._lanes.pop(lanes.REFERENCE, None)
         self.show_lane(lanes.REFERENCE, bool(self._reference))
@@ -153,10 +163,20 @@ class TimeRulerController:
         return [layer for layer in self._viewer.layers if isinstance(layer, Labels) and _is_reference(layer, result)]
 
     def _offer_references(self, event: Any = None) -> None:
-        offered = self._references
+        before, self._offered = self._offered, self._references
+        follow_names(before, self._offered, self._on_renamed)
+        offered = self._offered
         ids = [layer.unique_id for layer in offered]
         chosen = ids.index(self._reference) if self._reference in ids else -1
         self._view.set_references([layer.name for layer in offered], chosen)
+
+    def _on_renamed(self, event: Any = None) -> None:
+        """Offer labels layers by their names of now, which the lane bears, too."""
+        self._offer_references()
+        name = next((layer.name for layer in self._offered if layer.unique_id == self._reference), "")
+        if name and lanes.REFERENCE in self._lanes:
+            self._lanes[lanes.REFERENCE] = replace(self._lanes[lanes.REFERENCE], title=_dice_title(name))
+            self._show_lanes()
 
     def _show_stations(self) -> None:
         trace, stations = self._current.trace, self._current.stations
@@ -247,7 +267,7 @@ class TimeRulerController:
         source = self._current.source
         if source is not None:
             names = {value: source.names.get(value, f"label {value}") for value in scores}
-            lane = lanes.score_lane(lanes.REFERENCE, f"Dice with {name}", names, source.colours, scores)
+            lane = lanes.score_lane(lanes.REFERENCE, _dice_title(name), names, source.colours, scores)
             self._lanes[lanes.REFERENCE] = lane
             self._show_lanes()
 
@@ -272,6 +292,10 @@ def made_by(trace: Trace) -> str:
     return (
         f"{known.bundle}{' (demonstration, for made-up scans)' if known.demonstration else ''}" if known.bundle else ""
     )
+
+
+def _dice_title(name: str) -> str:
+    return f"Dice with {name}"
 
 
 def _is_reference(layer: Labels, result: Labels) -> bool:
