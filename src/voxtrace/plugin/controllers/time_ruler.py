@@ -12,8 +12,10 @@ import numpy as np
 from napari.layers import Labels
 
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.label_watch import LabelWatch
 from voxtrace.plugin.controllers.layers import follow_names
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models import lanes
 from voxtrace.plugin.models.lanes import Lane
 from voxtrace.plugin.models.stations import station_names
@@ -70,6 +72,8 @@ class TimeRulerController:
         self._edit: dict[str, float] = {}  # what the edited station gained and lost
         self._reference = ""  # unique id of the labels layer to compare with
         self._offered: list[Labels] = []  # to compare with, in the order that was shown
+        self._watch = LabelWatch(viewer, self._recount_dice)
+        self._dice: object = None  # the last request to count, whose answer alone is taken
         current.result_changed.connect(self.refresh)
         current.step_changed.connect(self._on_step)
         current.edited.connect(self._on_edited)
@@ -90,21 +94,22 @@ class TimeRulerController:
         for event in self._layer_events:
             event.disconnect(self._offer_references)
         follow_names(self._offered, [], self._on_renamed)
+        self._watch.follow(None)
         self._offered = []
         self._queue.clear()
 
     def refresh(self) -> None:
         """Show the current result from scratch."""
         self._queue.clear()
-        self._lanes, self._edit = {}, {}
+        self._lanes, self._edit, self._dice = {}, {}, None
         trace = self._current.trace
         if trace is None or self._current.stations is None:
             self._view.show_empty(EMPTY)
             return
         self._view.set_rows([row.name for row in trace.rows])
         self._show_stations()
-        self._make_lanes(trace)
         self._offer_references()
+        self._make_lanes(trace)
         known = self._counted.get(trace)
         if known is not None:
             self._take_counts(trace, known)
@@ -151,8 +156,14 @@ class TimeRulerController:
         """Compare with a labels layer of the list that was offered; below 0 with none."""
         offered = self._offered
         self._reference = offered[index].unique_id if 0 <= index < len(offered) else ""
-        self._lanes.pop(lanes.REFERENCE, None)
+        self._watch.follow(self._reference_layer)
+        self._drop_dice()
         self.show_lane(lanes.REFERENCE, bool(self._reference))
+
+    @property
+    def _reference_layer(self) -> Labels | None:
+        """The labels layer that is compared with, where it is offered."""
+        return next((layer for layer in self._offered if layer.unique_id == self._reference), None)
 
     @property
     def _references(self) -> list[Labels]:
@@ -163,6 +174,8 @@ class TimeRulerController:
         return [layer for layer in self._viewer.layers if isinstance(layer, Labels) and _is_reference(layer, result)]
 
     def _offer_references(self, event: Any = None) -> None:
+        if self._reference and self._reference not in [layer.unique_id for layer in self._viewer.layers]:
+            self._forget_reference()
         before, self._offered = self._offered, self._references
         follow_names(before, self._offered, self._on_renamed)
         offered = self._offered
@@ -173,10 +186,29 @@ class TimeRulerController:
     def _on_renamed(self, event: Any = None) -> None:
         """Offer labels layers by their names of now, which the lane bears, too."""
         self._offer_references()
-        name = next((layer.name for layer in self._offered if layer.unique_id == self._reference), "")
-        if name and lanes.REFERENCE in self._lanes:
-            self._lanes[lanes.REFERENCE] = replace(self._lanes[lanes.REFERENCE], title=_dice_title(name))
+        layer = self._reference_layer
+        if layer is not None and lanes.REFERENCE in self._lanes:
+            self._lanes[lanes.REFERENCE] = replace(self._lanes[lanes.REFERENCE], title=_dice_title(layer))
             self._show_lanes()
+
+    def _forget_reference(self) -> None:
+        """Compare with nothing: the layer was closed."""
+        self._reference = ""
+        self._shown = self._shown - {lanes.REFERENCE}
+        self._watch.follow(None)
+        if self._drop_dice():
+            self._show_lanes()
+
+    def _recount_dice(self) -> None:
+        """Count again, for the reference was edited."""
+        if self._drop_dice():
+            self._show_lanes()
+        self._count_wanted()
+
+    def _drop_dice(self) -> bool:
+        """Drop the lane of the reference, and what is being counted for it; return whether there was one."""
+        self._dice = None
+        return self._lanes.pop(lanes.REFERENCE, None) is not None
 
     def _show_stations(self) -> None:
         trace, stations = self._current.trace, self._current.stations
@@ -231,11 +263,15 @@ class TimeRulerController:
             rows = [row.labels for row in trace.rows if row.kind != "extra"]
             self._queue.submit("surface", partial(surface_shares, rows), self._take_surface)
         if lanes.REFERENCE in self._shown and lanes.REFERENCE not in self._lanes and self._reference:
-            layer = next((x for x in self._references if x.unique_id == self._reference), None)
-            if layer is not None:
-                count = [StationPlanes(stations, k) for k in range(self._current.steps)]
-                work = partial(dice_of_stations, count, layer.data)
-                self._queue.submit("reference", work, partial(self._take_dice, layer.name))
+            self._count_dice(stations)
+
+    def _count_dice(self, stations: StepArray) -> None:
+        layer = self._reference_layer
+        if layer is not None:
+            self._dice = wanted = object()
+            count = [StationPlanes(stations, k) for k in range(self._current.steps)]
+            work = partial(dice_of_stations, count, layer.data)
+            self._queue.submit("reference", work, partial(self._take_dice, wanted))
 
     @property
     def _n_steps(self) -> int:
@@ -263,11 +299,11 @@ class TimeRulerController:
         self._lanes[lanes.SURFACE] = lanes.surface_lane(shares, self._against)
         self._show_lanes()
 
-    def _take_dice(self, name: str, scores: Any) -> None:
-        source = self._current.source
-        if source is not None:
+    def _take_dice(self, wanted: object, scores: Any) -> None:
+        source, layer = self._current.source, self._reference_layer
+        if source is not None and layer is not None and wanted is self._dice:
             names = {value: source.names.get(value, f"label {value}") for value in scores}
-            lane = lanes.score_lane(lanes.REFERENCE, _dice_title(name), names, source.colours, scores)
+            lane = lanes.score_lane(lanes.REFERENCE, _dice_title(layer), names, source.colours, scores)
             self._lanes[lanes.REFERENCE] = lane
             self._show_lanes()
 
@@ -276,7 +312,7 @@ class TimeRulerController:
         pair = edited_pair(stations) if stations is not None else None
         if trace is None or pair is None:
             return
-        self._lanes.pop(lanes.REFERENCE, None)
+        self._drop_dice()
         self._show_stations()
         self._make_lanes(trace)
         self._queue.submit("edit", partial(changes_between, *pair), self._take_edit)
@@ -294,8 +330,8 @@ def made_by(trace: Trace) -> str:
     )
 
 
-def _dice_title(name: str) -> str:
-    return f"Dice with {name}"
+def _dice_title(layer: Labels) -> str:
+    return f"Dice with {layer.name}"
 
 
 def _is_reference(layer: Labels, result: Labels) -> bool:
