@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,18 @@ class TestTimeRuler:
         second({1: [0.0, 0.0, 0.0]})
         assert dice(view) == [(0.0, 0.0, 0.0)]
         ruler.close()
+
+    def test_the_only_step_that_was_kept_has_its_own_number(
+        self, model: Any, current: CurrentResult, view: Recorded, queue: ImmediateQueue, trace: Trace
+    ) -> None:
+        bare = {"extras": {}, "members": {}, "slice_facts": {}, "maps": {}}
+        last = replace(trace, labels=trace.labels[-1:], **bare)
+        labels, about, _ = display.trace_layer(last, "last", "")
+        model.add_labels(labels, **about)
+        TimeRulerController(model, current, view, queue)
+        assert view.last("set_stations")[0] == ("3",)
+        assert view.last("set_current")[1] == "Round 3 of 3"
+        assert current.shown_step_name == "round 3"
 
     def test_edits_have_a_station_of_their_own(
         self, ruler: TimeRulerController, view: Recorded, model: Any, current: CurrentResult

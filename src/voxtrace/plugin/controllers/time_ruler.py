@@ -18,7 +18,8 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models import lanes
 from voxtrace.plugin.models.lanes import Lane
-from voxtrace.plugin.models.stations import station_names
+from voxtrace.plugin.models.panel_state import step_title
+from voxtrace.plugin.models.stations import first_step, station_names
 from voxtrace.plugin.work.lane_counts import Counted, changes_between, count_changes, dice_of_stations, surface_shares
 from voxtrace.plugin.work.latest import Latest
 from voxtrace.plugin.work.station_planes import StationPlanes, edited_pair
@@ -214,7 +215,7 @@ class TimeRulerController:
         trace, stations = self._current.trace, self._current.stations
         assert trace is not None, "there is a result"
         assert stations is not None, "there is a result"
-        names = station_names(stations.n_steps, self._current.steps)
+        names = station_names(stations.n_steps, self._current.steps, first_step(trace))
         self._view.set_stations(names, trace.step_word, self._current.step)
         self._on_step(self._current.step)
 
@@ -222,8 +223,8 @@ class TimeRulerController:
         trace, stations = self._current.trace, self._current.stations
         if trace is None or stations is None:
             return
-        word = trace.step_word.capitalize()
-        title = f"{word} {station + 1} of {stations.n_steps}" if not self._current.is_edited else "Edited"
+        step = first_step(trace) + station
+        title = "Edited" if self._current.is_edited else step_title(step, trace.n_steps, trace.step_word)
         self._view.set_current(station, title, made_by(trace))
 
     def _make_lanes(self, trace: Trace) -> None:
