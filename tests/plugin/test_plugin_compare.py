@@ -201,6 +201,19 @@ def test_side_by_side_pairs_each_result_with_the_scan(opened: Opened) -> None:
     assert all(layer.visible for layer in model.layers)
 
 
+def test_leaving_side_by_side_hides_again_what_was_hidden(opened: Opened) -> None:
+    controller, model, _ = opened
+    before = {"scan": True, "poor": False, "good": True, "truth": False}
+    for name, visible in before.items():
+        model.layers[name].visible = visible
+    controller.toggle_side_by_side(True)
+    assert all(model.layers[name].visible for name in ("poor", "good", "truth"))
+    controller.tick(model.layers["truth"].unique_id, False)
+    controller.toggle_side_by_side(True)  # with others
+    controller.toggle_side_by_side(False)
+    assert {layer.name: layer.visible for layer in model.layers} == before
+
+
 def test_labels_are_compared_by_name() -> None:
     turned = labels("turned", (5, 14), names={1: "Tumour", 2: "liver", 3: "spleen"})
     turned = replace(turned, data=np.choose(GOOD.data, [0, 2, 1]).astype(np.uint8))
