@@ -57,7 +57,7 @@ class Recorded:
     def __getattr__(self, name: str) -> Callable[..., None]:
         if name.startswith("_"):
             raise AttributeError(name)
-        return lambda *arguments: self.calls.append((name, arguments))
+        return lambda *arguments, **named: self.calls.append((name, (*arguments, *named.values())))
 
     def last(self, name: str) -> Any:
         found = [arguments for called, arguments in self.calls if called == name]

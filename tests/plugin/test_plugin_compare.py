@@ -98,6 +98,25 @@ def test_the_table_has_the_best_result_first(opened: Opened) -> None:
     assert view.state.message.startswith("good is nearest to the reference: mean Dice 0.9")
 
 
+def test_the_reference_is_the_layer_of_the_list_that_was_shown(opened: Opened) -> None:
+    controller, model, view = opened
+    controller.score()  # what was said stays, and the lists follow nevertheless
+    model.layers.move(0, 4)  # the scan, to the top
+    model.layers.move(0, 3)  # "poor", over both others
+    assert view.last("set_references") == (["no reference", "poor", "truth", "good"], 0)
+    model.layers["truth"].name = "expert"
+    names = view.last("set_references")[0]
+    assert names == ["no reference", "poor", "expert", "good"]
+    controller.pick_reference(names.index("expert"))
+    controller.score()
+    assert {row.result for row in view.last("set_table")[0]} == {"good", "poor"}
+    controller.close()
+    before = len(view.calls)
+    model.layers.move(0, 2)
+    model.layers["expert"].name = "nobody"
+    assert len(view.calls) == before
+
+
 def test_without_a_reference_the_table_has_volumes(opened: Opened) -> None:
     controller, _, view = opened
     controller.score()
@@ -180,6 +199,19 @@ def test_side_by_side_pairs_each_result_with_the_scan(opened: Opened) -> None:
     assert not model.layers["good"].name_overlay.visible
     assert {layer.name for layer in model.layers} == {"scan", "poor", "good", "truth"}
     assert all(layer.visible for layer in model.layers)
+
+
+def test_leaving_side_by_side_hides_again_what_was_hidden(opened: Opened) -> None:
+    controller, model, _ = opened
+    before = {"scan": True, "poor": False, "good": True, "truth": False}
+    for name, visible in before.items():
+        model.layers[name].visible = visible
+    controller.toggle_side_by_side(True)
+    assert all(model.layers[name].visible for name in ("poor", "good", "truth"))
+    controller.tick(model.layers["truth"].unique_id, False)
+    controller.toggle_side_by_side(True)  # with others
+    controller.toggle_side_by_side(False)
+    assert {layer.name: layer.visible for layer in model.layers} == before
 
 
 def test_labels_are_compared_by_name() -> None:

@@ -15,7 +15,7 @@ from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.correct_form import OperationChoice, edit_lines
 from voxtrace.trace import Trace
 from voxtrace.trace.edits import Edit
-from voxtrace.volume import Geometry, Volume
+from voxtrace.volume import Geometry, LabelMap, Volume
 
 SHAPE = (6, 20, 22)
 GEOMETRY = Geometry.from_spacing(SHAPE, (3.0, 0.5, 0.5), (-20.0, 5.0, 7.0))
@@ -78,6 +78,33 @@ def test_labels_are_picked_by_name_and_the_brush_is_in_mm(
     layer.paint((2, 3, 10, 10), 2)
     drawn = np.argwhere(layer.data[2] == 2)[1:]
     assert np.ptp(drawn, axis=0).tolist() == [2, 12, 12]  # 3 planes of 3 mm, 13 voxels of 0.5 mm
+
+
+def test_the_brush_is_in_mm_where_slices_are_thinner_than_their_pixels(
+    controller: CorrectController, model: Any, view: Recorded
+) -> None:
+    grid = Geometry.from_spacing((40, 60, 60), (0.5, 1.0, 1.0))
+    data, about, _ = display.label_layer(LabelMap(np.zeros(grid.shape, np.uint8), grid, {1: "liver"}, {}, "thin"))
+    layer = model.add_labels(data, **about)
+
+    def drawn_mm() -> list[float]:
+        layer.data = np.zeros(grid.shape, np.uint8)
+        layer.paint((20, 30, 30), 1)
+        return [
+            float(np.ptp(found) + 1) * mm for found, mm in zip(np.nonzero(layer.data), grid.spacing_mm, strict=True)
+        ]
+
+    controller.set_brush(10.0)
+    assert view.last("set_drawing")[0].brush_mm == 10.0
+    assert drawn_mm() == [0.5, 11.0, 11.0]  # napari's brushes have a voxel in the middle
+    model.dims.order = (1, 0, 2)  # coronal: 0.5 mm is the smallest now
+    assert view.last("set_drawing")[0].brush_mm == 5.0
+    controller.set_brush(10.0)
+    assert drawn_mm() == [10.5, 1.0, 11.0]
+    model.dims.order = (0, 1, 2)
+    controller.set_in_3d(True)
+    assert view.last("set_drawing")[0].brush_mm == 10.0
+    assert drawn_mm() == [10.5, 11.0, 11.0]
 
 
 def test_it_says_what_drawing_will_do_and_what_was_done(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from made_layers import Recorded
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.edits import EditController, origin_of
+from voxtrace.plugin.controllers.steps import StepsController
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.correction import Correction
 from voxtrace.trace import Trace
 from voxtrace.volume import Volume
 
@@ -40,6 +45,24 @@ def test_its_station_and_the_slider_are_one(current: CurrentResult, model: Any) 
     model.dims.set_current_step(0, 1)
     assert (current.step, current.shown_step_name) == (1, "cycle 2")
     assert seen == [2, 1]
+
+
+def test_the_panel_names_the_step_that_edits_began_from_as_the_log_does(
+    model: Any, trace: Trace, volume: Volume, view: Recorded
+) -> None:
+    last = replace(trace, labels=trace.labels[-1:], facts={"changed_fraction": np.zeros((3, 0), np.float32)})
+    for data, about, _ in display.image_layers(volume):
+        model.add_image(data, **about)
+    current = CurrentResult(model)
+    edits = EditController(model, current)
+    data, about, _ = display.trace_layer(last, "last", "")
+    layer = model.add_labels(data, **about)
+    steps = StepsController(current, view)
+    assert (view.last("show_step")[0], current.shown_step_name) == ("Cycle 3 of 3", "cycle 3")
+    edits.apply(layer, Correction(np.array([0]), np.array([1], layer.data.dtype)), "fill", 1)
+    assert view.last("show_step")[:2] == ("Edited", "Begun from cycle 3.")
+    assert origin_of(layer) == "cycle 3"
+    steps.close()
 
 
 def test_slices_are_those_of_the_grid(current: CurrentResult, model: Any, trace: Trace) -> None:

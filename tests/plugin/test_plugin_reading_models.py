@@ -246,7 +246,7 @@ def test_a_region_without_voxels_has_an_area_and_no_mean() -> None:
     tiny = np.array([[0.1, 0.1], [0.1, 0.3], [0.3, 0.3], [0.3, 0.1]])
     found = measures.measure("rectangle", tiny, (1.0, 1.0), np.zeros((5, 5)))
     assert found.mean is None
-    assert found.text("HU") == "0.04 mm²"
+    assert found.text() == "0.04 mm²"
 
 
 def test_a_line_in_two_planes_belongs_to_the_one_it_was_drawn_in() -> None:
@@ -269,12 +269,17 @@ def test_labels_are_counted_with_the_intensities_of_the_scan() -> None:
     assert (absent.voxels, absent.mean, absent.volume_ml) == (0, None, 0.0)
 
 
-def test_the_table_has_a_row_for_each_measurement_and_units_in_its_heading() -> None:
-    line = measures.Measurement("1 line", "axial, S 2.5 mm", length_mm=21.0)
-    assert measures.as_csv([line], "HU") == (
-        "what,length mm,area mm²,volume mL,mean HU,SD HU,min HU,max HU,voxels,where\n"
-        '1 line,21,,,,,,,,"axial, S 2.5 mm"\n'
+def test_the_table_has_a_row_for_each_measurement_and_its_unit() -> None:
+    line = measures.Measurement("1 line", "axial, S 2.5 mm", length_mm=21.0, unit="HU")
+    box = measures.Measurement("2 rectangle", "axial", None, 4.0, None, 50.0, 2.0, 48.0, 52.0, 4, "HU")
+    signal = measures.Measurement("liver", "whole volume", None, None, 1.5, 310.0, 2.0, 308.0, 312.0, 4)
+    assert measures.as_csv([line, box, signal]) == (
+        "what,length mm,area mm²,volume mL,mean,SD,min,max,unit,voxels,where\n"
+        '1 line,21,,,,,,,,,"axial, S 2.5 mm"\n'
+        "2 rectangle,,4,,50,2,48,52,HU,4,axial\n"
+        "liver,,,1.5,310,2,308,312,,4,whole volume\n"
     )
+    assert (box.text(), signal.text()) == ("4.00 mm²\n50.0 ± 2.0 HU", "310 ± 2")
 
 
 def test_the_jump_goes_to_a_voxel_of_the_label_in_its_fullest_slice() -> None:

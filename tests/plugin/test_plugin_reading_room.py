@@ -286,7 +286,7 @@ def test_labels_are_measured_at_the_step_on_screen(measure: MeasureWidget, shown
     shown.dims.set_current_step(0, 2)
     measure.view.labels.click()
     assert [row[0] for row in measure.view.texts] == ["liver", "spleen"]
-    assert [row[8] for row in measure.view.texts] == ["1", "1"]
+    assert [row[9] for row in measure.view.texts] == ["1", "1"]
     assert measure.controller.table.splitlines()[0].startswith("what,length mm")
 
 

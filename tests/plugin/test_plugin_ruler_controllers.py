@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,13 +50,30 @@ def current(model: Any, trace: Trace) -> CurrentResult:
     return current
 
 
-def add_reference(model: Any, trace: Trace) -> Any:
+def add_reference(model: Any, trace: Trace, name: str = "truth", step: int = 2) -> Any:
     from voxtrace.volume import LabelMap
 
-    data, about, _ = display.label_layer(
-        LabelMap(np.asarray(trace.labels[2]), trace.geometry, {1: "liver"}, {}, "truth")
-    )
+    labels = np.array(trace.labels[step])
+    data, about, _ = display.label_layer(LabelMap(labels, trace.geometry, {1: "liver"}, {}, name))
     return model.add_labels(data, **about)
+
+
+def dice(view: Recorded) -> list[tuple[float, ...]]:
+    """The values of the lane that compares with a reference, by label."""
+    lane = next(lane for lane in view.last("set_lanes")[0] if lane.key == "reference")
+    return [curve.values for curve in lane.curves]
+
+
+class HeldQueue:
+    """Keeps what takes each result, in order."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, Callable[[Any], None]]] = []
+
+    def submit(self, key: str, function: Any, on_result: Callable[[Any], None]) -> None:
+        self.requests.append((key, on_result))
+
+    def clear(self) -> None: ...
 
 
 class TestTimeRuler:
@@ -133,6 +152,88 @@ class TestTimeRuler:
         assert lane.curves[0].values[0] < 1
         model.layers.remove("truth")
         assert view.last("set_references") == ([], -1)
+
+    def test_the_reference_is_the_layer_of_the_list_that_was_shown(
+        self, ruler: TimeRulerController, view: Recorded, model: Any, trace: Trace
+    ) -> None:
+        add_reference(model, trace)
+        add_reference(model, trace, "draft", 0)
+        model.layers.move(model.layers.index("truth"), len(model.layers))
+        assert view.last("set_references") == (["draft", "truth"], -1)
+        model.layers["draft"].name = "first try"
+        ruler.compare_with(view.last("set_references")[0].index("first try"))
+        lane = next(lane for lane in view.last("set_lanes")[0] if lane.key == "reference")
+        assert lane.title == "Dice with first try"
+        assert [curve.values[0] for curve in lane.curves] == [1.0, 1.0]
+        model.layers["first try"].name = "sketch"
+        assert view.last("set_references") == (["sketch", "truth"], 0)
+        assert "Dice with sketch" in [lane.title for lane in view.last("set_lanes")[0]]
+
+    @pytest.mark.parametrize("change", ["paint", "undo", "redo", "refresh"])
+    def test_dice_is_counted_again_when_the_reference_is_edited(
+        self, ruler: TimeRulerController, view: Recorded, model: Any, trace: Trace, queue: ImmediateQueue, change: str
+    ) -> None:
+        truth = add_reference(model, trace)
+        truth.brush_size = 1
+        if change in ("undo", "redo"):
+            truth.paint((0, 0, 0), 1)
+        if change == "redo":
+            truth.undo()
+        ruler.compare_with(0)
+        before = dice(view)
+        counted = queue.runs["reference"]
+        truth.contour = 1
+        model.dims.set_point(1, model.dims.range[1].start)
+        model.dims.set_point(1, model.dims.range[1].stop)
+        assert queue.runs["reference"] == counted  # the same labels, drawn anew
+        if change == "paint":
+            truth.paint((0, 0, 0), 1)
+        elif change == "refresh":
+            truth.data[0, 0, 0] = 1
+            truth.refresh()
+        else:
+            getattr(truth, change)()
+        liver, spleen = dice(view)
+        wrong = int(truth.data[0, 0, 0] == 1)  # the only voxel that is not the last step's
+        voxels = int(np.count_nonzero(trace.labels[2] == 1))
+        assert liver[-1] == pytest.approx(2 * voxels / (2 * voxels + wrong))
+        assert (liver != before[0], spleen) == (True, before[1])
+
+    def test_the_lane_goes_with_the_reference(
+        self, ruler: TimeRulerController, view: Recorded, model: Any, trace: Trace
+    ) -> None:
+        add_reference(model, trace)
+        ruler.compare_with(0)
+        assert dice(view)
+        model.layers.remove("truth")
+        assert "reference" not in [lane.key for lane in view.last("set_lanes")[0]]
+
+    def test_what_was_counted_before_an_edit_of_the_reference_is_not_shown(
+        self, model: Any, current: CurrentResult, view: Recorded, trace: Trace
+    ) -> None:
+        held = HeldQueue()
+        ruler = TimeRulerController(model, current, view, held)
+        truth = add_reference(model, trace)
+        ruler.compare_with(0)
+        truth.data_setitem(tuple(np.nonzero(truth.data)), 0)
+        first, second = (one for key, one in held.requests if key == "reference")
+        first({1: [0.5, 0.5, 0.5]})
+        assert "reference" not in [lane.key for lane in view.last("set_lanes")[0]]
+        second({1: [0.0, 0.0, 0.0]})
+        assert dice(view) == [(0.0, 0.0, 0.0)]
+        ruler.close()
+
+    def test_the_only_step_that_was_kept_has_its_own_number(
+        self, model: Any, current: CurrentResult, view: Recorded, queue: ImmediateQueue, trace: Trace
+    ) -> None:
+        bare = {"extras": {}, "members": {}, "slice_facts": {}, "maps": {}}
+        last = replace(trace, labels=trace.labels[-1:], **bare)
+        labels, about, _ = display.trace_layer(last, "last", "")
+        model.add_labels(labels, **about)
+        TimeRulerController(model, current, view, queue)
+        assert view.last("set_stations")[0] == ("3",)
+        assert view.last("set_current")[1] == "Round 3 of 3"
+        assert current.shown_step_name == "round 3"
 
     def test_edits_have_a_station_of_their_own(
         self, ruler: TimeRulerController, view: Recorded, model: Any, current: CurrentResult

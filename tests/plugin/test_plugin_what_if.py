@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from test_plugin_think import FORCE, Session
 
-from made_layers import ImmediateRunner, Recorded
+from made_layers import ImmediateRunner, Recorded, made_trace
+from voxtrace.errors import InputError
 from voxtrace.inference.options import PredictOptions
 from voxtrace.methods import METHODS
 from voxtrace.plugin.controllers.what_if import NOTHING, WhatIfController
+from voxtrace.plugin.layers import display
+from voxtrace.plugin.models.messages import JobStage
 from voxtrace.plugin.models.methods import Capabilities, MethodRegistry, capabilities
 from voxtrace.plugin.models.what_if import MeasuredSetting, options_for, rows
+from voxtrace.plugin.work import jobs
 from voxtrace.trace import WhatIf
 from voxtrace.trace.alternatives import NOTHING_SKIPPED
 
@@ -66,10 +70,10 @@ def session(model: Any, bundle: Path) -> Session:
     return Session(model, bundle)
 
 
-def table_of(session: Session) -> tuple[WhatIfController, Recorded]:
-    view = Recorded()
+def table_of(session: Session, runner: ImmediateRunner | None = None) -> tuple[WhatIfController, Recorded]:
+    view, runner = Recorded(), runner or session.runner
     registry = session.think._bundles
-    made = WhatIfController(session.model, session.current, registry, MethodRegistry(METHODS), view, session.runner)
+    made = WhatIfController(session.model, session.current, registry, MethodRegistry(METHODS), view, runner)
     return made, view
 
 
@@ -94,6 +98,35 @@ def test_a_row_that_was_run_is_measured_and_agrees_with_the_trace(session: Sessi
     assert second.name.endswith("what if steps 1")
     assert second.data.n_steps == 1
     assert session.base.visible
+
+
+@pytest.mark.parametrize("end", ["fails", "is stopped", "is stopped by closing the scan"])
+def test_after_a_run_without_a_result_the_table_follows_the_current_result_again(
+    session: Session, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    def segment(request: Any, cancel: Any) -> Any:
+        yield JobStage("going")
+        raise InputError("no such luck.")
+
+    runner, scan = ImmediateRunner(held=True), session.current.scan
+    controller, view = table_of(session, runner)
+    monkeypatch.setattr(jobs, "segment", segment)
+    controller.run_row(1)
+    labels, about, _ = display.trace_layer(made_trace(), "other", "")
+    session.model.add_labels(labels, **about)
+    assert view.last("set_rows")[0] == session.base.name  # while the run goes on
+    if end == "fails":
+        runner.let_go()
+        assert view.state.message == "no such luck."
+    elif end == "is stopped":
+        controller.cancel()
+        assert "topped" in view.state.message
+    else:
+        session.model.layers.remove(scan)
+        assert view.state.message.startswith("The scan was closed")
+    assert view.last("set_rows")[0] == "other"
+    session.model.layers.selection.active = session.base
+    assert view.last("set_rows")[0] == session.base.name
 
 
 def test_without_a_result_it_says_what_to_do(model: Any) -> None:

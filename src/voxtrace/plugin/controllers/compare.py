@@ -10,7 +10,7 @@ from napari.layers import Image, Labels
 
 from voxtrace.errors import InputError
 from voxtrace.plugin.controllers.current import CurrentResult
-from voxtrace.plugin.controllers.layers import COPY, add_layers, label_source, open_scans, source_of
+from voxtrace.plugin.controllers.layers import COPY, add_layers, follow_names, label_source, open_scans, source_of
 from voxtrace.plugin.controllers.side_by_side import SideBySide
 from voxtrace.plugin.layers.display import LayerData
 from voxtrace.plugin.models import compare
@@ -72,18 +72,26 @@ class CompareController:
         self._bundles, self._show_places = bundles, show_places
         self._ticked: dict[str, bool] = {}  # by unique id; ticked at first
         self._reference: str = ""
+        self._offered: list[Labels] = []  # as references, in the order that was shown
         self._state = PanelState()
         self._grid = SideBySide(viewer)
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        for event in self._events:
             event.connect(self.refresh)
         bundles.changed.connect(self.refresh)
         current.result_changed.connect(self.refresh)
         self.refresh()
 
+    @property
+    def _events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.reordered
+
     def close(self) -> None:
         """Disconnect from the viewer, and show one view again."""
-        for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
+        for event in self._events:
             event.disconnect(self.refresh)
+        follow_names(self._offered, [], self.refresh)
+        self._offered = []
         self._bundles.changed.disconnect(self.refresh)
         self._current.result_changed.disconnect(self.refresh)
         for runner in (self._runner, self._engine):
@@ -104,21 +112,26 @@ class CompareController:
         """Update from the current layers and bundles."""
         results = self.results
         self._view.set_results([compare.ResultChoice(x.unique_id, x.name, self._is_ticked(x)) for x in results])
-        ids = [x.unique_id for x in results]
-        chosen = ids.index(self._reference) + 1 if self._reference in ids else 0
-        self._view.set_references(["no reference", *(x.name for x in results)], chosen)
+        self._offer_references(results)
         self._view.set_models([self._model_choice(known) for known in self._bundles.bundles])
         if self._state.level == "hint" and not self._busy:  # what was done or refused stays visible
             text = compare.TWO_NEEDED if results else compare.NOTHING_TO_COMPARE
             self._show(PanelState(text))
+
+    def _offer_references(self, results: list[Labels]) -> None:
+        """Offer results as references; the list changes where one of them is renamed."""
+        follow_names(self._offered, results, self.refresh)
+        self._offered, ids = results, [x.unique_id for x in results]
+        chosen = ids.index(self._reference) + 1 if self._reference in ids else 0
+        self._view.set_references(["no reference", *(x.name for x in results)], chosen)
 
     def tick(self, layer: str, ticked: bool) -> None:
         """Take a result into the comparison, or leave it out."""
         self._ticked[layer] = ticked
 
     def pick_reference(self, index: int) -> None:
-        """Score against another layer; 0 is none."""
-        self._reference = self.results[index - 1].unique_id if index else ""
+        """Score against another layer of the list that was offered; 0 is none."""
+        self._reference = self._offered[index - 1].unique_id if index else ""
 
     def toggle_side_by_side(self, shown: bool) -> None:
         """Show the ticked results side by side, or one view again."""

@@ -51,6 +51,7 @@ class CorrectController:
         self._target: tuple[str, tuple[LabelChoice, ...]] | None = None
         viewer.layers.selection.events.active.connect(self.refresh)
         viewer.layers.events.removed.connect(self.refresh)
+        viewer.dims.events.order.connect(self._show_drawing)
         for signal in self._signals:
             signal.connect(self.refresh)
         self.refresh()
@@ -63,6 +64,7 @@ class CorrectController:
         """Disconnect from the viewer."""
         self._viewer.layers.selection.events.active.disconnect(self.refresh)
         self._viewer.layers.events.removed.disconnect(self.refresh)
+        self._viewer.dims.events.order.disconnect(self._show_drawing)
         for signal in self._signals:
             signal.disconnect(self.refresh)
         self._follow(None)
@@ -202,8 +204,10 @@ class CorrectController:
                 getattr(layer.events, name).connect(self._show_drawing)
 
     def _finest_mm(self, layer: Labels) -> float:
-        """Return the size of a voxel that napari counts a brush in: the smallest in the drawn directions."""
-        return float(np.abs(layer.scale[-3:]).min())
+        """Return the size of a voxel that napari counts a brush in: the smallest in the directions that are painted."""
+        more = self._viewer.dims.ndim - layer.ndim  # axes of the viewer that the layer does not have
+        order = [axis - more for axis in self._viewer.dims.order if axis >= more]
+        return float(np.abs(layer.scale[order[-layer.n_edit_dimensions :]]).min())
 
     @property
     def _axis(self) -> int:

@@ -15,6 +15,7 @@ from psygnal import Signal
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.display_space import flip_z
 from voxtrace.plugin.layers.step_array import StepArray
+from voxtrace.plugin.models.stations import step_name
 from voxtrace.trace import Trace
 from voxtrace.volume import Array, LabelMap
 
@@ -93,7 +94,7 @@ class CurrentResult:
         trace = self.trace
         if trace is None:
             return ""
-        return "edited" if self.is_edited else f"{trace.step_word} {self.step + 1}"
+        return "edited" if self.is_edited else step_name(trace, self.step)
 
     def show(self, layer: Labels) -> None:
         """Make a layer with steps the current result."""

@@ -17,7 +17,7 @@ from voxtrace.plugin.layers.edited_station import Change
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models.correction import Correction
 from voxtrace.plugin.models.provenance import ShownLabels, shown_labels
-from voxtrace.trace import Trace
+from voxtrace.plugin.models.stations import step_name
 from voxtrace.trace.edits import Edit
 from voxtrace.volume import Array
 
@@ -205,11 +205,6 @@ def origin_of(layer: Labels) -> str:
     if not isinstance(layer.data, StepArray) or layer.data.edited_from is None or source is None or not source.trace:
         return ""
     return step_name(source.trace, layer.data.edited_from)
-
-
-def step_name(trace: Trace, station: int) -> str:
-    """Return the name of a step, counted from 0 among those whose labels were kept: ``cycle 3``."""
-    return f"{trace.step_word} {trace.n_steps - int(trace.labels.shape[0]) + station + 1}"
 
 
 def _exchange(layer: Labels, item: list[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,16 @@ def remove_layer(viewer: Any, layer: Layer) -> None:
     finally:
         if freezes:
             gc.unfreeze()
+
+
+def follow_names(before: Sequence[Layer], now: Sequence[Layer], callback: Callable[..., None]) -> None:
+    """Call back when one of these layers is renamed, and no longer for those that were followed before."""
+    for layer in before:
+        if layer not in now:
+            layer.events.name.disconnect(callback)
+    for layer in now:
+        if layer not in before:
+            layer.events.name.connect(callback)
 
 
 def hide_previous_results(layers: Iterable[Layer], scan: str) -> None:

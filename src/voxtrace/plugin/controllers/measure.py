@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from napari.layers import Image, Labels, Shapes
+from napari.layers import Image, Shapes
 
-from voxtrace.plugin.controllers.layers import label_source, shows_ct
+from voxtrace.plugin.controllers.label_rows import LabelRows, shown_index
+from voxtrace.plugin.controllers.layers import shows_ct
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.scans import shown_labels, shown_scan, transform_of
 from voxtrace.plugin.layers.display import KEY
@@ -18,8 +18,7 @@ from voxtrace.plugin.layers.display_space import AXES, UNITS, LayerTransform
 from voxtrace.plugin.models import measures, planes
 from voxtrace.plugin.models.measures import Measurement, MeasureSource
 from voxtrace.plugin.models.readout import slice_position
-from voxtrace.plugin.work.events import Done, Event, Failed, Runner
-from voxtrace.plugin.work.label_statistics import label_statistics
+from voxtrace.plugin.work.events import Runner
 
 MODES = {
     "line": "add_line",
@@ -35,8 +34,8 @@ _COLOUR = "#ffd54a"
 class MeasureView(Protocol):
     """The setters of the measuring dock."""
 
-    def show_measurements(self, rows: Sequence[Measurement], unit: str) -> None:
-        """List measurements; intensities are in ``unit``."""
+    def show_measurements(self, rows: Sequence[Measurement]) -> None:
+        """List measurements."""
 
     def show_tool(self, tool: str) -> None:
         """Mark the tool in use; ``""`` for none."""
@@ -49,11 +48,10 @@ class MeasureController:
     """Joins the tools with a shapes layer for each scan."""
 
     def __init__(self, viewer: Any, view: MeasureView, navigation: NavigationController, runner: Runner) -> None:
-        self._viewer, self._view, self._navigation, self._runner = weakref.ref(viewer), view, navigation, runner
+        self._viewer, self._view, self._navigation = weakref.ref(viewer), view, navigation
         self._layer: Shapes | None = None
         self._rows: tuple[Measurement, ...] = ()
-        self._labels: tuple[Measurement, ...] = ()
-        self._unit = ""
+        self._labels = LabelRows(viewer, runner, self._show, self._say)
         viewer.layers.selection.events.active.connect(self._on_active)
         viewer.layers.events.removed.connect(self._on_removed)
         self._show()
@@ -64,12 +62,13 @@ class MeasureController:
         if viewer is not None:
             viewer.layers.selection.events.active.disconnect(self._on_active)
             viewer.layers.events.removed.disconnect(self._on_removed)
+        self._labels.close()
         self._follow(None)
 
     @property
     def table(self) -> str:
         """Every measurement as comma-separated values."""
-        return measures.as_csv((*self._rows, *self._labels), self._unit)
+        return measures.as_csv((*self._rows, *self._labels.rows))
 
     def use(self, tool: str) -> None:
         """Draw with a tool of ``MODES`` on the scan on screen."""
@@ -88,7 +87,7 @@ class MeasureController:
 
     def clear(self) -> None:
         """Remove every measurement of the scan on screen."""
-        self._labels = ()
+        self._labels.forget()
         if self._layer is not None:
             self._layer.data = []
         self.refresh()
@@ -104,11 +103,7 @@ class MeasureController:
         if not same or scan.ndim != 3:
             self._view.show_message("These labels lie on another grid than the scan on screen.", is_error=True)
             return
-        self._unit = "HU" if shows_ct(scan) else ""
-        step = _step(viewer, labels) if labels.ndim == 4 else None
-        job = partial(label_statistics, labels.data, step, scan.data, _names(labels), float(np.prod(scan.scale)) / 1000)
-        self._view.show_message("Counting …")
-        self._runner.start(job, self._on_event)
+        self._labels.count(labels, scan, _unit(scan))
 
     def refresh(self, event: Any = None) -> None:
         """Measure every shape anew and write the results beside them."""
@@ -119,10 +114,9 @@ class MeasureController:
             self._rows = ()
             self._show()
             return
-        self._unit = "HU" if shows_ct(scan) else ""
         found = [self._measure(layer, scan, index) for index in range(layer.nshapes)]
         self._rows = tuple(row for row, _ in found)
-        features = {"measure": [row.text(self._unit) for row, _ in found], "plane": [plane for _, plane in found]}
+        features = {"measure": [row.text() for row, _ in found], "plane": [plane for _, plane in found]}
         with layer.events.data.blocker(self.refresh):
             layer.features = features
         self._show()
@@ -151,7 +145,7 @@ class MeasureController:
         assert transform is not None, "checked when the layer was made"
         rows, columns = planes.plane_axes(axis)
         place = int(np.clip(round(float(points[0, axis])), 0, scan.data.shape[-3 + axis] - 1))
-        volume = scan.data if scan.ndim == 3 else scan.data[_step(self._viewer(), scan)]
+        volume = scan.data if scan.ndim == 3 else scan.data[shown_index(self._viewer(), scan)]
         mm = planes.world_of(points[0], transform)[axis]
         return measures.measure(
             kind,  # type: ignore[arg-type]
@@ -160,6 +154,7 @@ class MeasureController:
             np.asarray(planes.slice_of(volume, axis, place)),
             f"{index + 1} {kind}",
             f"{planes.NAMES[axis]}, {slice_position(axis, mm)}",
+            _unit(scan),
         ), axis
 
     def _layer_of(self, viewer: Any, scan: Image, transform: LayerTransform) -> Shapes:
@@ -197,14 +192,6 @@ class MeasureController:
             layer.events.data.connect(self.refresh)
             layer.events.mode.connect(self._on_mode)
 
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, Done):
-            self._labels = event.result
-            self._view.show_message("")
-            self._show()
-        elif isinstance(event, Failed):
-            self._view.show_message(event.sentence, is_error=True)
-
     def _on_mode(self, event: Any = None) -> None:
         used = str(self._layer.mode) if self._layer is not None else ""
         self._view.show_tool(next((tool for tool, mode in MODES.items() if mode == used), ""))
@@ -226,7 +213,10 @@ class MeasureController:
             self.refresh()
 
     def _show(self) -> None:
-        self._view.show_measurements((*self._rows, *self._labels), self._unit)
+        self._view.show_measurements((*self._rows, *self._labels.rows))
+
+    def _say(self, sentence: str, is_error: bool) -> None:
+        self._view.show_message(sentence, is_error=is_error)
 
 
 _HINTS = {
@@ -238,11 +228,5 @@ _HINTS = {
 }
 
 
-def _step(viewer: Any, layer: Any) -> int:
-    return min(round(float(viewer.dims.point[viewer.dims.ndim - layer.ndim])), len(layer.data) - 1)
-
-
-def _names(labels: Labels) -> dict[int, str]:
-    """Return the names of labels; of a layer drawn by hand every value that it may hold is found by counting."""
-    source = label_source(labels)
-    return {value: name for value, name in source.names.items() if value} if source is not None else {}
+def _unit(scan: Image) -> str:
+    return "HU" if shows_ct(scan) else ""

@@ -9,6 +9,8 @@ import numpy as np
 from napari.layers import Image, Layer, Shapes
 
 from voxtrace.errors import UsageError
+from voxtrace.plugin.layers.display import KEY
+from voxtrace.plugin.models.measures import MeasureSource
 from voxtrace.plugin.models.region import Box, clipped_box
 from voxtrace.volume import Shape
 
@@ -24,7 +26,7 @@ def region_box(viewer: Any, scan: Image, kind: RegionKind, numbers: Sequence[int
     viewer, scan
         The viewer, and the layer of the scan.
     kind
-        The whole scan, the part inside the canvas, the rectangle that was drawn last, or numbers.
+        The whole scan, the part inside the canvas, the rectangle that was drawn last as a region, or numbers.
     numbers
         First and last slice, row and column, counted from 1: (z0, z1, y0, y1, x0, x1).
 
@@ -95,9 +97,7 @@ def _visible(viewer: Any, scan: Image) -> tuple[Any, Any]:
 
 def _drawn(viewer: Any, scan: Image) -> tuple[Any, Any]:
     """Return the corners, in voxels along (I, P, L), of the last shape; it reaches through every slice."""
-    found = [layer for layer in viewer.layers if isinstance(layer, Shapes) and len(layer.data)]
-    active = viewer.layers.selection.active
-    layer = active if active in found else next(iter(reversed(found)), None)
+    layer = _drawn_layer(viewer)
     if layer is None:
         raise UsageError("no rectangle was drawn. Press Draw, then drag over the scan.")
     chosen = sorted(layer.selected_data)[-1:] or [len(layer.data) - 1]
@@ -109,6 +109,14 @@ def _drawn(viewer: Any, scan: Image) -> tuple[Any, Any]:
         if high[axis] - low[axis] < 1e-6:  # the axis that was looked along
             low[axis], high[axis] = 0, scan.data.shape[-3:][axis]
     return low, high
+
+
+def _drawn_layer(viewer: Any) -> Shapes | None:
+    """Return the layer of the region: the one made for it, else the active one, else the topmost; no measurements."""
+    found = [x for x in reversed(viewer.layers) if isinstance(x, Shapes) and len(x.data)]
+    found = [x for x in found if not isinstance(x.metadata.get(KEY), MeasureSource)]
+    active = viewer.layers.selection.active
+    return min(found, key=lambda x: (x.name != DRAWN, x is not active), default=None)
 
 
 def _padded(world: Any, ndim: int) -> Any:

@@ -24,6 +24,7 @@ class SideBySide:
         self._copies: list[Image] = []
         self._results: list[Labels] = []
         self._hidden: list[Any] = []
+        self._shown: list[Labels] = []  # results that were hidden before
 
     @property
     def is_shown(self) -> bool:
@@ -35,6 +36,7 @@ class SideBySide:
         self.leave()
         layers = self._viewer.layers
         active, self._results = layers.selection.active, list(results)
+        self._shown = [one for one in results if not one.visible]
         self._hidden = [one for one in layers if one.visible and one not in results]
         for one in self._hidden:
             one.visible = False
@@ -63,9 +65,11 @@ class SideBySide:
                 layers.remove(copy)
         for one in self._hidden:
             one.visible = True
+        for one in self._shown:
+            one.visible = False
         for result in self._results:
             result.name_overlay.visible = False
-        self._copies, self._hidden, self._results = [], [], []
+        self._copies, self._hidden, self._shown, self._results = [], [], [], []
         self._viewer.reset_view()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from voxtrace.plugin.controllers.current import CurrentResult
 from voxtrace.plugin.models import panel_state
 from voxtrace.plugin.models.bundles import KnownBundle
+from voxtrace.plugin.models.stations import step_name
 from voxtrace.plugin.models.trust import IntervalOf, interval_of, record_of
 from voxtrace.trace import Trace
 
@@ -68,7 +69,7 @@ class StepsController:
         told, regions = {"volume_ml": volumes}, trace.provenance.regions
         rows = panel_state.legend(source.names, source.colours, told, self._interval_of(trace), regions)
         if self._current.is_edited:
-            origin = f"{word} {(stations.edited_from or 0) + 1}"
+            origin = step_name(trace, stations.edited_from or 0)
             self._view.show_step("Edited", f"Begun from {origin}.", rows, ())
         else:
             title = panel_state.step_title(int(row["step"]), len(self._summary), word)

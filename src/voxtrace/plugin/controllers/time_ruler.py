@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -11,10 +12,14 @@ import numpy as np
 from napari.layers import Labels
 
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.label_watch import LabelWatch
+from voxtrace.plugin.controllers.layers import follow_names
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models import lanes
 from voxtrace.plugin.models.lanes import Lane
-from voxtrace.plugin.models.stations import station_names
+from voxtrace.plugin.models.panel_state import step_title
+from voxtrace.plugin.models.stations import first_step, station_names
 from voxtrace.plugin.work.lane_counts import Counted, changes_between, count_changes, dice_of_stations, surface_shares
 from voxtrace.plugin.work.latest import Latest
 from voxtrace.plugin.work.station_planes import StationPlanes, edited_pair
@@ -67,34 +72,45 @@ class TimeRulerController:
         self._lanes: dict[str, Lane] = {}
         self._edit: dict[str, float] = {}  # what the edited station gained and lost
         self._reference = ""  # unique id of the labels layer to compare with
+        self._offered: list[Labels] = []  # to compare with, in the order that was shown
+        self._watch = LabelWatch(viewer, self._recount_dice)
+        self._dice: object = None  # the last request to count, whose answer alone is taken
         current.result_changed.connect(self.refresh)
         current.step_changed.connect(self._on_step)
         current.edited.connect(self._on_edited)
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        for event in self._layer_events:
             event.connect(self._offer_references)
         self.refresh()
+
+    @property
+    def _layer_events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.reordered
 
     def close(self) -> None:
         """Disconnect from the viewer and drop what is being counted."""
         self._current.result_changed.disconnect(self.refresh)
         self._current.step_changed.disconnect(self._on_step)
         self._current.edited.disconnect(self._on_edited)
-        for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
+        for event in self._layer_events:
             event.disconnect(self._offer_references)
+        follow_names(self._offered, [], self._on_renamed)
+        self._watch.follow(None)
+        self._offered = []
         self._queue.clear()
 
     def refresh(self) -> None:
         """Show the current result from scratch."""
         self._queue.clear()
-        self._lanes, self._edit = {}, {}
+        self._lanes, self._edit, self._dice = {}, {}, None
         trace = self._current.trace
         if trace is None or self._current.stations is None:
             self._view.show_empty(EMPTY)
             return
         self._view.set_rows([row.name for row in trace.rows])
         self._show_stations()
-        self._make_lanes(trace)
         self._offer_references()
+        self._make_lanes(trace)
         known = self._counted.get(trace)
         if known is not None:
             self._take_counts(trace, known)
@@ -139,10 +155,16 @@ class TimeRulerController:
 
     def compare_with(self, index: int) -> None:
         """Compare with a labels layer of the list that was offered; below 0 with none."""
-        offered = self._references
+        offered = self._offered
         self._reference = offered[index].unique_id if 0 <= index < len(offered) else ""
-        self._lanes.pop(lanes.REFERENCE, None)
+        self._watch.follow(self._reference_layer)
+        self._drop_dice()
         self.show_lane(lanes.REFERENCE, bool(self._reference))
+
+    @property
+    def _reference_layer(self) -> Labels | None:
+        """The labels layer that is compared with, where it is offered."""
+        return next((layer for layer in self._offered if layer.unique_id == self._reference), None)
 
     @property
     def _references(self) -> list[Labels]:
@@ -153,16 +175,47 @@ class TimeRulerController:
         return [layer for layer in self._viewer.layers if isinstance(layer, Labels) and _is_reference(layer, result)]
 
     def _offer_references(self, event: Any = None) -> None:
-        offered = self._references
+        if self._reference and self._reference not in [layer.unique_id for layer in self._viewer.layers]:
+            self._forget_reference()
+        before, self._offered = self._offered, self._references
+        follow_names(before, self._offered, self._on_renamed)
+        offered = self._offered
         ids = [layer.unique_id for layer in offered]
         chosen = ids.index(self._reference) if self._reference in ids else -1
         self._view.set_references([layer.name for layer in offered], chosen)
+
+    def _on_renamed(self, event: Any = None) -> None:
+        """Offer labels layers by their names of now, which the lane bears, too."""
+        self._offer_references()
+        layer = self._reference_layer
+        if layer is not None and lanes.REFERENCE in self._lanes:
+            self._lanes[lanes.REFERENCE] = replace(self._lanes[lanes.REFERENCE], title=_dice_title(layer))
+            self._show_lanes()
+
+    def _forget_reference(self) -> None:
+        """Compare with nothing: the layer was closed."""
+        self._reference = ""
+        self._shown = self._shown - {lanes.REFERENCE}
+        self._watch.follow(None)
+        if self._drop_dice():
+            self._show_lanes()
+
+    def _recount_dice(self) -> None:
+        """Count again, for the reference was edited."""
+        if self._drop_dice():
+            self._show_lanes()
+        self._count_wanted()
+
+    def _drop_dice(self) -> bool:
+        """Drop the lane of the reference, and what is being counted for it; return whether there was one."""
+        self._dice = None
+        return self._lanes.pop(lanes.REFERENCE, None) is not None
 
     def _show_stations(self) -> None:
         trace, stations = self._current.trace, self._current.stations
         assert trace is not None, "there is a result"
         assert stations is not None, "there is a result"
-        names = station_names(stations.n_steps, self._current.steps)
+        names = station_names(stations.n_steps, self._current.steps, first_step(trace))
         self._view.set_stations(names, trace.step_word, self._current.step)
         self._on_step(self._current.step)
 
@@ -170,8 +223,8 @@ class TimeRulerController:
         trace, stations = self._current.trace, self._current.stations
         if trace is None or stations is None:
             return
-        word = trace.step_word.capitalize()
-        title = f"{word} {station + 1} of {stations.n_steps}" if not self._current.is_edited else "Edited"
+        step = first_step(trace) + station
+        title = "Edited" if self._current.is_edited else step_title(step, trace.n_steps, trace.step_word)
         self._view.set_current(station, title, made_by(trace))
 
     def _make_lanes(self, trace: Trace) -> None:
@@ -211,11 +264,15 @@ class TimeRulerController:
             rows = [row.labels for row in trace.rows if row.kind != "extra"]
             self._queue.submit("surface", partial(surface_shares, rows), self._take_surface)
         if lanes.REFERENCE in self._shown and lanes.REFERENCE not in self._lanes and self._reference:
-            layer = next((x for x in self._references if x.unique_id == self._reference), None)
-            if layer is not None:
-                count = [StationPlanes(stations, k) for k in range(self._current.steps)]
-                work = partial(dice_of_stations, count, layer.data)
-                self._queue.submit("reference", work, partial(self._take_dice, layer.name))
+            self._count_dice(stations)
+
+    def _count_dice(self, stations: StepArray) -> None:
+        layer = self._reference_layer
+        if layer is not None:
+            self._dice = wanted = object()
+            count = [StationPlanes(stations, k) for k in range(self._current.steps)]
+            work = partial(dice_of_stations, count, layer.data)
+            self._queue.submit("reference", work, partial(self._take_dice, wanted))
 
     @property
     def _n_steps(self) -> int:
@@ -243,11 +300,11 @@ class TimeRulerController:
         self._lanes[lanes.SURFACE] = lanes.surface_lane(shares, self._against)
         self._show_lanes()
 
-    def _take_dice(self, name: str, scores: Any) -> None:
-        source = self._current.source
-        if source is not None:
+    def _take_dice(self, wanted: object, scores: Any) -> None:
+        source, layer = self._current.source, self._reference_layer
+        if source is not None and layer is not None and wanted is self._dice:
             names = {value: source.names.get(value, f"label {value}") for value in scores}
-            lane = lanes.score_lane(lanes.REFERENCE, f"Dice with {name}", names, source.colours, scores)
+            lane = lanes.score_lane(lanes.REFERENCE, _dice_title(layer), names, source.colours, scores)
             self._lanes[lanes.REFERENCE] = lane
             self._show_lanes()
 
@@ -256,7 +313,7 @@ class TimeRulerController:
         pair = edited_pair(stations) if stations is not None else None
         if trace is None or pair is None:
             return
-        self._lanes.pop(lanes.REFERENCE, None)
+        self._drop_dice()
         self._show_stations()
         self._make_lanes(trace)
         self._queue.submit("edit", partial(changes_between, *pair), self._take_edit)
@@ -272,6 +329,10 @@ def made_by(trace: Trace) -> str:
     return (
         f"{known.bundle}{' (demonstration, for made-up scans)' if known.demonstration else ''}" if known.bundle else ""
     )
+
+
+def _dice_title(layer: Labels) -> str:
+    return f"Dice with {layer.name}"
 
 
 def _is_reference(layer: Labels, result: Labels) -> bool:

@@ -56,7 +56,8 @@ class WhatIfController:
         self._viewer, self._current, self._view = viewer, current, view
         self._bundles, self._methods = bundles, methods
         self._background, self._compare = background, compare
-        self.run = SegmentRun(viewer, runner, view.show_state, self._on_result, hides=False)
+        self.run = SegmentRun(viewer, runner, self._on_state, self._on_result, hides=False)
+        self._state = panel_state.PanelState()
         self._base: Labels | None = None
         self._found: tuple[WhatIf, ...] = ()
         self._measured: dict[str, MeasuredSetting] = {}
@@ -79,16 +80,21 @@ class WhatIfController:
         self._base, self._found, self._measured = layer, (), {}
         self._show()
         if trace is None:
-            self._view.show_state(panel_state.PanelState(NOTHING))
+            self._say(panel_state.PanelState(NOTHING))
             return
-        self._view.show_state(panel_state.PanelState(COMPARING))
+        self._say(panel_state.PanelState(COMPARING))
         self._background(partial(alternatives, trace), partial(self._take, layer))
 
     def _take(self, layer: Labels | None, found: tuple[WhatIf, ...]) -> None:
         if layer is self._base:
             self._found = found
             self._show()
-            self._view.show_state(panel_state.PanelState(""))
+            if self._state.message == COMPARING:  # what ended a run stays visible
+                self._say(panel_state.PanelState(""))
+
+    def _say(self, state: panel_state.PanelState) -> None:
+        self._state = state
+        self._view.show_state(state)
 
     def _show(self) -> None:
         request = _request_of(self._base)
@@ -118,8 +124,14 @@ class WhatIfController:
 
     def cancel(self) -> None:
         """Stop the run."""
-        self._running = ""
         self.run.cancel()
+
+    def _on_state(self, state: panel_state.PanelState) -> None:
+        """Show how far a run is; one that ended without a result lets the table follow the current result again."""
+        if not state.busy and self._running:
+            self._running = ""
+            self.refresh()
+        self._say(state)
 
     def _on_result(self, layer: Labels, result: SegmentResult) -> None:
         name, self._running = self._running, ""

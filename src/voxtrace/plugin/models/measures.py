@@ -27,13 +27,15 @@ class Measurement:
     name
         A number and kind, ``1 ellipse``, or a label's name.
     where
-        ``coronal, A 12.5 mm``; for a label ``whole volume``.
+        ``coronal, A 12.5 mm``; for a label ``whole volume``, after the layer and the step that were counted.
     length_mm, area_mm2, volume_ml
         Of a line, a region, and a label.
     mean, sd, low, high
         Of the scan's intensities at the voxels whose centres lie inside; the deviation is that of the population.
     voxels
         Number of these voxels.
+    unit
+        Of the intensities: ``HU``, or ``""`` where it is not known.
     """
 
     name: str
@@ -46,8 +48,9 @@ class Measurement:
     low: float | None = None
     high: float | None = None
     voxels: int = 0
+    unit: str = ""
 
-    def text(self, unit: str) -> str:
+    def text(self) -> str:
         """Return what is written beside the shape: ``23.4 mm``, or ``1.20 cm²`` and ``54.3 ± 8.1 HU`` on two lines."""
         lines = []
         if self.length_mm is not None:
@@ -55,8 +58,8 @@ class Measurement:
         if self.area_mm2 is not None:
             lines.append(area_words(self.area_mm2))
         if self.mean is not None and self.sd is not None:
-            digits = ".1f" if unit else ".4g"
-            lines.append(f"{self.mean:{digits}} ± {self.sd:{digits}} {unit}".rstrip())
+            digits = ".1f" if self.unit else ".4g"
+            lines.append(f"{self.mean:{digits}} ± {self.sd:{digits}} {self.unit}".rstrip())
         return "\n".join(lines)
 
 
@@ -67,28 +70,34 @@ class MeasureSource:
     scan: str
 
 
-COLUMNS = ("what", "length mm", "area mm²", "volume mL", "mean", "SD", "min", "max", "voxels", "where")
+COLUMNS = ("what", "length mm", "area mm²", "volume mL", "mean", "SD", "min", "max", "unit", "voxels", "where")
 
 
 def cells(one: Measurement) -> tuple[str, ...]:
     """Return a measurement as the texts of a row, in the order of ``COLUMNS``."""
     numbers = (one.length_mm, one.area_mm2, one.volume_ml, one.mean, one.sd, one.low, one.high)
     shown = ("" if value is None else f"{value:.5g}" for value in numbers)
-    return (one.name, *shown, str(one.voxels) if one.voxels else "", one.where)
+    unit = one.unit if one.mean is not None else ""
+    return (one.name, *shown, unit, str(one.voxels) if one.voxels else "", one.where)
 
 
-def as_csv(measurements: Sequence[Measurement], unit: str) -> str:
-    """Return measurements as a table with comma-separated values; intensities have the unit in the heading."""
-    with_unit = [f"{name} {unit}".rstrip() if name in ("mean", "SD", "min", "max") else name for name in COLUMNS]
+def as_csv(measurements: Sequence[Measurement]) -> str:
+    """Return measurements as a table with comma-separated values; each row has the unit of its intensities."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(with_unit)
+    writer.writerow(COLUMNS)
     writer.writerows(cells(one) for one in measurements)
     return text.getvalue()
 
 
 def measure(
-    kind: Kind, points: Points, spacing_mm: tuple[float, float], plane: Any, name: str = "", where: str = ""
+    kind: Kind,
+    points: Points,
+    spacing_mm: tuple[float, float],
+    plane: Any,
+    name: str = "",
+    where: str = "",
+    unit: str = "",
 ) -> Measurement:
     """Return the measurement of one shape.
 
@@ -100,6 +109,8 @@ def measure(
         Distance of rows and of columns.
     plane
         The slice of the scan (rows, columns).
+    unit
+        The unit of its values.
     """
     mm = points * np.asarray(spacing_mm)
     if kind in ("line", "path"):
@@ -109,7 +120,7 @@ def measure(
     values = values[np.isfinite(values)]
     if not values.size:
         return Measurement(name, where, area_mm2=area)
-    return Measurement(name, where, None, area, None, *statistics(values), int(values.size))
+    return Measurement(name, where, None, area, None, *statistics(values), int(values.size), unit)
 
 
 def statistics(values: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:

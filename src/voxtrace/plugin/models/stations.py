@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voxtrace.trace import Trace
+
 GAP_PX = 6.0  # between thumbnails
 EDITED = "✎ edited"
 
@@ -67,10 +69,22 @@ def film_slots(axis: StationAxis, thumbnail_px: float, current: int) -> tuple[Fi
     return tuple(FilmSlot(station, slots.centre(index)) for index, station in enumerate(shown))
 
 
-def station_names(steps: int, stations: int) -> tuple[str, ...]:
+def station_names(steps: int, stations: int, first: int = 0) -> tuple[str, ...]:
     """Return the name under each station: 1 … S, then the edited one where there is one.
 
-    >>> station_names(2, 3)
-    ('1', '2', '✎ edited')
+    ``first`` is the step of the first station, counted from 0; those before it were not kept.
+
+    >>> station_names(2, 3), station_names(1, 1, first=6)
+    (('1', '2', '✎ edited'), ('7',))
     """
-    return tuple(str(k + 1) if k < steps else EDITED for k in range(stations))
+    return tuple(str(first + k + 1) if k < steps else EDITED for k in range(stations))
+
+
+def first_step(trace: Trace) -> int:
+    """Return the first step of a trace whose labels were kept, counted from 0."""
+    return trace.n_steps - int(trace.labels.shape[0])
+
+
+def step_name(trace: Trace, station: int) -> str:
+    """Return the name of a step, counted from 0 among those whose labels were kept: ``cycle 3``."""
+    return f"{trace.step_word} {first_step(trace) + station + 1}"

@@ -84,11 +84,9 @@ class QtMeasureView(QWidget):
         """Return a size that leaves room for the canvas."""
         return QSize(320, 300)
 
-    def show_measurements(self, rows: Sequence[Measurement], unit: str) -> None:
-        """List measurements; intensities are in ``unit``."""
+    def show_measurements(self, rows: Sequence[Measurement]) -> None:
+        """List measurements."""
         self.table.setRowCount(len(rows))
-        headings = [f"{name} {unit}" if unit and name in ("mean", "SD", "min", "max") else name for name in COLUMNS]
-        self.table.setHorizontalHeaderLabels(headings)
         for row, one in enumerate(rows):
             for column, text in enumerate(cells(one)):
                 item = QTableWidgetItem(text)
