@@ -79,12 +79,10 @@ class Volume:
 
         What a prediction measures of the scan, as its mean intensity, it measures of the whole.
         """
-        inside = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+        planes, rows, columns = (slice(a, a + n) for a, n in zip(start, shape, strict=True))
         z, y, x = (a + b for a, b in zip(self.start, start, strict=True))
-        geometry = self.geometry.part(start, shape)
-        return replace(
-            self, data=self.data[(..., *inside)], geometry=geometry, whole=self.whole or self, start=(z, y, x)
-        )
+        data, geometry = self.data[:, planes, rows, columns], self.geometry.part(start, shape)
+        return replace(self, data=data, geometry=geometry, whole=self.whole or self, start=(z, y, x))
 
     @staticmethod
     def stack(volumes: list[Volume]) -> Volume:

@@ -82,8 +82,7 @@ def train(
     Raises
     ------
     InputError, PlanError, UsageError, DatasetError
-        What is resumed had other settings or cases, no weight fits, volumes cannot be matched, a phase has no case, or
-        the initial bundle learned a case of ``validate``.
+        What is resumed differs, no weight fits, volumes cannot be matched, or ``initial`` learned held-back cases.
     OutputError
         There is a bundle or an unfinished run at ``out`` already.
     EngineError
