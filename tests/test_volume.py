@@ -140,6 +140,15 @@ def test_stacked_volumes_keep_their_order_and_their_channel_names() -> None:
     assert Volume.stack([flair, unnamed]).channels == ()
 
 
+def test_parts_that_are_stacked_are_a_whole_of_their_own() -> None:
+    geometry = Geometry.from_spacing((2, 4, 4), (1.0, 1.0, 1.0))
+    part = Volume(np.arange(32.0).reshape(1, 2, 4, 4), geometry).part((1, 1, 1), (1, 2, 2))
+    assert part.start == (1, 1, 1)
+    stacked = Volume.stack([part, part])
+    assert (stacked.whole, stacked.start) == (None, (0, 0, 0))
+    assert stacked.part((0, 1, 1), (1, 1, 1)).start == (0, 1, 1)
+
+
 def test_channels_on_different_grids_are_not_stacked() -> None:
     data = np.zeros((1, 2, 2, 2))
     near, far = (Geometry.from_spacing((2, 2, 2), (1.0, 1.0, 1.0), (0.0, 0.0, mm)) for mm in (0.0, 5.0))

@@ -97,8 +97,8 @@ class Volume:
                 )
         data = np.concatenate([v.data for v in volumes]) if len(volumes) > 1 else first.data
         names = tuple(name for v in volumes for name in v.channels)
-        whole = first.whole if len(volumes) == 1 else None
-        return replace(first, data=data, channels=names if len(names) == len(data) else (), whole=whole)
+        made = replace(first, data=data, channels=names if len(names) == len(data) else ())
+        return made if len(volumes) == 1 else replace(made, whole=None, start=(0, 0, 0))
 
 
 def _mm(geometry: Geometry) -> str:

@@ -92,6 +92,8 @@ def test_rows_of_labels_go_when_the_labels_are_changed(
     assert [where for _, where, _ in shown(view)] == ["by hand, whole volume"] * 2
     layer.contour = 1  # drawn anew, but the same labels
     model.dims.set_point(1, model.dims.range[1].stop)
+    layer.visible = False
+    layer.visible = True
     assert len(shown(view)) == 2
     if change == "paint":
         layer.paint((2, 1, 1), 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -115,6 +116,27 @@ def test_a_dataset_whose_images_have_changed_is_planned_anew(balls: Path) -> Non
     volume = read(file)
     write(replace(volume, data=volume.data * np.float32(3.7)), file)
     assert len(list(set_up(TrainRequest(balls), lambda: False))) == 12
+
+
+def test_a_plan_with_marks_of_both_ends_of_a_file_still_fits(balls: Path) -> None:
+    """As plans of before have them of files that are not gzip."""
+    for packed in balls.rglob("*.nii.gz"):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
+    record = json.loads((balls / "dataset.json").read_text())
+    (balls / "dataset.json").write_text(json.dumps({**record, "file_ending": ".nii"}))
+    dataset = open_dataset(balls)
+    ends = {files.name: (_marked_by_ends(files.images[0]),) for files in dataset.files}
+    plan = replace(planned(balls), images=ends)
+    assert plan.misfit(dataset) == ""
+    last = dataset.files[-1].images[0]
+    last.write_bytes(last.read_bytes()[:-1] + b"\x07")
+    assert plan.misfit(dataset).endswith("has changed")
+
+
+def _marked_by_ends(path: Path) -> str:
+    data = path.read_bytes()
+    return f"{len(data)}-{hashlib.sha256(data[:4096] + data[-4096:]).hexdigest()[:16]}"
 
 
 @pytest.mark.parametrize("ending", [".mhd", ".nhdr", ".nii"])

@@ -175,12 +175,14 @@ class E2ENet(Method):
 
     def check_start(self, other: Method | None) -> None:
         """Refuse another density than that of the weights it begins from: their connections are taken over."""
-        for name in ("sparsity", "level0_density") if isinstance(other, E2ENet) else ():
-            if getattr(self, name) != getattr(other, name):
-                raise MethodError(
-                    f"e2enet: {name} is {getattr(self, name)}, but training goes on with the connections of the "
-                    f"bundle, trained with {name}={getattr(other, name)}; leave {name} out, or train from scratch."
-                )
+        if not isinstance(other, E2ENet):
+            return
+        same = {"sparsity": self.sparsity == other.sparsity, "level0_density": self._densest == other._densest}
+        for name in (name for name, is_same in same.items() if not is_same):
+            raise MethodError(
+                f"e2enet: {name} is {getattr(self, name)}, but training goes on with the connections of the bundle, "
+                f"trained with {name}={getattr(other, name)}; leave {name} out, or train from scratch."
+            )
 
     def may_reorder_channels(self, plan: Plan, order: tuple[int, ...]) -> bool:
         """Return whether each channel is shifted along depth as the one that it becomes."""
@@ -188,6 +190,10 @@ class E2ENet(Method):
             return True
         moves = depth_moves(len(order), self.shift, self.strict_shift)
         return [moves[before] for before in order] == moves
+
+    @property
+    def _densest(self) -> float:
+        return self.level0_density or 1 - self.sparsity
 
     @property
     def _axis(self) -> int:

@@ -99,8 +99,7 @@ def set_up_folds(request: TrainRequest, cancel: Callable[[], bool]) -> Generator
     _check_place(out, request)
     if request.initial is not None:
         given_plan(request, dataset)  # refuses a plan beside the bundle's
-        if not request.resume:
-            refuse_learned(load(request.initial), dataset.cases([files.name for files in dataset.files]))
+        _check_start(request.initial, out, dataset)
     else:
         stored = yield from _one_plan(request, dataset, out, cancel)
         dataset = with_folds(dataset, stored)
@@ -182,6 +181,13 @@ def _check_place(out: Path, request: TrainRequest) -> None:
         raise OutputError(f"{out} is a bundle; choose another --out for the folder of folds.")
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not request.resume):
         raise OutputError(f"{out} exists already; add --resume to go on with it, or choose another --out.")
+
+
+def _check_start(initial: str | Path, out: Path, dataset: Dataset) -> None:
+    """Refuse a bundle that learned a case, before a fold begins: each case is held back once."""
+    if not (out.is_dir() and any(out.iterdir())):
+        every = dataset.cases([files.name for files in dataset.files])
+        refuse_learned(load(initial), every, "train without --from, or from a bundle that learned none of them")
 
 
 def _check_folds(dataset: Dataset) -> None:

@@ -13,8 +13,11 @@ cases that are added or removed change nothing. A file that is named stays the p
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from voxtrace.training.planning import Fingerprint
 from voxtrace.training.split import Fold, parse_splits
 
 _GZIP, _EXTRA, _END = b"\x1f\x8b", 4, 8  # how it begins; the flag by which blocks are told; bytes of checksum and size
+_OF_ENDS, _ENDS = re.compile(r"\d+-[0-9a-f]{16}"), 4096  # a mark of plans of before, and bytes of each end in it
 FORMAT, VERSION = "voxtrace dataset plan", 1
 
 
@@ -103,16 +107,16 @@ class DatasetPlan:
             return f"it has the labels {_listed(self.plan)}, the dataset {', '.join(dataset.labels.values())}"
         if self.plan.regions != dataset.regions:
             return "its regions, or the values they are painted with, are not those of the dataset"
-        now = image_marks(dataset)
-        common = [name for name in now if name in self.images]
+        common = {files.name: files.images for files in dataset.files if files.name in self.images}
         if not common:
             return "it names none of the dataset's cases"
-        changed = [name for name in common if now[name] != self.images[name]]
+        changed = [name for name, images in common.items() if not _are_marked(images, self.images[name])]
         return f"the image of {changed[0]} has changed" if changed else ""
 
     def redrawn(self, dataset: Dataset) -> list[str]:
         """Return the cases whose labels are others than when the plan was made."""
-        return [name for name, mark in label_marks(dataset).items() if self.label_marks.get(name, mark) != mark]
+        marked = self.label_marks
+        return [f.name for f in dataset.files if f.name in marked and not _are_marked([f.labels], [marked[f.name]])]
 
     def folds_for(self, dataset: Dataset) -> tuple[Fold, ...]:
         """Return the plan's folds with cases that were added to the dataset, without those that were removed.
@@ -208,8 +212,36 @@ def file_mark(path: Path) -> str:
     For gzip it is the checksum that ends the file, and the same however well it was packed. Anything else is read
     whole, with the files in which its header says that its voxels lie: a change may be anywhere.
     """
-    packed = _gzip_end(path) if path.is_file() and not any(parts_of(path)) else ""
-    return packed or file_digest(path)
+    parts = tuple(parts_of(path)) if path.is_file() else ()
+    packed = _gzip_end(path) if path.is_file() and not parts else ""
+    return packed or _digest(path, tuple(map(_state, (path, *parts))))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _digest(path: Path, states: tuple[tuple[int, int, int], ...]) -> str:
+    """Return the digest of a file in these states: several folds, or a plan and its check, read it once."""
+    return file_digest(path)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _are_marked(files: Sequence[Path], marks: Sequence[str]) -> bool:
+    """Return whether files have these marks, each as it is made now, or of the ends of a file as it once was."""
+    return len(files) == len(marks) and all(
+        mark == (_mark_of_ends(path) if _OF_ENDS.fullmatch(mark) else file_mark(path))
+        for path, mark in zip(files, marks, strict=True)
+    )
+
+
+def _mark_of_ends(path: Path) -> str:
+    """Return the mark of a file that is not gzip in plans of before: its size, and a digest of both ends."""
+    with path.open("rb") as file:
+        begin, size = file.read(_ENDS), file.seek(0, 2)
+        file.seek(max(0, size - _ENDS))
+        return f"{size}-{hashlib.sha256(begin + file.read()).hexdigest()[:16]}"
 
 
 def _gzip_end(path: Path) -> str:

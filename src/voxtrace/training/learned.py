@@ -19,23 +19,27 @@ def learned_images(card: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(own) | frozenset(made.get("initial", {}).get(LEARNED, ()))
 
 
-def refuse_learned(bundle: Bundle, validate: Sequence[Case]) -> None:
+def refuse_learned(bundle: Bundle, validate: Sequence[Case], instead: str = "") -> None:
     """Refuse held-back cases that a bundle learned: their Dice says nothing of other scans.
 
-    They are where folds were made anew since, or another fold is held back in fine-tuning.
+    They are where folds were made anew since, or another fold is held back in fine-tuning. A case is one that was
+    learned where all of its images are: a channel that is missing may be the same file in many. ``instead`` says what
+    else to do than to hold back other cases.
 
     Raises
     ------
     DatasetError
-        An image of one is among those that the bundle, or one that it began from, lists.
+        The images of one are among those that the bundle, or one that it began from, lists.
     """
     if not (learned := learned_images(bundle.card)):
         return
     found = [identify(unread(validate, number)) for number in range(len(validate))]
-    if known := [case.name for case in found if learned.intersection(case.images)]:
+    if known := [case.name for case in found if learned.issuperset(case.images)]:
         number = bundle.card.get("provenance", {}).get("fold")
-        back = "the cases that it held back" if number is None else f"what it held back (--fold {number})"
+        back = (
+            f"what it held back (--fold {number}), with the same dataset and folds, or " if number is not None else ""
+        )
         raise DatasetError(
-            f"{bundle.name} was trained on {few(known)} of the cases held back now, so that they tell nothing; hold "
-            f"back {back}, with the same dataset and folds, or none."
+            f"{bundle.name} was trained on {few(known)} of the cases held back now, so that they tell nothing; "
+            f"{instead or f'hold back {back}none'}."
         )

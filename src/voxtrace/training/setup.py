@@ -165,7 +165,8 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     goes_on = request.resume or request.fork is not None
     begun = begun_run(out, dataset) if goes_on else None
     method = _method(request, initial, begun)
-    method.check_start(initial.method if initial else None)
+    if begun is None:
+        method.check_start(initial.method if initial else None)
     if request.match_volumes:
         check_matchable(method, dataset.regions, len(validate))
     plan = yield from _plan(request, dataset, given, initial, begun, cancel)

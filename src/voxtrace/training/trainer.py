@@ -88,15 +88,15 @@ def train(
     EngineError
         A loss, gradient or weight is no usable number, or the device failed; the last checkpoint is kept.
     """
-    method.check_start(initial.method if initial else None)
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
+    _check_start(run, initial, validate, resume)
     check_parts(run, len(validate))
     asked = settings(run, cases, validate, initial, about or {})
     if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
         bundle = yield from finished(run, asked, cases, validate)
         clear_finished(run.out, run.work)
         return bundle
-    takeover = _taken_over(run, initial, validate, resume) if initial else None
+    takeover = take_over(run.method, run.plan, run.network, initial) if initial else None
     preprocessed = yield from _prepare(run, asked, cases, validate, takeover, resume)
     if takeover:
         yield from _check_drawn(run, preprocessed, takeover)
@@ -106,11 +106,13 @@ def train(
     return (yield from _trained(run, preprocessed, validate, takeover, about or {}))
 
 
-def _taken_over(run: TrainingRun, initial: Bundle, validate: Sequence[Case], resume: bool) -> Takeover:
-    """Take over the weights of the initial bundle; a run that begins refuses held-back cases that it learned."""
-    if not (resume and run.work.exists()):
+def _check_start(run: TrainingRun, initial: Bundle | None, validate: Sequence[Case], resume: bool) -> None:
+    """Refuse, before a run begins, a start that its method cannot go on from, and held-back cases that it learned."""
+    if resume and (run.finished or run.work.exists()):
+        return
+    run.method.check_start(initial.method if initial else None)
+    if initial:
         refuse_learned(initial, validate)
-    return take_over(run.method, run.plan, run.network, initial)
 
 
 def _trained(

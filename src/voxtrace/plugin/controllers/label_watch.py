@@ -38,8 +38,10 @@ class LabelWatch:
         self._remember()
 
     def _events(self, layer: Labels) -> tuple[tuple[Any, Callable[..., None]], ...]:
-        told, drawn = self._on_told, self._on_drawn
-        return (layer.events.labels_update, told), (layer.events.data, told), (layer.events.set_data, drawn)
+        events, told = layer.events, self._on_told
+        # hiding draws nothing; showing draws, and only then tells
+        drawn, visible = (events.set_data, self._on_drawn), (events.visible, self._remember)
+        return (events.labels_update, told), (events.data, told), drawn, visible
 
     def _on_told(self, event: Any = None) -> None:
         self._remember()
@@ -51,12 +53,13 @@ class LabelWatch:
         if look == self._look or undoable != self._undoable:
             self._callback()
 
-    def _remember(self) -> None:
+    def _remember(self, event: Any = None) -> None:
         layer, viewer = self._layer, self._viewer()
         if layer is None or viewer is None:
             self._look = self._undoable = None
             return
         dims = viewer.dims
         place = (tuple(dims.point), tuple(dims.order), dims.ndisplay)
-        self._look = (*place, layer.contour, id(layer.colormap), layer.show_selected_label, layer.selected_label)
+        look = (layer.visible, layer.contour, id(layer.colormap), layer.show_selected_label, layer.selected_label)
+        self._look = (*place, *look)
         self._undoable = [id(atom) for atom in compat.undoable(layer)]

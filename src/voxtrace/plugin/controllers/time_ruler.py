@@ -271,7 +271,10 @@ class TimeRulerController:
         if layer is not None:
             self._dice = wanted = object()
             count = [StationPlanes(stations, k) for k in range(self._current.steps)]
-            work = partial(dice_of_stations, count, layer.data)
+
+            def work(cancel: Callable[[], bool]) -> dict[int, list[float]]:
+                return dice_of_stations(count, layer.data, lambda: cancel() or wanted is not self._dice)
+
             self._queue.submit("reference", work, partial(self._take_dice, wanted))
 
     @property

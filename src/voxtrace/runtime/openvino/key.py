@@ -89,8 +89,14 @@ def _source(kind: type) -> str:
         return "torch"
     if top in sys.stdlib_module_names:
         return sys.version
+    return _digest(top, tuple(_files(top, Path(inspect.getfile(kind)).resolve())))
+
+
+@functools.cache
+def _digest(top: str, files: tuple[Path, ...]) -> str:
+    """Return a digest of files and of the versions of the package that they are of; once for all of its classes."""
     digest = hashlib.sha256(json.dumps(_distributions(top)).encode())
-    for file in _files(top, Path(inspect.getfile(kind)).resolve()):
+    for file in files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
