@@ -33,7 +33,7 @@ def bundle_of(*learned: Case, before: tuple[str, ...] = ()) -> Bundle:
 def test_a_learned_case_is_refused_and_a_shared_channel_is_none() -> None:
     start = bundle_of(two_channels(0))
     refuse_learned(start, [two_channels(1)])
-    with pytest.raises(DatasetError, match="start was trained on .* of the cases held back now.*; hold back none"):
+    with pytest.raises(DatasetError, match=r"start was trained on .* of the cases held back now.*; hold back none"):
         refuse_learned(start, [two_channels(1), two_channels(0)])
 
 
