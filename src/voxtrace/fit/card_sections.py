@@ -180,7 +180,8 @@ def recipe(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _start(made: Mapping[str, Any]) -> str:
     drawn = f"random numbers from the seed {_shown(made.get('seed'))}"
-    return f"weights of another bundle ({_shown(made['initial'])}), then {drawn}" if made.get("initial") else drawn
+    start = {name: value for name, value in _table(made.get("initial")).items() if name != LEARNED}
+    return f"weights of another bundle ({_shown(start)}), then {drawn}" if start else drawn
 
 
 def _end(made: Mapping[str, Any]) -> str:
