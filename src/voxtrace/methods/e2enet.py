@@ -175,10 +175,8 @@ class E2ENet(Method):
 
     def check_start(self, other: Method | None) -> None:
         """Refuse another density than that of the weights it begins from: their connections are taken over."""
-        if not isinstance(other, E2ENet):
-            return
-        same = {"sparsity": self.sparsity == other.sparsity, "level0_density": self._densest == other._densest}
-        for name in (name for name, is_same in same.items() if not is_same):
+        if isinstance(other, E2ENet) and (self.sparsity, self._densest) != (other.sparsity, other._densest):
+            name = "sparsity" if self.sparsity != other.sparsity else "level0_density"
             raise MethodError(
                 f"e2enet: {name} is {getattr(self, name)}, but training goes on with the connections of the bundle, "
                 f"trained with {name}={getattr(other, name)}; leave {name} out, or train from scratch."
