@@ -55,7 +55,7 @@ def test_a_real_dicom_series_is_labelled_on_its_own_grid(real_data: Path, tmp_pa
     for get in ("GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(written, get)() == pytest.approx(getattr(expected, get)(), abs=1e-4)
     assert nibabel.load(tmp_path / "out" / "dicom.nii.gz").shape == expected.GetSize()  # type: ignore[attr-defined]
-    assert Trace.load(tmp_path / "out" / "dicom.trace").n_steps == 7
+    assert Trace.load(tmp_path / "out" / "dicom.trace").n_steps == 2
 
 
 def test_the_bundles_the_documentation_names_are_shipped() -> None:
