@@ -90,7 +90,7 @@ def train(
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
     _check_start(run, initial, validate, resume)
-    check_parts(run, len(validate))
+    check_parts(run, validate)
     asked = settings(run, cases, validate, initial, about or {})
     if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
         bundle = yield from finished(run, asked, cases, validate)
