@@ -25,7 +25,10 @@ def user_folder() -> Path:
 
 
 def cache_of(dataset: Path) -> Path:
-    """Return the cache folder of the dataset at a path; it need not be there."""
+    """Return the cache folder of the dataset at a path; it need not be there.
+
+    Every link to a dataset has the cache of what it points to, so that its folds and plan are the same.
+    """
     place = well_formed(str(dataset.resolve()))
     name = re.sub(r"[^\w.-]+", "_", well_formed(dataset.resolve().name)).strip("._") or "dataset"
     return user_folder() / f"{name[:60]}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
