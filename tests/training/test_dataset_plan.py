@@ -151,6 +151,18 @@ def _marked_by_ends(path: Path) -> str:
     return f"{len(data)}-{hashlib.sha256(data[:4096] + data[-4096:]).hexdigest()[:16]}"
 
 
+def test_a_dataset_that_is_given_by_its_dataset_json_has_the_same_folds_and_plan(tmp_path: Path) -> None:
+    """Folds that were drawn of few cases are kept when others are added."""
+    balls = ball_dataset(tmp_path / "balls", 6)
+    first = open_dataset(balls)
+    for number in range(6, 40):
+        add(balls, number)
+    later, by_file = open_dataset(balls), open_dataset(balls / "dataset.json")
+    assert all(set(old[1]) <= set(new[1]) for old, new in zip(first.folds, later.folds, strict=True))
+    assert by_file.folds == later.folds
+    assert plan_file(by_file, "cpu", 0.0) == plan_file(later, "cpu", 0.0)
+
+
 @pytest.mark.parametrize("ending", [".mhd", ".nhdr", ".nii"])
 def test_a_changed_voxel_is_noticed_wherever_it_lies(tmp_path: Path, ending: str) -> None:
     """Beside its header, and in the middle of a file; a copy elsewhere has the same mark."""
