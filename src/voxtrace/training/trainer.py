@@ -186,7 +186,7 @@ def _prepare(
 def _check_drawn(run: TrainingRun, cases: Sequence[PreprocessedCase], takeover: Takeover) -> Iterator[TrainProgress]:
     """Refuse cases in which no one drew a label that the bundle knows; tell where a new one is not drawn."""
     try:
-        sentences = check_drawn(cases, run.plan, takeover)
+        sentences = check_drawn(drawn_cases(run.phases, cases), run.plan, takeover)
     except DatasetError:
         if run.processes.first and load_checkpoint(run.work) is None:
             rmtree(run.work, ignore_errors=True)  # nothing was trained: the next try begins anew
