@@ -25,7 +25,6 @@ from voxtrace.plan.regions import LabelRegion
 from voxtrace.safe_text import brief, read_json
 from voxtrace.training.dataset_cache import stored_folds
 from voxtrace.training.dataset_listing import SEE_ALL, DatasetListing, read_listing
-from voxtrace.training.layouts.record import FILE
 from voxtrace.training.split import SPLITS, Fold, check_apart, folds_of, held_back, read_splits, subjects_of
 from voxtrace.volume import Case, Volume
 
@@ -161,7 +160,6 @@ def open_dataset(folder: str | Path, labels: str = "") -> Dataset:
         or ``scores.json`` or ``splits_final.json`` have another structure.
     """
     path = Path(folder)
-    path = path.parent if path.name == FILE and path.is_file() else path  # the same cache, however it is given
     listing = read_listing(path)
     inside = path if path.is_dir() else path.parent
     scores = _scores(inside)
