@@ -181,7 +181,7 @@ def test_a_label_that_is_drawn_only_in_cases_that_no_phase_learns_is_refused(tmp
     start, made, _, _ = started("cdlunet")
     cases = [with_box(ball(0), (2,)), replace(with_box(ball(1)), scores={"difficulty": 0.1})]
     plan = start.plan.model_copy(update={"iterations": 2})
-    with pytest.raises(DatasetError, match="^a of start would be unlearned: drawn in none of the 1 cases"):
+    with pytest.raises(DatasetError, match=r"^a of start would be unlearned: drawn in none of the 1 cases"):
         drain(train(made, plan, cases, out=tmp_path / "c", initial=start, device="cpu"))
 
 
