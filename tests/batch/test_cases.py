@@ -76,6 +76,20 @@ def test_a_file_given_twice_counts_once(tmp_path: Path) -> None:
     assert case.paths == (tmp_path / "a.nii",)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_to_one_file_are_cases_and_channels_of_their_own(tmp_path: Path) -> None:
+    """As stores that keep equal files once lay them out: empty label maps, or a channel in place of a missing one."""
+    touch(tmp_path, "store/one.nii", "store/two.nii")
+    (tmp_path / "cohort").mkdir()
+    for name, where in (("a_0000", "one"), ("a_0001", "one"), ("b_0000", "one"), ("b_0001", "two")):
+        (tmp_path / "cohort" / f"{name}.nii").symlink_to(tmp_path / "store" / f"{where}.nii")
+    cases = find_cases([tmp_path / "cohort"], ("T1", "T2"))
+    assert [(case.name, len(case.paths)) for case in cases] == [("a", 2), ("b", 2)]
+    (tmp_path / "again").symlink_to(tmp_path / "cohort")
+    both = [tmp_path / "cohort", tmp_path / "again" / "a_0000.nii", tmp_path / "store" / ".." / "again"]
+    assert names(find_cases(both, ("T1", "T2"))) == ["a", "b"]
+
+
 def test_empty_and_missing_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="holds no volume"):
         find_cases([tmp_path])

@@ -218,6 +218,18 @@ def test_the_input_folder_is_no_output_folder(job: PredictJob) -> None:
         drain(replace(job, out=job.cases[0].paths[0].parent, overwrite=True))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_folder_of_links_to_the_inputs_is_no_output_folder(job: PredictJob, tmp_path: Path) -> None:
+    """Label maps would take the place of the links."""
+    links = tmp_path / "links"
+    links.mkdir()
+    for case in job.cases:
+        (links / case.paths[0].name).symlink_to(case.paths[0])
+    with pytest.raises(UsageError, match="holds inputs"):
+        drain(replace(job, cases=find_cases([links]), out=links, overwrite=True))
+    assert all(path.is_symlink() for path in links.iterdir())
+
+
 def test_the_next_case_is_read_while_one_is_predicted(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[str] = []
     read = CaseInput.read

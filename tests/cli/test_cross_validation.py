@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Generator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import made
 from made import Run
 from voxtrace import io
 from voxtrace.bundle import Bundle, annotate, card, load, save
+from voxtrace.cli.inspect_folds import fold_facts
 from voxtrace.errors import BundleError, Cancelled
 from voxtrace.inference import check_compatible
 from voxtrace.inference.fold_folder import fold_paths, is_fold_folder, load_members, member_paths
@@ -189,6 +191,13 @@ def test_inspect_says_what_a_folder_of_folds_holds(run: Run, trained: Path) -> N
     assert document["labels"] == {"0": "background", "1": "one", "2": "two"}
     assert document["pooled"]["dice"]["n"] == 4
     assert "95 % interval" in run("inspect", trained).out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_folder_of_folds_is_called_as_it_was_given(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").symlink_to(trained)
+    assert fold_facts(trained)["name"] == "whole"
+    assert fold_facts(tmp_path / "mine")["name"] == "mine"
 
 
 def test_a_command_that_takes_one_bundle_says_how_to_give_one(run: Run, trained: Path, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def _dataset(folder: Path) -> Iterator[tuple[str, Reader]]:
 def _added(folder: Path) -> None:
     from voxtrace.training import add_case
 
-    add_case._add_to_splits(folder, "new", {"new": "new"})
+    add_case._add_to_splits(folder, folder, "new", {"new": "new"})
 
 
 def _run(folder: Path) -> Iterator[tuple[str, Reader]]:

@@ -110,6 +110,35 @@ def test_a_failure_leaves_no_half_case(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(open_dataset(tmp_path / "d").files) == 1
 
 
+@pytest.mark.parametrize("part", ["write", "_write_record", "_add_to_splits"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_failure_leaves_the_dataset_as_it_was(
+    begun: bool, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a case is replaced or begins a dataset, and whichever of its files cannot be written."""
+    folder, own = tmp_path / "d", getattr(module, part)
+    if begun:
+        add_case(folder, case())
+        (folder / "splits_final.json").write_text(json.dumps([{"train": ["a"], "val": []}]))
+
+    def full(*given: Any) -> Any:
+        if part != "write" or isinstance(given[0], Volume):
+            raise OutputError("there is no space left on the disk")
+        return own(*given)
+
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    later = case()
+    later.labels.data[0] = 1
+    with monkeypatch.context() as patched:
+        patched.setattr(module, part, full)
+        with pytest.raises(OutputError):
+            add_case(folder, later, replace_case=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    add_case(folder, later, replace_case=True)
+    assert read_labels(folder / "labelsTr/a.nii.gz").data[0].all()
+    assert sorted(path.name for path in folder.iterdir())[0] == "dataset.json"
+
+
 def test_channels_of_several_files_are_written_in_order(tmp_path: Path) -> None:
     one = case("m", channels=2)
     add_case(tmp_path / "d", one)

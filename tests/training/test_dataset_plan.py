@@ -134,9 +134,33 @@ def test_a_plan_with_marks_of_both_ends_of_a_file_still_fits(balls: Path) -> Non
     assert plan.misfit(dataset).endswith("has changed")
 
 
+def test_a_plan_with_the_last_block_of_a_file_as_its_mark_still_fits(balls: Path) -> None:
+    """As plans of before have them of gzip in blocks; bgzip ends every file with an empty one."""
+    for packed in balls.rglob("*_0000.nii.gz"):
+        packed.write_bytes(_with_extra(packed.read_bytes()) + _with_extra(gzip.compress(b"")))
+    dataset = open_dataset(balls)
+    plan = replace(planned(balls), images={files.name: ("0" * 16,) for files in dataset.files})
+    assert plan.misfit(dataset) == ""
+    last = dataset.files[-1].images[0]
+    last.write_bytes(gzip.compress(gzip.decompress(last.read_bytes())))
+    assert plan.misfit(dataset) == f"the image of {dataset.files[-1].name} has changed"
+
+
 def _marked_by_ends(path: Path) -> str:
     data = path.read_bytes()
     return f"{len(data)}-{hashlib.sha256(data[:4096] + data[-4096:]).hexdigest()[:16]}"
+
+
+def test_a_dataset_that_is_given_by_its_dataset_json_has_the_same_folds_and_plan(tmp_path: Path) -> None:
+    """Folds that were drawn of few cases are kept when others are added."""
+    balls = ball_dataset(tmp_path / "balls", 6)
+    first = open_dataset(balls)
+    for number in range(6, 40):
+        add(balls, number)
+    later, by_file = open_dataset(balls), open_dataset(balls / "dataset.json")
+    assert all(set(old[1]) <= set(new[1]) for old, new in zip(first.folds, later.folds, strict=True))
+    assert by_file.folds == later.folds
+    assert plan_file(by_file, "cpu", 0.0) == plan_file(later, "cpu", 0.0)
 
 
 @pytest.mark.parametrize("ending", [".mhd", ".nhdr", ".nii"])

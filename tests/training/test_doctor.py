@@ -273,6 +273,23 @@ def test_test_cases_are_read_too_and_need_no_labels(balls: Path, tmp_path: Path)
     assert look(tmp_path / "copy").faults == ()
 
 
+def test_voxels_beside_their_header_belong_to_the_case_and_are_copied(tmp_path: Path) -> None:
+    folder = ball_dataset(tmp_path / "balls", 3)
+    for packed in folder.rglob("*.nii.gz"):
+        image = packed.parent.name == "imagesTr"
+        write(read(packed) if image else read_labels(packed), packed.with_name(packed.name.replace(".nii.gz", ".mhd")))
+        packed.unlink()
+    describe(folder, file_ending=".mhd")
+    write(replace(read(folder / "imagesTr/ball_000_0000.mhd"), name="t"), folder / "imagesTs" / "ball_100_0000.mhd")
+    examined = look(folder)
+    assert [fault for fault in examined.faults if fault.kind != "duplicate"] == []
+    mend(replace(examined, faults=()), tmp_path / "copy")
+    shutil.rmtree(folder)
+    for case in open_dataset(tmp_path / "copy").cases([f"ball_{n:03d}" for n in range(3)]):
+        assert case.labels.values == (1,)
+    assert read(tmp_path / "copy/imagesTs/ball_100_0000.mhd").data.any()
+
+
 def test_labels_of_test_cases_are_numbered_as_the_copy_is(tmp_path: Path) -> None:
     folder = ball_dataset(tmp_path / "balls", 4)
     relabel(folder, lambda labels: replace(labels, data=labels.data * np.uint8(3)))

@@ -177,6 +177,14 @@ def test_a_label_of_the_bundle_that_no_one_drew_is_refused_and_nothing_is_left(t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_label_that_is_drawn_only_in_cases_that_no_phase_learns_is_refused(tmp_path: Path) -> None:
+    start, made, _, _ = started("cdlunet")
+    cases = [with_box(ball(0), (2,)), replace(with_box(ball(1)), scores={"difficulty": 0.1})]
+    plan = start.plan.model_copy(update={"iterations": 2})
+    with pytest.raises(DatasetError, match=r"^a of start would be unlearned: drawn in none of the 1 cases"):
+        drain(train(made, plan, cases, out=tmp_path / "c", initial=start, device="cpu"))
+
+
 def test_a_new_label_that_some_cases_lack_is_told_and_old_labels_are_compared(trained: Bundle, tmp_path: Path) -> None:
     cases = [with_box(ball(0)), with_box(ball(1), (1,))]
     plan = trained.plan.model_copy(update={"labels": {**trained.plan.labels, 2: "box"}, "iterations": 2})

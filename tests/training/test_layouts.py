@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from cases import ball, ball_dataset, drain
 from faulty_dataset import second_channel
 from voxtrace.errors import DatasetError
 from voxtrace.training import fold, open_dataset
+from voxtrace.training.dataset_cache import cache_of
 from voxtrace.training.dataset_listing import read_listing
 from voxtrace.training.doctor import examine, mend
 
@@ -108,6 +110,30 @@ def test_the_copy_of_every_layout_is_a_raw_one(
     for ours, theirs in zip(open_dataset(raw).cases(NAMES), open_dataset(tmp_path / "copy").cases(NAMES), strict=True):
         np.testing.assert_array_equal(ours.volume.data, theirs.volume.data)
         assert theirs.volume.geometry.is_close(theirs.labels.geometry)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("layout", ["raw", "BraTS"])
+def test_a_dataset_without_a_name_is_called_as_it_was_given(
+    layout: str, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link keeps its own name, and has folds and plan of what it leads to."""
+    record = json.loads((raw / "dataset.json").read_text())
+    record.pop("name", None)
+    (raw / "dataset.json").write_text(json.dumps(record))
+    if layout == "BraTS":
+        shutil.rmtree(raw)
+        for ending in ("t1n", "t1c", "t2w", "t2f", "seg"):
+            file = raw / "case" / f"case-{ending}.nii.gz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    link = tmp_path / "Dataset007_Mine"
+    link.symlink_to(raw)
+    assert read_listing(raw).name == "raw"
+    assert read_listing(link).name == "Dataset007_Mine"
+    assert cache_of(link) == cache_of(raw)
+    monkeypatch.chdir(raw)
+    assert read_listing(Path()).name == "raw"
 
 
 @pytest.mark.parametrize(

@@ -121,24 +121,19 @@ def test_each_half_is_judged_with_the_offsets_of_the_other() -> None:
 
 
 def test_a_subject_is_never_in_both_halves() -> None:
-    named = [replace(case, name=f"patient{n // 2:03d}_frame{n % 2:02d}") for n, case in enumerate(CASES)]
-    named = [
-        *named[:4],
-        *(replace(case, name=f"patient001_frame{n:02d}") for n, case in enumerate(named[4:8], 2)),
-        *named[8:],
-    ]
+    named = [replace(_case(n), name=f"patient{max(0, n - 6):03d}_frame{n:02d}") for n in range(16)]
     made = fakes.bundle(Thresholding())
     before = drain(validate_cases(made, named, "cpu", lambda: False, margins=True))
     assert before is not None
     told = drain(match_volumes(made, before, named, "cpu", lambda: False)).volumes_matched
-    # patients of 2, 6, 2 and 2 cases, two in each half
-    assert sorted(half["cases"] for half in told["labels"][NAME]["halves"]) == [4, 8]
+    # ten patients, of 7 cases and of one each, five in each half
+    assert sorted(half["cases"] for half in told["labels"][NAME]["halves"]) == [5, 11]
 
 
 @pytest.mark.parametrize("layout", ["nnU-Net", "CSV"])
 def test_stated_subjects_are_never_in_both_halves(tmp_path: Path, layout: str) -> None:
-    """Names tell of twelve subjects; the dataset says that they are four, of 6, 2, 2 and 2 scans."""
-    folder, said = ball_dataset(tmp_path / "balls", 12), {f"ball_{n:03d}": f"p{max(0, n // 2 - 2)}" for n in range(12)}
+    """Names tell of sixteen subjects; the dataset says that they are ten, of 7 scans and of one each."""
+    folder, said = ball_dataset(tmp_path / "balls", 16), {f"ball_{n:03d}": f"p{max(0, n - 6)}" for n in range(16)}
     if layout == "CSV":
         rows = [f"imagesTr/{n}_0000.nii.gz,labelsTr/{n}.nii.gz,{n},{one},0" for n, one in said.items()]
         (folder / "dataset.json").unlink()
@@ -154,7 +149,27 @@ def test_stated_subjects_are_never_in_both_halves(tmp_path: Path, layout: str) -
     assert before is not None
     told = drain(match_volumes(found, before, held, "cpu", lambda: False)).volumes_matched
     (row,) = told["labels"].values()
-    assert sorted(half["cases"] for half in row["halves"]) == [4, 8]
+    assert sorted(half["cases"] for half in row["halves"]) == [5, 11]
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_scans_of_one_subject_count_once(stated: bool, tmp_path: Path) -> None:
+    """Twelve scans of nine subjects are refused, as are twelve of which nine have the label."""
+    folder = ball_dataset(tmp_path / "balls", 12)
+    said = {f"ball_{n:03d}": f"p{max(0, n - 3)}" for n in range(12)}
+    record = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**record, **({"subjects": said} if stated else {})}))
+    held = open_dataset(folder).cases(list(said))
+    if not stated:
+        check_matchable(method("unet"), (), held)
+        return
+    with pytest.raises(UsageError, match=r"9 held-back subjects \(12 cases\)"):
+        check_matchable(method("unet"), (), held)
+    found = fakes.bundle(Thresholding())
+    before = drain(validate_cases(found, held, "cpu", lambda: False, margins=True))
+    assert before is not None
+    with pytest.raises(DatasetError, match="no label is in 10 of the 9 held-back subjects"):
+        drain(match_volumes(found, before, held, "cpu", lambda: False))
 
 
 def test_the_subjects_of_a_dataset_reach_what_is_held_back_of_it(tmp_path: Path) -> None:
@@ -179,19 +194,19 @@ def test_the_bias_on_these_cases_is_not_told() -> None:
 
 def test_what_cannot_be_matched_is_refused_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="cdlunet cannot be matched"):
-        check_matchable(method("cdlunet"), (), 12)
+        check_matchable(method("cdlunet"), (), CASES)
     with pytest.raises(UsageError, match="regions"):
-        check_matchable(method("unet"), ("tumour",), 12)
-    with pytest.raises(UsageError, match="9 held-back cases"):
-        check_matchable(method("unet"), (), 9)
-    check_matchable(method("recyclenet"), (), 10)
-    with pytest.raises(UsageError, match="0 held-back cases"):
+        check_matchable(method("unet"), ("tumour",), CASES)
+    with pytest.raises(UsageError, match=r"9 held-back subjects \(9 cases\)"):
+        check_matchable(method("unet"), (), CASES[:9])
+    check_matchable(method("recyclenet"), (), CASES[:10])
+    with pytest.raises(UsageError, match="0 held-back subjects"):
         drain(train(method("unet"), small_plan(), [ball(0)], out="nowhere", match_volumes=True))
     assert not Path("nowhere").exists()
     assert not Path("nowhere.work").exists()
 
 
-@pytest.mark.parametrize(("key", "told"), [("cdlunet", "no one bias per label"), ("unet", "on 0 held-back cases")])
+@pytest.mark.parametrize(("key", "told"), [("cdlunet", "no one bias per label"), ("unet", "on 0 held-back subjects")])
 def test_a_training_is_refused_before_its_dataset_is_read(key: str, told: str, tmp_path: Path) -> None:
     request = TrainRequest(ball_dataset(tmp_path / "balls", n=2), method=key, match_volumes=True)
     task = set_up(request, lambda: False)

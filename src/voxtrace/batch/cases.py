@@ -109,7 +109,7 @@ def find_cases(
     """
     files = [path for given in inputs for path in _volumes_in(given, len(channels))]
     # a file given by two spellings of its path is one case
-    cases = _grouped({path.resolve(): path for path in files}.values(), len(channels))
+    cases = _grouped({_place(path): path for path in files}.values(), len(channels))
     if len(channels) > 1 or series:
         cases = tuple(_with_series(case, channels, series) for case in cases)
     cases = tuple(replace(case, wanted=len(channels)) for case in cases)
@@ -216,6 +216,11 @@ def _with_series(case: CaseInput, channels: Sequence[str], series: Sequence[str]
     if len(case.paths) > 1 or not case.paths[0].is_dir() or is_zarr(case.paths[0]):
         return case
     return replace(case, channels=tuple(channels), series=tuple(series))
+
+
+def _place(path: Path) -> Path:
+    """Return where a path lies, however it is spelled; a link has a place of its own, whatever it leads to."""
+    return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
 
 
 def _grouped(files: Iterable[Path], channels: int) -> tuple[CaseInput, ...]:

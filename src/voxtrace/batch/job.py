@@ -88,9 +88,10 @@ def _exists(path: Path) -> bool:
 
 
 def refuse_input_folder(job: PredictJob) -> None:
-    """Refuse an output folder that holds inputs."""
-    folders = {path.resolve().parent for case in job.cases for path in case.paths}
-    folders |= {path.resolve() for case in job.cases for path in case.paths if path.is_dir()}
+    """Refuse an output folder that holds inputs, or links to them."""
+    paths = [path for case in job.cases for path in case.paths]
+    folders = {folder for path in paths for folder in (path.resolve().parent, path.parent.resolve())}
+    folders |= {path.resolve() for path in paths if path.is_dir()}
     if job.out.resolve() in folders:
         raise UsageError(f"the output folder {job.out} holds inputs; choose another folder.")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from voxtrace.bundle import card
 from voxtrace.inference.fold_folder import finished_folds, fold_paths, fold_summary, unfinished_folds
+from voxtrace.io.suffixes import folder_name
 
 
 def fold_facts(folder: Path) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def fold_facts(folder: Path) -> dict[str, Any]:
     plan = {} if first is None else {name: first["plan"][name] for name in ("channels", "labels")}
     return {
         "kind": "ensemble",
-        "name": folder.resolve().name,
+        "name": folder_name(folder),
         **({"method": first["method"]["name"], **plan} if first else {}),
         **({"unfinished": missing} if missing else {}),
         "members": [_member(name, record) for name, record in records.items()],

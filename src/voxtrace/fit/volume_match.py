@@ -26,7 +26,7 @@ from voxtrace.fit.calibration import LEAST
 from voxtrace.volume import Array
 
 MATCHED = "volumes_matched"  # in a card's provenance
-FEWEST_CASES = 10  # held back, and of these with the label
+FEWEST_SUBJECTS = 10  # held back, and of these with the label
 REACH = 3.0  # nat; no offset goes further
 _BINS, _SWEEPS, _HALVINGS, _RESAMPLES, _SPLITS = 600, 20, 30, 2000, 1000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace.atomic import atomic_file
+from voxtrace.atomic import atomic_folder, output_error, remove_folder
 from voxtrace.errors import DatasetError
 from voxtrace.io import write
 from voxtrace.safe_text import brief, read_json
@@ -23,6 +24,8 @@ from voxtrace.volume import LabelMap, Volume
 
 PROVENANCE = "provenance"
 _IMAGES, _RECORD = "imagesTr", "dataset.json"
+_FOLDERS = (PROVENANCE, REFERENCE, _IMAGES)
+_STAGED = ".added"  # in the dataset's folder, while a case is written
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +108,11 @@ def add_case(folder: str | Path, case: NewCase, *, replace_case: bool = False) -
         raise DatasetError(f"{listing.name} has a case {case.name} already. Choose another name, or replace it.")
     if (folder / SPLITS).is_file():
         read_splits(folder / SPLITS)  # refused before anything is written
-    before = set(listing.images)
-    with _all_or_none(_paths(folder, case, listing), keep=case.name in before):
-        _write(folder, case, labels, listing)
-    names = sorted({*before, case.name})
-    in_splits = _add_to_splits(folder, case.name, subjects_of(names, listing.subjects))
-    _write_record(folder, listing, len(names))
+    names = sorted({*listing.images, case.name})
+    with _moved_whole(folder) as staged:
+        _write(staged, case, labels, listing)
+        in_splits = _add_to_splits(folder, staged, case.name, subjects_of(names, listing.subjects))
+        _write_record(folder, staged, listing, len(names))
     return AddedCase(folder, case.name, listing.name, len(names), is_new, in_splits)
 
 
@@ -195,35 +197,37 @@ def _kind(channel: str) -> str:
 
 
 def _write(folder: Path, case: NewCase, labels: LabelMap, listing: DatasetListing) -> None:
-    """Write the files of a case; the first channel, by which cases are found, comes last."""
+    """Write the files of a case into a folder that has the dataset's."""
     write(labels, folder / REFERENCE / f"{case.name}{listing.ending}")
-    channels = list(enumerate(case.channels))
-    for number, volume in reversed(channels):
+    for number, volume in enumerate(case.channels):
         write(volume, folder / _IMAGES / f"{case.name}_{number:04d}{listing.ending}")
-    with atomic_file(folder / PROVENANCE / f"{case.name}.json") as temporary:
-        temporary.write_text(json.dumps(case.provenance, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _paths(folder: Path, case: NewCase, listing: DatasetListing) -> Iterator[Path]:
-    for number in range(len(listing.channels)):
-        yield folder / _IMAGES / f"{case.name}_{number:04d}{listing.ending}"
-    yield folder / REFERENCE / f"{case.name}{listing.ending}"
-    yield folder / PROVENANCE / f"{case.name}.json"
+    _write_json(folder / PROVENANCE / f"{case.name}.json", case.provenance)
 
 
 @contextmanager
-def _all_or_none(paths: Iterator[Path], keep: bool) -> Iterator[None]:
-    """Remove the files of a case whose writing failed, unless they replace an earlier one."""
+def _moved_whole(folder: Path) -> Iterator[Path]:
+    """Yield a folder whose files move into the dataset when the block succeeds, so that all are written, or none."""
+    with atomic_folder(folder / _STAGED) as new:
+        for name in _FOLDERS:
+            (new / name).mkdir()
+        yield new
+    staged = folder / _STAGED
     try:
-        yield
-    except BaseException:
-        for path in () if keep else paths:
-            path.unlink(missing_ok=True)
-        raise
+        # the first channel, by which cases are found, is the last file of a case; dataset.json and folds follow
+        for name in (*_FOLDERS, _RECORD, SPLITS):
+            path = staged / name
+            for file in sorted(path.iterdir(), reverse=True) if path.is_dir() else [path] if path.is_file() else []:
+                target = folder / file.relative_to(staged)
+                target.parent.mkdir(exist_ok=True)
+                os.replace(file, target)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    finally:
+        remove_folder(staged)
 
 
-def _add_to_splits(folder: Path, name: str, subjects: Mapping[str, str]) -> bool:
-    """Add a case to every fold, unless it is in one already; tell whether it is trained on in all of them.
+def _add_to_splits(folder: Path, staged: Path, name: str, subjects: Mapping[str, str]) -> bool:
+    """Write folds with a case, unless it is in one already; tell whether it is trained on in all of them.
 
     It joins the validation cases of a fold that holds another case of its subject back.
     """
@@ -237,13 +241,13 @@ def _add_to_splits(folder: Path, name: str, subjects: Mapping[str, str]) -> bool
             held = any(subjects.get(other, subject_of(other)) == subject for other in split["val"])
             split["val" if held else "train"].append(name)
         if not known:
-            _write_json(file, splits)
+            _write_json(staged / SPLITS, splits)
         return not any(name in split["val"] for split in splits)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DatasetError(f"{file} holds no folds ({brief(error)}); correct or remove it.") from error
 
 
-def _write_record(folder: Path, listing: DatasetListing, count: int) -> None:
+def _write_record(folder: Path, staged: Path, listing: DatasetListing, count: int) -> None:
     file = folder / _RECORD
     if file.is_file():
         record = read_json(file)
@@ -254,12 +258,11 @@ def _write_record(folder: Path, listing: DatasetListing, count: int) -> None:
             "labels": {name: value for value, name in listing.labels.items()},
             "file_ending": listing.ending,
         }
-    _write_json(file, {**record, "numTraining": count})
+    _write_json(staged / _RECORD, {**record, "numTraining": count})
 
 
 def _write_json(file: Path, values: Any) -> None:
-    with atomic_file(file) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _channel(volume: Volume, channel: int) -> Volume:

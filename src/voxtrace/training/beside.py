@@ -16,7 +16,7 @@ from voxtrace.training.training_run import TrainingRun
 from voxtrace.volume import Case
 
 
-def check_parts(run: TrainingRun, held_back: int) -> None:
+def check_parts(run: TrainingRun, held_back: Sequence[Case]) -> None:
     """Refuse windows that cannot be spread evenly over the passes of an update, and volumes that cannot be matched.
 
     Raises

@@ -14,6 +14,7 @@ import platformdirs
 from voxtrace.atomic import atomic_file
 from voxtrace.errors import OutputError
 from voxtrace.safe_text import read_json, well_formed
+from voxtrace.training.layouts.record import FILE
 from voxtrace.training.split import draw_folds
 
 _SPLIT = "split.json"
@@ -25,9 +26,13 @@ def user_folder() -> Path:
 
 
 def cache_of(dataset: Path) -> Path:
-    """Return the cache folder of the dataset at a path; it need not be there."""
-    place = well_formed(str(dataset.resolve()))
-    name = re.sub(r"[^\w.-]+", "_", well_formed(dataset.resolve().name)).strip("._") or "dataset"
+    """Return the cache folder of the dataset at a path; it need not be there.
+
+    However a dataset is given, by a link or by its ``dataset.json``, its folds and plan are the same.
+    """
+    whole = (dataset.parent if dataset.name == FILE and dataset.is_file() else dataset).resolve()
+    place = well_formed(str(whole))
+    name = re.sub(r"[^\w.-]+", "_", well_formed(whole.name)).strip("._") or "dataset"
     return user_folder() / f"{name[:60]}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
 
 

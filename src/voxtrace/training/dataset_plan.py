@@ -36,6 +36,7 @@ from voxtrace.training.split import Fold, parse_splits
 
 _GZIP, _EXTRA, _END = b"\x1f\x8b", 4, 8  # how it begins; the flag by which blocks are told; bytes of checksum and size
 _OF_ENDS, _ENDS = re.compile(r"\d+-[0-9a-f]{16}"), 4096  # a mark of plans of before, and bytes of each end in it
+_OF_GZIP = re.compile(r"[0-9a-f]{16}")  # a mark that is the end of a gzip file
 FORMAT, VERSION = "voxtrace dataset plan", 1
 
 
@@ -230,10 +231,14 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 def _are_marked(files: Sequence[Path], marks: Sequence[str]) -> bool:
     """Return whether files have these marks, each as it is made now, or of the ends of a file as it once was."""
-    return len(files) == len(marks) and all(
-        mark == (_mark_of_ends(path) if _OF_ENDS.fullmatch(mark) else file_mark(path))
-        for path, mark in zip(files, marks, strict=True)
-    )
+    return len(files) == len(marks) and all(map(_is_marked, files, marks))
+
+
+def _is_marked(path: Path, mark: str) -> bool:
+    if _OF_ENDS.fullmatch(mark):
+        return mark == _mark_of_ends(path)
+    # in plans of before the mark of gzip in blocks is the end of the last block, which tells less
+    return mark == (_gzip_end(path, blocks=True) if _OF_GZIP.fullmatch(mark) else file_mark(path))
 
 
 def _mark_of_ends(path: Path) -> str:
@@ -244,11 +249,14 @@ def _mark_of_ends(path: Path) -> str:
         return f"{size}-{hashlib.sha256(begin + file.read()).hexdigest()[:16]}"
 
 
-def _gzip_end(path: Path) -> str:
-    """Return checksum and size that end a gzip file; "" for others, and for gzip in blocks with an end of each."""
+def _gzip_end(path: Path, blocks: bool = False) -> str:
+    """Return checksum and size that end a gzip file; "" for others, and, unless asked for, for gzip in blocks.
+
+    Each block has an end of its own.
+    """
     with path.open("rb") as file:
         begin = file.read(4)
-        if len(begin) < 4 or begin[:2] != _GZIP or begin[3] & _EXTRA:
+        if len(begin) < 4 or begin[:2] != _GZIP or (begin[3] & _EXTRA and not blocks):
             return ""
         file.seek(-_END, 2)
         return file.read().hex()

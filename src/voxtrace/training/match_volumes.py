@@ -22,7 +22,7 @@ from voxtrace.bundle import Bundle, is_half
 from voxtrace.errors import Cancelled, DatasetError, UsageError
 from voxtrace.fit.step_choice import CHOSEN_STEPS
 from voxtrace.fit.volume_match import (
-    FEWEST_CASES,
+    FEWEST_SUBJECTS,
     REACH,
     MarginVolumes,
     bias_of_halves,
@@ -34,6 +34,7 @@ from voxtrace.inference import predict
 from voxtrace.method import Method
 from voxtrace.metrics import finite_mean, mean_interval, volume_ml, without_ignored
 from voxtrace.training.dataset import case_subjects
+from voxtrace.training.identity import case_names
 from voxtrace.training.progress import TrainProgress
 from voxtrace.training.validation import Validation, foreground_dice, margins_of, validate_cases
 from voxtrace.volume import Case, LabelMap
@@ -44,8 +45,10 @@ CLOSE, MOST_ROUNDS = 0.002, 3
 Double = npt.NDArray[np.float64]
 
 
-def check_matchable(method: Method, regions: Sequence[object], held_back: int) -> None:
-    """Refuse to match volumes of a method without one bias a label, of regions, or with too few held-back cases.
+def check_matchable(method: Method, regions: Sequence[object], held_back: Sequence[Case]) -> None:
+    """Refuse to match volumes of a method without one bias a label, of regions, or with too few held-back subjects.
+
+    Scans of one subject resemble each other, so that subjects are counted, not cases.
 
     Raises
     ------
@@ -58,9 +61,11 @@ def check_matchable(method: Method, regions: Sequence[object], held_back: int) -
         )
     if regions:
         raise UsageError("volumes of regions that overlap cannot be matched, only those of labels; leave it out.")
-    if held_back < FEWEST_CASES:
+    subjects = len(set(case_subjects(held_back, case_names(held_back))))
+    if subjects < FEWEST_SUBJECTS:
         raise UsageError(
-            f"volumes cannot be matched on {held_back} held-back cases; hold back a fold of {FEWEST_CASES} or more."
+            f"volumes cannot be matched on {subjects} held-back subjects ({len(held_back)} cases); hold back a fold of "
+            f"{FEWEST_SUBJECTS} or more."
         )
 
 
@@ -75,7 +80,7 @@ def match_volumes(
     Raises
     ------
     DatasetError
-        No label is in as many held-back cases as it takes.
+        No label is in as many held-back subjects as it takes.
     """
     subjects = case_subjects(cases, [case.name for case in before.cases])
     first = _matched_cases(before, subjects)
@@ -111,12 +116,13 @@ def match_volumes(
 
 
 def _common(found: Sequence[_MatchedCase], labels: Mapping[int, str]) -> dict[int, str]:
-    """Return the labels that are in cases enough; others keep an offset of 0."""
-    counts = {k: sum(case.reference_ml[k] > 0 for case in found) for k in labels}
-    if common := {k: name for k, name in labels.items() if counts[k] >= FEWEST_CASES}:
+    """Return the labels that are in subjects enough; others keep an offset of 0."""
+    having = {k: {case.subject for case in found if case.reference_ml[k] > 0} for k in labels}
+    if common := {k: name for k, name in labels.items() if len(having[k]) >= FEWEST_SUBJECTS}:
         return common
+    everyone = len({case.subject for case in found})
     raise DatasetError(
-        f"volumes cannot be matched: no label is in {FEWEST_CASES} of the {len(found)} held-back cases. "
+        f"volumes cannot be matched: no label is in {FEWEST_SUBJECTS} of the {everyone} held-back subjects. "
         "Go on without --match-volumes; a training does with --resume."
     )
 

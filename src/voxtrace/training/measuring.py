@@ -101,7 +101,7 @@ def measure_on(
 
 
 def _check_match(bundle: Bundle, validate: Sequence[Case]) -> None:
-    check_matchable(bundle.method, bundle.plan.regions, len(validate))
+    check_matchable(bundle.method, bundle.plan.regions, validate)
     if is_matched(bundle.card):
         raise UsageError(f"volumes of {bundle.name} were matched already; match those of the bundle as it was before.")
 

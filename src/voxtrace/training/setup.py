@@ -168,7 +168,7 @@ def set_up(request: TrainRequest, cancel: Callable[[], bool]) -> Generator[Train
     if begun is None:
         method.check_start(initial.method if initial else None)
     if request.match_volumes:
-        check_matchable(method, dataset.regions, len(validate))
+        check_matchable(method, dataset.regions, validate)
     plan = yield from _plan(request, dataset, given, initial, begun, cancel)
     setup = TrainSetup(request, method, method.adapt(plan), cases, validate, initial, out, about)
     cases_by_phase(setup.phases, {files.name: files.scores for files in cases.files})  # refuses a phase without a case

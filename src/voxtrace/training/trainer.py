@@ -90,7 +90,7 @@ def train(
     """
     run = TrainingRun(method, method.adapt(plan), TrainConfig(**config), Path(out), cancel)
     _check_start(run, initial, validate, resume)
-    check_parts(run, len(validate))
+    check_parts(run, validate)
     asked = settings(run, cases, validate, initial, about or {})
     if resume and run.finished and not (yield from reopened(run, asked, cases, validate)):
         bundle = yield from finished(run, asked, cases, validate)
@@ -186,7 +186,7 @@ def _prepare(
 def _check_drawn(run: TrainingRun, cases: Sequence[PreprocessedCase], takeover: Takeover) -> Iterator[TrainProgress]:
     """Refuse cases in which no one drew a label that the bundle knows; tell where a new one is not drawn."""
     try:
-        sentences = check_drawn(cases, run.plan, takeover)
+        sentences = check_drawn(drawn_cases(run.phases, cases), run.plan, takeover)
     except DatasetError:
         if run.processes.first and load_checkpoint(run.work) is None:
             rmtree(run.work, ignore_errors=True)  # nothing was trained: the next try begins anew

@@ -7,6 +7,7 @@ is never touched.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from voxtrace.atomic import atomic_folder
 from voxtrace.errors import DatasetError, OutputError
 from voxtrace.io import write
 from voxtrace.io.child.guarded import read, read_labels
+from voxtrace.io.contents import parts_of
 from voxtrace.plan.regions import ORDER
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
@@ -97,10 +99,15 @@ def _copy_labels(
     """Copy a label map with other values on its image's grid; byte by byte where it stays as it is."""
     labels = read_labels(source)
     same = all(old == new for old, new in values.items()) and labels.geometry.is_close(image.geometry)
-    if same and _ending(source) == _ending(target):
+    if same and _ending(source) == _ending(target) and _is_whole(source):
         shutil.copyfile(source, target)
     else:
         write(_mended_labels(labels, image, values, names), target)
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a file holds its voxels, too; a header names others by names that the copy does not have."""
+    return not any(parts_of(path))
 
 
 def _ending(path: Path) -> str:
@@ -113,8 +120,9 @@ def _copy_images(one: ExaminedCase, examined: Examination, folder: Path) -> Volu
     names = [f"{one.case.name}_{channel:04d}{ending}" for channel in range(count)]
     volumes = [read(path, channels=count if len(images) == 1 else 1) for path in images]
     on_one_grid = all(volume.geometry.is_close(volumes[0].geometry) for volume in volumes)
+    as_they_are = on_one_grid and all(path.name.endswith(ending) and _is_whole(path) for path in images)
     folder.mkdir(exist_ok=True)
-    if len(images) == count and on_one_grid and all(path.name.endswith(ending) for path in images):
+    if len(images) == count and as_they_are:
         for path, name in zip(images, names, strict=True):
             shutil.copyfile(path, folder / name)
     else:
@@ -208,7 +216,11 @@ def _copy_tests(examined: Examination, dropped: set[str], table: Mapping[int, in
         if case.name in dropped:
             continue
         for path in case.images:
-            shutil.copyfile(path, _beside(path, folder))
+            target = _beside(path, folder)
+            for file in (path, *parts_of(path)):  # under their names, by which a header finds its voxels
+                part = target.parent / os.path.relpath(file, path.parent)
+                part.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, part)
         if case.labels is not None and case.labels.is_file():
             faults += _copy_test_labels(case, case.labels, examined, table, folder)
     return faults

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxtrace.errors import DatasetError
-from voxtrace.io.suffixes import stem_of, suffix_of
+from voxtrace.io.suffixes import folder_name, stem_of, suffix_of
 from voxtrace.training.layouts.found import FoundCase, FoundDataset
 from voxtrace.training.layouts.raw import hidden_files
 
@@ -46,7 +46,7 @@ def read_brats(folder: Path) -> FoundDataset:
         "brats",
         folder,
         folder,
-        folder.resolve().name,
+        folder_name(folder),
         _CHANNELS,
         (*_NAMES, ("enhancing tumour", enhancing)),
         tuple(cases),

@@ -5,12 +5,14 @@ A folder that the window began with corrected cases has this layout; its ``prove
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from voxtrace.errors import DatasetError
-from voxtrace.io.suffixes import stem_of, suffix_of
+from voxtrace.io.contents import parts_of
+from voxtrace.io.suffixes import TEXT, stem_of, suffix_of
 from voxtrace.training.layouts.found import FoundCase, FoundDataset
 from voxtrace.training.layouts.record import DatasetRecord
 
@@ -37,7 +39,7 @@ def read_raw(record: DatasetRecord) -> FoundDataset:
         )
     cases = tuple(_case(name, record) for name in names)
     used |= {case.labels for case in cases if case.labels}
-    others = tuple(file for file in (*images, *_visible(folder / LABELS)) if file not in used)
+    others = _belonging_to_none((*images, *_visible(folder / LABELS)), used)
     tests = _cases_in(_visible(folder / TEST_IMAGES), record)[0]
     return FoundDataset(
         "raw",
@@ -68,6 +70,14 @@ def hidden_files(folder: Path) -> tuple[Path, ...]:
 def _visible(folder: Path) -> tuple[Path, ...]:
     found = folder.iterdir() if folder.is_dir() else ()
     return tuple(sorted(f for f in found if not f.name.startswith(".") and (f.is_file() or f.is_symlink())))
+
+
+def _belonging_to_none(files: Iterable[Path], used: set[Path]) -> tuple[Path, ...]:
+    """Return the files that are not used, nor hold the voxels of one that is."""
+    others = tuple(file for file in files if file not in used)
+    headers = [file for file in used if others and suffix_of(file) in TEXT and file.is_file()]
+    beside = {os.path.realpath(part) for header in headers for part in parts_of(header)}
+    return tuple(file for file in others if os.path.realpath(file) not in beside)
 
 
 def _bare(file: Path, ending: str) -> str:

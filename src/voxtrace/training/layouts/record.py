@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.errors import DatasetError, PlanError
-from voxtrace.io.suffixes import SUFFIXES
+from voxtrace.io.suffixes import SUFFIXES, folder_name
 from voxtrace.plan.regions import ORDER, LabelRegion, has_regions, parse_regions, value_names
 from voxtrace.safe_text import brief, read_json
 
@@ -80,7 +80,7 @@ def read_record(file: Path) -> DatasetRecord:
     return DatasetRecord(
         file=file,
         raw=raw,
-        name=str(raw.get("name") or file.resolve().parent.name),
+        name=str(raw.get("name") or folder_name(file.parent)),
         channels=_channels(raw.get("channel_names") or raw.get("modality"), file),
         declared=labels.declared,
         ignore=labels.ignore,
