@@ -117,7 +117,7 @@ def test_planes_are_cut_anew_where_the_labels_were_moved(screen: Screen) -> None
 
 def test_ml_of_a_label_map_follow_a_correction_its_undo_and_redo(screen: Screen) -> None:
     layer, view = screen.label_map(), Recorded()
-    listed = LabelListController(screen.model, view, at_once, screen.edits)
+    listed = LabelListController(screen.model, view, at_once)
     before = ml_of(view)
     assert before["liver"] > 0
     screen.remove_label(layer, 1)
@@ -144,6 +144,21 @@ def test_undo_of_a_layer_without_steps_is_told_once_and_slices_are_not(screen: S
     layer.redo()
     assert told == [layer, layer]
     assert len(screen.edits.edits(layer)) == 1
+
+
+def test_undo_and_redo_of_a_hidden_layer_are_told_at_once(screen: Screen) -> None:
+    layer = screen.label_map()
+    layer.paint((1, 2, 3), 2)
+    layer.visible = False
+    told: list[Any] = []
+    screen.edits.changed.connect(told.append)
+    layer.undo()
+    assert told == [layer]
+    layer.redo()
+    assert told == [layer, layer]
+    layer.redo()  # nothing is left
+    layer.visible = True
+    assert told == [layer, layer]
 
 
 def alpha(layer: Any, label: int) -> float:
@@ -189,7 +204,7 @@ def test_a_legend_of_results_acts_on_the_current_result_whatever_lies_over_it(sc
 def test_the_list_of_a_label_map_follows_eye_and_order_and_so_do_its_buttons(screen: Screen) -> None:
     below, above = screen.label_map(0, "below"), screen.label_map(2, "above")
     view = Recorded()
-    listed = LabelListController(screen.model, view, at_once, screen.edits)
+    listed = LabelListController(screen.model, view, at_once)
     legend = LegendController(screen.model, Recorded(), at_once_too, listed, listed.changed)
     screen.model.layers.selection.active = screen.scan
     assert legend.layer is above
