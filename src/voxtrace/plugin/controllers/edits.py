@@ -84,6 +84,7 @@ class EditController:
         if isinstance(layer.data, StepArray):
             layer.data.edit_started.connect(lambda station: self._on_started(layer))
             layer.data.edit_changed.connect(lambda: self._on_changed(layer))
+            history_of(layer).given_up.connect(lambda: self._on_given_up(layer))
         else:
             history_of(layer).undone.connect(lambda: self.changed.emit(layer))
 
@@ -166,6 +167,11 @@ class EditController:
             self.changed.emit(layer)
         elif not any(isinstance(atom[0], Change) for atom in item):
             layer.data.when_drawn(lambda: _exchange(layer, item))
+
+    def _on_given_up(self, layer: Labels) -> None:
+        """Take back what is left of a stroke on steps: what was drawn on a step lies in the edited labels."""
+        layer.data.forget_drawn()
+        layer.refresh(extent=False)
 
     def _on_changed(self, layer: Labels) -> None:
         self.changed.emit(layer)
