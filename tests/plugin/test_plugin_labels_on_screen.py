@@ -15,6 +15,7 @@ from voxtrace.plugin.controllers.label_list import LabelListController
 from voxtrace.plugin.controllers.legend import LegendController
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.planes import PlanesController
+from voxtrace.plugin.controllers.readout import ReadoutController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.correction import Correction
 from voxtrace.plugin.work.plane_volumes import PlaneVolumes
@@ -297,3 +298,21 @@ def test_the_list_of_a_label_map_follows_eye_and_order_and_so_do_its_buttons(scr
     screen.model.layers.move(screen.model.layers.index(above), screen.model.layers.index(below))
     assert ml_of(view) == both | {"spleen": 0.0}
     assert legend.layer is below
+
+
+def test_the_line_under_the_cursor_follows_edits_and_the_eye(screen: Screen) -> None:
+    readout = ReadoutController(screen.model)
+    layer = screen.label_map()
+    voxel = at_first_liver_voxel(screen, layer)
+    screen.model.cursor.position = tuple(layer.data_to_world(voxel))
+    assert "liver" in readout.text
+    layer.data_setitem(tuple(np.array([v]) for v in voxel), 2)
+    assert "spleen" in readout.text
+    layer.undo()
+    assert "liver" in readout.text
+    layer.visible = False
+    assert "liver" not in readout.text
+    layer.visible = True
+    assert "liver" in readout.text
+    screen.scan.visible = False
+    assert readout.text == ""

@@ -24,18 +24,22 @@ class LabelWatch:
 
     def __init__(self, viewer: Any, callback: Callable[[], None]) -> None:
         self._viewer, self._callback = weakref.ref(compat.unwrapped(viewer)), callback
-        self._layer: Labels | None = None
+        self._followed: weakref.ref[Labels] | None = None  # a layer that is closed is let go
         self._look: Any = None
+
+    @property
+    def _layer(self) -> Labels | None:
+        return self._followed() if self._followed is not None else None
 
     def follow(self, layer: Labels | None) -> None:
         """Follow another layer, or none."""
-        layer = compat.unwrapped(layer)
-        if layer is self._layer:
+        layer, before = compat.unwrapped(layer), self._layer
+        if layer is before:
             return
-        if self._layer is not None:
-            for event, callback in self._events(self._layer):
+        if before is not None:
+            for event, callback in self._events(before):
                 event.disconnect(callback)
-        self._layer = layer
+        self._followed = weakref.ref(layer) if layer is not None else None
         if layer is not None:
             for event, callback in self._events(layer):
                 event.connect(callback)
@@ -62,7 +66,8 @@ class LabelWatch:
             self._callback()
 
     def _on_edited(self, event: Any = None) -> None:
-        if self._layer is not None and not self._layer.visible:
+        layer = self._layer
+        if layer is not None and not layer.visible:
             self._on_told()
 
     def _remember(self, event: Any = None) -> None:
