@@ -19,6 +19,7 @@ from voxtrace.plugin.controllers.scan_choice import ScanChoice
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models import compare
 from voxtrace.plugin.models.bundles import BundleRegistry, KnownBundle
+from voxtrace.plugin.models.compare import EDITED
 from voxtrace.plugin.work import jobs
 from voxtrace.trace.disagreement import with_common_values
 from voxtrace.volume import Geometry, LabelMap, Volume
@@ -124,6 +125,32 @@ def test_without_a_reference_the_table_has_volumes(opened: Opened) -> None:
     volumes = {(row.result, row.label): row.volume_ml for row in rows}
     assert volumes["poor", "tumour"] == pytest.approx(2 * 5 * 3 * 0.002)
     assert all(row.dice is None for row in rows)
+
+
+@pytest.mark.parametrize("edited", ["truth", "good"])
+def test_the_table_goes_when_labels_in_it_are_changed(opened: Opened, edited: str) -> None:
+    controller, model, view = opened
+    model.layers[edited].data = model.layers[edited].data.copy()
+    reference(opened)
+    controller.score()
+    model.layers[edited].contour = 1
+    assert view.last("set_table")[0]
+    model.layers[edited].paint((2, 6, 6), 1)
+    assert view.last("set_table") == ((),)
+    assert view.state.message == EDITED
+    controller.score()
+    assert view.last("set_table")[0]
+
+
+def test_labels_that_change_while_they_are_scored_fill_no_table(opened: Opened) -> None:
+    controller, model, view = opened
+    model.layers["good"].data = model.layers["good"].data.copy()
+    controller._runner = held = ImmediateRunner(held=True)
+    controller.score()
+    model.layers["good"].paint((2, 6, 6), 1)
+    held.let_go()
+    assert view.last("set_table") == ((),)
+    assert view.state.message == EDITED
 
 
 def test_the_table_can_be_copied() -> None:

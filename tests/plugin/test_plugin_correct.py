@@ -195,3 +195,13 @@ def test_the_log_shows_the_newest_first_and_how_many_more() -> None:
     lines = edit_lines(log).splitlines()
     assert lines[0] == "10:08 paint liver, 8 voxels"
     assert lines[-1] == "and 3 before"
+
+
+def test_of_labels_without_names_the_selected_one_is_offered(
+    controller: CorrectController, model: Any, view: Recorded
+) -> None:
+    drawn = model.add_labels(np.zeros(SHAPE, np.uint8), name="drawn")
+    assert [label.value for label in view.last("set_target")[1]] == [1]
+    drawn.selected_label = 5
+    assert [label.value for label in view.last("set_target")[1]] == [5]
+    assert view.last("set_drawing")[0].label == 5

@@ -15,6 +15,7 @@ from voxtrace.plugin.controllers.label_list import LabelListController
 from voxtrace.plugin.controllers.legend import LegendController
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.planes import PlanesController
+from voxtrace.plugin.controllers.readout import ReadoutController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.models.correction import Correction
 from voxtrace.plugin.work.plane_volumes import PlaneVolumes
@@ -117,7 +118,7 @@ def test_planes_are_cut_anew_where_the_labels_were_moved(screen: Screen) -> None
 
 def test_ml_of_a_label_map_follow_a_correction_its_undo_and_redo(screen: Screen) -> None:
     layer, view = screen.label_map(), Recorded()
-    listed = LabelListController(screen.model, view, at_once, screen.edits)
+    listed = LabelListController(screen.model, view, at_once)
     before = ml_of(view)
     assert before["liver"] > 0
     screen.remove_label(layer, 1)
@@ -144,6 +145,100 @@ def test_undo_of_a_layer_without_steps_is_told_once_and_slices_are_not(screen: S
     layer.redo()
     assert told == [layer, layer]
     assert len(screen.edits.edits(layer)) == 1
+
+
+def test_undo_and_redo_of_a_hidden_layer_are_told_at_once(screen: Screen) -> None:
+    layer = screen.label_map()
+    layer.paint((1, 2, 3), 2)
+    layer.visible = False
+    told: list[Any] = []
+    screen.edits.changed.connect(told.append)
+    layer.undo()
+    assert told == [layer]
+    layer.redo()
+    assert told == [layer, layer]
+    layer.redo()  # nothing is left
+    layer.visible = True
+    assert told == [layer, layer]
+
+
+def begin_encircling(layer: Any, voxel: tuple[int, ...]) -> None:
+    """Do what napari does from the press of the right button on, until the way leads back."""
+    if not hasattr(layer, "_begin_stroke"):
+        pytest.skip("napari encircles since 0.9")
+    layer.selected_label, layer.brush_size = 2, 1
+    layer._begin_stroke()
+    layer.paint(voxel, 2)
+    layer.paint((*voxel[:-1], voxel[-1] + 1), 2)
+
+
+def at_first_liver_voxel(screen: Screen, layer: Any) -> tuple[int, ...]:
+    """Show a voxel of the liver at the last step, and return where it is in the layer."""
+    last = layer.ndim == 4
+    inside = np.argwhere(np.asarray(layer.data[2] if last else layer.data) == 1)[0]
+    voxel = (*([2] if last else []), *(int(v) for v in inside))
+    screen.model.dims.set_point(range(screen.model.dims.ndim), layer.data_to_world(voxel))
+    return voxel
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_planes_and_ml_return_when_a_stroke_that_encircles_is_given_up(screen: Screen, is_hidden: bool) -> None:
+    layer, view = screen.label_map(), Recorded()
+    voxel = at_first_liver_voxel(screen, layer)
+    planes, listed = planes_of(screen), LabelListController(screen.model, view, at_once)
+    before, ml = planes.pixels, ml_of(view)
+    begin_encircling(layer, voxel)
+    assert not same(before, planes.pixels)
+    assert ml_of(view) != ml
+    layer.visible = not is_hidden
+    layer._abort_stroke()
+    layer.visible = True
+    assert same(before, planes.pixels)
+    assert ml_of(view) == ml
+    listed.close()
+
+
+def test_a_result_is_as_before_when_a_stroke_that_encircles_is_given_up(screen: Screen) -> None:
+    layer = screen.result()
+    screen.model.layers.selection.active = layer
+    voxel = at_first_liver_voxel(screen, layer)
+    planes = planes_of(screen)
+    before, ml, labels = planes.pixels, screen.current.volumes_ml(), layer.data.station(2)
+    told: list[dict[int, float | None]] = []
+    screen.current.labels_changed.connect(lambda: told.append(dict(screen.current.volumes_ml())))
+    begin_encircling(layer, voxel)
+    assert told[-1] != ml
+    layer._abort_stroke()
+    assert np.array_equal(layer.data.station(layer.data.n_steps), labels)
+    assert (told[-1], screen.current.volumes_ml()) == (ml, ml)
+    assert same(before, planes.pixels)
+    assert screen.edits.edits(layer) == ()
+    layer.paint(voxel, 2)
+    assert [edit.voxels for edit in screen.edits.edits(layer)] == [1]
+
+
+@pytest.mark.parametrize("kind", ["result", "label_map"])
+def test_planes_and_ml_follow_what_a_program_writes(screen: Screen, kind: str) -> None:
+    layer, view = getattr(screen, kind)(), Recorded()
+    at_first_liver_voxel(screen, layer)
+    planes, listed = planes_of(screen), LabelListController(screen.model, view, at_once)
+    before, ml = planes.pixels, ml_of(view)
+    layer.selected_label = 2
+    layer.data[:] = 0
+    layer.refresh()
+    assert not same(before, planes.pixels)
+    assert kind == "result" or (ml["liver"], ml_of(view)["liver"]) == (pytest.approx(0.006), 0.0)
+    listed.close()
+
+
+@pytest.mark.parametrize("which", ["labels", "scan"])
+def test_planes_follow_other_voxels_of_a_layer(screen: Screen, which: str) -> None:
+    layer = screen.label_map() if which == "labels" else screen.scan
+    at_first_liver_voxel(screen, screen.label_map() if which == "scan" else layer)
+    planes = planes_of(screen)
+    before = planes.pixels
+    layer.data = np.zeros_like(layer.data)
+    assert not same(before, planes.pixels)
 
 
 def alpha(layer: Any, label: int) -> float:
@@ -189,7 +284,7 @@ def test_a_legend_of_results_acts_on_the_current_result_whatever_lies_over_it(sc
 def test_the_list_of_a_label_map_follows_eye_and_order_and_so_do_its_buttons(screen: Screen) -> None:
     below, above = screen.label_map(0, "below"), screen.label_map(2, "above")
     view = Recorded()
-    listed = LabelListController(screen.model, view, at_once, screen.edits)
+    listed = LabelListController(screen.model, view, at_once)
     legend = LegendController(screen.model, Recorded(), at_once_too, listed, listed.changed)
     screen.model.layers.selection.active = screen.scan
     assert legend.layer is above
@@ -203,3 +298,21 @@ def test_the_list_of_a_label_map_follows_eye_and_order_and_so_do_its_buttons(scr
     screen.model.layers.move(screen.model.layers.index(above), screen.model.layers.index(below))
     assert ml_of(view) == both | {"spleen": 0.0}
     assert legend.layer is below
+
+
+def test_the_line_under_the_cursor_follows_edits_and_the_eye(screen: Screen) -> None:
+    readout = ReadoutController(screen.model)
+    layer = screen.label_map()
+    voxel = at_first_liver_voxel(screen, layer)
+    screen.model.cursor.position = tuple(layer.data_to_world(voxel))
+    assert "liver" in readout.text
+    layer.data_setitem(tuple(np.array([v]) for v in voxel), 2)
+    assert "spleen" in readout.text
+    layer.undo()
+    assert "liver" in readout.text
+    layer.visible = False
+    assert "liver" not in readout.text
+    layer.visible = True
+    assert "liver" in readout.text
+    screen.scan.visible = False
+    assert readout.text == ""

@@ -14,6 +14,7 @@ from voxtrace.plugin.controllers.label_rows import EDITED, OTHER_STEP
 from voxtrace.plugin.controllers.measure import MeasureController
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.layers import display
+from voxtrace.plugin.layers.timepoints import TimepointsSource, timepoints_layer
 from voxtrace.trace import Trace
 from voxtrace.volume import LabelMap, Volume
 
@@ -146,3 +147,38 @@ def test_each_row_has_the_unit_of_its_own_scan(controller: MeasureController, mo
     assert ",HU," in liver
     assert ",HU," not in box
     assert not model.layers.selection.active.features["measure"][0].endswith("HU")
+
+
+SQUARE = np.array([[1, 0, 0], [1, 0, 3], [1, 3, 3], [1, 3, 0]], float)
+
+
+def test_shapes_are_measured_at_the_time_point_on_screen(model: Any, view: Recorded, volume: Volume) -> None:
+    frames = np.stack([np.full_like(volume.data[0], value) for value in (10, 20)])
+    data, about, _ = timepoints_layer(TimepointsSource(volume, frames))
+    model.add_image(data, **about)
+    model.dims.set_point(0, 0)
+    controller = MeasureController(model, view, NavigationController(model), ImmediateRunner())
+    controller.use("rectangle")
+    model.layers.selection.active.add(SQUARE, shape_type="rectangle")
+    assert [row.mean for row in view.last("show_measurements")[0]] == [10]
+    model.dims.set_point(0, 1)
+    assert [row.mean for row in view.last("show_measurements")[0]] == [20]
+    controller.close()
+
+
+def test_measurements_are_those_of_the_scan_on_screen(
+    controller: MeasureController, model: Any, view: Recorded, trace: Trace
+) -> None:
+    first = model.layers["scan"]
+    controller.use("rectangle")
+    model.layers.selection.active.add(SQUARE, shape_type="rectangle")
+    assert [name for name, *_ in shown(view)] == ["1 rectangle"]
+    other = add_scan(model, trace, "T1", "MR")
+    model.layers.selection.active = other
+    assert shown(view) == []
+    controller.clear()
+    model.layers.selection.active = first
+    assert [name for name, *_ in shown(view)] == ["1 rectangle"]
+    model.layers.remove(other)
+    model.layers.remove(first)
+    assert shown(view) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -169,9 +170,19 @@ class TestTimeRuler:
         assert view.last("set_references") == (["sketch", "truth"], 0)
         assert "Dice with sketch" in [lane.title for lane in view.last("set_lanes")[0]]
 
-    @pytest.mark.parametrize("change", ["paint", "undo", "redo", "refresh"])
+    @pytest.mark.parametrize(
+        ("change", "is_hidden"),
+        [*itertools.product(["paint", "undo", "redo"], [False, True]), ("refresh", False)],
+    )
     def test_dice_is_counted_again_when_the_reference_is_edited(
-        self, ruler: TimeRulerController, view: Recorded, model: Any, trace: Trace, queue: ImmediateQueue, change: str
+        self,
+        ruler: TimeRulerController,
+        view: Recorded,
+        model: Any,
+        trace: Trace,
+        queue: ImmediateQueue,
+        change: str,
+        is_hidden: bool,
     ) -> None:
         truth = add_reference(model, trace)
         truth.brush_size = 1
@@ -185,6 +196,9 @@ class TestTimeRuler:
         truth.contour = 1
         model.dims.set_point(1, model.dims.range[1].start)
         model.dims.set_point(1, model.dims.range[1].stop)
+        if is_hidden:
+            truth.visible = False
+        model.dims.set_point(0, model.dims.range[0].start)
         assert queue.runs["reference"] == counted  # the same labels, drawn anew
         if change == "paint":
             truth.paint((0, 0, 0), 1)

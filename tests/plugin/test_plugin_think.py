@@ -22,6 +22,8 @@ from voxtrace.plugin.controllers.think import NOT_HERE, ThinkController
 from voxtrace.plugin.layers import display
 from voxtrace.plugin.layers.step_array import StepArray
 from voxtrace.plugin.models.bundles import BundleRegistry
+from voxtrace.plugin.models.correction import Correction
+from voxtrace.plugin.models.messages import REQUEST
 from voxtrace.plugin.models.methods import MethodRegistry, capabilities
 from voxtrace.plugin.models.region import Box
 from voxtrace.plugin.models.think_longer import (
@@ -164,6 +166,22 @@ def test_keeping_it_is_one_edit_of_the_result_and_can_be_undone(session: Session
     assert np.array_equal(before, session.base.data.station(2))
     session.base.undo()
     assert np.array_equal(session.base.data.station(3), before)
+
+
+def test_the_difference_is_to_what_the_result_holds_now(session: Session) -> None:
+    session.think.think("window", ThinkChoice(5, 1, False))
+    second = session.current.layer
+    before = session.view.last("set_outcome")
+    box = second.metadata[REQUEST].shown
+    shape = session.base.data.shape[1:]
+    part = display_slices(box, shape)
+    alike = np.argwhere(session.base.data.station(2)[part] == second.data.station(4))[0]
+    voxel = tuple(int(index) + along.start for index, along in zip(alike, part, strict=True))
+    correction = Correction(np.array([np.ravel_multi_index(voxel, shape)]), np.array([9], np.uint8))
+    session.edits.apply(session.base, correction, "fill", 9, 2)
+    assert session.view.last("set_outcome") != before
+    session.base.undo()
+    assert session.view.last("set_outcome") == before
 
 
 def test_dropping_it_leaves_the_result_as_it_was(session: Session) -> None:

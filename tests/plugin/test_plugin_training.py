@@ -18,7 +18,7 @@ from voxtrace.plan import Plan
 from voxtrace.plugin.controllers.train import TrainController
 from voxtrace.plugin.models.bundles import BundleRegistry
 from voxtrace.plugin.models.methods import MethodRegistry
-from voxtrace.plugin.models.train_form import TrainForm
+from voxtrace.plugin.models.train_form import NO_DATASET, TrainForm
 from voxtrace.plugin.models.train_receipt import receipt
 from voxtrace.plugin.npe2.train import TrainWidget
 from voxtrace.plugin.npe2.viewer_state import viewer_state_of
@@ -173,17 +173,51 @@ def test_the_default_start_follows_the_dataset_until_a_user_picks_one(
     methods = MethodRegistry({key: METHODS[key] for key in ("unet", "recyclenet")})
     controller = TrainController(BundleRegistry(), view, runner, methods)
     names, chosen = view.last("set_starts")
-    first = names[chosen]
-    assert chosen == 0
+    assert (names != [], chosen) == (True, -1)
+    assert view.state.message == NO_DATASET
     controller.edit(TrainForm(dataset=str(made_dataset(tmp_path / "dataset"))))
     names, chosen = view.last("set_starts")
-    assert names[chosen] != first
+    assert chosen >= 0
     assert "phantom" not in names[chosen]
     controller.pick_start(0)
     assert view.last("set_start_note")[0] == "does not fit"
     controller.edit(TrainForm(dataset=str(made_dataset(tmp_path / "another"))))
     names, chosen = view.last("set_starts")
     assert chosen == 0
+
+
+def test_nothing_of_one_dataset_is_said_of_the_next(
+    bundle: Path, view: Recorded, runner: ImmediateRunner, tmp_path: Path
+) -> None:
+    waiting: list[tuple[Any, Any]] = []
+    methods = MethodRegistry({"unet": METHODS["unet"]})
+    registry = BundleRegistry([bundle])
+    controller = TrainController(registry, view, runner, methods, lambda *asked: waiting.append(asked))
+    first, second = (TrainForm(str(made_dataset(tmp_path / name))) for name in ("first", "second"))
+
+    def answer(asked: tuple[Any, Any]) -> None:
+        work, take = asked
+        take(work())
+
+    controller.edit(first)
+    assert view.last("set_starts")[1] == -1  # not before it is known what fits
+    answer(waiting[0])
+    chosen = view.last("set_starts")[1]
+    assert chosen >= 0
+    assert view.last("set_known")[0].sentence
+    controller.edit(second)
+    assert (view.last("set_starts")[1], view.last("set_known")[0].sentence) == (-1, "")
+    assert view.last("set_start_note") == ("", "")
+    answer(waiting[0])  # late
+    assert view.last("set_known")[0].sentence == ""
+    answer(waiting[1])
+    assert view.last("set_starts")[1] == chosen
+    controller.edit(TrainForm())
+    assert (view.last("set_starts")[1], view.last("set_known")[0].sentence) == (-1, "")
+    assert view.state.message == NO_DATASET
+    controller.edit(second)
+    answer(waiting[-1])
+    assert view.last("set_known")[0].dataset == second.dataset
 
 
 def test_a_receipt_says_what_was_gained(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 
 from voxtrace.errors import InputError
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.label_watch import LabelWatch
 from voxtrace.plugin.controllers.layers import COPY, add_layers, follow_names, label_source, open_scans, source_of
 from voxtrace.plugin.controllers.side_by_side import SideBySide
 from voxtrace.plugin.layers.display import LayerData
@@ -73,6 +74,7 @@ class CompareController:
         self._ticked: dict[str, bool] = {}  # by unique id; ticked at first
         self._reference: str = ""
         self._offered: list[Labels] = []  # as references, in the order that was shown
+        self._scored: list[LabelWatch] = []  # one for each layer of the table, or of the one that is being made
         self._state = PanelState()
         self._grid = SideBySide(viewer)
         for event in self._events:
@@ -92,6 +94,7 @@ class CompareController:
             event.disconnect(self.refresh)
         follow_names(self._offered, [], self.refresh)
         self._offered = []
+        self._follow_scored(())
         self._bundles.changed.disconnect(self.refresh)
         self._current.result_changed.disconnect(self.refresh)
         for runner in (self._runner, self._engine):
@@ -153,7 +156,23 @@ class CompareController:
         results = [x for x in self.ticked if x.unique_id != self._reference]
         reference = next((x for x in self.results if x.unique_id == self._reference), None)
         opened = _opened(reference) if reference is not None else None
+        if results and not self._busy:
+            self._follow_scored([*results, *([reference] if reference is not None else [])])
         self._start(results, 1, partial(work.scores_of, opened), self._on_scores)
+
+    def _follow_scored(self, layers: Sequence[Labels]) -> None:
+        for watch in self._scored:
+            watch.follow(None)
+        self._scored = [LabelWatch(self._viewer, self._forget_scores) for _ in layers]
+        for watch, layer in zip(self._scored, layers, strict=True):
+            watch.follow(layer)
+
+    def _forget_scores(self) -> None:
+        """Empty the table: it is of other labels than the layers hold now."""
+        self._follow_scored(())
+        self._view.set_table(())
+        if not self._busy:
+            self._show(PanelState(compare.EDITED))
 
     def vote(self) -> None:
         """Add the majority vote of the ticked results as a new result."""
@@ -212,6 +231,8 @@ class CompareController:
         return f"The places where {answers.title} differ are listed under Look here next."
 
     def _on_scores(self, rows: tuple[compare.ScoreRow, ...]) -> str:
+        if not self._scored:  # edited while they were scored
+            return compare.EDITED
         self._view.set_table(compare.ordered(rows, 2))
         return compare.scored(rows)
 

@@ -6,8 +6,10 @@ napari 0.9 keeps the old names with a DeprecationWarning; asking for the new one
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+GIVE_UP = "_abort_stroke"  # of a labels layer since 0.9: takes a stroke back that encircles a region, by Escape
 _EDGES = {"left": "middle_left", "right": "middle_right", "top": "top_center", "bottom": "bottom_center"}
 EDGES = tuple(_EDGES)
 _BEFORE_0_9 = {"left": "bottom_left", "right": "top_right", "top": "top_center", "bottom": "bottom_center"}
@@ -95,6 +97,13 @@ def history_lengths(layer: Any) -> tuple[int, int]:
 def undoable(layer: Any) -> list[Any]:
     """Return the changes that a labels layer can undo, in order."""
     return [atom for item in layer._undo_history for atom in item]
+
+
+def replace_method(layer: Any, name: str, callback: Callable[[Any], None]) -> None:
+    """Let a callback act in place of a method of one layer, where there is one; it gets the method of the class."""
+    method = getattr(type(layer), name, None)
+    if method is not None:
+        vars(layer)[name] = partial(callback, method)
 
 
 def replace_wheel(viewer: Any, callback: Callable[[Any, Any], None]) -> None:

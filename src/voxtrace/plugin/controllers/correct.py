@@ -21,7 +21,7 @@ from voxtrace.plugin.work.correcting import correcting
 from voxtrace.plugin.work.events import Done, Event, Failed, Progressed, Runner
 from voxtrace.volume import Triple
 
-_LAYER_EVENTS = ("mode", "selected_label", "brush_size", "n_edit_dimensions", "preserve_labels")
+_LAYER_EVENTS = ("mode", "brush_size", "n_edit_dimensions", "preserve_labels")
 
 
 class CorrectView(Protocol):
@@ -198,10 +198,12 @@ class CorrectController:
         if self._layer is not None:
             for name in _LAYER_EVENTS:
                 getattr(self._layer.events, name).disconnect(self._show_drawing)
+            self._layer.events.selected_label.disconnect(self.refresh)
         self._layer = layer
         if layer is not None:
             for name in _LAYER_EVENTS:
                 getattr(layer.events, name).connect(self._show_drawing)
+            layer.events.selected_label.connect(self.refresh)  # without names it is the one that is offered
 
     def _finest_mm(self, layer: Labels) -> float:
         """Return the size of a voxel that napari counts a brush in: the smallest in the directions that are painted."""

@@ -12,6 +12,7 @@ from psygnal import Signal
 
 from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.controllers.current import CurrentResult
+from voxtrace.plugin.controllers.label_history import history_of
 from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.layers.edited_station import Change
 from voxtrace.plugin.layers.step_array import StepArray
@@ -34,7 +35,6 @@ class EditController:
         self._viewer, self._current = viewer, current
         self._drawn: dict[str, list[Any]] = {}  # unique id of a layer without steps -> history items and their edits
         self._connected: set[str] = set()
-        self._lengths: dict[str, tuple[int, int]] = {}  # of the history that was last seen, of layers without steps
         self._named: Edit | None = None  # what is being done to a layer without steps, if it is no stroke
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -84,9 +84,9 @@ class EditController:
         if isinstance(layer.data, StepArray):
             layer.data.edit_started.connect(lambda station: self._on_started(layer))
             layer.data.edit_changed.connect(lambda: self._on_changed(layer))
+            history_of(layer).given_up.connect(lambda: self._on_given_up(layer))
         else:
-            self._lengths[layer.unique_id] = compat.history_lengths(layer)
-            layer.events.set_data.connect(lambda event: self._on_drawn_anew(layer))
+            history_of(layer).undone.connect(lambda: self.changed.emit(layer))
 
     def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         """Go to the edited station before a tool draws, and let the whole stroke read and write there."""
@@ -164,17 +164,14 @@ class EditController:
         if not isinstance(layer.data, StepArray):
             edit = self._named or _stroke(layer, np.concatenate([_drawn(atom) for atom in item]))
             self._drawn.setdefault(layer.unique_id, []).append((item[0], edit))
-            self._lengths[layer.unique_id] = compat.history_lengths(layer)
             self.changed.emit(layer)
         elif not any(isinstance(atom[0], Change) for atom in item):
             layer.data.when_drawn(lambda: _exchange(layer, item))
 
-    def _on_drawn_anew(self, layer: Labels) -> None:
-        """Tell of an undo or redo of a layer without steps: napari only draws it anew, as it does for another slice."""
-        before, now = self._lengths.get(layer.unique_id), compat.history_lengths(layer)
-        if before != now:
-            self._lengths[layer.unique_id] = now
-            self.changed.emit(layer)
+    def _on_given_up(self, layer: Labels) -> None:
+        """Take back what is left of a stroke on steps: what was drawn on a step lies in the edited labels."""
+        layer.data.forget_drawn()
+        layer.refresh(extent=False)
 
     def _on_changed(self, layer: Labels) -> None:
         self.changed.emit(layer)

@@ -11,13 +11,11 @@ import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
-from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.label_watch import LabelWatch
 from voxtrace.plugin.controllers.layers import label_source
 from voxtrace.plugin.controllers.scans import shown_labels
 from voxtrace.plugin.layers.display import LabelSource
 from voxtrace.plugin.models.panel_state import LegendRow
-
-_EDITS = ("labels_update", "data")
 
 
 class LabelListView(Protocol):
@@ -37,12 +35,10 @@ class LabelListController:
         viewer: Any,
         view: LabelListView,
         background: Callable[[Callable[[], Any], Callable[[Any], None]], None],
-        edits: EditController,
     ) -> None:
         self._viewer, self._view, self._background = weakref.ref(viewer), view, background
         self._layer: Labels | None = None
-        self._edited = edits.changed
-        self._edited.connect(self._on_edited)
+        self._edits = LabelWatch(viewer, self._count)
         layers = viewer.layers
         self._events = (layers.selection.events.active, layers.events.removed, layers.events.reordered)
         for event in self._events:
@@ -54,7 +50,6 @@ class LabelListController:
 
     def close(self) -> None:
         """Disconnect from the viewer."""
-        self._edited.disconnect(self._on_edited)
         viewer = self._viewer()
         if viewer is not None:
             for event in self._events:
@@ -89,11 +84,7 @@ class LabelListController:
         if isinstance(layer, Labels):
             layer.events.visible.connect(self.refresh)
 
-    def _on_edited(self, layer: Labels) -> None:
-        if layer is self._layer:
-            self._count()
-
-    def _count(self, event: Any = None) -> None:
+    def _count(self) -> None:
         layer, source = self._layer, _listed(self._layer)
         if layer is not None and source is not None:
             counted = partial(voxel_counts, layer.data)
@@ -104,11 +95,7 @@ class LabelListController:
             self._view.show_labels(_rows(source, counts))
 
     def _follow(self, layer: Labels | None) -> None:
-        for one, connect in ((self._layer, False), (layer, True)):
-            for name in _EDITS if one is not None else ():
-                emitter = one.events.emitters.get(name)  # type: ignore[union-attr]
-                if emitter is not None:
-                    (emitter.connect if connect else emitter.disconnect)(self._count)
+        self._edits.follow(layer)
         self._layer = layer
 
 

@@ -51,9 +51,11 @@ class MeasureController:
         self._viewer, self._view, self._navigation = weakref.ref(viewer), view, navigation
         self._layer: Shapes | None = None
         self._rows: tuple[Measurement, ...] = ()
+        self._timepoint: int | None = None  # that the rows are of
         self._labels = LabelRows(viewer, runner, self._show, self._say)
         viewer.layers.selection.events.active.connect(self._on_active)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.dims.events.point.connect(self._on_point)
         self._show()
 
     def close(self) -> None:
@@ -62,6 +64,7 @@ class MeasureController:
         if viewer is not None:
             viewer.layers.selection.events.active.disconnect(self._on_active)
             viewer.layers.events.removed.disconnect(self._on_removed)
+            viewer.dims.events.point.disconnect(self._on_point)
         self._labels.close()
         self._follow(None)
 
@@ -114,6 +117,7 @@ class MeasureController:
             self._rows = ()
             self._show()
             return
+        self._timepoint = self._shown_timepoint(scan)
         found = [self._measure(layer, scan, index) for index in range(layer.nshapes)]
         self._rows = tuple(row for row, _ in found)
         features = {"measure": [row.text() for row, _ in found], "plane": [plane for _, plane in found]}
@@ -145,7 +149,7 @@ class MeasureController:
         assert transform is not None, "checked when the layer was made"
         rows, columns = planes.plane_axes(axis)
         place = int(np.clip(round(float(points[0, axis])), 0, scan.data.shape[-3 + axis] - 1))
-        volume = scan.data if scan.ndim == 3 else scan.data[shown_index(self._viewer(), scan)]
+        volume = scan.data if self._timepoint is None else scan.data[self._timepoint]
         mm = planes.world_of(points[0], transform)[axis]
         return measures.measure(
             kind,  # type: ignore[arg-type]
@@ -157,12 +161,14 @@ class MeasureController:
             _unit(scan),
         ), axis
 
+    def _shown_timepoint(self, scan: Image) -> int | None:
+        return shown_index(self._viewer(), scan) if scan.ndim == 4 else None
+
     def _layer_of(self, viewer: Any, scan: Image, transform: LayerTransform) -> Shapes:
-        for layer in viewer.layers:
-            source = layer.metadata.get(KEY)
-            if isinstance(source, MeasureSource) and source.scan == scan.unique_id:
-                self._follow(layer)
-                return layer
+        known = _drawn_on(viewer, scan)
+        if known is not None:
+            self._follow(known)
+            return known
         layer = viewer.add_shapes(
             ndim=3,
             name=f"Measurements · {scan.name}",
@@ -203,12 +209,23 @@ class MeasureController:
             self._follow(active)
             self.refresh()
             self._on_mode()
-        else:
-            self._view.show_tool("")
+            return
+        self._view.show_tool("")
+        scan = self._scan
+        if viewer is not None and scan is not None and scan is not self._measured_scan:
+            self._follow(_drawn_on(viewer, scan))
+            self.refresh()
+
+    def _on_point(self, event: Any = None) -> None:
+        """Measure anew where another time point is shown."""
+        scan = self._measured_scan
+        if scan is not None and self._shown_timepoint(scan) != self._timepoint:
+            self.refresh()
 
     def _on_removed(self, event: Any = None) -> None:
         viewer = self._viewer()
-        if viewer is not None and self._layer is not None and self._layer not in viewer.layers:
+        closed = self._layer not in viewer.layers or self._measured_scan is None if viewer is not None else True
+        if self._layer is not None and closed:
             self._follow(None)
             self.refresh()
 
@@ -226,6 +243,12 @@ _HINTS = {
     "polygon": "Click the corners; a double click closes the region.",
     "select": "Drag a shape or its corners; Delete removes it.",
 }
+
+
+def _drawn_on(viewer: Any, scan: Image) -> Shapes | None:
+    """Return the layer of the shapes that were drawn on a scan."""
+    sources = ((layer, layer.metadata.get(KEY)) for layer in viewer.layers)
+    return next((x for x, of in sources if isinstance(of, MeasureSource) and of.scan == scan.unique_id), None)
 
 
 def _unit(scan: Image) -> str:

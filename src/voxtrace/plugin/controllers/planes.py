@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from voxtrace.plugin.controllers import compat
 from voxtrace.plugin.controllers.edits import EditController
+from voxtrace.plugin.controllers.label_watch import LabelWatch
 from voxtrace.plugin.controllers.navigation import NavigationController
 from voxtrace.plugin.controllers.scans import shown_labels, shown_scan, transform_of
 from voxtrace.plugin.layers.display_space import LayerTransform
@@ -20,9 +21,9 @@ from voxtrace.plugin.models import planes
 from voxtrace.plugin.models.planes import PlanePicture
 from voxtrace.plugin.work.plane_volumes import PlaneVolumes
 
-_IMAGE_EVENTS = ("contrast_limits", "visible", "data", "scale", "translate")
-_LABEL_EVENTS = ("visible", "opacity", "colormap", "contour", "data", "scale", "translate")
-_EDIT_EVENTS = ("labels_update",)  # napari's event of painting comes before the voxels are written
+_IMAGE_EVENTS = ("contrast_limits", "visible", "scale", "translate")
+_LABEL_EVENTS = ("visible", "opacity", "colormap", "contour", "scale", "translate")
+_DATA = "data"  # other voxels
 _CLICK_PX = 3  # a press that moves less is a click
 
 
@@ -54,7 +55,8 @@ class PlanesController:
     ) -> None:
         self._viewer, self._view, self._navigation = weakref.ref(viewer), view, navigation
         self._edited = edits.changed
-        self._edited.connect(self._on_edit)
+        self._edited.connect(self._on_edit)  # of labels that are not on screen, whose planes are kept, too
+        self._watch_labels = LabelWatch(viewer, self._on_edit)
         self._volumes = volumes(self._on_read)
         self._pixels: dict[int, tuple[Any, planes.Pixels]] = {}  # by plane, with what it was cut from
         self._edits = 0
@@ -76,6 +78,7 @@ class PlanesController:
     def close(self) -> None:
         """Disconnect from the viewer."""
         self._edited.disconnect(self._on_edit)
+        self._watch_labels.follow(None)
         viewer = self._viewer()
         if viewer is None:
             return
@@ -90,9 +93,8 @@ class PlanesController:
             for name in (*_IMAGE_EVENTS, *_LABEL_EVENTS):
                 if name in layer.events.emitters:
                     layer.events.emitters[name].disconnect(self.refresh)
-            for name in _EDIT_EVENTS:
-                if name in layer.events.emitters:
-                    layer.events.emitters[name].disconnect(self._on_edit)
+            if _DATA in layer.events.emitters:
+                layer.events.emitters[_DATA].disconnect(self._on_edit)
 
     @property
     def voxel(self) -> tuple[int, int, int] | None:
@@ -116,7 +118,10 @@ class PlanesController:
         """Cut the planes anew where something changed, and show them."""
         viewer = self._viewer()
         self.refresh_cross()
-        if viewer is None or not self._view.is_shown:
+        if viewer is None:
+            return
+        self._watch_labels.follow(shown_labels(viewer))
+        if not self._view.is_shown:
             return
         scan, shown = self._scan, 3 if viewer.dims.ndisplay == 3 else self._navigation.plane
         transform, voxel = transform_of(scan) if scan is not None else None, self.voxel
@@ -238,9 +243,8 @@ class PlanesController:
         names = _IMAGE_EVENTS if isinstance(layer, Image) else _LABEL_EVENTS if isinstance(layer, Labels) else ()
         for name in names:
             layer.events.emitters[name].connect(self.refresh)
-        for name in _EDIT_EVENTS if isinstance(layer, Labels) else ():
-            if name in layer.events.emitters:
-                layer.events.emitters[name].connect(self._on_edit)
+        if names:
+            layer.events.emitters[_DATA].connect(self._on_edit)
 
     def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         """Move the crosshair to where the canvas is clicked; with Shift it follows the mouse."""

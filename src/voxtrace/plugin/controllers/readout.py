@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from voxtrace.plugin.controllers import compat
+from voxtrace.plugin.controllers.label_watch import LabelWatch
 from voxtrace.plugin.controllers.layers import known_source, label_source, shows_ct
 from voxtrace.plugin.controllers.scans import shown_labels, shown_scan, transform_of
 from voxtrace.plugin.layers.display_space import OBLIQUE_FROM_DEG
@@ -23,9 +24,14 @@ class ReadoutController:
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
         self._text = ""
-        self._settled: tuple[Any, Any] = ((), None)  # layer and slice, and the map of that slice
-        viewer.cursor.events.position.connect(self.refresh)
-        viewer.dims.events.ndisplay.connect(self.refresh)
+        self._settled: tuple[Any, int, Any] = (None, -1, None)  # trace and slice, and the map of that slice
+        self._edits = LabelWatch(viewer, self.refresh)
+        active = viewer.layers.selection.events.active
+        for event in (viewer.cursor.events.position, viewer.dims.events.ndisplay, active):
+            event.connect(self.refresh)
+        for layer in viewer.layers:
+            layer.events.visible.connect(self.refresh)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -59,6 +65,7 @@ class ReadoutController:
 
     def _label(self, viewer: Any, world: tuple[float, ...]) -> tuple[str, str]:
         layer = shown_labels(viewer)
+        self._edits.follow(layer)
         value = layer.get_value(world, world=True) if layer is not None else None
         if layer is None or not value:
             return "", ""
@@ -79,16 +86,19 @@ class ReadoutController:
             return ""
         shape = trace.labels.shape[1:]
         i, row, column = planes.voxel_at(world[-3:], transform, shape)
-        key = (layer.unique_id, i)
-        if self._settled[0] != key:
+        if self._settled[0] is not trace or self._settled[1] != i:
             viewer = self._viewer()
             if viewer is not None and viewer.dims.displayed[0] == viewer.dims.ndim - 3:
                 return ""  # in other planes each move of the cursor would read another slice of every step
-            self._settled = (key, settled_plane(trace.labels[:, shape[0] - 1 - i]))
-        return f"settled at {trace.step_word} {self._settled[1][row, column]}"
+            self._settled = (trace, i, settled_plane(trace.labels[:, shape[0] - 1 - i]))
+        return f"settled at {trace.step_word} {self._settled[2][row, column]}"
 
     def _on_removed(self, event: Any = None) -> None:
-        self._settled = ((), None)
+        self._settled = (None, -1, None)
+        self.refresh()
+
+    def _on_inserted(self, event: Any) -> None:
+        event.value.events.visible.connect(self.refresh)
         self.refresh()
 
 

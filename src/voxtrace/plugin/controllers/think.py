@@ -69,6 +69,7 @@ class ThinkController:
         self._outcome = ""  # how the second answer differs
         for changed in self._signals:
             changed.connect(self.refresh)
+        edits.changed.connect(self._on_edited)
         self.refresh()
 
     @property
@@ -79,6 +80,7 @@ class ThinkController:
         """Disconnect, and stop a run."""
         for changed in self._signals:
             changed.disconnect(self.refresh)
+        self._edits.changed.disconnect(self._on_edited)
         self.run.close()
 
     def refresh(self, event: Any = None) -> None:
@@ -167,13 +169,21 @@ class ThinkController:
         self.run.cancel()
 
     def _on_result(self, layer: Labels, result: SegmentResult) -> None:
-        request, base = _request_of(layer), self._thought
-        if base is None:
+        if self._thought is None:
             return  # its result was removed meanwhile
         self._second = layer
         self.refresh()
-        if request is not None and request.shown is not None:
-            self._compare(partial(_changes, base, layer, request.shown), partial(self._show_difference, layer))
+        self._count_difference()
+
+    def _on_edited(self, layer: Labels) -> None:
+        if layer in (self._thought, self._second):
+            self._count_difference()
+
+    def _count_difference(self) -> None:
+        """Say how the second answer differs from what its result holds now."""
+        base, second, request = self._thought, self._second, _request_of(self._second)
+        if base is not None and second is not None and request is not None and request.shown is not None:
+            self._compare(partial(_changes, base, second, request.shown), partial(self._show_difference, second))
 
     def _compare(self, function: Callable[[], Any], on_result: Callable[[Any], None]) -> None:
         self._background(function, on_result)

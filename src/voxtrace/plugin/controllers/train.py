@@ -166,13 +166,20 @@ class TrainController:
             self.edit(self._form)
 
     def _default(self) -> TrainStart | None:
-        """Return the start that fits the dataset: the suggested bundle, else a method from scratch."""
+        """Return the start that fits the dataset: the suggested bundle, else a method from scratch.
+
+        There is none before the dataset is known.
+        """
+        if not self._knows_dataset:
+            return None
         starts = self.starts
-        if not self._form.dataset:
-            return next(iter(starts), None)
         fitting = next((s for s in starts if s.bundle and s.bundle == self._known.suggested), None)
         scratch = next((s for s in starts if not s.bundle and s.method == self._methods.default), None)
         return fitting or scratch or next((s for s in starts if not s.bundle), None)
+
+    @property
+    def _knows_dataset(self) -> bool:
+        return bool(self._form.dataset) and self._known.dataset == self._form.dataset
 
     def pick_start(self, index: int) -> None:
         """Start from another bundle or method."""
@@ -206,8 +213,16 @@ class TrainController:
         self._look()
 
     def _take_known(self, known: KnownDataset) -> None:
+        if known.dataset != self._form.dataset:
+            return
         self._known = known
         self._view.set_known(known)
+        self.refresh()
+
+    def _forget_known(self) -> None:
+        """Take away what was said of the dataset before."""
+        self._looked_at, self._known = "", KnownDataset("")
+        self._view.set_known(self._known)
         self.refresh()
 
     def _look_at_out(self) -> None:
@@ -250,7 +265,9 @@ class TrainController:
 
     def edit(self, form: TrainForm) -> None:
         """Store the values of the form and show what is missing."""
-        same, self._form = form == self._form, form
+        same, known, self._form = form == self._form, self._known.dataset, form
+        if known and form.dataset != known:
+            self._forget_known()
         self._look()
         self._look_at_out()
         self._view.set_start_word(start_word(form))
@@ -258,7 +275,7 @@ class TrainController:
             self._show(self._ready())
 
     def _ready(self) -> panel_state.PanelState:
-        if self._chosen is None:
+        if self._chosen is None and (self._knows_dataset or not self.starts):
             return panel_state.PanelState(self._methods.error_message or "Loading the methods …")
         try:
             self._method(self._form.options)
@@ -306,7 +323,7 @@ class TrainController:
 
     def planned_request(self) -> TrainRequest | None:
         """Return what the form asks for, to be planned; None where something is missing."""
-        known = self._known.dataset == self._form.dataset and not self._known.problem
+        known = self._knows_dataset and not self._known.problem
         try:
             self._method(self._form.options)
             request = self.request if self._chosen is not None and known else None

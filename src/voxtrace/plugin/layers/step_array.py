@@ -178,6 +178,14 @@ class StepArray:
         self._add(change)
         return change
 
+    def forget_drawn(self) -> None:
+        """Take back what was drawn since the last note: the stroke was given up."""
+        if self._edited is not None:
+            where, before, after = self._edited.take_journal()
+            self._edited.apply(where, before)
+            self._recount(after, before)
+            self.edit_changed.emit()
+
     def change(self, where: Array, values: Array, edit: Edit) -> Change:
         """Set edited labels at flat indices (I, P, L) as one undoable change; there must be edited labels."""
         assert self._edited is not None, "start_edit makes the edited labels"

@@ -12,6 +12,7 @@ from voxtrace.metrics import Scores
 from voxtrace.trace.disagreement.words import ml_text
 
 TWO_NEEDED = "Tick two results or more of one scan."
+EDITED = "The labels were changed. Press Score to fill the table again."
 NOTHING_TO_COMPARE = "Nothing to compare yet. Segment a scan with two models, or open label maps of it."
 TOLERANCE_MM = 1.0
 MEAN = "mean"

@@ -39,7 +39,7 @@ class PlanesWidget(QWidget):
         )
         self.contrast, self.navigation = canvas.contrast, canvas.navigation
         self.background = LatestInBackground()
-        self.labels = LabelListController(self._viewer, self.view, self.background, state.edits)
+        self.labels = LabelListController(self._viewer, self.view, self.background)
         self.legend = join_legend(self._viewer, self.view.legend, self.labels, self.labels.changed)
         self._connect()
         self._refresh()

@@ -64,6 +64,7 @@ class QtTrainView(QWidget):
         self.dataset, self.out = _path("a folder, or a CSV"), _path("a new folder")
         self.known, self.faults = note(), FaultsView()
         self.start, self.start_note = picker(_START), note()
+        self.start.setPlaceholderText(_NO_START)
         self.options, self.plan, self.more = OptionsForm(), PlanView(), MoreView()
         self.fold, self.preview = picker("Which part of the cases is kept for validation."), picker(_PREVIEW)
         self.iterations, self.extend, self.minutes = QSpinBox(), QSpinBox(), NumberBox(0.01, 100_000.0, "no limit")
@@ -334,6 +335,7 @@ class QtTrainView(QWidget):
             self.out.setText(path)
 
 
+_NO_START = "Choose, or take what fits the dataset"
 _START = "A trained bundle to improve, or a method with random weights."
 _PREVIEW = "The case that is segmented at every validation and shown as it is learned: the step slider is time."
 
