@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cases import ball_dataset
@@ -37,6 +38,34 @@ def test_faults_end_with_one_and_the_copy_without_them_with_zero(run: Run, balls
     assert again.json["fingerprint"]["cases"] == again.json["cases"]
     trained = run("train", tmp_path / "copy", "-o", tmp_path / "b", "--method", "unet", "--fold", 0, *SMALL)
     assert trained.code == 0
+
+
+def test_values_without_a_name_become_background_in_a_copy_where_that_is_asked_for(
+    run: Run, balls: Path, tmp_path: Path
+) -> None:
+    """Eight voxels of one case have the value 9; --fix alone leaves the case out."""
+    file = balls / "labelsTr" / "ball_003.nii.gz"
+    labels = read_labels(file)
+    data = labels.data.copy()
+    data[:2, :2, :2] = 9
+    write(replace(labels, data=data, names={}), file)
+    words = ("plan", balls, "--device", "cpu", "--json")
+    assert run(*words, "--fix", tmp_path / "without").json["fix"]["left_out"] == ["ball_003"]
+    cleaned = run(*words, "--fix", tmp_path / "copy", "--unnamed", "background")
+    assert (cleaned.code, cleaned.json["fix"]["left_out"]) == (0, [])
+    (told,) = [fault for fault in cleaned.json["faults"] if fault["kind"] == "label values"]
+    assert (told["case"], told["mending"]) == ("ball_003", "re-map labels")
+    assert "holds 9 (8 voxels), which dataset.json does not name." in told["what"]
+    assert told["remedy"] == "Re-map the values: 9 becomes 0 background."
+    assert json.loads((tmp_path / "copy" / "fix.json").read_text()) == [told]
+    again = read_labels(tmp_path / "copy" / "labelsTr" / "ball_003.nii.gz")
+    assert np.array_equal(again.data, np.where(data == 9, 0, data))
+
+
+def test_values_become_background_in_a_copy_alone(run: Run, balls: Path) -> None:
+    outcome = run("plan", balls, "--unnamed", "background")
+    assert outcome.code == 2
+    assert "give --fix NEW as well" in outcome.err
 
 
 def test_each_fault_is_a_line_with_its_remedy(run: Run, balls: Path) -> None:

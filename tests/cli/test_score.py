@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import made
 from made import Run
+from voxtrace import io
 from voxtrace.bundle import card
 
 # A block of 3³ inside one of 4³ has Dice 2·27 / (27 + 64); label 2 agrees, so the mean over labels is:
@@ -56,11 +59,26 @@ def test_each_folder_may_have_a_flag_of_its_own(run: Run, dataset: Path) -> None
 
 def test_the_table_names_the_kept_folder(run: Run, dataset: Path) -> None:
     lines = run("score", dataset, "--labels", *_folders(dataset)).out.splitlines()
-    assert lines[0].split() == ["case", "kept", "reliability", "difficulty", "smallest", "Dice", "voxels"]
+    assert lines[0].split() == ["case", "kept", "difficulty", "smallest", "Dice", "voxels"]
     row = lines[1].split()
-    assert row[:-1] == ["a", str(dataset.parent / "x"), *["0.8984"] * 2, "0.7967"]
+    assert row[:-1] == ["a", str(dataset.parent / "x"), "0.8984", "0.7967"]
     assert int(row[-1]) > 0
     assert lines[-1].startswith("1 easy (difficulty above 0.9), 1 hard (above 0.8), 0 left out of a curriculum")
+
+
+def test_a_case_whose_kept_map_is_empty_is_named(run: Run, dataset: Path) -> None:
+    """All three maps of case b show nothing."""
+    for folder in "xyz":
+        file = dataset.parent / folder / "b.nii.gz"
+        drawn = io.read_labels(file)
+        io.write(replace(drawn, data=np.zeros_like(drawn.data)), file)
+    printed = run("score", dataset, "--labels", *_folders(dataset))
+    assert printed.code == 0
+    assert "1 kept label maps are empty, and a curriculum never learns them: b." in printed.err
+    outcome = run("score", dataset, "--labels", *_folders(dataset), "--json")
+    assert outcome.json["empty"] == ["b"]
+    assert outcome.json["curriculum"]["without_foreground"] == 1
+    assert outcome.json["cases"]["b"]["foreground_voxels"] == 0
 
 
 def test_four_opinions_on_real_scans_agree_half_agree_or_fail(run: Run, real_data: Path, tmp_path: Path) -> None:

@@ -53,6 +53,13 @@ def commands_in_other_blocks() -> Iterator[tuple[str, str]]:
                 yield from ((name_of(page), match[1]) for match in found)
 
 
+def commands_in_sentences() -> Iterator[tuple[str, str]]:
+    """Yield page and command of ``voxtrace`` commands in tables and sentences; ``…`` stands for some words."""
+    for page in PAGES:
+        for found in re.finditer(r"`(voxtrace [^`]+)`", prose_of(page)):
+            yield name_of(page), " ".join(found[1].split())
+
+
 def words_of(line: str) -> list[str]:
     """Return what follows the program's name in a line."""
     return shlex.split(line, comments=True)[1:]

@@ -12,13 +12,30 @@ from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import typer
 
 import made_pages
-from pages import DOCS, PAGES, ROOT, RUN_WHOLE, blocks, lines, name_of, text_of, words_of
-from voxtrace.cli import main
+from pages import (
+    DOCS,
+    PAGES,
+    ROOT,
+    RUN_WHOLE,
+    blocks,
+    command_lines,
+    commands_in_sentences,
+    lines,
+    name_of,
+    text_of,
+    words_of,
+)
+from voxtrace.cli import app, main
+from voxtrace.cli.method_options import method_options
+from voxtrace.errors import VoxTraceError
 from voxtrace.kernels import switches
+from voxtrace.method import chosen
 from voxtrace.methods import METHODS
 
 # Lines that no test can run here, and why.
@@ -55,6 +72,7 @@ SHIPPED_FOR_A_HIPPOCAMPUS = {f"hippocampus-{method}" for method in ("recyclenet"
 OUTPUT_FLAGS = ("--out", "-o", "--csv", "--fix", "--tensorboard")
 MOST_HELD_BACK = 2  # of the cases that a page predicts
 REAL = "../shared/data"
+UNPARSED = typer.BadParameter.__bases__  # what the parser raises, whichever click typer has
 
 BLOCKS = [
     (name_of(page), number, block)
@@ -223,3 +241,51 @@ def test_scripts_of_the_pages_are_there_with_their_options(line: str) -> None:
     if "from voxtrace.cli" not in source and "typer" not in source:
         for flag in (word.removeprefix("--") for word in given if word.startswith("--")):
             assert re.search(rf'"(--)?{flag}"', source), f"{line}: no option --{flag}"
+
+
+def parsed(line: str) -> tuple[str, dict[str, Any], list[str]]:
+    """Return the command, its options, and what ``train`` leaves to the method; an unknown option raises."""
+    command, words = typer.main.get_command(app), words_of(line)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        command = command.commands[words.pop(0)]
+    context = typer.Context(command, info_name=command.name, **command.context_settings)
+    options, left, _ = command.make_parser(context).parse_args(words)
+    return str(command.name), options, left
+
+
+def refusal(line: str) -> str:
+    """Return why a command is refused before anything is read; ``""`` where it is not, or ends in an option."""
+    try:
+        name, options, left = parsed(line)
+    except UNPARSED as error:
+        named_alone = "requires an argument" in str(error) and words_of(line)[-1] in str(error)
+        return "" if named_alone else str(error)
+    kind = METHODS.get(options.get("method", "" if "initial" in options else "recyclenet"))
+    if name != "train" or kind is None:
+        return ""
+    try:
+        chosen(kind(), **method_options(kind, options.get("settings", []), left))
+    except VoxTraceError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("page", "line"), sorted({*commands_in_sentences(), *(pair for pair in command_lines() if "$" not in pair[1])})
+)
+def test_no_command_of_the_pages_is_refused_for_its_options(page: str, line: str) -> None:
+    """Those in cells of tables and in sentences, which are not run, too."""
+    assert not refusal(line), f"{page}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("voxtrace train … --schedule static --train-cycles 2", "train_cycles=2 does nothing"),
+        ("voxtrace train … --method e2enet --sparsity much", "sparsity is 'much'"),
+        ("voxtrace plan DATASET --mend COPY", "--mend"),
+        ("voxtrace plan DATASET --fix", ""),
+    ],
+)
+def test_a_refusal_is_seen_in_the_line_alone(line: str, told: str) -> None:
+    assert (told in refusal(line)) if told else not refusal(line)

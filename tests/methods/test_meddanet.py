@@ -18,10 +18,11 @@ from voxtrace.errors import MethodError, PlanError
 from voxtrace.method import Batch, Figure, TrainState, changed, changed_after_training
 from voxtrace.methods import method
 from voxtrace.methods.meddanet import MedDANet
+from voxtrace.methods.published.meddanet import CANDIDATES_GMAC, TOTALS_DIVIDED_GMAC
 from voxtrace.methods.published.meddanet_recipe import warmed_poly
 from voxtrace.nn.flops import flops
 from voxtrace.nn.losses import dice_loss_over_batch
-from voxtrace.nn.model_bank import CANDIDATES, MedDANetNetwork
+from voxtrace.nn.model_bank import CANDIDATES, MedDANetNetwork, costs
 from voxtrace.noise import GridNoise
 from voxtrace.plan import Plan
 from voxtrace.training.curriculum import cases_by_phase
@@ -61,6 +62,14 @@ def batch(images: Tensor) -> Batch:
 @pytest.mark.parametrize("figure", MedDANet.figures(), ids=lambda figure: figure.what)
 def test_costs_are_the_published_ones(figure: Figure) -> None:
     assert figure.ours() == pytest.approx(figure.value, abs=figure.tolerance)
+
+
+@pytest.mark.parametrize("side", [128, 240])
+def test_costs_come_out_to_a_thousandth_of_the_papers_totals_divided(side: int) -> None:
+    """The second network at 240² is printed with two decimals alone, and its total is a multiple of that."""
+    divided, ours = TOTALS_DIVIDED_GMAC[side], costs(4, 4, (1, side, side), 1.0, "fvcore-old")[:4]
+    assert ours == pytest.approx(divided, abs=0.001 if side == 128 else 0.003)
+    assert divided == pytest.approx(CANDIDATES_GMAC[side], abs=0.0051)
 
 
 def test_the_bank_shrinks_with_the_plan_and_is_published_at_width_32() -> None:

@@ -290,6 +290,21 @@ def test_voxels_beside_their_header_belong_to_the_case_and_are_copied(tmp_path: 
     assert read(tmp_path / "copy/imagesTs/ball_100_0000.mhd").data.any()
 
 
+def test_values_without_a_name_in_labels_of_test_cases_become_background_and_are_told(tmp_path: Path) -> None:
+    folder = ball_dataset(tmp_path / "balls", 4)
+    for part, source in (("images", "ball_000_0000"), ("labels", "ball_000")):
+        (folder / f"{part}Ts").mkdir()
+        target = folder / f"{part}Ts" / f"{source.replace('000', '100', 1)}.nii.gz"
+        shutil.copyfile(folder / f"{part}Tr" / f"{source}.nii.gz", target)
+    labels = read_labels(target)
+    write(replace(labels, data=np.where(labels.data > 0, 7, 0).astype(np.uint8), names={}), target)
+    examined = drain(examine(folder, to_background=True))
+    mend(replace(examined, faults=()), tmp_path / "copy")
+    assert read_labels(tmp_path / "copy" / "labelsTs" / "ball_100.nii.gz").values == ()
+    (told,) = json.loads((tmp_path / "copy" / "fix.json").read_text())
+    assert f"holds 7 ({np.count_nonzero(labels.data):,} voxels), which no name belongs to." in told["what"]
+
+
 def test_labels_of_test_cases_are_numbered_as_the_copy_is(tmp_path: Path) -> None:
     folder = ball_dataset(tmp_path / "balls", 4)
     relabel(folder, lambda labels: replace(labels, data=labels.data * np.uint8(3)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +35,13 @@ Fix = Annotated[
         show_default=False,
     ),
 ]
+Unnamed = Annotated[
+    Literal["leave-out", "background"],
+    typer.Option(
+        help="With --fix, what becomes of label values that dataset.json does not name and that cannot be re-mapped: "
+        "the case is left out, or they become background; the voxels of each are counted, case by case."
+    ),
+]
 Labels = Annotated[
     str, typer.Option(help="Folder in DATASET with the labels to learn, as for `voxtrace train`.", show_default=False)
 ]
@@ -53,6 +60,7 @@ def plan(
     labels: Labels = "",
     out: Out = None,
     fix: Fix = None,
+    unnamed: Unnamed = "leave-out",
     as_json: AsJson = False,
 ) -> None:
     """Read every file of a dataset once; list all that is wrong with it, and print the plan for a device.
@@ -65,10 +73,12 @@ def plan(
 
     if fix and out:
         raise UsageError("--out does not go with --fix; plan the copy: `voxtrace plan COPY --out FILE`.")
+    if unnamed == "background" and not fix:
+        raise UsageError("--unnamed background changes label maps, in a copy alone; give --fix NEW as well.")
     choices = PlanChoices(device, memory_gb, window_voxels(window), spacing_mm(spacing), batch_size, labels)
     with reserve_stdout_for_json(as_json):
         with stop_on_interrupt() as cancel:
-            examined = show_training(examine(dataset, labels, cancel))
+            examined = show_training(examine(dataset, labels, cancel, to_background=unnamed == "background"))
         planned = plan_examined(examined, choices)
         if out and planned.document:
             planned.document.write(out)

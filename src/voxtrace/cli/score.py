@@ -51,9 +51,9 @@ def score(
     """Score cases by how well three or more label maps of each agree, and keep the most reliable one.
 
     Values that dataset.json does not name become background. The reliability of a map is its mean Dice with the
-    others; the kept map is the one of the highest. Written into DATASET, whole or not at all: scores.json, which
-    training curricula read (a high difficulty score is an easy case), and labelsChosen, which training reads for cases
-    without a file in labelsTr.
+    others; the kept map is the one of the highest, and its reliability is the case's difficulty. Written into DATASET,
+    whole or not at all: scores.json, which training curricula read (a high difficulty score is an easy case), and
+    labelsChosen, which training reads for cases without a file in labelsTr.
     """
     from voxtrace.training.reliability import score_dataset
 
@@ -119,6 +119,7 @@ def _document(scoring: DatasetScores) -> dict[str, Any]:
         "curriculum": _curriculum(scoring),
         "failed": [{"case": name, "error": error} for name, error in scoring.failed.items()],
         "missing": list(scoring.missing),
+        "empty": _empty(scoring),
     }
 
 
@@ -127,22 +128,22 @@ def _print(scoring: DatasetScores) -> None:
         (
             name,
             str(scoring.candidates[s.chosen]),
-            f"{s.reliability:.4f}",
             f"{s.difficulty:.4f}",
             f"{s.difficulty_min:.4f}",
             s.foreground_voxels,
         )
         for name, s in scoring.cases.items()
     ]
-    print_table(("case", "kept", "reliability", "difficulty", "smallest Dice", "voxels"), rows)
+    # The kept map's reliability is the same number (eq. 2); the JSON has both.
+    print_table(("case", "kept", "difficulty", "smallest Dice", "voxels"), rows)
     counts = _curriculum(scoring)
     print_line()
     print_line(
         f"{counts['easy']} easy (difficulty above {counts['easy_above']:g}), {counts['hard']} hard (above "
         f"{counts['hard_above']:g}), {counts['dropped']} left out of a curriculum (`voxtrace train --method cdlunet`)."
     )
-    if counts["without_foreground"]:
-        echo(f"{counts['without_foreground']} kept label maps are empty; a curriculum never learns them.")
+    if empty := _empty(scoring):
+        echo(f"{len(empty)} kept label maps are empty, and a curriculum never learns them: {', '.join(empty)}.")
 
 
 def _curriculum(scoring: DatasetScores) -> dict[str, Any]:
@@ -164,8 +165,13 @@ def _curriculum(scoring: DatasetScores) -> dict[str, Any]:
         "easy": easy,
         "hard": hard,
         "dropped": len(scoring.cases) - easy - hard,
-        "without_foreground": sum(s.foreground_voxels == 0 for s in scoring.cases.values()),
+        "without_foreground": len(_empty(scoring)),
     }
+
+
+def _empty(scoring: DatasetScores) -> list[str]:
+    """Return the cases whose kept map has no foreground."""
+    return [name for name, s in scoring.cases.items() if s.foreground_voxels == 0]
 
 
 def _exit(scoring: DatasetScores, dataset: Path) -> None:

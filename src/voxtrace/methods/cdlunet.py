@@ -224,7 +224,7 @@ class CDLUNet(Method):
         """Return the published size and cost."""
         # The paper truncates both after two decimals.
         shape = "1×32×128×192, 14 labels"
-        source = "results, model size"
+        source = "table not known here"
         return (
             Figure("parameters, 14 labels", 1.39, "M", 0.01, source, lambda: parameters(_published()) / 1e6),
             Figure(

@@ -343,7 +343,7 @@ class MedDANet(Method):
         """Return F (4,), GMAC of M_1 … M_4 as the paper counts, on the device and in the number type of S."""
         if self.choice_cost == "own":
             return net.cost.published(S.device).to(S)
-        return S.new_tensor(published.CANDIDATES_GMAC[128 if self.setting == "window" else 240])
+        return S.new_tensor(published.TOTALS_DIVIDED_GMAC[128 if self.setting == "window" else 240])
 
     def worth(self, S: Tensor, F: Tensor) -> Tensor:
         """Return what each candidate is worth on each slice (eq. 4), (4, B), of its Dice S (4, B) and cost F (4,)."""

@@ -178,7 +178,8 @@ class RecycleNet(Method):
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
         """Return what recycling adds to the plain U-Net: no parameters."""
-        return (Figure("parameters beyond the plain U-Net's", 0, "parameters", 0, "section 2", _extra_parameters),)
+        source = "in words; table not known here"
+        return (Figure("parameters beyond the plain U-Net's", 0, "parameters", 0, source, _extra_parameters),)
 
 
 def most_cycles(progress: float, train_cycles: int = 3) -> int:

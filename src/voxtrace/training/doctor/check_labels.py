@@ -55,12 +55,12 @@ def check_declared(found: FoundDataset) -> list[Fault]:
     return faults
 
 
-def check_values(found: FoundDataset, cases: Sequence[ExaminedCase]) -> list[Fault]:
+def check_values(found: FoundDataset, cases: Sequence[ExaminedCase], to_background: bool = False) -> list[Fault]:
     """Return the label values that no name belongs to, names that other values have, and names drawn nowhere."""
     faults = []
     for one in cases:
         if unknown := undeclared(one, found):
-            mapping = mapping_of(one, found, cases)
+            mapping = mapping_of(one, found, cases, to_background)
             counts = ", ".join(f"{value} ({one.values[value]:,} voxels)" for value in unknown)
             what = f"{one.case.labels} holds {counts}, which {found.source.name} does not name."
             remedy = _remap_remedy({value: mapping[value] for value in unknown if value in mapping}, found)
@@ -89,13 +89,18 @@ def named_otherwise(one: ExaminedCase, found: FoundDataset) -> dict[int, int]:
     return moved if len(set(targets)) == len(targets) else {}
 
 
-def mapping_of(one: ExaminedCase, found: FoundDataset, cases: Sequence[ExaminedCase]) -> dict[int, int]:
-    """Return what values of a case become: by the names in the file's header, or as :func:`misnumbered` says."""
+def mapping_of(
+    one: ExaminedCase, found: FoundDataset, cases: Sequence[ExaminedCase], to_background: bool = False
+) -> dict[int, int]:
+    """Return what values of a case become: by the names in the file's header, or as :func:`misnumbered` says.
+
+    ``to_background`` makes other values without a name background.
+    """
     by_name = {name.casefold(): value for value, name in found.labels.items()}
     mapping = named_otherwise(one, found)
     whole = misnumbered(found, cases)
     for value in undeclared(one, found):
-        named = by_name.get(one.names.get(value, "").casefold(), whole.get(value))
+        named = by_name.get(one.names.get(value, "").casefold(), whole.get(value, 0 if to_background else None))
         if named is not None:
             mapping[value] = named
     return mapping
@@ -135,7 +140,7 @@ def renumbering(found: FoundDataset, drop: Sequence[int]) -> Mapping[int, int]:
 def _remap_remedy(mapping: Mapping[int, int], found: FoundDataset) -> str:
     if not mapping:
         return "Name the value in dataset.json, correct the file, or leave the case out."
-    said = ", ".join(f"{old} becomes {new} {found.labels[new]}" for old, new in mapping.items())
+    said = ", ".join(f"{old} becomes {new} {found.labels.get(new, 'background')}" for old, new in mapping.items())
     return f"Re-map the values: {said}."
 
 

@@ -35,6 +35,8 @@ class Examination:
         Everything that is wrong or worth a look, the dataset's own first.
     folds
         Those that the dataset states; empty where it states none.
+    to_background
+        Whether a copy has background in place of label values without a name that it cannot re-map.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Examination:
     cases: tuple[ExaminedCase, ...]
     faults: tuple[Fault, ...]
     folds: tuple[Fold, ...]
+    to_background: bool = False
 
     @property
     def bad(self) -> tuple[Fault, ...]:
@@ -84,11 +87,12 @@ class Examination:
 
 
 def examine(
-    path: Path, labels: str = "", cancel: Callable[[], bool] = lambda: False
+    path: Path, labels: str = "", cancel: Callable[[], bool] = lambda: False, to_background: bool = False
 ) -> Generator[TrainProgress, None, Examination]:
     """Yield progress while every file of a dataset is read once; return all that is wrong with it.
 
-    ``labels`` names a folder inside with other labels, as for :func:`~voxtrace.training.dataset.open_dataset`.
+    ``labels`` names a folder inside with other labels, as for :func:`~voxtrace.training.dataset.open_dataset`. With
+    ``to_background`` label values without a name become background in a copy; else their cases are left out of it.
 
     Raises
     ------
@@ -107,10 +111,10 @@ def examine(
     subjects = subjects_of([case.name for case in found.cases], {c.name: c.subject for c in found.cases if c.subject})
     folds, wrong_folds = check_splits(found, subjects)
     own = [fault for one in examined for fault in one.faults]
-    whole = [*check_declared(found), *check_files(found), *wrong_folds, *check_values(found, cases)]
+    whole = [*check_declared(found), *check_files(found), *wrong_folds, *check_values(found, cases, to_background)]
     others = [*check_duplicates(examined), *check_outliers(cases, found.channels)]
     faults = sorted([*whole, *own, *others], key=lambda fault: (fault.level, fault.case))
-    return Examination(path, found, tuple(cases), tuple(faults), folds)
+    return Examination(path, found, tuple(cases), tuple(faults), folds, to_background)
 
 
 def _with_labels(found: FoundDataset, labels: str) -> FoundDataset:

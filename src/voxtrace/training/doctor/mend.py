@@ -24,7 +24,7 @@ from voxtrace.io.contents import parts_of
 from voxtrace.plan.regions import ORDER
 from voxtrace.safe_text import read_json
 from voxtrace.training.dataset import CHOSEN, REFERENCE, SCORES
-from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering
+from voxtrace.training.doctor.check_labels import mapping_of, not_drawn, renumbering, undeclared
 from voxtrace.training.doctor.examine import Examination
 from voxtrace.training.doctor.examine_case import ExaminedCase
 from voxtrace.training.doctor.faults import Fault
@@ -72,8 +72,12 @@ def _table(examined: Examination) -> Mapping[int, int]:
     A label that is drawn only in cases that are left out stays, for a person to decide.
     """
     found = examined.found
-    mapped = [replace(one, values=_after(one, mapping_of(one, found, examined.cases))) for one in examined.cases]
+    mapped = [replace(one, values=_after(one, _mapping(one, examined))) for one in examined.cases]
     return renumbering(found, not_drawn(found, mapped))
+
+
+def _mapping(one: ExaminedCase, examined: Examination) -> dict[int, int]:
+    return mapping_of(one, examined.found, examined.cases, examined.to_background)
 
 
 def _after(one: ExaminedCase, mapping: Mapping[int, int]) -> dict[int, int]:
@@ -88,7 +92,7 @@ def _copy_case(one: ExaminedCase, examined: Examination, table: Mapping[int, int
     kind = CHOSEN if case.labels.parent.name == CHOSEN else REFERENCE
     target = folder / kind / f"{case.name}{found.ending}"
     target.parent.mkdir(exist_ok=True)
-    mapping = mapping_of(one, found, examined.cases)
+    mapping = _mapping(one, examined)
     final = {value: table[mapping.get(value, value)] for value in one.values}
     _copy_labels(case.labels, target, first, final, _names(examined, table))
 
@@ -229,10 +233,10 @@ def _copy_tests(examined: Examination, dropped: set[str], table: Mapping[int, in
 def _copy_test_labels(
     case: FoundCase, source: Path, examined: Examination, table: Mapping[int, int], folder: Path
 ) -> list[Fault]:
-    """Copy the labels of a test case, unless a value of them has no number in the copy."""
+    """Copy the labels of a test case, unless a value of them has no number in the copy; tell what became background."""
     labels, count = read_labels(source), len(examined.found.channels)
     one = ExaminedCase(case, values=dict.fromkeys(labels.values, 1), names=labels.names)
-    mapping = mapping_of(one, examined.found, examined.cases)
+    mapping = _mapping(one, examined)
     lost = [value for value in one.values if mapping.get(value, value) not in table]
     if lost:
         what = f"{source} holds the value {lost[0]}, which no label of the copy has."
@@ -241,7 +245,10 @@ def _copy_test_labels(
     image = read(case.images[0], channels=count if len(case.images) == 1 else 1)
     final = {value: table[mapping.get(value, value)] for value in one.values}
     _copy_labels(source, _beside(source, folder), image, final, _names(examined, table))
-    return []
+    cleaned = [value for value in undeclared(one, examined.found) if mapping[value] == 0]
+    counts = ", ".join(f"{value} ({np.count_nonzero(labels.data == value):,} voxels)" for value in cleaned)
+    what, remedy = f"{source} holds {counts}, which no name belongs to.", "In the copy it is background."
+    return [Fault("label values", case.name, what, remedy, "re-map labels")] if cleaned else []
 
 
 def _beside(path: Path, folder: Path) -> Path:
