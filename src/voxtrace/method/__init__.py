@@ -211,6 +211,10 @@ class Method(ABC):
         """Return the phases of training, in order."""
         return (Phase("train", plan.iterations),)
 
+    def kept_phases(self, plan: Plan) -> tuple[Phase, ...]:
+        """Return phases that are not run, as the start's weights stay: what they gave is examined before training."""
+        return ()
+
     def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
@@ -224,7 +228,10 @@ class Method(ABC):
         return {}
 
     def examine(self, network: nn.Module, phase: Phase, windows: Callable[[], Iterator[Batch]]) -> Mapping[str, Any]:
-        """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
+        """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing.
+
+        Of ``kept_phases`` before training.
+        """
         return {}
 
     @property

@@ -297,7 +297,7 @@ class MedDANet(Method):
 
         A bank is when no candidate's mean Dice, over slices that show something, is below that of a cheaper one by more
         than 0.01, the errors of any two correlate above 0.8 (else which is best is chance, and cannot be learned), and
-        the best gains half of what skipping misses (ours: untrained candidates are alike, too).
+        the best gains half of what skipping misses: untrained candidates are alike, too. All three numbers are ours.
         """
         if phase.name == PRESENCE:
             return {}
