@@ -276,15 +276,22 @@ class E2ENet(Method):
         }
 
     def charts(self, network: nn.Module) -> tuple[NodeChart, ...]:
-        """Return for each node of the triangle the share of its active kernels that read each source."""
+        """Return for each node how its active kernels are shared by source, and which fraction of each source is on.
+
+        A source of many channels has a large share, also where few of its kernels are on.
+        """
         nodes = cast(E2ENetNetwork, network).nodes
         levels = range(1 + max(i for i, _ in nodes))  # as many as stages
-        shares = np.full((len(levels), len(levels), len(SOURCES)), np.nan, np.float32)
+        shares, densities = np.full((2, len(levels), len(levels), len(SOURCES)), np.nan, np.float32)
         for (i, j), node in nodes.items():
             counts = node.sources().double().cpu().numpy()
             shares[i, j - 1] = counts / counts.sum()
+            densities[i, j - 1] = counts / np.maximum(1, np.multiply(node.widths, node.widths[0]))  # 0 without a source
         rows, columns = tuple(f"level {i}" for i in levels), tuple(f"stage {i + 1}" for i in levels)
-        return (NodeChart("connections by source", "fraction", rows, columns, SOURCES, shares),)
+        return (
+            NodeChart("connections by source", "fraction", rows, columns, SOURCES, shares),
+            NodeChart("active fraction of each source", "fraction", rows, columns, SOURCES, densities),
+        )
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:
