@@ -22,7 +22,10 @@ Events = Sequence[dict[str, Any]]
 
 
 def flow_over_training(bundle: Path) -> Figure:
-    """Draw the shares of each node's sources over the iterations, and f_decay, density and updates beside them."""
+    """Draw shares and densities of each node's sources over the iterations, and f_decay, density and updates beside.
+
+    Densities, the active fraction of each source, are dotted; logs of before version 0.3.0 are without.
+    """
     events = list(read_events(bundle / EVENTS))
     charts = [event for event in events if event["event"] == "charts"]
     updates = [event for event in events if event["event"] == "update" and "f_decay" in event.get("method", {})]
@@ -38,22 +41,28 @@ def flow_over_training(bundle: Path) -> Figure:
         raise SystemExit(
             f"the chart {first['title']!r} is no triangle; expected one whose lower right corner is empty."
         )
+    densities = None
+    if all(len(event["charts"]) > 1 for event in charts):
+        densities = np.asarray([event["charts"][1]["values"] for event in charts], float)
     figure = Figure(figsize=(max(8, 2.75 * columns), max(6, 1.85 * rows + 0.6)), layout="constrained")
     grid = figure.add_gridspec(rows, columns)
-    _nodes(figure, grid, [event["done"] for event in charts], shares, first)
+    _nodes(figure, grid, [event["done"] for event in charts], shares, densities, first)
     _log(figure, grid[rows - rows // 2 :, columns - columns // 2 :], updates)
-    name_sources(figure, first["title"], first["series"])
+    dotted = "" if densities is None else "; dotted: % of the kernels of each source that are on"
+    name_sources(figure, first["title"], first["series"], dotted)
     return figure
 
 
-def name_sources(figure: Figure, title: str, series: Sequence[str]) -> None:
+def name_sources(figure: Figure, title: str, series: Sequence[str], more: str = "") -> None:
     """Put the title of a chart and the colours of the sources above it."""
     lines = [Line2D([], [], color=colour, linewidth=3) for colour in SOURCE_COLOURS[: len(series)]]
-    title = f"{title}: % of the active kernels of each node"
+    title = f"{title}: % of the active kernels of each node{more}"
     figure.legend(lines, series, loc="outside upper center", ncols=len(lines), title=title, frameon=False)
 
 
-def _nodes(figure: Figure, grid: Any, at: Sequence[int], shares: Array, chart: dict[str, Any]) -> None:
+def _nodes(
+    figure: Figure, grid: Any, at: Sequence[int], shares: Array, densities: Array | None, chart: dict[str, Any]
+) -> None:
     """Draw a panel for each node: level down, stage to the right."""
     top = np.ceil(10 * np.nanmax(shares)) / 10
     for row, level in enumerate(chart["rows"]):
@@ -63,6 +72,8 @@ def _nodes(figure: Figure, grid: Any, at: Sequence[int], shares: Array, chart: d
                 continue
             axes = figure.add_subplot(grid[row, column])
             _node(axes, at, node, chart["series"], top)
+            if densities is not None:
+                _dotted(axes, at, densities[:, row, column])
             axes.set_title(f"{level}, {stage}", fontsize=9)
             if row + column + 1 < len(chart["rows"]):
                 axes.tick_params(labelbottom=False)
@@ -90,6 +101,12 @@ def _node(axes: Any, at: Sequence[int], node: Array, series: Sequence[str], top:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=8)
     axes.grid(axis="y", linewidth=0.4, alpha=0.6)
+
+
+def _dotted(axes: Any, at: Sequence[int], densities: Array) -> None:
+    """Draw the densities of one node's sources in %; sources that it lacks are left out."""
+    for k in np.flatnonzero(np.nanmax(densities, axis=0) > 0):
+        axes.plot(at, 100 * densities[:, k], color=SOURCE_COLOURS[k % 3], linewidth=1.1, linestyle=":")
 
 
 def _log(figure: Figure, place: Any, updates: Events) -> None:

@@ -39,7 +39,7 @@ def slices(model: Bundle, cases: Sequence[Case]) -> Iterator[Batch]:
 
 def print_quality(model: Bundle, cases: Sequence[Case]) -> None:
     """Print what the method finds on slices of the cases after each of its phases."""
-    for phase in model.method.phases(model.plan):
+    for phase in (*model.method.kept_phases(model.plan), *model.method.phases(model.plan)):
         with torch.no_grad():
             found = model.method.examine(model.network, phase, lambda: slices(model, cases))
         if found:

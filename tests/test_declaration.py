@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from voxtrace.declaration import OptionInfo, checked, described, option, options_of
+from voxtrace.declaration import Alike, OptionInfo, checked, described, option, options_of
 from voxtrace.errors import MethodError, UsageError
 
 
@@ -25,6 +25,9 @@ class Painted:
     recipe: Mapping[str, Any] = option({}, "Parts.", where=())
     plain: int = 3
     dries_in: int = option(1, "Hours.", unread_where={"glossy": (True,), "colour": ("blue",)})
+    thinned: int = option(
+        10, "Drops.", alike_where=(Alike({"colour": ("red",)}, range(5, 20)), Alike({"plain": (0,), "coats": (1,)}))
+    )
 
 
 INFOS = {info.name: info for info in options_of(Painted)}
@@ -41,6 +44,7 @@ def test_each_field_is_listed_in_order_with_its_type() -> None:
         ("recipe", (Mapping, False, {})),
         ("plain", (int, False, 3)),
         ("dries_in", (int, False, 1)),
+        ("thinned", (int, False, 10)),
     ]
     assert INFOS["colour"].choices == ("red", "blue")
     assert [INFOS[name].where for name in ("coats", "remark", "recipe")] == [("command", "window"), ("window",), ()]
@@ -106,6 +110,23 @@ def test_methods_declare_the_same_way() -> None:
 
     assert InfoOfMethods is OptionInfo
     assert option_of_methods is option
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"colour": "red", "thinned": 6}, "colour=red does not tell it from 10"),
+        ({"colour": "red", "thinned": 4}, ""),
+        ({"colour": "blue", "thinned": 6}, ""),
+        ({"plain": 0, "coats": 1, "thinned": 4}, "plain=0 with coats=1 does not read it"),
+        ({"plain": 0, "coats": 2, "thinned": 4}, ""),
+    ],
+)
+def test_an_option_says_with_which_settings_its_values_do_the_same(values: dict[str, Any], why: str) -> None:
+    assert INFOS["thinned"].idle_with(values, before=10) == why
+    assert INFOS["thinned"].unread == (
+        "With colour=red all values from 5 on do the same. Not read with plain=0 and coats=1."
+    )
 
 
 @pytest.mark.parametrize(

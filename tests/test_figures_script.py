@@ -31,8 +31,11 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("figures")
 
 
-def _run(folder: Path, corner: float | None = None) -> Path:
-    """Write the events of a training of 30 updates: a triangle of three nodes whose shares change at 10, 20 and 30."""
+def _run(folder: Path, corner: float | None = None, dense: bool = False) -> Path:
+    """Write the events of a training of 30 updates: a triangle of three nodes whose shares change at 10, 20 and 30.
+
+    With ``dense`` the active fraction of each source, two fifths of its share, stands beside.
+    """
     folder.mkdir()
     log = EventLog(folder / EVENTS)
     for done, forward in ((10, 0.5), (20, 0.6), (30, 0.75)):
@@ -43,7 +46,9 @@ def _run(folder: Path, corner: float | None = None) -> Path:
         chart |= {"columns": ["stage 1", "stage 2"], "series": SOURCES, "values": values}
         method = {"f_decay": 0.5 - done / 100, "density": 0.2, "topology_updates": done // 10}
         log.write("update", done, 30, iteration=done, loss={}, method=method)
-        log.write("charts", done, 30, iteration=done, charts=[chart])
+        on = [[[v and 0.4 * v for v in node] for node in row] for row in values]
+        more = [{**chart, "title": "active fraction of each source", "values": on}] if dense else []
+        log.write("charts", done, 30, iteration=done, charts=[chart, *more])
     return folder
 
 
@@ -64,6 +69,19 @@ def test_each_node_of_the_triangle_has_a_panel_with_its_shares_over_the_iteratio
     assert list(lines["forward"].get_ydata()) == pytest.approx([50, 60, 75])
     assert {text.get_text() for text in nodes["level 0, stage 2"].texts} == {"75", "25"}
     assert len(nodes["level 1, stage 1"].lines) == 3
+
+
+def test_the_active_fraction_of_each_source_is_dotted_where_the_log_has_it(figures: ModuleType, tmp_path: Path) -> None:
+    figure = figures.over_training(_run(tmp_path / "b", dense=True))
+    nodes = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+    dotted = [line for line in nodes["level 0, stage 2"].lines if line.get_linestyle() == ":"]
+    assert [list(line.get_ydata()) for line in dotted] == [
+        pytest.approx([20, 24, 30]),
+        pytest.approx([20, 16, 10]),
+    ]
+    assert "dotted: % of the kernels of each source that are on" in figure.legends[0].get_title().get_text()
+    without = figures.over_training(_run(tmp_path / "older"))
+    assert "dotted" not in without.legends[0].get_title().get_text()
 
 
 def test_the_log_beside_the_triangle_has_f_decay_density_and_the_number_of_updates(

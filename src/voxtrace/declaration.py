@@ -14,7 +14,7 @@ Knows neither torch nor a toolkit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -24,6 +24,38 @@ from voxtrace.errors import UsageError
 
 Place = Literal["command", "window"]
 EVERYWHERE: tuple[Place, ...] = ("command", "window")
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Values of an option that all do the same while other options have certain values.
+
+    Attributes
+    ----------
+    where
+        Values of other options, e.g. ``{"rule": ("paper",)}``; where it names several options, all of them must hold.
+    values
+        Which values are alike, e.g. ``("paper", "turned")`` or ``range(1, 100)``; None where all are: it is not read.
+    """
+
+    where: Mapping[str, tuple[Any, ...]]
+    values: Sequence[Any] | None = None
+
+    def holds(self, values: Mapping[str, Any]) -> str:
+        """Return the settings, of all options' values, with which it is so; empty where it is not."""
+        if any(values.get(name) not in those for name, those in self.where.items()):
+            return ""
+        return " with ".join(setting(name, values[name]) for name in self.where)
+
+    @property
+    def words(self) -> str:
+        """When it is so, in words."""
+        settings = " and ".join(" or ".join(setting(name, one) for one in those) for name, those in self.where.items())
+        if self.values is None:
+            return f"Not read with {settings}."
+        if isinstance(self.values, range):
+            return f"With {settings} all values from {self.values[0]} on do the same."
+        return f"With {settings} {' and '.join(map(str, self.values))} do the same."
 
 
 @dataclass(frozen=True)
@@ -53,7 +85,9 @@ class OptionInfo:
     details
         What the reference page says beyond the sentence.
     unread_where
-        Values of other options with which this one does nothing, e.g. ``{"sampler": ("ddpm",)}``.
+        Values of other options with each of which this one does nothing, e.g. ``{"sampler": ("ddpm",)}``.
+    alike_where
+        Where it does nothing with several of them at once, or where only some of its values do the same.
     """
 
     name: str
@@ -71,6 +105,7 @@ class OptionInfo:
     suggestions: tuple[str, ...] = ()
     details: str = ""
     unread_where: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    alike_where: tuple[Alike, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -90,13 +125,27 @@ class OptionInfo:
     def unread(self) -> str:
         """Where it does nothing, in words, e.g. ``"Not read with sampler=ddpm."``; empty where it is always read."""
         settings = [setting(name, value) for name, values in self.unread_where.items() for value in values]
-        return f"Not read with {' or '.join(settings)}." if settings else ""
+        always = [f"Not read with {' or '.join(settings)}."] if settings else []
+        return " ".join(always + [alike.words for alike in self.alike_where])
 
     def unread_with(self, values: Mapping[str, Any]) -> str:
-        """Return the setting, of all options' values, with which it does nothing; empty where it is read."""
+        """Return the settings, of all options' values, with which it does nothing; empty where it is read."""
         for name, unread in self.unread_where.items():
             if values.get(name) in unread:
                 return setting(name, values[name])
+        return next(filter(None, (alike.holds(values) for alike in self.alike_where if alike.values is None)), "")
+
+    def idle_with(self, values: Mapping[str, Any], before: Any) -> str:
+        """Return why, of all options' values, its own does the same as the one before; empty where it may not.
+
+        E.g. ``"dynamic=false does not read it"``.
+        """
+        if switch := self.unread_with(values):
+            return f"{switch} does not read it"
+        for alike in self.alike_where:
+            both = alike.values is not None and before in alike.values and values[self.name] in alike.values
+            if both and (switch := alike.holds(values)):
+                return f"{switch} does not tell it from {before}"
         return ""
 
 
@@ -113,13 +162,15 @@ def option(
     suggestions: tuple[str, ...] = (),
     details: str = "",
     unread_where: Mapping[str, tuple[Any, ...]] | None = None,
+    alike_where: tuple[Alike, ...] = (),
 ) -> Any:
     """Declare a field of a frozen dataclass as an option; see :class:`OptionInfo` for the arguments.
 
     Its type is the field's: ``bool``, ``int``, ``float``, ``str``, a ``Literal`` of texts, each perhaps ``| None``.
     """
     declared: dict[str, Any] = {"help": help, "low": low, "high": high, "live": live, "unset": unset, "where": where}
-    declared |= {"title": title, "suggestions": suggestions, "details": details, "unread_where": unread_where or {}}
+    declared |= {"title": title, "suggestions": suggestions, "details": details}
+    declared |= {"unread_where": unread_where or {}, "alike_where": alike_where}
     if isinstance(default, Mapping):  # a dataclass takes no mutable default
         return field(default_factory=lambda: dict(default), metadata=declared)
     return field(default=default, metadata=declared)

@@ -142,7 +142,7 @@ def test_a_bundle_is_measured_with_options_that_predictions_begin_with_then(run:
         assert again or run(*measure).code == 0
     before = (out / "bundle.json").read_bytes()
     for setting, words in (
-        ("norm=layer", "norm of recyclenet was fixed in training; a prediction may change average, cycles"),
+        ("norm=layer", "norm of recyclenet was fixed in training; a prediction may change average, cycles, feedback"),
         ("cycles=9", "the number of cycles is what is best on the held-back cases"),
         ("depth=1", "recyclenet has no option 'depth'"),
     ):

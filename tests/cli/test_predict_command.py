@@ -11,6 +11,9 @@ import pytest
 import made
 from made import Run
 from voxtrace import io
+from voxtrace.bundle import Bundle, save
+from voxtrace.methods import method
+from voxtrace.plan import Plan
 from voxtrace.trace import Trace
 
 
@@ -218,6 +221,23 @@ def test_each_of_several_bundles_votes_with_members(run: Run, bundle: Path, tmp_
         assert np.array_equal(labels[:], trace.labels[:])
     assert trace.provenance.options["members"] is True
     assert sorted(path.name for path in out.iterdir()) == ["a.nii.gz", "a.trace", "ledger.jsonl"]
+
+
+def test_three_seeds_of_a_method_that_draws_numbers_vote_with_a_member_each(run: Run, tmp_path: Path) -> None:
+    plan = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
+    diffusion = method("diffusion", denoising_steps=2)
+    network = diffusion.build(diffusion.adapt(plan)).eval()
+    model = save(Bundle(diffusion, diffusion.adapt(plan), network, {"name": "noisy"}), tmp_path / "noisy")
+    scan, out = made.scan(tmp_path / "a.nii.gz"), tmp_path / "out"
+    assert run("predict", scan, "-m", model, "-o", out, "--seeds", 3).code == 0
+    trace = Trace.load(out / "a.trace")
+    assert list(trace.members) == ["seed 0", "seed 1", "seed 2"]
+    answers = np.stack([labels[:] for labels in trace.members.values()])
+    assert not all(np.array_equal(answers[0], other) for other in answers[1:]), "another seed, another answer"
+    two_agree = (answers[:, None] == answers).sum(0).max(0) >= 2
+    majority = np.where(answers[1] == answers[2], answers[1], answers[0])
+    voted = trace.labels[-1] if majority.ndim == 3 else trace.labels[:]
+    assert np.array_equal(voted[two_agree], majority[two_agree])
 
 
 def test_votes_that_make_no_sense_are_refused_before_the_first_case(run: Run, bundle: Path, tmp_path: Path) -> None:

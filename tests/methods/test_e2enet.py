@@ -543,11 +543,14 @@ def test_the_log_holds_every_update_of_connections_with_its_fraction_and_the_sou
     assert [event["method"]["f_decay"] for event in updates] == pytest.approx([f_decay(t, 3) for t in (1, 2, 3)])
     charts = [event for event in events if event["event"] == "charts"]
     assert [event["iteration"] for event in charts] == [1, 2]  # nothing changed after the last
-    (last,) = charts[-1]["charts"]
+    last, dense = charts[-1]["charts"]
+    assert (dense["title"], dense["series"]) == ("active fraction of each source", last["series"])
     assert (last["title"], last["series"]) == ("connections by source", ["forward", "upward", "downward"])
     for node in E2ENet().describe(network)["nodes"]:
         shares = [node[source]["share"] for source in last["series"]]
         assert last["values"][node["level"]][node["stage"] - 1] == pytest.approx(shares, abs=1e-5)
+        on = [node[source]["density"] for source in last["series"]]
+        assert dense["values"][node["level"]][node["stage"] - 1] == pytest.approx(on, abs=1e-5)
 
 
 def test_the_network_describes_its_updates_and_whence_features_flow() -> None:
@@ -566,16 +569,33 @@ def test_the_network_describes_its_updates_and_whence_features_flow() -> None:
 
 def test_the_chart_has_the_sources_of_each_node_of_the_triangle() -> None:
     network = _built()
-    (chart,) = E2ENet().charts(network)
+    chart, density = E2ENet().charts(network)
     assert chart.series == ("forward", "upward", "downward")
     levels = len(chart.rows)
     assert (chart.rows[0], chart.columns[0], levels) == ("level 0", "stage 1", len(chart.columns))
     for node in E2ENet().describe(network)["nodes"]:
         shares = chart.values[node["level"], node["stage"] - 1]
         assert shares.tolist() == pytest.approx([node[source]["share"] for source in chart.series], abs=1e-5)
+        on = density.values[node["level"], node["stage"] - 1]
+        assert on.tolist() == pytest.approx([node[source]["density"] for source in chart.series], abs=1e-5)
     there = {(i, j - 1) for i, j in network.nodes}
     known = {(i, j) for i in range(levels) for j in range(levels) if not np.isnan(chart.values[i, j]).any()}
     assert known == there
+
+
+def test_a_source_of_more_channels_has_a_larger_share_of_connections_drawn_at_random_and_no_larger_density() -> None:
+    """Of level 1 with 12 channels and level 0 with 6: shares 2/5, 2/5, 1/5 at first, and a fifth of each is on."""
+    share, density = E2ENet().charts(_built())
+    assert share.values[1, 0].tolist() == pytest.approx([0.4, 0.4, 0.2], abs=0.15)
+    assert density.values[1, 0].tolist() == pytest.approx([0.2, 0.2, 0.2], abs=0.1)
+    assert density.values[0, 0, 2] == 0, "nothing is finer than level 0"
+
+
+def test_a_dense_network_exchanges_nothing_and_says_so() -> None:
+    m = E2ENet(sparsity=0.0)
+    network, _ = _trained(m, rounds=2)
+    assert int(network.updates) == 0
+    assert m.training_report(network, TrainState(Phase("train", 100), 2, _rng()))["f_decay"] == 0
 
 
 @pytest.mark.parametrize(("letter", "axis"), [("y", 1), ("x", 2)])

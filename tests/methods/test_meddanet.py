@@ -20,6 +20,7 @@ from voxtrace.methods import method
 from voxtrace.methods.meddanet import MedDANet
 from voxtrace.methods.published.meddanet import CANDIDATES_GMAC, TOTALS_DIVIDED_GMAC
 from voxtrace.methods.published.meddanet_recipe import warmed_poly
+from voxtrace.nn.choice import BankQuality, bank_report
 from voxtrace.nn.flops import flops
 from voxtrace.nn.losses import dice_loss_over_batch
 from voxtrace.nn.model_bank import CANDIDATES, MedDANetNetwork, costs
@@ -564,7 +565,10 @@ def test_a_bank_is_worth_choosing_from_where_it_rises_and_fails_together(network
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        (((5, 7, 8), (4, 6, 8), (3, 5, 7), (2, 4, 6)), "(not rising within 0.01)"),  # the dearest is the worst
+        (
+            ((5, 7, 8), (4, 6, 8), (3, 5, 7), (2, 4, 6)),
+            "(not rising within a tolerance of 0.01, ours)",
+        ),  # the dearest is the worst
         (((2, 4, 6), (7, 5, 3), (4, 6, 8), (7, 7, 8)), "their errors correlate -0.9"),  # M2 fails where M1 does not
         (((8, 8, 8),) * 4, "their errors correlate nan"),  # none ever fails
         (((0, 0, 1),) * 4, "the best gains 0.07 of what skipping misses (expected 0.5)"),  # all alike, and none of use
@@ -577,6 +581,19 @@ def test_a_bank_that_is_not_is_told_with_what_to_do(network: MedDANetNetwork, ro
     assert "NOT worth choosing between yet" in found["sentence"]
     assert "Train longer (--iterations)" in found["sentence"]
     assert "--set force=expert1" in found["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("dice", "strictly", "words"),
+    [
+        ((0.826, 0.827, 0.831, 0.833), True, "0.826, 0.827, 0.831, 0.833 (rising), the best"),
+        ((0.831, 0.833, 0.837, 0.835), False, "0.835 (rising only within a tolerance of 0.01, ours), the best"),
+    ],
+)
+def test_a_bank_that_passes_by_the_tolerance_alone_says_so(dice: tuple[float, ...], strictly: bool, words: str) -> None:
+    found = bank_report(BankQuality(dice, 0.9, 0.8, 95), ("M1", "M2", "M3", "M4"), 0.01, 0.8)
+    assert (found["passed"], found["rises_without_tolerance"]) == (True, strictly)
+    assert words in found["sentence"]
 
 
 def test_skill_is_what_choices_gain_over_the_same_choices_at_random(network: MedDANetNetwork) -> None:

@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cases import ball
 from chance import drawn
 from tolerance import Counted, InFloat64, apart, assert_close_to_float64, learning_error
+from voxtrace.bundle import Bundle
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Phase, TrainState
+from voxtrace.inference import predict
+from voxtrace.method import Batch, Phase, TrainState, changed_after_training
 from voxtrace.methods import method
 from voxtrace.methods.recyclenet import RecycleNet, most_cycles
 from voxtrace.nn.flops import flops, flops_by_part, parameters
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.numeric
 
 
 PLAN = Plan.example(labels=3, window=(16, 16, 16), base_width=4)
+EXACT: Any = {"device": "cpu", "precision": "float32", "runtime": "torch"}
 
 
 @pytest.fixture
@@ -132,6 +136,24 @@ def test_a_second_cycle_follows_algorithm_1(network: UNetNetwork, images: Tensor
     assert_close_to_float64(found, expected, exact, torch.float32, **done.counts)
 
 
+@pytest.mark.parametrize("cycles", [1, 2, 3, 5])
+def test_cycles_before_the_last_keep_no_graph(network: UNetNetwork, images: Tensor, cycles: int) -> None:
+    """The body runs N − 1 times without one, so that memory does not grow with N, and once with."""
+    with_graph: list[bool] = []
+    network.recycle.register_forward_hook(lambda *_: with_graph.append(torch.is_grad_enabled()))
+    labels = torch.zeros(2, 16, 16, 16, dtype=torch.int64)
+    m = RecycleNet(schedule="increasing", train_cycles=cycles, warm_up=False)
+    terms = m.loss(network, Batch(images, labels), _state(0.9))
+    assert with_graph[: cycles - 1] == [False] * (cycles - 1)
+    assert all(with_graph[cycles - 1 :])
+    assert all(term.requires_grad for term in terms.values())
+
+
+def test_all_of_a_window_is_normalised_at_once_unless_told() -> None:
+    """Each channel on its own lifts weak ones until the cycles no longer come to rest."""
+    assert RecycleNet().norm == "window"
+
+
 def _gradients(network: UNetNetwork, terms: dict[str, Tensor]) -> list[Tensor]:
     wanted = list(network.parameters())
     grads = torch.autograd.grad(sum(terms.values()), wanted, allow_unused=True)  # type: ignore[arg-type]
@@ -190,6 +212,25 @@ def test_n_max_is_the_option_and_comes_at_once_without_a_warm_up(options: Any, e
 def test_less_feedback_is_that_part_of_the_normalised_features() -> None:
     r = torch.randn(2, 4, 8, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(RecycleNet(feedback=0.25).normalised(r), 0.25 * RecycleNet().normalised(r))
+
+
+def test_a_prediction_may_feed_less_back(network: UNetNetwork, images: Tensor) -> None:
+    """With three quarters of norm(r) the second cycle is O(R(z + 0.75·norm(R(z)))), of the same weights."""
+    m = cast(RecycleNet, changed_after_training(RecycleNet(cycles=2), feedback=0.75))
+    first, second = _decisions(m, network, images)
+    with torch.no_grad():
+        z = network.project(images)
+        by_hand = network.decide(network.recycle(z + 0.75 * RecycleNet().normalised(network.recycle(z))))
+    assert torch.equal(second, by_hand)
+    plain = _decisions(RecycleNet(cycles=2), network, images)
+    assert torch.equal(first, plain[0])
+    assert not torch.equal(second, plain[1])
+
+
+def test_a_trace_says_how_much_was_fed_back(network: UNetNetwork) -> None:
+    bundle = Bundle(RecycleNet(cycles=2), PLAN, network, {})
+    result = predict(bundle, ball(0).volume, options={"feedback": 0.75}, **EXACT)
+    assert result.trace.provenance.options["options"]["feedback"] == 0.75
 
 
 def test_the_schedule_explains_the_published_mean_epoch() -> None:

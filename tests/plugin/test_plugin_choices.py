@@ -102,6 +102,34 @@ def test_of_models_that_fit_those_with_steps_come_first_then_the_better_dice() -
     assert [one.name for one in in_order(bundles, fits)] == ["better", "worse", "best", "unmeasured"]
 
 
+CHOSEN = {"best": 2, "taken": 2, "of": 7, "word": "cycle"}
+CYCLES = {"metrics": {"validation": {"dice": {"mean": 0.888}, "cases": 18, "steps_chosen": CHOSEN}}}
+
+
+def test_a_card_says_which_cycle_is_best_and_how_to_have_them_all() -> None:
+    card = model_card(KnownBundle("heart", Path("heart"), "recyclenet", ("MR",), {1: "RV"}, record=CYCLES), None)
+    assert card.best == "cycle 2 of 7 is best"
+    assert card.how_good == f"{card.quality} · cycle 2 of 7 is best"
+    assert card.steps == "2 of 7 cycles were best on validation; predictions take 2; 7 under Steps gives all."
+    assert card.steps in card.tooltip.splitlines()
+    plain = model_card(known("plain"), None)
+    assert (plain.best, plain.steps, plain.how_good) == ("", "", "quality not measured")
+
+
+def test_the_picker_says_it_to_who_points_at_a_model_and_to_a_screen_reader(qtbot: Any) -> None:
+    from qtpy.QtCore import Qt
+
+    from voxtrace.plugin.views.model_picker import ModelPicker
+
+    card = model_card(KnownBundle("heart", Path("heart"), "recyclenet", ("MR",), {1: "RV"}, record=CYCLES), None)
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    picker.set_cards([card], 0)
+    shown = picker.itemData(0, Qt.ItemDataRole.AccessibleTextRole)
+    assert "2 of 7 cycles were best on validation" in shown
+    assert picker.toolTip() == shown
+
+
 def test_a_card_says_what_a_reader_needs() -> None:
     bundle = describe("hippocampus-recyclenet")
     card = model_card(bundle, ModelVerdict(Fit((FitReason("check", "slices are thick", "compare"),)), "about 7 s"))

@@ -187,8 +187,8 @@ def test_windows_may_settle(segment: SegmentWidget, viewer: Any, qtbot: Any) -> 
 def test_the_form_follows_the_bundle(segment: SegmentWidget) -> None:
     view = segment.view
     pick = segment.controller.pick_bundle
-    pick(view.bundle.findText("tiny"))  # RecycleNet: cycles is the steps box, and the mean over cycles is live
-    assert view.form.method.values == {"average": False}
+    pick(view.bundle.findText("tiny"))  # RecycleNet: cycles is the steps box; feedback and mean over cycles are live
+    assert view.form.method.values == {"feedback": 1.0, "average": False}
     assert view.form.extras.isHidden()
     assert (view.form.steps.value(), view.form.steps.maximum(), view.form.steps_word.text()) == (3, 64, "Cycles")
     assert view.bundle.card(view.bundle.currentIndex()).method == "RecycleNet, 3 cycles"

@@ -46,6 +46,25 @@ def test_only_the_decision_network_is_trained_and_from_the_beginning(bank: Bundl
     assert [updates[0]["rate"], updates[2]["rate"]] == pytest.approx(rates)  # a phase's own, not a tenth
 
 
+def test_a_kept_bank_is_examined_before_a_decision_network_is_trained_for_it(bank: Bundle, tmp_path: Path) -> None:
+    """On the cases that it has not learned; the card has its verdict beside that on the choices."""
+    made = _train(tmp_path / "b", initial=bank, bank="keep", alpha=0.02)
+    found = made.card["metrics"]["examined"]
+    assert list(found) == ["bank", "router"]
+    assert found["bank"]["slices"] > 0
+    assert found["bank"] == bank.card["metrics"]["examined"]["bank"], "the same bank on the same cases"
+    events = [event["event"] for event in read_events(tmp_path / "b" / "events.jsonl")]
+    assert events.index("examined") < events.index("update")
+
+
+def test_a_bank_is_examined_on_the_validation_cases_where_there_are_any(bank: Bundle, tmp_path: Path) -> None:
+    made = method("meddanet", scale=0.25, bank="keep", held_out=0.0)
+    task = train(made, small_plan(iterations=2), CASES[:2], out=tmp_path / "b", initial=bank, validate=[ball(7)])
+    found = drain(task).card["metrics"]["examined"]
+    assert list(found) == ["bank", "router"]
+    assert "skill" in found["router"]
+
+
 def test_a_bank_that_is_not_there_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="keeps the candidates of a bundle of meddanet; give one with --from"):
         _train(tmp_path / "b", bank="keep")

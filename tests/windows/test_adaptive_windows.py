@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voxtrace.volume import Array, Shape
-from voxtrace.windows import PUBLISHED_WINDOW, Adaptive, Decision, Window, starts
+from voxtrace.windows import PUBLISHED_WINDOW, Adaptive, Decision, Window, regular, starts
 from voxtrace.windows.adaptive import Centre
 
 pytestmark = pytest.mark.numeric
@@ -57,6 +57,22 @@ def test_starts_are_the_published_ones(shape: Shape, z: list[int], y: list[int],
     windows = [w for row in visited(Adaptive(central_only=True), shape) for w in row]
     assert len(windows) == len(set(windows)) == most
     assert [sorted({w[axis] for w in windows}) for axis in range(3)] == [z, y, x]
+
+
+@pytest.mark.parametrize(
+    ("shape", "published", "even", "ours"),
+    [((34, 337, 337), 18, 30, 30), ((64, 337, 337), 27, 45, 45), ((96, 400, 400), 45, 120, 125)],
+)
+def test_a_short_scan_full_of_anatomy_saves_windows_by_the_published_starts_alone(
+    shape: Shape, published: int, even: int, ours: int
+) -> None:
+    """By default all of a wide axis is covered: the even lattice, and a centre where it has none of its own."""
+    lattice = [w for row in regular(shape, P, 0.5) for w in row]
+    adaptive = [
+        [w for row in visited(schedule, shape) for w in row] for schedule in (Adaptive(central_only=True), Adaptive())
+    ]
+    assert [len(set(windows)) for windows in (adaptive[0], lattice, adaptive[1])] == [published, even, ours]
+    assert set(lattice) <= {Window(*w) for w in adaptive[1]}
 
 
 def test_the_centre_runs_first_and_its_neighbours_around_it() -> None:

@@ -11,7 +11,7 @@ from voxtrace.errors import UsageError, VoxTraceError
 if TYPE_CHECKING:
     from torch import nn
 
-    from voxtrace.method import Figure, Method, OptionInfo
+    from voxtrace.method import Alike, Figure, Method, OptionInfo
     from voxtrace.plan import Plan
 
 LONGEST = 4096  # voxels along an axis
@@ -137,4 +137,14 @@ def _option(info: OptionInfo) -> dict[str, Any]:
         "live": info.live,
         "unread": info.unread,
         "unread_where": {name: list(values) for name, values in info.unread_where.items()},
+        "alike_where": [_alike(alike) for alike in info.alike_where],
+    }
+
+
+def _alike(alike: Alike) -> dict[str, Any]:
+    some, span = alike.values, isinstance(alike.values, range)
+    return {
+        "where": {name: list(values) for name, values in alike.where.items()},
+        "values": None if some is None or span else list(some),
+        "from": some[0] if span and some else None,
     }

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from voxtrace.declaration import Alike as Alike
 from voxtrace.declaration import OptionInfo as OptionInfo
 from voxtrace.declaration import checked, options_of, setting
 from voxtrace.declaration import option as option
@@ -210,6 +211,10 @@ class Method(ABC):
         """Return the phases of training, in order."""
         return (Phase("train", plan.iterations),)
 
+    def kept_phases(self, plan: Plan) -> tuple[Phase, ...]:
+        """Return phases that are not run, as the start's weights stay: what they gave is examined before training."""
+        return ()
+
     def after_update(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainState) -> None:
         """Act after an optimiser update, e.g. prune and regrow connections."""
         return
@@ -223,7 +228,10 @@ class Method(ABC):
         return {}
 
     def examine(self, network: nn.Module, phase: Phase, windows: Callable[[], Iterator[Batch]]) -> Mapping[str, Any]:
-        """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing."""
+        """Return JSON values of what held-back windows show after a phase, with a ``sentence``; {} for nothing.
+
+        Of ``kept_phases`` before training.
+        """
         return {}
 
     @property
@@ -294,12 +302,12 @@ def chosen(method: Method, **options: Any) -> Method:
     made = changed(method, **options)
     values = {info.name: getattr(made, info.name) for info in method.options()}
     for info in method.options():
-        name, value = info.name, values[info.name]
-        switch = info.unread_with(values) if name in options and value != getattr(method, name) else ""
-        if switch:
+        name, value, before = info.name, values[info.name], getattr(method, info.name)
+        why = info.idle_with(values, before) if name in options and value != before else ""
+        if why:
             raise MethodError(
-                f"{method.key}: {setting(name, value)} does nothing, as {switch} does not read it; leave {name} out, "
-                f"or change {switch.partition('=')[0]}."
+                f"{method.key}: {setting(name, value)} does nothing, as {why}; leave {name} out, "
+                f"or change {why.partition('=')[0]}."
             )
     return made
 

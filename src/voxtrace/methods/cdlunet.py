@@ -21,6 +21,7 @@ Thresholds, starts of windows and details of the network are those of its publis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Augmentation, Batch, Figure, Method, Noise, Parts, Phase, Step, TrainState, option
+from voxtrace.method import Alike, Augmentation, Batch, Figure, Method, Noise, Parts, Phase, Step, TrainState, option
 from voxtrace.nn.blocks import ConvStage
 from voxtrace.nn.flops import flops, parameters
 from voxtrace.nn.losses import supervised_loss
@@ -45,6 +46,7 @@ TOPOLOGY = Topology(
 )
 HEAD_WEIGHTS = (8 / 15, 4 / 15, 2 / 15)  # finest first; the sum is 14/15, as in the published code
 EASY_FRACTION = 1000 / 2500  # epochs
+MOST_EMPTY = math.prod(PUBLISHED_WINDOW)
 LATTICE = {"windows": ("regular",)}  # where no window depends on another's answer
 AUGMENTATION = Augmentation(elastic_p=0.2, mirror=False)
 
@@ -107,8 +109,9 @@ class CDLUNet(Method):
         "32×128×192 and scaled with its size. 0 never skips, by either rule.",
         low=0,
         live=True,
-        high=786_432,
+        high=MOST_EMPTY,
         unread_where=LATTICE,
+        alike_where=(Alike({"rule": ("paper",)}, range(1, MOST_EMPTY + 1)),),
     )
     tube_labels: str = option(
         "",

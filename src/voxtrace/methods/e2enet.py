@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Method, Noise, Parts, Step, TrainState, option
+from voxtrace.method import Alike, Batch, Figure, Method, Noise, Parts, Step, TrainState, option
 from voxtrace.methods.published import e2enet as published
 from voxtrace.nn.losses import supervised_loss
 from voxtrace.nn.masked import Masked
@@ -55,6 +55,7 @@ PUBLISHED_WIDTH, PLANNED_WIDTH, WIDEST = 48, 32, 320
 PUBLISHED_ITERATIONS = 250_000
 HEAD_WEIGHTS = {"paper": [4 / 7, 2 / 7, 1 / 7, 0.0], "code": [8 / 15, 4 / 15, 2 / 15, 1 / 15]}
 STATIC = {"dynamic": (False,)}  # connections that stay
+DENSE = (Alike({"sparsity": (0.0,), "level0_density": (0.0, 1.0)}),)  # connections that are all on
 FACTS = tuple(f"{source}_share" for source in SOURCES)
 
 
@@ -85,17 +86,20 @@ class E2ENet(Method):
         "Fraction of kernels that are on where the finest level is fused; 0 takes 1 − S as elsewhere.",
         low=0,
         high=1,
+        alike_where=(Alike({"sparsity": (0.0,)}, (0.0, 1.0)),),
     )
     dynamic: bool = option(
         True,
         "Prune and regrow connections during training; false keeps the first random ones, or in fine-tuning, where it "
         "is the default, the bundle's.",
+        alike_where=DENSE,
     )
     update_every: int = option(
         1200,
         "ΔT, iterations between two updates of connections, in a run of 250,000; other runs keep the ratio.",
         low=1,
         unread_where=STATIC,
+        alike_where=DENSE,
     )
     shift: int = option(
         1,
@@ -124,11 +128,13 @@ class E2ENet(Method):
         "Where new connections come from: those that were off before pruning (paper), or all that are off (released "
         "code, which lets pruned ones return).",
         unread_where=STATIC,
+        alike_where=DENSE,
     )
     gradient: Literal["all", "active"] = option(
         "all",
         "Gradient of kernels that are off: computed, as published, and counted in clipping, or left out, which trains "
         "twice as fast on a CPU.",
+        alike_where=DENSE,
     )
 
     @property
@@ -233,6 +239,8 @@ class E2ENet(Method):
         # No update after the last iteration: kernels that it grew would stay 0.
         if not self.dynamic or t >= T or t // delta_T == before // delta_T:
             return
+        if net.is_dense:  # nothing to exchange, and so no update
+            return
         for conv in net.masked:
             prune_and_grow(conv, f_decay(t, T), optimizer.state, state.rng, returns=self.grow == "code")
         net.updates += 1
@@ -244,7 +252,7 @@ class E2ENet(Method):
         kernels = sum(conv.mask.numel() for conv in net.masked)
         return {
             "density": sum(conv.active_kernels for conv in net.masked) / max(1, kernels),
-            "f_decay": f_decay(_time(state), state.phase.iterations) if self.dynamic else 0.0,
+            "f_decay": f_decay(_time(state), state.phase.iterations) if self.dynamic and not net.is_dense else 0.0,
             "topology_updates": int(net.updates),
         }
 
@@ -268,15 +276,22 @@ class E2ENet(Method):
         }
 
     def charts(self, network: nn.Module) -> tuple[NodeChart, ...]:
-        """Return for each node of the triangle the share of its active kernels that read each source."""
+        """Return for each node how its active kernels are shared by source, and which fraction of each source is on.
+
+        A source of many channels has a large share, also where few of its kernels are on.
+        """
         nodes = cast(E2ENetNetwork, network).nodes
         levels = range(1 + max(i for i, _ in nodes))  # as many as stages
-        shares = np.full((len(levels), len(levels), len(SOURCES)), np.nan, np.float32)
+        shares, densities = np.full((2, len(levels), len(levels), len(SOURCES)), np.nan, np.float32)
         for (i, j), node in nodes.items():
             counts = node.sources().double().cpu().numpy()
             shares[i, j - 1] = counts / counts.sum()
+            densities[i, j - 1] = counts / np.maximum(1, np.multiply(node.widths, node.widths[0]))  # 0 without a source
         rows, columns = tuple(f"level {i}" for i in levels), tuple(f"stage {i + 1}" for i in levels)
-        return (NodeChart("connections by source", "fraction", rows, columns, SOURCES, shares),)
+        return (
+            NodeChart("connections by source", "fraction", rows, columns, SOURCES, shares),
+            NodeChart("active fraction of each source", "fraction", rows, columns, SOURCES, densities),
+        )
 
     @classmethod
     def figures(cls) -> tuple[Figure, ...]:

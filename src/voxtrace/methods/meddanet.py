@@ -43,21 +43,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxtrace.errors import MethodError, PlanError
-from voxtrace.method import Batch, Figure, Method, Noise, Parts, Phase, Step, TrainState, option
+from voxtrace.method import Alike, Batch, Figure, Method, Noise, Parts, Phase, Step, TrainState, option
 from voxtrace.methods.published import meddanet as published
-from voxtrace.methods.published.meddanet_recipe import (
-    BANK,
-    DECISION_WEIGHTS,
-    PRESENCE,
-    ROUTER,
-    bank_phase,
-    decision_phases,
-    decision_updates,
-    published_rate,
-)
+from voxtrace.methods.published import meddanet_recipe as recipe
+from voxtrace.methods.published.meddanet_recipe import BANK, PRESENCE, ROUTER
 from voxtrace.nn.across import over_processes
 from voxtrace.nn.choice import bank_quality, bank_report, choices_report, not_examined
-from voxtrace.nn.losses import dice_loss_over_batch, hard_dice
+from voxtrace.nn.losses import dice_loss_over_batch, mean_hard_dice
 from voxtrace.nn.model_bank import CANDIDATES, DECISION, WAYS, MedDANetNetwork, costs, decided, slice_topology
 from voxtrace.nn.transbts import SHRINKS
 from voxtrace.plan import Plan, Shape, check_divisible
@@ -71,6 +63,8 @@ SMALL = 2  # M_1 and M_2; M_3 and M_4 go on
 PUBLISHED_WIDTH = 32  # base width of the plan that nnU-Net makes on a machine like the paper's
 LEAST_SIDE, MOST_SLICES, SLICES_IN_A_ROW = 16, 64, 16
 KEPT = {"bank": ("keep",)}  # where candidates do not learn
+ONE_TERM = {"alpha": (0.0, 1.0)}  # Dice alone decides, or cost alone, which always takes M1
+FORCED = {"force": CANDIDATES}  # where D does not decide
 LEAST_SCALE = 0.25  # M_1 would be as wide as M_2 below it
 
 BRATS_REGIONS: tuple[tuple[int, ...], ...] = ((1, 2, 3), (1, 3), (3,))  # whole tumour, tumour core, enhancing tumour
@@ -103,6 +97,7 @@ class MedDANet(Method):
         "How D's five scores decide: the largest of all (at_once, paper), or first whether to skip, where that has "
         "more than skip_above, then which network (skip_first): several that are equally good do not share their part.",
         live=True,
+        unread_where=FORCED,
     )
     skip_above: float = option(
         0.5,
@@ -111,18 +106,23 @@ class MedDANet(Method):
         low=0.01,
         high=0.9999,
         live=True,
-        unread_where={"decide": ("at_once",)},
+        unread_where={"decide": ("at_once",), **FORCED},
     )
     alpha: float = option(
         0.001, "α, the weight of cost beside Dice when the best candidate of a slice is chosen.", low=0, high=1
     )
-    softmax_on_dice: bool = option(False, "Compare candidates by the softmax of their Dice (ablation).")
-    softmax_on_cost: bool = option(True, "Compare candidates by the softmax of 1/GMAC; off compares 1/GMAC (ablation).")
+    softmax_on_dice: bool = option(
+        False, "Compare candidates by the softmax of their Dice (ablation).", unread_where=ONE_TERM
+    )
+    softmax_on_cost: bool = option(
+        True, "Compare candidates by the softmax of 1/GMAC; off compares 1/GMAC (ablation).", unread_where=ONE_TERM
+    )
     choice_cost: Literal["published", "own"] = option(
         "published",
         "F, the cost of the candidates in the choice of the best one: for the published widths and windows, for "
         "which alpha is meant, or of the networks that are trained; narrow ones cost so little that the softmax only "
         "asks for M1.",
+        unread_where=ONE_TERM,
     )
     loss_labels: Literal["foreground", "all"] = option(
         "foreground",
@@ -152,6 +152,7 @@ class MedDANet(Method):
         "paper",
         "How slices vary: mirrored, intensities shifted (paper), those of the bank also turned by up to 30° and scaled "
         "(turned), or all more often and more, deformed, intensities as nnU-Net's (strong), for few cases.",
+        alike_where=(Alike(KEPT, ("paper", "turned")),),
     )
     choice_layers: Literal["all", "last"] = option(
         "all",
@@ -229,17 +230,22 @@ class MedDANet(Method):
         has all phases: D is trained again for the candidates as they are then. With a bank kept, all updates are D's.
         """
         keeps = self.bank == "keep"
-        decision = plan.iterations if keeps else decision_updates(plan.iterations)
-        of_d = decision_phases(decision, plan, self.held_out, self.variation, self.choice_layers == "last")
+        decision = plan.iterations if keeps else recipe.decision_updates(plan.iterations)
+        of_d = recipe.decision_phases(decision, plan, self.held_out, self.variation, self.choice_layers == "last")
         if keeps:
             return of_d
         bank = max(1, plan.iterations - decision)
-        return bank_phase(bank, plan, self.held_out, self.rate_for(bank), self.variation), *of_d
+        return recipe.bank_phase(bank, plan, self.held_out, self.rate_for(bank), self.variation), *of_d
+
+    def kept_phases(self, plan: Plan) -> tuple[Phase, ...]:
+        """Return the bank's phase where the bank is kept: its verdict is known before D learns."""
+        bank = recipe.bank_phase(1, plan, self.held_out, self.rate_for(1), self.variation)
+        return (bank,) if self.bank == "keep" else ()
 
     @property
     def begins_anew(self) -> tuple[str, ...]:
         """The decision network, where the bank is kept: it learns from the beginning, at its own rates."""
-        return (DECISION_WEIGHTS,) if self.bank == "keep" else ()
+        return (recipe.DECISION_WEIGHTS,) if self.bank == "keep" else ()
 
     def check_start(self, other: Method | None) -> None:
         """Refuse to keep a bank that is not there."""
@@ -255,7 +261,7 @@ class MedDANet(Method):
 
     def rate_for(self, iterations: int) -> float:
         """Return the first rate of phase 1: 1e-4, times the root of how much shorter the run is, at most 20 times."""
-        return self.rate or published_rate(iterations)
+        return self.rate or recipe.published_rate(iterations)
 
     def loss(self, network: nn.Module, batch: Batch, state: TrainState) -> dict[str, Tensor]:
         """Return the Dice losses of the candidates still in training, or the decision network's cross-entropy."""
@@ -291,7 +297,7 @@ class MedDANet(Method):
 
         A bank is when no candidate's mean Dice, over slices that show something, is below that of a cheaper one by more
         than 0.01, the errors of any two correlate above 0.8 (else which is best is chance, and cannot be learned), and
-        the best gains half of what skipping misses (ours: untrained candidates are alike, too).
+        the best gains half of what skipping misses: untrained candidates are alike, too. All three numbers are ours.
         """
         if phase.name == PRESENCE:
             return {}
@@ -353,14 +359,8 @@ class MedDANet(Method):
         return (1.0 - self.alpha) * S + self.alpha * cheapness[:, None]
 
     def slice_dice(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return S (B,) of logits (B, K, 1, Y, X): Dice of the strongest label, the mean over regions of each slice.
-
-        A region that is absent and not predicted counts as 1.
-        """
-        each_label = tuple((label,) for label in range(1, logits.shape[1]))
-        regions = BRATS_REGIONS if self.regions == "brats" else each_label
-        strongest = logits.argmax(1) * (labels < logits.shape[1])  # (B, 1, Y, X), 0 where nobody annotated
-        return torch.stack([hard_dice(strongest, labels, region) for region in regions]).mean(0)
+        """Return S (B,) of logits (B, K, 1, Y, X): Dice of the strongest label, the mean over regions of each slice."""
+        return mean_hard_dice(logits, labels, BRATS_REGIONS if self.regions == "brats" else ())
 
     # Inference
 

@@ -76,6 +76,7 @@ class RecycleNet(Method):
         "recycled yet, a plain U-Net's, begin with 0.125 where it is not told otherwise.",
         low=0.0,
         high=1.0,
+        live=True,
     )
     average: bool = option(
         False,

@@ -128,7 +128,7 @@ def bank_report(quality: BankQuality, names: Sequence[str], tolerance: float, co
 
     They are where none is worse than a cheaper one by more than ``tolerance``, the errors of any two correlate above
     ``correlation``, and the best gains half of what is to be gained: untrained networks are alike, too. ``passed`` is
-    None where no slice shows anything.
+    None where no slice shows anything. The tolerance is ours, so whether they rise without it is told beside.
     """
     if not quality.slices:
         return not_examined(names)
@@ -139,6 +139,7 @@ def bank_report(quality: BankQuality, names: Sequence[str], tolerance: float, co
         "slices": quality.slices,
         "dice": {name: round(dice, 4) for name, dice in zip(names, quality.dice, strict=True)},
         "tolerance": tolerance,
+        "rises_without_tolerance": quality.is_ordered(0.0),
         "error_correlation": _known(quality.correlation),
         "least_correlation": correlation,
         "found": round(quality.found, 4),
@@ -146,13 +147,20 @@ def bank_report(quality: BankQuality, names: Sequence[str], tolerance: float, co
     }
     measured = (
         f"on {quality.slices} held-back slices with a label the mean Dice of {names[0]} to {names[-1]} is "
-        f"{', '.join(f'{dice:.3f}' for dice in quality.dice)} ({'rising' if ordered else 'not rising'} within "
-        f"{tolerance:g}), the best gains {quality.found:.2f} of what skipping misses (expected {LEAST_FOUND:g}), "
+        f"{', '.join(f'{dice:.3f}' for dice in quality.dice)} ({_order_words(quality, tolerance)}), the best "
+        f"gains {quality.found:.2f} of what skipping misses (expected {LEAST_FOUND:g}), "
         f"and their errors correlate {quality.correlation:.2f} or more (expected above {correlation:g})"
     )
     if passed:
         return {**values, "sentence": f"The networks are worth choosing between: {measured}."}
     return {**values, "sentence": f"The networks are NOT worth choosing between yet: {measured}. {_REMEDY}"}
+
+
+def _order_words(quality: BankQuality, tolerance: float) -> str:
+    if quality.is_ordered(0.0):
+        return "rising"
+    how = "rising only" if quality.is_ordered(tolerance) else "not rising"
+    return f"{how} within a tolerance of {tolerance:g}, ours"
 
 
 def choice_report(quality: ChoiceQuality, names: Sequence[str], cost: float) -> dict[str, Any]:

@@ -71,6 +71,17 @@ def hard_dice(answer: Tensor, truth: Tensor, region: Sequence[int]) -> Tensor:
     return (2.0 * (p & g).sum(1) + 1e-8) / (p.sum(1) + g.sum(1) + 1e-8)
 
 
+def mean_hard_dice(logits: Tensor, labels: Tensor, regions: Sequence[Sequence[int]] = ()) -> Tensor:
+    """Return the Dice (B,) of the strongest label of logits (B, K, 1, Y, X), the mean over regions of each window.
+
+    Without regions each label but the background is one. Pixels that nobody annotated count as background on both
+    sides; a region that is absent and not predicted counts as 1.
+    """
+    strongest = logits.argmax(1) * (labels < logits.shape[1])  # (B, 1, Y, X)
+    each_label = [(label,) for label in range(1, logits.shape[1])]
+    return torch.stack([hard_dice(strongest, labels, region) for region in regions or each_label]).mean(0)
+
+
 def head_weights(n_heads: int) -> list[float]:
     """Return deep-supervision weights 1, ½, ¼ …, the coarsest 0 (unless it is the only one), with sum 1."""
     if n_heads == 1:

@@ -281,6 +281,11 @@ class E2ENetNetwork(nn.Module):
         """Every masked convolution, in order of construction."""
         return [module for module in self.modules() if isinstance(module, Masked)]
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether every kernel of every masked convolution is on."""
+        return all(bool(conv.mask.all()) for conv in self.masked)
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return logits of each head, finest first, each at its own size."""
         maps, last = self.encode(images), []

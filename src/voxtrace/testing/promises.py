@@ -220,19 +220,27 @@ def an_unknown_option_is_refused_by_name(name: str) -> None:
 
 @_promise
 def an_option_that_another_one_switches_off_is_refused(name: str) -> None:
-    """``unread_where`` names options of the method and values that they take; a new value beside them is refused."""
+    """``unread_where`` and ``alike_where`` name options and values that exist; what then does nothing is refused."""
     for info in method_class(name).options():
-        for switch, value in ((switch, value) for switch, values in info.unread_where.items() for value in values):
-            method(name, **{switch: value})  # alone it is a choice like any
-            other = next(other for other in _other_values(info) if other != info.default)
+        for switches, other in _idle_settings(info):
+            method(name, **switches)  # alone it is a choice like any
             try:
-                method(name, **{switch: value, info.name: other})
+                method(name, **switches, **{info.name: other})
             except MethodError as error:
-                _require("does nothing" in str(error), f"{info.name} beside {switch} is refused as {str(error)!r}.")
+                _require("does nothing" in str(error), f"{info.name} beside {switches} is refused as {str(error)!r}.")
             else:
-                raise AssertionError(
-                    f"{info.name}={other!r} is accepted, although {switch}={value!r} does not read it."
-                )
+                raise AssertionError(f"{info.name}={other!r} is accepted, although it does nothing with {switches}.")
+
+
+def _idle_settings(info: OptionInfo) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield values of other options, and one of this option that then does the same as its default."""
+    other = next(other for other in _other_values(info) if other != info.default)
+    yield from (({name: value}, other) for name, values in info.unread_where.items() for value in values)
+    for alike in info.alike_where:
+        same = alike.values if alike.values is not None else (info.default, other)
+        if info.default in same:
+            switches = {name: values[0] for name, values in alike.where.items()}
+            yield switches, next(value for value in same if value != info.default)
 
 
 @_promise

@@ -12,7 +12,8 @@ update        ``phase``, ``iteration``, ``loss`` (terms, means since the last li
               ``iterations_per_s``, ``busy`` (fraction of the time not spent waiting for windows),
               ``memory_mb``, ``method`` (what the method reports of itself)
 validation    ``phase``, ``iteration``, ``dice``, ``dice_per_label``, ``cases`` (Dice of each by name)
-examined      ``phase``, ``found`` (what the method found on held-back windows after the phase)
+examined      ``phase``, ``found`` (what the method found on held-back windows after the phase, or before training
+              where the start's weights stand for the phase)
 charts        ``phase``, ``iteration``, ``charts``: numbers of the network's nodes, where they changed since the
               last line; each as in a trace's record
 checkpoint    ``phase``, ``iteration``

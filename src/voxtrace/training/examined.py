@@ -22,26 +22,46 @@ WINDOWS = 16  # segmented at once
 FOLDER = "held_back"  # in the run's folder
 
 
+def examine_kept(
+    run: TrainingRun, cases: Sequence[PreprocessedCase], validate: Sequence[Case]
+) -> Iterator[TrainProgress]:
+    """Yield what the method has to say of phases that are not run, because the start's weights stay."""
+    for phase in run.method.kept_phases(run.plan):
+        yield from _examine(run, (phase,), 0, cases, validate)
+
+
 def examine_phase(
     run: TrainingRun, number: int, cases: Sequence[PreprocessedCase], validate: Sequence[Case]
 ) -> Iterator[TrainProgress]:
     """Yield the sentence that the method has to say after a phase, if any, and write down what it found."""
+    learned = run.phases[: number + 1]
+    yield from _examine(run, learned, learned[-1].iterations, cases, validate)
+
+
+def _examine(
+    run: TrainingRun,
+    learned: Sequence[Phase],
+    done: int,
+    cases: Sequence[PreprocessedCase],
+    validate: Sequence[Case],
+) -> Iterator[TrainProgress]:
+    """Yield what the method says after the last of the phases that were learned; ``done`` are its updates."""
     if not run.processes.first:
         return
-    phase = run.phases[number]
+    phase = learned[-1]
     with torch.no_grad():
-        windows = partial(held_back_windows, run, number, cases, validate)
+        windows = partial(held_back_windows, run, learned, cases, validate)
         found = dict(run.method.examine(run.network.eval(), phase, windows))
     if not found:
         return
     run.events.write(EVENT, run.done, run.total, phase=phase.name, found=found)
-    yield TrainProgress(phase.name, phase.iterations, phase.iterations, seconds=run.seconds, message=found[SENTENCE])
+    yield TrainProgress(phase.name, done, done, seconds=run.seconds, message=found[SENTENCE])
 
 
 def held_back_windows(
-    run: TrainingRun, number: int, cases: Sequence[PreprocessedCase], validate: Sequence[Case]
+    run: TrainingRun, learned: Sequence[Phase], cases: Sequence[PreprocessedCase], validate: Sequence[Case]
 ) -> Iterator[Batch]:
-    """Yield all windows of the validation cases; without any, of training cases that no phase up to this one learned.
+    """Yield all windows of the validation cases; without any, of training cases that none of the phases learned.
 
     Windows lie on the even lattice and are not augmented.
     """
@@ -50,13 +70,13 @@ def held_back_windows(
             preprocess_cases(validate, run.plan, run.work / FOLDER, run.config.seed)
         )
     else:
-        held = _left_out(run.phases[: number + 1], cases)
+        held = _left_out(learned, cases)
     for case in held:
         yield from _windows(case, run)
 
 
 def examined_entries(run: TrainingRun) -> dict[str, Any]:
-    """Return what was found after each phase, by its name, for the card; {} if nothing."""
+    """Return what was found after each phase, kept ones included, by its name, for the card; {} if nothing."""
     found = {
         event["phase"]: event.get("found", {})
         for event in read_events(run.work / EVENTS)

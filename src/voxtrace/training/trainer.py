@@ -23,7 +23,7 @@ from voxtrace.training.checkpoint import load_checkpoint
 from voxtrace.training.config import TrainConfig
 from voxtrace.training.coverage import covering, drawn_cases, label_coverage, options_before, with_coverage
 from voxtrace.training.curriculum import learned_cases
-from voxtrace.training.examined import examine_phase
+from voxtrace.training.examined import examine_kept, examine_phase
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.finish import clear_finished
 from voxtrace.training.finished import finished, settings
@@ -204,6 +204,8 @@ def _optimise(
     objective = Objective(run.method, run.network)
     checkpoint = run.restore()
     begin_events(run, checkpoint)
+    if checkpoint is None:
+        yield from examine_kept(run, cases, validate)
     for number in range(checkpoint.phase if checkpoint else 0, len(run.phases)):
         scale = 1.0 if learns_anew(run.method, run.phases[number]) else rate_factor
         loop = PhaseLoop(run, number, objective, scale)

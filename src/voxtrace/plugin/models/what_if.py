@@ -104,7 +104,7 @@ def options_for(name: str, options: PredictOptions, able: Capabilities | None) -
         return replace(options, settle=float(f"{float(early[1]) / 100:.6g}"))
     if everywhere := _EVERYWHERE.match(name):
         forced = _forced(everywhere[1], able.options, able.value_names)
-        own = {**options.method_options, **forced}
+        own = without_unread(able.options, {**options.method_options, **forced})
         return replace(options, method_options=own) if forced else None
     return None
 
