@@ -48,6 +48,17 @@ def test_the_verdict_follows_from_the_interval(
     assert evidence.verdict(found, margin) == words
 
 
+def test_the_cases_of_a_subject_are_one_value_of_a_test(evidence: ModuleType) -> None:
+    """Three hearts of two frames each: six cases, but too few subjects to test."""
+    hearts = ["a", "b", "a", "b", "c", "c"]
+
+    found = evidence.told("better", [0.9, 0.8, 0.7, 0.8, 0.6, 0.8], [0.6, 0.7, 0.6, 0.7, 0.6, 0.6], subjects=hearts)
+
+    assert evidence.averaged([1.0, 2.0, 3.0, 4.0, 5.0, 7.0], hearts) == [2.0, 3.0, 6.0]
+    assert (found["count"], found["verdict"]) == (3, "not testable here: 3 cases")
+    assert found["difference"] == pytest.approx(0.4 / 3)
+
+
 def test_routing_is_compared_with_the_network_that_is_best_on_every_slice(evidence: ModuleType) -> None:
     dice = {
         "router": [0.7] * 6,
