@@ -150,27 +150,28 @@ def steps(given: argparse.Namespace) -> dict[str, Any]:
         if model.method.steps > 1 and "steps" in _changeable(model):
             first.append(measured(model, case, steps=1)[1]["seconds"])
     table = np.asarray([row["dice"] for row in rows])
+    first_dice, last_dice = table[:, 0].tolist(), table[:, -1].tolist()
     changed = np.asarray([row["changed"] for row in rows])
     subjects = subjects_of(given)
     print("mean Dice at each step: " + " ".join(f"{value:.4f}" for value in np.nanmean(table, axis=0)))
     claims = [
-        told("the last step is better than the first", table[:, -1], table[:, 0], subjects=subjects),
+        told("the last step is better than the first", last_dice, first_dice, subjects=subjects),
         told(
             f"Dice does not fall by more than {CLOSE} from the first step on",
-            table[:, -1],
-            table[:, 0],
+            last_dice,
+            first_dice,
             CLOSE,
             subjects,
         ),
     ]
     if table.shape[1] > 2:
         come_to_rest = "the steps come to rest: voxels changed by step 2, by the last"
-        claims.append(told(come_to_rest, changed[:, 1], changed[:, -1], subjects=subjects))
+        claims.append(told(come_to_rest, changed[:, 1].tolist(), changed[:, -1].tolist(), subjects=subjects))
     if first:
         print(f"seconds: {np.mean([row['seconds'] for row in rows]):.2f}; of one step alone {np.mean(first):.2f}")
-    claims += arm_claims(given, table[:, -1])
+    claims += arm_claims(given, last_dice)
     if given.against:
-        claims.append(told("the first step is no worse than the U-Net", table[:, 0], _last_of(given), CLOSE, subjects))
+        claims.append(told("the first step is no worse than the U-Net", first_dice, _last_of(given), CLOSE, subjects))
     return {"kind": "steps", "cases": rows, "claims": claims}
 
 
@@ -193,6 +194,7 @@ def route(given: argparse.Namespace) -> dict[str, Any]:
     model, cases = bundle.load(given.bundle), list(cases_of(given))
     found: dict[str, list[dict[str, Any]]] = {who: [] for who in SHOWN}
     slices: list[tuple[Array, Array, Array]] = []
+    taken: list[Array] = []
     for case in cases:
         made = {}
         for who in SHOWN:
@@ -200,12 +202,15 @@ def route(given: argparse.Namespace) -> dict[str, Any]:
             found[who].append(row)
             made[who] = np.asarray(result.labels.data)
             if who == "router":
-                chosen, planes = result.trace.facts["candidate"][-1].astype(int), result.trace.windows[:, 0]
-        slices.append((chosen, *_slices(case, made, planes)))
+                chosen, boxes = result.trace.facts["candidate"][-1].astype(int), result.trace.boxes()
+        taken.append(chosen)
+        slices.append(_slices(case, made, chosen, boxes))
+    windows_chosen = np.concatenate(taken)
     chosen = np.concatenate([one for one, _, _ in slices])
     there = np.concatenate([one for _, one, _ in slices])
     table = np.concatenate([one for _, _, one in slices])
-    _print_routing(model, chosen, there, table)
+    _print_shares(model, windows_chosen)
+    _print_routing(chosen, there, table)
     last = {who: [row["dice"][-1] for row in rows] for who, rows in found.items()}
     cost = {who: float(np.mean([row["gflop"] for row in rows])) for who, rows in found.items()}
     for who in SHOWN:
@@ -217,12 +222,13 @@ def route(given: argparse.Namespace) -> dict[str, Any]:
         *([_within(mirrored, ", averaged over mirror images", subjects)] if mirrored else []),
         told(
             "routed costs at most half of M4",
-            *[[0.5 * r["gflop"] for r in found["expert4"]], [r["gflop"] for r in found["router"]]],
+            [0.5 * row["gflop"] for row in found["expert4"]],
+            [row["gflop"] for row in found["router"]],
             subjects=subjects,
         ),
         *arm_claims(given, last["router"]),
     ]
-    return {"kind": "route", "cases": found, "claims": claims, "chosen": chosen.tolist()}
+    return {"kind": "route", "cases": found, "claims": claims, "chosen": windows_chosen.tolist()}
 
 
 def _mirrored(model: Bundle, case: Case, who: str) -> float:
@@ -237,12 +243,17 @@ def _within(dice: Mapping[str, Sequence[float]], how: str = "", subjects: Sequen
     return told(f"routed within 0.01 of the best network ({best}){how}", dice["router"], dice[best], 0.01, subjects)
 
 
-def _slices(case: Case, made: dict[str, Array], planes: Array) -> tuple[Array, Array]:
-    """Return whether each slice has a label in the reference, and the foreground Dice of each network there."""
+def _slices(case: Case, made: dict[str, Array], chosen: Array, boxes: Array) -> tuple[Array, Array, Array]:
+    """Return what was chosen, whether the reference has a label, and the Dice of each network, slice by slice.
+
+    The slices are those of the scan, once for each window over them. Boxes (W, 6) are the windows on its grid, since
+    the network's planes lie elsewhere where it has another spacing.
+    """
     reference = np.asarray(case.labels.data)
-    there = np.asarray([bool(reference[z].any()) for z in planes])
-    table = [[_plane_dice(made[who][z], reference[z]) for who in SHOWN[1:]] for z in planes]
-    return there, np.asarray(table)
+    over = [(int(z), w) for z in range(len(reference)) for w in np.flatnonzero((boxes[:, 0] <= z) & (z < boxes[:, 3]))]
+    there = np.asarray([bool(reference[z].any()) for z, _ in over])
+    table = [[_plane_dice(made[who][z], reference[z]) for who in SHOWN[1:]] for z, _ in over]
+    return chosen[[w for _, w in over]], there, np.asarray(table)
 
 
 def _plane_dice(one: Array, other: Array) -> float:
@@ -250,18 +261,24 @@ def _plane_dice(one: Array, other: Array) -> float:
     return 1.0 if not both else 2.0 * np.count_nonzero((one == other) & (one > 0)) / both
 
 
-def _print_routing(model: Bundle, chosen: Array, there: Array, table: Array) -> None:
+def _print_shares(model: Bundle, chosen: Array) -> None:
     names = model.method.value_names["candidate"]
     shares = np.bincount(chosen, minlength=len(names)) / len(chosen)
     print("shares: " + ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True)))
+
+
+def _print_routing(chosen: Array, there: Array, table: Array) -> None:
     skipped = chosen == 0
     right = int((skipped & ~there).sum())
-    print(f"skipped slices without a label: {right} of {skipped.sum()}; of all without a label: {(~there).sum()}")
+    print(
+        f"skipped slices of the scans without a label: {right} of {skipped.sum()}; of all without a label: "
+        f"{(~there).sum()}; skipped with a label: {(skipped & there).sum()} of {there.sum()}"
+    )
     seen = ~skipped & there
     if seen.any():
         picked = table[seen, chosen[seen] - 1]
         at_random = table[seen] @ (np.bincount(chosen[seen] - 1, minlength=table.shape[1]) / seen.sum())
-        told("skill: slice Dice of the choice against the same shares at random", picked, at_random)
+        told("skill: slice Dice of the choice against the same shares at random", picked.tolist(), at_random.tolist())
 
 
 def windows(given: argparse.Namespace) -> dict[str, Any]:
@@ -278,7 +295,8 @@ def windows(given: argparse.Namespace) -> dict[str, Any]:
         *(
             told(
                 f"regular windows take more {what}",
-                *[[row[what] for row in rows[how]] for how in ("regular", "adaptive")],
+                [row[what] for row in rows["regular"]],
+                [row[what] for row in rows["adaptive"]],
                 subjects=subjects,
             )
             for what in ("windows", "seconds")
