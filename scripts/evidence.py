@@ -10,9 +10,9 @@
 Med-DANet, `windows` for CDL-UNet; each arm is another bundle of the same cases. `stepping` measures whether a trace
 finds errors, and `rest` how much RecycleNet's normalised features still change from cycle to cycle.
 DATASET is a folder with a dataset, its fold by `--fold` (0), or `abdomen` or `tumour` for phantoms that no bundle
-has seen. Networks are compared as they answer, small pieces included. `--cases N` takes the first ones; `--json FILE`
-keeps every case's numbers, from which `figures.py` draws. `route` is without mirror images, since each is decided for
-itself; `--mirror` adds the Dice of their mean, as predictions have it.
+has seen. Networks are compared as they answer, small pieces included, the cases of a subject averaged first.
+`--cases N` takes the first ones; `--json FILE` keeps every case's numbers, from which `figures.py` draws. `route` is
+without mirror images, since each is decided for itself; `--mirror` adds the Dice of their mean, as predictions have it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,23 @@ def cases_of(given: argparse.Namespace) -> Iterator[Case]:
         yield from held_back[: given.cases or None]
 
 
+def subjects_of(given: argparse.Namespace) -> list[str]:
+    """Return whose scan each case is, in the order of the cases; each phantom is its own subject."""
+    if given.dataset in PHANTOMS:
+        return [str(number) for number in range(given.cases or PHANTOM_CASES)]
+    dataset = open_dataset(given.dataset)
+    _, held_back = fold(dataset, given.fold)
+    return [dataset.subjects[files.name] for files in held_back.files[: given.cases or None]]
+
+
+def averaged(values: Sequence[float], subjects: Sequence[str]) -> list[float]:
+    """Return the mean over each subject's cases: two frames of one heart are not two hearts."""
+    found: dict[str, list[float]] = {}
+    for subject, value in zip(subjects, values, strict=True):
+        found.setdefault(subject, []).append(value)
+    return [finite_mean(of) for of in found.values()]
+
+
 def mean_dice(labels: Array, case: Case, model: Bundle) -> float:
     """Return the mean Dice of a label map over the model's labels that it or the reference has."""
     names = {value: name for value, name in model.plan.labels.items() if value}
@@ -93,8 +110,12 @@ def verdict(found: Paired, margin: float = 0.0) -> str:
     return "not seen: the opposite" if found.high < -margin else "not seen: the interval holds both"
 
 
-def told(claim: str, one: Sequence[float], other: Sequence[float], margin: float = 0.0) -> dict[str, Any]:
-    """Print and return a claim with its effect, interval, p and verdict."""
+def told(
+    claim: str, one: Sequence[float], other: Sequence[float], margin: float = 0.0, subjects: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Print and return a claim with its effect, interval, p and verdict; with subjects, values are those of cases."""
+    if subjects:
+        one, other = averaged(one, subjects), averaged(other, subjects)
     found = paired(one, other)
     words = verdict(found, margin)
     print(
@@ -115,7 +136,8 @@ def arm_claims(given: argparse.Namespace, last: Sequence[float]) -> Iterator[dic
     """Yield the comparison with each arm."""
     for name, path in arms_of(given).items():
         other = bundle.load(path)
-        yield told(f"better than {name}", last, [measured(other, case)[1]["dice"][-1] for case in cases_of(given)])
+        theirs = [measured(other, case)[1]["dice"][-1] for case in cases_of(given)]
+        yield told(f"better than {name}", last, theirs, subjects=subjects_of(given))
     if not given.against:
         print("against the U-Net: not testable here, give one with --against")
 
@@ -128,21 +150,28 @@ def steps(given: argparse.Namespace) -> dict[str, Any]:
         if model.method.steps > 1 and "steps" in _changeable(model):
             first.append(measured(model, case, steps=1)[1]["seconds"])
     table = np.asarray([row["dice"] for row in rows])
+    first_dice, last_dice = table[:, 0].tolist(), table[:, -1].tolist()
     changed = np.asarray([row["changed"] for row in rows])
+    subjects = subjects_of(given)
     print("mean Dice at each step: " + " ".join(f"{value:.4f}" for value in np.nanmean(table, axis=0)))
     claims = [
-        told("the last step is better than the first", table[:, -1], table[:, 0]),
-        told(f"Dice does not fall by more than {CLOSE} from the first step on", table[:, -1], table[:, 0], CLOSE),
+        told("the last step is better than the first", last_dice, first_dice, subjects=subjects),
+        told(
+            f"Dice does not fall by more than {CLOSE} from the first step on",
+            last_dice,
+            first_dice,
+            CLOSE,
+            subjects,
+        ),
     ]
     if table.shape[1] > 2:
-        claims.append(
-            told("the steps come to rest: voxels changed by step 2, by the last", changed[:, 1], changed[:, -1])
-        )
+        come_to_rest = "the steps come to rest: voxels changed by step 2, by the last"
+        claims.append(told(come_to_rest, changed[:, 1].tolist(), changed[:, -1].tolist(), subjects=subjects))
     if first:
         print(f"seconds: {np.mean([row['seconds'] for row in rows]):.2f}; of one step alone {np.mean(first):.2f}")
-    claims += arm_claims(given, table[:, -1])
+    claims += arm_claims(given, last_dice)
     if given.against:
-        claims.append(told("the first step is no worse than the U-Net", table[:, 0], _last_of(given), CLOSE))
+        claims.append(told("the first step is no worse than the U-Net", first_dice, _last_of(given), CLOSE, subjects))
     return {"kind": "steps", "cases": rows, "claims": claims}
 
 
@@ -165,6 +194,7 @@ def route(given: argparse.Namespace) -> dict[str, Any]:
     model, cases = bundle.load(given.bundle), list(cases_of(given))
     found: dict[str, list[dict[str, Any]]] = {who: [] for who in SHOWN}
     slices: list[tuple[Array, Array, Array]] = []
+    taken: list[Array] = []
     for case in cases:
         made = {}
         for who in SHOWN:
@@ -172,47 +202,58 @@ def route(given: argparse.Namespace) -> dict[str, Any]:
             found[who].append(row)
             made[who] = np.asarray(result.labels.data)
             if who == "router":
-                chosen, planes = result.trace.facts["candidate"][-1].astype(int), result.trace.windows[:, 0]
-        slices.append((chosen, *_slices(case, made, planes)))
+                chosen, boxes = result.trace.facts["candidate"][-1].astype(int), result.trace.boxes()
+        taken.append(chosen)
+        slices.append(_slices(case, made, chosen, boxes))
+    windows_chosen = np.concatenate(taken)
     chosen = np.concatenate([one for one, _, _ in slices])
     there = np.concatenate([one for _, one, _ in slices])
     table = np.concatenate([one for _, _, one in slices])
-    _print_routing(model, chosen, there, table)
+    _print_shares(model, windows_chosen)
+    _print_routing(chosen, there, table)
     last = {who: [row["dice"][-1] for row in rows] for who, rows in found.items()}
     cost = {who: float(np.mean([row["gflop"] for row in rows])) for who, rows in found.items()}
     for who in SHOWN:
         print(f"{who}: mean Dice {np.nanmean(last[who]):.4f}, {cost[who]:.3g} GFLOP a case")
+    subjects = subjects_of(given)
     mirrored = {who: [_mirrored(model, case, who) for case in cases] for who in SHOWN} if given.mirror else {}
     claims = [
-        _within(last),
-        *([_within(mirrored, ", averaged over mirror images")] if mirrored else []),
+        _within(last, subjects=subjects),
+        *([_within(mirrored, ", averaged over mirror images", subjects)] if mirrored else []),
         told(
             "routed costs at most half of M4",
-            *[[0.5 * r["gflop"] for r in found["expert4"]], [r["gflop"] for r in found["router"]]],
+            [0.5 * row["gflop"] for row in found["expert4"]],
+            [row["gflop"] for row in found["router"]],
+            subjects=subjects,
         ),
         *arm_claims(given, last["router"]),
     ]
-    return {"kind": "route", "cases": found, "claims": claims, "chosen": chosen.tolist()}
+    return {"kind": "route", "cases": found, "claims": claims, "chosen": windows_chosen.tolist()}
 
 
 def _mirrored(model: Bundle, case: Case, who: str) -> float:
     return float(measured(model, case, mirror=True, options={"force": who})[1]["dice"][-1])
 
 
-def _within(dice: Mapping[str, Sequence[float]], how: str = "") -> dict[str, Any]:
+def _within(dice: Mapping[str, Sequence[float]], how: str = "", subjects: Sequence[str] = ()) -> dict[str, Any]:
     """Return the claim that the routed answer is as good as the best network's on every slice."""
     if how:
         print(f"mean Dice{how}: " + ", ".join(f"{who} {np.nanmean(of):.4f}" for who, of in dice.items()))
     best = max(SHOWN[1:], key=lambda who: float(np.nanmean(dice[who])))
-    return told(f"routed within 0.01 of the best network ({best}){how}", dice["router"], dice[best], 0.01)
+    return told(f"routed within 0.01 of the best network ({best}){how}", dice["router"], dice[best], 0.01, subjects)
 
 
-def _slices(case: Case, made: dict[str, Array], planes: Array) -> tuple[Array, Array]:
-    """Return whether each slice has a label in the reference, and the foreground Dice of each network there."""
+def _slices(case: Case, made: dict[str, Array], chosen: Array, boxes: Array) -> tuple[Array, Array, Array]:
+    """Return what was chosen, whether the reference has a label, and the Dice of each network, slice by slice.
+
+    The slices are those of the scan, once for each window over them. Boxes (W, 6) are the windows on its grid, since
+    the network's planes lie elsewhere where it has another spacing.
+    """
     reference = np.asarray(case.labels.data)
-    there = np.asarray([bool(reference[z].any()) for z in planes])
-    table = [[_plane_dice(made[who][z], reference[z]) for who in SHOWN[1:]] for z in planes]
-    return there, np.asarray(table)
+    over = [(int(z), w) for z in range(len(reference)) for w in np.flatnonzero((boxes[:, 0] <= z) & (z < boxes[:, 3]))]
+    there = np.asarray([bool(reference[z].any()) for z, _ in over])
+    table = [[_plane_dice(made[who][z], reference[z]) for who in SHOWN[1:]] for z, _ in over]
+    return chosen[[w for _, w in over]], there, np.asarray(table)
 
 
 def _plane_dice(one: Array, other: Array) -> float:
@@ -220,18 +261,24 @@ def _plane_dice(one: Array, other: Array) -> float:
     return 1.0 if not both else 2.0 * np.count_nonzero((one == other) & (one > 0)) / both
 
 
-def _print_routing(model: Bundle, chosen: Array, there: Array, table: Array) -> None:
+def _print_shares(model: Bundle, chosen: Array) -> None:
     names = model.method.value_names["candidate"]
     shares = np.bincount(chosen, minlength=len(names)) / len(chosen)
     print("shares: " + ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True)))
+
+
+def _print_routing(chosen: Array, there: Array, table: Array) -> None:
     skipped = chosen == 0
     right = int((skipped & ~there).sum())
-    print(f"skipped slices without a label: {right} of {skipped.sum()}; of all without a label: {(~there).sum()}")
+    print(
+        f"skipped slices of the scans without a label: {right} of {skipped.sum()}; of all without a label: "
+        f"{(~there).sum()}; skipped with a label: {(skipped & there).sum()} of {there.sum()}"
+    )
     seen = ~skipped & there
     if seen.any():
         picked = table[seen, chosen[seen] - 1]
         at_random = table[seen] @ (np.bincount(chosen[seen] - 1, minlength=table.shape[1]) / seen.sum())
-        told("skill: slice Dice of the choice against the same shares at random", picked, at_random)
+        told("skill: slice Dice of the choice against the same shares at random", picked.tolist(), at_random.tolist())
 
 
 def windows(given: argparse.Namespace) -> dict[str, Any]:
@@ -242,12 +289,15 @@ def windows(given: argparse.Namespace) -> dict[str, Any]:
         for how, into in rows.items():
             into.append(measured(model, case, options={"windows": how})[1])
     last = {how: [row["dice"][-1] for row in found] for how, found in rows.items()}
+    subjects = subjects_of(given)
     claims = [
-        told("adaptive windows lose no more than 0.002 of Dice", last["adaptive"], last["regular"], CLOSE),
+        told("adaptive windows lose no more than 0.002 of Dice", last["adaptive"], last["regular"], CLOSE, subjects),
         *(
             told(
                 f"regular windows take more {what}",
-                *[[row[what] for row in rows[how]] for how in ("regular", "adaptive")],
+                [row[what] for row in rows["regular"]],
+                [row[what] for row in rows["adaptive"]],
+                subjects=subjects,
             )
             for what in ("windows", "seconds")
         ),

@@ -8,8 +8,8 @@ nnU-Net's own; the learning rate falls over the minutes as it does over its 1000
 --window make its plan smaller, which suits a processor better. --precision bfloat16 lets its convolutions run in 16
 bits, as on a GPU. DATASET is in nnU-Net's raw layout, with splits_final.json. OUT receives nnU-Net's folders; minutes,
 updates and the Dice of each held-back case are printed and kept in OUT/nnunet.json. Bundles are compared on the cases
-that their cards name. Minutes are those of the processor: of one thread with OMP_NUM_THREADS=1, and other work on the
-machine costs nnU-Net nothing.
+that their cards name, the cases of a subject averaged first. Minutes are those of the processor: of one thread with
+OMP_NUM_THREADS=1, and other work on the machine costs nnU-Net nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+from compare_cards import by_subject, counted
 
 from voxtrace.atomic import atomic_file
 from voxtrace.batch.paired import paired
@@ -168,10 +170,11 @@ def _compare(name: str, theirs: dict[str, float]) -> None:
     record = card(name)
     own = {row["name"]: finite_mean(row["dice"].values()) for row in record["metrics"]["validation"]["per_case"]}
     common = sorted(set(own) & set(theirs))
-    found = paired([own[case] for case in common], [theirs[case] for case in common])
+    ours, nnunet = (by_subject({("", case): of[case] for case in common}) for of in (own, theirs))
+    found = paired(list(ours.values()), list(nnunet.values()))
     print(
         f"{Path(name).name}: {found.one:.4f} against {found.other:.4f}, difference {found.difference:+.4f} "
-        f"[{found.low:+.4f}, {found.high:+.4f}], p {found.p:.2g}, n {found.count}; "
+        f"[{found.low:+.4f}, {found.high:+.4f}], p {found.p:.2g}, {counted(found.count, len(ours), len(common))}; "
         f"{record['provenance']['seconds'] / 60:.1f} minutes"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,17 @@ def test_the_verdict_follows_from_the_interval(
     assert evidence.verdict(found, margin) == words
 
 
+def test_the_cases_of_a_subject_are_one_value_of_a_test(evidence: ModuleType) -> None:
+    """Three hearts of two frames each: six cases, but too few subjects to test."""
+    hearts = ["a", "b", "a", "b", "c", "c"]
+
+    found = evidence.told("better", [0.9, 0.8, 0.7, 0.8, 0.6, 0.8], [0.6, 0.7, 0.6, 0.7, 0.6, 0.6], subjects=hearts)
+
+    assert evidence.averaged([1.0, 2.0, 3.0, 4.0, 5.0, 7.0], hearts) == [2.0, 3.0, 6.0]
+    assert (found["count"], found["verdict"]) == (3, "not testable here: 3 cases")
+    assert found["difference"] == pytest.approx(0.4 / 3)
+
+
 def test_routing_is_compared_with_the_network_that_is_best_on_every_slice(evidence: ModuleType) -> None:
     dice = {
         "router": [0.7] * 6,
@@ -59,6 +70,21 @@ def test_routing_is_compared_with_the_network_that_is_best_on_every_slice(eviden
     found = evidence._within(dice, ", mirrored")
     assert found["claim"] == "routed within 0.01 of the best network (expert3), mirrored"
     assert (found["verdict"], round(found["difference"], 3)) == ("seen", -0.005)
+
+
+def test_choices_are_judged_on_the_slices_of_the_scan(evidence: ModuleType) -> None:
+    """Two planes of the network over four slices: the label in slice 2 lies under the second plane."""
+    reference = np.zeros((4, 2, 2), np.uint8)
+    reference[2] = 1
+    case = SimpleNamespace(labels=SimpleNamespace(data=reference))
+    made = {who: np.zeros_like(reference) for who in evidence.SHOWN} | {"expert4": reference}
+    boxes = np.array([[-0.5, -0.5, -0.5, 1.5, 1.5, 1.5], [1.5, -0.5, -0.5, 3.5, 1.5, 1.5]])
+
+    chosen, there, table = evidence._slices(case, made, np.array([0, 4]), boxes)
+
+    assert chosen.tolist() == [0, 0, 4, 4]
+    assert there.tolist() == [False, False, True, False]
+    assert table[2].tolist() == [0.0, 0.0, 0.0, 1.0]
 
 
 def test_places_hold_what_they_hold(evidence: ModuleType) -> None:
