@@ -118,6 +118,13 @@ def test_an_external_case_that_was_learned_is_not_called_apart() -> None:
     assert "external cases, 1: x\n" in card_text("m", {}, learned)
 
 
+def test_cases_that_a_score_left_out_were_not_trained_on() -> None:
+    some = record()
+    some["provenance"] |= {"cases_left_out": 1, "cases_learned": 2}
+    assert "- prepared for training, 2 of them learned, 3: a0, a1, a2" in measured_lines(some)
+    assert "- trained on, 3: a0, a1, a2" in measured_lines(record())
+
+
 def test_a_start_is_told_in_words_and_with_what_it_took() -> None:
     begun = record()
     begun["provenance"]["initial"] = {

@@ -29,6 +29,32 @@ MEASURED = (
     *("calibration", "post_processing", "failures"),
 )
 
+Scans = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scan",
+        metavar="MODEL=FILE",
+        help="Picture a model on this scan, which you may show, in place of a made-up one; may be repeated.",
+    ),
+]
+References = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        metavar="MODEL=FILE",
+        help="Reference labels of a model's --scan, shown beside its answer: by the names that FILE or a .json of "
+        "its name beside it has, else by the model's values; may be repeated.",
+    ),
+]
+ShownDatasets = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--dataset",
+        help="Picture the models that were trained on this dataset on its first held-back case, which you may "
+        "show, beside the reference; may be repeated.",
+    ),
+]
+
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 
 
@@ -63,31 +89,9 @@ def list_models(as_json: AsJson = False) -> None:
 @app.command()
 def page(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The page to write: OUT.html, one file, or OUT.md.")],
-    scans: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--scan",
-            metavar="MODEL=FILE",
-            help="Picture a model on this scan, which you may show, in place of a made-up one; may be repeated.",
-        ),
-    ] = None,
-    references: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--labels",
-            metavar="MODEL=FILE",
-            help="Reference labels of a model's --scan, shown beside its answer: by the names that FILE or a .json of "
-            "its name beside it has, else by the model's values; may be repeated.",
-        ),
-    ] = None,
-    datasets: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--dataset",
-            help="Picture the models that were trained on this dataset on its first held-back case, which you may "
-            "show, beside the reference; may be repeated.",
-        ),
-    ] = None,
+    scans: Scans = None,
+    references: References = None,
+    datasets: ShownDatasets = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:

@@ -78,10 +78,16 @@ def data(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"- external cases, {len(outside)}: {_listed(outside[:_MOST_NAMES])}{apart}"
     for title, names in listed.items():
         more = f" and {len(names) - _MOST_NAMES} more, see bundle.json" if len(names) > _MOST_NAMES else ""
-        yield f"- {title}, {len(names)}: {_listed(names[:_MOST_NAMES])}{more}"
+        yield f"- {_told(title, made)}, {len(names)}: {_listed(names[:_MOST_NAMES])}{more}"
     if made.get("cases_left_out"):
         yield f"- of these left out of learning by their scores: {_shown(made['cases_left_out'])}"
     yield from ("", "bundle.json has the SHA-256 of images and labels of each case.", "") if listed else ("",)
+
+
+def _told(title: str, made: Mapping[str, Any]) -> str:
+    """Return the title of a list of cases: those of training were only prepared where a score left some out."""
+    some = title == _PARTS["training"] and made.get("cases_left_out")
+    return f"prepared for training, {_shown(made.get('cases_learned', 'some'))} of them learned" if some else title
 
 
 def limits(record: Mapping[str, Any]) -> Iterator[str]:
