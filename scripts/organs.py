@@ -1,12 +1,13 @@
 """Compare a CT model's answer with the labels of two CTs that no training saw, organ by organ, by name.
 
-    python scripts/organs.py DATA BUNDLE [BUNDLE ...]
+    python scripts/organs.py DATA BUNDLE [BUNDLE ...] [--card]
     python scripts/organs.py DATA --learned DATASET --out Dataset202_CTAgreeing
 
-The second writes the dataset for other programs: the scans of DATASET with their labelsChosen to train on, and the two
-CTs, with what their labels have of the same organs, held back as its only fold. DATA holds `ct_abdomen`: a CT of the
-upper abdomen at 3 mm, and a DICOM series of 20 slices; their labels are another program's answers (TotalSegmentator),
-not drawn by hand. An organ that the scan does not show is left out.
+With --card, every measure of the two goes into the card of each bundle, as external cases, with pictures; weights and
+options stay, and nothing is chosen on them. The second writes the dataset for other programs: the scans of DATASET with
+their labelsChosen to train on, and the two CTs, with what their labels have of the same organs, held back as its only
+fold. DATA holds `ct_abdomen`: a CT of the upper abdomen at 3 mm, and a DICOM series of 20 slices; their labels are
+another program's answers (TotalSegmentator), not drawn by hand. An organ that the scan does not show is left out.
 """
 
 from __future__ import annotations
@@ -20,16 +21,23 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtrace.bundle import load
+from voxtrace.bundle import Bundle, annotate, find, load
+from voxtrace.fit import PredictionCost, facts_of
+from voxtrace.fit.card_measures import EXTERNAL
 from voxtrace.inference import predict
 from voxtrace.io import read, read_labels, write
-from voxtrace.metrics import dice
-from voxtrace.volume import LabelMap
+from voxtrace.metrics import dice, evaluate_label, volume_ml
+from voxtrace.training.failures import failures, picture
+from voxtrace.training.held_back import TOLERANCE_MM, ValidatedCase
+from voxtrace.training.identity import identify
+from voxtrace.training.validation import Validation
+from voxtrace.volume import Case, LabelMap
 
 SCANS = {
     "upper abdomen": ("upper_abdomen_3mm_ct.nii.gz", "upper_abdomen_3mm_labels"),
     "DICOM slab": ("dicom", "dicom_labels"),
 }
+REFERENCE = "labels by another network (TotalSegmentator), not drawn by hand"
 OTHER_NAMES = {"esophagus": "oesophagus"}
 
 
@@ -65,6 +73,50 @@ def write_dataset(folder: Path, learned: Path, out: Path) -> None:
     (out / "splits_final.json").write_text(json.dumps([{"train": train, "val": [*held_back]}]), encoding="utf-8")
 
 
+def compared(model: Bundle, case: Case) -> tuple[ValidatedCase, bytes]:
+    """Return the measures of the organs that the reference of a case has, and a picture of its worst slice."""
+    result = predict(model, case.volume, keep="labels")
+    names = {value: name for value, name in model.plan.labels.items() if value}
+    there = [value for value in names if (case.labels.data == value).any()]
+    scores = {value: evaluate_label(result.labels, case.labels, value, TOLERANCE_MM) for value in there}
+    cost = PredictionCost.of(model.record, facts_of(case.volume), {"steps": model.method.steps})
+    found = ValidatedCase(
+        name=case.name,
+        dice=np.asarray([[scores[value].dice if value in scores else np.nan for value in names]]),
+        predicted_ml={value: volume_ml(result.labels, value) for value in names},
+        reference_ml={value: volume_ml(case.labels, value) for value in names},
+        features={},
+        scores=scores,
+        seconds=result.seconds,
+        gigabytes=cost.gigabytes,
+        device=str(result.facts["device"]),
+    )
+    return found, picture(model, case, np.asarray(result.labels.data))
+
+
+def write_card(folder: Path, bundle: Path) -> None:
+    """Write what the two CTs tell into the card of a bundle."""
+    model, rows, drawn, cases = load(bundle), [], {}, []
+    for title, (scan, labels) in SCANS.items():
+        true = theirs(folder, labels, model.plan.labels)
+        case = Case(title.replace(" ", "_"), read(folder / scan), true)
+        row, drawn[case.name] = compared(model, case)
+        rows.append(row)
+        cases.append(identify(case).to_json())
+    told = Validation(tuple(rows), {value: name for value, name in model.plan.labels.items() if value})
+    worst = failures(rows)
+    named = [{**one, "picture": f"external_{rank}.png"} for rank, one in enumerate(worst, start=1)]
+    outside = {
+        "reference": REFERENCE,
+        "cases": cases,
+        "validation": told.to_json(),
+        "failures": named,
+        "prediction": told.prediction(),
+    }
+    kept = {file.name: file.read_bytes() for file in find(bundle).glob("failure_*.png")}
+    annotate(bundle, {EXTERNAL: outside}, {**kept, **{one["picture"]: drawn[one["case"]] for one in named}})
+
+
 def organs(folder: Path, bundle: Path) -> dict[str, dict[str, float]]:
     """Return Dice by scan and organ."""
     model = load(bundle)
@@ -84,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("bundles", type=Path, nargs="*")
+    parser.add_argument("--card", action="store_true", help="write every measure into the bundles' cards")
     parser.add_argument("--learned", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -94,6 +147,8 @@ def main() -> None:
     if given.learned:
         write_dataset(given.data / "ct_abdomen", given.learned, given.out)
     for bundle in given.bundles:
+        if given.card:
+            write_card(given.data / "ct_abdomen", bundle)
         for title, row in organs(given.data / "ct_abdomen", bundle).items():
             print(f"{bundle.name}, {title}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))
 

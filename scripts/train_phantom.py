@@ -33,6 +33,7 @@ class Subject:
     mirror_axes: tuple[int, ...]
 
 
+LICENCE = "Apache-2.0"  # of the made-up scans, as of the program that draws them
 VALIDATE_EVERY, QUICK_CASES = 400, 2  # whole cases are slow where the processor has no matrix instructions
 
 ABDOMEN = Subject(
@@ -133,9 +134,12 @@ def main() -> None:
     cases, held = Phantoms(draw, range(given.cases)), Phantoms(draw, range(1000, 1000 + given.validate))
     plan = plan_phantoms(setting, cases, given.iterations or setting.iterations)
     about = {
-        "licence": "Apache-2.0",
+        "licence": LICENCE,
         "intended_use": "Demonstration. Trained on made-up scans alone; do not rely on its labels on real ones.",
-        "provenance": {"dataset": f"voxtrace.phantoms.{setting.subject.name}, seeds 0 to {given.cases - 1}"},
+        "provenance": {
+            "dataset": f"voxtrace.phantoms.{setting.subject.name}, seeds 0 to {given.cases - 1}",
+            "dataset_licence": LICENCE,
+        },
     }
     run = {"out": given.out, "seed": given.seed, "resume": given.resume, "validate_every": VALIDATE_EVERY}
     run |= {"quick_cases": QUICK_CASES}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from voxtrace.safe_text import parse_json, printable, read_json, well_formed
+from voxtrace.safe_text import json_text, parse_json, printable, read_json, well_formed
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,18 @@ from voxtrace.safe_text import parse_json, printable, read_json, well_formed
 def test_what_is_no_strict_json_is_refused(text: str | bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_json(text)
+
+
+def test_json_for_readers_says_the_same_on_short_lines() -> None:
+    value = {"a": [{"name": f"case {n}", "dice": [0.1 * n] * 3} for n in range(9)], "b": {}, "c": [], "d": "x" * 200}
+    text = json_text(value)
+    assert parse_json(text) == value
+    assert text.splitlines()[2] == '  {"name": "case 0", "dice": [0.0, 0.0, 0.0]},'
+    assert max(len(line) for line in text.splitlines() if "xxx" not in line) <= 120
+    assert text.isascii()
+    assert not json_text("ä", ascii_only=False).isascii()
+    with pytest.raises(ValueError, match="JSON compliant"):
+        json_text({"a": float("nan")})
 
 
 def test_nan_is_taken_where_other_programs_write_it() -> None:

@@ -18,6 +18,7 @@ _LARGEST = 1 << 63
 _MOST_DEPTH = 64
 _LARGEST_COST = 400 << 20  # bytes of memory
 _BRIEF = 300  # letters
+_WIDEST = 120  # letters of a line of JSON
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -90,6 +91,39 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"it has {path.stat().st_size} bytes; expected at most {MOST_BYTES}")
     return parse_json(path.read_bytes(), allow_nan=allow_nan)
+
+
+def json_text(value: Any, ascii_only: bool = True, widest: int = _WIDEST, depth: int = 0) -> str:
+    """Return a value as JSON for readers: what fits on a line of ``widest`` letters is on one, and nothing is after it.
+
+    Examples
+    --------
+    >>> print(json_text({"dice": [0.8, 0.9], "n": 2}, widest=20))
+    {
+     "dice": [0.8, 0.9],
+     "n": 2
+    }
+
+    Raises
+    ------
+    ValueError
+        It holds NaN or infinity.
+    """
+    line = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False)
+    if depth + len(line) <= widest or not value or not isinstance(value, (dict, list, tuple)):
+        return line
+    if isinstance(value, dict):
+        # a name takes its place on the line of the value
+        names = [json.dumps({name: 0}, ensure_ascii=ascii_only)[1:-2] for name in value]
+        values = [
+            name + json_text(one, ascii_only, widest - len(name), depth + 1)
+            for name, one in zip(names, value.values(), strict=True)
+        ]
+    else:
+        values = [json_text(one, ascii_only, widest, depth + 1) for one in value]
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    inner = f",\n{' ' * (depth + 1)}".join(values)
+    return f"{first}\n{' ' * (depth + 1)}{inner}\n{' ' * depth}{last}"
 
 
 def brief(error: object) -> str:

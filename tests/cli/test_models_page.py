@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,12 +16,14 @@ import made
 from made import Run
 from voxtrace import bundle as bundles
 from voxtrace.batch.model_markdown import markdown_section
-from voxtrace.batch.model_page import NO_PICTURE, ModelPicture, ShownModel, model_section
+from voxtrace.batch.model_page import NO_PICTURE, ModelPicture, ShownModel, matched_labels, model_section
 from voxtrace.bundle import annotate, card, load, save, shipped
 from voxtrace.fit.model_facts import dice_words, model_facts
+from voxtrace.geometry import Geometry
 from voxtrace.training import open_dataset
 from voxtrace.training.dataset import fold
 from voxtrace.training.identity import identify
+from voxtrace.volume import LabelMap
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -61,6 +64,42 @@ def test_a_page_has_every_model_and_a_picture_of_the_scan_that_was_given(run: Ru
     assert "&lt;script&gt;" in text
     assert "0.500, n 7" in text
     assert "0.500, n 7" in run("models", "list").out
+
+
+def test_a_scan_has_its_reference_beside_it_by_the_names_of_its_labels(run: Run, two: Path, tmp_path: Path) -> None:
+    first = load(two / "plain").plan.labels[1]
+    scan, labels, out = (
+        made.scan(tmp_path / "mine.nii.gz"),
+        made.labels(tmp_path / "theirs.nii.gz"),
+        tmp_path / "a.html",
+    )
+    words = ("models", "page", out, "--labels", f"plain={labels}", "--device", "cpu")
+    assert "has no --scan" in run(*words).sentence
+    (tmp_path / "theirs.json").write_text(json.dumps({"0": "background", "2": first, "1": "another"}))
+    assert run(*words, "--scan", f"plain={scan}").code == 0
+    text = out.read_text(encoding="utf-8")
+    assert "plain: the scan mine with the labels theirs: the reference, and beside it its answer (mean Dice" in text
+    (tmp_path / "theirs.json").write_text(json.dumps({"1": "heart"}))
+    assert f"have none of {first}" in run(*words, "--scan", f"plain={scan}").sentence
+
+
+def test_a_reference_is_taken_under_the_values_of_the_model() -> None:
+    """Their 9 is called as the model's 1, and 7 is nothing of it; without names their values are the model's."""
+    theirs = np.array([[[9, 7, 1, 0]]], np.uint8)
+    grid = Geometry.from_spacing((1, 1, 4), (1.0, 1.0, 1.0))
+    named = LabelMap(theirs, grid, {9: "liver", 7: "heart"}, name="a")
+    model = {0: "background", 1: "liver", 2: "spleen"}
+    assert matched_labels(named, model, "m").data.tolist() == [[[1, 0, 0, 0]]]
+    assert matched_labels(LabelMap(theirs, grid), model, "m").data.tolist() == [[[0, 0, 1, 0]]]
+
+
+def test_pictures_show_the_channel_that_the_card_names(run: Run, two: Path) -> None:
+    channel = load(two / "plain").plan.channels[0]
+    assert run("models", "describe", two / "plain", "--show-channel", channel).code == 0
+    assert card(two / "plain")["shown_channel"] == channel
+    refused = run("models", "describe", two / "plain", "--show-channel", "FLAIR")
+    assert refused.code == 2
+    assert f"expected one of {channel}" in refused.sentence
 
 
 def test_a_page_of_markdown_has_its_pictures_beside_it_and_obeys_no_card(run: Run, two: Path, tmp_path: Path) -> None:

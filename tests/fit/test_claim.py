@@ -86,9 +86,64 @@ def test_what_is_absent_is_not_claimed(path: str, lost: set[int]) -> None:
     assert before - {item.number for item in items if item.where} == lost - kept
 
 
+def outside(**changes: Any) -> dict[str, Any]:
+    """A record without held-back cases, compared with two external ones."""
+    found = record(failures=[])
+    del found["failures"]
+    found["external"] = {
+        "reference": "labels of another network",
+        "cases": [{"name": "x", "images": ["ee"], "labels": "02"}],
+        "validation": found["metrics"].pop("validation"),
+        "failures": [{"case": "x", "dice": 0.4, "picture": "external_1.png"}],
+    }
+    found["provenance"]["held_back"] = []
+    return {**found, **changes}
+
+
+def test_external_cases_tell_what_no_held_back_case_tells() -> None:
+    items = claim_items(outside())
+    assert [item.number for item in items if item.applies and not item.where] == [32]
+    assert {item.where for item in items if item.number in (28, 29, 37, 39)} == {"External cases"}
+    text = card_text("m", {}, outside())
+    assert "against labels of another network" in text
+    assert "![x](external_1.png)" in text
+    assert "external cases, 1: x; no image of them is one of training" in text
+    check_record(outside(), "here")
+
+
+def test_an_external_case_that_was_learned_is_not_called_apart() -> None:
+    learned = outside()
+    learned["external"]["cases"][0]["images"] = ["01"]
+    assert {19, 20} - {item.number for item in claim_items(learned) if item.where} == {20}
+    assert "external cases, 1: x\n" in card_text("m", {}, learned)
+
+
+def test_cases_that_a_score_left_out_were_not_trained_on() -> None:
+    some = record()
+    some["provenance"] |= {"cases_left_out": 1, "cases_learned": 2}
+    assert "- prepared for training, 2 of them learned, 3: a0, a1, a2" in measured_lines(some)
+    assert "- trained on, 3: a0, a1, a2" in measured_lines(record())
+
+
+def test_a_start_is_told_in_words_and_with_what_it_took() -> None:
+    begun = record()
+    begun["provenance"]["initial"] = {
+        "name": "bank1",
+        "digest": "98a6884802835b900f8f",
+        "told": ["begins anew, as asked: router"],
+        "trained": {"iterations": 3300, "seconds": 4080.0},
+    }
+    begun["provenance"]["initialised_anew"] = ["router.a", "router.b"]
+    (start,) = [line for line in measured_lines(begun) if line.startswith("- start")]
+    assert "the bundle bank1 (98a6884802835b90…); 2 tensors begin anew; begins anew, as asked: router; then" in start
+    assert "{" not in start
+    assert any("that it began from: 3300 updates" in line for line in measured_lines(begun))
+    assert "router.a" not in card_text("m", {}, begun)
+
+
 def test_every_section_that_is_named_stands_in_the_card() -> None:
     paths = ("about", "failures", "training_scans", "provenance", "metrics", "plan", "method", "cost")
-    for one in (record(), *map(without, paths), {}, bundle.card("abdomen-phantom-recyclenet")):
+    for one in (record(), outside(), *map(without, paths), {}, bundle.card("abdomen-phantom-recyclenet")):
         there = headings(one)
         assert {item.where for item in claim_items(one) if item.where} <= there
 

@@ -51,6 +51,11 @@ def test_windows_and_passes_are_counted_from_the_plan(record: dict[str, Any]) ->
     assert (fewer.windows, fewer.passes, fewer.voxels) == (8, 2, 48 * 96 * 96)
 
 
+def test_where_networks_are_chosen_between_the_mean_window_counts(record: dict[str, Any]) -> None:
+    chosen = {**record, "cost": {**record["cost"], "gflop_of_choices": {"skip": 0.0}, "gflop_run_per_window": 0.25}}
+    assert PredictionCost.of(chosen, scan()).gflop == pytest.approx(27 * 7 * 0.25)
+
+
 def test_mirror_images_multiply_the_passes() -> None:
     mirrored = bundle.card("hippocampus-unet")
     assert PredictionCost.of(mirrored, scan((40, 56, 40), (1, 1, 1))).passes == 2

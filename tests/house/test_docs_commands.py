@@ -44,6 +44,7 @@ NOT_RUN = {
     "voxtrace coverage fold_0 fold_1 fold_2 --level 0.8 --json": "the same",
     "voxtrace train Dataset004_Hippocampus --fold 0 --out hippocampus --devices 4": "needs four devices",
     "voxtrace models page docs/models.md --scan abdomen-ct-cdlunet=upper_abdomen_3mm_ct.nii.gz "
+    "--labels abdomen-ct-cdlunet=upper_abdomen_3mm_labels.nii.gz "
     "--dataset Dataset004_Hippocampus --dataset Dataset027_ACDC --dataset Dataset110_LGG": (
         "needs the datasets of the shipped models: tests/cli/test_models_page.py"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from voxtrace.methods import method
 from voxtrace.training import train
 from voxtrace.training.curriculum import with_places
 from voxtrace.training.events import EVENTS, read_events
+from voxtrace.training.examined import examine_again
 
 CASES = [ball(seed) for seed in range(6)]
 PLAN = small_plan().model_copy(update={"iterations": 6, "batch_size": 1})
@@ -32,6 +34,19 @@ def test_what_is_found_is_told_and_kept_in_events_and_card(tmp_path: Path) -> No
     assert {"skill", "skip_precision", "cost_fraction"} <= found["router"].keys()
     events = [event for event in read_events(tmp_path / "b" / EVENTS) if event["event"] == "examined"]
     assert {event["phase"]: event["found"] for event in events} == found
+
+
+def test_a_measured_bundle_is_examined_as_it_decides_now(tmp_path: Path) -> None:
+    """With every slice run, none is skipped; what the bank is worth stays."""
+    _told(tmp_path / "b", CASES[:2], CASES[2:3])
+    bundle = load(tmp_path / "b")
+    before = bundle.card["metrics"]["examined"]
+    assert examine_again(bundle, CASES[2:3])["examined"] == before
+    now = replace(bundle, method=replace(bundle.method, decide="skip_first", skip_above=0.9999))
+    found = examine_again(now, CASES[2:3])["examined"]
+    assert found["bank"] == before["bank"]
+    assert found["router"]["shares"]["skip"] == 0
+    assert examine_again(bundle, ()) == examine_again(replace(bundle, card={}), CASES[2:3]) == {}
 
 
 def test_without_validation_the_cases_that_a_phase_left_out_are_looked_at(tmp_path: Path) -> None:

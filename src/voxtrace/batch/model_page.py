@@ -20,6 +20,7 @@ from voxtrace.errors import Cancelled, UsageError
 from voxtrace.film.beside import beside
 from voxtrace.film.planes import hex_of
 from voxtrace.fit.model_facts import model_facts
+from voxtrace.fit.shown_channel import shown_channel
 from voxtrace.inference import predict
 from voxtrace.metrics import dice, finite_mean, without_ignored
 from voxtrace.phantoms.named import UNSEEN, phantom_named
@@ -64,18 +65,30 @@ class ModelPicture:
 
 
 def picture_of(
-    folder: Path, record: Mapping[str, Any], scan: Volume | None, device: str, dataset: Dataset | None = None
+    folder: Path,
+    record: Mapping[str, Any],
+    scan: Volume | None,
+    device: str,
+    dataset: Dataset | None = None,
+    reference: LabelMap | None = None,
 ) -> ModelPicture | None:
     """Return a model's answer on a scan, its dataset's first held-back case or a phantom; None where there is none.
+
+    A scan may have a ``reference`` with names, see :func:`matched_labels`.
 
     Raises
     ------
     DatasetError
         The model was trained on the case that is held back now.
+    UsageError
+        The reference has no label of the model.
     """
     model = load(folder)
     if scan is not None:
-        return _pictured(model, scan, None, f"its answer on the scan {scan.name}", device)
+        if reference is None:
+            return _pictured(model, scan, None, f"its answer on the scan {scan.name}", device)
+        matched = matched_labels(reference, model.plan.labels, model.name)
+        return _pictured(model, scan, matched, f"the scan {scan.name} with the labels {reference.name}", device, True)
     if dataset is not None:
         case = _first_held_back(model, record, dataset)
         licence = f" ({dataset.licence})" if dataset.licence else ""
@@ -85,6 +98,27 @@ def picture_of(
         return None
     case = getattr(phantoms, phantom)(seed=UNSEEN)
     return _pictured(model, case.volume, case.labels, f"a made-up scan ({phantom}, seed {UNSEEN})", device)
+
+
+def matched_labels(reference: LabelMap, labels: Mapping[int, str], model: str) -> LabelMap:
+    """Return a reference under a model's values: labels of its names, or its own values where it has no names.
+
+    Raises
+    ------
+    UsageError
+        It has none of the model's labels.
+    """
+    theirs = {name: value for value, name in reference.names.items() if value}
+    names = {value: name for value, name in labels.items() if value}
+    data = np.zeros_like(reference.data)
+    for value, name in names.items():
+        data[reference.data == (theirs.get(name, -1) if theirs else value)] = value
+    if not data.any():
+        raise UsageError(
+            f"the labels {reference.name} have none of {', '.join(names.values())}, which {model} outlines; give a "
+            "file with these names, in itself or in a .json of its name beside it, or with the model's values."
+        )
+    return LabelMap(data, reference.geometry, names, name=reference.name)
 
 
 def _first_held_back(model: Bundle, record: Mapping[str, Any], dataset: Dataset) -> Case:
@@ -98,7 +132,10 @@ def _first_held_back(model: Bundle, record: Mapping[str, Any], dataset: Dataset)
     return case
 
 
-def _pictured(model: Bundle, volume: Volume, reference: LabelMap | None, said: str, device: str) -> ModelPicture:
+def _pictured(
+    model: Bundle, volume: Volume, reference: LabelMap | None, said: str, device: str, foreign: bool = False
+) -> ModelPicture:
+    """Return the picture; a ``foreign`` reference may lack labels that the scan shows, which are not compared then."""
     result = predict(model, volume, device=device)
     answer = np.asarray(result.labels.data)
     names = {value: name for value, name in model.plan.labels.items() if value}
@@ -106,9 +143,12 @@ def _pictured(model: Bundle, volume: Volume, reference: LabelMap | None, said: s
     z = int(np.isin(parts[0], list(names)).sum(axis=(1, 2)).argmax())
     if reference is not None:
         made, true = without_ignored(result.labels, reference, model.plan.ignored)
-        mean = finite_mean(dice(made, true, value, absent=np.nan) for value in names)
-        said = f"{said}: the reference, and beside it its answer (mean Dice of this scan {mean:.3f})"
-    return ModelPicture(beside(volume, z, parts, palette.colours(names, names=names)), result.seconds, said)
+        there = [value for value in names if not foreign or bool((true.data == value).any())]
+        mean = finite_mean(dice(made, true, value, absent=np.nan) for value in there)
+        of = f" over {len(there)} of {len(names)} labels, those of the reference" if len(there) < len(names) else ""
+        said = f"{said}: the reference, and beside it its answer (mean Dice of this scan {mean:.3f}{of})"
+    drawn = beside(volume, z, parts, palette.colours(names, names=names), shown_channel(model.record))
+    return ModelPicture(drawn, result.seconds, said)
 
 
 def datasets_by_model(models: Mapping[str, Path], datasets: Iterable[Dataset]) -> dict[str, Dataset]:
@@ -163,6 +203,7 @@ def shown_models(
     device: str = "auto",
     cancel: Callable[[], bool] = lambda: False,
     datasets: Mapping[str, Dataset] | None = None,
+    references: Mapping[str, LabelMap] | None = None,
 ) -> Iterator[ShownModel]:
     """Yield what a page says of each model as it is done.
 
@@ -173,6 +214,8 @@ def shown_models(
     scans, datasets
         Scan or dataset by name of the model, in place of a phantom; they are pictured, so that they must be ones that
         may be shown. A scan goes before a dataset.
+    references
+        Label map of such a scan, by name of the model.
     cancel
         Called before each model; when it returns True, Cancelled is raised.
     """
@@ -180,7 +223,8 @@ def shown_models(
         if cancel():
             raise Cancelled("stopped while picturing models; nothing was written.")
         record = card(folder)
-        picture = picture_of(folder, record, scans.get(name), device, (datasets or {}).get(name))
+        on, reference = (datasets or {}).get(name), (references or {}).get(name)
+        picture = picture_of(folder, record, scans.get(name), device, on, reference)
         yield ShownModel(name, model_facts(folder, record), record, picture)
 
 

@@ -32,8 +32,9 @@ from voxtrace.bundle.weights import fits_half as fits_half
 from voxtrace.bundle.weights import is_half as is_half
 from voxtrace.errors import BundleError, MethodError
 from voxtrace.fit import SEVERITY, Fit, card_text, check_record, drawings, facts_of, fit
+from voxtrace.fit.cost import CHOICES
 from voxtrace.plan.regions import label_facts
-from voxtrace.safe_text import brief, read_json
+from voxtrace.safe_text import brief, json_text, read_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -167,7 +168,7 @@ def _write_record(bundle: Bundle, folder: Path, pictures: Pictures) -> None:
         "files": {name: _sha256(folder / name) for name in (WEIGHTS, CARD, *shown)},
     }
     record["digest"] = _digest(record)
-    (folder / JSON).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / JSON).write_text(json_text(record) + "\n", encoding="utf-8")
 
 
 def verdict(bundles: Sequence[Bundle], scan: Volume) -> Fit:
@@ -215,12 +216,23 @@ def annotate(
 def window_cost(method: Method, plan: Plan, network: nn.Module) -> dict[str, Any]:
     """Return what a card says of the cost of one window: GFLOP of a pass, steps, and whether each step is a pass.
 
-    Of networks that are chosen between, every one is counted.
+    Of networks that are chosen between, each is counted once, which is more than any window costs; beside that stands
+    what each choice costs alone. What was run on the mean is known once cases were segmented.
     """
     from voxtrace.nn.flops import flops
 
     gflop = flops(network, (plan.n_channels, *plan.window))
-    return {"gflop_per_window": round(gflop, 6), "steps": method.steps, "steps_are_passes": _is_repeated(method)}
+    choices = {
+        name: round(alone, 6)
+        for fact, costs in method.value_costs(plan).items()
+        for name, alone in zip(method.value_names[fact], costs, strict=True)
+    }
+    return {
+        "gflop_per_window": round(gflop, 6),
+        "steps": method.steps,
+        "steps_are_passes": _is_repeated(method),
+        **({CHOICES: choices} if choices else {}),
+    }
 
 
 def _is_repeated(method: Method) -> bool:

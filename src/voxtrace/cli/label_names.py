@@ -32,6 +32,18 @@ def names_for(file: Path | None, reference: Path) -> dict[int, str]:
         raise DatasetError(f"{found} names no labels; expected JSON with labels {{'liver': 1, …}}.") from error
 
 
+def beside(labels: Path) -> dict[int, str]:
+    """Return label names from a ``.json`` of the same name beside a label map, value -> name; {} without one."""
+    stem = labels.name.removesuffix(".gz")
+    file = labels.with_name(f"{stem.rpartition('.')[0] or stem}.json")
+    if not file.is_file():
+        return {}
+    try:
+        return {int(value): str(name) for value, name in read_json(file).items() if int(value)}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f'{file} names no labels; expected JSON as {{"1": "liver", …}}.') from error
+
+
 def ignore_value(names: Mapping[int, str]) -> int | None:
     """Return the value of voxels that nobody annotated; None where no label is called so."""
     return next((value for value, name in names.items() if name.casefold() == IGNORE), None)

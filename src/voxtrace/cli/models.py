@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,32 @@ MEASURED = (
     *("training_scans", "cost", "intervals", "expected", "predicted_dice"),
     *("calibration", "post_processing", "failures"),
 )
+
+Scans = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scan",
+        metavar="MODEL=FILE",
+        help="Picture a model on this scan, which you may show, in place of a made-up one; may be repeated.",
+    ),
+]
+References = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        metavar="MODEL=FILE",
+        help="Reference labels of a model's --scan, shown beside its answer: by the names that FILE or a .json of "
+        "its name beside it has, else by the model's values; may be repeated.",
+    ),
+]
+ShownDatasets = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--dataset",
+        help="Picture the models that were trained on this dataset on its first held-back case, which you may "
+        "show, beside the reference; may be repeated.",
+    ),
+]
 
 app = typer.Typer(help="List the shipped bundles, check one, or import a model of nnU-Net.", no_args_is_help=True)
 
@@ -56,27 +83,15 @@ def list_models(as_json: AsJson = False) -> None:
     for name, record in records.items():
         if is_non_commercial(record):
             print_line(f"{name}: {licence_words(record)}")
+    print_line("a page with a picture of each: voxtrace models page OUT.html; all of one: voxtrace inspect NAME")
 
 
 @app.command()
 def page(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The page to write: OUT.html, one file, or OUT.md.")],
-    scans: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--scan",
-            metavar="MODEL=FILE",
-            help="Picture a model on this scan, which you may show, in place of a made-up one; may be repeated.",
-        ),
-    ] = None,
-    datasets: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--dataset",
-            help="Picture the models that were trained on this dataset on its first held-back case, which you may "
-            "show, beside the reference; may be repeated.",
-        ),
-    ] = None,
+    scans: Scans = None,
+    references: References = None,
+    datasets: ShownDatasets = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -93,13 +108,24 @@ def page(
     if out.suffix.lower() not in (".html", ".htm", ".md"):
         raise UsageError(f"{out} is no page; expected a name ending in .html or .md.")
     models = shipped()
-    given, shown = _scans(scans or [], models), []
+    from voxtrace.io import read
+
+    given = {name: read(file) for name, file in _by_model("--scan", scans, models).items()}
+    labels, shown = _references(references, given, models), []
     on = datasets_by_model(models, map(open_dataset, datasets or []))
     with reserve_stdout_for_json(as_json), stop_on_interrupt() as cancel:
-        for model in shown_models(models, given, device, cancel, on):
+        for model in shown_models(models, given, device, cancel, on, labels):
             shown.append(model)
             echo(f"{model.name} is done")
-    _write_page(out, shown, [*_given("--scan", scans), *_given("--dataset", datasets)])
+    _write_page(
+        out,
+        shown,
+        [
+            *_given("--scan", scans),
+            *_given("--labels", references),
+            *_given("--dataset", datasets),
+        ],
+    )
     if as_json:
         print_json({"page": str(out), "models": list(models)})
     else:
@@ -124,15 +150,25 @@ def _write_page(out: Path, shown: list[Any], given: Sequence[str]) -> None:
         temporary.write_text(model_page(map(model_section, shown)), encoding="utf-8")
 
 
-def _scans(words: list[str], models: dict[str, Path]) -> dict[str, Any]:
-    """Return the scan of each model that was given one."""
-    from voxtrace.io import read
-
-    pairs = [word.partition("=") for word in words]
+def _by_model(option: str, words: list[str] | None, models: dict[str, Path]) -> dict[str, Path]:
+    """Return the file of each model that was given one."""
+    pairs = [word.partition("=") for word in words or ()]
     for name, _, file in pairs:
         if name not in models or not file:
-            raise UsageError(f"--scan {name} is no MODEL=FILE; expected one of {', '.join(models)}, and a file.")
-    return {name: read(file) for name, _, file in pairs}
+            raise UsageError(f"{option} {name} is no MODEL=FILE; expected one of {', '.join(models)}, and a file.")
+    return {name: Path(file) for name, _, file in pairs}
+
+
+def _references(words: list[str] | None, scans: dict[str, Any], models: dict[str, Path]) -> dict[str, Any]:
+    """Return the reference of each model's scan that was given one, with its names."""
+    from voxtrace.cli.label_names import beside
+    from voxtrace.io import read_labels
+
+    files = _by_model("--labels", words, models)
+    if alone := [name for name in files if name not in scans]:
+        raise UsageError(f"--labels {alone[0]} has no --scan; give both of one model.")
+    read = {name: read_labels(file) for name, file in files.items()}
+    return {name: replace(one, names=one.names or beside(files[name])) for name, one in read.items()}
 
 
 @app.command()
@@ -199,19 +235,29 @@ def measure(
 def describe(
     bundle: Annotated[str, typer.Argument(help="A bundle folder; its card gets the words.")],
     about: AboutFile = None,
+    channel: Annotated[
+        str | None,
+        typer.Option("--show-channel", help="The channel that pictures show: where a reader sees what is outlined."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write what only its maker can say into a bundle's card, in place of what was said before.
 
     FILE is TOML or JSON: names, each with a text. Without --about, the names are listed, with the items of CLAIM that
-    each tells and what the bundle says; nothing is written. The weights stay as they are.
+    each tells and what the bundle says; nothing is written. The weights stay as they are. Pictures of the worst cases
+    show the channel once they are made again, by `voxtrace models measure --picture-failures`.
     """
     from voxtrace.bundle import annotate, card, find
     from voxtrace.fit import claim_items, read_about
+    from voxtrace.fit.shown_channel import SHOWN_CHANNEL, check_shown_channel
     from voxtrace.training.cross_validation import pool_again
 
-    if about is not None:
-        annotate(bundle, {"about": read_about(about) or None})
+    changes: dict[str, Any] = {} if about is None else {"about": read_about(about) or None}
+    if channel is not None:
+        check_shown_channel(card(bundle), channel)
+        changes[SHOWN_CHANNEL] = channel
+    if changes:
+        annotate(bundle, changes)
         pool_again(find(bundle).parent)  # the summary of a cross-validation names its bundles by their digests
     record = card(bundle)
     items = claim_items(record)
@@ -220,7 +266,7 @@ def describe(
         words = record.get("about", {})
         print_json({"bundle": bundle, "digest": record["digest"], "about": words, "told": told, "apply": apply})
         return
-    if about is None:
+    if not changes:
         _print_names(record)
     echo(f"{told} of the {apply} items of CLAIM that apply are told; see {find(bundle) / 'card.md'}")
 

@@ -87,14 +87,19 @@ def contrast(volume: Volume, image: Array) -> Limits:
 
 
 def grey_picture(
-    volume: Volume | None, axis: int, index: int, size: tuple[int, int], limits: Limits | None = None
+    volume: Volume | None,
+    axis: int,
+    index: int,
+    size: tuple[int, int],
+    limits: Limits | None = None,
+    channel: int = 0,
 ) -> Picture:
-    """Return a plane of the scan, (H, W, 3); black without a scan. Limits are those of the plane if not given."""
+    """Return a plane of a channel, (H, W, 3); black without a scan. Limits are those of the plane if not given."""
     if volume is None:
         return np.zeros((*size, 3), np.uint8)
     from PIL import Image
 
-    image = plane_of(volume.data[0], axis, index).astype(np.float32)
+    image = plane_of(volume.data[channel], axis, index).astype(np.float32)
     low, high = contrast(volume, image) if limits is None else limits
     shades = np.nan_to_num(np.clip((image - low) / max(high - low, 1e-6), 0, 1)) * 255
     smooth = Image.fromarray(shades.astype(np.uint8)).resize((size[1], size[0]), Image.Resampling.BILINEAR)

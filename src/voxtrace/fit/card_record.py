@@ -123,10 +123,19 @@ class _Failure(_Part):
     picture: Annotated[str, Field(pattern=r"^(failure_[1-9]\.png)?$")] = ""
 
 
+class _ExternalCase(_Part):
+    case: _Name
+    dice: _Number
+    picture: Annotated[str, Field(pattern=r"^(external_[1-9]\.png)?$")] = ""
+
+
 class _Cost(_Part):
     gflop_per_window: _Amount = 0.0
     steps: _Steps = 1
     steps_are_passes: _Truth = False
+    gflop_of_choices: Annotated[dict[_Name, _Amount], Field(max_length=100)] = {}
+    gflop_run_per_window: _Amount | None = None
+    windows_run: _Count = 0
 
 
 class _Coverage(_Part):
@@ -162,6 +171,12 @@ class _Validation(_Part):
     per_case: list[dict[str, Any]] = []
     measures: dict[_Name, _Mean] = {}
     measures_per_label: dict[_Name, dict[_Name, _Mean]] = {}
+
+
+class _External(_Part):
+    reference: _Text = ""
+    validation: _Validation | None = None
+    failures: list[_ExternalCase] = []
 
 
 class _TotalBias(_Part):
@@ -219,9 +234,11 @@ class _CardRecord(_Part):
     calibration: _Calibration | None = None
     post_processing: _PostProcessing | None = None
     failures: list[_Failure] = []
+    external: _External | None = None
     predicted_dice: _PredictedDice | None = None
     cost: _Cost = _Cost()
     coverage: _Coverage | None = None
+    shown_channel: _Name = ""
     about: Annotated[dict[_Name, _Text], Field(max_length=100)] = {}
 
 

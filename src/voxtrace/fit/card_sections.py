@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from voxtrace.fit.about import ABOUT, about_of
+from voxtrace.fit.card_measures import EXTERNAL
+from voxtrace.fit.cost import CHOICES, RUN, RUN_WINDOWS
 from voxtrace.fit.model_facts import cases_words, step_dice
 from voxtrace.fit.origin_checks import is_demonstration
 from voxtrace.fit.step_choice import step_words
@@ -19,6 +21,7 @@ from voxtrace.safe_text import brief
 NOT_A_DEVICE = "Not a medical device: no answer may be used without a person who checks it."
 _MOST_NAMES = 500
 LEARNED = "learned"  # of the bundle that training began from: SHA-256 of the images that its weights had learned
+TRAINED = "trained"  # there: how long its training took, with those before it
 _PARTS = {"training": "trained on", "held_back": "held back"}
 
 
@@ -36,6 +39,10 @@ def summary(record: Mapping[str, Any]) -> Iterator[str]:
     if dice := _validation(record).get("dice"):
         yield f"Mean Dice of {_validation(record).get('cases', 'the')} held-back cases: {_interval(dice)}."
         yield "For scans like those of its training it may be expected to do as well; for others nothing is known."
+    found = _table(_table(record.get(EXTERNAL)).get("validation"))
+    if dice := found.get("dice"):
+        cases = _shown(found.get("cases", "the"))
+        yield f"Mean Dice of {cases} external cases: {_interval(dice)}; their section says against what."
     yield ""
 
 
@@ -66,12 +73,21 @@ def data(record: Mapping[str, Any]) -> Iterator[str]:
                 "- level: cases; no image of a held-back case is one of training (by SHA-256)"
                 f"{'; what the bundle that it began from had learned is not recorded' if unknown else ''}"
             )
+    if outside := _names(_table(record.get(EXTERNAL)), "cases"):
+        apart = "; no image of them is one of training (by SHA-256)" if external_disjoint(record) else ""
+        yield f"- external cases, {len(outside)}: {_listed(outside[:_MOST_NAMES])}{apart}"
     for title, names in listed.items():
         more = f" and {len(names) - _MOST_NAMES} more, see bundle.json" if len(names) > _MOST_NAMES else ""
-        yield f"- {title}, {len(names)}: {_listed(names[:_MOST_NAMES])}{more}"
+        yield f"- {_told(title, made)}, {len(names)}: {_listed(names[:_MOST_NAMES])}{more}"
     if made.get("cases_left_out"):
         yield f"- of these left out of learning by their scores: {_shown(made['cases_left_out'])}"
     yield from ("", "bundle.json has the SHA-256 of images and labels of each case.", "") if listed else ("",)
+
+
+def _told(title: str, made: Mapping[str, Any]) -> str:
+    """Return the title of a list of cases: those of training were only prepared where a score left some out."""
+    some = title == _PARTS["training"] and made.get("cases_left_out")
+    return f"prepared for training, {_shown(made.get('cases_learned', 'some'))} of them learned" if some else title
 
 
 def limits(record: Mapping[str, Any]) -> Iterator[str]:
@@ -145,13 +161,30 @@ def cost(record: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from ("## Cost", "")
     passes = found.get("steps", 1) if found.get("steps_are_passes") else 1
-    yield f"- {found['gflop_per_window']:.4g} GFLOP for a pass over a window (2 for a multiplication and an addition of"
-    yield f"  a convolution or linear layer; norms and activations 0); {passes} passes for an answer without mirroring"
+    if choices := _table(found.get(CHOICES)):
+        yield from _chosen_cost(found, choices)
+    else:
+        yield f"- {found['gflop_per_window']:.4g} GFLOP for a pass over a window"
+    yield "  (2 for a multiplication and an addition of a convolution or linear layer; norms and activations 0);"
+    yield f"  {passes} pass{'es' if passes != 1 else ''} for an answer without mirroring"
     if isinstance(run, Mapping):
         yield f"- a held-back case: {_shown(run.get('seconds'))} s (median of {_shown(run.get('cases'))}) on"
         yield f"  {_shown(run.get('device'))}, mirrored as by default; memory of the largest, estimated:"
         yield f"  {_shown(run.get('gigabytes'))} GB"
     yield ""
+
+
+def _chosen_cost(found: Mapping[str, Any], choices: Mapping[str, float]) -> Iterator[str]:
+    """Yield what a window costs where networks are chosen between: each choice, what decides, and what was run."""
+    every = found["gflop_per_window"]
+    alone = ", ".join(f"{brief(name)} {gflop:.4g}" for name, gflop in choices.items())
+    yield f"- GFLOP of each choice for a window: {alone}; what chooses, for every window:"
+    yield f"  {max(0.0, every - sum(choices.values())):.4g}. All together {every:.4g}, which no prediction runs"
+    if (mean := found.get(RUN)) is None:
+        yield "- what a pass over a window runs on the mean was not measured"
+    else:
+        yield f"- {mean:.4g} GFLOP for a pass over a window with what chooses, on the mean of the"
+        yield f"  {_shown(found.get(RUN_WINDOWS))} windows of the held-back cases"
 
 
 def recipe(record: Mapping[str, Any]) -> Iterator[str]:
@@ -173,6 +206,9 @@ def recipe(record: Mapping[str, Any]) -> Iterator[str]:
     if made.get("seconds"):
         where = _by([made.get("device"), made.get("precision")], ", ")
         yield f"- training time: {_shown(made['seconds'])} s on {where}"
+    if before := _table(_table(made.get("initial")).get(TRAINED)):
+        yield f"- before that, the bundle that it began from: {_shown(before.get('iterations', 'unknown'))} updates,"
+        yield f"  {_shown(before.get('seconds', 'unknown'))} s"
     if made.get("versions"):
         yield f"- software: {_shown(made['versions'])}"
     yield ""
@@ -180,8 +216,14 @@ def recipe(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _start(made: Mapping[str, Any]) -> str:
     drawn = f"random numbers from the seed {_shown(made.get('seed'))}"
-    start = {name: value for name, value in _table(made.get("initial")).items() if name != LEARNED}
-    return f"weights of another bundle ({_shown(start)}), then {drawn}" if start else drawn
+    start = _table(made.get("initial"))
+    if not start:
+        return drawn
+    anew, told = made.get("initialised_anew"), start.get("told")
+    which = f"weights of the bundle {_shown(start.get('name', 'of no name'))} ({_shown(start.get('digest', ''))[:16]}…)"
+    parts = f"; {len(anew)} tensors begin anew" if isinstance(anew, list) and anew else ""
+    words = "".join(f"; {_shown(one)}" for one in told) if isinstance(told, list) else ""
+    return f"{which}{parts}{words}; then {drawn}"
 
 
 def _end(made: Mapping[str, Any]) -> str:
@@ -202,6 +244,14 @@ def disjoint(record: Mapping[str, Any]) -> bool:
     sides = [_hashes(made, part) for part in _PARTS]
     before = set(_table(made.get("initial")).get(LEARNED) or ())
     return all(sides) and not (sides[0] | before) & sides[1]
+
+
+def external_disjoint(record: Mapping[str, Any]) -> bool:
+    """Return whether images of training and of external cases are recorded, and none of them is in both."""
+    made = record.get("provenance") or {}
+    learned = _hashes(made, "training") | set(_table(made.get("initial")).get(LEARNED) or ())
+    outside = _hashes(_table(record.get(EXTERNAL)), "cases")
+    return bool(_hashes(made, "training") and outside) and not learned & outside
 
 
 def _validation(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from voxtrace.fit import card_measures as measures
 from voxtrace.fit import card_sections as told
 from voxtrace.fit.calibration import VOXELS
 from voxtrace.fit.claim import claim_lines
@@ -14,18 +14,13 @@ from voxtrace.fit.pieces import LARGEST
 from voxtrace.fit.reliability_diagram import reliability_svg
 from voxtrace.fit.training_scans import TrainingScans
 from voxtrace.fit.volume_match import match_lines
+from voxtrace.safe_text import json_text
 
 RELIABILITY = "reliability.svg"  # beside the card
 WARNING = "**Demonstration.** Trained on made-up scans: its answer on a patient means nothing."
 
-_MEASURES = {
-    "dice": "Dice",
-    "nsd": "NSD 1 mm",
-    "nsd_2mm": "NSD 2 mm",
-    "hd95_mm": "HD95 mm",
-    "volume_bias_ml": "volume bias mL",
-    "volume_error_ml": "volume error mL",
-}
+_LISTS = ("training", "held_back", "curve", "initialised_anew")  # of provenance and metrics
+_ROWS = ("per_case", "by_rule", "measures_per_label")  # of the validation
 
 
 def card_text(name: str, facts: Mapping[str, str], about: Mapping[str, Any]) -> str:
@@ -34,18 +29,18 @@ def card_text(name: str, facts: Mapping[str, str], about: Mapping[str, Any]) -> 
     lines += [*(f"- {title}: {fact}" for title, fact in facts.items()), "", *measured_lines(about)]
     for title in ("provenance", "metrics"):
         if about.get(title):
-            entries = json.dumps(_without_cases(about[title]), indent=1, ensure_ascii=False)
+            entries = json_text(_without_cases(about[title]), ascii_only=False)
             lines += [f"## {title.capitalize()}", "", "```json", entries, "```", ""]
     return "\n".join([*lines, *claim_lines(about)])
 
 
 def _without_cases(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return entries of the card without lists of cases and of images, and the curve, which bundle.json holds."""
-    entries = {name: value for name, value in entries.items() if name not in ("training", "held_back", "curve")}
+    """Return entries of the card without lists of cases, images and weights, and the curve, which bundle.json holds."""
+    entries = {name: value for name, value in entries.items() if name not in _LISTS}
     if "initial" in entries:
         entries["initial"] = {name: value for name, value in entries["initial"].items() if name != told.LEARNED}
     listed = entries.get("validation", {})
-    short = {name: value for name, value in listed.items() if name not in ("per_case", "measures_per_label")}
+    short = {name: value for name, value in listed.items() if name not in _ROWS}
     return {**entries, "validation": short} if listed else entries
 
 
@@ -71,27 +66,6 @@ def _scans(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"- voxels of {_ends(scans.spacing_mm)} mm"
     yield f"- field of view of {_ends(scans.size_mm)} mm"
     yield ""
-
-
-def _validated(record: Mapping[str, Any]) -> Iterator[str]:
-    stored = record.get("metrics", {}).get("validation") or {}
-    if not stored.get("measures_per_label"):
-        return
-    yield from ("## Held-back cases", "")
-    yield "Mean over cases, 95 % bootstrap interval and number of cases. A case that has a label neither in its"
-    yield "reference nor in the prediction is left out of the label's row; with the label in only one of them it has no"
-    yield "HD95. The last row is the mean over cases of the mean over their labels."
-    yield from ("", f"| label | {' | '.join(_MEASURES.values())} |", f"|{'---|' * (len(_MEASURES) + 1)}")
-    for name, row in {**stored["measures_per_label"], "mean": stored.get("measures", {})}.items():
-        yield f"| {name} | {' | '.join(_mean(row.get(measure)) for measure in _MEASURES)} |"
-    yield ""
-
-
-def _mean(found: Mapping[str, Any] | None) -> str:
-    if not found or found["mean"] is None:
-        return "–"
-    between = f" [{found['ci95'][0]:.3f}, {found['ci95'][1]:.3f}]" if found.get("ci95") else ""
-    return f"{found['mean']:.3f}{between}, n {found['n']}"
 
 
 def _intervals(record: Mapping[str, Any]) -> Iterator[str]:
@@ -172,20 +146,6 @@ def _post_processing(record: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _failures(record: Mapping[str, Any]) -> Iterator[str]:
-    stored = record.get("failures")
-    if not stored:
-        return
-    yield from ("## Worst held-back cases", "")
-    for one in stored:
-        yield f"- {one['case']}: mean Dice {one['dice']:.3f}"
-    yield ""
-    for one in stored:
-        if one.get("picture"):
-            yield from (f"{one['case']}, the slice with most wrong voxels: reference, answer.", "")
-            yield from (f"![{one['case']}]({one['picture']})", "")
-
-
 def _ends(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
     low, high = ("×".join(f"{v:.3g}" for v in end) for end in pair)
     return low if low == high else f"{low} to {high}"
@@ -196,10 +156,11 @@ SECTIONS = (
     *(told.summary, told.about, told.data, told.limits),
     *(
         _scans,
-        _validated,
+        measures.held_back,
+        measures.external,
         told.coverage,
         told.steps,
-        _failures,
+        measures.failures,
         match_lines,
         _intervals,
         _calibration,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxtrace.fit.about import ABOUT, about_of
-from voxtrace.fit.card_sections import disjoint
+from voxtrace.fit.card_sections import disjoint, external_disjoint
 from voxtrace.fit.origin_checks import is_demonstration
 
 _ABOUT, _SUMMARY, _DATA, _LIMITS, _RECIPE = "About", "Summary", "Data", "Limits", "Recipe"
-_HELD_BACK, _WORST, _STEPS = "Held-back cases", "Worst held-back cases", "Steps"
+_HELD_BACK, _WORST, _STEPS, _EXTERNAL = "Held-back cases", "Worst held-back cases", "Steps", "External cases"
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class _Rule:
     words: str = ""
     section: str = ""
     paths: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()  # entries of external cases that tell it in place of those, in their own section
     made_up: str = ""  # why it does not apply to made-up scans
     never: str = ""  # why it applies to no bundle, unless its maker tells it
 
@@ -58,11 +59,17 @@ _NOBODY = "made-up scans: there are no subjects"
 _GRID, _DONE = "plan.spacing_mm", "provenance.iterations"
 _DICE, _TABLE = "metrics.validation.dice", "metrics.validation.measures_per_label"
 _BOTH = ("provenance.training", "provenance.held_back")
+_OUTSIDE = "external.validation"
+_OUTSIDE_TABLE = f"{_OUTSIDE}.measures_per_label"
+_OUTSIDE_INTERVAL = (_OUTSIDE_TABLE, f"{_OUTSIDE}.dice.ci95")
 
 _RULES = (
     _Rule("AI technique", section=_RECIPE, paths=(_GRID, "method.name")),
     _Rule(
-        "summary of design, methods, results and conclusions", section=_SUMMARY, paths=("plan.labels", f"{_DICE}.mean")
+        "summary of design, methods, results and conclusions",
+        section=_SUMMARY,
+        paths=("plan.labels", f"{_DICE}.mean"),
+        outside=(f"{_OUTSIDE}.dice.mean",),
     ),
     _Rule("background, intended use and role", "background"),
     _Rule("aims and hypotheses", "aims"),
@@ -80,8 +87,13 @@ _RULES = (
     _Rule("source of the annotations", "annotators", made_up=_DRAWN),
     _Rule("annotation of the test set", "test_annotation", made_up=_DRAWN),
     _Rule("variability between and within raters", "rater_variability", made_up=_DRAWN),
-    _Rule("assignment to partitions", section=_DATA, paths=_BOTH),
-    _Rule("level at which partitions are disjoint", section=_DATA, paths=(*_BOTH, "derived.disjoint")),
+    _Rule("assignment to partitions", section=_DATA, paths=_BOTH, outside=("provenance.training", "external.cases")),
+    _Rule(
+        "level at which partitions are disjoint",
+        section=_DATA,
+        paths=(*_BOTH, "derived.disjoint"),
+        outside=("derived.external_disjoint",),
+    ),
     _Rule("intended sample size", "sample_size"),
     _Rule("description of the model", section=_RECIPE, paths=(_GRID, "plan.topology", "method.name")),
     _Rule("software", section=_RECIPE, paths=(_GRID, "provenance.versions")),
@@ -89,8 +101,8 @@ _RULES = (
     _Rule("training", section=_RECIPE, paths=(_GRID, _DONE, "plan.batch_size")),
     _Rule("selection of the final model", section=_RECIPE, paths=(_GRID, _DONE)),
     _Rule("ensembling", never="the bundle is one network"),
-    _Rule("measures of performance", section=_HELD_BACK, paths=(_TABLE,)),
-    _Rule("measures of significance and uncertainty", section=_HELD_BACK, paths=(_TABLE, f"{_DICE}.ci95")),
+    _Rule("measures of performance", section=_HELD_BACK, paths=(_TABLE,), outside=(_OUTSIDE_TABLE,)),
+    _Rule("measures of significance and uncertainty", "", _HELD_BACK, (_TABLE, f"{_DICE}.ci95"), _OUTSIDE_INTERVAL),
     _Rule("robustness or sensitivity", "robustness"),
     _Rule("explanation or interpretation", "explainability", _STEPS, ("derived.several_steps",)),
     _Rule("evaluation on internal data", section=_HELD_BACK, paths=(_TABLE,)),
@@ -98,9 +110,9 @@ _RULES = (
     _Rule("registration of a clinical trial", "trial_registration", never="training on stored scans is no trial"),
     _Rule("numbers included and excluded", "excluded", made_up="made-up scans: none was excluded"),
     _Rule("demographic and clinical characteristics", "population", made_up=_NOBODY),
-    _Rule("performance with its uncertainty", section=_HELD_BACK, paths=(_TABLE, f"{_DICE}.ci95")),
+    _Rule("performance with its uncertainty", "", _HELD_BACK, (_TABLE, f"{_DICE}.ci95"), _OUTSIDE_INTERVAL),
     _Rule("diagnostic performance and its precision", never="it outlines and makes no diagnosis"),
-    _Rule("analysis of failures", section=_WORST, paths=("failures",)),
+    _Rule("analysis of failures", section=_WORST, paths=("failures",), outside=("external.failures",)),
     _Rule("limitations", "limits", _LIMITS, ("training_scans",)),
     _Rule("implications for practice", "clinical_role"),
     _Rule("protocol or further technical details", section=_RECIPE, paths=(_GRID, "plan.topology")),
@@ -112,7 +124,14 @@ _RULES = (
 def claim_items(record: Mapping[str, Any]) -> tuple[ClaimItem, ...]:
     """Return the 44 items of the checklist for a bundle's record, in their order."""
     stepwise = len(_entry(record, "metrics.validation.dice_per_step") or ()) > 1
-    whole = {**record, "derived": {"disjoint": disjoint(record), "several_steps": stepwise}}
+    whole = {
+        **record,
+        "derived": {
+            "disjoint": disjoint(record),
+            "external_disjoint": external_disjoint(record),
+            "several_steps": stepwise,
+        },
+    }
     return tuple(_item(number, rule, whole) for number, rule in enumerate(_RULES, start=1))
 
 
@@ -121,6 +140,9 @@ def _item(number: int, rule: _Rule, record: Mapping[str, Any]) -> ClaimItem:
         return ClaimItem(number, rule.name, _ABOUT, "", True)
     if rule.paths and all(_known(_entry(record, path)) for path in rule.paths):
         return ClaimItem(number, rule.name, rule.section, "", True)
+    if rule.outside and all(_known(_entry(record, path)) for path in rule.outside):
+        section = _EXTERNAL if rule.section in (_HELD_BACK, _WORST) else rule.section
+        return ClaimItem(number, rule.name, section, "", True)
     if why := rule.never or (rule.made_up if is_demonstration(record) else ""):
         return ClaimItem(number, rule.name, "", why, False)
     return ClaimItem(number, rule.name, "", _missing(rule, record), True)

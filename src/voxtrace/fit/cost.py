@@ -13,6 +13,8 @@ from voxtrace.volume import Shape
 from voxtrace.windows import count_windows
 
 GIGABYTE = 1e9
+CHOICES = "gflop_of_choices"  # in a card's cost, where networks are chosen between: GFLOP of each choice by its name
+RUN, RUN_WINDOWS = "gflop_run_per_window", "windows_run"  # there: mean of what was run on held-back cases, and of what
 _PROGRAM_GB = 0.42  # Python with torch and a compiled runtime, and a small network
 _FEATURE_BYTES = 4
 _MAPS_PER_WINDOW = 6.0  # maps of the finest stage's width that are in memory at once, with copies in other layouts
@@ -30,7 +32,8 @@ class PredictionCost:
     passes
         Calls of the whole network for one window: mirror images × steps × bundles.
     gflop
-        All of them together; 0 where the bundle does not record its cost.
+        All of them together; 0 where the bundle does not record its cost. Where networks are chosen between, a window
+        counts as the mean window of the held-back cases.
     voxels
         Label voxels written: of the input, for each kept step.
     gigabytes
@@ -59,10 +62,24 @@ class PredictionCost:
         return PredictionCost(
             windows=windows,
             passes=passes,
-            gflop=windows * passes * float(cost.get("gflop_per_window", 0.0)),
+            gflop=windows * passes * window_gflop(record),
             voxels=voxels * kept,
             gigabytes=_gigabytes(plan, scan, kept, options.get("batch")),
         )
+
+
+def window_gflop(record: Mapping[str, Any]) -> float:
+    """Return the GFLOP of a pass over a window, where networks are chosen between the mean of held-back cases.
+
+    Where no case was measured, each network that is chosen between counts, which is too much; 0 without a cost.
+
+    Examples
+    --------
+    >>> window_gflop({"cost": {"gflop_per_window": 0.6, "gflop_run_per_window": 0.1}})
+    0.1
+    """
+    cost = record.get("cost", {})
+    return float(cost.get(RUN, cost.get("gflop_per_window", 0.0)))
 
 
 def _padded_shape(plan: Plan, scan: ScanFacts, options: Mapping[str, Any]) -> Shape:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from voxtrace.fit.cost import PredictionCost
+from voxtrace.fit.cost import PredictionCost, window_gflop
 from voxtrace.fit.machine_speed import MeasuredRun, measured_runs, remember
 from voxtrace.fit.scan_facts import ScanFacts, facts_of
 from voxtrace.volume import Volume
@@ -104,7 +104,7 @@ def remember_run(
             seconds_per_pass=network / (cost.windows * cost.passes),
             seconds_per_voxel=voxels / cost.voxels,
             seconds_fixed=rest - voxels,
-            gflop_per_pass=float(record.get("cost", {}).get("gflop_per_window", 0.0)),
+            gflop_per_pass=window_gflop(record),
         )
     )
 

@@ -43,7 +43,7 @@ def make_card(
         "mirror": bool(run.plan.mirror_axes),
         **about,
         **measured_entries(scans, validation),
-        "cost": window_cost(run.method, run.plan, run.network),
+        "cost": {**window_cost(run.method, run.plan, run.network), **(validation.run_cost() if validation else {})},
         "provenance": {
             **_provenance(run, len(cases), takeover),
             **(after_training(validation) if validation else {}),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from voxtrace.bundle import Bundle
 from voxtrace.method import Batch, Phase
+from voxtrace.plan import Plan
 from voxtrace.training.curriculum import drawn_by_any
 from voxtrace.training.events import EVENTS, read_events
 from voxtrace.training.preprocessed import PreprocessedCase, cut, preprocess_cases
@@ -72,7 +76,29 @@ def held_back_windows(
     else:
         held = _left_out(learned, cases)
     for case in held:
-        yield from _windows(case, run)
+        for batch in _windows(case, run.plan):
+            yield Batch(batch.images.to(run.fabric.device), batch.labels.to(run.fabric.device))
+
+
+def examine_again(bundle: Bundle, validate: Sequence[Case]) -> dict[str, Any]:
+    """Return what a finished bundle's method finds now after each phase that its card has something of; {} if nothing.
+
+    Options that a prediction may change may be others than at the end of the training.
+    """
+    before = bundle.card.get("metrics", {}).get(EVENT) or {}
+    phases = [phase for phase in bundle.method.phases(bundle.plan) if phase.name in before]
+    if not phases or not validate:
+        return {}
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        seed = int(bundle.card.get("provenance", {}).get("seed", 0))
+        held = tuple(preprocess_cases(validate, bundle.plan, Path(folder), seed))
+
+        def windows() -> Iterator[Batch]:
+            for case in held:
+                yield from _windows(case, bundle.plan)
+
+        found = {phase.name: dict(bundle.method.examine(bundle.network, phase, windows)) for phase in phases}
+    return {EVENT: {**before, **{name: row for name, row in found.items() if row}}}
 
 
 def examined_entries(run: TrainingRun) -> dict[str, Any]:
@@ -90,14 +116,14 @@ def _left_out(phases: Sequence[Phase], cases: Sequence[PreprocessedCase]) -> lis
     return [case for case, is_drawn in zip(cases, drawn, strict=True) if not is_drawn]
 
 
-def _windows(case: PreprocessedCase, run: TrainingRun) -> Iterator[Batch]:
-    shape, size = case.labels.shape, run.plan.window
+def _windows(case: PreprocessedCase, plan: Plan) -> Iterator[Batch]:
+    shape, size = case.labels.shape, plan.window
     # where the case is smaller than the window, it lies in the middle, as in inference
     before = [max(0, w - n) // 2 for n, w in zip(shape, size, strict=True)]
     whole = tuple(max(n, w) for n, w in zip(shape, size, strict=True))
-    starts = [w for row in regular((whole[0], whole[1], whole[2]), size, run.plan.overlap) for w in row]
+    starts = [w for row in regular((whole[0], whole[1], whole[2]), size, plan.overlap) for w in row]
     for first in range(0, len(starts), WINDOWS):
         places = [[at - b for at, b in zip(start, before, strict=True)] for start in starts[first : first + WINDOWS]]
         images = torch.stack([torch.from_numpy(cut(case.image, place, size)) for place in places])
         labels = torch.stack([torch.from_numpy(cut(case.labels, place, size).astype("int64")) for place in places])
-        yield Batch(images.to(run.fabric.device), labels.to(run.fabric.device))
+        yield Batch(images, labels)

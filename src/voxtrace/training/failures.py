@@ -13,6 +13,7 @@ import numpy as np
 from voxtrace import palette
 from voxtrace.bundle import Bundle
 from voxtrace.film.beside import beside
+from voxtrace.fit.shown_channel import shown_channel
 from voxtrace.inference import predict
 from voxtrace.training.held_back import ValidatedCase
 from voxtrace.volume import Array, Case
@@ -62,8 +63,12 @@ def picture_worst(
 
 
 def picture(bundle: Bundle, case: Case, answer: Array) -> bytes:
-    """Return a PNG of the slice with most wrong voxels: the reference on the left half, the answer on the right."""
+    """Return a PNG of the slice with most wrong voxels: the reference on the left half, the answer on the right.
+
+    The channel is the one that the card names, see :mod:`voxtrace.fit.shown_channel`.
+    """
     reference = case.labels.data
     z = int((answer != reference).sum(axis=(1, 2)).argmax())
     names = {value: name for value, name in bundle.plan.labels.items() if value}
-    return beside(case.volume, z, (reference, answer), palette.colours(names, names=names))
+    colours, channel = palette.colours(names, names=names), shown_channel(bundle.record)
+    return beside(case.volume, z, (reference, answer), colours, channel)

@@ -51,6 +51,9 @@ class ValidatedCase:
         With its labels packed, where a rule removes something.
     answered
         Dice (foreground labels,) of the last step before a rule removed something; None where none did.
+    gflop, windows
+        Sum over its windows of the GFLOP that the method says it ran, and their number; None and 0 of a method that
+        does not say so.
     seconds, gigabytes, device
         What its prediction took, the memory that one is estimated to take, and where it ran; not known where only Dice
         was asked for.
@@ -68,6 +71,8 @@ class ValidatedCase:
     margins: MarginVolumes | None = None
     trace: Trace | None = None
     answered: Array | None = None
+    gflop: float | None = None
+    windows: int = 0
     seconds: float = 0.0
     gigabytes: float = 0.0
     device: str = ""

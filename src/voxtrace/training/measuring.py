@@ -22,6 +22,7 @@ from voxtrace.training.coverage import as_asked, options_before
 from voxtrace.training.curriculum import drawn_by_any
 from voxtrace.training.dataset import CaseFiles, open_dataset
 from voxtrace.training.dataset import fold as fold_of
+from voxtrace.training.examined import examine_again
 from voxtrace.training.failures import picture_worst, pictured
 from voxtrace.training.identity import CaseIdentity, identify, unread
 from voxtrace.training.learned import refuse_learned
@@ -107,13 +108,18 @@ def _check_match(bundle: Bundle, validate: Sequence[Case]) -> None:
 
 
 def measure(
-    bundle: Bundle, cases: Sequence[Case], validate: Sequence[Case], device: str, cancel: Callable[[], bool]
+    bundle: Bundle,
+    cases: Sequence[Case],
+    validate: Sequence[Case],
+    device: str,
+    cancel: Callable[[], bool],
+    rules: bool = True,
 ) -> Generator[TrainProgress, None, dict[str, Any]]:
     """Yield progress while training cases are looked at and held-back cases are segmented; return entries of the card.
 
     :func:`voxtrace.bundle.annotate` writes them into the bundle. Curve and provenance of the training stay; everything
     that held-back cases tell is replaced where there are any: None stands for what they are too few for. The bundle's
-    number of steps stays.
+    number of steps stays. Without ``rules`` none of post-processing is looked for: answers stay as they are.
 
     Raises
     ------
@@ -121,7 +127,7 @@ def measure(
         The cases have another number of channels than the bundle.
     """
     scans = yield from _looked_at(bundle, cases, cancel)
-    validation = yield from validate_cases(bundle, validate, device, cancel)
+    validation = yield from validate_cases(bundle, validate, device, cancel, rules=rules)
     entries, _ = _entries(bundle, scans, validation, validate, bundle.card.get("provenance", {}).get(CHOSEN, {}))
     return entries
 
@@ -193,10 +199,14 @@ def _entries(
         validation = replace(validation, volumes_matched=made.get(MATCHED) or {})
     if validation is not None and made.get(ANONYMOUS):
         validation = _nameless(bundle, validation, validate)
-    metrics = {**bundle.card.get("metrics", {}), **({"validation": validation.to_json()} if validation else {})}
+    told = {"validation": validation.to_json(), **examine_again(bundle, validate)} if validation else {}
+    metrics = {**bundle.card.get("metrics", {}), **told}
     entries = {
         **measured_entries(scans, validation),
-        "cost": window_cost(bundle.method, bundle.plan, bundle.network),
+        "cost": {
+            **window_cost(bundle.method, bundle.plan, bundle.network),
+            **(validation.run_cost() if validation else {}),
+        },
         "metrics": metrics,
     }
     if validation is not None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from voxtrace.bundle import Bundle
 from voxtrace.errors import PlanError
-from voxtrace.fit.card_sections import LEARNED
+from voxtrace.fit.card_sections import LEARNED, TRAINED
 from voxtrace.method import Method, Phase
 from voxtrace.plan import Normalisation, Plan
 from voxtrace.plan.regions import LabelRegion
@@ -72,6 +72,7 @@ class Takeover:
         return {
             "name": self.initial.name,
             "digest": self.initial.digest,
+            **_trained(self.initial),
             LEARNED: sorted(learned_images(self.initial.card)),
             "channels": {new.channels[now]: old.channels[before] for now, before in enumerate(self.channels)},
             "labels": {new.outputs[now]: old.outputs[before] for now, before in self.labels.items()},
@@ -79,6 +80,15 @@ class Takeover:
             "labels_dropped": _dropped(old, self.labels),
             "told": list(self.sentences),
         }
+
+
+def _trained(initial: Bundle) -> dict[str, Any]:
+    """Return how long a bundle was trained, with those that it began from itself; {} where its card does not say."""
+    made = initial.card.get("provenance", {})
+    before = made.get("initial", {}).get(TRAINED, {})
+    own = {name: made[name] for name in ("iterations", "seconds") if isinstance(made.get(name), (int, float))}
+    total = {name: round(value + before.get(name, 0), 1) for name, value in own.items()}
+    return {TRAINED: total} if total else {}
 
 
 def take_over(method: Method, plan: Plan, network: nn.Module, initial: Bundle) -> Takeover:

@@ -24,6 +24,7 @@ from voxtrace.fit import (
     measured_intervals,
 )
 from voxtrace.fit.calibration import VoxelSample, calibration_record, near_labels
+from voxtrace.fit.cost import RUN, RUN_WINDOWS
 from voxtrace.fit.piece_choice import piece_record, tried_rules
 from voxtrace.fit.pieces import NONE
 from voxtrace.fit.pooled_cases import BY_RULE
@@ -48,6 +49,7 @@ from voxtrace.metrics import (
     without_ignored,
 )
 from voxtrace.plan import Plan
+from voxtrace.trace.places import spent_gflop
 from voxtrace.training.failures import failures
 from voxtrace.training.held_back import TOLERANCE_MM, ValidatedCase, packed, scores_by_rule
 from voxtrace.training.progress import TrainProgress
@@ -174,6 +176,12 @@ class Validation:
         most = max(case.gigabytes for case in self.cases)
         return {"seconds": _short(seconds), "gigabytes": round(most, 2), "cases": len(self.cases), "device": device}
 
+    def run_cost(self) -> dict[str, Any]:
+        """Return what a card's cost says of what was run: GFLOP of the mean window; {} of a method that says none."""
+        told = [(case.gflop, case.windows) for case in self.cases if case.gflop is not None and case.windows]
+        windows = sum(n for _, n in told)
+        return {RUN: _short(sum(gflop for gflop, _ in told) / windows), RUN_WINDOWS: windows} if told else {}
+
     def _row(self, case: ValidatedCase) -> dict[str, Any]:
         names = self.scored
         return {
@@ -252,11 +260,12 @@ def validate_cases(
     phase: str = "validate",
     only_dice: bool = False,
     margins: bool = False,
+    rules: bool = True,
 ) -> Generator[TrainProgress, None, Validation | None]:
     """Yield progress while every case is segmented as a user would; return all scores, or None without cases.
 
     ``only_dice`` leaves surface distances, which take seconds for a large scan, calibration and post-processing out.
-    ``margins`` keeps what matches volumes.
+    ``margins`` keeps what matches volumes; without ``rules`` none of post-processing is looked for.
     """
     done: list[ValidatedCase] = []
     for case in cases:
@@ -267,7 +276,7 @@ def validate_cases(
     foreground = {value: name for value, name in bundle.plan.labels.items() if value}
     if not done:
         return None
-    if only_dice or bundle.plan.regions:
+    if only_dice or bundle.plan.regions or not rules:
         return Validation(tuple(done), foreground, _scored(bundle) if bundle.plan.regions else {})
     return Validation.processed(done, foreground)
 
@@ -314,7 +323,9 @@ def _validated(
 
 def _taken(bundle: Bundle, case: Case, result: Result) -> dict[str, Any]:
     cost = PredictionCost.of(bundle.record, facts_of(case.volume), {"steps": bundle.method.steps})
-    return {"seconds": result.seconds, "gigabytes": cost.gigabytes, "device": str(result.facts["device"])}
+    took = {"seconds": result.seconds, "gigabytes": cost.gigabytes, "device": str(result.facts["device"])}
+    gflop = spent_gflop(result.trace)
+    return took if gflop is None else {**took, "gflop": gflop, "windows": len(result.trace.boxes())}
 
 
 def _each(*probes: Probe | None) -> Probe | None:
