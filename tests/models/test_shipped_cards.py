@@ -10,8 +10,6 @@ from voxtrace.fit.cost import CHOICES, RUN, RUN_WINDOWS
 
 NAMES = sorted(bundle.shipped())
 WHOLE = 0.9  # of the items of CLAIM that apply
-# Bundles whose card is not whole yet, and why.
-NOT_YET = {"abdomen-phantom-recyclenet": "its phantoms were not measured for the card yet (scripts/measure_phantom.py)"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -19,17 +17,17 @@ def test_its_card_tells_nine_tenths_of_the_items_that_apply(name: str) -> None:
     items = claim_items(bundle.card(name))
     told, apply = sum(bool(item.where) for item in items), sum(item.applies for item in items)
     left_out = [f"{item.number} {item.name}: {item.why}" for item in items if item.applies and not item.where]
-    assert told >= WHOLE * apply or name in NOT_YET, left_out
+    assert told >= WHOLE * apply, left_out
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_YET])
+@pytest.mark.parametrize("name", NAMES)
 def test_its_card_is_what_the_program_writes_now(name: str) -> None:
     model = bundle.load(name)
     written = (bundle.shipped()[name] / bundle.CARD).read_text(encoding="utf-8")
     assert written == bundle.readable_card(model, bundle.card(name)["files"][bundle.WEIGHTS]), "run bundle.annotate"
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_YET])
+@pytest.mark.parametrize("name", NAMES)
 def test_its_data_have_a_licence(name: str) -> None:
     text = (bundle.shipped()[name] / bundle.CARD).read_text(encoding="utf-8")
     assert "licence of the data: not stated" not in text
