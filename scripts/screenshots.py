@@ -1,12 +1,11 @@
-"""Take the pictures in docs/images from a real window: two scans, segmented, at cycles 1, 3 and 7.
+"""Take the pictures in docs/images from a real window: an MR of the hippocampus, segmented, at cycles 1, 3 and 7.
 
 Run it where there is a display, or under a made-up one, from the project's root::
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/screenshots.py
 
-It opens the CT DICOM series and a hippocampus MR of ``$VOXTRACE_REAL_DATA`` or ``../shared/data`` (``--data`` names
-another folder), presses Segment in the panel as a user would, and saves ``ct-cycle-1.png`` … and ``mr-cycle-7.png``.
-``--ct-bundle`` and ``--mr-bundle`` take other bundles than the shipped ones.
+It opens a hippocampus MR of ``$VOXTRACE_REAL_DATA`` or ``../shared/data`` (``--data`` names another folder), presses
+Segment in the panel as a user would, and saves ``mr-cycle-1.png``, ``mr-cycle-3.png`` and ``mr-cycle-7.png``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import argparse
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,46 +28,32 @@ from voxtrace.plugin.npe2.viewer_state import viewer_state_of
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (1500, 980)
 PATIENCE_S = 600
+SCAN = "Dataset004_Hippocampus/imagesTr/hippocampus_033_0000.nii.gz"
 REAL = Path(os.environ.get("VOXTRACE_REAL_DATA", ROOT.parent / "shared" / "data"))
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A scan to open, the bundle to segment it with, and the stem of the pictures' names."""
-
-    stem: str
-    scan: Path
-    bundle: str
 
 
 def main() -> None:
     """Take every picture."""
     arguments = _arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    shots = (
-        Shot("ct", arguments.data / "ct_abdomen" / "dicom", arguments.ct_bundle),
-        Shot("mr", arguments.data / "Dataset004_Hippocampus/imagesTr/hippocampus_033_0000.nii.gz", arguments.mr_bundle),
-    )
-    for shot in shots:
-        if shot.stem in arguments.only:
-            take(shot, arguments.cycles, arguments.out)
+    take(arguments.data / SCAN, arguments.bundle, arguments.cycles, arguments.out)
 
 
-def take(shot: Shot, cycles: list[int], out: Path) -> None:
+def take(scan: Path, bundle: str, cycles: list[int], out: Path) -> None:
     """Open a scan, segment it through the panel, and save one picture a cycle."""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Segment and step through (VoxTrace)", area="right")
-    viewer.open(shot.scan, plugin="voxtrace")
-    widget.controller.browse(shot.bundle)
+    viewer.open(scan, plugin="voxtrace")
+    widget.controller.browse(bundle)
     viewer.reset_view()
     widget.view.state.start.click()
     wait_until(lambda: not widget.runner.busy)
     _go_to_fullest_slice(viewer)
     for cycle in cycles:
         viewer_state_of(viewer).current.go(cycle - 1)
-        save(viewer, out / f"{shot.stem}-cycle-{cycle}.png")
+        save(viewer, out / f"mr-cycle-{cycle}.png")
     viewer.close()
 
 
@@ -99,9 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=REAL, help="folder of real scans")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", help="where the pictures go")
-    parser.add_argument("--ct-bundle", default="abdomen-phantom-recyclenet")
-    parser.add_argument("--mr-bundle", default="hippocampus-recyclenet")
-    parser.add_argument("--only", nargs="+", choices=["ct", "mr"], default=["ct", "mr"], help="which scans")
+    parser.add_argument("--bundle", default="hippocampus-recyclenet")
     parser.add_argument("--cycles", type=int, nargs="+", default=[1, 3, 7])
     return parser.parse_args()
 
