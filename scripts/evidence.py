@@ -3,12 +3,13 @@
     python scripts/evidence.py steps DATASET BUNDLE [--against UNET] [--arm NAME=BUNDLE ...] [--steps N]
     python scripts/evidence.py route DATASET BUNDLE [--against UNET] [--mirror]
     python scripts/evidence.py windows DATASET BUNDLE [--arm "easy only=BUNDLE" ...]
-    python scripts/evidence.py stepping DATASET BUNDLE
+    python scripts/evidence.py stepping DATASET BUNDLE [BUNDLE ...] [--seeds N]
     python scripts/evidence.py rest DATASET BUNDLE [--steps N]
 
 `steps` is for methods that decide again (RecycleNet's cycles, diffusion's steps, E2ENet's heads), `route` for
 Med-DANet, `windows` for CDL-UNet; each arm is another bundle of the same cases. `stepping` measures whether a trace
-finds errors, and `rest` how much RecycleNet's normalised features still change from cycle to cycle.
+finds errors (of several bundles, also where they disagree; `--seeds` takes the vote of so many), and `rest` how much
+RecycleNet's normalised features still change from cycle to cycle.
 DATASET is a folder with a dataset, its fold by `--fold` (0), or `abdomen` or `tumour` for phantoms that no bundle
 has seen. Networks are compared as they answer, small pieces included, the cases of a subject averaged first.
 `--cases N` takes the first ones; `--json FILE` keeps every case's numbers, from which `figures.py` draws. `route` is
@@ -22,18 +23,17 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy
 import torch
+from stepping_measures import case_table, foretelling, look, set_apart, voxel_table, with_the_others
 
 from voxtrace import bundle
 from voxtrace.batch.paired import Paired, paired
 from voxtrace.bundle import Bundle
-from voxtrace.fit import case_features
-from voxtrace.fit.predicted_dice import rank_correlation, rank_correlation_interval
 from voxtrace.inference import predict
 from voxtrace.inference.progress import Result
 from voxtrace.methods.recyclenet import RecycleNet
@@ -47,7 +47,6 @@ PHANTOMS = {"abdomen": abdomen_ct, "tumour": brain_tumour_mr}
 FIRST_SEED, PHANTOM_CASES = 2000, 10  # neither trained on nor validated on
 FEWEST = 6  # cases, below which nothing is tested
 CLOSE = 0.002  # of Dice: a fall that does not count
-BUDGET = 0.11  # of the organ's volume that a person looks at
 SHOWN = ("router", "expert1", "expert2", "expert3", "expert4")
 
 
@@ -340,71 +339,22 @@ def rest(given: argparse.Namespace) -> dict[str, Any]:
     return {"kind": "rest", "changes": table.tolist()}
 
 
-def caught(mask: Array, wrong: Array, labelled: int) -> tuple[float, float, float]:
-    """Return the volume of a mask as a part of the organ's, how many of its voxels are wrong, and errors it holds."""
-    inside = int(np.count_nonzero(mask))
-    hit = int(np.count_nonzero(mask & wrong))
-    return inside / max(1, labelled), hit / inside if inside else np.nan, hit / max(1, int(np.count_nonzero(wrong)))
-
-
 def stepping(given: argparse.Namespace) -> dict[str, Any]:
     """How many of the errors lie where the trace says to look, and what of a trace goes with the Dice of a case."""
-    model = bundle.load(given.bundle)
-    places: dict[str, list[tuple[float, float, float]]] = {}
-    features: list[dict[str, float]] = []
-    scores: list[float] = []
-    for case in cases_of(given):
-        trace = predict(model, case.volume, keep="labels").trace
-        answer, reference = np.asarray(trace.labels[-1]), np.asarray(case.labels.data)
-        for name, mask in _masks(trace, answer).items():
-            places.setdefault(name, []).append(caught(mask, answer != reference, int(np.count_nonzero(answer))))
-        features.append({**case_features(trace), "mean_entropy": float(np.nanmean(trace.facts["entropy"][-1]))})
-        scores.append(mean_dice(answer, case, model))
-    for name, found in places.items():
-        part, precision, errors = np.nanmean(found, axis=0)
-        print(f"{name}: {part:.1%} of the organ's volume, wrong in {precision:.0%}, {errors:.0%} of the errors")
-    quality = {name: _quality(name, [one.get(name, np.nan) for one in features], scores) for name in features[0]}
-    return {"kind": "stepping", "places": places, "features": features, "dice": scores, "quality": quality}
-
-
-def _masks(trace: Any, answer: Array) -> dict[str, Array]:
-    """Return the places that a trace names; the surface, cut to the same volume, is what they must beat."""
-    settled, kept = trace.settled_at(), int(trace.labels.shape[0])
-    found = {"second choice": np.asarray(trace.second[:]) != answer}
-    if kept > 1:
-        found["changed after the first step"] = settled > 0
-        found["changed in the last third"] = settled >= kept - max(1, kept // 3)
-    edge = np.zeros(answer.shape, bool)
-    for axis in range(3):
-        differs = np.diff(answer, axis=axis) != 0
-        for side in ((1, 0), (0, 1)):
-            edge |= np.pad(differs, [side if a == axis else (0, 0) for a in range(3)])
-    at = np.random.default_rng(0).permutation(np.flatnonzero(edge))[: round(BUDGET * np.count_nonzero(answer))]
-    found["surface at random"] = np.zeros(answer.shape, bool)
-    found["surface at random"].ravel()[at] = True
+    cases, looks = list(cases_of(given)), {}
+    for path in (given.bundle, *given.more):
+        model = bundle.load(path)
+        looks[path] = [look(model, case, given.seeds, partial(mean_dice, case=case, model=model)) for case in cases]
+    with_the_others(looks)
+    found: dict[str, Any] = {"kind": "stepping", "cases": [case.name for case in cases]}
+    for path, own in looks.items():
+        print(f"\n{path}, {len(own)} cases, mean Dice {np.nanmean([one.dice for one in own]):.4f}")
+        tables = {"voxels": voxel_table(own), "numbers": case_table(own)}
+        tables |= {"foretold": foretelling(own), "set_apart": set_apart(own)}
+        kept = ("dice", "numbers", "features", "found")
+        per_case = [{name: getattr(one, name) for name in kept} for one in own]
+        found[path] = {**tables, "per_case": per_case}
     return found
-
-
-def _quality(name: str, values: Sequence[float], scores: Sequence[float]) -> dict[str, float]:
-    """Print and return how well a number of the trace orders the cases by their Dice."""
-    known = np.isfinite(values) & np.isfinite(scores)
-    x, y = np.asarray(values)[known], np.asarray(scores)[known]
-    if len(y) < FEWEST:
-        print(f"{name}: not testable here, {len(y)} cases")
-        return {}
-    rho = rank_correlation(x, y)
-    low, high = rank_correlation_interval(rho, len(y))
-    risk = -np.sign(rho or 1.0) * x
-    worst = y <= np.sort(y)[max(1, round(len(y) / 10)) - 1]
-    ranks = scipy.stats.rankdata(risk)
-    above = (ranks[worst].sum() - worst.sum() * (worst.sum() + 1) / 2) / max(1, worst.sum() * (~worst).sum())
-    kept = y[np.argsort(risk, kind="stable")]  # the surest first
-    half = float(kept[: max(1, len(kept) // 2)].mean())
-    print(
-        f"{name}: rank correlation {rho:+.2f} [{low:+.2f}, {high:+.2f}], AUROC of the worst tenth {above:.2f}, "
-        f"mean Dice of the surer half {half:.4f} (all {y.mean():.4f}), n {len(y)}"
-    )
-    return {"rank_correlation": rho, "low": low, "high": high, "auroc": float(above), "surer_half": half}
 
 
 def main() -> None:
@@ -414,6 +364,8 @@ def main() -> None:
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("dataset")
     parser.add_argument("bundle")
+    parser.add_argument("more", nargs="*", metavar="BUNDLE", help="others on the same cases, for stepping")
+    parser.add_argument("--seeds", type=int, default=1, help="for stepping, of a method that draws random numbers")
     parser.add_argument("--against", help="the U-Net of the same plan, fold and budget")
     parser.add_argument("--arm", action="append", default=[], metavar="NAME=BUNDLE")
     parser.add_argument("--steps", type=int)

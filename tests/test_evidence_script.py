@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,7 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from made import bundle_folder, volume
 from voxtrace.batch.paired import paired
+from voxtrace.bundle import load
+from voxtrace.inference import predict
+from voxtrace.inference.second_choice import MARGIN
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "evidence.py"
 
@@ -26,8 +31,15 @@ def evidence() -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # a method is read by the names of its module
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))  # for the modules beside it
+        spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def measures(evidence: ModuleType) -> ModuleType:
+    return sys.modules["stepping_measures"]
 
 
 @pytest.mark.parametrize(
@@ -87,20 +99,93 @@ def test_choices_are_judged_on_the_slices_of_the_scan(evidence: ModuleType) -> N
     assert table[2].tolist() == [0.0, 0.0, 0.0, 1.0]
 
 
-def test_places_hold_what_they_hold(evidence: ModuleType) -> None:
-    """Of 8 voxels 4 are wrong; a mask of 2, in an organ of 10, has 1 of them."""
-    mask, wrong = np.zeros(8, bool), np.array([1, 1, 1, 1, 0, 0, 0, 0], bool)
+def _look(measures: ModuleType, answer: Any, wrong: Any, dice: float = 0.5, **orders: Any) -> Any:
+    return measures.Look(np.asarray(answer), np.asarray(wrong, bool), orders, {}, {}, dice, {})
+
+
+def test_places_hold_what_they_hold(measures: ModuleType) -> None:
+    """Of 8 voxels 4 are wrong; a mask of 2, in an organ of 5, has 1 of them."""
+    mask = np.zeros(8, bool)
     mask[[3, 4]] = True
-    assert evidence.caught(mask, wrong, 10) == (0.2, 0.5, 0.25)
+    one = _look(measures, [1, 1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0])
+    assert measures.caught_by(mask, one) == (0.4, 0.5, 0.25)
 
 
-def test_a_number_that_falls_with_the_dice_finds_the_worst(evidence: ModuleType) -> None:
+def test_an_order_is_cut_at_eleven_percent_of_the_organ(measures: ModuleType) -> None:
+    """An organ of 100 voxels: 11 are looked at, of which the order puts 8 of the 20 errors first."""
+    answer = np.zeros((1, 20, 20), np.uint8)
+    answer[0, 5:15, 5:15] = 1
+    wrong, order = np.zeros(answer.shape, bool), np.zeros(answer.shape)
+    wrong[0, 7:9, 5:15] = True
+    order[0, 7, 5:13] = 2.0
+    order[0, 12, 7:10] = 1.0
+    one = _look(measures, answer, wrong)
+    assert measures.caught(one, order) == pytest.approx((8 / 20, 8 / 11))
+    assert measures.best(one) == pytest.approx((11 / 20, 0.2))
+    none = _look(measures, answer, np.zeros(answer.shape))
+    assert np.isnan(measures.caught(none, order)[0])
+
+
+def test_equal_voxels_are_taken_from_the_surface(measures: ModuleType) -> None:
+    surface = np.array([0, 1, 0, 1, 0, 0], bool)
+    assert set(measures.first_of(np.zeros(6), surface, 2)) == {1, 3}
+    assert measures.first_of(np.array([0.0, 0, 0, 0, 0, 9]), surface, 3).tolist()[0] == 5
+
+
+def test_the_surface_lies_on_both_sides_of_a_border(measures: ModuleType) -> None:
+    labels = np.array([[[0, 0, 1, 1, 1, 2, 2, 2]]])
+    assert measures.border(labels).astype(int).tolist() == [[[0, 1, 1, 0, 1, 1, 0, 0]]]
+
+
+def test_a_number_that_falls_with_the_dice_finds_the_worst(measures: ModuleType) -> None:
     dice = np.linspace(0.7, 0.9, 20)
-    found: dict[str, Any] = evidence._quality("doubt", (1 - dice).tolist(), dice.tolist())
-    assert found["rank_correlation"] == pytest.approx(-1.0)
-    assert found["auroc"] == 1.0
-    assert found["surer_half"] == pytest.approx(dice[10:].mean())
-    assert evidence._quality("few", [0.1] * 3, [0.9] * 3) == {}
+    found = measures.ordered(1 - dice, dice)
+    assert found["rank_correlation"][0] == pytest.approx(-1.0)
+    assert found["auroc"] == (1.0, 1.0, 1.0)
+    assert found["kept"] == pytest.approx([dice.mean(), dice[2:].mean(), dice[5:].mean(), dice[10:].mean()])
+    assert found["area"] == measures.area(-dice, dice) < np.mean(1 - dice) < measures.area(dice, dice)
+    assert measures.auroc(np.zeros(4), np.array([1, 0, 0, 0], bool)) == 0.5
+
+
+def test_the_area_is_the_mean_loss_of_every_number_of_surest_cases(measures: ModuleType) -> None:
+    """Surest first 0.1, 0.3 and 0.5 lost: means of 0.1, 0.2 and 0.3."""
+    assert measures.area(np.array([3.0, 1.0, 2.0]), np.array([0.5, 0.9, 0.7])) == pytest.approx(0.2)
+
+
+def test_few_cases_are_not_ordered(measures: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert measures.case_table([_look(measures, [1], [0])] * 4) == {}
+    assert "not testable here, 4 cases" in capsys.readouterr().out
+
+
+def test_a_case_far_out_is_set_apart_by_the_others(measures: ModuleType) -> None:
+    """Of 20 cases from 1 to 20 the one of 100; its Dice is less than the mean."""
+    looks = [_look(measures, [1], [0], 0.9) for _ in range(20)]
+    for value, one in enumerate(looks, start=1):
+        one.features = {"volume_ml": float(value)}
+    looks[-1].features, looks[-1].dice = {"volume_ml": 100.0}, 0.5
+    assert measures.set_apart(looks) == {"volume_ml": [0.5]}
+
+
+def test_probabilities_expect_a_dice(measures: ModuleType) -> None:
+    """Two voxels with the label, of which it is probable by 1 and 0.5, and 0.5 elsewhere: 2 · 1.5 / (2 + 2)."""
+    answer, p = np.array([[[1, 1, 0]]]), np.array([[[[0.0, 0.5, 0.5]], [[1.0, 0.5, 0.5]]]])
+    assert measures.expected(answer, p) == pytest.approx(0.75)
+    assert measures.agreement(answer, [answer, np.array([[[1, 0, 0]]])]) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_margins_are_those_of_the_places_in_doubt(measures: ModuleType, tmp_path: Path) -> None:
+    """What is kept beside the second choice does not change it, and is at most the margin where there is doubt."""
+    model, scan = load(bundle_folder(tmp_path / "model")), volume()
+    plain = predict(model, scan, keep="labels").trace
+    case = Namespace(volume=scan)
+    trace, margin, probabilities = measures.run(model, case)
+    answer, second = np.asarray(trace.labels[-1]), np.asarray(trace.second[:])
+    assert np.array_equal(second, plain.second[:])
+    assert np.array_equal(answer, plain.labels[-1])
+    assert np.array_equal(probabilities.argmax(1), answer)
+    assert margin[second != answer].max() <= MARGIN + 1e-5
+    # between two planes of the network's grid the answer may be the second choice of the nearer one
+    assert np.mean((margin <= MARGIN) == (second != answer)) > 0.75
 
 
 def test_changes_of_recycled_features_are_counted_within_a_window(evidence: ModuleType) -> None:

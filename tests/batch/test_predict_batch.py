@@ -74,7 +74,13 @@ def test_every_case_starts_runs_and_is_done(job: PredictJob) -> None:
     ]
     assert any(e.progress is not None and e.progress.stage == "segmenting" for e in events)
     assert (tuple(summary.done), summary.skipped, summary.failed) == (("a", "b"), (), ())
-    assert all(entry.steps == 3 for entry in Ledger(job.out).latest().values())
+    entries = Ledger(job.out).latest().values()
+    assert all(entry.steps == 3 for entry in entries)
+    assert {name for entry in entries for name in entry.features} == {
+        "entropy",
+        "changed_fraction",
+        "entropy_per_found",
+    }
 
 
 def test_an_unexpected_fault_of_one_case_ends_no_other(job: PredictJob, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from voxtrace import bundle
 from voxtrace.fit import (
     case_features,
+    expected_dice,
     familiarity,
     interval_ml,
     measured_features,
@@ -103,6 +104,31 @@ def test_a_case_inside_the_range_is_like_those_of_validation() -> None:
     )
     assert familiarity(record, {"entropy": 1.0}) is None
     assert familiarity({}, {"volume_ml": 1.0}) is None
+
+
+def test_what_the_last_step_changed_sets_no_case_apart() -> None:
+    """New bundles do not record it, and that of an older one is not read."""
+    features = [{"volume_ml": float(v), "last_change": 0.1} for v in range(1, 22)]
+    found = measured_features(features, [0.9] * 21)
+    assert found is not None
+    assert set(found["features"]) == {"volume_ml"}
+    older = {"expected": {"cases": 21, "features": {**found["features"], "last_change": [0.05, 0.1]}}}
+    like = familiarity(older, {"volume_ml": 10.0, "last_change": 0.9})
+    assert like is not None
+    assert like.is_like
+    assert familiarity(older, {"last_change": 0.9}) is None
+
+
+@pytest.mark.parametrize("name", ["hippocampus-recyclenet", "hippocampus-e2enet", "hippocampus-diffusion"])
+def test_bundles_that_recorded_what_the_last_step_changed_are_read(name: str) -> None:
+    """A held-back case is like the others, and its Dice is foretold where the record says that it can be."""
+    record = bundle.card(name)
+    row = record["metrics"]["validation"]["per_case"][0]["features"]
+    usual = familiarity(record, {**row, "last_change": 1e6})
+    assert usual is not None
+    assert usual.feature != "last_change"
+    told = expected_dice(record, row)
+    assert (told.dice is not None) == (record["predicted_dice"]["rank_correlation_ci95"][0] > 0)
 
 
 def test_below_ten_cases_nothing_is_usual() -> None:

@@ -55,7 +55,9 @@ def test_an_expected_dice_orders_before_entropy_and_what_lacks_it_comes_first() 
 
 
 def test_without_any_sign_the_order_is_by_name_and_says_so() -> None:
-    rows = [done("b"), done("a")]
+    """What the last step changed, and the mean entropy, which a ledger has too, are none."""
+    changed = row_of(Entry("b", "done", features={"changed_fraction": 0.5, "entropy": 0.9}))
+    rows = [changed, done("a")]
     assert [row.case for row in worst_first(rows)] == ["a", "b"]
     assert "by name" in RANKED_BY[ranking(rows)]
 

@@ -219,11 +219,13 @@ def test_the_panel_counts_what_was_painted(current: CurrentResult, model: Any, v
 
 
 def test_facts_of_a_step_are_told_in_words_with_units() -> None:
-    row = {"step": 1, "changed_fraction": 0.25, "entropy": 0.0512, "cost_gflop": 1234.5, "seen_voxels": 12.0}
+    row = {"step": 1, "changed_fraction": 0.25, "entropy": 0.01, "cost_gflop": 1234.5, "seen_voxels": 12.0}
+    row |= {"entropy_per_found": 0.0512, "raw_entropy": 0.02}
     units = {"changed_fraction": "fraction", "entropy": "nat", "cost_gflop": "GFLOP", "seen_voxels": "voxel"}
-    expected = (("Changed", "25.0%"), ("Entropy", "0.0512 nat"), ("Cost", "1,234 GFLOP"))
+    units |= {"raw_entropy": "nat"}
+    expected = (("Changed", "25.0%"), ("Entropy per labelled voxel", "0.0512 nat"), ("Cost", "1,234 GFLOP"))
     assert panel_state.facts(row, units) == (*expected, ("Seen", "12 voxels"))
-    assert panel_state.facts(row | {"changed_voxels": 7, "entropy": None}, units) == (
+    assert panel_state.facts(row | {"changed_voxels": 7, "entropy_per_found": None}, units) == (
         expected[2],
         ("Seen", "12 voxels"),
     )

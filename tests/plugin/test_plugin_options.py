@@ -172,7 +172,7 @@ def test_a_bundles_options_extras_and_seed_reach_the_engine_and_its_layers(
     viewer.layers.selection.active = extra
     viewer.dims.set_current_step(0, 0)
     assert segment.steps_view.title.text() == "Look 1 of 2"  # the extra follows the slider of its prediction
-    assert [words for words, _ in segment.steps_view.facts.texts] == ["Entropy", "Mean intensity"]
+    assert [words for words, _ in segment.steps_view.facts.texts] == ["Entropy per labelled voxel", "Mean intensity"]
 
 
 def test_windows_may_settle(segment: SegmentWidget, viewer: Any, qtbot: Any) -> None:

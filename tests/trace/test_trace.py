@@ -56,6 +56,16 @@ def test_summary_gives_volumes_in_ml_and_mean_facts() -> None:
     assert rows[2]["changed_fraction"] == pytest.approx(1 / 6)
 
 
+def test_entropy_is_told_for_each_labelled_voxel_of_a_step_that_was_kept() -> None:
+    """6 voxels of which 2, 3 and 3 have a label, and mean entropies of 2, 2 and 0.5."""
+    trace = drawn()
+    assert [row["entropy_per_found"] for row in trace.summary()] == pytest.approx([6.0, 4.0, 1.0])
+    last = replace(trace, labels=trace.labels[-1:], settled=None, step_counts=None)
+    assert ["entropy_per_found" in row for row in last.summary()] == [False, False, True]
+    empty = replace(trace, labels=np.zeros_like(trace.labels), settled=None, step_counts=None)
+    assert all("entropy_per_found" not in row for row in empty.summary())
+
+
 def test_a_number_that_names_something_is_not_averaged() -> None:
     trace = drawn()
     named = replace(trace, units={**trace.units, "entropy": "index"})

@@ -17,8 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from voxtrace.atomic import remove_folder
 from voxtrace.batch.cases import CaseInput
 from voxtrace.batch.job import PredictJob, already_done, refuse_input_folder
@@ -39,8 +37,7 @@ if TYPE_CHECKING:
 
 MOST_KILLED = 3  # runs, until a case that they had in hand is given up
 _OF_A_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
-FEATURES = ("entropy", "changed_fraction")  # of a row of a trace's summary, for the ledger
-PER_FOUND = "entropy_per_found"  # the mean entropy alone is that of the empty voxels around
+FEATURES = ("entropy", "changed_fraction", "entropy_per_found")  # of a row of a trace's summary, for the ledger
 
 log = logging.getLogger(__name__)
 
@@ -271,10 +268,6 @@ def _done(timed: Entry, result: Result, record: Mapping[str, Any], found: Fit) -
     volumes = {trace.names[value]: round(ml, 4) for value, ml in last.get("volume_ml", {}).items()}
     volumes |= {name: round(ml, 4) for name, ml in last.get("region_ml", {}).items()}
     features = {name: float(last[name]) for name in FEATURES if last.get(name) is not None}
-    if "entropy" in features and (found_ml := sum(last.get("volume_ml", {}).values())):
-        features[PER_FOUND] = (
-            features["entropy"] * float(np.prod(trace.geometry.shape)) * trace.geometry.voxel_ml / found_ml
-        )
     return replace(
         timed,
         status="done",

@@ -15,6 +15,8 @@ FEWEST_CASES = 10
 LIKE, UNLIKE = "like the validation cases", "unlike them: look closely"
 _QUANTILES = (0.05, 0.95)
 _BEYOND = 0.5  # of the width of the middle 90 %, before a case counts as unlike
+# What the last step changed is not among them: held-back cases that it set apart were as good as the others.
+_COMPARED = tuple(name for name in UNITS if name != "last_change")
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,11 @@ class Familiarity:
 def familiarity(record: Mapping[str, Any], features: Mapping[str, float]) -> Familiarity | None:
     """Return whether features (:func:`voxtrace.fit.case_features`) lie where those of validation cases lay.
 
-    None where the bundle records none of them (it was validated on fewer than 10 cases).
+    None where the bundle records none of them (it was validated on fewer than 10 cases). What the last step changed is
+    not compared, although older bundles record it.
     """
     ranges = record.get("expected", {}).get("features", {})
-    known = {name: value for name, value in features.items() if name in ranges}
+    known = {name: value for name, value in features.items() if name in ranges and name in _COMPARED}
     if not known:
         return None
     name = max(known, key=lambda name: _distance(known[name], ranges[name]))
@@ -69,7 +72,7 @@ def measured_features(features: Sequence[Mapping[str, float]], dice: Sequence[fl
     known = [(one, float(d)) for one, d in zip(features, dice, strict=True) if one and math.isfinite(d)]
     if len(known) < FEWEST_CASES:
         return None
-    names = [name for name in UNITS if all(name in one for one, _ in known)]
+    names = [name for name in _COMPARED if all(name in one for one, _ in known)]
     columns = {name: np.asarray([one[name] for one, _ in known]) for name in names}
     ranges = {name: [_rounded(v) for v in np.quantile(values, _QUANTILES)] for name, values in columns.items()}
     return {"cases": len(known), "features": ranges}

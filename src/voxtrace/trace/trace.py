@@ -24,6 +24,7 @@ from voxtrace.volume import Array, Geometry, Shape
 Planes = Array | StoredArray
 INDEX = "index"  # the unit of a number that names something, e.g. a network; such numbers are not averaged
 CHANGED_VOXELS = "changed_voxels"
+ENTROPY, ENTROPY_PER_FOUND = "entropy", "entropy_per_found"
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +156,10 @@ class Trace:
         whose labels were kept also have ``changed_voxels`` (against the step before, the first against background)
         and ``volume_ml`` (label value -> mL, background left out; where labels were painted from regions, ``region_ml``
         has name -> mL of these), and take ``changed_fraction`` from the whole
-        volume instead of the mean over windows. When only the last step was kept its row has volumes but no changed
-        voxels. Where the method gives such outputs, rows of kept steps have ``slice_facts`` (name -> mean over the
-        slices where it is known) and ``maps`` (name -> smallest and largest value).
+        volume instead of the mean over windows; where they found something, ``entropy_per_found`` is the entropy for
+        each voxel with a label. When only the last step was kept its row has volumes but no changed voxels. Where the
+        method gives such outputs, rows of kept steps have ``slice_facts`` (name -> mean over the slices where it is
+        known) and ``maps`` (name -> smallest and largest value).
         """
         counts = self.counted()
         return [self._row(step, counts) for step in range(self.n_steps)]
@@ -172,6 +174,9 @@ class Trace:
         if kept >= 0:
             per_label = enumerate(counts.counts[kept])
             row["volume_ml"] = {value: int(n) * self.geometry.voxel_ml for value, n in per_label if value}
+            found = int(np.sum(counts.counts[kept][1:]))
+            if found and row.get(ENTROPY) is not None:
+                row[ENTROPY_PER_FOUND] = row[ENTROPY] * float(np.prod(self.geometry.shape)) / found
             if self.provenance.regions:
                 row["region_ml"] = {
                     name: sum(row["volume_ml"].get(value, 0.0) for value in values)

@@ -15,11 +15,10 @@ from voxtrace.plugin.models import panel_state
 STATES = {"started": "interrupted", "failed": "failed", "done": "done", "waiting": "waiting", "running": "running"}
 MOST_ROWS = 500  # of the table; a filter finds the others
 _ORDER = {"failed": 0, "started": 1, "running": 2, "waiting": 3, "done": 4}
-_SIGNS = ("entropy_per_found", "changed_fraction")  # the mean entropy of a case says nothing of its Dice
+_UNSURE = "entropy_per_found"  # the mean entropy of a case, and what its last step changed, say too little of its Dice
 RANKED_BY: Mapping[str, str] = {
     "expected_dice": "failed cases first, then the lowest expected Dice",
     "entropy_per_found": "failed cases first, then the highest entropy for each labelled voxel",
-    "changed_fraction": "failed cases first, then the most voxels changed by the last step",
     "": "failed cases first, then by name: the ledger says nothing of how sure the answers are",
 }
 
@@ -57,7 +56,7 @@ class CaseRow:
     seconds
         Wall time; 0 where it did not run.
     signs
-        ``expected_dice``, ``entropy_per_found``, ``changed_fraction``: what the order is made of, where known.
+        ``expected_dice``, ``entropy_per_found``: what the order is made of, where known.
     inputs
         Where the scan lies.
     """
@@ -123,14 +122,14 @@ def _finding(finding: Mapping[str, Any]) -> str:
 def signs_of(entry: Entry) -> dict[str, float]:
     """Return the numbers of an entry that cases are ordered by."""
     expected = entry.expected_dice
-    signs = {name: float(entry.features[name]) for name in _SIGNS if name in entry.features}
+    signs = {_UNSURE: float(entry.features[_UNSURE])} if _UNSURE in entry.features else {}
     return signs | ({} if expected is None else {"expected_dice": float(expected)})
 
 
 def ranking(rows: Sequence[CaseRow]) -> str:
     """Return the sign that the most done cases have: what they are ordered by; ``""`` if none has any."""
     done = [row for row in rows if row.state == "done"]
-    for sign in ("expected_dice", *_SIGNS):
+    for sign in ("expected_dice", _UNSURE):
         if any(sign in row.signs for row in done):
             return sign
     return ""

@@ -12,6 +12,7 @@ from voxtrace.inference.options import KEEP_EVERY_STEP, PredictOptions
 from voxtrace.plugin.models.bundles import KnownBundle
 from voxtrace.plugin.models.messages import JobStage, TrainReport
 from voxtrace.plugin.models.model_cards import time_words
+from voxtrace.trace.trace import ENTROPY, ENTROPY_PER_FOUND
 from voxtrace.volume import Triple
 
 Level = Literal["hint", "busy", "done", "warning", "error"]
@@ -309,17 +310,20 @@ def _value_text(value: Any) -> str:
 def facts(row: Mapping[str, Any], units: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the facts of a step (means over windows) from a trace's summary, as pairs of name and value with unit.
 
-    Facts without a value at this step are left out, and so is the changed fraction where the sentence has it.
+    Facts without a value at this step are left out, and so is the changed fraction where the sentence has it. Of the
+    entropy stands what comes to a labelled voxel: its mean over windows is that of the empty space around.
 
-    >>> facts({"step": 0, "entropy": 0.123456, "cost_gflop": 1500.0}, {"entropy": "nat", "cost_gflop": "GFLOP"})
-    (('Entropy', '0.123 nat'), ('Cost', '1,500 GFLOP'))
+    >>> row = {"step": 0, "entropy": 0.123456, "entropy_per_found": 0.61728, "cost_gflop": 1500.0}
+    >>> facts(row, {"entropy": "nat", "raw_entropy": "nat", "cost_gflop": "GFLOP"})
+    (('Entropy per labelled voxel', '0.617 nat'), ('Cost', '1,500 GFLOP'))
     """
     changed = {"changed_fraction"} if row.get("changed_voxels") is not None else set()
-    in_sentence = {"changed_voxels"} | changed
+    left_out = {"changed_voxels", "raw_entropy"} | changed
+    shown = {ENTROPY_PER_FOUND if name == ENTROPY else name: unit for name, unit in units.items()}
     return tuple(
         _fact(name, float(row[name]), unit)
-        for name, unit in units.items()
-        if name not in in_sentence and row.get(name) is not None
+        for name, unit in shown.items()
+        if name not in left_out and row.get(name) is not None
     )
 
 
@@ -327,10 +331,11 @@ def _fact(name: str, value: float, unit: str) -> tuple[str, str]:
     stem, _, last = name.rpartition("_")
     if stem and unit and last.lower() in (unit.lower(), f"{unit.lower()}s"):  # the name ends in the unit
         name, unit = stem, last if last.endswith("s") else unit
+    title = "Entropy per labelled voxel" if name == ENTROPY_PER_FOUND else words(name)
     if unit == "fraction":
-        return words(name), f"{value:.1%}"
+        return title, f"{value:.1%}"
     number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return words(name), f"{number} {unit}".rstrip()
+    return title, f"{number} {unit}".rstrip()
 
 
 def step_title(step: int, steps: int, word: str) -> str:

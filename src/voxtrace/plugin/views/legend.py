@@ -195,7 +195,7 @@ class FactsView(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setColumnStretch(0, 1)
         self._grid.setVerticalSpacing(1)
-        self._grid.addWidget(QLabel("Means over all windows, at this step:"), 0, 0, 1, 2)
+        self._grid.addWidget(QLabel("Means at this step:"), 0, 0, 1, 2)
 
     def show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
         """Show these pairs of name and value; widgets are reused."""
