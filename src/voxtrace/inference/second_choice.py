@@ -2,8 +2,8 @@
 
 The probabilities of every kept step are averaged. A voxel is in doubt where that of the answer's label exceeds that of
 the strongest other one by no more than ``MARGIN``. Of the shipped models of the hippocampus (docs/evidence.md) these
-voxels are a sixth of the organ's volume, of heads a third; two in five are wrong, and they hold a third of all errors.
-The first ninth by this margin holds a quarter of them: no other measure of one run holds more.
+voxels are a sixth of the organ's volume, of heads a third; two in five are wrong, and they hold a third of all errors
+or more. The first ninth by this margin holds a quarter of them: no other measure of one run holds more.
 
 Worked out on the network's planes, and brought to the input's by the nearest voxel.
 """
