@@ -17,11 +17,14 @@ from voxtrace.film.planes import check_grid, chosen_slice, contrast, label_colou
 from voxtrace.io import read
 from voxtrace.trace import Trace
 from voxtrace.trace.places import WindowGroup, window_groups
-from voxtrace.volume import Array, Triple
+from voxtrace.volume import Array, Shape, Triple
 
 MOST_STEPS = 10  # side by side
 BARS_MM = (2, 5, 10, 20, 50, 100)
+MOST_TALL = 7.0  # inches
+THICK_MM = 25.0  # thinner parts of a structure are not outlined in a projection
 GROUP_COLOURS = [palette.colour(place) for place in (2, 3, 1, 5)]  # sky, yellow, vermilion, mint: seen on a dark scan
+SKIPPED, SKIPPED_COLOUR = "skipped", (1.0, 1.0, 1.0)
 Crop = tuple[slice, slice]
 
 
@@ -53,12 +56,16 @@ def windows(given: argparse.Namespace) -> Figure:
     trace, _ = opened(given)
     depth_mm, height_mm, width_mm = trace.geometry.spacing_mm
     depth, height, width = (n * mm for n, mm in zip(trace.geometry.shape, trace.geometry.spacing_mm, strict=True))
-    figure = Figure(figsize=(11, 1.5 + 10 * max(depth, height) / (2 * width)), layout="constrained")
-    front, below = figure.subplots(1, 2)
+    tall = min(MOST_TALL, 5 * max(depth, height) / width)  # inches of the panels
+    narrow = min(1.0, tall * width / (5 * depth))  # of the front panel, where it is the taller one
+    figure = Figure(figsize=(6 + 5 * narrow, 1.7 + tall), layout="constrained")
+    front, below = figure.subplots(1, 2, width_ratios=(narrow, 1))
     scan = None if given.scan is None else np.asarray(_scan_of(given, trace).data[0], float)
-    labelled = np.asarray(trace.labels[-1]) > 0
+    labels, colours = np.asarray(trace.labels[-1]), label_colours(trace)
+    outlined: set[int] = set()
     for axes, axis, extent in ((front, 1, (0, width, 0, depth)), (below, 0, (0, width, height, 0))):
-        _projection(axes, scan, labelled, axis, extent)
+        _projection(axes, scan, labels.shape, axis, extent)
+        outlined |= _structures(axes, labels, colours, axis, trace.geometry.spacing_mm[axis], extent)
     groups = window_groups(trace)
     for group, colour in zip(groups, _group_colours(groups), strict=True):
         _dots(front, group, (0, 2), (depth_mm, width_mm), colour)
@@ -69,7 +76,7 @@ def windows(given: argparse.Namespace) -> Figure:
         axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linestyle="--", linewidth=1.2))
     front.set(title="from the front", xlabel="patient's right to left, mm", ylabel="towards the head, mm")
     below.set(title="from below", xlabel="patient's right to left, mm", ylabel="towards the back, mm")
-    _window_legend(figure, groups)
+    _window_legend(figure, groups, trace, outlined)
     return figure
 
 
@@ -182,35 +189,58 @@ def _limits(planes: Sequence[Array]) -> dict[str, float]:
     return {"vmin": float(finite.min()), "vmax": float(finite.max())} if finite.size else {}
 
 
-def _projection(axes: Any, scan: Array | None, labelled: Array, axis: int, extent: tuple[float, ...]) -> None:
-    """Draw the scan's mean along an axis in mm, and the outline of everything labelled."""
+def _projection(axes: Any, scan: Array | None, shape: Shape, axis: int, extent: tuple[float, ...]) -> None:
+    """Draw the scan's mean along an axis in mm."""
     origin = "lower" if axis == 1 else "upper"
-    drawn = np.zeros(labelled.any(axis).shape) if scan is None else scan.mean(axis)
+    drawn = np.zeros([n for a, n in enumerate(shape) if a != axis]) if scan is None else scan.mean(axis)
     low, high = np.percentile(drawn, (1, 99.8))
     axes.imshow(drawn, cmap="gray", origin=origin, extent=extent, vmin=low, vmax=max(high, low + 1e-6))
-    outline = labelled.any(axis)
-    if outline.any():
-        axes.contour(outline, [0.5], colors="white", linewidths=1.2, origin=origin, extent=extent)
+
+
+def _structures(
+    axes: Any, labels: Array, colours: dict[int, Triple], axis: int, mm: float, extent: tuple[float, ...]
+) -> set[int]:
+    """Outline each structure where it is at least `THICK_MM` thick along an axis of mm a voxel; return which are."""
+    origin, outlined = "lower" if axis == 1 else "upper", set()
+    for value, colour in colours.items():
+        thick = (labels == value).sum(axis) * mm >= THICK_MM
+        if thick.any():
+            outlined.add(value)
+            around = np.pad(thick, 1).astype(float)  # so that an outline at the border is closed
+            rows, columns = thick.shape
+            x0, x1, first, last = extent
+            step_x, step_y = (x1 - x0) / columns, (last - first) / rows
+            wider = (x0 - step_x, x1 + step_x, first - step_y, last + step_y)
+            style = {"colors": [colour], "linewidths": 1.4, "path_effects": [withStroke(linewidth=2.6)]}
+            axes.contour(around, [0.5], origin=origin, extent=wider, **style)
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+    return outlined
 
 
 def _dots(axes: Any, group: WindowGroup, kept: tuple[int, int], spacing_mm: tuple[float, float], colour: Any) -> None:
     """Draw a dot for the centres of windows that lie behind one another, larger for more of them."""
     middle = (group.boxes[:, list(kept)] + group.boxes[:, [k + 3 for k in kept]] + 1) / 2
     places, times = np.unique((middle * spacing_mm).round(1), axis=0, return_counts=True)
-    axes.scatter(places[:, 1], places[:, 0], s=26 * times, color=[colour], edgecolors="black", linewidths=0.6, zorder=3)
+    above = 3 if group.name == SKIPPED else 4
+    style = {"color": [colour], "edgecolors": "black", "linewidths": 0.6, "zorder": above}
+    axes.scatter(places[:, 1], places[:, 0], s=26 * times, **style)
 
 
 def _group_colours(groups: Sequence[WindowGroup]) -> list[Triple]:
-    return [GROUP_COLOURS[number % len(GROUP_COLOURS)] for number in range(len(groups))]
+    ran = iter(GROUP_COLOURS * len(groups))
+    return [SKIPPED_COLOUR if group.name == SKIPPED else next(ran) for group in groups]
 
 
-def _window_legend(figure: Figure, groups: Sequence[WindowGroup]) -> None:
+def _window_legend(figure: Figure, groups: Sequence[WindowGroup], trace: Trace, outlined: set[int]) -> None:
     dot = {"marker": "o", "linestyle": "", "markeredgecolor": "black"}
-    marks = [
+    marks: list[Any] = [
         Line2D([], [], color=colour, label=f"{group.name}: {len(group.boxes)}", **dot)
         for group, colour in zip(groups, _group_colours(groups), strict=True)
     ]
     marks.append(Line2D([], [], color="0.5", linestyle="--", label="borders of one window"))
-    marks.append(Line2D([], [], color="0.5", label="what is labelled"))
-    title = "windows, a dot at the centre of each; larger where several lie behind one another"
-    figure.legend(handles=marks, loc="outside lower center", ncols=4, title=title, frameon=False)
+    marks += [Patch(color=c, label=trace.names[v]) for v, c in label_colours(trace).items() if v in outlined]
+    title = (
+        "windows, a dot at the centre of each; larger where several lie behind one another\n"
+        f"structures outlined where they are at least {THICK_MM:g} mm thick"
+    )
+    figure.legend(handles=marks, loc="outside lower center", ncols=5, title=title, frameon=False)
