@@ -47,6 +47,7 @@ PHANTOMS = {"abdomen": abdomen_ct, "tumour": brain_tumour_mr}
 FIRST_SEED, PHANTOM_CASES = 2000, 10  # neither trained on nor validated on
 FEWEST = 6  # cases, below which nothing is tested
 CLOSE = 0.002  # of Dice: a fall that does not count
+UNET = "the U-Net"  # the arm of --against
 SHOWN = ("router", "expert1", "expert2", "expert3", "expert4")
 
 
@@ -128,16 +129,22 @@ def told(
 def arms_of(given: argparse.Namespace) -> dict[str, str]:
     """Return the other bundles by name."""
     arms = dict(arm.split("=", 1) for arm in given.arm)
-    return {**({"the U-Net": given.against} if given.against else {}), **arms}
+    return {**({UNET: given.against} if given.against else {}), **arms}
 
 
-def arm_claims(given: argparse.Namespace, last: Sequence[float]) -> Iterator[dict[str, Any]]:
+def dice_of_arms(given: argparse.Namespace) -> dict[str, list[float]]:
+    """Return the Dice of every case by each other bundle, by its name."""
+    models = {name: bundle.load(path) for name, path in arms_of(given).items()}
+    return {name: [measured(other, case)[1]["dice"][-1] for case in cases_of(given)] for name, other in models.items()}
+
+
+def arm_claims(
+    arms: Mapping[str, Sequence[float]], last: Sequence[float], subjects: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Yield the comparison with each arm."""
-    for name, path in arms_of(given).items():
-        other = bundle.load(path)
-        theirs = [measured(other, case)[1]["dice"][-1] for case in cases_of(given)]
-        yield told(f"better than {name}", last, theirs, subjects=subjects_of(given))
-    if not given.against:
+    for name, of in arms.items():
+        yield told(f"better than {name}", last, of, subjects=subjects)
+    if UNET not in arms:
         print("against the U-Net: not testable here, give one with --against")
 
 
@@ -168,15 +175,11 @@ def steps(given: argparse.Namespace) -> dict[str, Any]:
         claims.append(told(come_to_rest, changed[:, 1].tolist(), changed[:, -1].tolist(), subjects=subjects))
     if first:
         print(f"seconds: {np.mean([row['seconds'] for row in rows]):.2f}; of one step alone {np.mean(first):.2f}")
-    claims += arm_claims(given, last_dice)
-    if given.against:
-        claims.append(told("the first step is no worse than the U-Net", first_dice, _last_of(given), CLOSE, subjects))
-    return {"kind": "steps", "cases": rows, "claims": claims}
-
-
-def _last_of(given: argparse.Namespace) -> list[float]:
-    other = bundle.load(given.against)
-    return [measured(other, case)[1]["dice"][-1] for case in cases_of(given)]
+    arms = dice_of_arms(given)
+    claims += arm_claims(arms, last_dice, subjects)
+    if UNET in arms:
+        claims.append(told("the first step is no worse than the U-Net", first_dice, arms[UNET], CLOSE, subjects))
+    return {"kind": "steps", "cases": rows, "subjects": subjects, "arms": arms, "claims": claims}
 
 
 def _changeable(model: Bundle) -> tuple[str, ...]:
@@ -225,7 +228,7 @@ def route(given: argparse.Namespace) -> dict[str, Any]:
             [row["gflop"] for row in found["router"]],
             subjects=subjects,
         ),
-        *arm_claims(given, last["router"]),
+        *arm_claims(dice_of_arms(given), last["router"], subjects),
     ]
     return {"kind": "route", "cases": found, "claims": claims, "chosen": windows_chosen.tolist()}
 
@@ -300,7 +303,7 @@ def windows(given: argparse.Namespace) -> dict[str, Any]:
             )
             for what in ("windows", "seconds")
         ),
-        *arm_claims(given, last["adaptive"]),
+        *arm_claims(dice_of_arms(given), last["adaptive"], subjects),
     ]
     return {"kind": "windows", "cases": rows, "claims": claims}
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,28 +37,39 @@ LINE_COLOURS = [palette.colour(place) for place in (1, 10, 4, 6, 12)]  # dark en
 
 
 def dice(given: argparse.Namespace) -> Figure:
-    """Draw the mean Dice of each step, and by case what each step adds to the first, with a 95 % bootstrap interval."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    means, gains = figure.subplots(1, 2)
+    """Draw the mean Dice of each step, a panel a file, and by subject what each step adds, with a 95 % interval.
+
+    Other bundles that a file compares with, as the U-Net, are lines at their mean Dice.
+    """
+    count = len(given.sources)
+    figure = Figure(figsize=(4.4 * (count + 1), 4), layout="constrained")
+    *means, gains = figure.subplots(1, count + 1)
     rng = np.random.default_rng(0)
-    for number, path in enumerate(given.sources):
-        table = np.asarray(
-            [case["dice"] for case in json.loads(Path(path).read_text(encoding="utf-8"))["cases"]], float
-        )
-        at = np.arange(1, table.shape[1] + 1)
-        colour = LINE_COLOURS[number % len(LINE_COLOURS)]
-        means.plot(at, np.nanmean(table, axis=0), "o-", color=colour, label=f"{Path(path).stem}, {len(table)} cases")
-        gain, interval = gain_of(table, rng)
-        shifted = at + 0.06 * (number - (len(given.sources) - 1) / 2)  # bars of several files stand side by side
+    for number, (axes, path) in enumerate(zip(means, given.sources, strict=True)):
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        table = np.asarray([case["dice"] for case in found["cases"]], float)
+        at, colour = np.arange(1, table.shape[1] + 1), LINE_COLOURS[number % len(LINE_COLOURS)]
+        axes.plot(at, np.nanmean(table, axis=0), "o-", color=colour, label=Path(path).stem)
+        for dashes, (name, of) in zip(("--", ":", "-."), found.get("arms", {}).items(), strict=False):
+            axes.axhline(float(np.nanmean(of)), color="0.25", linestyle=dashes, label=name.removeprefix("the "))
+        axes.set(title=f"mean of {len(table)} cases", xlabel="step", ylabel="Dice", xticks=at)
+        axes.legend()
+        gain, interval = gain_of(by_subject(table, found.get("subjects", range(len(table)))), rng)
+        shifted = at + 0.12 * (number - (count - 1) / 2)  # bars of several files stand side by side
         gains.errorbar(shifted, gain, np.abs(interval - gain), color=colour, marker="o", capsize=3)
     gains.axhline(0, color="0.4", linewidth=0.8)
-    means.set(title="mean of the cases", xlabel="step", ylabel="Dice")
-    gains.set(title="by case, against the first step; 95 % interval", xlabel="step", ylabel="difference of Dice")
-    for axes in (means, gains):
-        axes.set_xticks(at)
+    gains.set(title="gain over the first, 95 % interval", xlabel="step", ylabel="difference of Dice", xticks=at)
+    for axes in (*means, gains):
         axes.grid(axis="y", linewidth=0.4, alpha=0.6)
-    means.legend()
     return figure
+
+
+def by_subject(table: Array, subjects: Iterable[Hashable]) -> Array:
+    """Return the mean Dice of each subject's cases (M, S) from that of the cases (N, S)."""
+    rows: dict[Hashable, list[Array]] = {}
+    for subject, row in zip(subjects, table, strict=True):
+        rows.setdefault(subject, []).append(row)
+    return np.stack([np.nanmean(of, axis=0) for of in rows.values()])
 
 
 def gain_of(table: Array, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -106,7 +118,7 @@ def _shade(axes: Any, there: Array) -> None:
     for number, index in enumerate(np.flatnonzero(there)):
         label = "a label in the reference" if not number else None
         axes.axvspan(index - 0.5, index + 0.5, color="0.85", linewidth=0, zorder=0, label=label)
-    axes.legend(loc="center right", fontsize=9)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False, fontsize=9)
 
 
 def flow(given: argparse.Namespace) -> Figure:

@@ -99,6 +99,19 @@ def test_choices_are_judged_on_the_slices_of_the_scan(evidence: ModuleType) -> N
     assert table[2].tolist() == [0.0, 0.0, 0.0, 1.0]
 
 
+def test_each_other_bundle_is_compared_and_a_missing_u_net_is_said(
+    evidence: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = [0.8, 0.81, 0.82, 0.83, 0.84, 0.85]
+    worse = [one - 0.01 for one in last]
+    found = list(evidence.arm_claims({"the U-Net": worse, "static": last}, last))
+    assert [one["claim"] for one in found] == ["better than the U-Net", "better than static"]
+    assert [one["verdict"] for one in found] == ["seen", "not seen: the interval holds both"]
+    assert "not testable here" not in capsys.readouterr().out
+    assert list(evidence.arm_claims({}, last)) == []
+    assert "give one with --against" in capsys.readouterr().out
+
+
 def _look(measures: ModuleType, answer: Any, wrong: Any, dice: float = 0.5, **orders: Any) -> Any:
     return measures.Look(np.asarray(answer), np.asarray(wrong, bool), orders, {}, {}, dice, {})
 

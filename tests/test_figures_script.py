@@ -14,10 +14,11 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from made_traces import made_trace
+from voxtrace.inference import predict
 from voxtrace.io import write
 from voxtrace.trace.places import WindowGroup
 from voxtrace.training.events import EVENTS, EventLog
-from voxtrace.volume import LabelMap
+from voxtrace.volume import Geometry, LabelMap, Volume
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SOURCES = ["forward", "upward", "downward"]
@@ -133,6 +134,25 @@ def test_dice_is_drawn_in_the_mean_and_by_case_against_the_first_step(figures: M
     assert (low[1], high[1]) == pytest.approx((0.1, 0.2))
 
 
+def test_another_bundle_is_a_line_at_its_mean_and_each_file_has_a_panel_of_its_own(
+    figures: ModuleType, tmp_path: Path
+) -> None:
+    found = {"cases": [{"dice": [0.5, 0.6]}, {"dice": [0.7, 0.9]}], "arms": {"the U-Net": [0.6, 0.8]}}
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
+    one, two, gains = figures.dice(Namespace(sources=[tmp_path / "one.json", tmp_path / "two.json"])).axes
+    for axes, name in ((one, "one"), (two, "two")):
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == [name, "U-Net"]
+        assert list(axes.lines[1].get_ydata()) == pytest.approx([0.7, 0.7])
+    drawn = [line.lines[0].get_color() for line in gains.containers]
+    assert drawn == [one.lines[0].get_color(), two.lines[0].get_color()]
+
+
+def test_two_frames_of_a_heart_are_one_subject(figures: ModuleType) -> None:
+    table = np.asarray([[0.5, 0.6], [0.8, 0.9], [0.7, 0.8]])
+    assert figures.by_subject(table, ["a", "b", "a"]) == pytest.approx(np.asarray([[0.6, 0.7], [0.8, 0.9]]))
+
+
 def test_outlines_lie_on_a_slice_cut_to_what_is_labelled_with_a_bar_in_mm_and_the_names_of_labels(
     figures: ModuleType, tmp_path: Path
 ) -> None:
@@ -156,6 +176,37 @@ def test_a_window_is_a_dot_at_its_centre_in_mm_larger_where_several_lie_behind_o
     (front,) = axes.collections
     assert front.get_offsets().tolist() == [[4.0, 10.0]]  # the middle of 4 voxels of 2 mm and of 5 mm
     assert front.get_sizes()[0] == 2 * 26
+
+
+def test_a_structure_is_outlined_where_it_is_thick_and_named_if_it_is(figures: ModuleType) -> None:
+    from matplotlib.figure import Figure
+
+    scans = importlib.import_module("figures_on_scans")
+    labels = np.zeros((6, 6, 6), np.uint8)
+    labels[:, 1:5, 1:5] = 1  # 6 slices of 5 mm
+    labels[0, :, 5] = 2  # one slice
+    colours = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0)}
+    axes = Figure().subplots()
+    assert scans._structures(axes, labels, colours, 0, 5.0, (0, 6, 6, 0)) == {1}
+    ((outline,),) = [[one.vertices for one in axes.collections[0].get_paths()]]
+    assert (outline.min(0).round(2).tolist(), outline.max(0).round(2).tolist()) == ([1.0, 1.0], [5.0, 5.0])
+
+
+def test_skipped_windows_are_white_and_lie_below_those_that_ran(figures: ModuleType) -> None:
+    scans = importlib.import_module("figures_on_scans")
+    groups = [WindowGroup(name, np.zeros((1, 6))) for name in ("visited", "skipped")]
+    visited, skipped = scans._group_colours(groups)
+    assert skipped == (1.0, 1.0, 1.0) != visited
+
+
+def test_windows_beside_an_empty_centre_are_skipped_where_the_network_reads_the_labels(figures: ModuleType) -> None:
+    windows = importlib.import_module("perfect_windows")
+    image = np.zeros((1, 96, 64, 64), np.float32)
+    image[0, 44:52, 28:36, 28:36] = 2
+    volume = Volume(image, Geometry.from_spacing((96, 64, 64), (5.0, 3.0, 3.0)), "MR", ("labels",), "made up")
+    result = predict(windows.reading((5.0, 3.0, 3.0)), volume, runtime="torch", precision="float32")
+    assert (np.asarray(result.labels.data) == image[0]).all()
+    assert len(result.trace.window_sets["skipped"]) > 0
 
 
 @pytest.mark.parametrize("kind", ["windows", "steps", "choices", "flow"])
