@@ -153,6 +153,7 @@ def ct(window: Window, data: Path, work: Path) -> None:
         window.wait(0.3)
     window.picture("1-opened")
     window.use("abdomen-phantom-recyclenet")
+    window.panel.view.form.steps.setValue(7)  # it takes two
     seconds = window.segment()
     assert window.current.steps == 7, window.current.steps
     window.fullest_slice()

@@ -24,6 +24,7 @@ from voxtrace.plugin.views.theme import follow_theme, set_tone
 
 MOST_PANEL_CHARACTERS = 60  # a panel's minimum width; what needs more is cut
 _LEAST_LINES = 4  # of the parts, above a footer
+_MOST_NESTED = 4  # sizes in a row: a table whose rows wrap can ask for one height and another without end
 PANEL_CHARACTERS = 52  # width of a panel: beside it a scan still has two thirds of 1280 pixels
 
 
@@ -52,6 +53,8 @@ class Panel(QScrollArea):
     Height that is left goes to the parts that :func:`fill_height`, else it stays below them. A ``footer`` stays in view
     below the scroll area, e.g. the button that comes next and what it waits for.
     """
+
+    _nested = 0
 
     def __init__(self, *parts: QWidget, footer: QWidget | None = None) -> None:
         super().__init__()
@@ -88,7 +91,13 @@ class Panel(QScrollArea):
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
             self._place_footer()
-        return super().eventFilter(watched, event)
+        if self._nested == _MOST_NESTED:
+            return False
+        self._nested += 1
+        try:
+            return super().eventFilter(watched, event)  # fits the parts anew after they were given another size
+        finally:
+            self._nested -= 1
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Keep the footer at the bottom."""
