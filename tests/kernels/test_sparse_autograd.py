@@ -295,7 +295,8 @@ def test_what_is_not_float32_on_the_cpu_learns_with_the_network_itself() -> None
 
 
 def test_without_kernels_that_are_off_the_network_itself_learns() -> None:
-    assert skip_while_learning(dense := fusing(sparsity=0.0)[1], windows().images) is dense
+    dense = fusing(sparsity=0.0, gradient="all")[1]
+    assert skip_while_learning(dense, windows().images) is dense
 
 
 def test_gradients_are_dense_unless_asked_otherwise() -> None:

@@ -250,7 +250,7 @@ def dataset(tmp_path: Path) -> Path:
 def test_training_says_what_is_missing(bundle: Path, view: Recorded, runner: ImmediateRunner, dataset: Path) -> None:
     controller = TrainController(BundleRegistry([bundle]), view, runner, some_methods())
     starts = ["tiny", "RecycleNet, from scratch", "U-Net, from scratch", "tiny, going on as U-Net"]
-    assert view.last("set_starts") == (starts, 0)
+    assert view.last("set_starts") == (starts, -1), "none is chosen before the dataset is known"
     assert "Choose a dataset" in view.state.message
     controller.edit(TrainForm(str(bundle), out=str(dataset)))
     assert "no dataset.json" in view.state.message
@@ -327,7 +327,8 @@ def test_methods_can_be_picked_once_a_thread_has_brought_them(view: Recorded, ru
     assert view.last("set_starts") == ([], -1)
     assert view.state.message == "Loading the methods …"
     method_registry.set_classes(some_methods().classes)
-    assert view.last("set_starts") == (["RecycleNet, from scratch", "U-Net, from scratch"], 0)
+    assert view.last("set_starts") == (["RecycleNet, from scratch", "U-Net, from scratch"], -1)
+    controller.pick_start(0)
     title, options, values = view.last("set_options")
     assert title == "RecycleNet"
     assert (
@@ -371,7 +372,7 @@ def test_an_option_that_the_method_refuses_is_said_before_anything_starts(
 def test_a_bundle_starts_with_the_options_it_was_trained_with(
     bundle: Path, view: Recorded, runner: ImmediateRunner
 ) -> None:
-    TrainController(BundleRegistry([bundle]), view, runner, some_methods())
+    TrainController(BundleRegistry([bundle]), view, runner, some_methods()).pick_start(0)
     assert view.last("set_options")[2]["cycles"] == 3  # the default is 7
 
 

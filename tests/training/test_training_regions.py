@@ -213,7 +213,7 @@ def answered(monkeypatch: pytest.MonkeyPatch, answer: np.ndarray) -> Bundle:
     """A bundle whose answer is given; the step before it is empty."""
 
     def predict(_bundle: Bundle, volume: Volume, **_: Any) -> Any:
-        trace = SimpleNamespace(labels=np.stack([np.zeros_like(answer), answer]))
+        trace = SimpleNamespace(labels=np.stack([np.zeros_like(answer), answer]), facts={}, units={})
         return SimpleNamespace(trace=trace, seconds=0.5, facts={"device": "cpu"})
 
     monkeypatch.setattr(validation, "predict", predict)

@@ -56,7 +56,7 @@ def bundle(monkeypatch: pytest.MonkeyPatch) -> Bundle:
 
     def predict(_bundle: Bundle, volume: Volume, **_: Any) -> Any:
         answer = DRAWN[volume.name][1]
-        trace = SimpleNamespace(labels=np.stack([np.zeros_like(answer), answer]))
+        trace = SimpleNamespace(labels=np.stack([np.zeros_like(answer), answer]), facts={}, units={})
         return SimpleNamespace(trace=trace, seconds=0.5, facts={"device": "cpu"})
 
     monkeypatch.setattr(validation, "predict", predict)
